@@ -1,0 +1,22 @@
+//! `.proto` files to Rust structs by prost, through a compiler in Rust, and beside them the descriptor set that names their
+//! fields at run time.
+
+use std::path::PathBuf;
+use std::{env, fs};
+
+use prost_build::Config;
+
+const FILES: [&str; 1] = ["proto/routeguide/route_guide.proto"];
+
+/// Writes one module a package, and `descriptors.bin`, to OUT_DIR.
+pub fn compile() {
+    println!("cargo::rerun-if-changed=proto");
+    println!("cargo::rerun-if-changed=build");
+    let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR for build scripts"));
+    let mut compiler = protox::Compiler::new(["proto"]).unwrap_or_else(|error| panic!("proto/ can't be read: {error}"));
+    compiler.include_imports(true).include_source_info(false);
+    compiler.open_files(FILES.map(|file| file.trim_start_matches("proto/"))).unwrap_or_else(|error| panic!("{error}"));
+    fs::write(out.join("descriptors.bin"), compiler.encode_file_descriptor_set()).expect("OUT_DIR can be written");
+    let mut config = Config::new();
+    config.compile_fds(compiler.file_descriptor_set()).unwrap_or_else(|error| panic!("{error}"));
+}

@@ -1,0 +1,105 @@
+//! What a method is to both sides: its path, its two message types, and which of the four kinds of call it is.
+//!
+//! A descriptor is a constant; there is no generated code. `/routeguide.RouteGuide/GetFeature` is the value of `:path`
+//! (PROTOCOL-HTTP2.md, "Requests": `Path → ":path" "/" Service-Name "/" {method name}`), compared case-sensitively.
+
+use std::fmt;
+use std::marker::PhantomData;
+
+/// One message to the server, one back.
+#[derive(Clone, Copy, Debug)]
+pub struct Unary;
+
+/// One message to the server, any number back.
+#[derive(Clone, Copy, Debug)]
+pub struct ServerStreaming;
+
+/// Any number of messages to the server, one back.
+#[derive(Clone, Copy, Debug)]
+pub struct ClientStreaming;
+
+/// Any number of messages both ways, in any order.
+#[derive(Clone, Copy, Debug)]
+pub struct BidiStreaming;
+
+/// A typed method descriptor: the path of one RPC, the message types `Req` and `Resp`, and its `Kind`.
+pub struct Method<Req, Resp, Kind> {
+    path: &'static str,
+    types: PhantomData<fn(Req, Kind) -> Resp>,
+}
+
+impl<Req, Resp, Kind> Method<Req, Resp, Kind> {
+    /// Describes the method at `path`, which is `/package.Service/Method`.
+    ///
+    /// # Panics
+    ///
+    /// If the path does not begin with a slash or has no service or no method name. A descriptor is meant to be a
+    /// constant, and then this is an error at compile time.
+    pub const fn new(path: &'static str) -> Self {
+        assert!(is_method_path(path.as_bytes()), "a method path has the form /package.Service/Method");
+        Method { path, types: PhantomData }
+    }
+
+    /// The path, `/package.Service/Method`.
+    pub const fn path(&self) -> &'static str {
+        self.path
+    }
+}
+
+/// A leading slash, a service name, a slash, a method name, all of them visible ASCII and not empty.
+const fn is_method_path(path: &[u8]) -> bool {
+    let (mut last_slash, mut i) = (0, 0);
+    while i < path.len() {
+        if !path[i].is_ascii_graphic() || path[i] == b'?' || path[i] == b'#' {
+            return false;
+        }
+        if path[i] == b'/' {
+            last_slash = i;
+        }
+        i += 1;
+    }
+    last_slash > 1 && path[0] == b'/' && last_slash + 1 < path.len()
+}
+
+/// Splits a path at its last slash into service and method, as PROTOCOL-HTTP2.md does: `None` where there is no leading
+/// slash or no second one.
+pub fn split(path: &str) -> Option<(&str, &str)> {
+    path.strip_prefix('/')?.rsplit_once('/')
+}
+
+impl<Req, Resp, Kind> Clone for Method<Req, Resp, Kind> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<Req, Resp, Kind> Copy for Method<Req, Resp, Kind> {}
+
+impl<Req, Resp, Kind> fmt::Debug for Method<Req, Resp, Kind> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Method({})", self.path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_has_a_service_and_a_method() {
+        for good in ["/s/m", "/routeguide.RouteGuide/GetFeature", "/prefix/pkg.Service/Method"] {
+            assert!(is_method_path(good.as_bytes()), "{good}");
+        }
+        for bad in ["", "/", "//", "/s", "/s/", "//m", "s/m", "/s/m?x", "/s /m", "/s/mé"] {
+            assert!(!is_method_path(bad.as_bytes()), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_path_is_split_at_its_last_slash() {
+        assert_eq!(split("/a/b/c"), Some(("a/b", "c")));
+        assert_eq!(split("/s/"), Some(("s", "")));
+        assert_eq!(split("/s"), None);
+        assert_eq!(split("s/m"), None);
+    }
+}

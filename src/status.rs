@@ -1,0 +1,311 @@
+//! The outcome of a call: a [`Code`], a message for people, optional details for programs.
+//!
+//! Codes: <https://github.com/grpc/grpc/blob/master/doc/statuscodes.md>. On the wire a status travels in the
+//! trailers as `grpc-status`, `grpc-message` and `grpc-status-details-bin` (see [`crate::wire::response`]).
+
+use std::borrow::Cow;
+use std::error::Error;
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::metadata::Metadata;
+
+/// A status code of gRPC, as `grpc-status` carries it.
+///
+/// The number of a variant is the number on the wire. Which codes the library itself may produce is settled by
+/// `statuscodes.md`: `InvalidArgument`, `NotFound`, `AlreadyExists`, `FailedPrecondition`, `Aborted`, `OutOfRange` and
+/// `DataLoss` only ever come from an application.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(i32)]
+pub enum Code {
+    /// The call completed.
+    Ok = 0,
+    /// The call was cancelled, usually by its caller.
+    Cancelled = 1,
+    /// An error without a better code, or a code that this side does not know.
+    Unknown = 2,
+    /// The caller's argument is wrong whatever the state of the system.
+    InvalidArgument = 3,
+    /// The deadline passed before the call could complete.
+    DeadlineExceeded = 4,
+    /// What was asked for does not exist.
+    NotFound = 5,
+    /// What was to be created exists already.
+    AlreadyExists = 6,
+    /// The caller is known, and may not do this.
+    PermissionDenied = 7,
+    /// A quota, a size limit or a resource is used up.
+    ResourceExhausted = 8,
+    /// The system is not in the state that the call needs.
+    FailedPrecondition = 9,
+    /// The call was given up, typically over a conflict of transactions.
+    Aborted = 10,
+    /// The call went past the valid range.
+    OutOfRange = 11,
+    /// The method is not implemented, or not offered here.
+    Unimplemented = 12,
+    /// An invariant was broken: a bug, or a peer that breaks the protocol.
+    Internal = 13,
+    /// The service can't be reached at the moment; a retry may help.
+    Unavailable = 14,
+    /// Data was lost or corrupted for good.
+    DataLoss = 15,
+    /// The caller did not show valid credentials.
+    Unauthenticated = 16,
+}
+
+/// The one table of codes: each with its name on paper. The position is the number.
+const CODES: [(Code, &str); 17] = [
+    (Code::Ok, "OK"),
+    (Code::Cancelled, "CANCELLED"),
+    (Code::Unknown, "UNKNOWN"),
+    (Code::InvalidArgument, "INVALID_ARGUMENT"),
+    (Code::DeadlineExceeded, "DEADLINE_EXCEEDED"),
+    (Code::NotFound, "NOT_FOUND"),
+    (Code::AlreadyExists, "ALREADY_EXISTS"),
+    (Code::PermissionDenied, "PERMISSION_DENIED"),
+    (Code::ResourceExhausted, "RESOURCE_EXHAUSTED"),
+    (Code::FailedPrecondition, "FAILED_PRECONDITION"),
+    (Code::Aborted, "ABORTED"),
+    (Code::OutOfRange, "OUT_OF_RANGE"),
+    (Code::Unimplemented, "UNIMPLEMENTED"),
+    (Code::Internal, "INTERNAL"),
+    (Code::Unavailable, "UNAVAILABLE"),
+    (Code::DataLoss, "DATA_LOSS"),
+    (Code::Unauthenticated, "UNAUTHENTICATED"),
+];
+
+impl Code {
+    /// Every code, in the order of the numbers.
+    pub fn all() -> impl Iterator<Item = Code> {
+        CODES.iter().map(|(code, _)| *code)
+    }
+
+    /// The number on the wire, 0 to 16.
+    pub const fn number(self) -> i32 {
+        self as i32
+    }
+
+    /// The code with this number; a number outside 0 to 16 is [`Code::Unknown`].
+    pub fn from_number(number: i32) -> Code {
+        usize::try_from(number).ok().and_then(|n| CODES.get(n)).map_or(Code::Unknown, |(code, _)| *code)
+    }
+
+    /// The name in the gRPC documents, `DEADLINE_EXCEEDED` for example.
+    pub fn name(self) -> &'static str {
+        CODES.get(self as usize).map_or("UNKNOWN", |(_, name)| name)
+    }
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// The outcome of a call that did not end well; what a handler returns and what a caller receives.
+///
+/// A `Status` is one pointer wide, so that a `Result` of a call stays small. Its parts are the ones of the wire: the
+/// code, the message, the serialized `google.rpc.Status` with details, and the trailing metadata it came with or is to
+/// leave with.
+#[derive(Clone)]
+pub struct Status(Box<Parts>);
+
+#[derive(Clone)]
+struct Parts {
+    /// As on the wire, so that a code from a newer peer survives being passed on.
+    number: i32,
+    message: Cow<'static, str>,
+    details: Bytes,
+    metadata: Metadata,
+    source: Option<Arc<dyn Error + Send + Sync>>,
+}
+
+impl Status {
+    /// A status of a code and a message for people. The message may be any text; it is percent-encoded on the wire.
+    pub fn new(code: Code, message: impl Into<Cow<'static, str>>) -> Status {
+        Status::from_number(code.number(), message)
+    }
+
+    /// A status with a number as it stands on the wire, which may be one that no [`Code`] has.
+    pub fn from_number(number: i32, message: impl Into<Cow<'static, str>>) -> Status {
+        Status(Box::new(Parts {
+            number,
+            message: message.into(),
+            details: Bytes::new(),
+            metadata: Metadata::new(),
+            source: None,
+        }))
+    }
+
+    /// The code. A number that is not in the table of codes reads as [`Code::Unknown`]; see [`Status::number`].
+    pub fn code(&self) -> Code {
+        Code::from_number(self.0.number)
+    }
+
+    /// The number of `grpc-status`, unchanged.
+    pub fn number(&self) -> i32 {
+        self.0.number
+    }
+
+    /// The message for people; may be empty.
+    pub fn message(&self) -> &str {
+        &self.0.message
+    }
+
+    /// The serialized `google.rpc.Status` of `grpc-status-details-bin`; empty where there is none.
+    pub fn details(&self) -> &Bytes {
+        &self.0.details
+    }
+
+    /// Adds details: a serialized `google.rpc.Status`, whose code has to be the code of this status.
+    #[must_use]
+    pub fn with_details(mut self, details: impl Into<Bytes>) -> Status {
+        self.0.details = details.into();
+        self
+    }
+
+    /// The trailing metadata that came, or will leave, with this status.
+    pub fn metadata(&self) -> &Metadata {
+        &self.0.metadata
+    }
+
+    /// The trailing metadata, to add to.
+    pub fn metadata_mut(&mut self) -> &mut Metadata {
+        &mut self.0.metadata
+    }
+
+    /// Replaces the trailing metadata.
+    #[must_use]
+    pub fn with_metadata(mut self, metadata: Metadata) -> Status {
+        self.0.metadata = metadata;
+        self
+    }
+
+    /// Attaches the error that led to this status. It stays on this side and never goes on the wire.
+    #[must_use]
+    pub fn with_source(mut self, source: impl Error + Send + Sync + 'static) -> Status {
+        self.0.source = Some(Arc::new(source));
+        self
+    }
+}
+
+/// One constructor a code, for those that a handler or the library itself needs.
+macro_rules! constructors {
+    ($($(#[$doc:meta])* $name:ident => $code:ident;)*) => {
+        impl Status {
+            $($(#[$doc])* pub fn $name(message: impl Into<Cow<'static, str>>) -> Status {
+                Status::new(Code::$code, message)
+            })*
+        }
+    };
+}
+
+constructors! {
+    /// A status with [`Code::Cancelled`].
+    cancelled => Cancelled;
+    /// A status with [`Code::Unknown`].
+    unknown => Unknown;
+    /// A status with [`Code::InvalidArgument`].
+    invalid_argument => InvalidArgument;
+    /// A status with [`Code::DeadlineExceeded`].
+    deadline_exceeded => DeadlineExceeded;
+    /// A status with [`Code::NotFound`].
+    not_found => NotFound;
+    /// A status with [`Code::AlreadyExists`].
+    already_exists => AlreadyExists;
+    /// A status with [`Code::PermissionDenied`].
+    permission_denied => PermissionDenied;
+    /// A status with [`Code::ResourceExhausted`].
+    resource_exhausted => ResourceExhausted;
+    /// A status with [`Code::FailedPrecondition`].
+    failed_precondition => FailedPrecondition;
+    /// A status with [`Code::Aborted`].
+    aborted => Aborted;
+    /// A status with [`Code::OutOfRange`].
+    out_of_range => OutOfRange;
+    /// A status with [`Code::Unimplemented`].
+    unimplemented => Unimplemented;
+    /// A status with [`Code::Internal`].
+    internal => Internal;
+    /// A status with [`Code::Unavailable`].
+    unavailable => Unavailable;
+    /// A status with [`Code::DataLoss`].
+    data_loss => DataLoss;
+    /// A status with [`Code::Unauthenticated`].
+    unauthenticated => Unauthenticated;
+}
+
+impl fmt::Debug for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut debug = f.debug_struct("Status");
+        debug.field("code", &format_args!("{} ({})", self.code(), self.number())).field("message", &self.message());
+        if !self.details().is_empty() {
+            debug.field("details", self.details());
+        }
+        if !self.metadata().is_empty() {
+            debug.field("metadata", self.metadata());
+        }
+        if let Some(source) = &self.0.source {
+            debug.field("source", source);
+        }
+        debug.finish()
+    }
+}
+
+/// `CODE: message`; with `{:#}` the chain of sources behind it.
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.code())?;
+        if self.code().number() != self.number() {
+            write!(f, " ({})", self.number())?;
+        }
+        if !self.message().is_empty() {
+            write!(f, ": {}", self.message())?;
+        }
+        let mut source = self.source().filter(|_| f.alternate());
+        while let Some(error) = source {
+            write!(f, ": {error}")?;
+            source = error.source();
+        }
+        Ok(())
+    }
+}
+
+impl Error for Status {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.0.source.as_deref().map(|source| source as &(dyn Error + 'static))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_position_in_the_table_is_the_number() {
+        for (position, (code, name)) in CODES.iter().enumerate() {
+            assert_eq!(code.number() as usize, position);
+            assert_eq!(Code::from_number(position as i32), *code);
+            assert_eq!(code.name(), *name);
+        }
+    }
+
+    #[test]
+    fn a_number_outside_the_table_is_kept_and_reads_as_unknown() {
+        for number in [17, 100, -1, i32::MAX] {
+            let status = Status::from_number(number, "from the future");
+            assert_eq!((status.code(), status.number()), (Code::Unknown, number));
+        }
+        assert_eq!(Status::from_number(17, "x").to_string(), "UNKNOWN (17): x");
+    }
+
+    #[test]
+    fn the_alternate_form_prints_the_sources() {
+        let status = Status::unavailable("can't reach the server").with_source(std::io::Error::other("no route"));
+        assert_eq!(status.to_string(), "UNAVAILABLE: can't reach the server");
+        assert_eq!(format!("{status:#}"), "UNAVAILABLE: can't reach the server: no route");
+    }
+}

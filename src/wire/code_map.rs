@@ -1,0 +1,177 @@
+//! The three code tables: HTTP status → [`Code`], HTTP/2 error → [`Code`], [`Code`] → HTTP/2 error.
+//!
+//! Sources: http-grpc-status-mapping.md; PROTOCOL-HTTP2.md, "Errors". None of them is ever used in reverse on a server: a
+//! gRPC answer has HTTP status 200 whatever its code.
+
+use std::fmt;
+
+use crate::status::Code;
+
+/// The code of an answer without `grpc-status`, by its HTTP status (http-grpc-status-mapping.md).
+///
+/// Where `grpc-status` is present it wins and this table is not asked.
+pub fn code_of_http_status(status: u16) -> Code {
+    match status {
+        400 | 431 => Code::Internal,
+        401 => Code::Unauthenticated,
+        403 => Code::PermissionDenied,
+        404 => Code::Unimplemented,
+        429 | 502 | 503 | 504 => Code::Unavailable,
+        _ => Code::Unknown,
+    }
+}
+
+/// An error code of HTTP/2, as RST_STREAM and GOAWAY carry it (RFC 9113 section 7). Any number is possible.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Http2Error(pub u32);
+
+#[allow(missing_docs)] // The names are those of RFC 9113 section 7, which says what each means.
+impl Http2Error {
+    pub const NO_ERROR: Http2Error = Http2Error(0x0);
+    pub const PROTOCOL_ERROR: Http2Error = Http2Error(0x1);
+    pub const INTERNAL_ERROR: Http2Error = Http2Error(0x2);
+    pub const FLOW_CONTROL_ERROR: Http2Error = Http2Error(0x3);
+    pub const SETTINGS_TIMEOUT: Http2Error = Http2Error(0x4);
+    pub const STREAM_CLOSED: Http2Error = Http2Error(0x5);
+    pub const FRAME_SIZE_ERROR: Http2Error = Http2Error(0x6);
+    pub const REFUSED_STREAM: Http2Error = Http2Error(0x7);
+    pub const CANCEL: Http2Error = Http2Error(0x8);
+    pub const COMPRESSION_ERROR: Http2Error = Http2Error(0x9);
+    pub const CONNECT_ERROR: Http2Error = Http2Error(0xa);
+    pub const ENHANCE_YOUR_CALM: Http2Error = Http2Error(0xb);
+    pub const INADEQUATE_SECURITY: Http2Error = Http2Error(0xc);
+    pub const HTTP_1_1_REQUIRED: Http2Error = Http2Error(0xd);
+}
+
+/// The names, at the position that is the number.
+const NAMES: [&str; 14] = [
+    "NO_ERROR",
+    "PROTOCOL_ERROR",
+    "INTERNAL_ERROR",
+    "FLOW_CONTROL_ERROR",
+    "SETTINGS_TIMEOUT",
+    "STREAM_CLOSED",
+    "FRAME_SIZE_ERROR",
+    "REFUSED_STREAM",
+    "CANCEL",
+    "COMPRESSION_ERROR",
+    "CONNECT_ERROR",
+    "ENHANCE_YOUR_CALM",
+    "INADEQUATE_SECURITY",
+    "HTTP_1_1_REQUIRED",
+];
+
+impl fmt::Display for Http2Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match NAMES.get(self.0 as usize) {
+            Some(name) => f.write_str(name),
+            None => write!(f, "error code {:#x}", self.0),
+        }
+    }
+}
+
+impl fmt::Debug for Http2Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// The code of a stream that the peer reset with this error (PROTOCOL-HTTP2.md, "Errors").
+///
+/// STREAM_CLOSED has no mapping there, as there is no open stream to report it to; where one is found all the same, it is
+/// INTERNAL as in grpc-go. HTTP_1_1_REQUIRED and numbers without a name are UNKNOWN.
+pub fn code_of_http2_error(error: Http2Error) -> Code {
+    match error {
+        Http2Error::NO_ERROR
+        | Http2Error::PROTOCOL_ERROR
+        | Http2Error::INTERNAL_ERROR
+        | Http2Error::FLOW_CONTROL_ERROR
+        | Http2Error::SETTINGS_TIMEOUT
+        | Http2Error::STREAM_CLOSED
+        | Http2Error::FRAME_SIZE_ERROR
+        | Http2Error::COMPRESSION_ERROR
+        | Http2Error::CONNECT_ERROR => Code::Internal,
+        Http2Error::REFUSED_STREAM => Code::Unavailable,
+        Http2Error::CANCEL => Code::Cancelled,
+        Http2Error::ENHANCE_YOUR_CALM => Code::ResourceExhausted,
+        Http2Error::INADEQUATE_SECURITY => Code::PermissionDenied,
+        _ => Code::Unknown,
+    }
+}
+
+/// The error for RST_STREAM where a call must end with this code and trailers can't leave: what maps back to the code by
+/// [`code_of_http2_error`] where something does, CANCEL where the call is simply over, INTERNAL_ERROR otherwise.
+pub fn http2_error_of_code(code: Code) -> Http2Error {
+    match code {
+        Code::Ok => Http2Error::NO_ERROR,
+        Code::Cancelled | Code::DeadlineExceeded => Http2Error::CANCEL,
+        Code::Unavailable => Http2Error::REFUSED_STREAM,
+        Code::ResourceExhausted => Http2Error::ENHANCE_YOUR_CALM,
+        Code::PermissionDenied => Http2Error::INADEQUATE_SECURITY,
+        _ => Http2Error::INTERNAL_ERROR,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn http_statuses_map_as_published() {
+        for (status, code) in [
+            (400, Code::Internal),
+            (401, Code::Unauthenticated),
+            (403, Code::PermissionDenied),
+            (404, Code::Unimplemented),
+            (429, Code::Unavailable),
+            (431, Code::Internal),
+            (502, Code::Unavailable),
+            (503, Code::Unavailable),
+            (504, Code::Unavailable),
+            (200, Code::Unknown),
+            (302, Code::Unknown),
+            (415, Code::Unknown),
+            (500, Code::Unknown),
+        ] {
+            assert_eq!(code_of_http_status(status), code, "{status}");
+        }
+    }
+
+    #[test]
+    fn http2_errors_map_as_published() {
+        let expected = [
+            Code::Internal,          // NO_ERROR
+            Code::Internal,          // PROTOCOL_ERROR
+            Code::Internal,          // INTERNAL_ERROR
+            Code::Internal,          // FLOW_CONTROL_ERROR
+            Code::Internal,          // SETTINGS_TIMEOUT
+            Code::Internal,          // STREAM_CLOSED
+            Code::Internal,          // FRAME_SIZE_ERROR
+            Code::Unavailable,       // REFUSED_STREAM
+            Code::Cancelled,         // CANCEL
+            Code::Internal,          // COMPRESSION_ERROR
+            Code::Internal,          // CONNECT_ERROR
+            Code::ResourceExhausted, // ENHANCE_YOUR_CALM
+            Code::PermissionDenied,  // INADEQUATE_SECURITY
+            Code::Unknown,           // HTTP_1_1_REQUIRED
+            Code::Unknown,           // 0xe: no such error
+        ];
+        for (number, code) in (0..).zip(expected) {
+            assert_eq!(code_of_http2_error(Http2Error(number)), code, "{}", Http2Error(number));
+        }
+    }
+
+    #[test]
+    fn an_error_for_a_code_never_reads_as_a_success_and_reads_back_where_it_can() {
+        for code in Code::all().filter(|code| *code != Code::Ok) {
+            let back = code_of_http2_error(http2_error_of_code(code));
+            match code {
+                Code::Cancelled | Code::Unavailable | Code::ResourceExhausted | Code::PermissionDenied => {
+                    assert_eq!(back, code)
+                }
+                Code::DeadlineExceeded => assert_eq!(back, Code::Cancelled),
+                _ => assert_eq!(back, Code::Internal),
+            }
+        }
+    }
+}

@@ -1,0 +1,346 @@
+//! Length-Prefixed-Message: the five bytes before every message, and taking a stream of bytes apart into messages.
+//!
+//! ```text
+//! Length-Prefixed-Message → Compressed-Flag Message-Length Message
+//! Compressed-Flag         → 0 / 1                       ; encoded as 1 byte unsigned integer
+//! Message-Length          → {length of Message}         ; encoded as 4 byte unsigned integer (big endian)
+//! Message                 → *{binary octet}
+//! ```
+//!
+//! PROTOCOL-HTTP2.md, "Length-Prefixed-Message". The borders of DATA frames mean nothing: a prefix may lie in two of them
+//! and one may hold a hundred messages. Called by `call/receive.rs` and `call/typed.rs`.
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+
+use super::error::ProtocolError;
+
+/// The bytes of a prefix: one of flag, four of length.
+pub const PREFIX_LENGTH: usize = 5;
+
+/// What a prefix says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Prefix {
+    /// Whether the message is compressed with the `grpc-encoding` of its direction.
+    pub compressed: bool,
+    /// The length of the message, in bytes.
+    pub length: u32,
+}
+
+impl Prefix {
+    /// Reads a prefix.
+    ///
+    /// # Errors
+    ///
+    /// [`ProtocolError::ReservedFlag`] where the first byte is neither 0 nor 1, and then
+    /// [`ProtocolError::MessageTooLarge`] where the length is over `limit`.
+    pub fn decode(bytes: [u8; PREFIX_LENGTH], limit: usize) -> Result<Prefix, ProtocolError> {
+        let [flag, length @ ..] = bytes;
+        let compressed = match flag {
+            0 => false,
+            1 => true,
+            _ => return Err(ProtocolError::ReservedFlag { flag }),
+        };
+        let length = u32::from_be_bytes(length);
+        if length as usize > limit {
+            return Err(ProtocolError::MessageTooLarge { length: u64::from(length), limit });
+        }
+        Ok(Prefix { compressed, length })
+    }
+
+    /// Writes a prefix.
+    pub fn encode(self) -> [u8; PREFIX_LENGTH] {
+        let [a, b, c, d] = self.length.to_be_bytes();
+        [u8::from(self.compressed), a, b, c, d]
+    }
+}
+
+/// A message as it stood on the wire: perhaps compressed, not yet decoded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EncodedMessage {
+    /// Whether the payload is compressed.
+    pub compressed: bool,
+    /// The bytes after the prefix.
+    pub payload: Bytes,
+}
+
+/// Takes a stream of bytes apart into messages.
+///
+/// Push what arrives, take the messages, and say when the stream has ended. However the input is cut into chunks, the same
+/// messages come out and the same error. After an error the decoder is done and repeats it.
+///
+/// It holds the bytes that were pushed and not yet taken, and no more than twice as much: a declared length reserves
+/// nothing.
+///
+/// ```
+/// use barewire::wire::message::MessageDecoder;
+/// use bytes::Bytes;
+///
+/// let mut decoder = MessageDecoder::new(4 * 1024 * 1024);
+/// decoder.push(Bytes::from_static(b"\x00\x00\x00\x00\x02h"));
+/// assert_eq!(decoder.next()?, None);
+/// decoder.push(Bytes::from_static(b"i"));
+/// assert_eq!(&decoder.next()?.unwrap().payload[..], b"hi");
+/// decoder.finish()?;
+/// # Ok::<(), barewire::wire::ProtocolError>(())
+/// ```
+#[derive(Debug)]
+pub struct MessageDecoder {
+    limit: usize,
+    /// The chunk in hand, from which whole messages are cut without a copy; used up before `gathered` is filled.
+    chunk: Bytes,
+    /// Where the pieces of a message that lies in several chunks come together.
+    gathered: BytesMut,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    Prefix,
+    Message(Prefix),
+    Failed(ProtocolError),
+}
+
+impl MessageDecoder {
+    /// A decoder that refuses messages of more than `limit` bytes, on their prefix.
+    pub fn new(limit: usize) -> MessageDecoder {
+        MessageDecoder { limit, chunk: Bytes::new(), gathered: BytesMut::new(), state: State::Prefix }
+    }
+
+    /// Adds the next bytes of the stream.
+    pub fn push(&mut self, chunk: Bytes) {
+        if matches!(self.state, State::Failed(_)) {
+            return;
+        }
+        if self.buffered() == 0 {
+            self.chunk = chunk;
+            return;
+        }
+        if !self.chunk.is_empty() {
+            self.gathered.extend_from_slice(&self.chunk);
+            self.chunk = Bytes::new();
+        }
+        self.gathered.extend_from_slice(&chunk);
+    }
+
+    /// The next message, or `None` until more bytes are pushed.
+    ///
+    /// # Errors
+    ///
+    /// [`ProtocolError::ReservedFlag`] and [`ProtocolError::MessageTooLarge`], as soon as the five bytes of the prefix are
+    /// there.
+    #[allow(clippy::should_implement_trait)] // It is no iterator: None means "not yet".
+    pub fn next(&mut self) -> Result<Option<EncodedMessage>, ProtocolError> {
+        loop {
+            match &self.state {
+                State::Failed(error) => return Err(error.clone()),
+                State::Prefix => {
+                    let Some(bytes) = self.peek_prefix() else { return Ok(None) };
+                    match Prefix::decode(bytes, self.limit) {
+                        Ok(prefix) => {
+                            self.advance(PREFIX_LENGTH);
+                            self.state = State::Message(prefix);
+                        }
+                        Err(error) => self.fail(error),
+                    }
+                }
+                State::Message(prefix) => {
+                    let prefix = *prefix;
+                    let Some(payload) = self.take(prefix.length as usize) else { return Ok(None) };
+                    self.state = State::Prefix;
+                    return Ok(Some(EncodedMessage { compressed: prefix.compressed, payload }));
+                }
+            }
+        }
+    }
+
+    /// Says that the stream has ended, after the last message was taken.
+    ///
+    /// # Errors
+    ///
+    /// [`ProtocolError::TruncatedPrefix`] or [`ProtocolError::TruncatedMessage`] where it ended inside one; the earlier
+    /// error where there was one.
+    pub fn finish(&self) -> Result<(), ProtocolError> {
+        match &self.state {
+            State::Failed(error) => Err(error.clone()),
+            State::Prefix if self.buffered() == 0 => Ok(()),
+            State::Prefix => Err(ProtocolError::TruncatedPrefix { received: self.buffered() }),
+            State::Message(prefix) => {
+                Err(ProtocolError::TruncatedMessage { received: self.buffered(), length: prefix.length as usize })
+            }
+        }
+    }
+
+    /// How many bytes are held: pushed, and not yet taken as part of a message or its prefix.
+    pub fn buffered(&self) -> usize {
+        // One of the two is empty but for the moment in which a message begins in one and ends in the other.
+        self.chunk.len() + self.gathered.len()
+    }
+
+    /// How many bytes of memory the gathering buffer has.
+    pub fn capacity(&self) -> usize {
+        self.gathered.capacity()
+    }
+
+    fn fail(&mut self, error: ProtocolError) {
+        self.chunk = Bytes::new();
+        self.gathered = BytesMut::new();
+        self.state = State::Failed(error);
+    }
+
+    fn peek_prefix(&self) -> Option<[u8; PREFIX_LENGTH]> {
+        let bytes = if self.chunk.is_empty() { &self.gathered[..] } else { &self.chunk[..] };
+        bytes.first_chunk().copied()
+    }
+
+    fn advance(&mut self, count: usize) {
+        if self.chunk.is_empty() { self.gathered.advance(count) } else { self.chunk.advance(count) }
+    }
+
+    fn take(&mut self, length: usize) -> Option<Bytes> {
+        if self.buffered() < length {
+            return None;
+        }
+        if self.chunk.is_empty() {
+            let message = self.gathered.split_to(length).freeze();
+            if self.gathered.is_empty() {
+                // Let go of the allocation: the message shares it, and an idle stream should hold nothing.
+                self.gathered = BytesMut::new();
+            }
+            Some(message)
+        } else {
+            Some(self.chunk.split_to(length))
+        }
+    }
+}
+
+/// Appends a message to `buffer`: its prefix, and what `payload` writes after it.
+///
+/// The prefix is filled in when the length is known, so the message is written once and nothing is copied.
+///
+/// # Errors
+///
+/// [`ProtocolError::MessageTooLarge`] where the message is over `limit` or over the 4 GiB that a prefix can say; `buffer` is
+/// then as before.
+pub fn encode_message(
+    buffer: &mut BytesMut,
+    compressed: bool,
+    limit: usize,
+    payload: impl FnOnce(&mut BytesMut),
+) -> Result<(), ProtocolError> {
+    let start = buffer.len();
+    buffer.put_bytes(0, PREFIX_LENGTH);
+    payload(buffer);
+    let length = buffer.len().saturating_sub(start + PREFIX_LENGTH);
+    match u32::try_from(length) {
+        Ok(short) if length <= limit => {
+            let prefix = Prefix { compressed, length: short }.encode();
+            if let Some(place) = buffer.get_mut(start..start + PREFIX_LENGTH) {
+                place.copy_from_slice(&prefix);
+            }
+            Ok(())
+        }
+        _ => {
+            buffer.truncate(start);
+            Err(ProtocolError::MessageTooLarge { length: length as u64, limit })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMIT: usize = 64;
+
+    fn decode_all(chunks: &[&[u8]]) -> (Vec<EncodedMessage>, Result<(), ProtocolError>) {
+        let (mut decoder, mut messages) = (MessageDecoder::new(LIMIT), Vec::new());
+        for chunk in chunks {
+            decoder.push(Bytes::copy_from_slice(chunk));
+            loop {
+                match decoder.next() {
+                    Ok(Some(message)) => messages.push(message),
+                    Ok(None) => break,
+                    Err(error) => return (messages, Err(error)),
+                }
+            }
+        }
+        let end = decoder.finish();
+        (messages, end)
+    }
+
+    fn message(compressed: bool, payload: &'static [u8]) -> EncodedMessage {
+        EncodedMessage { compressed, payload: Bytes::from_static(payload) }
+    }
+
+    #[test]
+    fn three_messages_at_every_cut() {
+        #[rustfmt::skip]
+        let wire = [
+            0, 0, 0, 0, 2,  b'h', b'i',
+            0, 0, 0, 0, 0,
+            1, 0, 0, 0, 3,  b'z', b'i', b'p',
+        ];
+        let expected = vec![message(false, b"hi"), message(false, b""), message(true, b"zip")];
+        for first in 0..=wire.len() {
+            for second in first..=wire.len() {
+                let chunks = [&wire[..first], &wire[first..second], &wire[second..]];
+                assert_eq!(decode_all(&chunks), (expected.clone(), Ok(())), "cut at {first} and {second}");
+            }
+        }
+        let single: Vec<&[u8]> = wire.chunks(1).collect();
+        assert_eq!(decode_all(&single), (expected, Ok(())));
+    }
+
+    #[test]
+    fn a_stream_that_ends_inside_is_truncated() {
+        let wire = [0, 0, 0, 0, 2, b'h', b'i'];
+        for end in 1..5 {
+            assert_eq!(decode_all(&[&wire[..end]]).1, Err(ProtocolError::TruncatedPrefix { received: end }));
+        }
+        for end in 5..7 {
+            let expected = ProtocolError::TruncatedMessage { received: end - 5, length: 2 };
+            assert_eq!(decode_all(&[&wire[..end]]).1, Err(expected));
+        }
+        assert_eq!(decode_all(&[]).1, Ok(()));
+    }
+
+    #[test]
+    fn the_prefix_is_judged_before_the_message_comes() {
+        for flag in 2..=255 {
+            assert_eq!(decode_all(&[&[flag, 0, 0, 0, 0]]).1, Err(ProtocolError::ReservedFlag { flag }));
+        }
+        let over = ProtocolError::MessageTooLarge { length: 65, limit: LIMIT };
+        assert_eq!(decode_all(&[&[0, 0, 0, 0, 65]]).1, Err(over));
+        let most = ProtocolError::MessageTooLarge { length: u32::MAX.into(), limit: LIMIT };
+        assert_eq!(decode_all(&[&[1, 255, 255, 255, 255]]).1, Err(most));
+    }
+
+    #[test]
+    fn an_error_stays() {
+        let mut decoder = MessageDecoder::new(LIMIT);
+        decoder.push(Bytes::from_static(&[2, 0, 0, 0, 0]));
+        let error = decoder.next().unwrap_err();
+        decoder.push(Bytes::from_static(&[0, 0, 0, 0, 0]));
+        assert_eq!(decoder.next(), Err(error.clone()));
+        assert_eq!(decoder.finish(), Err(error));
+    }
+
+    #[test]
+    fn a_declared_length_reserves_nothing() {
+        let mut decoder = MessageDecoder::new(usize::MAX);
+        decoder.push(Bytes::from_static(&[0, 255, 255, 255, 255]));
+        decoder.push(Bytes::from_static(b"a"));
+        assert_eq!(decoder.next(), Ok(None));
+        decoder.push(Bytes::from_static(b"b"));
+        assert!(decoder.capacity() <= 64, "{}", decoder.capacity());
+    }
+
+    #[test]
+    fn a_message_over_the_limit_of_the_sender_leaves_the_buffer_alone() {
+        let mut buffer = BytesMut::new();
+        encode_message(&mut buffer, false, 2, |b| b.put_slice(b"ok")).unwrap();
+        let error = encode_message(&mut buffer, true, 2, |b| b.put_slice(b"bad")).unwrap_err();
+        assert_eq!(error, ProtocolError::MessageTooLarge { length: 3, limit: 2 });
+        assert_eq!(&buffer[..], [0, 0, 0, 0, 2, b'o', b'k']);
+    }
+}

@@ -1,0 +1,358 @@
+//! Request-Headers: what a client says before its messages, and what a server makes of it.
+//!
+//! ```text
+//! Request-Headers → Call-Definition *Custom-Metadata
+//! Call-Definition → Method Scheme Path TE [Authority] [Timeout] Content-Type [Message-Type]
+//!                   [Message-Encoding] [Message-Accept-Encoding] [User-Agent]
+//! Method          → ":method POST"
+//! Path            → ":path" "/" Service-Name "/" {method name}
+//! TE              → "te" "trailers"
+//! Content-Type    → "content-type" "application/grpc" [("+proto" / "+json" / {custom})]
+//! ```
+//!
+//! PROTOCOL-HTTP2.md, "Requests"; gRFC A41 for `:authority` and `host`. Called by `server/call.rs` (parse) and
+//! `client/call.rs` (encode).
+
+use std::time::Duration;
+
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::request::Parts;
+use http::{Method, StatusCode, Uri};
+
+use super::encoding::{Encoding, EncodingSet};
+use super::error::{ProtocolError, excerpt};
+use super::{binary, timeout};
+use crate::metadata::{Metadata, is_binary};
+
+/// `grpc-timeout`, see [`timeout`].
+pub const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
+/// `grpc-encoding`, see [`Encoding`].
+pub const GRPC_ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
+/// `grpc-accept-encoding`, see [`EncodingSet`].
+pub const GRPC_ACCEPT_ENCODING: HeaderName = HeaderName::from_static("grpc-accept-encoding");
+/// The media type of gRPC with its messages in Protocol Buffers, which needs not be said.
+pub const CONTENT_TYPE: HeaderValue = HeaderValue::from_static("application/grpc");
+
+/// The Request-Headers of a call, read and found to be in order.
+#[derive(Debug)]
+pub struct RequestHeaders {
+    /// `:path` with all that belongs to it; see [`RequestHeaders::path`].
+    pub uri: Uri,
+    /// How long the caller waits, from now; `None` is for ever.
+    pub timeout: Option<Duration>,
+    /// How the messages flagged as compressed are compressed.
+    pub encoding: Encoding,
+    /// What the caller takes in the answer.
+    pub accept_encoding: EncodingSet,
+    /// All headers, to be read as custom metadata.
+    pub metadata: Metadata,
+}
+
+/// Why a request is no call. How it is said to the peer depends on whether the peer speaks gRPC.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// Not a gRPC request: an HTTP status, and the error in words.
+    Http(StatusCode, ProtocolError),
+    /// A gRPC request that is wrong: Trailers-Only with the status of the error.
+    Grpc(ProtocolError),
+}
+
+impl RequestHeaders {
+    /// Reads the head of a request. `supported` are the encodings that this server can undo.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::Http`]: 405 for a method that is not POST, 415 for a `content-type` that is not gRPC's, 400 for no
+    /// authority or several. [`Refusal::Grpc`]: a `te` other than `trailers`, a malformed `grpc-timeout`, an unsupported
+    /// `grpc-encoding`, a `-bin` value that is not base64.
+    pub fn parse(parts: Parts, supported: EncodingSet) -> Result<RequestHeaders, Refusal> {
+        let Parts { method, uri, headers, .. } = parts;
+        if method != Method::POST {
+            let error = ProtocolError::MethodNotPost { method: excerpt(method.as_str().as_bytes()) };
+            return Err(Refusal::Http(StatusCode::METHOD_NOT_ALLOWED, error));
+        }
+        let mut fields = Fields::default();
+        // One pass: a look-up by name costs a hash each, for headers that are mostly absent.
+        for (name, value) in &headers {
+            fields.read(name, value.as_bytes(), supported);
+        }
+        if let Some(error) = fields.content_type {
+            return Err(Refusal::Http(StatusCode::UNSUPPORTED_MEDIA_TYPE, error));
+        }
+        if fields.hosts > 1 || (fields.hosts == 0 && uri.authority().is_none()) {
+            let error = if fields.hosts > 1 { ProtocolError::SeveralHosts } else { ProtocolError::NoAuthority };
+            return Err(Refusal::Http(StatusCode::BAD_REQUEST, error));
+        }
+        match fields.error {
+            Some(error) => Err(Refusal::Grpc(error)),
+            None => Ok(RequestHeaders {
+                uri,
+                timeout: fields.timeout,
+                encoding: fields.encoding,
+                accept_encoding: fields.accept_encoding,
+                metadata: Metadata::from_received(headers),
+            }),
+        }
+    }
+
+    /// The path of the method, with the query if there is one: that makes it a method that does not exist.
+    pub fn path(&self) -> &str {
+        self.uri.path_and_query().map_or("", |path| path.as_str())
+    }
+
+    /// Who the request is for: `:authority`, or `host` where that is missing (gRFC A41).
+    pub fn authority(&self) -> Option<&str> {
+        self.uri.authority().map(http::uri::Authority::as_str)
+    }
+}
+
+/// What one pass over the headers gathers; of several errors of a kind, the first.
+struct Fields {
+    /// The error that a missing or wrong `content-type` is; `None` once a right one was seen.
+    content_type: Option<ProtocolError>,
+    hosts: usize,
+    timeout: Option<Duration>,
+    encoding: Encoding,
+    accept_encoding: EncodingSet,
+    error: Option<ProtocolError>,
+}
+
+impl Default for Fields {
+    fn default() -> Self {
+        Fields {
+            content_type: Some(ProtocolError::ContentType { value: None }),
+            hosts: 0,
+            timeout: None,
+            encoding: Encoding::Identity,
+            accept_encoding: EncodingSet::IDENTITY,
+            error: None,
+        }
+    }
+}
+
+impl Fields {
+    fn read(&mut self, name: &HeaderName, value: &[u8], supported: EncodingSet) {
+        match name.as_str() {
+            "content-type" if is_grpc(value) => self.content_type = None,
+            "content-type" => self.content_type = Some(ProtocolError::ContentType { value: Some(excerpt(value)) }),
+            "te" if !value.eq_ignore_ascii_case(b"trailers") => self.fail(ProtocolError::Te { value: excerpt(value) }),
+            "grpc-timeout" => match timeout::parse(value) {
+                Ok(timeout) => self.timeout = Some(timeout),
+                Err(error) => self.fail(error),
+            },
+            "grpc-encoding" => match Encoding::from_name(value).filter(|encoding| supported.contains(*encoding)) {
+                Some(encoding) => self.encoding = encoding,
+                None => self.fail(ProtocolError::UnsupportedRequestEncoding { name: excerpt(value) }),
+            },
+            "grpc-accept-encoding" => self.accept_encoding = self.accept_encoding.with_list(value),
+            "host" => self.hosts += 1,
+            name if is_binary(name) && !binary::is_valid_list(value) => {
+                self.fail(ProtocolError::MalformedBinary { key: excerpt(name.as_bytes()) });
+            }
+            _ => {}
+        }
+    }
+
+    fn fail(&mut self, error: ProtocolError) {
+        self.error.get_or_insert(error);
+    }
+}
+
+/// Whether a `content-type` is gRPC's with messages in Protocol Buffers: `application/grpc`, or `application/grpc+proto`,
+/// with or without parameters. Media types compare without regard to case (RFC 9110 section 8.3.1).
+pub(super) fn is_grpc(content_type: &[u8]) -> bool {
+    const GRPC: &[u8] = b"application/grpc";
+    const PROTO: &[u8] = b"+proto";
+    let Some((head, rest)) = content_type.split_at_checked(GRPC.len()) else { return false };
+    let rest = match rest.split_at_checked(PROTO.len()) {
+        Some((subtype, rest)) if subtype.eq_ignore_ascii_case(PROTO) => rest,
+        _ => rest,
+    };
+    head.eq_ignore_ascii_case(GRPC) && matches!(rest.trim_ascii_start(), [] | [b';', ..])
+}
+
+/// What a client says before its messages, but for the path and the authority, which are h2's to write.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Outgoing<'a> {
+    /// How long the call may take; `None` is for ever.
+    pub timeout: Option<Duration>,
+    /// How messages flagged as compressed will be compressed.
+    pub encoding: Encoding,
+    /// What this client can undo.
+    pub accept_encoding: EncodingSet,
+    /// The user agent, `grpc-rust-barewire/0.1.0` with the application's own before it.
+    pub user_agent: Option<&'a HeaderValue>,
+}
+
+impl Outgoing<'_> {
+    /// Writes the headers, in the order of the grammar: the timeout first, custom metadata last.
+    pub fn encode(&self, metadata: Option<&Metadata>) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        if let Some(timeout) = self.timeout {
+            if let Ok(value) = HeaderValue::try_from(timeout::encode(timeout)) {
+                headers.append(GRPC_TIMEOUT, value);
+            }
+        }
+        headers.append(header::TE, HeaderValue::from_static("trailers"));
+        headers.append(header::CONTENT_TYPE, CONTENT_TYPE);
+        encode_encodings(&mut headers, self.encoding, self.accept_encoding);
+        if let Some(user_agent) = self.user_agent {
+            headers.append(header::USER_AGENT, user_agent.clone());
+        }
+        if let Some(metadata) = metadata {
+            metadata.append_to(&mut headers);
+        }
+        headers
+    }
+}
+
+/// Writes Message-Encoding and Message-Accept-Encoding; identity alone needs no word.
+pub(super) fn encode_encodings(headers: &mut HeaderMap, encoding: Encoding, accept_encoding: EncodingSet) {
+    if encoding != Encoding::Identity {
+        headers.append(GRPC_ENCODING, HeaderValue::from_static(encoding.name()));
+    }
+    if accept_encoding != EncodingSet::IDENTITY {
+        if let Ok(value) = HeaderValue::try_from(accept_encoding.to_list()) {
+            headers.append(GRPC_ACCEPT_ENCODING, value);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(headers: &[(&str, &str)]) -> Parts {
+        let mut builder = http::Request::post("http://localhost/routeguide.RouteGuide/GetFeature");
+        for (name, value) in headers {
+            builder = builder.header(*name, *value);
+        }
+        builder.body(()).unwrap().into_parts().0
+    }
+
+    fn parse(headers: &[(&str, &str)]) -> Result<RequestHeaders, Refusal> {
+        RequestHeaders::parse(request(headers), EncodingSet::IDENTITY.with(Encoding::Gzip))
+    }
+
+    #[test]
+    fn a_call_with_everything() {
+        let head = parse(&[
+            ("grpc-timeout", "10S"),
+            ("te", "trailers"),
+            ("content-type", "application/grpc+proto"),
+            ("grpc-encoding", "gzip"),
+            ("grpc-accept-encoding", "identity, br"),
+            ("grpc-accept-encoding", "gzip"),
+            ("grpc-from-the-future", "x"),
+            ("k", "v"),
+            ("k-bin", "AQI"),
+        ])
+        .unwrap();
+        assert_eq!(head.path(), "/routeguide.RouteGuide/GetFeature");
+        assert_eq!(head.authority(), Some("localhost"));
+        assert_eq!(head.timeout, Some(Duration::from_secs(10)));
+        assert_eq!(head.encoding, Encoding::Gzip);
+        assert_eq!(head.accept_encoding.to_list(), "identity,gzip,br");
+        assert_eq!(head.metadata.iter().count(), 2);
+    }
+
+    #[test]
+    fn only_content_type_is_required() {
+        let head = parse(&[("content-type", "application/grpc")]).unwrap();
+        assert_eq!((head.timeout, head.encoding), (None, Encoding::Identity));
+    }
+
+    #[test]
+    fn content_types() {
+        for good in [
+            "application/grpc",
+            "APPLICATION/gRPC",
+            "application/grpc+proto",
+            "application/grpc;charset=utf-8",
+            "application/grpc+PROTO ; x=y",
+        ] {
+            assert!(is_grpc(good.as_bytes()), "{good}");
+        }
+        for bad in [
+            "",
+            "application/grpcfoo",
+            "application/grpc-web",
+            "application/grpc-web+proto",
+            "application/grpc+json",
+            "application/grpc+proto2",
+            "text/html",
+            "application/json",
+            "application/grp",
+        ] {
+            assert!(!is_grpc(bad.as_bytes()), "{bad}");
+            let refusal = parse(&[("content-type", bad)]).unwrap_err();
+            let error = ProtocolError::ContentType { value: Some(bad.into()) };
+            assert_eq!(refusal, Refusal::Http(StatusCode::UNSUPPORTED_MEDIA_TYPE, error));
+        }
+        let missing = Refusal::Http(StatusCode::UNSUPPORTED_MEDIA_TYPE, ProtocolError::ContentType { value: None });
+        assert_eq!(parse(&[]).unwrap_err(), missing);
+    }
+
+    #[test]
+    fn other_methods_are_refused_by_http() {
+        let mut parts = request(&[("content-type", "application/grpc")]);
+        parts.method = Method::GET;
+        let refusal = RequestHeaders::parse(parts, EncodingSet::IDENTITY).unwrap_err();
+        assert_eq!(
+            refusal,
+            Refusal::Http(StatusCode::METHOD_NOT_ALLOWED, ProtocolError::MethodNotPost { method: "GET".into() })
+        );
+    }
+
+    #[test]
+    fn an_authority_is_needed_and_host_will_do() {
+        let grpc = ("content-type", "application/grpc");
+        let mut parts = request(&[grpc]);
+        parts.uri = "/s/m".parse().unwrap();
+        let refusal = RequestHeaders::parse(parts, EncodingSet::IDENTITY).unwrap_err();
+        assert_eq!(refusal, Refusal::Http(StatusCode::BAD_REQUEST, ProtocolError::NoAuthority));
+        let mut parts = request(&[grpc, ("host", "a")]);
+        parts.uri = "/s/m".parse().unwrap();
+        assert!(RequestHeaders::parse(parts, EncodingSet::IDENTITY).is_ok());
+        assert!(parse(&[grpc, ("host", "a")]).is_ok(), "both: host is dropped");
+        let refusal = parse(&[grpc, ("host", "a"), ("host", "b")]).unwrap_err();
+        assert_eq!(refusal, Refusal::Http(StatusCode::BAD_REQUEST, ProtocolError::SeveralHosts));
+    }
+
+    #[test]
+    fn a_grpc_request_that_is_wrong_is_told_so_in_grpc() {
+        let grpc = ("content-type", "application/grpc");
+        for (field, expected) in [
+            (("grpc-timeout", "10"), ProtocolError::MalformedTimeout { value: "10".into() }),
+            (("grpc-encoding", "br"), ProtocolError::UnsupportedRequestEncoding { name: "br".into() }),
+            (("te", "gzip"), ProtocolError::Te { value: "gzip".into() }),
+            (("x-bin", "?"), ProtocolError::MalformedBinary { key: "x-bin".into() }),
+        ] {
+            assert_eq!(parse(&[grpc, field]).unwrap_err(), Refusal::Grpc(expected));
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_in_the_order_of_the_grammar_and_can_be_read() {
+        let mut metadata = Metadata::new();
+        metadata.append("k", "v").unwrap();
+        let user_agent = HeaderValue::from_static("app grpc-rust-barewire/0.1.0");
+        let outgoing = Outgoing {
+            timeout: Some(Duration::from_secs(1)),
+            encoding: Encoding::Gzip,
+            accept_encoding: EncodingSet::IDENTITY.with(Encoding::Gzip),
+            user_agent: Some(&user_agent),
+        };
+        let headers = outgoing.encode(Some(&metadata));
+        let names: Vec<&str> = headers.keys().map(HeaderName::as_str).collect();
+        let expected =
+            ["grpc-timeout", "te", "content-type", "grpc-encoding", "grpc-accept-encoding", "user-agent", "k"];
+        assert_eq!(names, expected);
+        let mut parts = request(&[]);
+        parts.headers = headers;
+        let head = RequestHeaders::parse(parts, EncodingSet::IDENTITY.with(Encoding::Gzip)).unwrap();
+        assert_eq!(head.timeout, Some(Duration::from_secs(1)));
+        assert_eq!(head.metadata.get("k"), Some("v"));
+        assert_eq!(Outgoing::default().encode(None).len(), 2, "te and content-type");
+    }
+}
