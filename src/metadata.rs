@@ -13,6 +13,7 @@
 //! more than the rest of the request) but passed over by every reader below.
 
 use std::fmt;
+use std::sync::LazyLock;
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
@@ -54,6 +55,12 @@ impl Metadata {
     /// No entries.
     pub fn new() -> Metadata {
         Metadata::default()
+    }
+
+    /// No entries, to lend out.
+    pub(crate) fn none() -> &'static Metadata {
+        static NONE: LazyLock<Metadata> = LazyLock::new(Metadata::new);
+        &NONE
     }
 
     /// Sets a text value, in place of those the key had.

@@ -176,6 +176,15 @@ impl MessageDecoder {
         self.chunk.len() + self.gathered.len()
     }
 
+    /// How many bytes of a message that is not whole were pushed, its prefix included. Meaningful when
+    /// [`MessageDecoder::next`] has given all the messages there are.
+    pub fn unfinished(&self) -> usize {
+        match self.state {
+            State::Message(_) => PREFIX_LENGTH + self.buffered(),
+            _ => self.buffered(),
+        }
+    }
+
     /// How many bytes of memory the gathering buffer has.
     pub fn capacity(&self) -> usize {
         self.gathered.capacity()

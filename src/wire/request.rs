@@ -188,10 +188,10 @@ impl Outgoing<'_> {
     /// Writes the headers, in the order of the grammar: the timeout first, custom metadata last.
     pub fn encode(&self, metadata: Option<&Metadata>) -> HeaderMap {
         let mut headers = HeaderMap::new();
-        if let Some(timeout) = self.timeout {
-            if let Ok(value) = HeaderValue::try_from(timeout::encode(timeout)) {
-                headers.append(GRPC_TIMEOUT, value);
-            }
+        if let Some(timeout) = self.timeout
+            && let Ok(value) = HeaderValue::try_from(timeout::encode(timeout))
+        {
+            headers.append(GRPC_TIMEOUT, value);
         }
         headers.append(header::TE, HeaderValue::from_static("trailers"));
         headers.append(header::CONTENT_TYPE, CONTENT_TYPE);
@@ -211,10 +211,10 @@ pub(super) fn encode_encodings(headers: &mut HeaderMap, encoding: Encoding, acce
     if encoding != Encoding::Identity {
         headers.append(GRPC_ENCODING, HeaderValue::from_static(encoding.name()));
     }
-    if accept_encoding != EncodingSet::IDENTITY {
-        if let Ok(value) = HeaderValue::try_from(accept_encoding.to_list()) {
-            headers.append(GRPC_ACCEPT_ENCODING, value);
-        }
+    if accept_encoding != EncodingSet::IDENTITY
+        && let Ok(value) = HeaderValue::try_from(accept_encoding.to_list())
+    {
+        headers.append(GRPC_ACCEPT_ENCODING, value);
     }
 }
 

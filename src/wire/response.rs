@@ -155,10 +155,10 @@ impl Trailers {
                 headers.append(GRPC_MESSAGE, value);
             }
         }
-        if !status.details().is_empty() {
-            if let Ok(value) = HeaderValue::try_from(binary::encode(status.details())) {
-                headers.append(GRPC_STATUS_DETAILS, value);
-            }
+        if !status.details().is_empty()
+            && let Ok(value) = HeaderValue::try_from(binary::encode(status.details()))
+        {
+            headers.append(GRPC_STATUS_DETAILS, value);
         }
         status.metadata().append_to(headers);
     }

@@ -1,0 +1,300 @@
+//! Both halves of a streaming call, driven together, and the two buffers that its handler or caller holds.
+//!
+//! ```text
+//!   handler or caller            shared, under a lock            the call's task         h2
+//!   Outbound::send ───────▶ Batch: messages, one buffer ───▶ Exchange::poll_send ───▶ SendStream
+//!   Inbound::recv  ◀─────── Inbox: Receiving            ◀─── Exchange::poll_arrive ◀─ RecvStream
+//! ```
+//!
+//! Only the call's task touches h2, because h2 keeps one waker a half and a second task polling it would silence the first.
+//! It takes what has arrived, lets the handler run until that has to wait, and then sends what the handler has written: a
+//! producer that is ready fills a [`Batch`] of up to 16 KiB, whose messages share DATA frames, and nothing ever waits for
+//! more. Memory is bounded by one batch on its way and one being filled, or by a single message where that is larger.
+
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
+
+use bytes::{Bytes, BytesMut};
+use http::StatusCode;
+
+use super::lock;
+use super::receive::Receiving;
+use super::send::{Gone, Sending};
+use crate::metadata::Metadata;
+use crate::status::Status;
+use crate::wire::ProtocolError;
+use crate::wire::message::{PREFIX_LENGTH, encode_message};
+use crate::wire::response::ResponseHeaders;
+
+/// How much is gathered before it leaves: the size of a DATA frame that every peer takes (RFC 9113 section 4.2).
+const BATCH: usize = 16_384;
+
+pub(crate) type SharedInbox = Arc<Mutex<Inbox>>;
+pub(crate) type SharedBatch = Arc<Mutex<Batch>>;
+
+/// What has arrived and was not read.
+pub(crate) struct Inbox {
+    pub(crate) receiving: Receiving,
+    reader: Option<Waker>,
+    abandoned: bool,
+    /// Tells the call's task that nobody will read on.
+    driver: Option<Waker>,
+}
+
+impl Inbox {
+    pub(crate) fn new(receiving: Receiving) -> SharedInbox {
+        Arc::new(Mutex::new(Inbox { receiving, reader: None, abandoned: false, driver: None }))
+    }
+
+    /// Registers the reader to be woken when something has arrived.
+    pub(crate) fn wait(&mut self, cx: &Context<'_>) {
+        register(&mut self.reader, cx);
+    }
+
+    /// Whether nobody will read on.
+    pub(crate) fn is_abandoned(&self) -> bool {
+        self.abandoned
+    }
+
+    /// Nobody will read on.
+    pub(crate) fn abandon(&mut self) {
+        self.abandoned = true;
+        wake(self.driver.take());
+    }
+
+    /// Ends the call from this side.
+    pub(crate) fn fail(&mut self, status: Status) {
+        self.receiving.fail(status);
+        wake(self.reader.take());
+    }
+}
+
+/// What was written and has not left.
+pub(crate) struct Batch {
+    buffer: BytesMut,
+    limit: usize,
+    /// The initial metadata, until it has left.
+    pub(crate) headers: Metadata,
+    /// The trailing metadata.
+    pub(crate) trailers: Metadata,
+    headers_wanted: bool,
+    state: BatchState,
+    /// A sender that waits for room, or for all to have left.
+    sender: Option<Waker>,
+    /// The call's task, while it has nothing to send.
+    driver: Option<Waker>,
+}
+
+enum BatchState {
+    Open,
+    /// The sender has sent its last.
+    Finished,
+    /// The call has ended.
+    Closed(Status),
+}
+
+impl Batch {
+    /// An empty batch whose messages have at most `limit` bytes each.
+    pub(crate) fn new(limit: usize) -> SharedBatch {
+        Arc::new(Mutex::new(Batch {
+            buffer: BytesMut::new(),
+            limit,
+            headers: Metadata::new(),
+            trailers: Metadata::new(),
+            headers_wanted: false,
+            state: BatchState::Open,
+            sender: None,
+            driver: None,
+        }))
+    }
+
+    /// Ready when a message of `length` bytes has room: at once in an empty batch, however large the message is.
+    pub(crate) fn poll_room(&mut self, cx: &Context<'_>, length: usize) -> Poll<Result<(), Status>> {
+        self.check_open()?;
+        if self.buffer.is_empty() || self.buffer.len() + PREFIX_LENGTH + length <= BATCH {
+            return Poll::Ready(Ok(()));
+        }
+        self.wait(cx)
+    }
+
+    /// Adds a message of `length` bytes, which `payload` writes.
+    pub(crate) fn push(&mut self, length: usize, payload: impl FnOnce(&mut BytesMut)) -> Result<(), Status> {
+        self.check_open()?;
+        self.buffer.reserve(PREFIX_LENGTH + length);
+        encode_message(&mut self.buffer, false, self.limit, payload).map_err(ProtocolError::into_status)?;
+        wake(self.driver.take());
+        Ok(())
+    }
+
+    /// Ready when all that was written has been given to HTTP/2.
+    pub(crate) fn poll_empty(&mut self, cx: &Context<'_>) -> Poll<Result<(), Status>> {
+        if self.buffer.is_empty() && !self.headers_wanted {
+            return Poll::Ready(Ok(()));
+        }
+        self.check_open()?;
+        self.wait(cx)
+    }
+
+    /// Asks for the headers to leave before there is a message.
+    pub(crate) fn want_headers(&mut self) {
+        self.headers_wanted = true;
+        wake(self.driver.take());
+    }
+
+    /// The sender has sent its last.
+    pub(crate) fn finish(&mut self) {
+        if matches!(self.state, BatchState::Open) {
+            self.state = BatchState::Finished;
+            wake(self.driver.take());
+        }
+    }
+
+    /// Ends the batch: what is sent from now on fails with `status`. Gives what had not left.
+    pub(crate) fn close(&mut self, status: Status) -> Bytes {
+        if !matches!(self.state, BatchState::Closed(_)) {
+            self.state = BatchState::Closed(status);
+        }
+        wake(self.sender.take());
+        std::mem::take(&mut self.buffer).freeze()
+    }
+
+    fn check_open(&self) -> Result<(), Status> {
+        match &self.state {
+            BatchState::Open => Ok(()),
+            BatchState::Finished => Err(Status::internal("a message was sent after the half-close")),
+            BatchState::Closed(status) => Err(status.clone()),
+        }
+    }
+
+    fn wait(&mut self, cx: &Context<'_>) -> Poll<Result<(), Status>> {
+        register(&mut self.sender, cx);
+        wake(self.driver.take());
+        Poll::Pending
+    }
+}
+
+/// The halves of a call and what its handles share with them.
+pub(crate) struct Exchange {
+    pub(crate) sending: Sending,
+    pub(crate) inbox: Option<SharedInbox>,
+    pub(crate) batch: Option<SharedBatch>,
+    /// Taken out of the batch, waiting for window.
+    pub(crate) outgoing: Bytes,
+    /// Whether END_STREAM goes with the last of it: a client's half-close. A server's stream ends with its trailers.
+    half_closes: bool,
+    last: bool,
+}
+
+impl Exchange {
+    pub(crate) fn new(sending: Sending, half_closes: bool) -> Exchange {
+        Exchange { sending, inbox: None, batch: None, outgoing: Bytes::new(), half_closes, last: false }
+    }
+
+    /// Begins a turn: takes in what has arrived, and wakes a reader that lives in another task.
+    pub(crate) fn arrive(&mut self, cx: &mut Context<'_>) {
+        if let Some(batch) = &self.batch {
+            // Until the end of this turn the task need not be told of what is written.
+            lock(batch).driver = None;
+        }
+        let Some(inbox) = &self.inbox else { return };
+        let mut inbox = lock(inbox);
+        if inbox.abandoned {
+            inbox.receiving.abandon();
+        } else if inbox.receiving.arrive(cx) {
+            wake_elsewhere(inbox.reader.take(), cx);
+        }
+        register(&mut inbox.driver, cx);
+    }
+
+    /// Ends a turn: sends what was written, as far as the window goes. `true` when a sender that waited in this very task has
+    /// room again, and should be polled.
+    pub(crate) fn send(&mut self, cx: &mut Context<'_>) -> bool {
+        let Some(batch) = self.batch.clone() else { return false };
+        let mut has_room = false;
+        loop {
+            if (self.last || !self.outgoing.is_empty()) && self.poll_outgoing(cx).is_pending() {
+                return has_room;
+            }
+            let mut batch = lock(&batch);
+            if self.sending.awaits_headers() && (batch.headers_wanted || !batch.buffer.is_empty()) {
+                let metadata = std::mem::take(&mut batch.headers);
+                // Where the stream is gone, the receiving half says so.
+                let _: Result<(), Gone> = self.respond(metadata);
+            }
+            batch.headers_wanted = false;
+            self.last = self.half_closes && matches!(batch.state, BatchState::Finished) && !self.sending.is_closed();
+            if batch.buffer.is_empty() && !self.last {
+                has_room |= wake_elsewhere(batch.sender.take(), cx);
+                register(&mut batch.driver, cx);
+                return has_room;
+            }
+            self.outgoing = batch.buffer.split().freeze();
+            has_room |= wake_elsewhere(batch.sender.take(), cx);
+        }
+    }
+
+    /// Sends the Response-Headers.
+    pub(crate) fn respond(&mut self, metadata: Metadata) -> Result<(), Gone> {
+        let headers = ResponseHeaders { metadata, ..ResponseHeaders::default() }.encode();
+        self.sending.respond(StatusCode::OK, headers, false)
+    }
+
+    /// Ends both directions: what is still sent fails with `status`, and what is read as well, unless its end is known.
+    pub(crate) fn close(&mut self, status: Status) {
+        if let Some(inbox) = self.inbox.take() {
+            let mut inbox = lock(&inbox);
+            if !inbox.receiving.has_ended() {
+                inbox.receiving.fail(status.clone());
+            }
+            wake(inbox.reader.take());
+        }
+        if let Some(batch) = self.batch.take() {
+            lock(&batch).close(status);
+        }
+    }
+
+    /// Ready when what was taken out of the batch has gone, or can go nowhere any more.
+    pub(crate) fn poll_outgoing(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let sent = self.sending.poll_data(cx, &mut self.outgoing, self.last);
+        sent.map(|sent| {
+            self.last = false;
+            if sent.is_err() {
+                self.outgoing = Bytes::new();
+                self.sending = Sending::Closed;
+            }
+        })
+    }
+}
+
+/// The call's task has ended: nothing more will move, and handles that outlive it are told so.
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        self.close(Status::cancelled("the call has ended"));
+    }
+}
+
+/// Remembers the task to wake.
+fn register(slot: &mut Option<Waker>, cx: &Context<'_>) {
+    match slot {
+        Some(waker) => waker.clone_from(cx.waker()),
+        None => *slot = Some(cx.waker().clone()),
+    }
+}
+
+/// Wakes a waker unless it is this task's own; tells whether it was.
+fn wake_elsewhere(waker: Option<Waker>, cx: &Context<'_>) -> bool {
+    match waker {
+        Some(waker) if waker.will_wake(cx.waker()) => true,
+        Some(waker) => {
+            waker.wake();
+            false
+        }
+        None => false,
+    }
+}
+
+fn wake(waker: Option<Waker>) {
+    if let Some(waker) = waker {
+        waker.wake();
+    }
+}

@@ -1,0 +1,52 @@
+//! One RPC on one HTTP/2 stream: what both sides share.
+//!
+//! All four kinds of call are one shape: some messages one way, some the other, and trailers.
+//!
+//! ```text
+//!            client                                        server
+//!   HEADERS  Request-Headers  ──────────────────────────▶  the call begins
+//!   DATA     messages         ──────────────────────────▶  Receiving ─▶ handler
+//!   END_STREAM on the last    ──────────────────────────▶  the half-close: recv() gives None
+//!            the call has headers  ◀──────────────────────  HEADERS  Response-Headers, before the first message
+//!            messages  ◀── Receiving ◀────────────────────  DATA     messages
+//!            the call has ended  ◀────────────────────────  HEADERS  Trailers with END_STREAM
+//! ```
+//!
+//! A call ends once, by one of four causes:
+//!
+//! | cause | server | client |
+//! |---|---|---|
+//! | the handler returns | its result becomes the trailers | reads them |
+//! | the deadline passes | drops the handler, sends trailers with DEADLINE_EXCEEDED | DEADLINE_EXCEEDED, RST_STREAM CANCEL |
+//! | one side resets the stream | drops the handler | a status by the table of codes |
+//! | the connection ends | drops the handler | UNAVAILABLE |
+//!
+//! Between the handler and the stream there is no task and no queue of messages. [`receive`] owns what comes in: DATA is
+//! taken out of h2 as it arrives and kept compactly, while flow-control window is returned as messages are taken out.
+//! [`send`] owns h2's sending half. [`exchange`] drives the two for streaming calls, whose handler or caller holds only the
+//! buffers: an [`Inbound`] and an [`Outbound`] ([`typed`]).
+
+#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic))]
+
+pub(crate) mod deadline;
+pub(crate) mod exchange;
+pub(crate) mod receive;
+pub(crate) mod send;
+pub(crate) mod typed;
+
+pub use typed::{Context, Inbound, Outbound, Request, Response};
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Which side of a call this is. What a lost connection means depends on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Side {
+    Client,
+    Server,
+}
+
+/// Locks what a call shares with its handles. A message whose encoding panicked leaves nothing half-done behind that the
+/// next user could trip over, so a poisoned lock is taken all the same.
+pub(crate) fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}

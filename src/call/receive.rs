@@ -1,0 +1,343 @@
+//! What comes in on a stream: DATA to messages, window given back as they are taken, and how it ended.
+//!
+//! DATA leaves h2 as soon as it arrives, because h2 charges every small unread frame some 240 bytes and ends the connection
+//! when that adds up (`data_frame_budget`). It waits in the [`MessageDecoder`], compactly, and its window is returned only
+//! when a message is taken out: a reader that stops stops the writer, at the price of one stream window. The one exception
+//! is a message that does not fit the window: while somebody waits for the rest of it, the window of the part is returned.
+//!
+//! RFC 9113 section 5.2 (flow control); PROTOCOL-HTTP2.md, "Responses" (how an answer ends), "Errors" (resets). This file,
+//! [`super::send`] and the two `connection.rs` are the only ones that name h2's types.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Bytes, BytesMut};
+use h2::RecvStream;
+use h2::client::ResponseFuture;
+use http::{HeaderMap, StatusCode};
+
+use super::Side;
+use crate::metadata::Metadata;
+use crate::status::{Code, Status};
+use crate::wire::ProtocolError;
+use crate::wire::code_map::{Http2Error, code_of_http2_error};
+use crate::wire::encoding::{Encoding, EncodingSet};
+use crate::wire::message::{EncodedMessage, MessageDecoder, PREFIX_LENGTH};
+use crate::wire::response::{GRPC_STATUS, ResponseHead, ResponseHeaders, Trailers};
+
+/// How much of the body of an answer that is not gRPC's is kept for the error message.
+const BODY_EXCERPT: usize = 256;
+
+/// The receiving half of a call.
+pub(crate) struct Receiving {
+    side: Side,
+    phase: Phase,
+    stream: Option<RecvStream>,
+    decoder: MessageDecoder,
+    /// Of the bytes in the decoder, counted from the front, those whose window was returned before their message is whole.
+    returned: usize,
+    /// How flagged messages are compressed.
+    encoding: Encoding,
+    /// The initial metadata, on a client that has it.
+    headers: Option<Metadata>,
+    /// The trailing metadata, on a client that has it.
+    trailers: Option<Metadata>,
+}
+
+enum Phase {
+    /// The client waits for the first HEADERS.
+    Head(ResponseFuture),
+    /// DATA may come.
+    Messages,
+    /// DATA may come, but it is not gRPC's.
+    Foreign { status: StatusCode, content_type: Option<String>, body: BytesMut },
+    /// Nothing more will come. `Ok` is the half-close of a client, or the trailers of a call that succeeded.
+    Ended(Result<(), Status>),
+}
+
+impl Receiving {
+    /// The messages of a request, each of at most `limit` bytes.
+    pub(crate) fn request(stream: RecvStream, limit: usize) -> Receiving {
+        Receiving::new(Side::Server, Phase::Messages, Some(stream), limit)
+    }
+
+    /// The answer to a request, its messages of at most `limit` bytes each.
+    pub(crate) fn response(response: ResponseFuture, limit: usize) -> Receiving {
+        Receiving::new(Side::Client, Phase::Head(response), None, limit)
+    }
+
+    fn new(side: Side, phase: Phase, stream: Option<RecvStream>, limit: usize) -> Receiving {
+        Receiving {
+            side,
+            phase,
+            stream,
+            decoder: MessageDecoder::new(limit),
+            returned: 0,
+            encoding: Encoding::Identity,
+            headers: None,
+            trailers: None,
+        }
+    }
+
+    /// The initial metadata of the answer, once it has come.
+    pub(crate) fn headers(&self) -> Option<&Metadata> {
+        self.headers.as_ref()
+    }
+
+    /// Takes the initial and the trailing metadata of an answer that has ended.
+    pub(crate) fn take_metadata(&mut self) -> (Metadata, Metadata) {
+        (self.headers.take().unwrap_or_default(), self.trailers.take().unwrap_or_default())
+    }
+
+    /// Takes the trailing metadata, if they have come.
+    pub(crate) fn take_trailers(&mut self) -> Option<Metadata> {
+        self.trailers.take()
+    }
+
+    pub(crate) fn has_ended(&self) -> bool {
+        matches!(self.phase, Phase::Ended(_))
+    }
+
+    /// Why the call failed, if it did.
+    pub(crate) fn failure(&self) -> Option<Status> {
+        match &self.phase {
+            Phase::Ended(Err(status)) => Some(status.clone()),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn has_failed(&self) -> bool {
+        matches!(self.phase, Phase::Ended(Err(_)))
+    }
+
+    /// Ends the call from this side: every further read gives `status`.
+    pub(crate) fn fail(&mut self, status: Status) {
+        self.phase = Phase::Ended(Err(status));
+        self.abandon();
+    }
+
+    /// Lets go of the stream and of all that was received: nobody will read it.
+    pub(crate) fn abandon(&mut self) {
+        if !self.has_ended() {
+            self.phase = Phase::Ended(Ok(()));
+        }
+        self.stream = None;
+        self.decoder = MessageDecoder::new(0);
+    }
+
+    /// The next message: `None` after the last, when the call has ended well.
+    pub(crate) fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<EncodedMessage>, Status>> {
+        loop {
+            if let Some(next) = self.take() {
+                return Poll::Ready(next);
+            }
+            ready!(self.poll_once(cx));
+        }
+    }
+
+    /// The next message out of what has arrived; `None` where it has not arrived yet, and then the caller must poll again
+    /// when something has.
+    pub(crate) fn take(&mut self) -> Option<Result<Option<EncodedMessage>, Status>> {
+        match self.decoder.next() {
+            Ok(Some(message)) if message.compressed && self.encoding == Encoding::Identity => {
+                Some(Err(self.refuse(ProtocolError::CompressedWithoutEncoding)))
+            }
+            Ok(Some(message)) => {
+                self.return_window(PREFIX_LENGTH + message.payload.len());
+                Some(Ok(Some(message)))
+            }
+            Ok(None) => match &self.phase {
+                // What the peer itself says of the call's end is worth more than where its messages broke off.
+                Phase::Ended(Err(status)) => Some(Err(status.clone())),
+                Phase::Ended(Ok(())) => Some(match self.decoder.finish() {
+                    Ok(()) => Ok(None),
+                    Err(error) => Err(self.refuse(error)),
+                }),
+                _ => {
+                    self.return_window_of_part();
+                    None
+                }
+            },
+            Err(error) => Some(Err(self.refuse(error))),
+        }
+    }
+
+    /// Takes in what has arrived; tells whether anything has.
+    pub(crate) fn arrive(&mut self, cx: &mut Context<'_>) -> bool {
+        let mut arrived = false;
+        while !self.has_ended() && self.poll_once(cx).is_ready() {
+            arrived = true;
+        }
+        arrived
+    }
+
+    /// Reads the rest of a request that is not going to be answered by a handler, and throws it away.
+    pub(crate) fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        while let Some(stream) = &mut self.stream {
+            match ready!(stream.poll_data(cx)) {
+                Some(Ok(data)) => release(stream, data.len()),
+                _ => self.stream = None,
+            }
+        }
+        Poll::Ready(())
+    }
+
+    fn refuse(&mut self, error: ProtocolError) -> Status {
+        let status = error.into_status();
+        self.fail(status.clone());
+        status
+    }
+
+    /// One step: the head, a DATA frame, the trailers.
+    fn poll_once(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if let Phase::Head(response) = &mut self.phase {
+            let head = ready!(Pin::new(response).poll(cx));
+            self.begin(head);
+            return Poll::Ready(());
+        }
+        let Some(stream) = &mut self.stream else { return Poll::Ready(()) };
+        let end = match ready!(stream.poll_data(cx)) {
+            Some(Ok(data)) => {
+                self.arrived(data);
+                return Poll::Ready(());
+            }
+            Some(Err(error)) => Err(status_of(&error, self.side)),
+            None if self.side == Side::Server => Ok(()),
+            None => match ready!(stream.poll_trailers(cx)) {
+                Ok(trailers) => self.end(trailers.unwrap_or_default()),
+                Err(error) => Err(status_of(&error, self.side)),
+            },
+        };
+        self.phase = Phase::Ended(end);
+        Poll::Ready(())
+    }
+
+    fn begin(&mut self, head: Result<http::Response<RecvStream>, h2::Error>) {
+        let (parts, stream) = match head {
+            Ok(response) => response.into_parts(),
+            Err(error) => return self.fail(status_of(&error, self.side)),
+        };
+        let end_stream = stream.is_end_stream();
+        self.phase = match ResponseHead::parse(parts.status, parts.headers, end_stream, EncodingSet::IDENTITY) {
+            Ok(ResponseHead::Headers(ResponseHeaders { encoding, metadata, .. })) => {
+                self.encoding = encoding;
+                self.headers = Some(metadata);
+                Phase::Messages
+            }
+            Ok(ResponseHead::TrailersOnly(trailers)) => {
+                self.trailers = Some(trailers.metadata);
+                Phase::Ended(trailers.status)
+            }
+            Ok(ResponseHead::NotGrpc { status, content_type }) if end_stream => {
+                Phase::Ended(Err(not_grpc(status, content_type, &[])))
+            }
+            Ok(ResponseHead::NotGrpc { status, content_type }) => {
+                Phase::Foreign { status, content_type, body: BytesMut::new() }
+            }
+            Err(error) => Phase::Ended(Err(error.into_status())),
+        };
+        self.stream = Some(stream);
+    }
+
+    fn arrived(&mut self, data: Bytes) {
+        match &mut self.phase {
+            Phase::Foreign { status, content_type, body } => {
+                body.extend_from_slice(&data);
+                let enough = body.len() >= BODY_EXCERPT;
+                if let Some(stream) = &mut self.stream {
+                    release(stream, data.len());
+                }
+                if enough {
+                    let status = not_grpc(*status, content_type.take(), body);
+                    self.fail(status);
+                }
+            }
+            _ => self.decoder.push(data),
+        }
+    }
+
+    /// What the trailers, or their absence, make of the call. A status in them wins over what the HTTP status would mean.
+    fn end(&mut self, trailers: HeaderMap) -> Result<(), Status> {
+        if let Phase::Foreign { status, content_type, body } = &mut self.phase
+            && !trailers.contains_key(GRPC_STATUS)
+        {
+            return Err(not_grpc(*status, content_type.take(), body));
+        }
+        let trailers = Trailers::parse(trailers);
+        self.trailers = Some(trailers.metadata);
+        trailers.status
+    }
+
+    /// A message of `taken` bytes, prefix included, was taken: what of its window was not returned early is returned now.
+    fn return_window(&mut self, taken: usize) {
+        let early = self.returned.min(taken);
+        self.returned -= early;
+        if let Some(stream) = &mut self.stream {
+            release(stream, taken - early);
+        }
+    }
+
+    /// Somebody waits for the rest of a message: without this, one larger than the window would never come.
+    fn return_window_of_part(&mut self) {
+        let part = self.decoder.unfinished().saturating_sub(self.returned);
+        if part > 0 {
+            self.returned += part;
+            if let Some(stream) = &mut self.stream {
+                release(stream, part);
+            }
+        }
+    }
+}
+
+fn release(stream: &mut RecvStream, count: usize) {
+    if count > 0 {
+        // An error says that the stream is closed, and then its window is nobody's concern.
+        let _: Result<(), h2::Error> = stream.flow_control().release_capacity(count);
+    }
+}
+
+fn not_grpc(status: StatusCode, content_type: Option<String>, body: &[u8]) -> Status {
+    let body = body.get(..BODY_EXCERPT).unwrap_or(body);
+    let body = String::from_utf8_lossy(body).into_owned();
+    ProtocolError::NotGrpc { status: status.as_u16(), content_type, body }.into_status()
+}
+
+/// What an error of the stream or of its connection means for the call (PROTOCOL-HTTP2.md, "Errors"): a reset has its code
+/// by the table; a lost connection is UNAVAILABLE to a client and CANCELLED to a server.
+pub(crate) fn status_of(error: &h2::Error, side: Side) -> Status {
+    let reason = error.reason().map(|reason| Http2Error(reason.into()));
+    let (code, message) = match reason {
+        Some(reason) if error.is_reset() => (code_of_http2_error(reason), reset_message(error, reason, side)),
+        Some(reason) if error.is_go_away() => (lost(side), format!("the connection ended with GOAWAY {reason}")),
+        _ => (lost(side), "the connection was lost".to_owned()),
+    };
+    Status::new(code, message).with_source(Lost(error.to_string()))
+}
+
+fn lost(side: Side) -> Code {
+    match side {
+        Side::Client => Code::Unavailable,
+        Side::Server => Code::Cancelled,
+    }
+}
+
+fn reset_message(error: &h2::Error, reason: Http2Error, side: Side) -> String {
+    let peer = if side == Side::Client { "server" } else { "client" };
+    match error.is_remote() {
+        true => format!("the {peer} reset the stream with {reason}"),
+        false => format!("the stream was reset with {reason}, as the {peer} broke a rule of HTTP/2"),
+    }
+}
+
+/// What h2 said of a stream or connection that ended badly.
+#[derive(Debug)]
+struct Lost(String);
+
+impl std::fmt::Display for Lost {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Lost {}

@@ -1,0 +1,432 @@
+//! What handlers and callers hold: messages with their types, and what travels with them.
+//!
+//! [`Inbound`] and [`Outbound`] are the two directions of a streaming call, the same types on both sides. Neither touches
+//! HTTP/2; they read and fill the buffers of [`super::exchange`]. prost turns payloads into messages here and nowhere else.
+
+use std::borrow::Borrow;
+use std::fmt;
+use std::future::poll_fn;
+use std::marker::PhantomData;
+use std::ops::Deref;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{self, Poll, ready};
+
+use bytes::{Bytes, BytesMut};
+use futures_core::Stream;
+use futures_sink::Sink;
+use http::Uri;
+use prost::Message;
+use tokio::time::Instant;
+
+use super::exchange::{SharedBatch, SharedInbox};
+use super::lock;
+use crate::io::{Address, Peer};
+use crate::metadata::Metadata;
+use crate::status::Status;
+use crate::wire::ProtocolError;
+use crate::wire::message::{EncodedMessage, PREFIX_LENGTH, encode_message};
+
+/// What a server knows of a call beside its messages.
+#[derive(Clone, Debug)]
+pub struct Context {
+    pub(crate) uri: Uri,
+    pub(crate) metadata: Metadata,
+    pub(crate) peer: Arc<Peer>,
+    pub(crate) deadline: Option<Instant>,
+}
+
+impl Context {
+    /// The path of the method, `/package.Service/Method`.
+    pub fn path(&self) -> &str {
+        self.uri.path()
+    }
+
+    /// The server's name and port as the client knows them: `:authority`.
+    pub fn authority(&self) -> Option<&str> {
+        self.uri.authority().map(|authority| authority.as_str())
+    }
+
+    /// The initial metadata that the client sent.
+    pub fn metadata(&self) -> &Metadata {
+        &self.metadata
+    }
+
+    /// Who calls: the address, and what TLS shows of it.
+    pub fn peer(&self) -> &Peer {
+        &self.peer
+    }
+
+    /// When the client stops waiting; `None` is never.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.deadline
+    }
+}
+
+/// A call with one message from the client, as its handler gets it. Reads like the message.
+#[derive(Clone, Debug)]
+pub struct Request<T> {
+    message: T,
+    context: Context,
+}
+
+impl<T> Request<T> {
+    /// A request as if it had come from this process with no metadata: for calling a handler from a test.
+    pub fn new(message: T) -> Request<T> {
+        let peer = Arc::new(Peer::plain(Address::Memory));
+        let context = Context { uri: Uri::default(), metadata: Metadata::new(), peer, deadline: None };
+        Request { message, context }
+    }
+
+    pub(crate) fn with_context(message: T, context: Context) -> Request<T> {
+        Request { message, context }
+    }
+
+    /// The message.
+    pub fn message(&self) -> &T {
+        &self.message
+    }
+
+    /// The message, taken out.
+    pub fn into_message(self) -> T {
+        self.message
+    }
+
+    /// What came with it.
+    pub fn context(&self) -> &Context {
+        &self.context
+    }
+
+    /// The initial metadata that the client sent.
+    pub fn metadata(&self) -> &Metadata {
+        self.context.metadata()
+    }
+
+    /// Who calls.
+    pub fn peer(&self) -> &Peer {
+        self.context.peer()
+    }
+
+    /// When the client stops waiting; `None` is never.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.context.deadline()
+    }
+}
+
+impl<T> Deref for Request<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.message
+    }
+}
+
+/// One message from the server with its initial and trailing metadata: what a handler answers and a caller receives.
+#[derive(Clone, Debug)]
+pub struct Response<T> {
+    message: T,
+    metadata: Option<Box<(Metadata, Metadata)>>,
+}
+
+impl<T> Response<T> {
+    /// A response without metadata.
+    pub fn new(message: T) -> Response<T> {
+        Response { message, metadata: None }
+    }
+
+    pub(crate) fn with_metadata(message: T, headers: Metadata, trailers: Metadata) -> Response<T> {
+        Response { message, metadata: Some(Box::new((headers, trailers))) }
+    }
+
+    pub(crate) fn into_parts(self) -> (T, Option<Box<(Metadata, Metadata)>>) {
+        (self.message, self.metadata)
+    }
+
+    /// The message.
+    pub fn message(&self) -> &T {
+        &self.message
+    }
+
+    /// The message, taken out.
+    pub fn into_message(self) -> T {
+        self.message
+    }
+
+    /// The initial metadata.
+    pub fn headers(&self) -> &Metadata {
+        self.metadata.as_ref().map_or(Metadata::none(), |metadata| &metadata.0)
+    }
+
+    /// The initial metadata, to add to.
+    pub fn headers_mut(&mut self) -> &mut Metadata {
+        &mut self.metadata.get_or_insert_default().0
+    }
+
+    /// The trailing metadata.
+    pub fn trailers(&self) -> &Metadata {
+        self.metadata.as_ref().map_or(Metadata::none(), |metadata| &metadata.1)
+    }
+
+    /// The trailing metadata, to add to.
+    pub fn trailers_mut(&mut self) -> &mut Metadata {
+        &mut self.metadata.get_or_insert_default().1
+    }
+}
+
+impl<T> From<T> for Response<T> {
+    fn from(message: T) -> Response<T> {
+        Response::new(message)
+    }
+}
+
+impl<T> Deref for Response<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.message
+    }
+}
+
+/// The messages that come in on a streaming call; a [`Stream`] as well.
+///
+/// A server's ends with the client's half-close, a client's with the status of the call. Dropping a client's cancels the
+/// call; dropping a server's says that nothing more will be read.
+pub struct Inbound<T> {
+    inbox: SharedInbox,
+    /// What a server knows of the call; a client made the call itself.
+    context: Option<Box<Context>>,
+    headers: Option<Metadata>,
+    trailers: Metadata,
+    /// Whether the stream view has given its error.
+    failed: bool,
+    types: PhantomData<fn() -> T>,
+}
+
+impl<T: Message + Default> Inbound<T> {
+    pub(crate) fn new(inbox: SharedInbox, context: Option<Box<Context>>) -> Inbound<T> {
+        Inbound { inbox, context, headers: None, trailers: Metadata::new(), failed: false, types: PhantomData }
+    }
+
+    /// The next message; `None` after the last, which on a client means that the call ended with OK.
+    ///
+    /// # Errors
+    ///
+    /// On a client, the status of the call where it is not OK. On both sides what went wrong with the stream: a reset, a lost
+    /// connection, a message over the limit or one that can't be decoded. Every later call gives the same.
+    pub async fn recv(&mut self) -> Result<Option<T>, Status> {
+        poll_fn(|cx| self.poll_recv(cx)).await
+    }
+
+    /// [`Inbound::recv`] for those who poll.
+    pub fn poll_recv(&mut self, cx: &mut task::Context<'_>) -> Poll<Result<Option<T>, Status>> {
+        let mut inbox = lock(&self.inbox);
+        let Some(next) = inbox.receiving.take() else {
+            inbox.wait(cx);
+            return Poll::Pending;
+        };
+        let next = next.and_then(|message| message.map(decode).transpose());
+        Poll::Ready(next.inspect_err(|status| {
+            if !inbox.receiving.has_failed() {
+                inbox.receiving.fail(status.clone());
+            }
+        }))
+    }
+
+    /// On a client: waits for the initial metadata. They come with the first message or before it; a call that ended
+    /// without any has none.
+    ///
+    /// # Errors
+    ///
+    /// The status of a call that failed before it had headers.
+    pub async fn headers(&mut self) -> Result<&Metadata, Status> {
+        if self.headers.is_none() {
+            self.headers = Some(poll_fn(|cx| self.poll_headers(cx)).await?);
+        }
+        Ok(self.headers.as_ref().unwrap_or(Metadata::none()))
+    }
+
+    fn poll_headers(&mut self, cx: &mut task::Context<'_>) -> Poll<Result<Metadata, Status>> {
+        let mut inbox = lock(&self.inbox);
+        match (inbox.receiving.headers(), inbox.receiving.failure()) {
+            (Some(headers), _) => Poll::Ready(Ok(headers.clone())),
+            (None, Some(status)) => Poll::Ready(Err(status)),
+            (None, None) if inbox.receiving.has_ended() => Poll::Ready(Ok(Metadata::new())),
+            (None, None) => {
+                inbox.wait(cx);
+                Poll::Pending
+            }
+        }
+    }
+
+    /// On a client: the trailing metadata, when [`Inbound::recv`] has given `None` or an error; empty before.
+    pub fn trailers(&mut self) -> &Metadata {
+        if let Some(trailers) = lock(&self.inbox).receiving.take_trailers() {
+            self.trailers = trailers;
+        }
+        &self.trailers
+    }
+}
+
+impl<T> Inbound<T> {
+    /// Takes the initial and the trailing metadata of an answer that has ended.
+    pub(crate) fn take_metadata(&mut self) -> (Metadata, Metadata) {
+        lock(&self.inbox).receiving.take_metadata()
+    }
+
+    /// On a server: what is known of the call beside its messages. A client knows it without asking, and gets `None`.
+    pub fn context(&self) -> Option<&Context> {
+        self.context.as_deref()
+    }
+
+    /// On a server: the initial metadata that the client sent.
+    pub fn metadata(&self) -> &Metadata {
+        self.context.as_ref().map_or(Metadata::none(), |context| &context.metadata)
+    }
+}
+
+impl<T> Drop for Inbound<T> {
+    fn drop(&mut self) {
+        lock(&self.inbox).abandon();
+    }
+}
+
+impl<T: Message + Default> Stream for Inbound<T> {
+    type Item = Result<T, Status>;
+
+    /// The messages, then the error if there is one, then nothing.
+    fn poll_next(self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = self.get_mut();
+        if this.failed {
+            return Poll::Ready(None);
+        }
+        let next = ready!(this.poll_recv(cx));
+        this.failed = next.is_err();
+        Poll::Ready(next.transpose())
+    }
+}
+
+impl<T> fmt::Debug for Inbound<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Inbound").field("context", &self.context).finish_non_exhaustive()
+    }
+}
+
+/// The messages that go out on a streaming call; a [`Sink`] as well.
+///
+/// Messages that are sent without a pause share DATA frames; they leave as soon as the sender waits for something. A
+/// client's half-closes the stream with [`Outbound::finish`] or when it is dropped. A server's ends with its handler, whose
+/// result becomes the trailers; one that outlives it fails.
+pub struct Outbound<T> {
+    batch: SharedBatch,
+    types: PhantomData<fn(T)>,
+}
+
+impl<T: Message> Outbound<T> {
+    pub(crate) fn new(batch: SharedBatch) -> Outbound<T> {
+        Outbound { batch, types: PhantomData }
+    }
+
+    /// Sends a message. Waits only while the peer does not keep up, which its flow-control window says.
+    ///
+    /// # Errors
+    ///
+    /// RESOURCE_EXHAUSTED for a message over the limit, which leaves the call as it is; otherwise why the call has ended.
+    pub async fn send(&mut self, message: impl Borrow<T>) -> Result<(), Status> {
+        let message = message.borrow();
+        let length = message.encoded_len();
+        poll_fn(|cx| {
+            let mut batch = lock(&self.batch);
+            ready!(batch.poll_room(cx, length))?;
+            Poll::Ready(batch.push(length, |buffer| message.encode_raw(buffer)))
+        })
+        .await
+    }
+
+    /// Waits until what was sent has been given to HTTP/2, which the peer's window may delay.
+    ///
+    /// # Errors
+    ///
+    /// Why the call has ended before.
+    pub async fn flush(&mut self) -> Result<(), Status> {
+        poll_fn(|cx| lock(&self.batch).poll_empty(cx)).await
+    }
+
+    /// On a client: half-closes the stream, after everything that was sent.
+    ///
+    /// # Errors
+    ///
+    /// Why the call has ended before.
+    pub async fn finish(mut self) -> Result<(), Status> {
+        self.flush().await
+    }
+}
+
+impl<T> Outbound<T> {
+    /// On a server: the initial metadata, which leave with the first message. No effect when they have left.
+    pub fn set_headers(&mut self, headers: Metadata) {
+        lock(&self.batch).headers = headers;
+    }
+
+    /// On a server: sends the initial metadata now, before there is a message.
+    ///
+    /// # Errors
+    ///
+    /// Why the call has ended before.
+    pub async fn send_headers(&mut self) -> Result<(), Status> {
+        lock(&self.batch).want_headers();
+        poll_fn(|cx| lock(&self.batch).poll_empty(cx)).await
+    }
+
+    /// On a server: the trailing metadata, which leave with the status.
+    pub fn set_trailers(&mut self, trailers: Metadata) {
+        lock(&self.batch).trailers = trailers;
+    }
+}
+
+impl<T> Drop for Outbound<T> {
+    fn drop(&mut self) {
+        lock(&self.batch).finish();
+    }
+}
+
+impl<T: Message> Sink<T> for Outbound<T> {
+    type Error = Status;
+
+    fn poll_ready(self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<Result<(), Status>> {
+        lock(&self.batch).poll_room(cx, 0)
+    }
+
+    fn start_send(self: Pin<&mut Self>, message: T) -> Result<(), Status> {
+        lock(&self.batch).push(message.encoded_len(), |buffer| message.encode_raw(buffer))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<Result<(), Status>> {
+        lock(&self.batch).poll_empty(cx)
+    }
+
+    fn poll_close(self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<Result<(), Status>> {
+        let mut batch = lock(&self.batch);
+        ready!(batch.poll_empty(cx))?;
+        batch.finish();
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<T> fmt::Debug for Outbound<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Outbound").finish_non_exhaustive()
+    }
+}
+
+/// A payload to a message.
+pub(crate) fn decode<T: Message + Default>(message: EncodedMessage) -> Result<T, Status> {
+    T::decode(message.payload)
+        .map_err(|error| ProtocolError::UndecodableMessage { reason: error.to_string() }.into_status())
+}
+
+/// A message to a Length-Prefixed-Message, in one buffer of just its size.
+pub(crate) fn encode<T: Message>(message: &T, limit: usize) -> Result<Bytes, Status> {
+    let mut buffer = BytesMut::with_capacity(PREFIX_LENGTH + message.encoded_len());
+    encode_message(&mut buffer, false, limit, |buffer| message.encode_raw(buffer))?;
+    Ok(buffer.freeze())
+}

@@ -1,0 +1,236 @@
+//! One RPC on the client, top to bottom: its headers leave, its messages, the answer comes, its trailers become a `Result`.
+//!
+//! A unary call runs in its caller's task. A streaming call has a task of its own, which moves bytes between HTTP/2 and the
+//! two handles that the caller holds, and which ends the call at its deadline even when nobody polls it.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use pin_project_lite::pin_project;
+use prost::Message;
+
+use super::{Begin, Client, Head, Opened};
+use crate::call::deadline::Deadline;
+use crate::call::exchange::{Batch, Exchange, Inbox, SharedBatch};
+use crate::call::receive::Receiving;
+use crate::call::send::Gone;
+use crate::call::typed::{decode, encode};
+use crate::call::{Inbound, Outbound, Response, lock};
+use crate::status::{Code, Status};
+use crate::wire::ProtocolError;
+use crate::wire::code_map::Http2Error;
+use crate::wire::encoding::{Encoding, EncodingSet};
+use crate::wire::message::EncodedMessage;
+use crate::wire::request::Outgoing;
+
+/// One message out, one back, within the deadline.
+pub(super) async fn unary<Req, Resp>(
+    client: &Client,
+    path: &'static str,
+    message: &Req,
+) -> Result<Response<Resp>, Status>
+where
+    Req: Message,
+    Resp: Message + Default,
+{
+    let message = encode(message, client.shared.options.max_send_message_size)?;
+    let mut deadline = Deadline::after(client.options.timeout);
+    let call = async {
+        let mut receiving = begin_with_only(client, path, message).await?.receiving;
+        let answer = next(&mut receiving).await?.ok_or(ProtocolError::NoMessage)?;
+        if next(&mut receiving).await?.is_some() {
+            return Err(ProtocolError::TooManyMessages.into_status());
+        }
+        let (headers, trailers) = receiving.take_metadata();
+        Ok(Response::with_metadata(decode(answer)?, headers, trailers))
+    };
+    within(&mut deadline, call).await
+}
+
+/// One message out, and a stream of answers.
+pub(super) async fn server_streaming<Req, Resp>(
+    client: &Client,
+    path: &'static str,
+    message: &Req,
+) -> Result<Inbound<Resp>, Status>
+where
+    Req: Message,
+    Resp: Message + Default,
+{
+    let message = encode(message, client.shared.options.max_send_message_size)?;
+    let mut deadline = Deadline::after(client.options.timeout);
+    let opened = within(&mut deadline, begin_with_only(client, path, message)).await?;
+    Ok(drive(opened, None, deadline))
+}
+
+/// A stream of messages out, and one of answers.
+pub(super) async fn streaming<Req, Resp>(
+    client: &Client,
+    path: &'static str,
+) -> Result<(Outbound<Req>, Inbound<Resp>), Status>
+where
+    Req: Message,
+    Resp: Message + Default,
+{
+    let mut deadline = Deadline::after(client.options.timeout);
+    let opened = within(&mut deadline, begin(client, path)).await?;
+    let batch = Batch::new(client.shared.options.max_send_message_size);
+    let outbound = Outbound::new(batch.clone());
+    Ok((outbound, drive(opened, Some(batch), deadline)))
+}
+
+/// Sends the headers of a call.
+async fn begin(client: &Client, path: &'static str) -> Result<Opened, Status> {
+    let outgoing = Outgoing {
+        timeout: client.options.timeout,
+        encoding: Encoding::Identity,
+        accept_encoding: EncodingSet::IDENTITY,
+        user_agent: Some(&client.shared.user_agent),
+    };
+    let headers = outgoing.encode(client.options.metadata.as_deref());
+    let receive_limit = client.shared.options.max_receive_message_size;
+    match client.invoke.begin(Head { path, headers, receive_limit }) {
+        Begin::Now(opened) => opened,
+        Begin::Later(opening) => opening.await,
+    }
+}
+
+/// Sends the headers and the only message of a call, which half-closes its stream.
+async fn begin_with_only(client: &Client, path: &'static str, message: Bytes) -> Result<Opened, Status> {
+    let mut opened = begin(client, path).await?;
+    // A stream that is gone already says so to whoever reads.
+    let _: Result<(), Gone> = opened.sending.send_now(message, true);
+    Ok(opened)
+}
+
+async fn next(receiving: &mut Receiving) -> Result<Option<EncodedMessage>, Status> {
+    poll_fn(|cx| receiving.poll_message(cx)).await
+}
+
+/// Gives a streaming call its task, and its caller the reading end.
+fn drive<Resp: Message + Default>(opened: Opened, batch: Option<SharedBatch>, deadline: Deadline) -> Inbound<Resp> {
+    let Opened { sending, receiving } = opened;
+    let inbox = Inbox::new(receiving);
+    let inbound = Inbound::new(inbox.clone(), None);
+    let mut exchange = Exchange::new(sending, true);
+    exchange.inbox = Some(inbox);
+    exchange.batch = batch;
+    tokio::spawn(Driver { exchange, deadline });
+    inbound
+}
+
+/// The task of a streaming call; ready when the call has ended.
+struct Driver {
+    exchange: Exchange,
+    deadline: Deadline,
+}
+
+impl Future for Driver {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let Driver { exchange, deadline } = &mut *self;
+        exchange.arrive(cx);
+        let Some(inbox) = exchange.inbox.clone() else { return Poll::Ready(()) };
+        let mut inbox = lock(&inbox);
+        if inbox.is_abandoned() {
+            exchange.sending.reset(Http2Error::CANCEL);
+            return Poll::Ready(());
+        }
+        if !inbox.receiving.has_ended() && deadline.poll(cx).is_ready() {
+            inbox.fail(deadline_exceeded());
+            exchange.sending.reset(Http2Error::CANCEL);
+        }
+        if inbox.receiving.has_ended() {
+            if inbox.receiving.failure().is_some_and(|status| is_own_deadline(&status, deadline)) {
+                inbox.fail(deadline_exceeded());
+            }
+            let end = inbox.receiving.failure().unwrap_or_else(|| Status::cancelled("the server has ended the call"));
+            drop(inbox);
+            exchange.close(end);
+            return Poll::Ready(());
+        }
+        drop(inbox);
+        exchange.send(cx);
+        Poll::Pending
+    }
+}
+
+/// Whether a call that looks cancelled is over because of its deadline: the server saw it pass first.
+fn is_own_deadline(status: &Status, deadline: &Deadline) -> bool {
+    status.code() == Code::Cancelled && deadline.has_passed()
+}
+
+fn deadline_exceeded() -> Status {
+    Status::deadline_exceeded("the deadline passed before the call was done")
+}
+
+/// The one message that answers a client streaming call: a future. Dropping it cancels the call.
+pub struct Answer<T> {
+    inbound: Inbound<T>,
+    message: Option<T>,
+}
+
+impl<T: Message + Default> Answer<T> {
+    pub(super) fn new(inbound: Inbound<T>) -> Answer<T> {
+        Answer { inbound, message: None }
+    }
+}
+
+impl<T: Message + Default + Unpin> Future for Answer<T> {
+    type Output = Result<Response<T>, Status>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        loop {
+            match ready!(self.inbound.poll_recv(cx))? {
+                Some(_) if self.message.is_some() => {
+                    return Poll::Ready(Err(ProtocolError::TooManyMessages.into_status()));
+                }
+                Some(message) => self.message = Some(message),
+                None => break,
+            }
+        }
+        let message = self.message.take().ok_or(ProtocolError::NoMessage)?;
+        let (headers, trailers) = self.inbound.take_metadata();
+        Poll::Ready(Ok(Response::with_metadata(message, headers, trailers)))
+    }
+}
+
+impl<T> std::fmt::Debug for Answer<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Answer").finish_non_exhaustive()
+    }
+}
+
+pin_project! {
+    /// A call that ends with its deadline if not before. What it holds is dropped then, which resets the stream.
+    struct Within<'a, F> {
+        deadline: &'a mut Deadline,
+        #[pin]
+        call: F,
+    }
+}
+
+fn within<T, F: Future<Output = Result<T, Status>>>(deadline: &mut Deadline, call: F) -> Within<'_, F> {
+    Within { deadline, call }
+}
+
+impl<T, F: Future<Output = Result<T, Status>>> Future for Within<'_, F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        let this = self.project();
+        if this.deadline.has_passed() {
+            return Poll::Ready(Err(deadline_exceeded()));
+        }
+        if let Poll::Ready(outcome) = this.call.poll(cx) {
+            return Poll::Ready(outcome.map_err(|status| match is_own_deadline(&status, this.deadline) {
+                true => deadline_exceeded(),
+                false => status,
+            }));
+        }
+        this.deadline.poll(cx).map(|()| Err(deadline_exceeded()))
+    }
+}

@@ -1,0 +1,182 @@
+//! One connection on the client: opened, waited for until the server has spoken HTTP/2, driven by a task of its own.
+//!
+//! RFC 9113 section 3.4: the server's first frame is SETTINGS. Without waiting for it a peer that speaks something else would
+//! look like a server until the first call fails.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::task::Poll;
+use std::time::Duration;
+
+use bytes::Bytes;
+use h2::client::{Builder, SendRequest};
+use http::uri::{Authority, Parts, PathAndQuery, Scheme};
+use http::{Method, Request, Uri};
+
+use super::{Begin, ClientOptions, Head, Invoke, Opened};
+use crate::call::Side;
+use crate::call::receive::{Receiving, status_of};
+use crate::call::send::Sending;
+use crate::io::{Connected, Connector, Gather, Outlet, Peer, gather};
+use crate::status::Status;
+
+/// See the constant of the same name in `server/connection.rs`.
+const DATA_FRAME_BUDGET: usize = 36 << 20;
+
+/// The length of a frame header, and the position and value of the type in it (RFC 9113 sections 4.1, 6.5).
+const FRAME_HEADER: usize = 9;
+const TYPE: usize = 3;
+const SETTINGS: u8 = 4;
+
+/// An HTTP/2 connection to a server. When the last of its clients and calls is gone, it closes.
+pub struct Connection {
+    requests: SendRequest<Bytes>,
+    scheme: Scheme,
+    authority: Authority,
+    peer: Peer,
+}
+
+impl Connection {
+    /// Connects and waits for the server's SETTINGS.
+    ///
+    /// # Errors
+    ///
+    /// UNAVAILABLE with a message that says how far it came: nothing listens there, TLS failed, the peer speaks something
+    /// else than HTTP/2, or [`ClientOptions::connect_timeout`] passed.
+    pub async fn open(connector: &impl Connector, options: &ClientOptions) -> Result<Connection, Status> {
+        let scheme = Scheme::try_from(connector.scheme()).map_err(|_| unavailable("the scheme is no scheme"))?;
+        let authority = Authority::try_from(connector.authority())
+            .map_err(|error| unavailable(format!("{:?} is no host and port: {error}", connector.authority())))?;
+        let opening = async {
+            let connected = connector.connect().await.map_err(can_not_connect)?;
+            let peer = connected.peer.clone();
+            let requests = shake_hands(connected, options).await?;
+            Ok(Connection { requests, scheme, authority, peer })
+        };
+        match tokio::time::timeout(options.connect_timeout, opening).await {
+            Ok(opened) => opened,
+            Err(_) => Err(too_slow(options.connect_timeout)),
+        }
+    }
+
+    /// The server, and what its TLS showed.
+    pub fn peer(&self) -> &Peer {
+        &self.peer
+    }
+
+    fn request(&self, head: Head) -> Result<(Request<()>, usize), Status> {
+        let mut parts = Parts::default();
+        parts.scheme = Some(self.scheme.clone());
+        parts.authority = Some(self.authority.clone());
+        let path = PathAndQuery::from_maybe_shared(Bytes::from_static(head.path.as_bytes()));
+        parts.path_and_query =
+            Some(path.map_err(|error| Status::internal(format!("{:?} is no path: {error}", head.path)))?);
+        let uri = Uri::from_parts(parts).map_err(|error| Status::internal(error.to_string()))?;
+        let mut request = Request::new(());
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = uri;
+        *request.headers_mut() = head.headers;
+        Ok((request, head.receive_limit))
+    }
+
+    fn open_stream(&self, head: Head) -> Result<Opened, Status> {
+        let (request, receive_limit) = self.request(head)?;
+        // A clone for each call: beyond MAX_CONCURRENT_STREAMS h2 queues the stream, and the next call need not wait for it.
+        let mut requests = self.requests.clone();
+        let lost = |error: h2::Error| status_of(&error, Side::Client);
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        match requests.poll_ready(&mut context) {
+            Poll::Ready(ready) => ready.map_err(lost)?,
+            Poll::Pending => return Err(Status::internal("a fresh handle has no stream to wait for")),
+        }
+        let (response, stream) = requests.send_request(request, false).map_err(lost)?;
+        Ok(Opened { sending: Sending::Stream(stream), receiving: Receiving::response(response, receive_limit) })
+    }
+}
+
+impl Invoke for Connection {
+    fn begin(&self, head: Head) -> Begin {
+        Begin::Now(self.open_stream(head))
+    }
+}
+
+/// HTTP/2 from the preface to the server's SETTINGS.
+async fn shake_hands(connected: Connected, options: &ClientOptions) -> Result<SendRequest<Bytes>, Status> {
+    let (io, outlet) = gather(connected.io);
+    let mut builder = Builder::new();
+    builder
+        .initial_window_size(options.stream_window)
+        .initial_connection_window_size(options.connection_window)
+        .max_header_list_size(options.max_metadata_size)
+        .data_frame_budget(DATA_FRAME_BUDGET)
+        .enable_push(false);
+    let (requests, connection) = builder.handshake(io).await.map_err(|error| status_of(&error, Side::Client))?;
+    let mut connection = Box::pin(connection);
+    poll_fn(|cx| {
+        let ended = connection.as_mut().poll(cx);
+        let _: Poll<io::Result<()>> = outlet.poll_flush(cx);
+        let greeting = outlet.greeting();
+        match (greeting.get(TYPE), ended) {
+            (Some(&SETTINGS), Poll::Pending) if greeting.len() >= FRAME_HEADER => Poll::Ready(Ok(())),
+            (_, Poll::Pending) => Poll::Pending,
+            (_, Poll::Ready(end)) => Poll::Ready(Err(not_http2(&greeting, end.err()))),
+        }
+    })
+    .await?;
+    tokio::spawn(drive(connection, outlet));
+    Ok(requests)
+}
+
+/// Moves bytes until the connection has ended, and then closes it gently.
+async fn drive(mut connection: Pin<Box<h2::client::Connection<Gather, Bytes>>>, outlet: Outlet) {
+    poll_fn(|cx| {
+        let ended = connection.as_mut().poll(cx);
+        // An error of writing shows when h2 reads or writes next.
+        let _: Poll<io::Result<()>> = outlet.poll_flush(cx);
+        // How it ended is known by the calls that it carried.
+        ended.map(drop)
+    })
+    .await;
+    drop(connection);
+    outlet.linger().await;
+}
+
+fn unavailable(message: impl Into<std::borrow::Cow<'static, str>>) -> Status {
+    Status::unavailable(message)
+}
+
+fn can_not_connect(error: io::Error) -> Status {
+    unavailable(format!("can't connect: {error}")).with_source(error)
+}
+
+fn too_slow(timeout: Duration) -> Status {
+    unavailable(format!("no HTTP/2 connection within {timeout:?}"))
+}
+
+/// What the peer spoke instead of HTTP/2, as far as its first bytes tell.
+fn not_http2(greeting: &[u8], error: Option<h2::Error>) -> Status {
+    let message = match greeting {
+        [] => "the peer closed the connection before it spoke HTTP/2".to_owned(),
+        [b'H', b'T', b'T', b'P', b'/', ..] => {
+            let line = greeting.split(|byte| *byte == b'\r').next().unwrap_or_default();
+            format!("the peer answered {:?}: is this a gRPC port?", String::from_utf8_lossy(line))
+        }
+        [0x15, 0x03, ..] => "the peer answered with a TLS alert: does this port want TLS?".to_owned(),
+        _ => format!("the peer does not speak HTTP/2, its first bytes are {greeting:02x?}"),
+    };
+    match error {
+        Some(error) => unavailable(message).with_source(io::Error::other(error.to_string())),
+        None => unavailable(message),
+    }
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection")
+            .field("authority", &self.authority)
+            .field("peer", &self.peer)
+            .finish_non_exhaustive()
+    }
+}

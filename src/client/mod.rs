@@ -1,0 +1,285 @@
+//! The client: four kinds of call over whatever [`Invoke`] offers, which is one connection in this core.
+//!
+//! Read on in `connection.rs` (one connection) and `call.rs` (one call, top to bottom).
+
+mod call;
+mod connection;
+
+pub use call::Answer;
+pub use connection::Connection;
+
+use std::borrow::Borrow;
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::HeaderMap;
+use http::header::HeaderValue;
+use prost::Message;
+
+use crate::call::receive::Receiving;
+use crate::call::send::Sending;
+use crate::call::{Inbound, Outbound, Response};
+use crate::io::Connector;
+use crate::metadata::Metadata;
+use crate::method::{BidiStreaming, ClientStreaming, Method, ServerStreaming, Unary};
+use crate::status::Status;
+
+/// Begins calls: one connection, or something that has many of them.
+pub trait Invoke: Send + Sync {
+    /// Opens a stream with these Request-Headers.
+    fn begin(&self, head: Head) -> Begin;
+}
+
+/// What a call begins with.
+#[derive(Debug)]
+pub struct Head {
+    /// The path of the method.
+    pub path: &'static str,
+    /// Request-Headers but for the pseudo-header fields.
+    pub headers: HeaderMap,
+    /// The largest message that the answer may have, in bytes.
+    pub receive_limit: usize,
+}
+
+/// A call that begins: at once, or when there is a connection for it.
+#[allow(clippy::large_enum_variant)] // It is made once a call and taken apart at once.
+pub enum Begin {
+    /// It has begun, or can't.
+    Now(Result<Opened, Status>),
+    /// It will.
+    Later(Pin<Box<dyn Future<Output = Result<Opened, Status>> + Send>>),
+}
+
+/// The stream of a call whose Request-Headers have been sent.
+pub struct Opened {
+    pub(crate) sending: Sending,
+    pub(crate) receiving: Receiving,
+}
+
+/// The limits of a client, and how long it waits for what.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ClientOptions {
+    /// The largest message a server may send, in bytes; beyond it the call is RESOURCE_EXHAUSTED. 4 MiB by default.
+    pub max_receive_message_size: usize,
+    /// The largest message the caller may send, in bytes. Unlimited by default.
+    pub max_send_message_size: usize,
+    /// The size of the metadata of an answer, in bytes as RFC 9113 section 6.5.2 counts them (name + value + 32 each); beyond
+    /// it h2 resets the stream. 64 KiB by default.
+    pub max_metadata_size: u32,
+    /// The flow-control window of a stream, in bytes: how much a server may send that the caller has not taken. 1 MiB by
+    /// default.
+    pub stream_window: u32,
+    /// The flow-control window of the connection, in bytes: how much all its streams together may hold that no caller has
+    /// taken. 16 MiB by default.
+    pub connection_window: u32,
+    /// How long connecting may take, TLS and the server's SETTINGS included. 20 s by default.
+    pub connect_timeout: Duration,
+    /// What the application calls itself, put before the library's own name in `user-agent`: `my-app/1.0`. Empty by default.
+    pub user_agent: String,
+}
+
+impl Default for ClientOptions {
+    fn default() -> Self {
+        ClientOptions {
+            max_receive_message_size: 4 << 20,
+            max_send_message_size: usize::MAX,
+            max_metadata_size: 64 << 10,
+            stream_window: 1 << 20,
+            connection_window: 16 << 20,
+            connect_timeout: Duration::from_secs(20),
+            user_agent: String::new(),
+        }
+    }
+}
+
+/// The library's part of `user-agent` (PROTOCOL-HTTP2.md, "User Agents").
+const USER_AGENT: &str = concat!("grpc-rust-barewire/", env!("CARGO_PKG_VERSION"));
+
+impl ClientOptions {
+    fn user_agent(&self) -> Result<HeaderValue, Status> {
+        let whole = match self.user_agent.as_str() {
+            "" => return Ok(HeaderValue::from_static(USER_AGENT)),
+            own => format!("{own} {USER_AGENT}"),
+        };
+        HeaderValue::try_from(whole).map_err(|_| Status::internal("the user agent has more than printable ASCII in it"))
+    }
+}
+
+/// What a call is given beside its messages.
+#[derive(Clone, Debug, Default)]
+pub struct CallOptions {
+    timeout: Option<Duration>,
+    metadata: Option<Arc<Metadata>>,
+}
+
+impl CallOptions {
+    /// No deadline, no metadata.
+    pub fn new() -> CallOptions {
+        CallOptions::default()
+    }
+
+    /// How long the whole call may take, from its beginning to its status; then it is DEADLINE_EXCEEDED.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> CallOptions {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    /// The initial metadata to send.
+    #[must_use]
+    pub fn metadata(mut self, metadata: Metadata) -> CallOptions {
+        self.metadata = Some(Arc::new(metadata));
+        self
+    }
+}
+
+/// Calls methods. Cheap to clone; all clones share what is beneath.
+///
+/// ```no_run
+/// # use barewire::services::route_guide::{GET_FEATURE, messages::Point};
+/// # async fn example() -> Result<(), barewire::Status> {
+/// use std::time::Duration;
+/// use barewire::{CallOptions, Client, transport};
+///
+/// let client = Client::connect(transport::tcp::connect("localhost:50051")).await?;
+/// let client = client.with(CallOptions::new().timeout(Duration::from_secs(10)));
+/// let feature = client.unary(GET_FEATURE, Point { latitude: 409146138, longitude: -746188906 }).await?;
+/// println!("{}", feature.name);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Client {
+    invoke: Arc<dyn Invoke>,
+    shared: Arc<Shared>,
+    options: CallOptions,
+}
+
+struct Shared {
+    options: ClientOptions,
+    user_agent: HeaderValue,
+}
+
+impl Client {
+    /// Connects with default options.
+    ///
+    /// # Errors
+    ///
+    /// UNAVAILABLE where the server can't be reached, or where what answers is not HTTP/2.
+    pub async fn connect(connector: impl Connector) -> Result<Client, Status> {
+        Client::connect_with(connector, ClientOptions::default()).await
+    }
+
+    /// Connects. Errors as [`Client::connect`].
+    pub async fn connect_with(connector: impl Connector, options: ClientOptions) -> Result<Client, Status> {
+        let connection = Connection::open(&connector, &options).await?;
+        Client::over(Arc::new(connection), options)
+    }
+
+    /// A client over something that begins calls.
+    ///
+    /// # Errors
+    ///
+    /// INTERNAL for a user agent that is no header value.
+    pub fn over(invoke: Arc<dyn Invoke>, options: ClientOptions) -> Result<Client, Status> {
+        let user_agent = options.user_agent()?;
+        Ok(Client { invoke, shared: Arc::new(Shared { options, user_agent }), options: CallOptions::new() })
+    }
+
+    /// The same client with other options for the calls made through it.
+    #[must_use]
+    pub fn with(&self, options: CallOptions) -> Client {
+        Client { options, ..self.clone() }
+    }
+
+    /// Sends one message and waits for the one that answers it.
+    ///
+    /// # Errors
+    ///
+    /// The status of the call, from the server or from this side.
+    pub async fn unary<Req, Resp>(
+        &self,
+        method: Method<Req, Resp, Unary>,
+        message: impl Borrow<Req>,
+    ) -> Result<Response<Resp>, Status>
+    where
+        Req: Message,
+        Resp: Message + Default,
+    {
+        call::unary(self, method.path(), message.borrow()).await
+    }
+
+    /// Sends one message; the answers come in through what this returns.
+    ///
+    /// # Errors
+    ///
+    /// Why the call could not begin. How it ends is said by [`Inbound::recv`].
+    pub async fn server_streaming<Req, Resp>(
+        &self,
+        method: Method<Req, Resp, ServerStreaming>,
+        message: impl Borrow<Req>,
+    ) -> Result<Inbound<Resp>, Status>
+    where
+        Req: Message,
+        Resp: Message + Default,
+    {
+        call::server_streaming(self, method.path(), message.borrow()).await
+    }
+
+    /// Opens a call that sends any number of messages and gets one: what sends them, and a future of the answer.
+    ///
+    /// # Errors
+    ///
+    /// Why the call could not begin. How it ends is said by the [`Answer`].
+    pub async fn client_streaming<Req, Resp>(
+        &self,
+        method: Method<Req, Resp, ClientStreaming>,
+    ) -> Result<(Outbound<Req>, Answer<Resp>), Status>
+    where
+        Req: Message,
+        Resp: Message + Default,
+    {
+        let (outbound, inbound) = call::streaming(self, method.path()).await?;
+        Ok((outbound, Answer::new(inbound)))
+    }
+
+    /// Opens a call with any number of messages both ways, in any order.
+    ///
+    /// # Errors
+    ///
+    /// Why the call could not begin. How it ends is said by [`Inbound::recv`].
+    pub async fn bidi_streaming<Req, Resp>(
+        &self,
+        method: Method<Req, Resp, BidiStreaming>,
+    ) -> Result<(Outbound<Req>, Inbound<Resp>), Status>
+    where
+        Req: Message,
+        Resp: Message + Default,
+    {
+        call::streaming(self, method.path()).await
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").field("options", &self.options).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Opened {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Opened").finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Begin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Begin::Now(_) => "Begin::Now",
+            Begin::Later(_) => "Begin::Later",
+        })
+    }
+}

@@ -1,0 +1,232 @@
+//! Gathers what HTTP/2 writes and lets it go at once.
+//!
+//! h2 makes a system call for every DATA frame of 256 bytes and more. Between it and the socket, [`Gather`] takes what it
+//! writes into one buffer, and [`Outlet`], which stays with the task that drives the connection, writes the buffer out when
+//! that task has nothing more to do: HEADERS, DATA and trailers of a hundred answers leave together. `poll_flush` of the
+//! gathering side has nothing to do, therefore, and whoever polls the connection must poll the outlet after it.
+//!
+//! The buffer holds [`BACKLOG`] bytes at most; beyond that writing waits for the socket, as it would without this. It is
+//! borrowed from a small pool of the thread while there is something in it, so that an idle connection has none.
+//!
+//! The outlet keeps the socket when h2 has given it up, for a lingering close: what was written is sent, the sending side is
+//! shut down, and what the peer still sends is read and thrown away for a moment. Closed with unread bytes, the kernel would
+//! send a TCP reset, which can overtake the GOAWAY that says why.
+
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::Io;
+
+/// How much may wait to be written.
+const BACKLOG: usize = 64 * 1024;
+
+/// How long a closing connection is read from, at most.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// How many idle buffers a thread keeps.
+const POOLED: usize = 4;
+
+/// How many of the first bytes from the peer are kept, to tell what it speaks.
+const GREETING: usize = 32;
+
+thread_local! {
+    static POOL: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Splits a byte stream into the side that h2 gets and the side that stays.
+pub(crate) fn gather(io: Box<dyn Io>) -> (Gather, Outlet) {
+    let inner = Inner { io, backlog: Vec::new(), written: 0, greeting: Vec::new() };
+    let shared = Arc::new(Mutex::new(inner));
+    (Gather(shared.clone()), Outlet(shared))
+}
+
+/// The side for h2.
+pub(crate) struct Gather(Arc<Mutex<Inner>>);
+
+/// The side that stays with the connection's task.
+pub(crate) struct Outlet(Arc<Mutex<Inner>>);
+
+struct Inner {
+    io: Box<dyn Io>,
+    backlog: Vec<u8>,
+    /// How much of the backlog the socket has taken.
+    written: usize,
+    greeting: Vec<u8>,
+}
+
+impl Outlet {
+    /// Writes out what was gathered, until it is gone or the socket takes no more.
+    pub(crate) fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        lock(&self.0).poll_drain(cx)
+    }
+
+    /// The first bytes that the peer sent, up to a few dozen.
+    pub(crate) fn greeting(&self) -> Vec<u8> {
+        lock(&self.0).greeting.clone()
+    }
+
+    /// Ends the connection gently: sends what is left, says that nothing more will come, and reads what still does.
+    pub(crate) async fn linger(self) {
+        let closing = async {
+            poll_fn(|cx| self.poll_flush(cx)).await?;
+            poll_fn(|cx| Pin::new(&mut lock(&self.0).io).poll_shutdown(cx)).await?;
+            poll_fn(|cx| lock(&self.0).poll_discard(cx)).await
+        };
+        // Whatever goes wrong here goes wrong on a connection that is over.
+        let _: Result<io::Result<()>, _> = tokio::time::timeout(LINGER, closing).await;
+    }
+}
+
+impl Inner {
+    fn room(&self) -> usize {
+        BACKLOG.saturating_sub(self.backlog.len())
+    }
+
+    fn take(&mut self, bytes: &[u8]) -> usize {
+        if self.backlog.capacity() == 0 {
+            self.backlog = POOL.with_borrow_mut(Vec::pop).unwrap_or_default();
+        }
+        let taken = &bytes[..bytes.len().min(self.room())];
+        self.backlog.extend_from_slice(taken);
+        taken.len()
+    }
+
+    fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while self.written < self.backlog.len() {
+            match ready!(Pin::new(&mut self.io).poll_write(cx, &self.backlog[self.written..]))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                count => self.written += count,
+            }
+        }
+        if self.backlog.capacity() > 0 {
+            self.give_back();
+            ready!(Pin::new(&mut self.io).poll_flush(cx))?;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn give_back(&mut self) {
+        let mut buffer = std::mem::take(&mut self.backlog);
+        self.written = 0;
+        buffer.clear();
+        POOL.with_borrow_mut(|pool| {
+            if pool.len() < POOLED {
+                pool.push(buffer);
+            }
+        });
+    }
+
+    fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut space = [0; 4096];
+        loop {
+            let mut buffer = ReadBuf::new(&mut space);
+            ready!(Pin::new(&mut self.io).poll_read(cx, &mut buffer))?;
+            if buffer.filled().is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+        }
+    }
+}
+
+impl AsyncRead for Gather {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let mut inner = lock(&self.0);
+        let before = buf.filled().len();
+        ready!(Pin::new(&mut inner.io).poll_read(cx, buf))?;
+        let missing = GREETING.saturating_sub(inner.greeting.len());
+        if missing > 0 {
+            let fresh = &buf.filled()[before..];
+            inner.greeting.extend_from_slice(&fresh[..fresh.len().min(missing)]);
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Gather {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let mut inner = lock(&self.0);
+        if inner.room() == 0 {
+            ready!(inner.poll_drain(cx))?;
+        }
+        Poll::Ready(Ok(inner.take(buf)))
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let mut inner = lock(&self.0);
+        if inner.room() == 0 {
+            ready!(inner.poll_drain(cx))?;
+        }
+        Poll::Ready(Ok(bufs.iter().map(|buf| inner.take(buf)).sum()))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    /// Nothing to do: the outlet flushes.
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    /// Sends what is left. The socket itself is shut down by [`Outlet::linger`].
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        lock(&self.0).poll_drain(cx)
+    }
+}
+
+/// Both sides live on one task, so nobody ever waits here.
+fn lock(inner: &Mutex<Inner>) -> MutexGuard<'_, Inner> {
+    inner.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn nothing_leaves_before_the_outlet_is_polled_and_then_all_at_once() {
+        let (near, mut far) = tokio::io::duplex(1 << 20);
+        let (mut gathering, outlet) = gather(Box::new(near));
+        gathering.write_all(b"HEADERS ").await.unwrap();
+        gathering.write_all(b"DATA ").await.unwrap();
+        gathering.flush().await.unwrap();
+        let mut received = [0; 64];
+        let read = tokio::time::timeout(Duration::from_millis(1), far.read(&mut received)).await;
+        assert!(read.is_err(), "nothing yet");
+        poll_fn(|cx| outlet.poll_flush(cx)).await.unwrap();
+        let count = far.read(&mut received).await.unwrap();
+        assert_eq!(&received[..count], b"HEADERS DATA ");
+        assert_eq!(lock(&outlet.0).backlog.capacity(), 0, "an idle connection holds no buffer");
+    }
+
+    #[tokio::test]
+    async fn writing_waits_when_the_backlog_is_full_and_the_peer_does_not_read() {
+        let (near, mut far) = tokio::io::duplex(1024);
+        let (mut gathering, outlet) = gather(Box::new(near));
+        let sent: Vec<u8> = (0..BACKLOG + 10_000).map(|n| n as u8).collect();
+        let write = async {
+            gathering.write_all(&sent).await.unwrap();
+            poll_fn(|cx| outlet.poll_flush(cx)).await.unwrap();
+        };
+        let read = async {
+            let mut received = vec![0; sent.len()];
+            far.read_exact(&mut received).await.unwrap();
+            received
+        };
+        let ((), received) = tokio::join!(write, read);
+        assert!(received == sent);
+    }
+}

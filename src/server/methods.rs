@@ -1,0 +1,168 @@
+//! Four short adapters from a service's handlers to the one shape that a call has.
+//!
+//! A handler is a plain `async fn` on `&self`. The two traits below say so in types, for functions with one argument beside
+//! `self` and with two; every such function implements them by itself, and a handler whose future is not `Send`, or whose
+//! messages are not the method's, is refused by the compiler where it is registered.
+
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use prost::Message;
+
+use crate::call::exchange::{Batch, Inbox, SharedBatch, SharedInbox};
+use crate::call::receive::Receiving;
+use crate::call::typed::{decode, encode};
+use crate::call::{Context, Inbound, Outbound, Request, Response};
+use crate::metadata::Metadata;
+use crate::status::Status;
+use crate::wire::ProtocolError;
+use crate::wire::message::EncodedMessage;
+
+/// A handler with one argument: `async fn(&self, Argument) -> Output`.
+pub trait Handler<'a, S, Argument, Output>: Clone + Send + Sync + 'static {
+    /// What the handler returns.
+    type Future: Future<Output = Output> + Send + 'a;
+
+    /// Calls the handler.
+    fn call(&self, service: &'a S, argument: Argument) -> Self::Future;
+}
+
+impl<'a, S: 'a, A, O, F, Fut> Handler<'a, S, A, O> for F
+where
+    F: Fn(&'a S, A) -> Fut + Clone + Send + Sync + 'static,
+    Fut: Future<Output = O> + Send + 'a,
+{
+    type Future = Fut;
+
+    fn call(&self, service: &'a S, argument: A) -> Fut {
+        self(service, argument)
+    }
+}
+
+/// A handler with two arguments, the second an [`Outbound`]: `async fn(&self, Argument, Out) -> Output`.
+pub trait StreamingHandler<'a, S, Argument, Out, Output>: Clone + Send + Sync + 'static {
+    /// What the handler returns.
+    type Future: Future<Output = Output> + Send + 'a;
+
+    /// Calls the handler.
+    fn call(&self, service: &'a S, argument: Argument, out: Out) -> Self::Future;
+}
+
+impl<'a, S: 'a, A, B, O, F, Fut> StreamingHandler<'a, S, A, B, O> for F
+where
+    F: Fn(&'a S, A, B) -> Fut + Clone + Send + Sync + 'static,
+    Fut: Future<Output = O> + Send + 'a,
+{
+    type Future = Fut;
+
+    fn call(&self, service: &'a S, argument: A, out: B) -> Fut {
+        self(service, argument, out)
+    }
+}
+
+/// What a call brings to its method.
+pub(super) struct Incoming {
+    pub(super) receiving: Receiving,
+    pub(super) context: Context,
+    /// How large a message of the answer may be, in bytes.
+    pub(super) send_limit: usize,
+}
+
+/// A handler at work, and what the call's task shares with it.
+pub(super) struct Handling {
+    pub(super) future: Pin<Box<dyn Future<Output = Outcome> + Send>>,
+    pub(super) inbox: Option<SharedInbox>,
+    pub(super) batch: Option<SharedBatch>,
+}
+
+/// How a handler ended.
+pub(super) type Outcome = Result<Reply, Status>;
+
+/// The one message of a method that answers with one, prefix included, and the metadata around it; nothing for a method
+/// that streams its answers.
+#[derive(Default)]
+pub(super) struct Reply {
+    pub(super) message: Bytes,
+    pub(super) metadata: Option<Box<(Metadata, Metadata)>>,
+}
+
+pub(super) fn unary<S, Req, Resp, F>(service: Arc<S>, handler: F, incoming: Incoming) -> Handling
+where
+    S: Send + Sync + 'static,
+    Req: Message + Default + 'static,
+    Resp: Message + 'static,
+    F: for<'a> Handler<'a, S, Request<Req>, Result<Response<Resp>, Status>>,
+{
+    let Incoming { receiving, context, send_limit } = incoming;
+    let future = Box::pin(async move {
+        let request = only(receiving, context).await?;
+        reply(handler.call(&service, request).await?, send_limit)
+    });
+    Handling { future, inbox: None, batch: None }
+}
+
+pub(super) fn server_streaming<S, Req, Resp, F>(service: Arc<S>, handler: F, incoming: Incoming) -> Handling
+where
+    S: Send + Sync + 'static,
+    Req: Message + Default + 'static,
+    Resp: Message + 'static,
+    F: for<'a> StreamingHandler<'a, S, Request<Req>, Outbound<Resp>, Result<(), Status>>,
+{
+    let Incoming { receiving, context, send_limit } = incoming;
+    let batch = Batch::new(send_limit);
+    let out = Outbound::new(batch.clone());
+    let future = Box::pin(async move {
+        let request = only(receiving, context).await?;
+        handler.call(&service, request, out).await.map(|()| Reply::default())
+    });
+    Handling { future, inbox: None, batch: Some(batch) }
+}
+
+pub(super) fn client_streaming<S, Req, Resp, F>(service: Arc<S>, handler: F, incoming: Incoming) -> Handling
+where
+    S: Send + Sync + 'static,
+    Req: Message + Default + 'static,
+    Resp: Message + 'static,
+    F: for<'a> Handler<'a, S, Inbound<Req>, Result<Response<Resp>, Status>>,
+{
+    let Incoming { receiving, context, send_limit } = incoming;
+    let inbox = Inbox::new(receiving);
+    let inbound = Inbound::new(inbox.clone(), Some(Box::new(context)));
+    let future = Box::pin(async move { reply(handler.call(&service, inbound).await?, send_limit) });
+    Handling { future, inbox: Some(inbox), batch: None }
+}
+
+pub(super) fn bidi_streaming<S, Req, Resp, F>(service: Arc<S>, handler: F, incoming: Incoming) -> Handling
+where
+    S: Send + Sync + 'static,
+    Req: Message + Default + 'static,
+    Resp: Message + 'static,
+    F: for<'a> StreamingHandler<'a, S, Inbound<Req>, Outbound<Resp>, Result<(), Status>>,
+{
+    let Incoming { receiving, context, send_limit } = incoming;
+    let (inbox, batch) = (Inbox::new(receiving), Batch::new(send_limit));
+    let inbound = Inbound::new(inbox.clone(), Some(Box::new(context)));
+    let out = Outbound::new(batch.clone());
+    let future = Box::pin(async move { handler.call(&service, inbound, out).await.map(|()| Reply::default()) });
+    Handling { future, inbox: Some(inbox), batch: Some(batch) }
+}
+
+/// Exactly one message, and then the half-close: with none or a second the handler is never called.
+async fn only<Req: Message + Default>(mut receiving: Receiving, context: Context) -> Result<Request<Req>, Status> {
+    let Some(message) = next(&mut receiving).await? else { return Err(ProtocolError::NoMessage.into_status()) };
+    match next(&mut receiving).await? {
+        None => Ok(Request::with_context(decode(message)?, context)),
+        Some(_) => Err(ProtocolError::TooManyMessages.into_status()),
+    }
+}
+
+async fn next(receiving: &mut Receiving) -> Result<Option<EncodedMessage>, Status> {
+    poll_fn(|cx| receiving.poll_message(cx)).await
+}
+
+fn reply<Resp: Message>(response: Response<Resp>, limit: usize) -> Outcome {
+    let (message, metadata) = response.into_parts();
+    Ok(Reply { message: encode(&message, limit)?, metadata })
+}

@@ -1,0 +1,224 @@
+//! The server: where it listens, what it serves, which limits it has, and how it ends.
+//!
+//! Read on in [`connection`](self) (`connection.rs`, one connection), `call.rs` (one call), `router.rs` and `methods.rs`
+//! (from path to handler).
+
+mod call;
+mod connection;
+mod methods;
+mod router;
+
+pub use methods::{Handler, StreamingHandler};
+pub use router::{Router, Routes};
+
+use std::fmt;
+use std::future::{Future, pending};
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::io::Listener;
+
+/// How long the server waits before it tries to accept again after an error, as when descriptors have run out.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// The limits of a server, and how long it waits for what. Each applies to one connection or one call.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ServerOptions {
+    /// The largest message a client may send, in bytes; beyond it the call is RESOURCE_EXHAUSTED. 4 MiB by default.
+    pub max_receive_message_size: usize,
+    /// The largest message a handler may send, in bytes. Unlimited by default.
+    pub max_send_message_size: usize,
+    /// The size of the metadata of a request, in bytes as RFC 9113 section 6.5.2 counts them (name + value + 32 each); beyond
+    /// it h2 answers HTTP 431. 64 KiB by default.
+    pub max_metadata_size: u32,
+    /// How many calls a connection may have in progress. 1,000 by default.
+    pub max_concurrent_streams: u32,
+    /// The flow-control window of a stream, in bytes: how much a client may send that no handler has taken. 1 MiB by default.
+    pub stream_window: u32,
+    /// The flow-control window of a connection, in bytes: how much all its streams together may hold that no handler has
+    /// taken. 16 MiB by default, so that sixteen handlers that stopped reading still hold nobody up.
+    pub connection_window: u32,
+    /// How long a TLS handshake and the HTTP/2 preface may take. 20 s by default.
+    pub handshake_timeout: Duration,
+    /// How long calls in progress may go on when the server shuts down; the rest ends with UNAVAILABLE. 10 s by default.
+    pub shutdown_timeout: Duration,
+}
+
+impl Default for ServerOptions {
+    fn default() -> Self {
+        ServerOptions {
+            max_receive_message_size: 4 << 20,
+            max_send_message_size: usize::MAX,
+            max_metadata_size: 64 << 10,
+            max_concurrent_streams: 1000,
+            stream_window: 1 << 20,
+            connection_window: 16 << 20,
+            handshake_timeout: Duration::from_secs(20),
+            shutdown_timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+/// A server of gRPC.
+///
+/// ```no_run
+/// # async fn example<G: barewire::services::route_guide::RouteGuide>(guide: G) -> std::io::Result<()> {
+/// use barewire::{Server, transport};
+///
+/// let listener = transport::tcp::listen("127.0.0.1:50051").await?;
+/// Server::new(barewire::services::route_guide::router(guide)).serve(listener).await
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Server {
+    routes: Routes,
+    options: ServerOptions,
+}
+
+impl Server {
+    /// A server with default options.
+    pub fn new(routes: impl Into<Routes>) -> Server {
+        Server { routes: routes.into(), options: ServerOptions::default() }
+    }
+
+    /// Replaces the options.
+    #[must_use]
+    pub fn with_options(mut self, options: ServerOptions) -> Server {
+        self.options = options;
+        self
+    }
+
+    /// Serves until the task is dropped, which ends all connections at once.
+    pub async fn serve(self, listener: impl Listener) -> io::Result<()> {
+        self.serve_until(listener, pending()).await
+    }
+
+    /// Serves until `shutdown` is ready, and then ends gracefully: no connection is accepted any more, clients are told by
+    /// GOAWAY to go elsewhere, calls in progress go on to their end; after [`ServerOptions::shutdown_timeout`] those left are
+    /// ended with UNAVAILABLE.
+    ///
+    /// # Errors
+    ///
+    /// None at the moment: errors of accepting pass, and are tried again.
+    pub async fn serve_until(self, mut listener: impl Listener, shutdown: impl Future<Output = ()>) -> io::Result<()> {
+        let (phases, phase) = watch::channel(Phase::Serving);
+        let shared = Arc::new(Shared { routes: self.routes, options: self.options, phase });
+        let mut connections = JoinSet::new();
+        let mut shutdown = std::pin::pin!(shutdown);
+        while let Some(accepted) = until(shutdown.as_mut(), listener.accept()).await {
+            match accepted {
+                Ok(handshake) => {
+                    connections.spawn(connect(handshake, shared.clone()));
+                }
+                Err(_) => {
+                    let pause = tokio::time::sleep(ACCEPT_PAUSE);
+                    if until(shutdown.as_mut(), pause).await.is_none() {
+                        break;
+                    }
+                }
+            }
+            while connections.try_join_next().is_some() {}
+        }
+        drop(listener);
+        phases.send_replace(Phase::Draining);
+        let patience = shared.options.shutdown_timeout;
+        if tokio::time::timeout(patience, join_all(&mut connections)).await.is_err() {
+            phases.send_replace(Phase::Cut);
+            // Long enough for trailers to leave; a peer that does not even take those is left behind.
+            let _: Result<(), _> = tokio::time::timeout(CUT_PATIENCE, join_all(&mut connections)).await;
+        }
+        Ok(())
+    }
+}
+
+/// How long connections have to end when their calls were cut.
+const CUT_PATIENCE: Duration = Duration::from_secs(1);
+
+async fn join_all(connections: &mut JoinSet<()>) {
+    while connections.join_next().await.is_some() {}
+}
+
+/// Finishes what the transport has begun, in bounded time, and serves the connection.
+async fn connect<H>(handshake: H, shared: Arc<Shared>)
+where
+    H: Future<Output = io::Result<crate::io::Connected>>,
+{
+    let patience = shared.options.handshake_timeout;
+    let mut draining = Box::pin(shared.draining());
+    let connected = until(draining.as_mut(), tokio::time::timeout(patience, handshake)).await;
+    if let Some(Ok(Ok(connected))) = connected {
+        drop(draining);
+        connection::serve(connected, shared).await;
+    }
+}
+
+/// The output of a future, or `None` if `stop` is ready first.
+async fn until<F: Future>(mut stop: Pin<&mut impl Future<Output = ()>>, future: F) -> Option<F::Output> {
+    let mut future = std::pin::pin!(future);
+    std::future::poll_fn(|cx| match stop.as_mut().poll(cx) {
+        Poll::Ready(()) => Poll::Ready(None),
+        Poll::Pending => future.as_mut().poll(cx).map(Some),
+    })
+    .await
+}
+
+/// What all connections of a server share.
+struct Shared {
+    routes: Routes,
+    options: ServerOptions,
+    phase: watch::Receiver<Phase>,
+}
+
+/// Where a server is in its life; it only goes forward.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Phase {
+    Serving,
+    /// No new calls; those in progress go on.
+    Draining,
+    /// Calls in progress end.
+    Cut,
+}
+
+impl Shared {
+    /// Ready when the server shuts down.
+    fn draining(&self) -> impl Future<Output = ()> + Send + 'static {
+        reached(self.phase.clone(), Phase::Draining)
+    }
+}
+
+async fn reached(mut phase: watch::Receiver<Phase>, wanted: Phase) {
+    if phase.wait_for(|phase| *phase >= wanted).await.is_err() {
+        // The server was dropped: its connections go with it, and nothing is left to wait for.
+        pending::<()>().await;
+    }
+}
+
+/// Tells a call that waits when it is to be cut off. Armed at the first poll, as most calls never wait.
+struct Cut {
+    shared: Arc<Shared>,
+    wait: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+}
+
+impl Cut {
+    fn of(shared: &Arc<Shared>) -> Cut {
+        Cut { shared: shared.clone(), wait: None }
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let wait = self.wait.get_or_insert_with(|| Box::pin(reached(self.shared.phase.clone(), Phase::Cut)));
+        wait.as_mut().poll(cx)
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").field("routes", &self.routes).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,181 @@
+//! From `:path` to the method that answers it: a table of typed descriptors, no generated code.
+
+use std::collections::{HashMap, HashSet};
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use prost::Message;
+
+use super::methods::{self, Handler, Handling, Incoming, StreamingHandler};
+use crate::call::{Inbound, Outbound, Request, Response};
+use crate::method::{self, BidiStreaming, ClientStreaming, Method, ServerStreaming, Unary};
+use crate::status::Status;
+use crate::wire::ProtocolError;
+use crate::wire::error::excerpt;
+
+/// The methods of a service `S`: for each its path, its kind, and the handler that answers.
+///
+/// ```
+/// # use barewire::{Method, Request, Response, Router, Status, Unary};
+/// # #[derive(Clone, PartialEq, prost::Message)] struct Name { #[prost(string, tag = "1")] name: String }
+/// const GREET: Method<Name, Name, Unary> = Method::new("/hello.Greeter/Greet");
+///
+/// struct Greeter;
+///
+/// impl Greeter {
+///     async fn greet(&self, request: Request<Name>) -> Result<Response<Name>, Status> {
+///         Ok(Response::new(Name { name: format!("Hello, {}", request.name) }))
+///     }
+/// }
+///
+/// let router = Router::new(Greeter).unary(GREET, Greeter::greet);
+/// ```
+pub struct Router<S> {
+    service: Arc<S>,
+    routes: Routes,
+}
+
+/// The methods of any number of services, without their types: what a server serves.
+#[derive(Default)]
+pub struct Routes {
+    methods: HashMap<&'static str, Route>,
+    services: HashSet<&'static str>,
+}
+
+/// One method.
+pub(super) struct Route {
+    serve: Box<dyn Fn(Incoming) -> Handling + Send + Sync>,
+    /// How many more of its calls get a task of their own at once, see [`Route::took`].
+    spawned: AtomicU32,
+}
+
+impl<S: Send + Sync + 'static> Router<S> {
+    /// A router without methods for a service, which all calls share.
+    pub fn new(service: S) -> Router<S> {
+        Router { service: Arc::new(service), routes: Routes::default() }
+    }
+
+    /// Answers a unary method with a handler `async fn(&self, Request<Req>) -> Result<Response<Resp>, Status>`.
+    #[must_use]
+    pub fn unary<Req, Resp, F>(self, method: Method<Req, Resp, Unary>, handler: F) -> Self
+    where
+        Req: Message + Default + 'static,
+        Resp: Message + 'static,
+        F: for<'a> Handler<'a, S, Request<Req>, Result<Response<Resp>, Status>>,
+    {
+        let service = self.service.clone();
+        self.route(method.path(), move |incoming| methods::unary(service.clone(), handler.clone(), incoming))
+    }
+
+    /// Answers a server streaming method with a handler
+    /// `async fn(&self, Request<Req>, Outbound<Resp>) -> Result<(), Status>`.
+    #[must_use]
+    pub fn server_streaming<Req, Resp, F>(self, method: Method<Req, Resp, ServerStreaming>, handler: F) -> Self
+    where
+        Req: Message + Default + 'static,
+        Resp: Message + 'static,
+        F: for<'a> StreamingHandler<'a, S, Request<Req>, Outbound<Resp>, Result<(), Status>>,
+    {
+        let service = self.service.clone();
+        self.route(method.path(), move |incoming| methods::server_streaming(service.clone(), handler.clone(), incoming))
+    }
+
+    /// Answers a client streaming method with a handler
+    /// `async fn(&self, Inbound<Req>) -> Result<Response<Resp>, Status>`.
+    #[must_use]
+    pub fn client_streaming<Req, Resp, F>(self, method: Method<Req, Resp, ClientStreaming>, handler: F) -> Self
+    where
+        Req: Message + Default + 'static,
+        Resp: Message + 'static,
+        F: for<'a> Handler<'a, S, Inbound<Req>, Result<Response<Resp>, Status>>,
+    {
+        let service = self.service.clone();
+        self.route(method.path(), move |incoming| methods::client_streaming(service.clone(), handler.clone(), incoming))
+    }
+
+    /// Answers a bidirectional streaming method with a handler
+    /// `async fn(&self, Inbound<Req>, Outbound<Resp>) -> Result<(), Status>`.
+    #[must_use]
+    pub fn bidi_streaming<Req, Resp, F>(self, method: Method<Req, Resp, BidiStreaming>, handler: F) -> Self
+    where
+        Req: Message + Default + 'static,
+        Resp: Message + 'static,
+        F: for<'a> StreamingHandler<'a, S, Inbound<Req>, Outbound<Resp>, Result<(), Status>>,
+    {
+        let service = self.service.clone();
+        self.route(method.path(), move |incoming| methods::bidi_streaming(service.clone(), handler.clone(), incoming))
+    }
+
+    /// Adds the methods of another service.
+    #[must_use]
+    pub fn merge<T>(mut self, other: Router<T>) -> Self {
+        self.routes.methods.extend(other.routes.methods);
+        self.routes.services.extend(other.routes.services);
+        self
+    }
+
+    fn route(mut self, path: &'static str, serve: impl Fn(Incoming) -> Handling + Send + Sync + 'static) -> Self {
+        let route = Route { serve: Box::new(serve), spawned: AtomicU32::new(0) };
+        self.routes.methods.insert(path, route);
+        self.routes.services.extend(method::split(path).map(|(service, _)| service));
+        self
+    }
+}
+
+impl<S> From<Router<S>> for Routes {
+    fn from(router: Router<S>) -> Routes {
+        router.routes
+    }
+}
+
+impl Routes {
+    /// The method at a path.
+    ///
+    /// # Errors
+    ///
+    /// UNIMPLEMENTED, with a message that tells an unknown service, an unknown method and a malformed path apart.
+    pub(super) fn find(&self, path: &str) -> Result<&Route, Status> {
+        self.methods.get(path).ok_or_else(|| match method::split(path) {
+            None => ProtocolError::MalformedPath { path: excerpt(path.as_bytes()) }.into_status(),
+            Some((service, method)) if self.services.contains(service) => {
+                Status::unimplemented(format!("unknown method {} of service {service}", excerpt(method.as_bytes())))
+            }
+            Some((service, _)) => Status::unimplemented(format!("unknown service {}", excerpt(service.as_bytes()))),
+        })
+    }
+}
+
+impl Route {
+    pub(super) fn serve(&self, incoming: Incoming) -> Handling {
+        (self.serve)(incoming)
+    }
+
+    /// Whether the next call should run on a task of its own from its start.
+    pub(super) fn spawns(&self) -> bool {
+        let left = self.spawned.load(Ordering::Relaxed);
+        left > 0 && {
+            // Two connections may count the same call; nothing hangs on the exact number.
+            self.spawned.store(left - 1, Ordering::Relaxed);
+            true
+        }
+    }
+
+    /// Says that the handler kept its connection busy for too long: its next calls get a task at once. After a while one is
+    /// tried on the connection's task again, since it may have been the machine that paused.
+    pub(super) fn took_long(&self) {
+        self.spawned.store(256, Ordering::Relaxed);
+    }
+}
+
+impl<S> fmt::Debug for Router<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Router").field("routes", &self.routes).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Routes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.methods.keys()).finish()
+    }
+}
