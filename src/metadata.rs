@@ -158,6 +158,11 @@ impl Metadata {
         Metadata { headers }
     }
 
+    /// The `host` header of a request, which is no metadata.
+    pub(crate) fn host(&self) -> Option<&str> {
+        self.headers.get(header::HOST).and_then(|host| host.to_str().ok())
+    }
+
     /// Appends the entries to the headers of a message that is about to leave.
     pub(crate) fn append_to(&self, headers: &mut HeaderMap) {
         for (name, value) in self.delivered() {

@@ -269,7 +269,9 @@ impl Exchange {
 /// The call's task has ended: nothing more will move, and handles that outlive it are told so.
 impl Drop for Exchange {
     fn drop(&mut self) {
-        self.close(Status::cancelled("the call has ended"));
+        if self.inbox.is_some() || self.batch.is_some() {
+            self.close(Status::cancelled("the call has ended"));
+        }
     }
 }
 

@@ -29,6 +29,11 @@ use crate::wire::response::{GRPC_STATUS, ResponseHead, ResponseHeaders, Trailers
 /// How much of the body of an answer that is not gRPC's is kept for the error message.
 const BODY_EXCERPT: usize = 256;
 
+/// Up to this size the window of a message that ends its stream is not returned by itself: h2 returns it with the stream,
+/// which needs no frame for its own window any more. All the streams of a connection together hold no more than its window
+/// then, and small unary calls, which are most of all calls, are spared the work.
+const LAST_MESSAGE: usize = 16 << 10;
+
 /// The receiving half of a call.
 pub(crate) struct Receiving {
     side: Side,
@@ -39,10 +44,8 @@ pub(crate) struct Receiving {
     returned: usize,
     /// How flagged messages are compressed.
     encoding: Encoding,
-    /// The initial metadata, on a client that has it.
-    headers: Option<Metadata>,
-    /// The trailing metadata, on a client that has it.
-    trailers: Option<Metadata>,
+    /// On a client, the initial metadata, once it has come, and the trailing.
+    metadata: Option<Box<(Metadata, Metadata)>>,
 }
 
 enum Phase {
@@ -51,9 +54,16 @@ enum Phase {
     /// DATA may come.
     Messages,
     /// DATA may come, but it is not gRPC's.
-    Foreign { status: StatusCode, content_type: Option<String>, body: BytesMut },
+    Foreign(Box<Foreign>),
     /// Nothing more will come. `Ok` is the half-close of a client, or the trailers of a call that succeeded.
     Ended(Result<(), Status>),
+}
+
+/// An answer that is not gRPC's, and what came of its body.
+struct Foreign {
+    status: StatusCode,
+    content_type: Option<String>,
+    body: BytesMut,
 }
 
 impl Receiving {
@@ -75,24 +85,23 @@ impl Receiving {
             decoder: MessageDecoder::new(limit),
             returned: 0,
             encoding: Encoding::Identity,
-            headers: None,
-            trailers: None,
+            metadata: None,
         }
     }
 
     /// The initial metadata of the answer, once it has come.
     pub(crate) fn headers(&self) -> Option<&Metadata> {
-        self.headers.as_ref()
+        self.metadata.as_deref().map(|(headers, _)| headers)
+    }
+
+    /// The trailing metadata of the answer, once it has come.
+    pub(crate) fn trailers(&self) -> Option<&Metadata> {
+        self.metadata.as_deref().map(|(_, trailers)| trailers)
     }
 
     /// Takes the initial and the trailing metadata of an answer that has ended.
-    pub(crate) fn take_metadata(&mut self) -> (Metadata, Metadata) {
-        (self.headers.take().unwrap_or_default(), self.trailers.take().unwrap_or_default())
-    }
-
-    /// Takes the trailing metadata, if they have come.
-    pub(crate) fn take_trailers(&mut self) -> Option<Metadata> {
-        self.trailers.take()
+    pub(crate) fn take_metadata(&mut self) -> Option<Box<(Metadata, Metadata)>> {
+        self.metadata.take()
     }
 
     pub(crate) fn has_ended(&self) -> bool {
@@ -199,7 +208,12 @@ impl Receiving {
         let Some(stream) = &mut self.stream else { return Poll::Ready(()) };
         let end = match ready!(stream.poll_data(cx)) {
             Some(Ok(data)) => {
+                // A client's last DATA frame carries its half-close: no need to ask again.
+                let ended = self.side == Side::Server && stream.is_end_stream();
                 self.arrived(data);
+                if ended {
+                    self.phase = Phase::Ended(Ok(()));
+                }
                 return Poll::Ready(());
             }
             Some(Err(error)) => Err(status_of(&error, self.side)),
@@ -222,18 +236,19 @@ impl Receiving {
         self.phase = match ResponseHead::parse(parts.status, parts.headers, end_stream, EncodingSet::IDENTITY) {
             Ok(ResponseHead::Headers(ResponseHeaders { encoding, metadata, .. })) => {
                 self.encoding = encoding;
-                self.headers = Some(metadata);
+                self.metadata = Some(Box::new((metadata, Metadata::new())));
                 Phase::Messages
             }
             Ok(ResponseHead::TrailersOnly(trailers)) => {
-                self.trailers = Some(trailers.metadata);
+                // Trailers-Only: its metadata is trailing, and there is none before.
+                self.metadata = Some(Box::new((Metadata::new(), trailers.metadata)));
                 Phase::Ended(trailers.status)
             }
             Ok(ResponseHead::NotGrpc { status, content_type }) if end_stream => {
-                Phase::Ended(Err(not_grpc(status, content_type, &[])))
+                Phase::Ended(Err(not_grpc(Foreign { status, content_type, body: BytesMut::new() })))
             }
             Ok(ResponseHead::NotGrpc { status, content_type }) => {
-                Phase::Foreign { status, content_type, body: BytesMut::new() }
+                Phase::Foreign(Box::new(Foreign { status, content_type, body: BytesMut::new() }))
             }
             Err(error) => Phase::Ended(Err(error.into_status())),
         };
@@ -241,31 +256,29 @@ impl Receiving {
     }
 
     fn arrived(&mut self, data: Bytes) {
-        match &mut self.phase {
-            Phase::Foreign { status, content_type, body } => {
-                body.extend_from_slice(&data);
-                let enough = body.len() >= BODY_EXCERPT;
-                if let Some(stream) = &mut self.stream {
-                    release(stream, data.len());
-                }
-                if enough {
-                    let status = not_grpc(*status, content_type.take(), body);
-                    self.fail(status);
-                }
-            }
-            _ => self.decoder.push(data),
+        let Phase::Foreign(foreign) = &mut self.phase else { return self.decoder.push(data) };
+        foreign.body.extend_from_slice(&data);
+        let enough = foreign.body.len() >= BODY_EXCERPT;
+        if let Some(stream) = &mut self.stream {
+            release(stream, data.len());
+        }
+        if enough {
+            self.phase = Phase::Ended(self.end(HeaderMap::new()));
+            self.stream = None;
         }
     }
 
     /// What the trailers, or their absence, make of the call. A status in them wins over what the HTTP status would mean.
     fn end(&mut self, trailers: HeaderMap) -> Result<(), Status> {
-        if let Phase::Foreign { status, content_type, body } = &mut self.phase
+        if let Phase::Foreign(foreign) = &mut self.phase
             && !trailers.contains_key(GRPC_STATUS)
         {
-            return Err(not_grpc(*status, content_type.take(), body));
+            let Foreign { status, content_type, body } = &mut **foreign;
+            let (content_type, body) = (content_type.take(), std::mem::take(body));
+            return Err(not_grpc(Foreign { status: *status, content_type, body }));
         }
         let trailers = Trailers::parse(trailers);
-        self.trailers = Some(trailers.metadata);
+        self.metadata.get_or_insert_default().1 = trailers.metadata;
         trailers.status
     }
 
@@ -273,6 +286,9 @@ impl Receiving {
     fn return_window(&mut self, taken: usize) {
         let early = self.returned.min(taken);
         self.returned -= early;
+        if self.has_ended() && taken <= LAST_MESSAGE {
+            return;
+        }
         if let Some(stream) = &mut self.stream {
             release(stream, taken - early);
         }
@@ -297,9 +313,9 @@ fn release(stream: &mut RecvStream, count: usize) {
     }
 }
 
-fn not_grpc(status: StatusCode, content_type: Option<String>, body: &[u8]) -> Status {
-    let body = body.get(..BODY_EXCERPT).unwrap_or(body);
-    let body = String::from_utf8_lossy(body).into_owned();
+fn not_grpc(answer: Foreign) -> Status {
+    let Foreign { status, content_type, body } = answer;
+    let body = String::from_utf8_lossy(body.get(..BODY_EXCERPT).unwrap_or(&body)).into_owned();
     ProtocolError::NotGrpc { status: status.as_u16(), content_type, body }.into_status()
 }
 

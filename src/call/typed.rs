@@ -42,9 +42,9 @@ impl Context {
         self.uri.path()
     }
 
-    /// The server's name and port as the client knows them: `:authority`.
+    /// The server's name and port as the client knows them: `:authority`, or `host` where that is missing (gRFC A41).
     pub fn authority(&self) -> Option<&str> {
-        self.uri.authority().map(|authority| authority.as_str())
+        self.uri.authority().map(|authority| authority.as_str()).or_else(|| self.metadata.host())
     }
 
     /// The initial metadata that the client sent.
@@ -134,8 +134,8 @@ impl<T> Response<T> {
         Response { message, metadata: None }
     }
 
-    pub(crate) fn with_metadata(message: T, headers: Metadata, trailers: Metadata) -> Response<T> {
-        Response { message, metadata: Some(Box::new((headers, trailers))) }
+    pub(crate) fn with_metadata(message: T, metadata: Option<Box<(Metadata, Metadata)>>) -> Response<T> {
+        Response { message, metadata }
     }
 
     pub(crate) fn into_parts(self) -> (T, Option<Box<(Metadata, Metadata)>>) {
@@ -260,8 +260,8 @@ impl<T: Message + Default> Inbound<T> {
 
     /// On a client: the trailing metadata, when [`Inbound::recv`] has given `None` or an error; empty before.
     pub fn trailers(&mut self) -> &Metadata {
-        if let Some(trailers) = lock(&self.inbox).receiving.take_trailers() {
-            self.trailers = trailers;
+        if let Some(trailers) = lock(&self.inbox).receiving.trailers() {
+            self.trailers = trailers.clone();
         }
         &self.trailers
     }
@@ -269,7 +269,7 @@ impl<T: Message + Default> Inbound<T> {
 
 impl<T> Inbound<T> {
     /// Takes the initial and the trailing metadata of an answer that has ended.
-    pub(crate) fn take_metadata(&mut self) -> (Metadata, Metadata) {
+    pub(crate) fn take_metadata(&mut self) -> Option<Box<(Metadata, Metadata)>> {
         lock(&self.inbox).receiving.take_metadata()
     }
 

@@ -43,8 +43,7 @@ where
         if next(&mut receiving).await?.is_some() {
             return Err(ProtocolError::TooManyMessages.into_status());
         }
-        let (headers, trailers) = receiving.take_metadata();
-        Ok(Response::with_metadata(decode(answer)?, headers, trailers))
+        Ok(Response::with_metadata(decode(answer)?, receiving.take_metadata()))
     };
     within(&mut deadline, call).await
 }
@@ -193,8 +192,7 @@ impl<T: Message + Default + Unpin> Future for Answer<T> {
             }
         }
         let message = self.message.take().ok_or(ProtocolError::NoMessage)?;
-        let (headers, trailers) = self.inbound.take_metadata();
-        Poll::Ready(Ok(Response::with_metadata(message, headers, trailers)))
+        Poll::Ready(Ok(Response::with_metadata(message, self.inbound.take_metadata())))
     }
 }
 

@@ -23,9 +23,6 @@ use crate::call::receive::Receiving;
 use crate::call::send::Sending;
 use crate::io::{Connected, Gather, Outlet, Peer, gather};
 
-/// How long a handler may keep its connection's task busy in one go before its method is given tasks of its own.
-const LONG: Duration = Duration::from_micros(200);
-
 /// What h2 may spend on DATA frames that were not taken out yet, in bytes by its own count (it charges a small frame up to
 /// 256). Calls take DATA out as it arrives, so that only a burst within one read of the socket counts; the default, half the
 /// connection window, ends connections of well-behaved clients that send small messages.
@@ -123,20 +120,20 @@ impl Driver {
             let receiving = Receiving::request(stream, self.shared.options.max_receive_message_size);
             let sending = Sending::Response(respond);
             let (call, route) = Call::begin(parts, receiving, sending, &self.shared, &self.peer);
-            run(call, route, cx, &mut before);
+            run(call, route, cx, &mut before, self.shared.options.inline_limit);
         }
     }
 }
 
 /// Runs a call as far as it goes, and gives it a task if that is not to its end.
-fn run(mut call: Call, route: Option<&Route>, cx: &mut Context<'_>, before: &mut Instant) {
+fn run(mut call: Call, route: Option<&Route>, cx: &mut Context<'_>, before: &mut Instant, limit: Duration) {
     if route.is_some_and(Route::spawns) {
         tokio::spawn(call);
         return;
     }
     let waits = std::pin::Pin::new(&mut call).poll(cx).is_pending();
     let now = Instant::now();
-    if let Some(route) = route.filter(|_| now.duration_since(*before) > LONG) {
+    if let Some(route) = route.filter(|_| now.duration_since(*before) > limit) {
         route.took_long();
     }
     *before = now;

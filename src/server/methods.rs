@@ -95,9 +95,11 @@ where
     Resp: Message + 'static,
     F: for<'a> Handler<'a, S, Request<Req>, Result<Response<Resp>, Status>>,
 {
-    let Incoming { receiving, context, send_limit } = incoming;
+    let Incoming { mut receiving, context, send_limit } = incoming;
     let future = Box::pin(async move {
-        let request = only(receiving, context).await?;
+        let message = only(&mut receiving).await?;
+        drop(receiving);
+        let request = Request::with_context(decode(message)?, context);
         reply(handler.call(&service, request).await?, send_limit)
     });
     Handling { future, inbox: None, batch: None }
@@ -110,11 +112,13 @@ where
     Resp: Message + 'static,
     F: for<'a> StreamingHandler<'a, S, Request<Req>, Outbound<Resp>, Result<(), Status>>,
 {
-    let Incoming { receiving, context, send_limit } = incoming;
+    let Incoming { mut receiving, context, send_limit } = incoming;
     let batch = Batch::new(send_limit);
     let out = Outbound::new(batch.clone());
     let future = Box::pin(async move {
-        let request = only(receiving, context).await?;
+        let message = only(&mut receiving).await?;
+        drop(receiving);
+        let request = Request::with_context(decode(message)?, context);
         handler.call(&service, request, out).await.map(|()| Reply::default())
     });
     Handling { future, inbox: None, batch: Some(batch) }
@@ -150,16 +154,12 @@ where
 }
 
 /// Exactly one message, and then the half-close: with none or a second the handler is never called.
-async fn only<Req: Message + Default>(mut receiving: Receiving, context: Context) -> Result<Request<Req>, Status> {
-    let Some(message) = next(&mut receiving).await? else { return Err(ProtocolError::NoMessage.into_status()) };
-    match next(&mut receiving).await? {
-        None => Ok(Request::with_context(decode(message)?, context)),
+async fn only(receiving: &mut Receiving) -> Result<EncodedMessage, Status> {
+    let message = poll_fn(|cx| receiving.poll_message(cx)).await?.ok_or(ProtocolError::NoMessage)?;
+    match poll_fn(|cx| receiving.poll_message(cx)).await? {
+        None => Ok(message),
         Some(_) => Err(ProtocolError::TooManyMessages.into_status()),
     }
-}
-
-async fn next(receiving: &mut Receiving) -> Result<Option<EncodedMessage>, Status> {
-    poll_fn(|cx| receiving.poll_message(cx)).await
 }
 
 fn reply<Resp: Message>(response: Response<Resp>, limit: usize) -> Outcome {

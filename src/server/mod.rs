@@ -45,6 +45,9 @@ pub struct ServerOptions {
     /// The flow-control window of a connection, in bytes: how much all its streams together may hold that no handler has
     /// taken. 16 MiB by default, so that sixteen handlers that stopped reading still hold nobody up.
     pub connection_window: u32,
+    /// How long a handler may keep its connection's task busy in one go. A method that took longer repeatedly has its calls run
+    /// on tasks of their own from the start, so that it holds up no neighbour. 1 ms by default.
+    pub inline_limit: Duration,
     /// How long a TLS handshake and the HTTP/2 preface may take. 20 s by default.
     pub handshake_timeout: Duration,
     /// How long calls in progress may go on when the server shuts down; the rest ends with UNAVAILABLE. 10 s by default.
@@ -60,6 +63,7 @@ impl Default for ServerOptions {
             max_concurrent_streams: 1000,
             stream_window: 1 << 20,
             connection_window: 16 << 20,
+            inline_limit: Duration::from_millis(1),
             handshake_timeout: Duration::from_secs(20),
             shutdown_timeout: Duration::from_secs(10),
         }

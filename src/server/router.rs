@@ -1,6 +1,6 @@
 //! From `:path` to the method that answers it: a table of typed descriptors, no generated code.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -39,15 +39,15 @@ pub struct Router<S> {
 /// The methods of any number of services, without their types: what a server serves.
 #[derive(Default)]
 pub struct Routes {
-    methods: HashMap<&'static str, Route>,
-    services: HashSet<&'static str>,
+    methods: BTreeMap<&'static str, Route>,
+    services: BTreeSet<&'static str>,
 }
 
 /// One method.
 pub(super) struct Route {
     serve: Box<dyn Fn(Incoming) -> Handling + Send + Sync>,
-    /// How many more of its calls get a task of their own at once, see [`Route::took`].
-    spawned: AtomicU32,
+    /// How much its handler is suspected of computing for long, see [`Route::took_long`].
+    suspicion: AtomicU32,
 }
 
 impl<S: Send + Sync + 'static> Router<S> {
@@ -116,7 +116,7 @@ impl<S: Send + Sync + 'static> Router<S> {
     }
 
     fn route(mut self, path: &'static str, serve: impl Fn(Incoming) -> Handling + Send + Sync + 'static) -> Self {
-        let route = Route { serve: Box::new(serve), spawned: AtomicU32::new(0) };
+        let route = Route { serve: Box::new(serve), suspicion: AtomicU32::new(0) };
         self.routes.methods.insert(path, route);
         self.routes.services.extend(method::split(path).map(|(service, _)| service));
         self
@@ -153,20 +153,23 @@ impl Route {
 
     /// Whether the next call should run on a task of its own from its start.
     pub(super) fn spawns(&self) -> bool {
-        let left = self.spawned.load(Ordering::Relaxed);
-        left > 0 && {
-            // Two connections may count the same call; nothing hangs on the exact number.
-            self.spawned.store(left - 1, Ordering::Relaxed);
-            true
+        // Two connections may count at the same time; nothing hangs on the exact number.
+        let suspicion = self.suspicion.load(Ordering::Relaxed);
+        if suspicion > 0 {
+            self.suspicion.store(suspicion - 1, Ordering::Relaxed);
         }
+        suspicion >= 2 * A_LONG_CALL
     }
 
-    /// Says that the handler kept its connection busy for too long: its next calls get a task at once. After a while one is
-    /// tried on the connection's task again, since it may have been the machine that paused.
+    /// Says that the handler kept its connection busy for too long. It may have been the machine that paused, so once is
+    /// forgotten after a while; twice within it, and calls get a task at once, but for one in a while that is tried again.
     pub(super) fn took_long(&self) {
-        self.spawned.store(256, Ordering::Relaxed);
+        self.suspicion.fetch_add(A_LONG_CALL, Ordering::Relaxed);
     }
 }
+
+/// How many calls it takes until a long one is forgotten.
+const A_LONG_CALL: u32 = 64;
 
 impl<S> fmt::Debug for Router<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

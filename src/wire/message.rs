@@ -97,7 +97,7 @@ pub struct MessageDecoder {
 enum State {
     Prefix,
     Message(Prefix),
-    Failed(ProtocolError),
+    Failed(Box<ProtocolError>),
 }
 
 impl MessageDecoder {
@@ -132,7 +132,7 @@ impl MessageDecoder {
     pub fn next(&mut self) -> Result<Option<EncodedMessage>, ProtocolError> {
         loop {
             match &self.state {
-                State::Failed(error) => return Err(error.clone()),
+                State::Failed(error) => return Err(ProtocolError::clone(error)),
                 State::Prefix => {
                     let Some(bytes) = self.peek_prefix() else { return Ok(None) };
                     match Prefix::decode(bytes, self.limit) {
@@ -161,7 +161,7 @@ impl MessageDecoder {
     /// error where there was one.
     pub fn finish(&self) -> Result<(), ProtocolError> {
         match &self.state {
-            State::Failed(error) => Err(error.clone()),
+            State::Failed(error) => Err(ProtocolError::clone(error)),
             State::Prefix if self.buffered() == 0 => Ok(()),
             State::Prefix => Err(ProtocolError::TruncatedPrefix { received: self.buffered() }),
             State::Message(prefix) => {
@@ -193,7 +193,7 @@ impl MessageDecoder {
     fn fail(&mut self, error: ProtocolError) {
         self.chunk = Bytes::new();
         self.gathered = BytesMut::new();
-        self.state = State::Failed(error);
+        self.state = State::Failed(Box::new(error));
     }
 
     fn peek_prefix(&self) -> Option<[u8; PREFIX_LENGTH]> {

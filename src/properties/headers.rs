@@ -1,0 +1,242 @@
+//! Header lists: Request-Headers, Response-Headers and Trailers, whatever a peer puts into them.
+//!
+//! An input is text, so that seeds can be read and written by hand: a first line, then `name: value` lines. A line that HTTP
+//! has no such header for is passed over.
+
+use bytes::Bytes;
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::request::Parts;
+use http::{Method, Request, StatusCode, Uri};
+
+use super::reference;
+use crate::metadata::{Entry, Metadata, is_binary};
+use crate::status::{Code, Status};
+use crate::wire::encoding::{Encoding, EncodingSet};
+use crate::wire::request::{GRPC_ENCODING, GRPC_TIMEOUT, Outgoing, Refusal, RequestHeaders};
+use crate::wire::response::{GRPC_MESSAGE, GRPC_STATUS, GRPC_STATUS_DETAILS, ResponseHead, ResponseHeaders, Trailers};
+
+/// What this side can undo: nothing, or two of the encodings.
+const SUPPORTED: [EncodingSet; 2] =
+    [EncodingSet::IDENTITY, EncodingSet::IDENTITY.with(Encoding::Gzip).with(Encoding::Zstd)];
+
+/// The input is a method and a URI, and header lines. A request is accepted exactly where the rules accept it; what was
+/// accepted and is written again reads the same; a refusal can be told to the peer.
+pub fn request_headers(data: &[u8]) {
+    let (first, rest) = line(data);
+    let mut words = first.splitn(2, |byte| *byte == b' ');
+    let Ok(method) = Method::from_bytes(words.next().unwrap_or_default()) else { return };
+    let Ok(uri) = Uri::try_from(words.next().unwrap_or_default()) else { return };
+    let (headers, _) = fields(rest);
+    for supported in SUPPORTED {
+        let expected = is_in_order(&method, &uri, &headers, supported);
+        match RequestHeaders::parse(request(&method, &uri, &headers), supported) {
+            Ok(head) => {
+                assert!(expected, "accepted {headers:?}");
+                check_rewritten(&head, &method, supported);
+            }
+            Err(refusal) => {
+                assert!(!expected, "refused {headers:?}: {refusal:?}");
+                check_refusal(refusal);
+            }
+        }
+    }
+}
+
+fn request(method: &Method, uri: &Uri, headers: &HeaderMap) -> Parts {
+    let (mut parts, ()) = Request::new(()).into_parts();
+    (parts.method, parts.uri, parts.headers) = (method.clone(), uri.clone(), headers.clone());
+    parts
+}
+
+/// The rules of a request's head, one after the other.
+fn is_in_order(method: &Method, uri: &Uri, headers: &HeaderMap, supported: EncodingSet) -> bool {
+    let values = |name: HeaderName| headers.get_all(name).into_iter().map(HeaderValue::as_bytes);
+    let is_supported = |name: &[u8]| {
+        ["identity", "gzip", "zstd"]
+            .iter()
+            .zip([Encoding::Identity, Encoding::Gzip, Encoding::Zstd])
+            .any(|(known, encoding)| name.eq_ignore_ascii_case(known.as_bytes()) && supported.contains(encoding))
+    };
+    let hosts = values(header::HOST).count();
+    *method == Method::POST
+        && values(header::CONTENT_TYPE).last().is_some_and(reference::is_grpc)
+        && (hosts == 1 || (hosts == 0 && uri.authority().is_some()))
+        && values(header::TE).all(|value| value.eq_ignore_ascii_case(b"trailers"))
+        && values(GRPC_TIMEOUT).all(|value| reference::timeout(value).is_some())
+        && values(GRPC_ENCODING).all(is_supported)
+        && binary_is_valid(headers)
+}
+
+fn binary_is_valid(headers: &HeaderMap) -> bool {
+    headers
+        .iter()
+        .filter(|(name, _)| is_binary(name.as_str()))
+        .all(|(_, line)| reference::base64_list(line.as_bytes()).iter().all(Option::is_some))
+}
+
+fn check_rewritten(head: &RequestHeaders, method: &Method, supported: EncodingSet) {
+    let outgoing = Outgoing {
+        timeout: head.timeout,
+        encoding: head.encoding,
+        accept_encoding: head.accept_encoding,
+        user_agent: None,
+    };
+    let headers = outgoing.encode(Some(&head.metadata));
+    let uri = Uri::from_static("http://localhost/service/method");
+    let again = RequestHeaders::parse(request(method, &uri, &headers), supported).expect("what was accepted stays so");
+    assert_eq!(again.timeout, head.timeout);
+    assert_eq!(again.encoding, head.encoding);
+    assert_eq!(again.accept_encoding, head.accept_encoding);
+    assert_eq!(entries(&again.metadata), entries(&head.metadata));
+    let _: (&str, Option<&str>) = (head.path(), head.authority());
+}
+
+fn check_refusal(refusal: Refusal) {
+    let error = match refusal {
+        Refusal::Http(status, error) => {
+            assert!(status.is_client_error(), "{status}");
+            error
+        }
+        Refusal::Grpc(error) => error,
+    };
+    check_status(&error.into_status());
+}
+
+/// The input is an HTTP status, perhaps ` END_STREAM`, header lines, an empty line, and trailer lines. Both blocks can be
+/// read whatever they hold; a status is taken from where it may stand and nowhere else; what was read, written and read again
+/// is the same.
+pub fn response_headers(data: &[u8]) {
+    let (first, rest) = line(data);
+    let Some(status) = first.get(..3).and_then(|digits| StatusCode::from_bytes(digits).ok()) else { return };
+    let end_stream = first.ends_with(b" END_STREAM");
+    let (headers, rest) = fields(rest);
+    let (trailers, _) = fields(rest);
+    for accepted in SUPPORTED {
+        check_head(status, &headers, end_stream, accepted);
+    }
+    check_trailers(&trailers);
+    check_made_up_status(data);
+}
+
+fn check_head(status: StatusCode, headers: &HeaderMap, end_stream: bool, accepted: EncodingSet) {
+    let is_grpc = status == StatusCode::OK
+        && headers.get(header::CONTENT_TYPE).is_some_and(|value| reference::is_grpc(value.as_bytes()));
+    match ResponseHead::parse(status, headers.clone(), end_stream, accepted) {
+        Ok(ResponseHead::TrailersOnly(_)) => {
+            assert!(end_stream && (is_grpc || headers.contains_key(GRPC_STATUS)));
+            check_trailers(headers);
+        }
+        Ok(ResponseHead::Headers(head)) => {
+            assert!(is_grpc && !end_stream && accepted.contains(head.encoding) && binary_is_valid(headers));
+            let again = ResponseHead::parse(StatusCode::OK, head.encode(), false, accepted);
+            let Ok(ResponseHead::Headers(again)) = again else { panic!("{head:?} became {again:?}") };
+            assert_eq!((again.encoding, again.accept_encoding), (head.encoding, head.accept_encoding));
+            assert_eq!(entries(&again.metadata), entries(&head.metadata));
+        }
+        Ok(ResponseHead::NotGrpc { .. }) => assert!(!is_grpc),
+        Err(error) => {
+            assert!(is_grpc && !end_stream, "{error}");
+            check_status(&error.into_status());
+        }
+    }
+}
+
+fn check_trailers(headers: &HeaderMap) {
+    let read = Trailers::parse(headers.clone());
+    let number = read.status.as_ref().map_or_else(Status::number, |()| 0);
+    let internal = Code::Internal.number();
+    match headers.get(GRPC_STATUS).map(|value| reference::status_number(value.as_bytes())) {
+        None | Some(None) => assert_eq!(number, Code::Unknown.number(), "no status, no success"),
+        Some(Some(0)) if number == 0 => assert!(custom_binary_is_valid(headers)),
+        Some(Some(0)) => assert!(number == internal && !custom_binary_is_valid(headers)),
+        Some(Some(sent)) if sent == number => check_message(headers, read.status.as_ref().unwrap_err()),
+        Some(Some(_)) => assert!(number == internal && headers.contains_key(GRPC_STATUS_DETAILS)),
+    }
+    match &read.status {
+        Ok(()) => {
+            let mut written = HeaderMap::new();
+            Trailers::encode(Ok(()), &mut written);
+            read.metadata.append_to(&mut written);
+            let again = Trailers::parse(written);
+            assert!(again.status.is_ok());
+            assert_eq!(entries(&again.metadata), entries(&read.metadata));
+        }
+        Err(status) => {
+            assert_eq!(entries(status.metadata()), entries(&read.metadata));
+            check_status(status);
+        }
+    }
+}
+
+/// All `-bin` values but the details of the status.
+fn custom_binary_is_valid(headers: &HeaderMap) -> bool {
+    let mut custom = headers.clone();
+    custom.remove(GRPC_STATUS_DETAILS);
+    binary_is_valid(&custom)
+}
+
+fn check_message(headers: &HeaderMap, status: &Status) {
+    // An INTERNAL of the peer and one that its details led to look alike in the number.
+    if status.number() != Code::Internal.number() {
+        let message = headers.get(GRPC_MESSAGE).map(|value| reference::percent_decoded(value.as_bytes()));
+        assert_eq!(status.message(), message.unwrap_or_default());
+    }
+}
+
+/// A status made of the input: any number but 0, any text, details or none.
+fn check_made_up_status(data: &[u8]) {
+    let Some((number, text)) = data.split_first_chunk() else { return };
+    let number = (u32::from_le_bytes(*number) >> 1).max(1) as i32;
+    let text = String::from_utf8_lossy(text).into_owned();
+    // google.rpc.Status: `int32 code = 1;`, a varint of seven bits a byte.
+    let mut details = vec![0x08];
+    details.extend((0..5).map(|place| (number >> (7 * place)) as u8 & 0x7F | if place < 4 { 0x80 } else { 0 }));
+    check_status(&Status::from_number(number, text.clone()));
+    check_status(&Status::from_number(number, text).with_details(details));
+}
+
+/// A status survives the way over the wire, whatever it consists of.
+fn check_status(status: &Status) {
+    let mut written = HeaderMap::new();
+    Trailers::encode(Err(status), &mut written);
+    let read = Trailers::parse(written).status.expect_err("an error stays one");
+    assert_eq!(read.number(), status.number());
+    assert_eq!(read.message(), status.message());
+    assert_eq!(read.details(), status.details());
+    assert_eq!(entries(read.metadata()), entries(status.metadata()));
+    assert_eq!(Code::from_number(read.number()), status.code());
+}
+
+fn entries(metadata: &Metadata) -> Vec<Entry<'_>> {
+    metadata.iter().collect()
+}
+
+/// The first line, without its end, and the lines after it.
+fn line(data: &[u8]) -> (&[u8], &[u8]) {
+    let end = data.iter().position(|byte| *byte == b'\n').unwrap_or(data.len());
+    let (line, rest) = data.split_at(end);
+    (line, rest.get(1..).unwrap_or_default())
+}
+
+/// The headers of the `name: value` lines up to an empty line, and the lines after that.
+fn fields(mut rest: &[u8]) -> (HeaderMap, &[u8]) {
+    let mut headers = HeaderMap::new();
+    while !rest.is_empty() {
+        let (field, after) = line(rest);
+        rest = after;
+        if field.is_empty() {
+            break;
+        }
+        let Some(colon) = field.iter().position(|byte| *byte == b':') else { continue };
+        let value = &field[colon + 1..];
+        let value = value.strip_prefix(b" ").unwrap_or(value);
+        let name = HeaderName::from_bytes(&field[..colon]);
+        let (Ok(name), Ok(value)) = (name, HeaderValue::from_maybe_shared(Bytes::copy_from_slice(value))) else {
+            continue;
+        };
+        if headers.try_append(name, value).is_err() {
+            break;
+        }
+    }
+    (headers, rest)
+}

@@ -1,0 +1,126 @@
+//! Messages: taken apart the same way however the bytes arrive, in bounded memory, and put together again.
+
+use bytes::{BufMut, Bytes, BytesMut};
+
+use super::{cut, reference};
+use crate::wire::ProtocolError;
+use crate::wire::message::{EncodedMessage, MessageDecoder, PREFIX_LENGTH, Prefix, encode_message};
+
+/// The limits that inputs are tried with: none, a small one, the default.
+const LIMITS: [usize; 3] = [usize::MAX, 64, 4 << 20];
+
+/// When messages are taken out: whenever bytes were pushed, now and then, when all were.
+const TAKE_EVERY: [usize; 3] = [1, 3, usize::MAX];
+
+/// The decoder's bound: the gathering buffer has at most so many times the bytes that the decoder held at its fullest.
+const MEMORY_FACTOR: usize = 2;
+
+/// What an allocator may round a small buffer up to.
+const MEMORY_FLOOR: usize = 64;
+
+/// What a stream of bytes comes to: its messages, and how it ended.
+type Decoded = (Vec<EncodedMessage>, Result<(), ProtocolError>);
+
+/// The input is a stream of messages. In one piece, byte by byte and in uneven pieces it gives the same messages and the
+/// same error as the plain decoder; memory follows what was pushed and not what a prefix declares.
+pub fn message_decoder(data: &[u8]) {
+    for limit in LIMITS {
+        let expected = reference::messages(data, limit);
+        for every in TAKE_EVERY {
+            assert_eq!(decode(limit, every, [data]), expected, "in one piece");
+            assert_eq!(decode(limit, every, data.chunks(1)), expected, "byte by byte");
+            assert_eq!(decode(limit, every, cut(data)), expected, "in uneven pieces");
+        }
+    }
+}
+
+/// Decodes what comes in pieces, taking messages out after every so many of them, and holds the decoder's own figures
+/// against what went in and came out.
+fn decode<'a>(limit: usize, take_every: usize, pieces: impl IntoIterator<Item = &'a [u8]>) -> Decoded {
+    let mut decoder = MessageDecoder::new(limit);
+    let (mut messages, mut held, mut fullest) = (Vec::new(), 0, 0);
+    for (piece, count) in pieces.into_iter().zip(1..) {
+        decoder.push(Bytes::copy_from_slice(piece));
+        held += piece.len();
+        fullest = fullest.max(held);
+        check_memory(&decoder, fullest);
+        if count % take_every == 0
+            && let Err(error) = take(&mut decoder, &mut messages, &mut held, fullest)
+        {
+            return (messages, Err(check_failed(decoder, error)));
+        }
+    }
+    if let Err(error) = take(&mut decoder, &mut messages, &mut held, fullest) {
+        return (messages, Err(check_failed(decoder, error)));
+    }
+    let end = decoder.finish();
+    assert_eq!(end.is_ok(), held == 0, "a stream that ends between messages leaves nothing behind");
+    (messages, end)
+}
+
+/// Takes out all the messages that are whole.
+fn take(
+    decoder: &mut MessageDecoder,
+    messages: &mut Vec<EncodedMessage>,
+    held: &mut usize,
+    fullest: usize,
+) -> Result<(), ProtocolError> {
+    while let Some(message) = decoder.next()? {
+        *held -= PREFIX_LENGTH + message.payload.len();
+        messages.push(message);
+        check_memory(decoder, fullest);
+    }
+    assert_eq!(decoder.unfinished(), *held, "what was pushed was taken or is still there");
+    assert!(decoder.buffered() <= *held, "of the message that is not whole, the prefix may have been read");
+    Ok(())
+}
+
+fn check_memory(decoder: &MessageDecoder, fullest: usize) {
+    let (capacity, most) = (decoder.capacity(), MEMORY_FACTOR * fullest + MEMORY_FLOOR);
+    assert!(capacity <= most, "{capacity} bytes of memory for {fullest} bytes pushed");
+}
+
+/// A decoder that has failed holds nothing, takes nothing, and repeats its error.
+fn check_failed(mut decoder: MessageDecoder, error: ProtocolError) -> ProtocolError {
+    decoder.push(Bytes::from_static(&[0, 0, 0, 0, 0]));
+    assert_eq!(decoder.next(), Err(error.clone()));
+    assert_eq!(decoder.finish(), Err(error.clone()));
+    assert_eq!((decoder.buffered(), decoder.capacity()), (0, 0));
+    error
+}
+
+/// The input is a list of messages: a byte with the flag in its high bit and the length in the others, and the payload. What
+/// is encoded is decoded to the same messages; one over the sender's limit leaves the buffer as it was.
+pub fn message_roundtrip(data: &[u8]) {
+    let (mut wire, mut expected, mut rest) = (BytesMut::new(), Vec::new(), data);
+    while let [head, after @ ..] = rest {
+        let (payload, after) = after.split_at(after.len().min(usize::from(head & 0x7F)));
+        rest = after;
+        let compressed = head & 0x80 != 0;
+        check_prefix(Prefix { compressed, length: payload.len() as u32 });
+        check_too_large(&mut wire, compressed, payload);
+        encode_message(&mut wire, compressed, payload.len(), |buffer| buffer.put_slice(payload)).unwrap();
+        expected.push(EncodedMessage { compressed, payload: Bytes::copy_from_slice(payload) });
+    }
+    let length: usize = expected.iter().map(|message| PREFIX_LENGTH + message.payload.len()).sum();
+    assert_eq!(wire.len(), length, "five bytes more a message");
+    assert_eq!(reference::messages(&wire, usize::MAX), (expected.clone(), Ok(())));
+    assert_eq!(decode(usize::MAX, 1, cut(&wire)), (expected, Ok(())));
+}
+
+fn check_prefix(prefix: Prefix) {
+    let length = prefix.length as usize;
+    assert_eq!(Prefix::decode(prefix.encode(), length), Ok(prefix));
+    if let Some(limit) = length.checked_sub(1) {
+        let error = ProtocolError::MessageTooLarge { length: length as u64, limit };
+        assert_eq!(Prefix::decode(prefix.encode(), limit), Err(error));
+    }
+}
+
+fn check_too_large(wire: &mut BytesMut, compressed: bool, payload: &[u8]) {
+    let Some(limit) = payload.len().checked_sub(1) else { return };
+    let before = wire.clone();
+    let error = encode_message(wire, compressed, limit, |buffer| buffer.put_slice(payload)).unwrap_err();
+    assert_eq!(error, ProtocolError::MessageTooLarge { length: payload.len() as u64, limit });
+    assert_eq!(*wire, before);
+}

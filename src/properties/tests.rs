@@ -1,0 +1,135 @@
+//! Every property over its corpus, and over made-up inputs.
+
+use std::fs;
+use std::path::Path;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use super::Dice;
+
+/// How many inputs are made up for a property, beside the variants of its seeds.
+const MADE_UP: usize = 2_000;
+
+/// Longer than any property takes on any machine: what takes longer hangs.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+#[test]
+fn message_decoder() {
+    check("message_decoder", super::message_decoder, MADE_UP);
+}
+
+#[test]
+fn message_roundtrip() {
+    check("message_roundtrip", super::message_roundtrip, MADE_UP);
+}
+
+#[test]
+fn request_headers() {
+    check("request_headers", super::request_headers, MADE_UP);
+}
+
+#[test]
+fn response_headers() {
+    check("response_headers", super::response_headers, MADE_UP);
+}
+
+#[test]
+fn timeout() {
+    check("timeout", super::timeout, MADE_UP);
+}
+
+#[test]
+fn percent() {
+    check("percent", super::percent, MADE_UP);
+}
+
+#[test]
+fn binary_metadata() {
+    check("binary_metadata", super::binary_metadata, MADE_UP);
+}
+
+#[test]
+fn server_connection() {
+    // A whole connection each.
+    check("server_connection", super::server_connection, MADE_UP / 4);
+}
+
+/// Holds the property for every seed of the corpus, and for inputs made of them and of nothing. Says which input it was
+/// that failed.
+fn check(target: &'static str, property: fn(&[u8]), made_up: usize) {
+    let seeds = corpus(target);
+    let (ended, end) = mpsc::channel();
+    let checks = std::thread::spawn(move || {
+        for (name, seed) in &seeds {
+            hold(property, seed, name);
+        }
+        let mut dice = Dice::of(target.as_bytes());
+        for number in 0..made_up {
+            let (name, seed) = &seeds[dice.below(seeds.len())];
+            let input = if number % 2 == 0 { vary(&mut dice, seed) } else { noise(&mut dice) };
+            hold(property, &input, name);
+        }
+        let _: Result<(), _> = ended.send(());
+    });
+    match end.recv_timeout(PATIENCE) {
+        Err(mpsc::RecvTimeoutError::Timeout) => panic!("{target} takes more than {PATIENCE:?}"),
+        _ => assert!(checks.join().is_ok(), "{target} does not hold"),
+    }
+}
+
+/// The committed seeds. What libFuzzer has found has a digest of 40 digits for a name and stays where it was found.
+fn corpus(target: &str) -> Vec<(String, Vec<u8>)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target);
+    let entries = fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    let mut seeds: Vec<_> = entries
+        .map(|entry| entry.unwrap().path())
+        .map(|path| (path.file_name().unwrap().to_string_lossy().into_owned(), path))
+        .filter(|(name, _)| !(name.len() == 40 && name.bytes().all(|digit| digit.is_ascii_hexdigit())))
+        .map(|(name, path)| (name, fs::read(path).unwrap()))
+        .collect();
+    assert!(!seeds.is_empty(), "{} has no seeds", folder.display());
+    seeds.sort();
+    for (name, seed) in &seeds {
+        assert!(seed.len() <= 4 << 10, "{target}/{name} is large for a seed");
+    }
+    seeds
+}
+
+fn hold(property: fn(&[u8]), input: &[u8], name: &str) {
+    let failed = std::panic::catch_unwind(|| property(input)).is_err();
+    assert!(!failed, "{name} or made of it: {:?} ({input:02x?})", String::from_utf8_lossy(input));
+}
+
+/// The seed with a few bytes changed, left out, or repeated.
+fn vary(dice: &mut Dice, seed: &[u8]) -> Vec<u8> {
+    let mut input = seed.to_vec();
+    for _ in 0..=dice.below(4) {
+        let at = dice.below(input.len() + 1);
+        let end = (at + dice.below(9)).min(input.len());
+        match dice.below(5) {
+            0 => input.truncate(at),
+            1 => drop(input.drain(at..end)),
+            2 => {
+                let piece = input[at..end].to_vec();
+                drop(input.splice(at..at, piece));
+            }
+            3 => input.insert(at, dice.roll() as u8),
+            _ => input[at..end].iter_mut().take(1).for_each(|byte| *byte ^= 1 << dice.below(8)),
+        }
+    }
+    input
+}
+
+/// Bytes without a meaning, of which some have one all the same: small numbers and letters are frequent.
+fn noise(dice: &mut Dice) -> Vec<u8> {
+    let bound = 1 << dice.below(9);
+    let length = dice.below(bound);
+    let kind = dice.below(3);
+    (0..length)
+        .map(|_| match kind {
+            0 => dice.below(4) as u8,
+            1 => b" %,:=-+09AFHSZafmnuz\n/"[dice.below(22)],
+            _ => dice.roll() as u8,
+        })
+        .collect()
+}
