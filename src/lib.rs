@@ -1,14 +1,129 @@
-//! barewire
+//! gRPC over HTTP/2 with nothing hidden: message framing, trailers, status codes and routing, written by hand on [`h2`]
+//! streams.
+//!
+//! # One call, byte by byte
+//!
+//! A client asks a [route guide](services::route_guide) what stands at latitude 40.9146138°, longitude −74.6188906°. On the
+//! HTTP/2 connection that is three frames one way and three the other:
+//!
+//! ```text
+//! client → server   HEADERS  :method POST, :scheme http, :path /routeguide.RouteGuide/GetFeature,
+//!                            :authority localhost:50051, te trailers, content-type application/grpc
+//!                   DATA     one message, END_STREAM: the client has no more to say
+//! server → client   HEADERS  :status 200, content-type application/grpc
+//!                   DATA     one message
+//!                   HEADERS  grpc-status 0, END_STREAM: the trailers say how the call ended
+//! ```
+//!
+//! A message is five bytes of prefix and then a Protocol Buffer. The one in the request:
+//!
+//! ```
+//! use barewire::wire::message::{EncodedMessage, MessageDecoder};
+//! use bytes::Bytes;
+//!
+//! #[rustfmt::skip]
+//! let data = Bytes::from_static(&[
+//!     0x00,                                                       // not compressed
+//!     0x00, 0x00, 0x00, 0x11,                                     // 17 bytes follow, big-endian
+//!     0x08, 0x9a, 0xa6, 0x8c, 0xc3, 0x01,                         // field 1, a varint: 409146138
+//!     0x10, 0x96, 0x9f, 0x98, 0x9c, 0xfd, 0xff, 0xff, 0xff, 0xff, 0x01, // field 2, a varint: -746188906
+//! ]);
+//!
+//! let mut decoder = MessageDecoder::new(4 * 1024 * 1024);
+//! decoder.push(data.clone());
+//! let EncodedMessage { compressed, payload } = decoder.next()?.expect("all of it was pushed");
+//! assert!(!compressed);
+//! assert_eq!(payload, data.slice(5..));
+//! decoder.finish()?;
+//! # Ok::<(), barewire::wire::ProtocolError>(())
+//! ```
+//!
+//! That is all of gRPC's framing; `docs/wire-format.md` shows every byte of two calls, HTTP/2 included.
+//!
+//! # The layers
+//!
+//! Each knows only those below it, which a test holds.
+//!
+//! | layer | what it is |
+//! |---|---|
+//! | [`services`], [`transport`], … | rooms: they plug into the core, which knows none of them |
+//! | [`server`], [`client`] | one connection, one call, top to bottom |
+//! | [`call`] | one RPC on one HTTP/2 stream, shared by both sides |
+//! | [`io`] | the byte stream under HTTP/2 |
+//! | [`wire`] | pure functions over bytes and header maps; beside it [`Status`], [`Metadata`], [`Method`] |
+//!
+//! # Where to read
+//!
+//! Down the path of a unary call on the server: `server/connection.rs` (a stream arrives), `server/call.rs` (the call from
+//! headers to trailers), `wire/request.rs` (the headers), `server/router.rs` and `server/methods.rs` (path to handler),
+//! `call/receive.rs` and `wire/message.rs` (DATA to message), `call/send.rs` (DATA and trailers out), `wire/response.rs` (the
+//! trailers). `docs/reading-order.md` has the long way round.
+//!
+//! # A service of one's own
+//!
+//! ```
+//! use barewire::{Client, Inbound, Method, Outbound, Request, Response, Router, Server, Status, transport};
+//! use barewire::{BidiStreaming, Unary};
+//!
+//! #[derive(Clone, PartialEq, prost::Message)]
+//! struct Text {
+//!     #[prost(string, tag = "1")]
+//!     text: String,
+//! }
+//!
+//! const SHOUT: Method<Text, Text, Unary> = Method::new("/words.Words/Shout");
+//! const ECHO: Method<Text, Text, BidiStreaming> = Method::new("/words.Words/Echo");
+//!
+//! struct Words;
+//!
+//! impl Words {
+//!     async fn shout(&self, request: Request<Text>) -> Result<Response<Text>, Status> {
+//!         Ok(Response::new(Text { text: request.text.to_uppercase() }))
+//!     }
+//!
+//!     async fn echo(&self, mut words: Inbound<Text>, mut out: Outbound<Text>) -> Result<(), Status> {
+//!         while let Some(word) = words.recv().await? {
+//!             out.send(word).await?;
+//!         }
+//!         Ok(())
+//!     }
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let router = Router::new(Words).unary(SHOUT, Words::shout).bidi_streaming(ECHO, Words::echo);
+//! let listener = transport::tcp::listen("127.0.0.1:0").await?;
+//! let address = listener.local_addr()?.to_string();
+//! tokio::spawn(Server::new(router).serve(listener));
+//!
+//! let client = Client::connect(transport::tcp::connect(&address)).await?;
+//! let loud = client.unary(SHOUT, Text { text: "hello".into() }).await?;
+//! assert_eq!(loud.text, "HELLO");
+//! # Ok(())
+//! # }
+//! ```
+
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
 pub mod call;
+#[cfg(feature = "programs")]
+pub mod cli;
 pub mod client;
+#[cfg(feature = "programs")]
+pub mod demonstration;
+#[cfg(feature = "inspector")]
+pub mod inspector;
 pub mod io;
 pub mod metadata;
 pub mod method;
+#[cfg(any(test, feature = "properties"))]
+#[doc(hidden)]
+pub mod properties;
 pub mod server;
+pub mod services;
 pub mod status;
+pub mod transport;
 pub mod wire;
 
 pub use call::{Context, Inbound, Outbound, Request, Response};

@@ -1,0 +1,154 @@
+//! What is known of a call while its frames pass: its method, its encodings, and where each direction is.
+
+use std::sync::Arc;
+
+use super::frame::{Direction, Meaning};
+use super::grpc::MessageReader;
+use super::hpack::HeaderField;
+use super::schema::{MethodTypes, Schema};
+use super::text;
+
+/// One stream of HTTP/2 that carries a call.
+#[derive(Clone, Debug)]
+pub(super) struct Call {
+    types: Option<MethodTypes>,
+    to_server: Side,
+    to_client: Side,
+}
+
+/// One direction of a call.
+#[derive(Clone, Debug)]
+pub(super) struct Side {
+    pub(super) messages: MessageReader,
+    /// `grpc-encoding`.
+    pub(super) encoding: Option<String>,
+    /// The content-type is not one of gRPC, so that the data are not messages.
+    pub(super) foreign: bool,
+    /// END_STREAM was seen.
+    pub(super) ended: bool,
+}
+
+impl Call {
+    /// A call that begins with a request for `path`.
+    pub(super) fn new(path: &str, schema: &Schema) -> Self {
+        let side = Side { messages: MessageReader::new(), encoding: None, foreign: false, ended: false };
+        Self { types: schema.method(path).cloned(), to_server: side.clone(), to_client: side }
+    }
+
+    pub(super) fn side(&self, direction: Direction) -> &Side {
+        match direction {
+            Direction::ToServer => &self.to_server,
+            Direction::ToClient => &self.to_client,
+        }
+    }
+
+    pub(super) fn side_mut(&mut self, direction: Direction) -> &mut Side {
+        match direction {
+            Direction::ToServer => &mut self.to_server,
+            Direction::ToClient => &mut self.to_client,
+        }
+    }
+
+    /// The full name of the messages that flow in a direction.
+    pub(super) fn type_name(&self, direction: Direction) -> Option<Arc<str>> {
+        self.types.as_ref().map(|types| match direction {
+            Direction::ToServer => types.request.clone(),
+            Direction::ToClient => types.response.clone(),
+        })
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.to_server.ended && self.to_client.ended
+    }
+
+    /// The memory that is held for messages that are not complete.
+    pub(super) fn cost(&self) -> usize {
+        self.to_server.messages.cost() + self.to_client.messages.cost()
+    }
+}
+
+impl Side {
+    /// Notes what the headers that open a direction say of its messages.
+    pub(super) fn open(&mut self, headers: &[HeaderField]) {
+        self.encoding = value(headers, "grpc-encoding").filter(|encoding| encoding != "identity");
+        self.foreign = value(headers, "content-type").is_some_and(|content_type| !is_grpc(&content_type));
+    }
+}
+
+/// Which production of gRPC's grammar a header block is, from its headers alone.
+pub(super) fn classify(headers: &[HeaderField], ends_stream: bool) -> Meaning {
+    let grpc_status = value(headers, "grpc-status");
+    if headers.iter().any(|field| field.is(":method")) {
+        return Meaning::RequestHeaders { path: value(headers, ":path").unwrap_or_default() };
+    }
+    match (value(headers, ":status"), grpc_status) {
+        (Some(status), _) if status.len() == 3 && status.starts_with('1') => Meaning::Informational,
+        (Some(_), Some(status)) if ends_stream => Meaning::TrailersOnly { status },
+        (Some(status), _) => match value(headers, "content-type") {
+            Some(content_type) if is_grpc(&content_type) && !ends_stream => Meaning::ResponseHeaders,
+            _ => Meaning::HttpResponse { status },
+        },
+        (None, None) if headers.iter().any(|field| field.name.is_none()) => Meaning::Headers,
+        (None, status) => Meaning::Trailers { status },
+    }
+}
+
+/// "application/grpc", alone or continued with "+" or ";".
+fn is_grpc(content_type: &str) -> bool {
+    let rest = content_type.get(..16).filter(|head| head.eq_ignore_ascii_case("application/grpc"));
+    rest.is_some() && content_type.get(16..).is_some_and(|rest| rest.is_empty() || rest.starts_with(['+', ';']))
+}
+
+/// The first value of a header, if it is known.
+fn value(headers: &[HeaderField], name: &str) -> Option<String> {
+    let field = headers.iter().find(|field| field.is(name))?;
+    field.value.as_deref().map(text::plain)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(list: &[(&str, &str)]) -> Vec<HeaderField> {
+        let field = |(name, value): &(&str, &str)| HeaderField {
+            name: Some(name.as_bytes().into()),
+            value: Some(value.as_bytes().into()),
+            never_indexed: false,
+        };
+        list.iter().map(field).collect()
+    }
+
+    #[test]
+    fn every_production_of_the_grammar() {
+        let ok = ("grpc-status", "0");
+        let grpc = ("content-type", "application/grpc+proto");
+        for (list, ends_stream, expected) in [
+            (vec![(":method", "POST"), (":path", "/a.B/C")], false, Meaning::RequestHeaders { path: "/a.B/C".into() }),
+            (vec![(":status", "103")], false, Meaning::Informational),
+            (vec![(":status", "200"), grpc], false, Meaning::ResponseHeaders),
+            (vec![(":status", "200"), grpc, ok], true, Meaning::TrailersOnly { status: "0".into() }),
+            (vec![(":status", "415")], true, Meaning::HttpResponse { status: "415".into() }),
+            (
+                vec![(":status", "200"), ("content-type", "text/html")],
+                false,
+                Meaning::HttpResponse { status: "200".into() },
+            ),
+            (vec![ok], true, Meaning::Trailers { status: Some("0".into()) }),
+            (vec![("a", "b")], true, Meaning::Trailers { status: None }),
+        ] {
+            assert_eq!(classify(&headers(&list), ends_stream), expected, "{list:?}");
+        }
+        let unknown = HeaderField { name: None, value: None, never_indexed: false };
+        assert_eq!(classify(&[unknown], true), Meaning::Headers);
+    }
+
+    #[test]
+    fn content_types_of_grpc() {
+        for yes in ["application/grpc", "application/grpc+proto", "Application/gRPC;charset=utf-8"] {
+            assert!(is_grpc(yes), "{yes}");
+        }
+        for no in ["application/grpc-web", "application/grpcx", "application/json", "", "application/grp"] {
+            assert!(!is_grpc(no), "{no}");
+        }
+    }
+}

@@ -1,0 +1,440 @@
+//! Both directions of a connection, from bytes to annotated frames.
+//!
+//! Bytes go in as they were recorded, in pieces of any size; frames come out in the order in which they became
+//! complete, both directions interleaved. The state of the connection that gives bytes their meaning lives here: the
+//! HPACK tables of both directions, the header block that is open, and the calls with their messages.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::mem;
+use std::ops::Range;
+
+use super::annotation::{Annotation, Gap, Layer, Rule, check_tiling};
+use super::assembly::Assembly;
+use super::call::{Call, classify};
+use super::frame::{Direction, Frame, FrameKind, Meaning};
+use super::grpc::Context;
+use super::half::{Expects, Half, OpenBlock, Piece};
+use super::hpack::HeaderField;
+use super::http2::{self, FrameHeader, FrameType, HEADER_LEN};
+use super::limits::Limits;
+use super::schema::Schema;
+use super::text;
+
+/// A connection's bytes, decoded as they come.
+#[derive(Clone, Debug)]
+pub struct Conversation {
+    schema: Schema,
+    limits: Limits,
+    to_server: Half,
+    to_client: Half,
+    calls: BTreeMap<u32, Call>,
+    /// Bytes held for messages that wait for their end.
+    waiting: usize,
+    frames: VecDeque<Frame>,
+    frames_cost: usize,
+    /// The number of the last frame; numbers in `frames` are consecutive.
+    last_number: u64,
+    dropped: u64,
+}
+
+impl Conversation {
+    /// A conversation from its first byte on, with the default limits.
+    pub fn new(schema: Schema) -> Self {
+        Self::with_limits(schema, Limits::default())
+    }
+
+    /// A conversation from its first byte on.
+    pub fn with_limits(schema: Schema, limits: Limits) -> Self {
+        Self {
+            schema,
+            limits,
+            to_server: Half::new(Expects::Preface, limits),
+            to_client: Half::new(Expects::Settings, limits),
+            calls: BTreeMap::new(),
+            waiting: 0,
+            frames: VecDeque::new(),
+            frames_cost: 0,
+            last_number: 0,
+            dropped: 0,
+        }
+    }
+
+    /// Takes the next bytes of a direction, in pieces of any size.
+    pub fn push(&mut self, direction: Direction, bytes: &[u8]) {
+        let half = self.half_mut(direction);
+        half.pending.extend_from_slice(bytes);
+        let mut pending = mem::take(&mut half.pending);
+        let mut rest = pending.as_slice();
+        while let Some((piece, tail)) = self.half_mut(direction).next_piece(rest) {
+            rest = tail;
+            self.accept(direction, piece);
+        }
+        let consumed = pending.len() - rest.len();
+        pending.drain(..consumed);
+        self.half_mut(direction).pending = pending;
+    }
+
+    /// Says that no more bytes come: those of an incomplete frame become a [`FrameKind::Truncated`]. What is pushed
+    /// all the same is shown as bytes.
+    pub fn finish(&mut self) {
+        for direction in [Direction::ToServer, Direction::ToClient] {
+            let half = self.half_mut(direction);
+            let expected = mem::replace(&mut half.expects, Expects::Nothing);
+            let rest = mem::take(&mut half.pending);
+            if !rest.is_empty() {
+                self.truncated(direction, expected, &rest);
+            }
+        }
+    }
+
+    /// The frames so far, in the order in which they became complete.
+    pub fn frames(&self) -> impl DoubleEndedIterator<Item = &Frame> + ExactSizeIterator {
+        self.frames.iter()
+    }
+
+    /// Takes the frames so far out, so that they take no more memory here. What lies in several frames is then no
+    /// longer refined in those that were taken; [`Message`](super::Message) has it whole.
+    pub fn take_frames(&mut self) -> Vec<Frame> {
+        self.frames_cost = 0;
+        self.frames.drain(..).collect()
+    }
+
+    /// The number of frames that were dropped because they went over [`Limits::frames`].
+    pub fn dropped_frames(&self) -> u64 {
+        self.dropped
+    }
+
+    /// Holds the law over the frames that are here: in each direction every byte of theirs belongs to exactly one leaf.
+    ///
+    /// # Errors
+    ///
+    /// [`Gap`] where that is not so, which is a mistake of the inspector and not of what it was shown.
+    pub fn check(&self) -> Result<(), Gap> {
+        for direction in [Direction::ToServer, Direction::ToClient] {
+            let mut expected = None;
+            for frame in self.frames.iter().filter(|frame| frame.direction == direction) {
+                check_tiling(0..frame.bytes.len(), &frame.annotations)?;
+                self.contiguous(expected.unwrap_or(frame.offset), frame.offset)?;
+                expected = Some(frame.offset + frame.bytes.len() as u64);
+            }
+            let half = self.half(direction);
+            self.contiguous(expected.unwrap_or(half.offset), half.offset)?;
+        }
+        Ok(())
+    }
+
+    fn contiguous(&self, expected: u64, found: u64) -> Result<(), Gap> {
+        let gap = Gap { expected: expected as usize, found: found as usize };
+        if expected == found { Ok(()) } else { Err(gap) }
+    }
+
+    fn half(&self, direction: Direction) -> &Half {
+        match direction {
+            Direction::ToServer => &self.to_server,
+            Direction::ToClient => &self.to_client,
+        }
+    }
+
+    fn half_mut(&mut self, direction: Direction) -> &mut Half {
+        match direction {
+            Direction::ToServer => &mut self.to_server,
+            Direction::ToClient => &mut self.to_client,
+        }
+    }
+
+    fn accept(&mut self, direction: Direction, piece: Piece<'_>) {
+        match piece {
+            Piece::Preface(bytes) => {
+                let mut frame = self.frame(direction, bytes, FrameKind::Preface);
+                frame.annotations = vec![http2::preface_leaf(bytes.len())];
+                self.keep(frame);
+            }
+            Piece::Frame(header, bytes) => self.http2(direction, &header, bytes),
+            Piece::NotHttp2(bytes) => self.opaque(direction, bytes, FrameKind::NotHttp2, "not HTTP/2"),
+        }
+    }
+
+    /// A frame with nothing but its place.
+    fn frame(&mut self, direction: Direction, bytes: &[u8], kind: FrameKind) -> Frame {
+        self.last_number += 1;
+        let half = self.half_mut(direction);
+        let offset = half.offset;
+        half.offset += bytes.len() as u64;
+        Frame {
+            number: self.last_number,
+            direction,
+            offset,
+            bytes: bytes.to_vec(),
+            kind,
+            meaning: Meaning::None,
+            headers: Vec::new(),
+            messages: Vec::new(),
+            annotations: Vec::new(),
+            faults: Vec::new(),
+        }
+    }
+
+    fn opaque(&mut self, direction: Direction, bytes: &[u8], kind: FrameKind, label: &'static str) {
+        let mut frame = self.frame(direction, bytes, kind);
+        frame.annotations = vec![Annotation::new(0..bytes.len(), Layer::Opaque, label).value(text::plain(bytes))];
+        self.keep(frame);
+    }
+
+    /// What is left of a direction when it ends inside a frame.
+    fn truncated(&mut self, direction: Direction, expected: Expects, bytes: &[u8]) {
+        let Some(header) = FrameHeader::parse(bytes).filter(|_| expected != Expects::Preface) else {
+            let label = if expected == Expects::Preface { "part of the preface" } else { "incomplete frame header" };
+            return self.opaque(direction, bytes, FrameKind::Truncated, label);
+        };
+        let mut frame = self.frame(direction, bytes, FrameKind::Truncated);
+        let seen = bytes.len() - HEADER_LEN;
+        frame.faults.push(format!("the bytes end inside a frame: {seen} of {} bytes of payload", header.length));
+        let rest = Annotation::new(HEADER_LEN..bytes.len(), Layer::Opaque, "payload").value("incomplete");
+        frame.annotations = vec![http2::header_node(&header, bytes)];
+        frame.annotations.extend((seen > 0).then_some(rest));
+        self.keep(frame);
+    }
+
+    fn http2(&mut self, direction: Direction, header: &FrameHeader, bytes: &[u8]) {
+        let dissection = http2::dissect(header, bytes);
+        let mut frame = self.frame(direction, bytes, FrameKind::Http2(*header));
+        let body = bytes.get(dissection.body.clone()).unwrap_or_default();
+        frame.annotations = dissection.before;
+        self.hold_block_together(&mut frame, header);
+        match header.kind {
+            FrameType::DATA => {
+                self.data(frame, header, dissection.body, body, dissection.after);
+                return self.end_of_stream(direction, header);
+            }
+            FrameType::HEADERS | FrameType::PUSH_PROMISE | FrameType::CONTINUATION => {
+                let fragment = Annotation::new(dissection.body.clone(), Layer::Hpack, "header block fragment");
+                let rule = Rule::http2("4.3");
+                frame.annotations.extend((!body.is_empty()).then(|| fragment.rule(rule)));
+                frame.annotations.extend(dissection.after);
+                return self.header_block(frame, header, dissection.body.start, body);
+            }
+            FrameType::SETTINGS => {
+                let payload = bytes.get(HEADER_LEN..).unwrap_or_default();
+                for (id, value) in http2::settings(payload) {
+                    if id == http2::HEADER_TABLE_SIZE {
+                        self.half_mut(direction.opposite()).hpack.allow_table_size(value);
+                    }
+                }
+            }
+            FrameType::RST_STREAM => self.forget_call(header.stream),
+            _ => {}
+        }
+        self.keep(frame);
+    }
+
+    /// Between the first and the last frame of a header block, nothing else may stand (RFC 9113, section 4.3).
+    fn hold_block_together(&mut self, frame: &mut Frame, header: &FrameHeader) {
+        let half = self.half_mut(frame.direction);
+        let open = half.block.as_ref().map(|block| block.stream);
+        let continues = header.kind == FrameType::CONTINUATION;
+        if let Some(stream) = open.filter(|&stream| !continues || stream != header.stream) {
+            frame.faults.push(format!("PROTOCOL_ERROR: the header block of stream {stream} is not complete"));
+        } else if open.is_none() && continues {
+            frame.faults.push("PROTOCOL_ERROR: there is no header block to continue".to_owned());
+        } else {
+            return;
+        }
+        half.block = None;
+        half.hpack.lose_track();
+    }
+
+    fn header_block(&mut self, mut frame: Frame, header: &FrameHeader, start: usize, fragment: &[u8]) {
+        let (number, limit) = (frame.number, self.limits.header_block);
+        let half = self.half_mut(frame.direction);
+        if header.kind != FrameType::CONTINUATION {
+            half.block = Some(OpenBlock {
+                first_frame: number,
+                stream: header.stream,
+                ends_stream: header.ends_stream(),
+                promise: header.kind == FrameType::PUSH_PROMISE,
+                assembly: Some(Assembly::default()),
+            });
+        }
+        frame.meaning = Meaning::Headers;
+        let Some(block) = &mut half.block else { return self.keep(frame) };
+        if let Some(assembly) = &mut block.assembly {
+            assembly.push(number, start, fragment);
+            if assembly.cost() > limit {
+                frame.faults.push(format!("the header block is over {limit} bytes and not decoded"));
+                block.assembly = None;
+                half.hpack.lose_track();
+            }
+        }
+        let complete = half.block.take_if(|_| header.has(FrameHeader::END_HEADERS));
+        self.keep(frame);
+        if let Some(block) = complete {
+            self.complete_block(number, block);
+        }
+    }
+
+    /// Decodes a header block whose last frame is `number`, and gives its annotations to its frames.
+    fn complete_block(&mut self, number: u64, block: OpenBlock) {
+        let Some(direction) = self.kept(number).map(|frame| frame.direction) else { return };
+        if let Some(assembly) = &block.assembly {
+            let decoded = self.half_mut(direction).hpack.decode(assembly.bytes());
+            let meaning = match decoded.error {
+                None => classify(&decoded.fields, block.ends_stream),
+                Some(_) => Meaning::Headers,
+            };
+            self.refine(assembly, &decoded.annotations, number);
+            if !block.promise {
+                self.headers_of_call(direction, &block, &meaning, &decoded.fields);
+            }
+            self.with_kept(block.first_frame, |first| first.meaning = meaning.clone());
+            self.with_kept(number, |last| {
+                last.meaning = meaning;
+                last.headers = decoded.fields;
+                if let Some(error) = decoded.error {
+                    last.faults.push(format!("COMPRESSION_ERROR: {error}"));
+                }
+            });
+        }
+        if block.ends_stream {
+            self.end_of_direction(direction, block.stream, number);
+        }
+    }
+
+    fn headers_of_call(&mut self, direction: Direction, block: &OpenBlock, meaning: &Meaning, headers: &[HeaderField]) {
+        if let Meaning::RequestHeaders { path } = meaning
+            && direction == Direction::ToServer
+        {
+            self.forget_call(block.stream);
+            if self.calls.len() >= self.limits.calls
+                && let Some((&oldest, _)) = self.calls.first_key_value()
+            {
+                self.forget_call(oldest);
+            }
+            self.calls.insert(block.stream, Call::new(path, &self.schema));
+        }
+        let opens =
+            matches!(meaning, Meaning::RequestHeaders { .. } | Meaning::ResponseHeaders | Meaning::HttpResponse { .. });
+        if let Some(call) = self.calls.get_mut(&block.stream).filter(|_| opens) {
+            call.side_mut(direction).open(headers);
+        }
+    }
+
+    fn data(
+        &mut self,
+        mut frame: Frame,
+        header: &FrameHeader,
+        place: Range<usize>,
+        data: &[u8],
+        after: Vec<Annotation>,
+    ) {
+        let (number, direction) = (frame.number, frame.direction);
+        let room = self.limits.waiting.saturating_sub(self.waiting);
+        let call = self.calls.get_mut(&header.stream).filter(|call| !call.side(direction).foreign);
+        let Some(call) = call else {
+            let known = self.calls.contains_key(&header.stream);
+            let value = if known {
+                "not messages: the content-type is another"
+            } else {
+                "of a call that is over or was not seen"
+            };
+            frame.meaning = Meaning::Data;
+            let leaf = Annotation::new(place, Layer::Opaque, "data").value(value);
+            frame.annotations.extend((!data.is_empty()).then_some(leaf));
+            frame.annotations.extend(after);
+            return self.keep(frame);
+        };
+        let type_name = call.type_name(direction);
+        let held = call.cost();
+        let side = call.side_mut(direction);
+        let context = Context {
+            schema: &self.schema,
+            limits: &self.limits,
+            type_name,
+            encoding: side.encoding.as_deref(),
+            room: room + side.messages.cost(),
+        };
+        let found = side.messages.push(number, place.start, data, &context);
+        self.waiting = self.waiting.saturating_sub(held) + call.cost();
+
+        frame.meaning = match (data.is_empty(), header.ends_stream()) {
+            (false, _) => Meaning::Messages,
+            (true, true) => Meaning::HalfClose,
+            (true, false) => Meaning::None,
+        };
+        frame.annotations.extend(found.annotations);
+        frame.annotations.extend(after);
+        frame.messages = found.complete;
+        let earlier = found.earlier.zip(frame.messages.first().and_then(|message| message.tree.clone()));
+        self.keep(frame);
+        if let Some((assembly, tree)) = earlier {
+            self.refine(&assembly, &[tree], number - 1);
+        }
+    }
+
+    fn end_of_stream(&mut self, direction: Direction, header: &FrameHeader) {
+        if header.ends_stream() {
+            self.end_of_direction(direction, header.stream, self.last_number);
+        }
+    }
+
+    /// END_STREAM on frame `number`: no message may be cut short by it, and a call that ended on both sides is over.
+    fn end_of_direction(&mut self, direction: Direction, stream: u32, number: u64) {
+        let Some(call) = self.calls.get_mut(&stream) else { return };
+        let side = call.side_mut(direction);
+        side.ended = true;
+        let unfinished = side.messages.unfinished();
+        if call.is_over() {
+            self.forget_call(stream);
+        }
+        let fault = match unfinished {
+            None => return,
+            Some((seen, None)) => format!("the stream ends inside a message's prefix: {seen} of 5 bytes"),
+            Some((seen, Some(total))) => format!("the stream ends inside a message: {seen} of {total} bytes"),
+        };
+        self.with_kept(number, |frame| frame.faults.push(fault));
+    }
+
+    fn forget_call(&mut self, stream: u32) {
+        if let Some(call) = self.calls.remove(&stream) {
+            self.waiting = self.waiting.saturating_sub(call.cost());
+        }
+    }
+
+    fn keep(&mut self, frame: Frame) {
+        self.frames_cost += frame.cost();
+        self.frames.push_back(frame);
+        // The newest stays, so that what it completes can be written into it.
+        while self.frames_cost > self.limits.frames && self.frames.len() > 1 {
+            let oldest = self.frames.pop_front();
+            self.frames_cost = self.frames_cost.saturating_sub(oldest.map_or(0, |frame| frame.cost()));
+            self.dropped += 1;
+        }
+    }
+
+    fn kept(&self, number: u64) -> Option<&Frame> {
+        let first = self.frames.front()?.number;
+        self.frames.get(usize::try_from(number.checked_sub(first)?).ok()?)
+    }
+
+    /// Changes a frame if it is still here.
+    fn with_kept(&mut self, number: u64, change: impl FnOnce(&mut Frame)) {
+        let place = self.frames.front().and_then(|first| number.checked_sub(first.number));
+        let frame = place.and_then(|place| self.frames.get_mut(usize::try_from(place).ok()?));
+        if let Some(frame) = frame {
+            let before = frame.cost();
+            change(frame);
+            self.frames_cost = self.frames_cost.saturating_sub(before) + frame.cost();
+        }
+    }
+
+    /// Puts what was decoded as a whole in the place of what its parts were, in the frames up to `last`.
+    fn refine(&mut self, assembly: &Assembly, annotations: &[Annotation], last: u64) {
+        for (number, place, parts) in assembly.distribute(annotations).take_while(|(number, ..)| *number <= last) {
+            self.with_kept(number, |frame| {
+                let at = frame.annotations.partition_point(|annotation| annotation.range.start < place.start);
+                if frame.annotations.get(at).is_some_and(|annotation| annotation.range == place) {
+                    frame.annotations.splice(at..=at, parts);
+                }
+            });
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! A frame of a conversation, with everything that is known of its bytes.
+
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::annotation::Annotation;
+use super::hpack::HeaderField;
+use super::http2::FrameHeader;
+
+/// Which way bytes went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Direction {
+    /// From the client to the server.
+    ToServer,
+    /// From the server to the client.
+    ToClient,
+}
+
+/// A frame, or another piece of one direction's bytes; together they are all of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Frame {
+    /// Counts the frames of both directions from 1, in the order in which they became complete.
+    pub number: u64,
+    /// Which way it went.
+    pub direction: Direction,
+    /// Where it begins in the bytes of its direction.
+    pub offset: u64,
+    /// All its bytes.
+    pub bytes: Vec<u8>,
+    /// What piece of the connection it is.
+    pub kind: FrameKind,
+    /// What it means to gRPC.
+    pub meaning: Meaning,
+    /// The headers, on the frame that completes a header block.
+    pub headers: Vec<HeaderField>,
+    /// The messages that became complete with this frame.
+    pub messages: Vec<Message>,
+    /// The tree over `bytes`: its leaves tile them. Ranges count from the frame's first byte.
+    ///
+    /// Where something lies in several frames, its part here is refined when the last of them is complete, provided
+    /// that the conversation still has this frame.
+    pub annotations: Vec<Annotation>,
+    /// What is wrong with the frame as a whole, or at this place of the conversation.
+    pub faults: Vec<String>,
+}
+
+/// What piece of a connection's bytes a [`Frame`] is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FrameKind {
+    /// The client connection preface.
+    Preface,
+    /// A frame of HTTP/2.
+    Http2(FrameHeader),
+    /// Bytes that end before the frame or the preface does, which they begin.
+    Truncated,
+    /// Bytes of a direction that does not speak HTTP/2.
+    NotHttp2,
+}
+
+/// What a frame means in the grammar of gRPC, in its words.
+///
+/// ```text
+/// Request  → Request-Headers *Length-Prefixed-Message EOS
+/// Response → (Response-Headers *Length-Prefixed-Message Trailers) / Trailers-Only
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Meaning {
+    /// Nothing: it serves the connection or the stream.
+    None,
+    /// Headers whose block goes on, or can't be decoded.
+    Headers,
+    /// The beginning of a call.
+    RequestHeaders {
+        /// The method: "/routeguide.RouteGuide/GetFeature".
+        path: String,
+    },
+    /// An HTTP answer before the answer (1xx).
+    Informational,
+    /// The beginning of an answer with messages to follow.
+    ResponseHeaders,
+    /// The headers of an answer that is not one of gRPC.
+    HttpResponse {
+        /// The HTTP status.
+        status: String,
+    },
+    /// The end of a call, after messages.
+    Trailers {
+        /// `grpc-status` in digits, if it is there.
+        status: Option<String>,
+    },
+    /// The whole answer in one header block.
+    TrailersOnly {
+        /// `grpc-status` in digits.
+        status: String,
+    },
+    /// DATA with messages, parts of messages, or both.
+    Messages,
+    /// DATA without a byte that ends the sender's side of the stream.
+    HalfClose,
+    /// DATA of which is not known that it belongs to gRPC.
+    Data,
+}
+
+/// A complete Length-Prefixed-Message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// Counts the messages of one direction of a stream, from 1.
+    pub number: u64,
+    /// The full name of its type, if the schema has the method.
+    pub type_name: Option<Arc<str>>,
+    /// Whether the Compressed-Flag is set.
+    pub compressed: bool,
+    /// Message-Length: the bytes after the prefix.
+    pub length: u32,
+    /// Where its bytes stand, prefix included: the number of each frame, and a range of the frame's bytes. Empty for a
+    /// message over a limit.
+    pub segments: Vec<(u64, Range<usize>)>,
+    /// The tree over the bytes of a message that lies in several frames, prefix included; ranges count from the first
+    /// byte of the prefix. For the others, and wherever it does not matter, [`Frame::message_tree`] has the tree.
+    pub tree: Option<Annotation>,
+}
+
+impl Frame {
+    /// The header of HTTP/2, if this is a whole frame of it.
+    pub fn header(&self) -> Option<&FrameHeader> {
+        match &self.kind {
+            FrameKind::Http2(header) => Some(header),
+            FrameKind::Preface | FrameKind::Truncated | FrameKind::NotHttp2 => None,
+        }
+    }
+
+    /// The stream that the frame belongs to; 0 for the connection.
+    pub fn stream(&self) -> u32 {
+        self.header().map_or(0, |header| header.stream)
+    }
+
+    /// The tree of one of this frame's messages; `None` for a message over a limit. Its ranges count from the first
+    /// byte of the message or of the frame, wherever the tree's own begins.
+    pub fn message_tree<'a>(&'a self, message: &'a Message) -> Option<&'a Annotation> {
+        let here = || {
+            let (_, place) = message.segments.first()?;
+            let at = self.annotations.partition_point(|annotation| annotation.range.start < place.start);
+            self.annotations.get(at).filter(|annotation| annotation.range == *place)
+        };
+        message.tree.as_ref().or_else(here)
+    }
+
+    /// The memory that this frame takes, about.
+    pub(super) fn cost(&self) -> usize {
+        let text = |text: &Option<Arc<[u8]>>| text.as_ref().map_or(0, |text| text.len());
+        let headers =
+            self.headers.iter().map(|field| size_of::<HeaderField>() + text(&field.name) + text(&field.value));
+        let messages = self.messages.iter().map(|message| {
+            let segments = message.segments.len() * size_of::<(u64, Range<usize>)>();
+            size_of::<Message>() + segments + message.tree.as_ref().map_or(0, Annotation::cost)
+        });
+        let annotations = self.annotations.iter().map(Annotation::cost);
+        size_of::<Self>() + self.bytes.len() + headers.chain(messages).chain(annotations).sum::<usize>()
+    }
+}
+
+impl fmt::Display for Direction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::ToServer => "client ──▶ server",
+            Self::ToClient => "client ◀── server",
+        })
+    }
+}
+
+impl fmt::Display for Meaning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::None => "",
+            Self::Headers => "headers",
+            Self::RequestHeaders { .. } => "Request-Headers",
+            Self::Informational => "informational headers",
+            Self::ResponseHeaders => "Response-Headers",
+            Self::HttpResponse { .. } => "HTTP response, not gRPC",
+            Self::Trailers { .. } => "Trailers",
+            Self::TrailersOnly { .. } => "Trailers-Only",
+            Self::Messages => "Length-Prefixed-Message",
+            Self::HalfClose => "EOS",
+            Self::Data => "data",
+        })
+    }
+}

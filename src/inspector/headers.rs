@@ -1,0 +1,169 @@
+//! What the values of gRPC's headers mean, in a few words beside them.
+//!
+//! Names and values: [PROTOCOL-HTTP2.md](https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md#requests).
+
+use std::sync::Arc;
+
+use super::text::{self, Text};
+
+/// A header's value for a person: as it is, and in brackets what it stands for where that is not plain to see.
+pub(super) fn shown(name: &[u8], value: &Arc<[u8]>) -> Text {
+    let meaning = match name {
+        b"grpc-status" => status_name(value).map(str::to_owned),
+        b"grpc-timeout" => timeout(value),
+        b"grpc-message" => percent_decoded(value),
+        _ if name.ends_with(b"-bin") => Some(binary(value)),
+        _ => None,
+    };
+    match meaning {
+        Some(meaning) => format!("{} ({meaning})", text::plain(value)).into(),
+        None => Text::octets(value),
+    }
+}
+
+/// The name of a status code, from the digits of `grpc-status`.
+pub(super) fn status_name(digits: &[u8]) -> Option<&'static str> {
+    let number: usize = std::str::from_utf8(digits).ok()?.parse().ok()?;
+    CODES.get(number).copied()
+}
+
+/// <https://github.com/grpc/grpc/blob/master/doc/statuscodes.md>; the position is the number.
+const CODES: [&str; 17] = [
+    "OK",
+    "CANCELLED",
+    "UNKNOWN",
+    "INVALID_ARGUMENT",
+    "DEADLINE_EXCEEDED",
+    "NOT_FOUND",
+    "ALREADY_EXISTS",
+    "PERMISSION_DENIED",
+    "RESOURCE_EXHAUSTED",
+    "FAILED_PRECONDITION",
+    "ABORTED",
+    "OUT_OF_RANGE",
+    "UNIMPLEMENTED",
+    "INTERNAL",
+    "UNAVAILABLE",
+    "DATA_LOSS",
+    "UNAUTHENTICATED",
+];
+
+/// "10000m" → "10000 milliseconds".
+fn timeout(value: &[u8]) -> Option<String> {
+    let (unit, digits) = value.split_last()?;
+    let digits = std::str::from_utf8(digits).ok().filter(|digits| digits.bytes().all(|b| b.is_ascii_digit()))?;
+    let unit = match unit {
+        b'H' => "hour",
+        b'M' => "minute",
+        b'S' => "second",
+        b'm' => "millisecond",
+        b'u' => "microsecond",
+        b'n' => "nanosecond",
+        _ => return None,
+    };
+    digits.parse().ok().filter(|_| digits.len() <= 8).map(|number| text::count(number, unit))
+}
+
+/// The text behind `%` and two hex digits each, or nothing where no octet was encoded.
+fn percent_decoded(value: &[u8]) -> Option<String> {
+    let mut out = Vec::with_capacity(value.len());
+    let mut rest = value;
+    while let Some((&first, tail)) = rest.split_first() {
+        let octet = match tail {
+            [high, low, ..] if first == b'%' => hex(*high).zip(hex(*low)).map(|(high, low)| high << 4 | low),
+            _ => None,
+        };
+        out.push(octet.unwrap_or(first));
+        rest = if octet.is_some() { tail.get(2..).unwrap_or_default() } else { tail };
+    }
+    (out != value).then(|| text::quoted(&String::from_utf8_lossy(&out)))
+}
+
+fn hex(digit: u8) -> Option<u8> {
+    char::from(digit).to_digit(16).map(|digit| digit as u8)
+}
+
+/// Base64, of which a header may carry several after each other, divided by commas.
+fn binary(value: &[u8]) -> String {
+    let items = value.split(|&octet| octet == b',').map(|item| match base64(item.trim_ascii()) {
+        Some(bytes) => text::count(bytes.len() as u64, "byte") + &hex_digits(&bytes),
+        None => "not base64".to_owned(),
+    });
+    items.collect::<Vec<_>>().join(", ")
+}
+
+fn hex_digits(bytes: &[u8]) -> String {
+    let head: String = bytes.iter().take(16).map(|byte| format!(" {byte:02x}")).collect();
+    match bytes.len() {
+        0 => String::new(),
+        1..=16 => format!(":{head}"),
+        _ => format!(":{head} …"),
+    }
+}
+
+/// RFC 4648, section 4, with or without padding.
+fn base64(text: &[u8]) -> Option<Vec<u8>> {
+    let unpadded = text.strip_suffix(b"==").or_else(|| text.strip_suffix(b"=")).unwrap_or(text);
+    if unpadded.len() % 4 == 1 {
+        return None;
+    }
+    let mut out = Vec::with_capacity(unpadded.len() * 3 / 4);
+    for group in unpadded.chunks(4) {
+        let mut bits = 0_u32;
+        for &letter in group {
+            bits = bits << 6 | sextet(letter)?;
+        }
+        let bytes = (bits << (6 * (4 - group.len()))).to_be_bytes();
+        out.extend(bytes.iter().skip(1).take(group.len() * 3 / 4));
+    }
+    Some(out)
+}
+
+fn sextet(letter: u8) -> Option<u32> {
+    let value = match letter {
+        b'A'..=b'Z' => letter - b'A',
+        b'a'..=b'z' => letter - b'a' + 26,
+        b'0'..=b'9' => letter - b'0' + 52,
+        b'+' => 62,
+        b'/' => 63,
+        _ => return None,
+    };
+    Some(u32::from(value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn show(name: &str, value: &str) -> String {
+        shown(name.as_bytes(), &value.as_bytes().into()).to_string()
+    }
+
+    #[test]
+    fn values_of_grpc_headers() {
+        assert_eq!(show("grpc-status", "0"), "0 (OK)");
+        assert_eq!(show("grpc-status", "16"), "16 (UNAUTHENTICATED)");
+        assert_eq!(show("grpc-status", "17"), "17");
+        assert_eq!(show("grpc-status", "-1"), "-1");
+        assert_eq!(show("grpc-timeout", "10S"), "10S (10 seconds)");
+        assert_eq!(show("grpc-timeout", "1m"), "1m (1 millisecond)");
+        assert_eq!(show("grpc-timeout", "+1m"), "+1m");
+        assert_eq!(show("grpc-timeout", "123456789S"), "123456789S");
+        assert_eq!(show("grpc-timeout", "S"), "S");
+        assert_eq!(show("grpc-message", "no such point"), "no such point");
+        assert_eq!(show("grpc-message", "%C3%BCber%zz%4"), "%C3%BCber%zz%4 (\"über%zz%4\")");
+        assert_eq!(show("te", "trailers"), "trailers");
+    }
+
+    #[test]
+    fn binary_values() {
+        assert_eq!(show("key-bin", "AAEC"), "AAEC (3 bytes: 00 01 02)");
+        assert_eq!(show("key-bin", "AQ==,AQI"), "AQ==,AQI (1 byte: 01, 2 bytes: 01 02)");
+        assert_eq!(show("key-bin", ""), " (0 bytes)");
+        assert_eq!(show("key-bin", "A"), "A (not base64)");
+        assert_eq!(show("key-bin", "_-8"), "_-8 (not base64)");
+        assert!(
+            show("key-bin", &"A".repeat(40)).ends_with("(30 bytes: 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 …)")
+        );
+    }
+}

@@ -1,0 +1,137 @@
+//! Huffman-coded strings (RFC 7541, section 5.2 and Appendix B), decoded from the lengths of the codes alone.
+
+use super::hpack::HpackError;
+use super::hpack_tables::{CODE_LENGTHS, EOS};
+
+/// The longest code, in bits.
+const LONGEST: usize = 30;
+
+/// The octets that `coded` stands for, at most 8/5 of its length.
+///
+/// # Errors
+///
+/// [`HpackError::HuffmanEos`] for the symbol that must not occur, [`HpackError::HuffmanPadding`] for a last octet that
+/// is not filled with the first bits of it.
+pub(super) fn decode(coded: &[u8]) -> Result<Vec<u8>, HpackError> {
+    let mut text = Vec::with_capacity(coded.len() * 8 / 5);
+    let (mut code, mut length) = (0_u32, 0_usize);
+    for octet in coded {
+        for bit in (0..8).rev() {
+            code = code << 1 | u32::from(octet >> bit & 1);
+            length += 1;
+            match symbol(code, length) {
+                Some(EOS) => return Err(HpackError::HuffmanEos),
+                Some(symbol) => {
+                    text.push(symbol as u8);
+                    (code, length) = (0, 0);
+                }
+                // No code is longer, and the set of codes is complete: every 30 bits hold a symbol.
+                None if length >= LONGEST => return Err(HpackError::HuffmanEos),
+                None => {}
+            }
+        }
+    }
+    let padded_with_ones = length < 8 && code == (1 << length) - 1;
+    if padded_with_ones { Ok(text) } else { Err(HpackError::HuffmanPadding) }
+}
+
+/// The symbol whose code is the `length` bits in `code`, if there is one.
+fn symbol(code: u32, length: usize) -> Option<usize> {
+    let group = CANONICAL.groups.get(length)?;
+    let place = code.checked_sub(group.first_code)?;
+    if place >= group.count {
+        return None;
+    }
+    CANONICAL.symbols.get((group.first_place + place) as usize).map(|&symbol| usize::from(symbol))
+}
+
+/// The codes of one length: consecutive, in the order of their symbols.
+#[derive(Clone, Copy)]
+struct Group {
+    first_code: u32,
+    count: u32,
+    first_place: u32,
+}
+
+struct Canonical {
+    groups: [Group; LONGEST + 1],
+    symbols: [u16; 257],
+}
+
+static CANONICAL: Canonical = canonical();
+
+/// Runs at compile time, where an index out of bounds is an error of the build.
+#[allow(clippy::indexing_slicing)]
+const fn canonical() -> Canonical {
+    let mut table =
+        Canonical { groups: [Group { first_code: 0, count: 0, first_place: 0 }; LONGEST + 1], symbols: [0; 257] };
+    let (mut length, mut code, mut place) = (1, 0, 0);
+    while length <= LONGEST {
+        code <<= 1;
+        table.groups[length] = Group { first_code: code, count: 0, first_place: place };
+        let mut symbol = 0;
+        while symbol < CODE_LENGTHS.len() {
+            if CODE_LENGTHS[symbol] as usize == length {
+                table.symbols[place as usize] = symbol as u16;
+                table.groups[length].count += 1;
+                code += 1;
+                place += 1;
+            }
+            symbol += 1;
+        }
+        length += 1;
+    }
+    table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_codes_printed_in_appendix_b() {
+        for (code, length, expected) in [
+            (0x0, 5, b'0'),
+            (0x8, 5, b's'),
+            (0x14, 6, b' '),
+            (0x5c, 7, b':'),
+            (0xf8, 8, b'&'),
+            (0x3f8, 10, b'!'),
+            (0x7fa, 11, b'\''),
+            (0xffa, 12, b'#'),
+            (0x1ff8, 13, 0),
+            (0x3ffd, 14, b'}'),
+            (0x7ffc, 15, b'<'),
+            (0x7fff0, 19, b'\\'),
+            (0xfffe6, 20, 128),
+            (0x1fffdc, 21, 153),
+            (0x3fffd2, 22, 129),
+            (0x7fffd8, 23, 1),
+            (0xffffea, 24, 9),
+            (0x1ffffec, 25, 199),
+            (0x3ffffe0, 26, 192),
+            (0x7ffffde, 27, 203),
+            (0xfffffe2, 28, 2),
+            (0x3ffffffc, 30, 10),
+        ] {
+            assert_eq!(symbol(code, length), Some(usize::from(expected)), "{code:#x}");
+        }
+        assert_eq!(symbol(0x3fffffff, 30), Some(EOS));
+    }
+
+    #[test]
+    fn the_code_is_complete() {
+        let sum: u64 = CODE_LENGTHS.iter().map(|&length| 1 << (LONGEST - usize::from(length))).sum();
+        assert_eq!(sum, 1 << LONGEST);
+    }
+
+    #[test]
+    fn padding_is_at_most_seven_ones() {
+        assert_eq!(decode(&[]), Ok(vec![]));
+        assert_eq!(decode(&[0b0000_0111]), Ok(b"0".to_vec()));
+        assert_eq!(decode(&[0b0000_0110]), Err(HpackError::HuffmanPadding));
+        assert_eq!(decode(&[0b0000_0111, 0xff]), Err(HpackError::HuffmanPadding));
+        assert_eq!(decode(&[0xff]), Err(HpackError::HuffmanPadding));
+        assert_eq!(decode(&[0xff, 0xff, 0xff, 0xff]), Err(HpackError::HuffmanEos));
+    }
+}

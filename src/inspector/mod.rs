@@ -1,0 +1,64 @@
+//! The inspector: what the bytes of a gRPC connection mean, each of them.
+//!
+//! Pure functions over bytes: no I/O, no async, no HTTP/2 library. It is a second opinion on what the core and h2 put
+//! on the wire, written from the specifications alone.
+//!
+//! ```text
+//! bytes of two directions                                          conversation.rs
+//!   └ frames of HTTP/2            RFC 9113                         http2.rs
+//!       ├ header blocks           RFC 7541                         hpack.rs, huffman.rs, hpack_tables.rs
+//!       └ messages of gRPC        PROTOCOL-HTTP2.md                grpc.rs
+//!           └ fields of protobuf  protobuf.dev, "Encoding"         protobuf.rs, fields.rs, names from schema.rs
+//! a tree of annotations for every frame                            annotation.rs
+//!   └ lines of text for a person                                   print.rs
+//! ```
+//!
+//! **The law:** every byte belongs to exactly one leaf, and the leaves tile the input exactly, for valid, broken and
+//! truncated input alike ([`Conversation::check`] holds it against a conversation). Nothing here panics, and memory is
+//! bounded by [`Limits`].
+//!
+//! ```
+//! use barewire::inspector::{Conversation, Direction, PrintOptions, Schema, print};
+//!
+//! let mut conversation = Conversation::new(Schema::new());
+//! conversation.push(Direction::ToServer, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+//! conversation.push(Direction::ToServer, &[0, 0, 0, 4, 0, 0, 0, 0, 0]);
+//! conversation.finish();
+//! conversation.check().unwrap();
+//! println!("{}", print(conversation.frames(), &PrintOptions::default()));
+//! ```
+
+#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic))]
+
+mod annotation;
+mod assembly;
+mod call;
+mod conversation;
+mod fields;
+mod frame;
+mod grpc;
+mod half;
+mod headers;
+mod hpack;
+mod hpack_tables;
+mod http2;
+mod huffman;
+mod limits;
+mod print;
+mod protobuf;
+mod schema;
+mod text;
+
+#[cfg(test)]
+mod tests;
+
+pub use annotation::{Annotation, Document, Form, Gap, Layer, Leaves, Part, Rule, check_tiling, leaves};
+pub use conversation::Conversation;
+pub use fields::{FieldError, Fields, Payload, RawField, WireType};
+pub use frame::{Direction, Frame, FrameKind, Meaning, Message};
+pub use hpack::{Block, Decoder, HeaderField, HpackError};
+pub use http2::{ErrorCode, FrameHeader, FrameType};
+pub use limits::Limits;
+pub use print::{PrintOptions, legend, print, print_frame};
+pub use schema::{FieldType, MethodTypes, Schema, SchemaError, SchemaField};
+pub use text::Text;

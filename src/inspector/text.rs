@@ -1,0 +1,215 @@
+//! Texts of annotations: made when they are read, and safe to show, whatever a peer sent.
+//!
+//! A conversation has far more annotations than anyone looks at, so a [`Text`] keeps a number and how to say it, or
+//! shares the bytes it is made from.
+
+use std::fmt::{self, Write as _};
+use std::sync::Arc;
+
+/// A text of an annotation. It has no control characters, nothing that turns a line around, and no great length: what
+/// comes from a peer is escaped and shortened.
+#[derive(Clone)]
+pub struct Text(Kind);
+
+/// How a number, and another beside it, are said.
+pub(super) type Say = fn(u64, u32, &mut fmt::Formatter<'_>) -> fmt::Result;
+
+#[derive(Clone)]
+enum Kind {
+    Static(&'static str),
+    Shared(Arc<str>),
+    Owned(Box<str>),
+    Octets(Arc<[u8]>),
+    Said { number: u64, beside: u32, say: Say },
+}
+
+impl Text {
+    pub(super) const EMPTY: Self = Self(Kind::Static(""));
+
+    /// Numbers, and how to say them when it comes to that.
+    pub(super) fn said(number: u64, beside: u32, say: Say) -> Self {
+        Self(Kind::Said { number, beside, say })
+    }
+
+    pub(super) fn number(number: u64) -> Self {
+        Self::said(number, 0, |number, _, f| write!(f, "{number}"))
+    }
+
+    pub(super) fn signed(number: i64) -> Self {
+        Self::said(number as u64, 0, |number, _, f| write!(f, "{}", number as i64))
+    }
+
+    /// "1 byte", "5 bytes".
+    pub(super) fn bytes(number: u64) -> Self {
+        Self::said(number, 0, |number, _, f| f.write_str(&count(number, "byte")))
+    }
+
+    /// The octets of a header's name or value.
+    pub(super) fn octets(octets: &Arc<[u8]>) -> Self {
+        Self(Kind::Octets(octets.clone()))
+    }
+
+    /// Whether there is nothing to say.
+    pub fn is_empty(&self) -> bool {
+        match &self.0 {
+            Kind::Static(text) => text.is_empty(),
+            Kind::Shared(text) => text.is_empty(),
+            Kind::Owned(text) => text.is_empty(),
+            Kind::Octets(octets) => octets.is_empty(),
+            Kind::Said { .. } => false,
+        }
+    }
+
+    /// The memory that is not shared.
+    pub(super) fn cost(&self) -> usize {
+        match &self.0 {
+            Kind::Owned(text) => text.len(),
+            Kind::Octets(octets) => octets.len(),
+            Kind::Static(_) | Kind::Shared(_) | Kind::Said { .. } => 0,
+        }
+    }
+}
+
+impl fmt::Display for Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Kind::Static(text) => f.write_str(text),
+            Kind::Shared(text) => f.write_str(text),
+            Kind::Owned(text) => f.write_str(text),
+            Kind::Octets(octets) => f.write_str(&plain(octets)),
+            Kind::Said { number, beside, say } => say(*number, *beside, f),
+        }
+    }
+}
+
+impl fmt::Debug for Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.to_string(), f)
+    }
+}
+
+impl PartialEq for Text {
+    fn eq(&self, other: &Self) -> bool {
+        *self == *other.to_string()
+    }
+}
+
+impl Eq for Text {}
+
+impl PartialEq<str> for Text {
+    fn eq(&self, other: &str) -> bool {
+        match &self.0 {
+            Kind::Static(text) => *text == other,
+            Kind::Shared(text) => **text == *other,
+            Kind::Owned(text) => **text == *other,
+            Kind::Octets(_) | Kind::Said { .. } => {
+                let said = self.to_string();
+                said == other
+            }
+        }
+    }
+}
+
+impl PartialEq<&str> for Text {
+    fn eq(&self, other: &&str) -> bool {
+        *self == **other
+    }
+}
+
+impl From<&'static str> for Text {
+    fn from(text: &'static str) -> Self {
+        Self(Kind::Static(text))
+    }
+}
+
+impl From<String> for Text {
+    fn from(text: String) -> Self {
+        Self(Kind::Owned(text.into()))
+    }
+}
+
+impl From<Arc<str>> for Text {
+    fn from(text: Arc<str>) -> Self {
+        Self(Kind::Shared(text))
+    }
+}
+
+/// Bytes of a text shown in a value; what is longer is shortened.
+const SHOWN: usize = 512;
+
+/// `text` between quotes, with what can't be shown escaped.
+pub(super) fn quoted(text: &str) -> String {
+    let (shown, more) = shorten(text);
+    let mut out = String::with_capacity(shown.len() + 2);
+    out.push('"');
+    escape_into(&mut out, shown, true);
+    out.push('"');
+    push_more(&mut out, more);
+    out
+}
+
+/// Header names and values as they are, with what can't be shown escaped.
+pub(super) fn plain(bytes: &[u8]) -> String {
+    let head = bytes.get(..SHOWN).unwrap_or(bytes);
+    let mut out = String::with_capacity(head.len());
+    for chunk in head.utf8_chunks() {
+        escape_into(&mut out, chunk.valid(), false);
+        for byte in chunk.invalid() {
+            let _ = write!(out, "\\x{byte:02x}");
+        }
+    }
+    push_more(&mut out, bytes.len() - head.len());
+    out
+}
+
+/// How many of something: "1 byte", "5 bytes".
+pub(super) fn count(number: u64, thing: &str) -> String {
+    format!("{number} {thing}{}", if number == 1 { "" } else { "s" })
+}
+
+fn shorten(text: &str) -> (&str, usize) {
+    let mut end = SHOWN.min(text.len());
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text.split_at_checked(end).map_or((text, 0), |(shown, rest)| (shown, rest.len()))
+}
+
+fn push_more(out: &mut String, more: usize) {
+    if more > 0 {
+        let _ = write!(out, " … {more} more bytes");
+    }
+}
+
+fn escape_into(out: &mut String, text: &str, quotes: bool) {
+    for c in text.chars() {
+        match c {
+            '\'' => out.push(c),
+            '"' if !quotes => out.push(c),
+            _ => out.extend(c.escape_debug()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_is_shown_as_it_is_and_control_characters_are_escaped() {
+        assert_eq!(quoted("Berkshire Valley's \"trail\""), r#""Berkshire Valley's \"trail\"""#);
+        assert_eq!(quoted("Grüße 🌍"), "\"Grüße 🌍\"");
+        assert_eq!(plain(b"a\x1b[31m\r\n\xff\"'"), r#"a\u{1b}[31m\r\n\xff"'"#);
+        assert_eq!(plain("x\u{202e}y".as_bytes()), "x\\u{202e}y");
+        assert_eq!(Text::octets(&b"a\0"[..].into()), "a\\0");
+    }
+
+    #[test]
+    fn long_text_is_shortened_at_a_character() {
+        let long = "é".repeat(400);
+        assert_eq!(quoted(&long), format!("\"{}\" … 288 more bytes", "é".repeat(256)));
+        assert!(plain(&[b'x'; 600]).ends_with("x … 88 more bytes"));
+        let odd = format!("x{}", "é".repeat(400));
+        assert!(quoted(&odd).starts_with("\"xé"));
+    }
+}

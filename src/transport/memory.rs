@@ -1,0 +1,92 @@
+//! Byte streams within one process: for tests, and for a client and a server that live together.
+//!
+//! No socket and no clock is involved, so that a runtime whose clock is paused drives both ends to wherever they wait.
+
+use std::future::{Ready, pending, ready};
+use std::io;
+
+use tokio::io::DuplexStream;
+use tokio::sync::mpsc;
+
+use crate::io::{Address, Connected, Connector, Listener, Peer};
+
+/// What each direction of a connection holds that its reader has not taken, in bytes.
+pub const BUFFER: usize = 64 << 10;
+
+/// How many connections wait for the server before connecting waits.
+const BACKLOG: usize = 16;
+
+/// A listener and what connects to it.
+pub fn pair() -> (MemoryListener, MemoryConnector) {
+    let (connecting, connections) = mpsc::channel(BACKLOG);
+    (MemoryListener { connections }, MemoryConnector { connecting })
+}
+
+/// Where a server meets the clients of its own process.
+#[derive(Debug)]
+pub struct MemoryListener {
+    connections: mpsc::Receiver<DuplexStream>,
+}
+
+impl Listener for MemoryListener {
+    type Handshake = Ready<io::Result<Connected>>;
+
+    async fn accept(&mut self) -> io::Result<Self::Handshake> {
+        match self.connections.recv().await {
+            Some(io) => Ok(ready(Ok(Connected::new(io, Peer::plain(Address::Memory))))),
+            // Every connector is gone, and with them whoever could connect.
+            None => pending().await,
+        }
+    }
+}
+
+/// Reaches the listener that it was made with. The `:authority` of its calls is `localhost`.
+#[derive(Clone, Debug)]
+pub struct MemoryConnector {
+    connecting: mpsc::Sender<DuplexStream>,
+}
+
+impl Connector for MemoryConnector {
+    async fn connect(&self) -> io::Result<Connected> {
+        let (near, far) = tokio::io::duplex(BUFFER);
+        let gone = |_| io::Error::new(io::ErrorKind::ConnectionRefused, "the listener in memory is gone");
+        self.connecting.send(far).await.map_err(gone)?;
+        Ok(Connected::new(near, Peer::plain(Address::Memory)))
+    }
+
+    fn authority(&self) -> &str {
+        "localhost"
+    }
+
+    fn scheme(&self) -> &'static str {
+        "http"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn bytes_pass_both_ways() {
+        let (mut listener, connector) = pair();
+        let mut near = connector.connect().await.unwrap();
+        let mut far = listener.accept().await.unwrap().await.unwrap();
+        near.io.write_all(b"ping").await.unwrap();
+        far.io.write_all(b"pong").await.unwrap();
+        let (mut ping, mut pong) = ([0; 4], [0; 4]);
+        far.io.read_exact(&mut ping).await.unwrap();
+        near.io.read_exact(&mut pong).await.unwrap();
+        assert_eq!((&ping, &pong), (b"ping", b"pong"));
+    }
+
+    #[tokio::test]
+    async fn a_listener_that_is_gone_refuses() {
+        let (listener, connector) = pair();
+        drop(listener);
+        let error = connector.connect().await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
+    }
+}

@@ -1,0 +1,158 @@
+//! TCP, with Nagle's algorithm off: h2 writes whole frames, and a small one must not wait for the acknowledgement of the last.
+//!
+//! `http://` URIs with prior knowledge of HTTP/2 (RFC 9113 section 3.3); [`super::tls`] goes around it for `https`.
+
+use std::future::{Ready, ready};
+use std::io;
+use std::net::SocketAddr;
+
+use tokio::net::{TcpStream, lookup_host};
+
+use crate::io::{Address, Connected, Connector, Listener, Peer};
+
+/// Listens on `address`, which is `host:port`; port 0 takes a free one.
+///
+/// A name that has several addresses is listened on at the first IPv4 address, or else at its first: exactly one, so that
+/// nobody listens on `[::1]` unawares because `127.0.0.1` is taken. IPv6 addresses have brackets: `[::]:50051`.
+///
+/// # Errors
+///
+/// With the address in the message: a name that can't be resolved, a port that is taken or not permitted.
+pub async fn listen(address: &str) -> io::Result<TcpListener> {
+    let can_not = |error: io::Error| io::Error::new(error.kind(), format!("can't listen on {address}: {error}"));
+    let candidates = resolve(address).await.map_err(can_not)?;
+    let first_v4 = candidates.iter().find(|address| address.is_ipv4()).or(candidates.first());
+    let chosen = first_v4.ok_or_else(|| can_not(no_address()))?;
+    Ok(TcpListener { socket: tokio::net::TcpListener::bind(chosen).await.map_err(can_not)? })
+}
+
+/// Reaches the server at `address`, which is `host:port` and becomes the `:authority` of calls.
+pub fn connect(address: impl Into<String>) -> TcpConnector {
+    TcpConnector { address: address.into() }
+}
+
+/// A listening TCP socket.
+#[derive(Debug)]
+pub struct TcpListener {
+    socket: tokio::net::TcpListener,
+}
+
+impl TcpListener {
+    /// Where it listens; with the port that the system chose for port 0.
+    ///
+    /// # Errors
+    ///
+    /// Those of `getsockname`.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.socket.local_addr()
+    }
+}
+
+impl Listener for TcpListener {
+    type Handshake = Ready<io::Result<Connected>>;
+
+    async fn accept(&mut self) -> io::Result<Self::Handshake> {
+        let (stream, address) = self.socket.accept().await?;
+        Ok(ready(connected(stream, address)))
+    }
+}
+
+/// A server reached by TCP.
+#[derive(Clone, Debug)]
+pub struct TcpConnector {
+    address: String,
+}
+
+impl Connector for TcpConnector {
+    /// Tries the addresses of the name one after the other, in the order in which the system gives them.
+    async fn connect(&self) -> io::Result<Connected> {
+        let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", self.address));
+        let mut failed = String::new();
+        let mut kind = io::ErrorKind::NotFound;
+        for address in resolve(&self.address).await.map_err(named)? {
+            match TcpStream::connect(address).await {
+                Ok(stream) => return connected(stream, address),
+                Err(error) => {
+                    kind = error.kind();
+                    let comma = if failed.is_empty() { "" } else { ", " };
+                    failed.push_str(&format!("{comma}{address}: {error}"));
+                }
+            }
+        }
+        match failed.is_empty() {
+            true => Err(named(no_address())),
+            false => Err(io::Error::new(kind, failed)),
+        }
+    }
+
+    fn authority(&self) -> &str {
+        &self.address
+    }
+
+    fn scheme(&self) -> &'static str {
+        "http"
+    }
+}
+
+fn connected(stream: TcpStream, address: SocketAddr) -> io::Result<Connected> {
+    stream.set_nodelay(true)?;
+    Ok(Connected::new(stream, Peer::plain(Address::Tcp(address))))
+}
+
+async fn resolve(address: &str) -> io::Result<Vec<SocketAddr>> {
+    let port = address.rsplit_once(':').map(|(_, port)| port);
+    if port.is_none_or(|port| port.is_empty() || !port.bytes().all(|byte| byte.is_ascii_digit())) {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "no port; an address is host:port"));
+    }
+    Ok(lookup_host(address).await?.collect())
+}
+
+fn no_address() -> io::Error {
+    io::Error::new(io::ErrorKind::NotFound, "the name has no address")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn both_sides_know_each_other_and_have_nagle_off() {
+        let mut listener = listen("localhost:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        assert!(address.is_ipv4(), "a name with both is listened on by IPv4");
+        let connector = connect(address.to_string());
+        let (near, far) = tokio::join!(connector.connect(), async { listener.accept().await.unwrap().await });
+        assert_eq!(near.unwrap().peer.address, Address::Tcp(address));
+        let Address::Tcp(client) = far.unwrap().peer.address else { panic!("not TCP") };
+        assert_eq!(client.ip(), address.ip());
+        assert_eq!((connector.authority(), connector.scheme()), (&*address.to_string(), "http"));
+    }
+
+    #[tokio::test]
+    async fn errors_name_the_address() {
+        let taken = listen("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+        let error = connect(taken.to_string()).connect().await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
+        assert!(error.to_string().starts_with(&format!("{taken}: ")), "{error}");
+
+        let keeper = listen("127.0.0.1:0").await.unwrap();
+        let taken = keeper.local_addr().unwrap().to_string();
+        let error = listen(&taken).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
+        assert!(error.to_string().starts_with(&format!("can't listen on {taken}: ")), "{error}");
+
+        for bad in ["localhost", "localhost:", "localhost:http"] {
+            let error = connect(bad).connect().await.unwrap_err();
+            assert_eq!(error.to_string(), format!("{bad}: no port; an address is host:port"));
+        }
+    }
+
+    #[tokio::test]
+    async fn every_address_of_a_name_is_tried() {
+        let mut listener = listen("127.0.0.1:0").await.unwrap();
+        // Where localhost is ::1 as well, that is tried in vain before or after.
+        let connector = connect(format!("localhost:{}", listener.local_addr().unwrap().port()));
+        let (near, far) = tokio::join!(connector.connect(), async { listener.accept().await.unwrap().await });
+        assert!(near.is_ok() && far.is_ok());
+    }
+}

@@ -1,0 +1,139 @@
+//! The client's side of TLS: a connector around a connector.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+
+use tokio_rustls::rustls;
+
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+use rustls::sign::SingleCertAndKey;
+
+use super::{Authorities, H2, Identity, TlsError, VERSIONS, explain, has_h2, identity, provider, refuse_without_h2};
+use crate::io::{Connected, Connector, Peer};
+
+/// Whom a client trusts, and what it shows of itself.
+#[derive(Clone, Debug)]
+pub struct ClientTls {
+    authorities: Authorities,
+    identity: Option<Identity>,
+    server_name: Option<String>,
+}
+
+impl ClientTls {
+    /// Trusts servers whose certificates these authorities signed.
+    pub fn new(authorities: Authorities) -> ClientTls {
+        ClientTls { authorities, identity: None, server_name: None }
+    }
+
+    /// Shows this identity to servers that ask (mTLS).
+    #[must_use]
+    pub fn identity(mut self, identity: Identity) -> ClientTls {
+        self.identity = Some(identity);
+        self
+    }
+
+    /// Expects a certificate for this name instead of the host that is connected to. It becomes the `:authority` of calls
+    /// too, so that client and server speak of the same name.
+    #[must_use]
+    pub fn server_name(mut self, name: impl Into<String>) -> ClientTls {
+        self.server_name = Some(name.into());
+        self
+    }
+
+    /// TLS on the connections of another connector.
+    ///
+    /// # Errors
+    ///
+    /// [`TlsError`] where the server's name is neither a DNS name nor an IP address.
+    pub fn connector<C: Connector>(&self, connector: C) -> Result<TlsConnector<C>, TlsError> {
+        let authority = self.server_name.clone().unwrap_or_else(|| connector.authority().to_owned());
+        let name = match &self.server_name {
+            Some(name) => name.as_str(),
+            None => host(&authority),
+        };
+        let name = ServerName::try_from(name.to_owned())
+            .map_err(|_| TlsError::unusable(name, "not a name that a certificate can be for"))?;
+        let connect = tokio_rustls::TlsConnector::from(Arc::new(self.config()?));
+        Ok(TlsConnector { connector, connect, name, authority })
+    }
+
+    fn config(&self) -> Result<ClientConfig, TlsError> {
+        let builder = ClientConfig::builder_with_provider(provider())
+            .with_protocol_versions(&VERSIONS)
+            .map_err(|error| TlsError::unusable("TLS", error))?
+            .with_root_certificates(self.authorities.roots.clone());
+        let mut config = match &self.identity {
+            Some(identity) => builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(identity.key.clone()))),
+            None => builder.with_no_client_auth(),
+        };
+        config.alpn_protocols = vec![H2.to_vec()];
+        Ok(config)
+    }
+}
+
+/// The host of `host:port`, without the brackets of an IPv6 address.
+fn host(authority: &str) -> &str {
+    let host = match authority.rsplit_once(':') {
+        Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
+        _ => authority,
+    };
+    host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host)
+}
+
+/// TLS on the connections of another connector.
+pub struct TlsConnector<C> {
+    connector: C,
+    connect: tokio_rustls::TlsConnector,
+    name: ServerName<'static>,
+    authority: String,
+}
+
+impl<C: Connector> Connector for TlsConnector<C> {
+    async fn connect(&self) -> io::Result<Connected> {
+        let Connected { io, peer } = self.connector.connect().await?;
+        let stream = self.connect.connect(self.name.clone(), io).await.map_err(|error| explain(error, "server"))?;
+        let session = stream.get_ref().1;
+        if !has_h2(session) {
+            return Err(refuse_without_h2("server"));
+        }
+        let tls = Some(identity(session, None));
+        Ok(Connected::new(stream, Peer { tls, ..peer }))
+    }
+
+    fn authority(&self) -> &str {
+        &self.authority
+    }
+
+    fn scheme(&self) -> &'static str {
+        "https"
+    }
+}
+
+impl<C: fmt::Debug> fmt::Debug for TlsConnector<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TlsConnector")
+            .field("connector", &self.connector)
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_host_of_an_authority() {
+        for (authority, expected) in [
+            ("localhost:50051", "localhost"),
+            ("localhost", "localhost"),
+            ("127.0.0.1:1", "127.0.0.1"),
+            ("[::1]:50051", "::1"),
+            ("[::1]", "::1"),
+        ] {
+            assert_eq!(host(authority), expected, "{authority}");
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! TLS around any other transport, by rustls: [`ServerTls`] makes a listener of a listener, [`ClientTls`] a connector of a
+//! connector.
+//!
+//! RFC 9113 section 9.2 and RFC 7301: HTTP/2 over TLS is agreed on by ALPN as `h2`, and a peer that does not agree is refused
+//! on both sides. TLS 1.2 and 1.3. Whom to trust is always said explicitly, by the certificates of [`Authorities`]: the roots
+//! of the platform are not consulted.
+//!
+//! A server's handshakes run on the tasks of their connections, bounded by
+//! [`ServerOptions::handshake_timeout`](crate::ServerOptions::handshake_timeout).
+//!
+//! ```no_run
+//! # async fn example<G: barewire::services::route_guide::RouteGuide>(guide: G) -> Result<(), Box<dyn std::error::Error>> {
+//! use barewire::transport::{tcp, tls};
+//!
+//! let tls = tls::ServerTls::new(tls::Identity::from_files("server.pem", "server.key")?);
+//! let listener = tls.listener(tcp::listen("127.0.0.1:50051").await?)?;
+//! barewire::Server::new(barewire::services::route_guide::router(guide)).serve(listener).await?;
+//!
+//! let tls = tls::ClientTls::new(tls::Authorities::from_file("ca.pem")?).server_name("x.test.example.com");
+//! let client = barewire::Client::connect(tls.connector(tcp::connect("localhost:50051"))?).await?;
+//! # Ok(())
+//! # }
+//! ```
+
+mod client;
+mod pem;
+mod server;
+
+pub use client::{ClientTls, TlsConnector};
+pub use pem::{Authorities, Identity, TlsError};
+pub use server::{ServerTls, TlsListener};
+
+use std::io;
+use std::sync::{Arc, LazyLock};
+
+use bytes::Bytes;
+use tokio_rustls::rustls;
+
+use rustls::crypto::CryptoProvider;
+use rustls::{CertificateError, CommonState, InvalidMessage, SupportedProtocolVersion, version};
+
+use crate::io::TlsIdentity;
+
+/// RFC 9113 section 3.1: the name of HTTP/2 over TLS in ALPN.
+const H2: &[u8] = b"h2";
+
+static VERSIONS: [&SupportedProtocolVersion; 2] = [&version::TLS13, &version::TLS12];
+
+/// The cryptography: ring's, whatever else the process has installed.
+fn provider() -> Arc<CryptoProvider> {
+    static PROVIDER: LazyLock<Arc<CryptoProvider>> =
+        LazyLock::new(|| Arc::new(rustls::crypto::ring::default_provider()));
+    PROVIDER.clone()
+}
+
+/// Whether HTTP/2 was agreed on.
+fn has_h2(session: &CommonState) -> bool {
+    session.alpn_protocol() == Some(H2)
+}
+
+/// What the handshake showed of the other side.
+fn identity(session: &CommonState, server_name: Option<&str>) -> Arc<TlsIdentity> {
+    let certificates = session.peer_certificates().unwrap_or_default();
+    Arc::new(TlsIdentity {
+        certificates: certificates.iter().map(|certificate| Bytes::copy_from_slice(certificate)).collect(),
+        server_name: server_name.map(str::to_owned),
+        version: session.protocol_version().map_or_else(String::new, |version| format!("{version:?}")),
+        cipher_suite: session
+            .negotiated_cipher_suite()
+            .map_or_else(String::new, |suite| format!("{:?}", suite.suite())),
+    })
+}
+
+/// An error of the handshake in a sentence; `peer` is what the other side is called in it.
+fn explain(error: io::Error, peer: &str) -> io::Error {
+    let reason = match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+        Some(tls) => reason(tls, peer),
+        None if error.kind() == io::ErrorKind::UnexpectedEof => format!("the {peer} closed the connection during it"),
+        None => error.to_string(),
+    };
+    io::Error::new(error.kind(), format!("TLS handshake failed: {reason}"))
+}
+
+fn reason(error: &rustls::Error, peer: &str) -> String {
+    use rustls::Error;
+    match error {
+        Error::InvalidCertificate(CertificateError::UnknownIssuer) => {
+            format!("the {peer}'s certificate is not signed by an authority that this side trusts")
+        }
+        Error::InvalidCertificate(error) => format!("the {peer}'s certificate is refused: {error}"),
+        Error::InvalidMessage(InvalidMessage::InvalidContentType) => format!("the {peer} does not speak TLS"),
+        Error::AlertReceived(alert) => format!("the {peer} refused it with the alert {alert:?}"),
+        Error::NoCertificatesPresented => format!("the {peer} showed no certificate"),
+        Error::NoApplicationProtocol => no_h2(peer),
+        error => error.to_string(),
+    }
+}
+
+fn no_h2(peer: &str) -> String {
+    format!("the {peer} does not agree to HTTP/2 (h2 by ALPN)")
+}
+
+/// The refusal of a peer whose handshake came to its end without h2.
+fn refuse_without_h2(peer: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, format!("TLS handshake failed: {}", no_h2(peer)))
+}

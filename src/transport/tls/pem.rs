@@ -1,0 +1,240 @@
+//! Certificates and keys from PEM files (RFC 7468), checked when they are loaded and not at the first handshake.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tokio_rustls::rustls;
+
+use rustls::pki_types::pem::{self, PemObject};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::sign::CertifiedKey;
+use rustls::{InconsistentKeys, RootCertStore};
+
+use super::provider;
+
+/// A certificate with its chain and its private key: how one side proves who it is.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    pub(super) key: Arc<CertifiedKey>,
+}
+
+impl Identity {
+    /// Loads a certificate (its own first, then those that lead to the authority) and its private key.
+    ///
+    /// # Errors
+    ///
+    /// [`TlsError`], which names the file.
+    pub fn from_files(certificate: impl AsRef<Path>, key: impl AsRef<Path>) -> Result<Identity, TlsError> {
+        let (certificate, key) = (certificate.as_ref(), key.as_ref());
+        Identity::load(certificate, &read(certificate)?, key, &read(key)?)
+    }
+
+    /// As [`Identity::from_files`], from the contents. Keys may be PKCS #8, PKCS #1 or SEC 1, none of them encrypted.
+    ///
+    /// # Errors
+    ///
+    /// [`TlsError`], which calls the two `certificate` and `key`.
+    pub fn from_pem(certificate: &[u8], key: &[u8]) -> Result<Identity, TlsError> {
+        Identity::load(Path::new("certificate"), certificate, Path::new("key"), key)
+    }
+
+    fn load(file: &Path, certificate: &[u8], key_file: &Path, key: &[u8]) -> Result<Identity, TlsError> {
+        let chain = certificates(file, certificate)?;
+        let key = PrivateKeyDer::from_pem_slice(key).map_err(|error| match error {
+            pem::Error::NoItemsFound => TlsError::new(key_file, Reason::NoPrivateKey),
+            error => TlsError::new(key_file, Reason::Malformed(pem_reason(&error))),
+        })?;
+        let key = provider()
+            .key_provider
+            .load_private_key(key)
+            .map_err(|error| TlsError::new(key_file, Reason::Malformed(error.to_string())))?;
+        let key = CertifiedKey::new(chain, key);
+        match key.keys_match() {
+            Ok(()) | Err(rustls::Error::InconsistentKeys(InconsistentKeys::Unknown)) => {
+                Ok(Identity { key: Arc::new(key) })
+            }
+            Err(rustls::Error::InconsistentKeys(_)) => {
+                Err(TlsError::new(key_file, Reason::KeyMismatch { certificate: file.to_owned() }))
+            }
+            Err(error) => Err(TlsError::new(file, Reason::Malformed(der_reason(&error)))),
+        }
+    }
+}
+
+/// The certificate authorities that one side trusts to vouch for the other.
+#[derive(Clone, Debug)]
+pub struct Authorities {
+    pub(super) roots: Arc<RootCertStore>,
+}
+
+impl Authorities {
+    /// Loads all certificates of a file.
+    ///
+    /// # Errors
+    ///
+    /// [`TlsError`], which names the file.
+    pub fn from_file(file: impl AsRef<Path>) -> Result<Authorities, TlsError> {
+        let file = file.as_ref();
+        Authorities::load(file, &read(file)?)
+    }
+
+    /// As [`Authorities::from_file`], from the contents.
+    ///
+    /// # Errors
+    ///
+    /// [`TlsError`], which calls them `authorities`.
+    pub fn from_pem(contents: &[u8]) -> Result<Authorities, TlsError> {
+        Authorities::load(Path::new("authorities"), contents)
+    }
+
+    fn load(file: &Path, contents: &[u8]) -> Result<Authorities, TlsError> {
+        let mut roots = RootCertStore::empty();
+        for certificate in certificates(file, contents)? {
+            roots.add(certificate).map_err(|error| TlsError::new(file, Reason::Malformed(der_reason(&error))))?;
+        }
+        Ok(Authorities { roots: Arc::new(roots) })
+    }
+}
+
+/// What is wrong with a certificate, a key, or the way they were put together.
+#[derive(Debug)]
+pub struct TlsError {
+    file: PathBuf,
+    reason: Reason,
+}
+
+#[derive(Debug)]
+pub(super) enum Reason {
+    Unreadable(std::io::Error),
+    NoCertificate,
+    NoPrivateKey,
+    Malformed(String),
+    KeyMismatch { certificate: PathBuf },
+    Unusable(String),
+}
+
+impl TlsError {
+    fn new(file: &Path, reason: Reason) -> TlsError {
+        TlsError { file: file.to_owned(), reason }
+    }
+
+    /// Something other than a file can't be used.
+    pub(super) fn unusable(what: impl Into<PathBuf>, reason: impl fmt::Display) -> TlsError {
+        TlsError { file: what.into(), reason: Reason::Unusable(reason.to_string()) }
+    }
+}
+
+impl fmt::Display for TlsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let file = self.file.display();
+        match &self.reason {
+            Reason::Unreadable(error) => write!(f, "can't read {file}: {error}"),
+            Reason::NoCertificate => write!(f, "{file}: no certificate in it (PEM, \"BEGIN CERTIFICATE\")"),
+            Reason::NoPrivateKey => write!(f, "{file}: no private key in it (PEM, not encrypted)"),
+            Reason::Malformed(reason) => write!(f, "{file}: {reason}"),
+            Reason::KeyMismatch { certificate } => {
+                write!(f, "{file}: not the key of the certificate in {}", certificate.display())
+            }
+            Reason::Unusable(reason) => write!(f, "{file}: {reason}"),
+        }
+    }
+}
+
+impl std::error::Error for TlsError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match &self.reason {
+            Reason::Unreadable(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+fn read(file: &Path) -> Result<Vec<u8>, TlsError> {
+    std::fs::read(file).map_err(|error| TlsError::new(file, Reason::Unreadable(error)))
+}
+
+fn certificates(file: &Path, contents: &[u8]) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let certificates = CertificateDer::pem_slice_iter(contents).collect::<Result<Vec<_>, _>>();
+    let certificates = certificates.map_err(|error| TlsError::new(file, Reason::Malformed(pem_reason(&error))))?;
+    match certificates.is_empty() {
+        true => Err(TlsError::new(file, Reason::NoCertificate)),
+        false => Ok(certificates),
+    }
+}
+
+/// The parser's own words give lines of the file as lists of numbers.
+fn pem_reason(error: &pem::Error) -> String {
+    match error {
+        pem::Error::MissingSectionEnd { end_marker } => {
+            format!("malformed PEM: no \"END {}\"", String::from_utf8_lossy(end_marker))
+        }
+        pem::Error::IllegalSectionStart { line } => {
+            format!("malformed PEM: {:?} begins nothing", String::from_utf8_lossy(line))
+        }
+        pem::Error::Base64Decode(_) => "malformed PEM: not base64".to_owned(),
+        error => format!("malformed PEM: {error}"),
+    }
+}
+
+/// rustls speaks of a peer's certificate, which this is not.
+fn der_reason(error: &rustls::Error) -> String {
+    match error {
+        rustls::Error::InvalidCertificate(error) => format!("malformed certificate: {error}"),
+        error => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{CertificateParams, KeyPair};
+
+    use super::*;
+
+    fn certificate() -> (String, String) {
+        let key = KeyPair::generate().unwrap();
+        let certificate = CertificateParams::new(["localhost".to_owned()]).unwrap().self_signed(&key).unwrap();
+        (certificate.pem(), key.serialize_pem())
+    }
+
+    fn error(certificate: &str, key: &str) -> String {
+        Identity::from_pem(certificate.as_bytes(), key.as_bytes()).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_certificate_and_its_key_fit() {
+        let (certificate, key) = certificate();
+        assert!(Identity::from_pem(certificate.as_bytes(), key.as_bytes()).is_ok());
+        assert!(Authorities::from_pem(certificate.as_bytes()).is_ok());
+        // One file may hold both, whatever else is in it.
+        let both = format!("a note\n{key}{certificate}");
+        assert!(Identity::from_pem(both.as_bytes(), both.as_bytes()).is_ok());
+    }
+
+    #[test]
+    fn errors_say_what_is_wrong_with_which() {
+        let (good, key) = certificate();
+        let (_, other) = certificate();
+        assert_eq!(error("", &key), "certificate: no certificate in it (PEM, \"BEGIN CERTIFICATE\")");
+        assert_eq!(error(&good, ""), "key: no private key in it (PEM, not encrypted)");
+        assert_eq!(error(&good, &good), "key: no private key in it (PEM, not encrypted)");
+        assert_eq!(error(&good, &other), "key: not the key of the certificate in certificate");
+        let broken = good.replace("END", "ENDE");
+        assert_eq!(error(&broken, &key), "certificate: malformed PEM: no \"END CERTIFICATE\"");
+        let no_base64 = "-----BEGIN CERTIFICATE-----\n!!!!\n-----END CERTIFICATE-----\n";
+        assert_eq!(error(no_base64, &key), "certificate: malformed PEM: not base64");
+        let no_der = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+        assert_eq!(error(no_der, &key), "certificate: malformed certificate: BadEncoding");
+        let no_key = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n";
+        assert!(error(&good, no_key).starts_with("key: "), "{}", error(&good, no_key));
+        let authorities = Authorities::from_pem(no_der.as_bytes()).unwrap_err().to_string();
+        assert_eq!(authorities, "authorities: malformed certificate: BadEncoding");
+    }
+
+    #[test]
+    fn a_file_that_is_not_there_is_named() {
+        let error = Authorities::from_file("no/such.pem").unwrap_err();
+        assert!(error.to_string().starts_with("can't read no/such.pem: "), "{error}");
+        assert!(std::error::Error::source(&error).is_some());
+    }
+}

@@ -1,0 +1,145 @@
+//! The server's side of TLS: a listener around a listener.
+
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use tokio::io::AsyncWriteExt;
+use tokio_rustls::{TlsAcceptor, rustls};
+
+use rustls::ServerConfig;
+use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::ClientCertVerifier;
+use rustls::sign::SingleCertAndKey;
+
+use super::{Authorities, H2, Identity, TlsError, VERSIONS, explain, has_h2, identity, provider, refuse_without_h2};
+use crate::io::{Address, Connected, Listener, Peer};
+
+/// What a server shows, and what it wants to see of its clients.
+#[derive(Clone, Debug)]
+pub struct ServerTls {
+    identity: Identity,
+    clients: Clients,
+}
+
+#[derive(Clone, Debug)]
+enum Clients {
+    Anonymous,
+    Optional(Authorities),
+    Required(Authorities),
+}
+
+impl ServerTls {
+    /// Shows this identity and asks clients for none.
+    pub fn new(identity: Identity) -> ServerTls {
+        ServerTls { identity, clients: Clients::Anonymous }
+    }
+
+    /// Refuses clients that do not show a certificate of these authorities (mTLS).
+    #[must_use]
+    pub fn require_client_certificates(mut self, authorities: Authorities) -> ServerTls {
+        self.clients = Clients::Required(authorities);
+        self
+    }
+
+    /// Asks clients for a certificate of these authorities. One that shows none is let in, and its
+    /// [`TlsIdentity::certificates`](crate::io::TlsIdentity::certificates) are empty; one that shows another is refused.
+    #[must_use]
+    pub fn accept_client_certificates(mut self, authorities: Authorities) -> ServerTls {
+        self.clients = Clients::Optional(authorities);
+        self
+    }
+
+    /// TLS on the connections of another listener.
+    ///
+    /// # Errors
+    ///
+    /// [`TlsError`] where the authorities can't be used.
+    pub fn listener<L: Listener>(&self, listener: L) -> Result<TlsListener<L>, TlsError> {
+        Ok(TlsListener { listener, acceptor: TlsAcceptor::from(Arc::new(self.config()?)), on_failure: None })
+    }
+
+    fn config(&self) -> Result<ServerConfig, TlsError> {
+        let builder = ServerConfig::builder_with_provider(provider())
+            .with_protocol_versions(&VERSIONS)
+            .map_err(|error| TlsError::unusable("TLS", error))?;
+        let builder = match self.client_verifier()? {
+            Some(verifier) => builder.with_client_cert_verifier(verifier),
+            None => builder.with_no_client_auth(),
+        };
+        let mut config = builder.with_cert_resolver(Arc::new(SingleCertAndKey::from(self.identity.key.clone())));
+        config.alpn_protocols = vec![H2.to_vec()];
+        Ok(config)
+    }
+
+    fn client_verifier(&self) -> Result<Option<Arc<dyn ClientCertVerifier>>, TlsError> {
+        let verifier = |authorities: &Authorities| {
+            WebPkiClientVerifier::builder_with_provider(authorities.roots.clone(), provider())
+        };
+        let verifier = match &self.clients {
+            Clients::Anonymous => return Ok(None),
+            Clients::Optional(authorities) => verifier(authorities).allow_unauthenticated(),
+            Clients::Required(authorities) => verifier(authorities),
+        };
+        verifier.build().map(Some).map_err(|error| TlsError::unusable("the clients' authorities", error))
+    }
+}
+
+/// Hears of handshakes that fail.
+type OnFailure = Arc<dyn Fn(&Address, &io::Error) + Send + Sync>;
+
+/// TLS on the connections of another listener.
+pub struct TlsListener<L> {
+    listener: L,
+    acceptor: TlsAcceptor,
+    on_failure: Option<OnFailure>,
+}
+
+impl<L> TlsListener<L> {
+    /// Calls `hear` with the client's address and one line for a person whenever a handshake fails: plaintext on this port, a
+    /// client that does not trust this server's certificate. Without it, such connections end silently.
+    #[must_use]
+    pub fn on_failure(mut self, hear: impl Fn(&Address, &io::Error) + Send + Sync + 'static) -> TlsListener<L> {
+        self.on_failure = Some(Arc::new(hear));
+        self
+    }
+}
+
+impl<L: Listener> Listener for TlsListener<L> {
+    type Handshake = Pin<Box<dyn Future<Output = io::Result<Connected>> + Send>>;
+
+    async fn accept(&mut self) -> io::Result<Self::Handshake> {
+        let below = self.listener.accept().await?;
+        let (acceptor, on_failure) = (self.acceptor.clone(), self.on_failure.clone());
+        Ok(Box::pin(async move {
+            let Connected { io, peer } = below.await?;
+            let address = peer.address.clone();
+            let shaken = shake_hands(acceptor, io, peer).await;
+            shaken.inspect_err(|error| {
+                if let Some(hear) = on_failure {
+                    hear(&address, error);
+                }
+            })
+        }))
+    }
+}
+
+async fn shake_hands(acceptor: TlsAcceptor, io: Box<dyn crate::io::Io>, peer: Peer) -> io::Result<Connected> {
+    let mut stream = acceptor.accept(io).await.map_err(|error| explain(error, "client"))?;
+    let session = stream.get_ref().1;
+    if !has_h2(session) {
+        // rustls refuses a client that offers other protocols, and lets one in that offers none.
+        let _: io::Result<()> = stream.shutdown().await;
+        return Err(refuse_without_h2("client"));
+    }
+    let tls = Some(identity(session, session.server_name()));
+    Ok(Connected::new(stream, Peer { tls, ..peer }))
+}
+
+impl<L: fmt::Debug> fmt::Debug for TlsListener<L> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TlsListener").field("listener", &self.listener).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,108 @@
+//! Unix sockets: the peer is on the same machine, and file permissions say who may connect.
+
+use std::future::{Ready, ready};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use tokio::net::UnixStream;
+
+use crate::io::{Address, Connected, Connector, Listener, Peer};
+
+/// Listens on a socket that is made at `path`, and removed when the listener is dropped.
+///
+/// Must be called within a tokio runtime.
+///
+/// # Errors
+///
+/// With the path in the message. A file that exists already is an error as well, even if nobody listens there any more: whose
+/// it is can't be known here.
+pub fn listen(path: impl AsRef<Path>) -> io::Result<UnixListener> {
+    let path = path.as_ref();
+    let can_not = |error: io::Error| {
+        let remedy = if error.kind() == io::ErrorKind::AddrInUse { " (a file is there already)" } else { "" };
+        io::Error::new(error.kind(), format!("can't listen on {}: {error}{remedy}", path.display()))
+    };
+    let socket = tokio::net::UnixListener::bind(path).map_err(can_not)?;
+    Ok(UnixListener { socket, path: path.to_owned() })
+}
+
+/// Reaches the server whose socket is at `path`. The `:authority` of its calls is `localhost`.
+pub fn connect(path: impl Into<PathBuf>) -> UnixConnector {
+    UnixConnector { path: path.into() }
+}
+
+/// A listening Unix socket.
+#[derive(Debug)]
+pub struct UnixListener {
+    socket: tokio::net::UnixListener,
+    path: PathBuf,
+}
+
+impl UnixListener {
+    /// Where it listens.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Drop for UnixListener {
+    fn drop(&mut self) {
+        // A file that is gone already is what was wanted.
+        let _: io::Result<()> = std::fs::remove_file(&self.path);
+    }
+}
+
+impl Listener for UnixListener {
+    type Handshake = Ready<io::Result<Connected>>;
+
+    async fn accept(&mut self) -> io::Result<Self::Handshake> {
+        let (stream, address) = self.socket.accept().await?;
+        let address = Address::Unix(address.as_pathname().map(Path::to_owned));
+        Ok(ready(Ok(Connected::new(stream, Peer::plain(address)))))
+    }
+}
+
+/// A server reached by a Unix socket.
+#[derive(Clone, Debug)]
+pub struct UnixConnector {
+    path: PathBuf,
+}
+
+impl Connector for UnixConnector {
+    async fn connect(&self) -> io::Result<Connected> {
+        let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", self.path.display()));
+        let stream = UnixStream::connect(&self.path).await.map_err(named)?;
+        Ok(Connected::new(stream, Peer::plain(Address::Unix(Some(self.path.clone())))))
+    }
+
+    /// As the libraries of the gRPC project have it: a path is no authority.
+    fn authority(&self) -> &str {
+        "localhost"
+    }
+
+    fn scheme(&self) -> &'static str {
+        "http"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_socket_lives_as_long_as_its_listener() {
+        let path = std::env::temp_dir().join(format!("barewire-unix-{}.sock", std::process::id()));
+        let mut listener = listen(&path).unwrap();
+        assert_eq!(listener.path(), path);
+        let again = listen(&path).unwrap_err().to_string();
+        assert!(again.contains(&*path.to_string_lossy()) && again.contains("already"), "{again}");
+        let connector = connect(&path);
+        let (near, far) = tokio::join!(connector.connect(), async { listener.accept().await.unwrap().await });
+        assert_eq!(near.unwrap().peer.address, Address::Unix(Some(path.clone())));
+        assert_eq!(far.unwrap().peer.address, Address::Unix(None));
+        drop(listener);
+        assert!(!path.exists());
+        let error = connector.connect().await.unwrap_err();
+        assert!(error.to_string().starts_with(&*path.to_string_lossy()), "{error}");
+    }
+}
