@@ -126,7 +126,7 @@ pub mod status;
 pub mod transport;
 pub mod wire;
 
-pub use call::{Context, Inbound, Outbound, Request, Response};
+pub use call::{Compressor, Compressors, Context, DecompressError, Inbound, Outbound, Request, Response};
 pub use client::{CallOptions, Client, ClientOptions};
 pub use metadata::Metadata;
 pub use method::{BidiStreaming, ClientStreaming, Method, ServerStreaming, Unary};

@@ -17,13 +17,14 @@ use std::task::{Context, Poll, Waker};
 use bytes::{Bytes, BytesMut};
 use http::StatusCode;
 
+use super::compress::Packing;
 use super::lock;
 use super::receive::Receiving;
 use super::send::{Gone, Sending};
 use crate::metadata::Metadata;
 use crate::status::Status;
-use crate::wire::ProtocolError;
-use crate::wire::message::{PREFIX_LENGTH, encode_message};
+use crate::wire::encoding::Encoding;
+use crate::wire::message::PREFIX_LENGTH;
 use crate::wire::response::ResponseHeaders;
 
 /// How much is gathered before it leaves: the size of a DATA frame that every peer takes (RFC 9113 section 4.2).
@@ -72,12 +73,15 @@ impl Inbox {
 /// What was written and has not left.
 pub(crate) struct Batch {
     buffer: BytesMut,
-    limit: usize,
+    pub(crate) packing: Packing,
+    /// Whether the next messages are compressed, if the call has an encoding.
+    pub(crate) compress: bool,
     /// The initial metadata, until it has left.
     pub(crate) headers: Metadata,
     /// The trailing metadata.
     pub(crate) trailers: Metadata,
     headers_wanted: bool,
+    pub(crate) headers_left: bool,
     state: BatchState,
     /// A sender that waits for room, or for all to have left.
     sender: Option<Waker>,
@@ -94,14 +98,16 @@ enum BatchState {
 }
 
 impl Batch {
-    /// An empty batch whose messages have at most `limit` bytes each.
-    pub(crate) fn new(limit: usize) -> SharedBatch {
+    /// An empty batch.
+    pub(crate) fn new(packing: Packing) -> SharedBatch {
         Arc::new(Mutex::new(Batch {
             buffer: BytesMut::new(),
-            limit,
+            packing,
+            compress: true,
             headers: Metadata::new(),
             trailers: Metadata::new(),
             headers_wanted: false,
+            headers_left: false,
             state: BatchState::Open,
             sender: None,
             driver: None,
@@ -121,7 +127,7 @@ impl Batch {
     pub(crate) fn push(&mut self, length: usize, payload: impl FnOnce(&mut BytesMut)) -> Result<(), Status> {
         self.check_open()?;
         self.buffer.reserve(PREFIX_LENGTH + length);
-        encode_message(&mut self.buffer, false, self.limit, payload).map_err(ProtocolError::into_status)?;
+        self.packing.append(&mut self.buffer, length, self.compress, payload)?;
         wake(self.driver.take());
         Ok(())
     }
@@ -217,9 +223,10 @@ impl Exchange {
             }
             let mut batch = lock(&batch);
             if self.sending.awaits_headers() && (batch.headers_wanted || !batch.buffer.is_empty()) {
+                batch.headers_left = true;
                 let metadata = std::mem::take(&mut batch.headers);
                 // Where the stream is gone, the receiving half says so.
-                let _: Result<(), Gone> = self.respond(metadata);
+                let _: Result<(), Gone> = self.respond(metadata, batch.packing.encoding());
             }
             batch.headers_wanted = false;
             self.last = self.half_closes && matches!(batch.state, BatchState::Finished) && !self.sending.is_closed();
@@ -234,8 +241,8 @@ impl Exchange {
     }
 
     /// Sends the Response-Headers.
-    pub(crate) fn respond(&mut self, metadata: Metadata) -> Result<(), Gone> {
-        let headers = ResponseHeaders { metadata, ..ResponseHeaders::default() }.encode();
+    pub(crate) fn respond(&mut self, metadata: Metadata, encoding: Encoding) -> Result<(), Gone> {
+        let headers = ResponseHeaders { metadata, encoding, ..ResponseHeaders::default() }.encode();
         self.sending.respond(StatusCode::OK, headers, false)
     }
 

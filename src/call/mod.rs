@@ -28,12 +28,14 @@
 
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic))]
 
+pub(crate) mod compress;
 pub(crate) mod deadline;
 pub(crate) mod exchange;
 pub(crate) mod receive;
 pub(crate) mod send;
 pub(crate) mod typed;
 
+pub use compress::{Compressor, Compressors, DecompressError};
 pub use typed::{Context, Inbound, Outbound, Request, Response};
 
 use std::sync::{Mutex, MutexGuard, PoisonError};

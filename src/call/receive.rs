@@ -10,6 +10,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
@@ -18,11 +19,11 @@ use h2::client::ResponseFuture;
 use http::{HeaderMap, StatusCode};
 
 use super::Side;
+use super::compress::{Compressor, Compressors, restore};
 use crate::metadata::Metadata;
 use crate::status::{Code, Status};
 use crate::wire::ProtocolError;
 use crate::wire::code_map::{Http2Error, code_of_http2_error};
-use crate::wire::encoding::{Encoding, EncodingSet};
 use crate::wire::message::{EncodedMessage, MessageDecoder, PREFIX_LENGTH};
 use crate::wire::response::{GRPC_STATUS, ResponseHead, ResponseHeaders, Trailers};
 
@@ -42,8 +43,10 @@ pub(crate) struct Receiving {
     decoder: MessageDecoder,
     /// Of the bytes in the decoder, counted from the front, those whose window was returned before their message is whole.
     returned: usize,
-    /// How flagged messages are compressed.
-    encoding: Encoding,
+    /// What restores messages that are flagged as compressed.
+    compressor: Option<Arc<dyn Compressor>>,
+    /// On a client, what the answer may be compressed with.
+    compressors: Compressors,
     /// On a client, the initial metadata, once it has come, and the trailing.
     metadata: Option<Box<(Metadata, Metadata)>>,
 }
@@ -72,9 +75,15 @@ impl Receiving {
         Receiving::new(Side::Server, Phase::Messages, Some(stream), limit)
     }
 
-    /// The answer to a request, its messages of at most `limit` bytes each.
-    pub(crate) fn response(response: ResponseFuture, limit: usize) -> Receiving {
-        Receiving::new(Side::Client, Phase::Head(response), None, limit)
+    /// The answer to a request, its messages of at most `limit` bytes each, perhaps compressed by one of `compressors`.
+    pub(crate) fn response(response: ResponseFuture, limit: usize, compressors: Compressors) -> Receiving {
+        let receiving = Receiving::new(Side::Client, Phase::Head(response), None, limit);
+        Receiving { compressors, ..receiving }
+    }
+
+    /// On a server: the request's messages may be compressed by this.
+    pub(crate) fn set_compressor(&mut self, compressor: Option<Arc<dyn Compressor>>) {
+        self.compressor = compressor;
     }
 
     fn new(side: Side, phase: Phase, stream: Option<RecvStream>, limit: usize) -> Receiving {
@@ -84,7 +93,8 @@ impl Receiving {
             stream,
             decoder: MessageDecoder::new(limit),
             returned: 0,
-            encoding: Encoding::Identity,
+            compressor: None,
+            compressors: Compressors::none(),
             metadata: None,
         }
     }
@@ -149,12 +159,9 @@ impl Receiving {
     /// when something has.
     pub(crate) fn take(&mut self) -> Option<Result<Option<EncodedMessage>, Status>> {
         match self.decoder.next() {
-            Ok(Some(message)) if message.compressed && self.encoding == Encoding::Identity => {
-                Some(Err(self.refuse(ProtocolError::CompressedWithoutEncoding)))
-            }
             Ok(Some(message)) => {
                 self.return_window(PREFIX_LENGTH + message.payload.len());
-                Some(Ok(Some(message)))
+                Some(if message.compressed { self.restore(message) } else { Ok(Some(message)) })
             }
             Ok(None) => match &self.phase {
                 // What the peer itself says of the call's end is worth more than where its messages broke off.
@@ -190,6 +197,16 @@ impl Receiving {
             }
         }
         Poll::Ready(())
+    }
+
+    fn restore(&mut self, message: EncodedMessage) -> Result<Option<EncodedMessage>, Status> {
+        match restore(self.compressor.as_ref(), &message.payload, self.decoder.limit()) {
+            Ok(payload) => Ok(Some(EncodedMessage { compressed: true, payload })),
+            Err(status) => {
+                self.fail(status.clone());
+                Err(status)
+            }
+        }
     }
 
     fn refuse(&mut self, error: ProtocolError) -> Status {
@@ -233,9 +250,9 @@ impl Receiving {
             Err(error) => return self.fail(status_of(&error, self.side)),
         };
         let end_stream = stream.is_end_stream();
-        self.phase = match ResponseHead::parse(parts.status, parts.headers, end_stream, EncodingSet::IDENTITY) {
+        self.phase = match ResponseHead::parse(parts.status, parts.headers, end_stream, self.compressors.encodings()) {
             Ok(ResponseHead::Headers(ResponseHeaders { encoding, metadata, .. })) => {
-                self.encoding = encoding;
+                self.compressor = self.compressors.get(encoding).cloned();
                 self.metadata = Some(Box::new((metadata, Metadata::new())));
                 Phase::Messages
             }

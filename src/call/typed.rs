@@ -19,13 +19,15 @@ use http::Uri;
 use prost::Message;
 use tokio::time::Instant;
 
+use super::compress::Packing;
 use super::exchange::{SharedBatch, SharedInbox};
 use super::lock;
 use crate::io::{Address, Peer};
 use crate::metadata::Metadata;
 use crate::status::Status;
 use crate::wire::ProtocolError;
-use crate::wire::message::{EncodedMessage, PREFIX_LENGTH, encode_message};
+use crate::wire::encoding::{Encoding, EncodingSet};
+use crate::wire::message::{EncodedMessage, PREFIX_LENGTH};
 
 /// What a server knows of a call beside its messages.
 #[derive(Clone, Debug)]
@@ -34,6 +36,7 @@ pub struct Context {
     pub(crate) metadata: Metadata,
     pub(crate) peer: Arc<Peer>,
     pub(crate) deadline: Option<Instant>,
+    pub(crate) accept_encoding: EncodingSet,
 }
 
 impl Context {
@@ -61,6 +64,11 @@ impl Context {
     pub fn deadline(&self) -> Option<Instant> {
         self.deadline
     }
+
+    /// The encodings that the client takes in the answer.
+    pub fn accept_encoding(&self) -> EncodingSet {
+        self.accept_encoding
+    }
 }
 
 /// A call with one message from the client, as its handler gets it. Reads like the message.
@@ -68,18 +76,25 @@ impl Context {
 pub struct Request<T> {
     message: T,
     context: Context,
+    compressed: bool,
 }
 
 impl<T> Request<T> {
     /// A request as if it had come from this process with no metadata: for calling a handler from a test.
     pub fn new(message: T) -> Request<T> {
         let peer = Arc::new(Peer::plain(Address::Memory));
-        let context = Context { uri: Uri::default(), metadata: Metadata::new(), peer, deadline: None };
-        Request { message, context }
+        let accept_encoding = EncodingSet::IDENTITY;
+        let context = Context { uri: Uri::default(), metadata: Metadata::new(), peer, deadline: None, accept_encoding };
+        Request { message, context, compressed: false }
     }
 
-    pub(crate) fn with_context(message: T, context: Context) -> Request<T> {
-        Request { message, context }
+    pub(crate) fn with_context(message: T, context: Context, compressed: bool) -> Request<T> {
+        Request { message, context, compressed }
+    }
+
+    /// Whether the message was compressed on the wire.
+    pub fn was_compressed(&self) -> bool {
+        self.compressed
     }
 
     /// The message.
@@ -126,20 +141,45 @@ impl<T> Deref for Request<T> {
 pub struct Response<T> {
     message: T,
     metadata: Option<Box<(Metadata, Metadata)>>,
+    encoding: Option<Encoding>,
+    compressed: bool,
 }
 
 impl<T> Response<T> {
     /// A response without metadata.
     pub fn new(message: T) -> Response<T> {
-        Response { message, metadata: None }
+        Response { message, metadata: None, encoding: None, compressed: true }
     }
 
-    pub(crate) fn with_metadata(message: T, metadata: Option<Box<(Metadata, Metadata)>>) -> Response<T> {
-        Response { message, metadata }
+    pub(crate) fn received(message: T, compressed: bool, metadata: Option<Box<(Metadata, Metadata)>>) -> Response<T> {
+        Response { message, metadata, encoding: None, compressed }
     }
 
     pub(crate) fn into_parts(self) -> (T, Option<Box<(Metadata, Metadata)>>) {
         (self.message, self.metadata)
+    }
+
+    /// On a server: compresses the message with this encoding, if the client takes it and the server has it.
+    #[must_use]
+    pub fn with_encoding(mut self, encoding: Encoding) -> Response<T> {
+        self.encoding = Some(encoding);
+        self
+    }
+
+    pub(crate) fn encoding(&self) -> Option<Encoding> {
+        self.encoding
+    }
+
+    /// On a server: whether this message may be compressed, where the call has an encoding. It may by default.
+    #[must_use]
+    pub fn compress(mut self, compress: bool) -> Response<T> {
+        self.compressed = compress;
+        self
+    }
+
+    /// On a client: whether the message was compressed on the wire.
+    pub fn was_compressed(&self) -> bool {
+        self.compressed
     }
 
     /// The message.
@@ -199,12 +239,22 @@ pub struct Inbound<T> {
     trailers: Metadata,
     /// Whether the stream view has given its error.
     failed: bool,
+    /// Whether the last message was compressed on the wire.
+    compressed: bool,
     types: PhantomData<fn() -> T>,
 }
 
 impl<T: Message + Default> Inbound<T> {
     pub(crate) fn new(inbox: SharedInbox, context: Option<Box<Context>>) -> Inbound<T> {
-        Inbound { inbox, context, headers: None, trailers: Metadata::new(), failed: false, types: PhantomData }
+        Inbound {
+            inbox,
+            context,
+            headers: None,
+            trailers: Metadata::new(),
+            failed: false,
+            compressed: false,
+            types: PhantomData,
+        }
     }
 
     /// The next message; `None` after the last, which on a client means that the call ended with OK.
@@ -224,6 +274,9 @@ impl<T: Message + Default> Inbound<T> {
             inbox.wait(cx);
             return Poll::Pending;
         };
+        if let Ok(Some(message)) = &next {
+            self.compressed = message.compressed;
+        }
         let next = next.and_then(|message| message.map(decode).transpose());
         Poll::Ready(next.inspect_err(|status| {
             if !inbox.receiving.has_failed() {
@@ -268,6 +321,11 @@ impl<T: Message + Default> Inbound<T> {
 }
 
 impl<T> Inbound<T> {
+    /// Whether the message that [`Inbound::recv`] gave last was compressed on the wire.
+    pub fn was_compressed(&self) -> bool {
+        self.compressed
+    }
+
     /// Takes the initial and the trailing metadata of an answer that has ended.
     pub(crate) fn take_metadata(&mut self) -> Option<Box<(Metadata, Metadata)>> {
         lock(&self.inbox).receiving.take_metadata()
@@ -377,6 +435,20 @@ impl<T> Outbound<T> {
         poll_fn(|cx| lock(&self.batch).poll_empty(cx)).await
     }
 
+    /// On a server: compresses the messages with this encoding, if the client takes it and the server has it. No effect when
+    /// the initial metadata have left.
+    pub fn set_encoding(&mut self, encoding: Encoding) {
+        let mut batch = lock(&self.batch);
+        if !batch.headers_left {
+            batch.packing.choose(encoding);
+        }
+    }
+
+    /// Whether the messages sent from now on may be compressed, where the call has an encoding. They may by default.
+    pub fn compress(&mut self, compress: bool) {
+        lock(&self.batch).compress = compress;
+    }
+
     /// On a server: the trailing metadata, which leave with the status.
     pub fn set_trailers(&mut self, trailers: Metadata) {
         lock(&self.batch).trailers = trailers;
@@ -425,8 +497,9 @@ pub(crate) fn decode<T: Message + Default>(message: EncodedMessage) -> Result<T,
 }
 
 /// A message to a Length-Prefixed-Message, in one buffer of just its size.
-pub(crate) fn encode<T: Message>(message: &T, limit: usize) -> Result<Bytes, Status> {
-    let mut buffer = BytesMut::with_capacity(PREFIX_LENGTH + message.encoded_len());
-    encode_message(&mut buffer, false, limit, |buffer| message.encode_raw(buffer))?;
+pub(crate) fn encode<T: Message>(message: &T, packing: &Packing, compress: bool) -> Result<Bytes, Status> {
+    let length = message.encoded_len();
+    let mut buffer = BytesMut::with_capacity(PREFIX_LENGTH + length);
+    packing.append(&mut buffer, length, compress, |buffer| message.encode_raw(buffer))?;
     Ok(buffer.freeze())
 }

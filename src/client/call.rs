@@ -11,7 +11,8 @@ use bytes::Bytes;
 use pin_project_lite::pin_project;
 use prost::Message;
 
-use super::{Begin, Client, Head, Opened};
+use super::{Begin, Client, ClientOptions, Head, Opened};
+use crate::call::compress::Packing;
 use crate::call::deadline::Deadline;
 use crate::call::exchange::{Batch, Exchange, Inbox, SharedBatch};
 use crate::call::receive::Receiving;
@@ -21,7 +22,6 @@ use crate::call::{Inbound, Outbound, Response, lock};
 use crate::status::{Code, Status};
 use crate::wire::ProtocolError;
 use crate::wire::code_map::Http2Error;
-use crate::wire::encoding::{Encoding, EncodingSet};
 use crate::wire::message::EncodedMessage;
 use crate::wire::request::Outgoing;
 
@@ -35,7 +35,7 @@ where
     Req: Message,
     Resp: Message + Default,
 {
-    let message = encode(message, client.shared.options.max_send_message_size)?;
+    let message = encode(message, &packing(client)?, !client.options.uncompressed)?;
     let mut deadline = Deadline::after(client.options.timeout);
     let call = async {
         let mut receiving = begin_with_only(client, path, message).await?.receiving;
@@ -43,7 +43,8 @@ where
         if next(&mut receiving).await?.is_some() {
             return Err(ProtocolError::TooManyMessages.into_status());
         }
-        Ok(Response::with_metadata(decode(answer)?, receiving.take_metadata()))
+        let compressed = answer.compressed;
+        Ok(Response::received(decode(answer)?, compressed, receiving.take_metadata()))
     };
     within(&mut deadline, call).await
 }
@@ -58,7 +59,7 @@ where
     Req: Message,
     Resp: Message + Default,
 {
-    let message = encode(message, client.shared.options.max_send_message_size)?;
+    let message = encode(message, &packing(client)?, !client.options.uncompressed)?;
     let mut deadline = Deadline::after(client.options.timeout);
     let opened = within(&mut deadline, begin_with_only(client, path, message)).await?;
     Ok(drive(opened, None, deadline))
@@ -73,24 +74,42 @@ where
     Req: Message,
     Resp: Message + Default,
 {
+    let packing = packing(client)?;
     let mut deadline = Deadline::after(client.options.timeout);
     let opened = within(&mut deadline, begin(client, path)).await?;
-    let batch = Batch::new(client.shared.options.max_send_message_size);
+    let batch = Batch::new(packing);
+    lock(&batch).compress = !client.options.uncompressed;
     let outbound = Outbound::new(batch.clone());
     Ok((outbound, drive(opened, Some(batch), deadline)))
+}
+
+/// How the messages of a request leave.
+fn packing(client: &Client) -> Result<Packing, Status> {
+    let ClientOptions { max_send_message_size, min_compress_size, compressors, .. } = &client.shared.options;
+    // Whether the server takes the encoding shows when it answers.
+    let accepted = client.shared.encodings;
+    let mut packing = Packing::new(*max_send_message_size, *min_compress_size, compressors.clone(), accepted);
+    if let Some(encoding) = client.options.encoding {
+        packing.choose(encoding);
+        if packing.encoding() != encoding {
+            return Err(Status::internal(format!("this client has no compressor for {encoding}")));
+        }
+    }
+    Ok(packing)
 }
 
 /// Sends the headers of a call.
 async fn begin(client: &Client, path: &'static str) -> Result<Opened, Status> {
     let outgoing = Outgoing {
         timeout: client.options.timeout,
-        encoding: Encoding::Identity,
-        accept_encoding: EncodingSet::IDENTITY,
+        encoding: client.options.encoding.unwrap_or_default(),
+        accept_encoding: client.shared.encodings,
         user_agent: Some(&client.shared.user_agent),
     };
     let headers = outgoing.encode(client.options.metadata.as_deref());
     let receive_limit = client.shared.options.max_receive_message_size;
-    match client.invoke.begin(Head { path, headers, receive_limit }) {
+    let compressors = client.shared.options.compressors.clone();
+    match client.invoke.begin(Head { path, headers, receive_limit, compressors }) {
         Begin::Now(opened) => opened,
         Begin::Later(opening) => opening.await,
     }
@@ -192,7 +211,8 @@ impl<T: Message + Default + Unpin> Future for Answer<T> {
             }
         }
         let message = self.message.take().ok_or(ProtocolError::NoMessage)?;
-        Poll::Ready(Ok(Response::with_metadata(message, self.inbound.take_metadata())))
+        let compressed = self.inbound.was_compressed();
+        Poll::Ready(Ok(Response::received(message, compressed, self.inbound.take_metadata())))
     }
 }
 

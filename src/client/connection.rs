@@ -13,7 +13,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use h2::client::{Builder, SendRequest};
 use http::uri::{Authority, Parts, PathAndQuery, Scheme};
-use http::{Method, Request, Uri};
+use http::{HeaderMap, Method, Request, Uri};
 
 use super::{Begin, ClientOptions, Head, Invoke, Opened};
 use crate::call::Side;
@@ -66,23 +66,23 @@ impl Connection {
         &self.peer
     }
 
-    fn request(&self, head: Head) -> Result<(Request<()>, usize), Status> {
+    fn request(&self, path: &'static str, headers: HeaderMap) -> Result<Request<()>, Status> {
         let mut parts = Parts::default();
         parts.scheme = Some(self.scheme.clone());
         parts.authority = Some(self.authority.clone());
-        let path = PathAndQuery::from_maybe_shared(Bytes::from_static(head.path.as_bytes()));
-        parts.path_and_query =
-            Some(path.map_err(|error| Status::internal(format!("{:?} is no path: {error}", head.path)))?);
+        let parsed = PathAndQuery::from_maybe_shared(Bytes::from_static(path.as_bytes()));
+        parts.path_and_query = Some(parsed.map_err(|error| Status::internal(format!("{path:?} is no path: {error}")))?);
         let uri = Uri::from_parts(parts).map_err(|error| Status::internal(error.to_string()))?;
         let mut request = Request::new(());
         *request.method_mut() = Method::POST;
         *request.uri_mut() = uri;
-        *request.headers_mut() = head.headers;
-        Ok((request, head.receive_limit))
+        *request.headers_mut() = headers;
+        Ok(request)
     }
 
     fn open_stream(&self, head: Head) -> Result<Opened, Status> {
-        let (request, receive_limit) = self.request(head)?;
+        let Head { path, headers, receive_limit, compressors } = head;
+        let request = self.request(path, headers)?;
         // A clone for each call: beyond MAX_CONCURRENT_STREAMS h2 queues the stream, and the next call need not wait for it.
         let mut requests = self.requests.clone();
         let lost = |error: h2::Error| status_of(&error, Side::Client);
@@ -92,7 +92,10 @@ impl Connection {
             Poll::Pending => return Err(Status::internal("a fresh handle has no stream to wait for")),
         }
         let (response, stream) = requests.send_request(request, false).map_err(lost)?;
-        Ok(Opened { sending: Sending::Stream(stream), receiving: Receiving::response(response, receive_limit) })
+        Ok(Opened {
+            sending: Sending::Stream(stream),
+            receiving: Receiving::response(response, receive_limit, compressors),
+        })
     }
 }
 

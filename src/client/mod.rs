@@ -20,11 +20,12 @@ use prost::Message;
 
 use crate::call::receive::Receiving;
 use crate::call::send::Sending;
-use crate::call::{Inbound, Outbound, Response};
+use crate::call::{Compressors, Inbound, Outbound, Response};
 use crate::io::Connector;
 use crate::metadata::Metadata;
 use crate::method::{BidiStreaming, ClientStreaming, Method, ServerStreaming, Unary};
 use crate::status::Status;
+use crate::wire::encoding::{Encoding, EncodingSet};
 
 /// Begins calls: one connection, or something that has many of them.
 pub trait Invoke: Send + Sync {
@@ -41,6 +42,8 @@ pub struct Head {
     pub headers: HeaderMap,
     /// The largest message that the answer may have, in bytes.
     pub receive_limit: usize,
+    /// What the answer may be compressed with.
+    pub compressors: Compressors,
 }
 
 /// A call that begins: at once, or when there is a connection for it.
@@ -75,6 +78,10 @@ pub struct ClientOptions {
     /// The flow-control window of the connection, in bytes: how much all its streams together may hold that no caller has
     /// taken. 16 MiB by default.
     pub connection_window: u32,
+    /// What restores compressed answers and compresses requests. None by default.
+    pub compressors: Compressors,
+    /// Messages shorter than this, in bytes, are not compressed. 0 by default.
+    pub min_compress_size: usize,
     /// How long connecting may take, TLS and the server's SETTINGS included. 20 s by default.
     pub connect_timeout: Duration,
     /// What the application calls itself, put before the library's own name in `user-agent`: `my-app/1.0`. Empty by default.
@@ -89,6 +96,8 @@ impl Default for ClientOptions {
             max_metadata_size: 64 << 10,
             stream_window: 1 << 20,
             connection_window: 16 << 20,
+            compressors: Compressors::none(),
+            min_compress_size: 0,
             connect_timeout: Duration::from_secs(20),
             user_agent: String::new(),
         }
@@ -113,10 +122,12 @@ impl ClientOptions {
 pub struct CallOptions {
     timeout: Option<Duration>,
     metadata: Option<Arc<Metadata>>,
+    encoding: Option<Encoding>,
+    uncompressed: bool,
 }
 
 impl CallOptions {
-    /// No deadline, no metadata.
+    /// No deadline, no metadata, no compression.
     pub fn new() -> CallOptions {
         CallOptions::default()
     }
@@ -125,6 +136,21 @@ impl CallOptions {
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> CallOptions {
         self.timeout = Some(timeout);
+        self
+    }
+
+    /// Compresses the messages of the request with this encoding, one of [`ClientOptions::compressors`].
+    #[must_use]
+    pub fn encoding(mut self, encoding: Encoding) -> CallOptions {
+        self.encoding = Some(encoding);
+        self
+    }
+
+    /// Whether messages may be compressed, where there is an encoding; for streams see [`Outbound::compress`]. They may by
+    /// default.
+    #[must_use]
+    pub fn compress(mut self, compress: bool) -> CallOptions {
+        self.uncompressed = !compress;
         self
     }
 
@@ -161,6 +187,8 @@ pub struct Client {
 struct Shared {
     options: ClientOptions,
     user_agent: HeaderValue,
+    /// Those of the compressors, and identity.
+    encodings: EncodingSet,
 }
 
 impl Client {
@@ -186,7 +214,9 @@ impl Client {
     /// INTERNAL for a user agent that is no header value.
     pub fn over(invoke: Arc<dyn Invoke>, options: ClientOptions) -> Result<Client, Status> {
         let user_agent = options.user_agent()?;
-        Ok(Client { invoke, shared: Arc::new(Shared { options, user_agent }), options: CallOptions::new() })
+        let encodings = options.compressors.encodings();
+        let shared = Arc::new(Shared { options, user_agent, encodings });
+        Ok(Client { invoke, shared, options: CallOptions::new() })
     }
 
     /// The same client with other options for the calls made through it.

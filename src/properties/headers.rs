@@ -13,7 +13,7 @@ use crate::metadata::{Entry, Metadata, is_binary};
 use crate::status::{Code, Status};
 use crate::wire::encoding::{Encoding, EncodingSet};
 use crate::wire::request::{GRPC_ENCODING, GRPC_TIMEOUT, Outgoing, Refusal, RequestHeaders};
-use crate::wire::response::{GRPC_MESSAGE, GRPC_STATUS, GRPC_STATUS_DETAILS, ResponseHead, ResponseHeaders, Trailers};
+use crate::wire::response::{GRPC_MESSAGE, GRPC_STATUS, GRPC_STATUS_DETAILS, ResponseHead, Trailers};
 
 /// What this side can undo: nothing, or two of the encodings.
 const SUPPORTED: [EncodingSet; 2] =

@@ -26,7 +26,7 @@ use crate::call::send::{Gone, Sending};
 use crate::io::Peer;
 use crate::metadata::Metadata;
 use crate::status::Status;
-use crate::wire::encoding::EncodingSet;
+use crate::wire::encoding::{Encoding, EncodingSet};
 use crate::wire::error::ProtocolError;
 use crate::wire::request::{GRPC_ACCEPT_ENCODING, Refusal, RequestHeaders};
 use crate::wire::response::{ResponseHeaders, Trailers};
@@ -75,7 +75,7 @@ impl Call {
     /// Begins the call whose head has arrived. Gives its method as well, if it has one.
     pub(super) fn begin<'a>(
         parts: Parts,
-        receiving: Receiving,
+        mut receiving: Receiving,
         sending: Sending,
         shared: &'a Arc<Shared>,
         peer: &Arc<Peer>,
@@ -87,7 +87,7 @@ impl Call {
             cut: Cut::of(shared),
         };
         let has_body = parts.method != Method::HEAD;
-        let head = match RequestHeaders::parse(parts, EncodingSet::IDENTITY) {
+        let head = match RequestHeaders::parse(parts, shared.encodings) {
             Ok(head) => head,
             Err(Refusal::Http(status, error)) => {
                 call.deadline = Deadline::after(Some(REFUSAL_PATIENCE));
@@ -95,7 +95,7 @@ impl Call {
                 return (call, None);
             }
             Err(Refusal::Grpc(error)) => {
-                call.refuse(error);
+                call.refuse(error, shared.encodings);
                 return (call, None);
             }
         };
@@ -111,9 +111,12 @@ impl Call {
             call.end(Err(deadline_exceeded()));
             return (call, None);
         }
-        let RequestHeaders { uri, metadata, .. } = head;
-        let context = Context { uri, metadata, peer: peer.clone(), deadline: call.deadline.at() };
-        let incoming = Incoming { receiving, context, send_limit: shared.options.max_send_message_size };
+        let RequestHeaders { uri, encoding, accept_encoding, metadata, .. } = head;
+        if encoding != Encoding::Identity {
+            receiving.set_compressor(shared.options.compressors.get(encoding).cloned());
+        }
+        let context = Context { uri, metadata, peer: peer.clone(), deadline: call.deadline.at(), accept_encoding };
+        let incoming = Incoming { receiving, context, packing: shared.options.packing(accept_encoding) };
         let Handling { future, inbox, batch } = route.serve(incoming);
         call.exchange.inbox = inbox;
         call.exchange.batch = batch;
@@ -163,42 +166,51 @@ impl Call {
 
     /// The handler has ended: what it has sent will leave, and then the trailers.
     fn end(&mut self, outcome: Outcome) {
-        let (streamed, mut headers, mut trailers) = self.close_batch();
+        let (streamed, mut encoding, mut headers, mut trailers) = self.close_batch();
         let (last, status) = match outcome {
-            Ok(reply) => {
+            Ok(reply) if self.exchange.batch.is_none() => {
                 if let Some(metadata) = reply.metadata {
                     (headers, trailers) = *metadata;
                 }
-                (if streamed.is_empty() { reply.message } else { streamed }, Ok(()))
+                encoding = reply.encoding;
+                (reply.message, Ok(()))
             }
-            Err(status) => (streamed, Err(status)),
+            outcome => (streamed, outcome.map(drop)),
         };
-        self.leave(last, headers, trailers, status);
+        self.leave(last, encoding, headers, trailers, status);
     }
 
     /// The call ends from outside of its handler: what has not left will not.
     fn interrupt(&mut self, status: Status) {
         self.close_batch();
         self.exchange.outgoing = Bytes::new();
-        self.leave(Bytes::new(), Metadata::new(), Metadata::new(), Err(status));
+        self.leave(Bytes::new(), Encoding::Identity, Metadata::new(), Metadata::new(), Err(status));
     }
 
-    fn close_batch(&mut self) -> (Bytes, Metadata, Metadata) {
+    fn close_batch(&mut self) -> (Bytes, Encoding, Metadata, Metadata) {
         let Some(batch) = &self.exchange.batch else { return Default::default() };
         let mut batch = lock(batch);
         let last = batch.close(Status::cancelled("the call has ended"));
-        (last, std::mem::take(&mut batch.headers), std::mem::take(&mut batch.trailers))
+        let encoding = batch.packing.encoding();
+        (last, encoding, std::mem::take(&mut batch.headers), std::mem::take(&mut batch.trailers))
     }
 
     /// Chooses between Trailers-Only and Trailers: Trailers-Only where nothing was said before them.
-    fn leave(&mut self, last: Bytes, headers: Metadata, trailers: Metadata, status: Result<(), Status>) {
+    fn leave(
+        &mut self,
+        last: Bytes,
+        encoding: Encoding,
+        headers: Metadata,
+        trailers: Metadata,
+        status: Result<(), Status>,
+    ) {
         let mut fields = HeaderMap::new();
         if self.exchange.sending.awaits_headers() {
             if last.is_empty() && headers.is_empty() {
                 fields = ResponseHeaders::default().encode();
             } else {
                 // Where the stream is gone there is nobody to tell.
-                let _: Result<(), Gone> = self.exchange.respond(headers);
+                let _: Result<(), Gone> = self.exchange.respond(headers, encoding);
             }
         }
         Trailers::encode(status.as_ref().copied(), &mut fields);
@@ -234,11 +246,11 @@ impl Call {
     }
 
     /// A gRPC request that is wrong in its head: Trailers-Only at once.
-    fn refuse(&mut self, error: ProtocolError) {
+    fn refuse(&mut self, error: ProtocolError, supported: EncodingSet) {
         let mut fields = ResponseHeaders::default().encode();
         if let ProtocolError::UnsupportedRequestEncoding { .. } = error {
-            // compression.md: the answer says what would have been understood.
-            fields.append(GRPC_ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+            // compression.md: the answer says what would have been understood. Names of encodings are visible ASCII.
+            fields.extend(HeaderValue::try_from(supported.to_list()).map(|list| (GRPC_ACCEPT_ENCODING, list)));
         }
         Trailers::encode(Err(&error.into_status()), &mut fields);
         self.work = Work::Ending { last: Bytes::new(), trailers: fields };

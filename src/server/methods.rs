@@ -11,6 +11,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use prost::Message;
 
+use crate::call::compress::Packing;
 use crate::call::exchange::{Batch, Inbox, SharedBatch, SharedInbox};
 use crate::call::receive::Receiving;
 use crate::call::typed::{decode, encode};
@@ -18,6 +19,7 @@ use crate::call::{Context, Inbound, Outbound, Request, Response};
 use crate::metadata::Metadata;
 use crate::status::Status;
 use crate::wire::ProtocolError;
+use crate::wire::encoding::Encoding;
 use crate::wire::message::EncodedMessage;
 
 /// A handler with one argument: `async fn(&self, Argument) -> Output`.
@@ -66,8 +68,8 @@ where
 pub(super) struct Incoming {
     pub(super) receiving: Receiving,
     pub(super) context: Context,
-    /// How large a message of the answer may be, in bytes.
-    pub(super) send_limit: usize,
+    /// What the answer may be.
+    pub(super) packing: Packing,
 }
 
 /// A handler at work, and what the call's task shares with it.
@@ -85,6 +87,7 @@ pub(super) type Outcome = Result<Reply, Status>;
 #[derive(Default)]
 pub(super) struct Reply {
     pub(super) message: Bytes,
+    pub(super) encoding: Encoding,
     pub(super) metadata: Option<Box<(Metadata, Metadata)>>,
 }
 
@@ -95,12 +98,12 @@ where
     Resp: Message + 'static,
     F: for<'a> Handler<'a, S, Request<Req>, Result<Response<Resp>, Status>>,
 {
-    let Incoming { mut receiving, context, send_limit } = incoming;
+    let Incoming { mut receiving, context, packing } = incoming;
     let future = Box::pin(async move {
         let message = only(&mut receiving).await?;
         drop(receiving);
-        let request = Request::with_context(decode(message)?, context);
-        reply(handler.call(&service, request).await?, send_limit)
+        let request = request(message, context)?;
+        reply(handler.call(&service, request).await?, packing)
     });
     Handling { future, inbox: None, batch: None }
 }
@@ -112,13 +115,13 @@ where
     Resp: Message + 'static,
     F: for<'a> StreamingHandler<'a, S, Request<Req>, Outbound<Resp>, Result<(), Status>>,
 {
-    let Incoming { mut receiving, context, send_limit } = incoming;
-    let batch = Batch::new(send_limit);
+    let Incoming { mut receiving, context, packing } = incoming;
+    let batch = Batch::new(packing);
     let out = Outbound::new(batch.clone());
     let future = Box::pin(async move {
         let message = only(&mut receiving).await?;
         drop(receiving);
-        let request = Request::with_context(decode(message)?, context);
+        let request = request(message, context)?;
         handler.call(&service, request, out).await.map(|()| Reply::default())
     });
     Handling { future, inbox: None, batch: Some(batch) }
@@ -131,10 +134,10 @@ where
     Resp: Message + 'static,
     F: for<'a> Handler<'a, S, Inbound<Req>, Result<Response<Resp>, Status>>,
 {
-    let Incoming { receiving, context, send_limit } = incoming;
+    let Incoming { receiving, context, packing } = incoming;
     let inbox = Inbox::new(receiving);
     let inbound = Inbound::new(inbox.clone(), Some(Box::new(context)));
-    let future = Box::pin(async move { reply(handler.call(&service, inbound).await?, send_limit) });
+    let future = Box::pin(async move { reply(handler.call(&service, inbound).await?, packing) });
     Handling { future, inbox: Some(inbox), batch: None }
 }
 
@@ -145,8 +148,8 @@ where
     Resp: Message + 'static,
     F: for<'a> StreamingHandler<'a, S, Inbound<Req>, Outbound<Resp>, Result<(), Status>>,
 {
-    let Incoming { receiving, context, send_limit } = incoming;
-    let (inbox, batch) = (Inbox::new(receiving), Batch::new(send_limit));
+    let Incoming { receiving, context, packing } = incoming;
+    let (inbox, batch) = (Inbox::new(receiving), Batch::new(packing));
     let inbound = Inbound::new(inbox.clone(), Some(Box::new(context)));
     let out = Outbound::new(batch.clone());
     let future = Box::pin(async move { handler.call(&service, inbound, out).await.map(|()| Reply::default()) });
@@ -162,7 +165,16 @@ async fn only(receiving: &mut Receiving) -> Result<EncodedMessage, Status> {
     }
 }
 
-fn reply<Resp: Message>(response: Response<Resp>, limit: usize) -> Outcome {
+fn request<Req: Message + Default>(message: EncodedMessage, context: Context) -> Result<Request<Req>, Status> {
+    let compressed = message.compressed;
+    Ok(Request::with_context(decode(message)?, context, compressed))
+}
+
+fn reply<Resp: Message>(response: Response<Resp>, mut packing: Packing) -> Outcome {
+    if let Some(encoding) = response.encoding() {
+        packing.choose(encoding);
+    }
+    let compress = response.was_compressed();
     let (message, metadata) = response.into_parts();
-    Ok(Reply { message: encode(&message, limit)?, metadata })
+    Ok(Reply { message: encode(&message, &packing, compress)?, encoding: packing.encoding(), metadata })
 }

@@ -22,7 +22,10 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use crate::call::Compressors;
+use crate::call::compress::Packing;
 use crate::io::Listener;
+use crate::wire::encoding::{Encoding, EncodingSet};
 
 /// How long the server waits before it tries to accept again after an error, as when descriptors have run out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -45,6 +48,12 @@ pub struct ServerOptions {
     /// The flow-control window of a connection, in bytes: how much all its streams together may hold that no handler has
     /// taken. 16 MiB by default, so that sixteen handlers that stopped reading still hold nobody up.
     pub connection_window: u32,
+    /// What restores compressed messages and compresses answers. None by default: compressed requests are UNIMPLEMENTED.
+    pub compressors: Compressors,
+    /// What answers are compressed with, where the client takes it and the handler does not choose. Nothing by default.
+    pub encoding: Option<Encoding>,
+    /// Messages shorter than this, in bytes, are not compressed. 0 by default.
+    pub min_compress_size: usize,
     /// How long a handler may keep its connection's task busy in one go. A method that took longer repeatedly has its calls run
     /// on tasks of their own from the start, so that it holds up no neighbour. 1 ms by default.
     pub inline_limit: Duration,
@@ -63,10 +72,24 @@ impl Default for ServerOptions {
             max_concurrent_streams: 1000,
             stream_window: 1 << 20,
             connection_window: 16 << 20,
+            compressors: Compressors::none(),
+            encoding: None,
+            min_compress_size: 0,
             inline_limit: Duration::from_millis(1),
             handshake_timeout: Duration::from_secs(20),
             shutdown_timeout: Duration::from_secs(10),
         }
+    }
+}
+
+impl ServerOptions {
+    fn packing(&self, accepted: EncodingSet) -> Packing {
+        let mut packing =
+            Packing::new(self.max_send_message_size, self.min_compress_size, self.compressors.clone(), accepted);
+        if let Some(encoding) = self.encoding {
+            packing.choose(encoding);
+        }
+        packing
     }
 }
 
@@ -113,7 +136,8 @@ impl Server {
     /// None at the moment: errors of accepting pass, and are tried again.
     pub async fn serve_until(self, mut listener: impl Listener, shutdown: impl Future<Output = ()>) -> io::Result<()> {
         let (phases, phase) = watch::channel(Phase::Serving);
-        let shared = Arc::new(Shared { routes: self.routes, options: self.options, phase });
+        let encodings = self.options.compressors.encodings();
+        let shared = Arc::new(Shared { routes: self.routes, options: self.options, encodings, phase });
         let mut connections = JoinSet::new();
         let mut shutdown = std::pin::pin!(shutdown);
         while let Some(accepted) = until(shutdown.as_mut(), listener.accept()).await {
@@ -177,6 +201,8 @@ async fn until<F: Future>(mut stop: Pin<&mut impl Future<Output = ()>>, future: 
 struct Shared {
     routes: Routes,
     options: ServerOptions,
+    /// Those of the compressors, and identity.
+    encodings: EncodingSet,
     phase: watch::Receiver<Phase>,
 }
 

@@ -52,6 +52,18 @@ pub enum ProtocolError {
         /// Its name, shortened if it is long.
         name: String,
     },
+    /// A compressed message has more bytes than the receiver takes when it is restored.
+    InflatedMessageTooLarge {
+        /// The receiver's limit, in bytes.
+        limit: usize,
+    },
+    /// The bytes of a compressed message are not of its encoding.
+    UndecodableCompression {
+        /// The encoding.
+        encoding: &'static str,
+        /// What the decoder said.
+        reason: String,
+    },
     /// The bytes of a message are not a message of the expected type.
     UndecodableMessage {
         /// What the decoder said.
@@ -124,7 +136,9 @@ impl ProtocolError {
     /// The code that this error has as a [`Status`]: the one table.
     pub fn code(&self) -> Code {
         match self {
-            ProtocolError::MessageTooLarge { .. } => Code::ResourceExhausted,
+            ProtocolError::MessageTooLarge { .. } | ProtocolError::InflatedMessageTooLarge { .. } => {
+                Code::ResourceExhausted
+            }
             ProtocolError::NoMessage | ProtocolError::TooManyMessages => CARDINALITY_CODE,
             ProtocolError::UnsupportedRequestEncoding { .. } | ProtocolError::MalformedPath { .. } => {
                 Code::Unimplemented
@@ -136,6 +150,7 @@ impl ProtocolError {
             | ProtocolError::TruncatedMessage { .. }
             | ProtocolError::CompressedWithoutEncoding
             | ProtocolError::UnsupportedResponseEncoding { .. }
+            | ProtocolError::UndecodableCompression { .. }
             | ProtocolError::UndecodableMessage { .. }
             | ProtocolError::MethodNotPost { .. }
             | ProtocolError::ContentType { .. }
@@ -177,6 +192,12 @@ impl fmt::Display for ProtocolError {
             }
             ProtocolError::UnsupportedResponseEncoding { name } => {
                 write!(f, "the server answered with grpc-encoding {name:?}, which this client did not list")
+            }
+            ProtocolError::InflatedMessageTooLarge { limit } => {
+                write!(f, "compressed message is over the limit of {limit} bytes when it is restored")
+            }
+            ProtocolError::UndecodableCompression { encoding, reason } => {
+                write!(f, "compressed message is not {encoding}: {reason}")
             }
             ProtocolError::UndecodableMessage { reason } => write!(f, "message can't be decoded: {reason}"),
             ProtocolError::NoMessage => f.write_str("the stream ended without a message where exactly one is due"),
@@ -248,6 +269,8 @@ mod tests {
             ProtocolError::CompressedWithoutEncoding,
             ProtocolError::UnsupportedRequestEncoding { name: "lzma".into() },
             ProtocolError::UnsupportedResponseEncoding { name: "lzma".into() },
+            ProtocolError::InflatedMessageTooLarge { limit: 4_194_304 },
+            ProtocolError::UndecodableCompression { encoding: "gzip", reason: "x".into() },
             ProtocolError::UndecodableMessage { reason: "x".into() },
             ProtocolError::NoMessage,
             ProtocolError::TooManyMessages,

@@ -106,6 +106,11 @@ impl MessageDecoder {
         MessageDecoder { limit, chunk: Bytes::new(), gathered: BytesMut::new(), state: State::Prefix }
     }
 
+    /// The largest message that is not refused, in bytes.
+    pub fn limit(&self) -> usize {
+        self.limit
+    }
+
     /// Adds the next bytes of the stream.
     pub fn push(&mut self, chunk: Bytes) {
         if matches!(self.state, State::Failed(_)) {

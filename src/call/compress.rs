@@ -1,0 +1,169 @@
+//! The seam for compression: what compresses and restores messages of one encoding, and the sets of them that a side has.
+//!
+//! compression.md: each message is compressed by itself, with a fresh context, and its flag says whether it is. The encodings
+//! are those of [`Encoding`]; who implements them is no matter of the core.
+
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+
+use crate::status::Status;
+use crate::wire::ProtocolError;
+use crate::wire::encoding::{Encoding, EncodingSet};
+use crate::wire::message::encode_message;
+
+/// Compresses messages and restores them.
+pub trait Compressor: Send + Sync {
+    /// The name of what it does on the wire.
+    fn encoding(&self) -> Encoding;
+
+    /// Appends `message`, compressed, to `out`.
+    ///
+    /// # Errors
+    ///
+    /// An error of the algorithm, which memory alone can cause; the message is sent uncompressed then.
+    fn compress(&self, message: &[u8], out: &mut BytesMut) -> std::io::Result<()>;
+
+    /// Appends what `message` was before it was compressed to `out`, at most `limit` bytes of it: memory may not grow with
+    /// what a few bytes claim to be.
+    ///
+    /// # Errors
+    ///
+    /// [`DecompressError`].
+    fn decompress(&self, message: &[u8], limit: usize, out: &mut BytesMut) -> Result<(), DecompressError>;
+}
+
+/// Why a message can't be restored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DecompressError {
+    /// It would have more bytes than the limit.
+    TooLarge,
+    /// It is not of the encoding; in words.
+    Corrupt(String),
+}
+
+/// The compressors that a side has, at most one for an encoding. Cheap to clone.
+#[derive(Clone, Default)]
+pub struct Compressors {
+    all: Arc<[Arc<dyn Compressor>]>,
+}
+
+impl Compressors {
+    /// None: messages are sent as they are, and a compressed one is refused.
+    pub fn none() -> Compressors {
+        Compressors::default()
+    }
+
+    /// These, the ones to be preferred first.
+    pub fn new(all: impl IntoIterator<Item = Arc<dyn Compressor>>) -> Compressors {
+        Compressors { all: all.into_iter().collect() }
+    }
+
+    /// Their encodings, and identity.
+    pub fn encodings(&self) -> EncodingSet {
+        self.all.iter().fold(EncodingSet::IDENTITY, |set, compressor| set.with(compressor.encoding()))
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.all.is_empty()
+    }
+
+    /// The one for an encoding.
+    pub fn get(&self, encoding: Encoding) -> Option<&Arc<dyn Compressor>> {
+        self.all.iter().find(|compressor| compressor.encoding() == encoding)
+    }
+}
+
+impl fmt::Debug for Compressors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.encodings(), f)
+    }
+}
+
+/// How messages leave: up to which size, compressed with what, and from which size on.
+#[derive(Clone, Default)]
+pub(crate) struct Packing {
+    /// The largest message that may be sent, in bytes, before it is compressed.
+    pub(crate) limit: usize,
+    /// Messages shorter than this, in bytes, are not worth compressing.
+    pub(crate) min_size: usize,
+    /// What there is to choose from.
+    pub(crate) compressors: Compressors,
+    /// What the peer takes.
+    pub(crate) accepted: EncodingSet,
+    chosen: Option<Arc<dyn Compressor>>,
+}
+
+impl Packing {
+    /// Nothing chosen yet.
+    pub(crate) fn new(limit: usize, min_size: usize, compressors: Compressors, accepted: EncodingSet) -> Packing {
+        Packing { limit, min_size, compressors, accepted, chosen: None }
+    }
+
+    /// Chooses an encoding if the peer takes it and this side has it; otherwise the choice stays.
+    pub(crate) fn choose(&mut self, encoding: Encoding) {
+        if encoding == Encoding::Identity {
+            self.chosen = None;
+        } else if let Some(compressor) = self.compressors.get(encoding).filter(|_| self.accepted.contains(encoding)) {
+            self.chosen = Some(compressor.clone());
+        }
+    }
+
+    /// What to say in `grpc-encoding`.
+    pub(crate) fn encoding(&self) -> Encoding {
+        self.chosen.as_ref().map_or(Encoding::Identity, |compressor| compressor.encoding())
+    }
+
+    /// Appends a Length-Prefixed-Message of `length` bytes, which `payload` writes, compressed if that is chosen and `compress`
+    /// does not forbid it.
+    ///
+    /// # Errors
+    ///
+    /// RESOURCE_EXHAUSTED for a message over the limit; `buffer` is then as before.
+    pub(crate) fn append(
+        &self,
+        buffer: &mut BytesMut,
+        length: usize,
+        compress: bool,
+        payload: impl FnOnce(&mut BytesMut),
+    ) -> Result<(), Status> {
+        let Some(compressor) =
+            self.chosen.as_ref().filter(|_| compress && length >= self.min_size && length <= self.limit)
+        else {
+            return encode_message(buffer, false, self.limit, payload).map_err(ProtocolError::into_status);
+        };
+        let mut plain = BytesMut::with_capacity(length);
+        payload(&mut plain);
+        let mut packed = BytesMut::new();
+        match compressor.compress(&plain, &mut packed) {
+            Ok(()) => encode_message(buffer, true, usize::MAX, |buffer| buffer.extend_from_slice(&packed)),
+            Err(_) => encode_message(buffer, false, self.limit, |buffer| buffer.extend_from_slice(&plain)),
+        }
+        .map_err(ProtocolError::into_status)
+    }
+}
+
+/// Restores a message that its flag says is compressed.
+///
+/// # Errors
+///
+/// INTERNAL where no encoding was named or the bytes are not of it; RESOURCE_EXHAUSTED over the limit, which holds for what
+/// the message is when it is restored.
+pub(crate) fn restore(compressor: Option<&Arc<dyn Compressor>>, message: &[u8], limit: usize) -> Result<Bytes, Status> {
+    let compressor = compressor.ok_or(ProtocolError::CompressedWithoutEncoding)?;
+    if message.is_empty() {
+        // compression.md does not ask for it, but peers send an empty message so.
+        return Ok(Bytes::new());
+    }
+    let mut restored = BytesMut::new();
+    match compressor.decompress(message, limit, &mut restored) {
+        Ok(()) => Ok(restored.freeze()),
+        Err(DecompressError::TooLarge) => Err(ProtocolError::InflatedMessageTooLarge { limit }.into_status()),
+        Err(DecompressError::Corrupt(reason)) => {
+            let encoding = compressor.encoding().name();
+            Err(ProtocolError::UndecodableCompression { encoding, reason }.into_status())
+        }
+    }
+}

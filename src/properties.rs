@@ -1,0 +1,57 @@
+//! What must hold whatever bytes a peer sends: one function a fuzz target, which panics where its property is broken.
+//!
+//! `fuzz/fuzz_targets/` calls each of them in a line, and the unit tests of this module run them over the committed corpus
+//! and over made-up inputs. Where there is a rule to compare with, the code is held against a second reading of the
+//! specification, slow and plain, in `properties/reference.rs`. `docs/fuzzing.md` says how to run, minimise and add seeds.
+//!
+//! Compiled for tests and behind the feature `properties`, which no other feature needs.
+
+mod headers;
+mod messages;
+mod reference;
+mod server;
+#[cfg(test)]
+mod tests;
+mod values;
+
+pub use headers::{request_headers, response_headers};
+pub use messages::{message_decoder, message_roundtrip};
+pub use server::server_connection;
+pub use values::{binary_metadata, percent, timeout};
+
+/// A sequence of numbers that depends on its seed alone (SplitMix64): what fails once fails again.
+struct Dice(u64);
+
+impl Dice {
+    /// Numbers that depend on nothing but these bytes (FNV-1a).
+    fn of(bytes: &[u8]) -> Dice {
+        Dice(
+            bytes
+                .iter()
+                .fold(0xCBF2_9CE4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01B3)),
+        )
+    }
+
+    fn roll(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        mixed ^ (mixed >> 31)
+    }
+
+    /// A number below `end`, which is not 0.
+    fn below(&mut self, end: usize) -> usize {
+        (self.roll() % end as u64) as usize
+    }
+}
+
+/// Cuts the input into pieces of which most are short and some are long, at places that the input itself decides.
+fn cut(data: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let (mut dice, mut rest) = (Dice::of(data), data);
+    std::iter::from_fn(move || {
+        let longest = 1 << dice.below(11);
+        let (piece, after) = rest.split_at(rest.len().min(1 + dice.below(longest)));
+        rest = after;
+        (!piece.is_empty()).then_some(piece)
+    })
+}
