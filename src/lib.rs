@@ -110,10 +110,16 @@ pub mod call;
 #[cfg(feature = "programs")]
 pub mod cli;
 pub mod client;
+#[cfg(any(feature = "gzip", feature = "deflate", feature = "zstd", feature = "brotli", feature = "snappy"))]
+pub mod compression;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 #[cfg(feature = "programs")]
 pub mod demonstration;
 #[cfg(feature = "inspector")]
 pub mod inspector;
+#[cfg(feature = "interop")]
+pub mod interop;
 pub mod io;
 pub mod metadata;
 pub mod method;

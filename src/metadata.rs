@@ -163,8 +163,16 @@ impl Metadata {
         self.headers.get(header::HOST).and_then(|host| host.to_str().ok())
     }
 
+    /// All that was received, names of the protocol among it.
+    pub(crate) fn received(&self) -> &HeaderMap {
+        &self.headers
+    }
+
     /// Appends the entries to the headers of a message that is about to leave.
     pub(crate) fn append_to(&self, headers: &mut HeaderMap) {
+        if self.headers.is_empty() {
+            return;
+        }
         for (name, value) in self.delivered() {
             headers.append(name.clone(), value.clone());
         }

@@ -120,6 +120,8 @@ struct Parts {
     message: Cow<'static, str>,
     details: Bytes,
     metadata: Metadata,
+    /// On a client, the initial metadata that came before.
+    headers: Metadata,
     source: Option<Arc<dyn Error + Send + Sync>>,
 }
 
@@ -136,6 +138,7 @@ impl Status {
             message: message.into(),
             details: Bytes::new(),
             metadata: Metadata::new(),
+            headers: Metadata::new(),
             source: None,
         }))
     }
@@ -181,6 +184,17 @@ impl Status {
     #[must_use]
     pub fn with_metadata(mut self, metadata: Metadata) -> Status {
         self.0.metadata = metadata;
+        self
+    }
+
+    /// On a client, the initial metadata of a call with one answer that failed after them; empty where there were none, and
+    /// where [`Inbound::headers`](crate::Inbound::headers) gives them.
+    pub fn headers(&self) -> &Metadata {
+        &self.0.headers
+    }
+
+    pub(crate) fn with_headers(mut self, headers: Metadata) -> Status {
+        self.0.headers = headers;
         self
     }
 

@@ -1,17 +1,35 @@
 //! The programs as a user meets them: what they say, and how they end.
 
-use std::io::{BufRead, BufReader, Read};
+use std::future::Future;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Output, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use rcgen::{CertificateParams, KeyPair};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, ChildStderr, Command};
+use tokio::runtime::Runtime;
 
 const SERVER: &str = env!("CARGO_BIN_EXE_route_guide_server");
 const CLIENT: &str = env!("CARGO_BIN_EXE_route_guide_client");
 
+/// How long a program may take for what it should do at once.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+fn runtime() -> Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+}
+
+fn soon<F: Future>(runtime: &Runtime, future: F) -> F::Output {
+    runtime.block_on(async { tokio::time::timeout(PATIENCE, future).await }).expect("it should not take so long")
+}
+
+/// Runs a program to its end.
 fn run(program: &str, flags: &[&str]) -> Output {
-    Command::new(program).args(flags).stdin(Stdio::null()).output().unwrap()
+    let mut command = Command::new(program);
+    command.args(flags).stdin(Stdio::null()).kill_on_drop(true);
+    soon(&runtime(), async { command.output().await }).unwrap()
 }
 
 /// The one line on stderr of a program that ends with this exit status.
@@ -70,33 +88,33 @@ fn certificate(name: &str) -> (File, File) {
 
 /// A server that listens, until it is dropped.
 struct Server {
+    runtime: Runtime,
     child: Child,
-    stderr: BufReader<std::process::ChildStderr>,
+    stderr: BufReader<ChildStderr>,
     address: String,
 }
 
 impl Server {
     fn start(flags: &[&str]) -> Server {
-        let mut command = Command::new(SERVER);
-        let mut child = command.args(["-port", "0"]).args(flags).stderr(Stdio::piped()).spawn().unwrap();
-        let mut stderr = BufReader::new(child.stderr.take().unwrap());
-        let mut line = String::new();
-        stderr.read_line(&mut line).unwrap();
-        let address = line.trim_end().strip_prefix("listening on ").unwrap_or_else(|| panic!("{line}")).to_owned();
-        Server { child, stderr, address }
+        let runtime = runtime();
+        let (child, stderr) = runtime.block_on(async {
+            let mut command = Command::new(SERVER);
+            command.args(["-port", "0"]).args(flags).stderr(Stdio::piped()).kill_on_drop(true);
+            let mut child = command.spawn().unwrap();
+            let stderr = BufReader::new(child.stderr.take().unwrap());
+            (child, stderr)
+        });
+        let mut server = Server { runtime, child, stderr, address: String::new() };
+        let line = server.line();
+        server.address = line.strip_prefix("listening on ").unwrap_or_else(|| panic!("{line}")).to_owned();
+        server
     }
 
+    /// The next line of its stderr; empty at the end.
     fn line(&mut self) -> String {
         let mut line = String::new();
-        self.stderr.read_line(&mut line).unwrap();
-        line
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        soon(&self.runtime, self.stderr.read_line(&mut line)).unwrap();
+        line.trim_end().to_owned()
     }
 }
 
@@ -187,7 +205,10 @@ fn certificates_that_are_not() {
 fn a_server_that_is_not_there() {
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     let line = complaint(CLIENT, &["-addr", &free], 1);
-    assert_eq!(&line[19..], format!(" fail to dial {free}: can't connect: {free}: Connection refused (os error 111)"));
+    assert!(
+        line[19..].starts_with(&format!(" fail to dial {free}: can't connect: {free}: Connection refused")),
+        "{line}"
+    );
     let line = complaint(CLIENT, &["-addr", "host.invalid:1"], 1);
     expect(line, &["fail to dial host.invalid:1: can't connect: host.invalid:1: "]);
 }
@@ -220,7 +241,7 @@ fn client_and_server_over_tls() {
     let wrong_name = good(&["-server_host_override", "foo.example.org"]);
     assert_eq!(wrong_name.status.code(), Some(1));
     let line = lines(&wrong_name).join("\n");
-    expect(line, &["fail to dial", "the server's certificate is refused", "foo.example.org"]);
+    expect(line, &["fail to dial", "the server's certificate is not for", "foo.example.org"]);
     expect(server.line(), &["127.0.0.1:", "TLS handshake failed: the client refused it with the alert"]);
 
     let (other, _) = self::certificate("x.test.example.com");
@@ -253,11 +274,9 @@ fn features_of_a_file() {
 fn signals_end_a_server_gracefully() {
     for signal in ["-INT", "-TERM"] {
         let mut server = Server::start(&[]);
-        let id = server.child.id().to_string();
-        assert!(Command::new("kill").args([signal, &id]).status().unwrap().success());
-        assert_eq!(server.child.wait().unwrap().code(), Some(0), "{signal}");
-        let mut rest = String::new();
-        server.stderr.read_to_string(&mut rest).unwrap();
-        assert_eq!(rest, "");
+        let id = server.child.id().unwrap().to_string();
+        assert!(std::process::Command::new("kill").args([signal, &id]).status().unwrap().success());
+        assert_eq!(soon(&server.runtime, server.child.wait()).unwrap().code(), Some(0), "{signal}");
+        assert_eq!(server.line(), "", "it has nothing to complain of");
     }
 }

@@ -152,9 +152,9 @@ async fn what_http2_forbids_is_a_reset() {
         (head.clone().field("connection", "keep-alive"), "a header of the connection"),
         (head.clone().set("te", "gzip"), "te other than trailers"),
         (head.clone().without(":path"), "no path"),
-        (head.clone().field(":late", "x"), "a pseudo-header after the others"),
+        (head.clone().without(":scheme").field(":scheme", "http"), "a pseudo-header after the others"),
     ] {
-        eprintln!("{what}");assert_eq!(ask(wrong.end_stream()).await.reset(), Some(Http2Error::PROTOCOL_ERROR), "{what}");
+        assert_eq!(ask(wrong.end_stream()).await.reset(), Some(Http2Error::PROTOCOL_ERROR), "{what}");
     }
 }
 

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::time::SystemTime;
 
 use barewire::cli::{self, Stop};
-use barewire::services::route_guide::{RouteGuideClient, run};
+use barewire::services::route_guide::{Event, RouteGuideClient, run};
 use barewire::transport::tcp;
 use barewire::transport::tls::{Authorities, ClientTls};
 use barewire::{Client, Status};
@@ -91,7 +91,7 @@ async fn call(flags: &Flags, tls: Option<ClientTls>) -> Result<(), Stop> {
     };
     let client = connected
         .map_err(|status| Stop::Failed(log(format_args!("fail to dial {}: {}", flags.addr, reason(&status)))))?;
-    let print = |event: barewire::services::route_guide::Event<'_>| eprintln!("{}", log(event));
+    let print = |event: Event<'_>| cli::say(log(event));
     run(&RouteGuideClient::new(client), flags.seed(), print).await.map_err(|failure| Stop::Failed(log(failure)))
 }
 
@@ -104,7 +104,7 @@ fn log(line: impl std::fmt::Display) -> String {
 fn reason(status: &Status) -> String {
     let message = status.message();
     match std::error::Error::source(status).map(ToString::to_string) {
-        Some(source) if !message.contains(&source) => format!("{message}: {source}"),
+        Some(source) if !message.contains(&source) => format!("{message} ({source})"),
         _ => message.to_owned(),
     }
 }

@@ -87,7 +87,7 @@ async fn listen(flags: &Flags, tls: Option<ServerTls>, guide: Guide) -> Result<(
         None => serve(listener, guide, &announcement).await,
         Some(tls) => {
             let listener = tls.listener(listener).map_err(|error| Stop::Usage(error.to_string()))?;
-            let listener = listener.on_failure(|client, error| eprintln!("{client}: {error}"));
+            let listener = listener.on_failure(|client, error| cli::say(format_args!("{client}: {error}")));
             serve(listener, guide, &announcement).await
         }
     }
@@ -97,6 +97,6 @@ async fn listen(flags: &Flags, tls: Option<ServerTls>, guide: Guide) -> Result<(
 async fn serve(listener: impl Listener, guide: Guide, announcement: &str) -> Result<(), Stop> {
     let failed = |error: std::io::Error| Stop::Failed(error.to_string());
     let shutdown = cli::shutdown().map_err(failed)?;
-    eprintln!("{announcement}");
+    cli::say(announcement);
     Server::new(router(guide)).serve_until(listener, shutdown).await.map_err(failed)
 }

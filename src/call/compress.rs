@@ -82,31 +82,38 @@ impl fmt::Debug for Compressors {
     }
 }
 
-/// How messages leave: up to which size, compressed with what, and from which size on.
-#[derive(Clone, Default)]
-pub(crate) struct Packing {
+/// What all messages of a side have in common when they leave.
+#[derive(Default)]
+pub(crate) struct Sizes {
     /// The largest message that may be sent, in bytes, before it is compressed.
     pub(crate) limit: usize,
     /// Messages shorter than this, in bytes, are not worth compressing.
     pub(crate) min_size: usize,
     /// What there is to choose from.
     pub(crate) compressors: Compressors,
+}
+
+/// How the messages of a call leave.
+pub(crate) struct Packing {
+    sizes: Arc<Sizes>,
     /// What the peer takes.
-    pub(crate) accepted: EncodingSet,
+    accepted: EncodingSet,
     chosen: Option<Arc<dyn Compressor>>,
 }
 
 impl Packing {
     /// Nothing chosen yet.
-    pub(crate) fn new(limit: usize, min_size: usize, compressors: Compressors, accepted: EncodingSet) -> Packing {
-        Packing { limit, min_size, compressors, accepted, chosen: None }
+    pub(crate) fn new(sizes: Arc<Sizes>, accepted: EncodingSet) -> Packing {
+        Packing { sizes, accepted, chosen: None }
     }
 
     /// Chooses an encoding if the peer takes it and this side has it; otherwise the choice stays.
     pub(crate) fn choose(&mut self, encoding: Encoding) {
         if encoding == Encoding::Identity {
             self.chosen = None;
-        } else if let Some(compressor) = self.compressors.get(encoding).filter(|_| self.accepted.contains(encoding)) {
+        } else if let Some(compressor) =
+            self.sizes.compressors.get(encoding).filter(|_| self.accepted.contains(encoding))
+        {
             self.chosen = Some(compressor.clone());
         }
     }
@@ -129,17 +136,17 @@ impl Packing {
         compress: bool,
         payload: impl FnOnce(&mut BytesMut),
     ) -> Result<(), Status> {
-        let Some(compressor) =
-            self.chosen.as_ref().filter(|_| compress && length >= self.min_size && length <= self.limit)
+        let Sizes { limit, min_size, .. } = *self.sizes;
+        let Some(compressor) = self.chosen.as_ref().filter(|_| compress && length >= min_size && length <= limit)
         else {
-            return encode_message(buffer, false, self.limit, payload).map_err(ProtocolError::into_status);
+            return encode_message(buffer, false, limit, payload).map_err(ProtocolError::into_status);
         };
         let mut plain = BytesMut::with_capacity(length);
         payload(&mut plain);
         let mut packed = BytesMut::new();
         match compressor.compress(&plain, &mut packed) {
             Ok(()) => encode_message(buffer, true, usize::MAX, |buffer| buffer.extend_from_slice(&packed)),
-            Err(_) => encode_message(buffer, false, self.limit, |buffer| buffer.extend_from_slice(&plain)),
+            Err(_) => encode_message(buffer, false, limit, |buffer| buffer.extend_from_slice(&plain)),
         }
         .map_err(ProtocolError::into_status)
     }

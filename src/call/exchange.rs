@@ -60,6 +60,11 @@ impl Inbox {
     /// Nobody will read on.
     pub(crate) fn abandon(&mut self) {
         self.abandoned = true;
+        self.tell_driver();
+    }
+
+    /// Wakes the call's task.
+    pub(crate) fn tell_driver(&mut self) {
         wake(self.driver.take());
     }
 
@@ -81,6 +86,10 @@ pub(crate) struct Batch {
     /// The trailing metadata.
     pub(crate) trailers: Metadata,
     headers_wanted: bool,
+    /// Whether what was taken out waits for window.
+    leaving: bool,
+    /// Whether the call ended before all of it had left.
+    lost: bool,
     pub(crate) headers_left: bool,
     state: BatchState,
     /// A sender that waits for room, or for all to have left.
@@ -107,6 +116,8 @@ impl Batch {
             headers: Metadata::new(),
             trailers: Metadata::new(),
             headers_wanted: false,
+            leaving: false,
+            lost: false,
             headers_left: false,
             state: BatchState::Open,
             sender: None,
@@ -134,10 +145,12 @@ impl Batch {
 
     /// Ready when all that was written has been given to HTTP/2.
     pub(crate) fn poll_empty(&mut self, cx: &Context<'_>) -> Poll<Result<(), Status>> {
-        if self.buffer.is_empty() && !self.headers_wanted {
+        if self.buffer.is_empty() && !self.headers_wanted && !self.leaving && !self.lost {
             return Poll::Ready(Ok(()));
         }
-        self.check_open()?;
+        if let BatchState::Closed(status) = &self.state {
+            return Poll::Ready(Err(status.clone()));
+        }
         self.wait(cx)
     }
 
@@ -160,6 +173,7 @@ impl Batch {
         if !matches!(self.state, BatchState::Closed(_)) {
             self.state = BatchState::Closed(status);
         }
+        self.lost |= self.leaving || !self.buffer.is_empty();
         wake(self.sender.take());
         std::mem::take(&mut self.buffer).freeze()
     }
@@ -204,8 +218,11 @@ impl Exchange {
         }
         let Some(inbox) = &self.inbox else { return };
         let mut inbox = lock(inbox);
-        if inbox.abandoned {
+        if inbox.abandoned && self.half_closes {
             inbox.receiving.abandon();
+        } else if inbox.abandoned {
+            // A client may send on when a handler has read enough.
+            inbox.receiving.discard(cx);
         } else if inbox.receiving.arrive(cx) {
             wake_elsewhere(inbox.reader.take(), cx);
         }
@@ -218,17 +235,25 @@ impl Exchange {
         let Some(batch) = self.batch.clone() else { return false };
         let mut has_room = false;
         loop {
-            if (self.last || !self.outgoing.is_empty()) && self.poll_outgoing(cx).is_pending() {
-                return has_room;
+            if self.last || !self.outgoing.is_empty() {
+                match self.poll_outgoing(cx) {
+                    Poll::Ready(Ok(())) => {}
+                    Poll::Ready(Err(Gone)) => {
+                        // A sender that never waits has to be told, or its handler would go on for ever.
+                        lock(&batch).close(Status::cancelled("the stream was reset or its connection was lost"));
+                        return false;
+                    }
+                    Poll::Pending => return has_room,
+                }
             }
             let mut batch = lock(&batch);
             if self.sending.awaits_headers() && (batch.headers_wanted || !batch.buffer.is_empty()) {
                 batch.headers_left = true;
                 let metadata = std::mem::take(&mut batch.headers);
                 // Where the stream is gone, the receiving half says so.
-                let _: Result<(), Gone> = self.respond(metadata, batch.packing.encoding());
+                let _: Result<(), Gone> = self.respond(&metadata, batch.packing.encoding());
             }
-            batch.headers_wanted = false;
+            (batch.headers_wanted, batch.leaving) = (false, false);
             self.last = self.half_closes && matches!(batch.state, BatchState::Finished) && !self.sending.is_closed();
             if batch.buffer.is_empty() && !self.last {
                 has_room |= wake_elsewhere(batch.sender.take(), cx);
@@ -236,13 +261,14 @@ impl Exchange {
                 return has_room;
             }
             self.outgoing = batch.buffer.split().freeze();
+            batch.leaving = true;
             has_room |= wake_elsewhere(batch.sender.take(), cx);
         }
     }
 
     /// Sends the Response-Headers.
-    pub(crate) fn respond(&mut self, metadata: Metadata, encoding: Encoding) -> Result<(), Gone> {
-        let headers = ResponseHeaders { metadata, encoding, ..ResponseHeaders::default() }.encode();
+    pub(crate) fn respond(&mut self, metadata: &Metadata, encoding: Encoding) -> Result<(), Gone> {
+        let headers = ResponseHeaders::encode(encoding, metadata);
         self.sending.respond(StatusCode::OK, headers, false)
     }
 
@@ -261,15 +287,13 @@ impl Exchange {
     }
 
     /// Ready when what was taken out of the batch has gone, or can go nowhere any more.
-    pub(crate) fn poll_outgoing(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    pub(crate) fn poll_outgoing(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Gone>> {
         let sent = self.sending.poll_data(cx, &mut self.outgoing, self.last);
-        sent.map(|sent| {
+        if sent.is_ready() {
             self.last = false;
-            if sent.is_err() {
-                self.outgoing = Bytes::new();
-                self.sending = Sending::Closed;
-            }
-        })
+            self.outgoing = Bytes::new();
+        }
+        sent
     }
 }
 

@@ -30,13 +30,15 @@
 
 pub(crate) mod compress;
 pub(crate) mod deadline;
+pub(crate) mod envelope;
 pub(crate) mod exchange;
 pub(crate) mod receive;
 pub(crate) mod send;
 pub(crate) mod typed;
 
 pub use compress::{Compressor, Compressors, DecompressError};
-pub use typed::{Context, Inbound, Outbound, Request, Response};
+pub use envelope::{Context, Request, Response};
+pub use typed::{Inbound, Outbound};
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

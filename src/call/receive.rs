@@ -47,6 +47,10 @@ pub(crate) struct Receiving {
     compressor: Option<Arc<dyn Compressor>>,
     /// On a client, what the answer may be compressed with.
     compressors: Compressors,
+    /// Whether this side ended the call, over what came or by its deadline.
+    failed_here: bool,
+    /// On a client, trailers that came in headers of which END_STREAM was not seen, see [`Receiving::begin`].
+    claimed: Option<Box<Trailers>>,
     /// On a client, the initial metadata, once it has come, and the trailing.
     metadata: Option<Box<(Metadata, Metadata)>>,
 }
@@ -95,6 +99,8 @@ impl Receiving {
             returned: 0,
             compressor: None,
             compressors: Compressors::none(),
+            failed_here: false,
+            claimed: None,
             metadata: None,
         }
     }
@@ -126,12 +132,18 @@ impl Receiving {
         }
     }
 
+    /// Whether it failed on this side: the peer does not know it yet.
+    pub(crate) fn failed_here(&self) -> bool {
+        self.failed_here
+    }
+
     pub(crate) fn has_failed(&self) -> bool {
         matches!(self.phase, Phase::Ended(Err(_)))
     }
 
     /// Ends the call from this side: every further read gives `status`.
     pub(crate) fn fail(&mut self, status: Status) {
+        self.failed_here = true;
         self.phase = Phase::Ended(Err(status));
         self.abandon();
     }
@@ -188,6 +200,17 @@ impl Receiving {
         arrived
     }
 
+    /// Throws away what has arrived and what still arrives, and returns its window: nobody will read it.
+    pub(crate) fn discard(&mut self, cx: &mut Context<'_>) {
+        let held = self.decoder.unfinished().saturating_sub(self.returned);
+        self.returned = 0;
+        self.decoder = MessageDecoder::new(0);
+        if let Some(stream) = &mut self.stream {
+            release(stream, held);
+        }
+        let _: Poll<()> = self.poll_discard(cx);
+    }
+
     /// Reads the rest of a request that is not going to be answered by a handler, and throws it away.
     pub(crate) fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         while let Some(stream) = &mut self.stream {
@@ -233,7 +256,13 @@ impl Receiving {
                 }
                 return Poll::Ready(());
             }
-            Some(Err(error)) => Err(status_of(&error, self.side)),
+            Some(Err(error)) => match self.claimed.take() {
+                Some(trailers) if !error.is_reset() => {
+                    self.metadata = Some(Box::new((Metadata::new(), trailers.metadata)));
+                    trailers.status
+                }
+                _ => Err(status_of(&error, self.side)),
+            },
             None if self.side == Side::Server => Ok(()),
             None => match ready!(stream.poll_trailers(cx)) {
                 Ok(trailers) => self.end(trailers.unwrap_or_default()),
@@ -244,6 +273,10 @@ impl Receiving {
         Poll::Ready(())
     }
 
+    /// The first HEADERS have come.
+    ///
+    /// When the connection is lost right behind Trailers-Only, h2 does not say any more that they had END_STREAM. A status may
+    /// stand in headers with END_STREAM only, so one that is followed by nothing but the loss is taken for what it is.
     fn begin(&mut self, head: Result<http::Response<RecvStream>, h2::Error>) {
         let (parts, stream) = match head {
             Ok(response) => response.into_parts(),
@@ -251,7 +284,8 @@ impl Receiving {
         };
         let end_stream = stream.is_end_stream();
         self.phase = match ResponseHead::parse(parts.status, parts.headers, end_stream, self.compressors.encodings()) {
-            Ok(ResponseHead::Headers(ResponseHeaders { encoding, metadata, .. })) => {
+            Ok(ResponseHead::Headers(ResponseHeaders { encoding, metadata, has_status, .. })) => {
+                self.claimed = has_status.then(|| Box::new(Trailers::parse(metadata.received().clone())));
                 self.compressor = self.compressors.get(encoding).cloned();
                 self.metadata = Some(Box::new((metadata, Metadata::new())));
                 Phase::Messages
@@ -273,6 +307,7 @@ impl Receiving {
     }
 
     fn arrived(&mut self, data: Bytes) {
+        self.claimed = None;
         let Phase::Foreign(foreign) = &mut self.phase else { return self.decoder.push(data) };
         foreign.body.extend_from_slice(&data);
         let enough = foreign.body.len() >= BODY_EXCERPT;

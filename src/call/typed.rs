@@ -7,225 +7,23 @@ use std::borrow::Borrow;
 use std::fmt;
 use std::future::poll_fn;
 use std::marker::PhantomData;
-use std::ops::Deref;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{self, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
 use futures_core::Stream;
 use futures_sink::Sink;
-use http::Uri;
 use prost::Message;
-use tokio::time::Instant;
 
 use super::compress::Packing;
+use super::envelope::Context;
 use super::exchange::{SharedBatch, SharedInbox};
 use super::lock;
-use crate::io::{Address, Peer};
 use crate::metadata::Metadata;
 use crate::status::Status;
 use crate::wire::ProtocolError;
-use crate::wire::encoding::{Encoding, EncodingSet};
+use crate::wire::encoding::Encoding;
 use crate::wire::message::{EncodedMessage, PREFIX_LENGTH};
-
-/// What a server knows of a call beside its messages.
-#[derive(Clone, Debug)]
-pub struct Context {
-    pub(crate) uri: Uri,
-    pub(crate) metadata: Metadata,
-    pub(crate) peer: Arc<Peer>,
-    pub(crate) deadline: Option<Instant>,
-    pub(crate) accept_encoding: EncodingSet,
-}
-
-impl Context {
-    /// The path of the method, `/package.Service/Method`.
-    pub fn path(&self) -> &str {
-        self.uri.path()
-    }
-
-    /// The server's name and port as the client knows them: `:authority`, or `host` where that is missing (gRFC A41).
-    pub fn authority(&self) -> Option<&str> {
-        self.uri.authority().map(|authority| authority.as_str()).or_else(|| self.metadata.host())
-    }
-
-    /// The initial metadata that the client sent.
-    pub fn metadata(&self) -> &Metadata {
-        &self.metadata
-    }
-
-    /// Who calls: the address, and what TLS shows of it.
-    pub fn peer(&self) -> &Peer {
-        &self.peer
-    }
-
-    /// When the client stops waiting; `None` is never.
-    pub fn deadline(&self) -> Option<Instant> {
-        self.deadline
-    }
-
-    /// The encodings that the client takes in the answer.
-    pub fn accept_encoding(&self) -> EncodingSet {
-        self.accept_encoding
-    }
-}
-
-/// A call with one message from the client, as its handler gets it. Reads like the message.
-#[derive(Clone, Debug)]
-pub struct Request<T> {
-    message: T,
-    context: Context,
-    compressed: bool,
-}
-
-impl<T> Request<T> {
-    /// A request as if it had come from this process with no metadata: for calling a handler from a test.
-    pub fn new(message: T) -> Request<T> {
-        let peer = Arc::new(Peer::plain(Address::Memory));
-        let accept_encoding = EncodingSet::IDENTITY;
-        let context = Context { uri: Uri::default(), metadata: Metadata::new(), peer, deadline: None, accept_encoding };
-        Request { message, context, compressed: false }
-    }
-
-    pub(crate) fn with_context(message: T, context: Context, compressed: bool) -> Request<T> {
-        Request { message, context, compressed }
-    }
-
-    /// Whether the message was compressed on the wire.
-    pub fn was_compressed(&self) -> bool {
-        self.compressed
-    }
-
-    /// The message.
-    pub fn message(&self) -> &T {
-        &self.message
-    }
-
-    /// The message, taken out.
-    pub fn into_message(self) -> T {
-        self.message
-    }
-
-    /// What came with it.
-    pub fn context(&self) -> &Context {
-        &self.context
-    }
-
-    /// The initial metadata that the client sent.
-    pub fn metadata(&self) -> &Metadata {
-        self.context.metadata()
-    }
-
-    /// Who calls.
-    pub fn peer(&self) -> &Peer {
-        self.context.peer()
-    }
-
-    /// When the client stops waiting; `None` is never.
-    pub fn deadline(&self) -> Option<Instant> {
-        self.context.deadline()
-    }
-}
-
-impl<T> Deref for Request<T> {
-    type Target = T;
-
-    fn deref(&self) -> &T {
-        &self.message
-    }
-}
-
-/// One message from the server with its initial and trailing metadata: what a handler answers and a caller receives.
-#[derive(Clone, Debug)]
-pub struct Response<T> {
-    message: T,
-    metadata: Option<Box<(Metadata, Metadata)>>,
-    encoding: Option<Encoding>,
-    compressed: bool,
-}
-
-impl<T> Response<T> {
-    /// A response without metadata.
-    pub fn new(message: T) -> Response<T> {
-        Response { message, metadata: None, encoding: None, compressed: true }
-    }
-
-    pub(crate) fn received(message: T, compressed: bool, metadata: Option<Box<(Metadata, Metadata)>>) -> Response<T> {
-        Response { message, metadata, encoding: None, compressed }
-    }
-
-    pub(crate) fn into_parts(self) -> (T, Option<Box<(Metadata, Metadata)>>) {
-        (self.message, self.metadata)
-    }
-
-    /// On a server: compresses the message with this encoding, if the client takes it and the server has it.
-    #[must_use]
-    pub fn with_encoding(mut self, encoding: Encoding) -> Response<T> {
-        self.encoding = Some(encoding);
-        self
-    }
-
-    pub(crate) fn encoding(&self) -> Option<Encoding> {
-        self.encoding
-    }
-
-    /// On a server: whether this message may be compressed, where the call has an encoding. It may by default.
-    #[must_use]
-    pub fn compress(mut self, compress: bool) -> Response<T> {
-        self.compressed = compress;
-        self
-    }
-
-    /// On a client: whether the message was compressed on the wire.
-    pub fn was_compressed(&self) -> bool {
-        self.compressed
-    }
-
-    /// The message.
-    pub fn message(&self) -> &T {
-        &self.message
-    }
-
-    /// The message, taken out.
-    pub fn into_message(self) -> T {
-        self.message
-    }
-
-    /// The initial metadata.
-    pub fn headers(&self) -> &Metadata {
-        self.metadata.as_ref().map_or(Metadata::none(), |metadata| &metadata.0)
-    }
-
-    /// The initial metadata, to add to.
-    pub fn headers_mut(&mut self) -> &mut Metadata {
-        &mut self.metadata.get_or_insert_default().0
-    }
-
-    /// The trailing metadata.
-    pub fn trailers(&self) -> &Metadata {
-        self.metadata.as_ref().map_or(Metadata::none(), |metadata| &metadata.1)
-    }
-
-    /// The trailing metadata, to add to.
-    pub fn trailers_mut(&mut self) -> &mut Metadata {
-        &mut self.metadata.get_or_insert_default().1
-    }
-}
-
-impl<T> From<T> for Response<T> {
-    fn from(message: T) -> Response<T> {
-        Response::new(message)
-    }
-}
-
-impl<T> Deref for Response<T> {
-    type Target = T;
-
-    fn deref(&self) -> &T {
-        &self.message
-    }
-}
 
 /// The messages that come in on a streaming call; a [`Stream`] as well.
 ///
@@ -282,6 +80,7 @@ impl<T: Message + Default> Inbound<T> {
             if !inbox.receiving.has_failed() {
                 inbox.receiving.fail(status.clone());
             }
+            inbox.tell_driver();
         }))
     }
 
@@ -414,8 +213,9 @@ impl<T: Message> Outbound<T> {
     /// # Errors
     ///
     /// Why the call has ended before.
-    pub async fn finish(mut self) -> Result<(), Status> {
-        self.flush().await
+    pub async fn finish(self) -> Result<(), Status> {
+        lock(&self.batch).finish();
+        poll_fn(|cx| lock(&self.batch).poll_empty(cx)).await
     }
 }
 

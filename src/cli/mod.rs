@@ -14,6 +14,7 @@ pub use clock::timestamp;
 pub use flags::parse;
 pub use signals::shutdown;
 
+use std::fmt::Display;
 use std::io::Write;
 use std::process::ExitCode;
 
@@ -34,17 +35,23 @@ pub fn main<F: clap::Parser>(program: impl FnOnce(F) -> Result<(), Stop>) -> Exi
         Ok(()) => return ExitCode::SUCCESS,
         Err(stop) => stop,
     };
-    // Where nobody takes the line any more there is nobody to tell.
-    let _: std::io::Result<()> = match &stop {
-        Stop::Help(text) => std::io::stdout().write_all(text.as_bytes()),
-        Stop::Usage(line) => writeln!(std::io::stderr(), "{}: {}", F::command().get_name(), one_line(line)),
-        Stop::Failed(line) => writeln!(std::io::stderr(), "{}", one_line(line)),
-    };
+    match &stop {
+        Stop::Help(text) => {
+            let _: std::io::Result<()> = std::io::stdout().write_all(text.as_bytes());
+        }
+        Stop::Usage(line) => say(format_args!("{}: {line}", F::command().get_name())),
+        Stop::Failed(line) => say(line),
+    }
     ExitCode::from(match stop {
         Stop::Help(_) => 0,
         Stop::Failed(_) => 1,
         Stop::Usage(_) => 2,
     })
+}
+
+/// Writes one line to stderr. Where nobody reads it any more it is lost, and the program goes on.
+pub fn say(line: impl Display) {
+    let _: std::io::Result<()> = writeln!(std::io::stderr(), "{}", one_line(&line.to_string()));
 }
 
 /// A text without line breaks and other control characters, whatever a file or a peer has put into it.

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use pin_project_lite::pin_project;
 use prost::Message;
 
-use super::{Begin, Client, ClientOptions, Head, Opened};
+use super::{Begin, Client, Head, Opened};
 use crate::call::compress::Packing;
 use crate::call::deadline::Deadline;
 use crate::call::exchange::{Batch, Exchange, Inbox, SharedBatch};
@@ -19,6 +19,7 @@ use crate::call::receive::Receiving;
 use crate::call::send::Gone;
 use crate::call::typed::{decode, encode};
 use crate::call::{Inbound, Outbound, Response, lock};
+use crate::metadata::Metadata;
 use crate::status::{Code, Status};
 use crate::wire::ProtocolError;
 use crate::wire::code_map::Http2Error;
@@ -39,12 +40,10 @@ where
     let mut deadline = Deadline::after(client.options.timeout);
     let call = async {
         let mut receiving = begin_with_only(client, path, message).await?.receiving;
-        let answer = next(&mut receiving).await?.ok_or(ProtocolError::NoMessage)?;
-        if next(&mut receiving).await?.is_some() {
-            return Err(ProtocolError::TooManyMessages.into_status());
-        }
-        let compressed = answer.compressed;
-        Ok(Response::received(decode(answer)?, compressed, receiving.take_metadata()))
+        let answer = only(&mut receiving).await.and_then(|answer| Ok((answer.compressed, decode(answer)?)));
+        let metadata = receiving.take_metadata();
+        let (compressed, answer) = answer.map_err(|status| with_headers(status, metadata.as_deref()))?;
+        Ok(Response::received(answer, compressed, metadata))
     };
     within(&mut deadline, call).await
 }
@@ -85,10 +84,8 @@ where
 
 /// How the messages of a request leave.
 fn packing(client: &Client) -> Result<Packing, Status> {
-    let ClientOptions { max_send_message_size, min_compress_size, compressors, .. } = &client.shared.options;
     // Whether the server takes the encoding shows when it answers.
-    let accepted = client.shared.encodings;
-    let mut packing = Packing::new(*max_send_message_size, *min_compress_size, compressors.clone(), accepted);
+    let mut packing = Packing::new(client.shared.sizes.clone(), client.shared.encodings);
     if let Some(encoding) = client.options.encoding {
         packing.choose(encoding);
         if packing.encoding() != encoding {
@@ -121,6 +118,23 @@ async fn begin_with_only(client: &Client, path: &'static str, message: Bytes) ->
     // A stream that is gone already says so to whoever reads.
     let _: Result<(), Gone> = opened.sending.send_now(message, true);
     Ok(opened)
+}
+
+/// Exactly one message, and then the status.
+async fn only(receiving: &mut Receiving) -> Result<EncodedMessage, Status> {
+    let message = next(receiving).await?.ok_or(ProtocolError::NoMessage)?;
+    match next(receiving).await? {
+        None => Ok(message),
+        Some(_) => Err(ProtocolError::TooManyMessages.into_status()),
+    }
+}
+
+/// A failure, with the initial metadata that came before it.
+fn with_headers(status: Status, metadata: Option<&(Metadata, Metadata)>) -> Status {
+    match metadata {
+        Some((headers, _)) if !headers.is_empty() => status.with_headers(headers.clone()),
+        _ => status,
+    }
 }
 
 async fn next(receiving: &mut Receiving) -> Result<Option<EncodedMessage>, Status> {
@@ -165,6 +179,10 @@ impl Future for Driver {
             if inbox.receiving.failure().is_some_and(|status| is_own_deadline(&status, deadline)) {
                 inbox.fail(deadline_exceeded());
             }
+            // PROTOCOL-HTTP2.md: a server may end the call before the client's half-close, and that is no error. An answer that
+            // this side refuses is.
+            let refused = inbox.receiving.failed_here();
+            exchange.sending.reset(if refused { Http2Error::CANCEL } else { Http2Error::NO_ERROR });
             let end = inbox.receiving.failure().unwrap_or_else(|| Status::cancelled("the server has ended the call"));
             drop(inbox);
             exchange.close(end);
@@ -201,18 +219,20 @@ impl<T: Message + Default + Unpin> Future for Answer<T> {
     type Output = Result<Response<T>, Status>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        loop {
-            match ready!(self.inbound.poll_recv(cx))? {
-                Some(_) if self.message.is_some() => {
-                    return Poll::Ready(Err(ProtocolError::TooManyMessages.into_status()));
-                }
-                Some(message) => self.message = Some(message),
-                None => break,
+        let end = loop {
+            match ready!(self.inbound.poll_recv(cx)) {
+                Ok(Some(_)) if self.message.is_some() => break Err(ProtocolError::TooManyMessages.into_status()),
+                Ok(Some(message)) => self.message = Some(message),
+                Ok(None) => break self.message.take().ok_or_else(|| ProtocolError::NoMessage.into_status()),
+                Err(status) => break Err(status),
             }
-        }
-        let message = self.message.take().ok_or(ProtocolError::NoMessage)?;
+        };
         let compressed = self.inbound.was_compressed();
-        Poll::Ready(Ok(Response::received(message, compressed, self.inbound.take_metadata())))
+        let metadata = self.inbound.take_metadata();
+        Poll::Ready(match end {
+            Ok(message) => Ok(Response::received(message, compressed, metadata)),
+            Err(status) => Err(with_headers(status, metadata.as_deref())),
+        })
     }
 }
 

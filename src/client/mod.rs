@@ -18,6 +18,7 @@ use http::HeaderMap;
 use http::header::HeaderValue;
 use prost::Message;
 
+use crate::call::compress::Sizes;
 use crate::call::receive::Receiving;
 use crate::call::send::Sending;
 use crate::call::{Compressors, Inbound, Outbound, Response};
@@ -187,6 +188,7 @@ pub struct Client {
 struct Shared {
     options: ClientOptions,
     user_agent: HeaderValue,
+    sizes: Arc<Sizes>,
     /// Those of the compressors, and identity.
     encodings: EncodingSet,
 }
@@ -215,7 +217,12 @@ impl Client {
     pub fn over(invoke: Arc<dyn Invoke>, options: ClientOptions) -> Result<Client, Status> {
         let user_agent = options.user_agent()?;
         let encodings = options.compressors.encodings();
-        let shared = Arc::new(Shared { options, user_agent, encodings });
+        let sizes = Arc::new(Sizes {
+            limit: options.max_send_message_size,
+            min_size: options.min_compress_size,
+            compressors: options.compressors.clone(),
+        });
+        let shared = Arc::new(Shared { options, user_agent, sizes, encodings });
         Ok(Client { invoke, shared, options: CallOptions::new() })
     }
 

@@ -15,7 +15,7 @@ const HEAD: &str = "\
 Two calls of the route guide as they went over a connection, from its first byte. This page is written by
 `cargo run -- wire-format` from a run over the in-memory transport, and a test compares it, so it can't be out of date.
 
-How to read it: the first column counts the bytes of its direction, the second has the bytes, the third says how they are
+How to read it: the first column counts the bytes of the frame, the second has the bytes, the third says how they are
 encoded, the fourth what they mean. A header block stands in HPACK (RFC 7541): an index into a table, or a literal, often in
 Huffman code.
 ";

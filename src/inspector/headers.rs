@@ -48,20 +48,26 @@ const CODES: [&str; 17] = [
     "UNAUTHENTICATED",
 ];
 
-/// "10000m" → "10000 milliseconds".
+/// "10000m" → "10 seconds": in the largest unit of which it is a whole number.
 fn timeout(value: &[u8]) -> Option<String> {
-    let (unit, digits) = value.split_last()?;
+    const UNITS: [(u8, &str, u128); 6] = [
+        (b'H', "hour", 3_600_000_000_000),
+        (b'M', "minute", 60_000_000_000),
+        (b'S', "second", 1_000_000_000),
+        (b'm', "millisecond", 1_000_000),
+        (b'u', "microsecond", 1_000),
+        (b'n', "nanosecond", 1),
+    ];
+    let (letter, digits) = value.split_last()?;
     let digits = std::str::from_utf8(digits).ok().filter(|digits| digits.bytes().all(|b| b.is_ascii_digit()))?;
-    let unit = match unit {
-        b'H' => "hour",
-        b'M' => "minute",
-        b'S' => "second",
-        b'm' => "millisecond",
-        b'u' => "microsecond",
-        b'n' => "nanosecond",
-        _ => return None,
-    };
-    digits.parse().ok().filter(|_| digits.len() <= 8).map(|number| text::count(number, unit))
+    let number: u64 = digits.parse().ok().filter(|_| digits.len() <= 8)?;
+    let (_, unit, nanoseconds) = UNITS.iter().find(|(unit, ..)| unit == letter)?;
+    let total = u128::from(number) * nanoseconds;
+    let whole = UNITS.iter().find(|(.., nanoseconds)| total > 0 && total % nanoseconds == 0);
+    Some(match whole {
+        Some((_, unit, nanoseconds)) => text::count((total / nanoseconds) as u64, unit),
+        None => text::count(number, unit),
+    })
 }
 
 /// The text behind `%` and two hex digits each, or nothing where no octet was encoded.
@@ -147,6 +153,10 @@ mod tests {
         assert_eq!(show("grpc-status", "-1"), "-1");
         assert_eq!(show("grpc-timeout", "10S"), "10S (10 seconds)");
         assert_eq!(show("grpc-timeout", "1m"), "1m (1 millisecond)");
+        assert_eq!(show("grpc-timeout", "10000000u"), "10000000u (10 seconds)");
+        assert_eq!(show("grpc-timeout", "1500m"), "1500m (1500 milliseconds)");
+        assert_eq!(show("grpc-timeout", "0n"), "0n (0 nanoseconds)");
+        assert_eq!(show("grpc-timeout", "99999999H"), "99999999H (99999999 hours)");
         assert_eq!(show("grpc-timeout", "+1m"), "+1m");
         assert_eq!(show("grpc-timeout", "123456789S"), "123456789S");
         assert_eq!(show("grpc-timeout", "S"), "S");

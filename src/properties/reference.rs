@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::HeaderMap;
 
+use crate::metadata::Entry;
 use crate::wire::ProtocolError;
 use crate::wire::message::EncodedMessage;
 
@@ -44,7 +46,7 @@ pub(super) fn messages(stream: &[u8], limit: usize) -> (Vec<EncodedMessage>, Res
 pub(super) fn timeout(value: &[u8]) -> Option<Duration> {
     let text = std::str::from_utf8(value).ok()?;
     let (text, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
-    if text.is_empty() || text.len() > 8 || text.contains(|digit| !matches!(digit, '0'..='9')) {
+    if text.is_empty() || text.len() > 8 || !text.bytes().all(|digit| digit.is_ascii_digit()) {
         return None;
     }
     let count: u64 = text.parse().ok()?;
@@ -111,6 +113,34 @@ pub(super) fn base64_list(line: &[u8]) -> Vec<Option<Vec<u8>>> {
     line.split(|byte| *byte == b',').map(base64_decoded).collect()
 }
 
+/// The custom metadata among headers: what neither gRPC nor HTTP/2 gives a meaning to.
+pub(super) fn entries(headers: &HeaderMap) -> Vec<Entry<'_>> {
+    const HTTP: [&str; 9] = [
+        "connection",
+        "content-length",
+        "content-type",
+        "host",
+        "keep-alive",
+        "proxy-connection",
+        "te",
+        "transfer-encoding",
+        "upgrade",
+    ];
+    let mut found = Vec::new();
+    for (name, value) in headers {
+        let (name, value) = (name.as_str(), value.as_bytes());
+        let of_retries = name == "grpc-previous-rpc-attempts" || name == "grpc-retry-pushback-ms";
+        if HTTP.contains(&name) || (name.starts_with("grpc-") && !of_retries) {
+            continue;
+        }
+        match name.ends_with("-bin") {
+            true => found.extend(base64_list(value).into_iter().flatten().map(|value| Entry::Binary(name, value))),
+            false => found.push(Entry::Ascii(name, value)),
+        }
+    }
+    found
+}
+
 /// `Content-Type → "application/grpc" [("+proto" / …)]`, with parameters or without, in any case.
 pub(super) fn is_grpc(content_type: &[u8]) -> bool {
     let lower = content_type.to_ascii_lowercase();
@@ -121,7 +151,7 @@ pub(super) fn is_grpc(content_type: &[u8]) -> bool {
 /// `Status → "grpc-status" 1*DIGIT`; a number that no int32 holds is the largest one.
 pub(super) fn status_number(value: &[u8]) -> Option<i32> {
     let digits = std::str::from_utf8(value).ok().filter(|text| !text.is_empty())?;
-    if digits.contains(|digit| !matches!(digit, '0'..='9')) {
+    if !digits.bytes().all(|digit| digit.is_ascii_digit()) {
         return None;
     }
     let significant = digits.trim_start_matches('0');

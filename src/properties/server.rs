@@ -33,7 +33,7 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const PIPE: usize = 16 << 10;
 
 /// How much of the answers is read before the peer of the server stops reading.
-const APPETITE: usize = 256 << 10;
+const APPETITE: usize = 64 << 10;
 
 /// Between two pieces of the input the clock goes on by so much, for which it waits until the server has nothing to do.
 const PAUSE: Duration = Duration::from_millis(1);

@@ -113,10 +113,10 @@ impl Call {
         }
         let RequestHeaders { uri, encoding, accept_encoding, metadata, .. } = head;
         if encoding != Encoding::Identity {
-            receiving.set_compressor(shared.options.compressors.get(encoding).cloned());
+            receiving.set_compressor(shared.sizes.compressors.get(encoding).cloned());
         }
         let context = Context { uri, metadata, peer: peer.clone(), deadline: call.deadline.at(), accept_encoding };
-        let incoming = Incoming { receiving, context, packing: shared.options.packing(accept_encoding) };
+        let incoming = Incoming { receiving, context, packing: shared.packing(accept_encoding) };
         let Handling { future, inbox, batch } = route.serve(incoming);
         call.exchange.inbox = inbox;
         call.exchange.batch = batch;
@@ -166,33 +166,31 @@ impl Call {
 
     /// The handler has ended: what it has sent will leave, and then the trailers.
     fn end(&mut self, outcome: Outcome) {
-        let (streamed, mut encoding, mut headers, mut trailers) = self.close_batch();
-        let (last, status) = match outcome {
+        match outcome {
             Ok(reply) if self.exchange.batch.is_none() => {
-                if let Some(metadata) = reply.metadata {
-                    (headers, trailers) = *metadata;
-                }
-                encoding = reply.encoding;
-                (reply.message, Ok(()))
+                self.leave(reply.message, reply.encoding, reply.metadata.as_deref(), Ok(()));
             }
-            outcome => (streamed, outcome.map(drop)),
-        };
-        self.leave(last, encoding, headers, trailers, status);
+            outcome => {
+                let (last, encoding, metadata) = self.close_batch();
+                self.leave(last, encoding, Some(&metadata), outcome.map(drop));
+            }
+        }
     }
 
     /// The call ends from outside of its handler: what has not left will not.
     fn interrupt(&mut self, status: Status) {
         self.close_batch();
         self.exchange.outgoing = Bytes::new();
-        self.leave(Bytes::new(), Encoding::Identity, Metadata::new(), Metadata::new(), Err(status));
+        self.leave(Bytes::new(), Encoding::Identity, None, Err(status));
     }
 
-    fn close_batch(&mut self) -> (Bytes, Encoding, Metadata, Metadata) {
+    /// What was sent and has not left, its encoding, and the initial and trailing metadata of a streaming call.
+    fn close_batch(&mut self) -> (Bytes, Encoding, (Metadata, Metadata)) {
         let Some(batch) = &self.exchange.batch else { return Default::default() };
         let mut batch = lock(batch);
         let last = batch.close(Status::cancelled("the call has ended"));
-        let encoding = batch.packing.encoding();
-        (last, encoding, std::mem::take(&mut batch.headers), std::mem::take(&mut batch.trailers))
+        let metadata = (std::mem::take(&mut batch.headers), std::mem::take(&mut batch.trailers));
+        (last, batch.packing.encoding(), metadata)
     }
 
     /// Chooses between Trailers-Only and Trailers: Trailers-Only where nothing was said before them.
@@ -200,21 +198,23 @@ impl Call {
         &mut self,
         last: Bytes,
         encoding: Encoding,
-        headers: Metadata,
-        trailers: Metadata,
+        metadata: Option<&(Metadata, Metadata)>,
         status: Result<(), Status>,
     ) {
+        let headers = metadata.map_or(Metadata::none(), |(headers, _)| headers);
         let mut fields = HeaderMap::new();
         if self.exchange.sending.awaits_headers() {
             if last.is_empty() && headers.is_empty() {
-                fields = ResponseHeaders::default().encode();
+                fields = ResponseHeaders::encode(Encoding::Identity, headers);
             } else {
                 // Where the stream is gone there is nobody to tell.
                 let _: Result<(), Gone> = self.exchange.respond(headers, encoding);
             }
         }
         Trailers::encode(status.as_ref().copied(), &mut fields);
-        trailers.append_to(&mut fields);
+        if let Some((_, trailers)) = metadata {
+            trailers.append_to(&mut fields);
+        }
         self.work = Work::Ending { last, trailers: fields };
     }
 
@@ -247,7 +247,7 @@ impl Call {
 
     /// A gRPC request that is wrong in its head: Trailers-Only at once.
     fn refuse(&mut self, error: ProtocolError, supported: EncodingSet) {
-        let mut fields = ResponseHeaders::default().encode();
+        let mut fields = ResponseHeaders::encode(Encoding::Identity, Metadata::none());
         if let ProtocolError::UnsupportedRequestEncoding { .. } = error {
             // compression.md: the answer says what would have been understood. Names of encodings are visible ASCII.
             fields.extend(HeaderValue::try_from(supported.to_list()).map(|list| (GRPC_ACCEPT_ENCODING, list)));

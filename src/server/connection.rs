@@ -2,11 +2,12 @@
 //!
 //! A call runs on its connection's task first. Most unary calls end there, and the answers of all that arrived together leave
 //! in one write; a call that has to wait moves to a task of its own. A handler that computes for long would hold up its
-//! neighbours, so a method that did once is given a task at once for its next calls ([`Route::took_long`]).
+//! neighbours, so a method that did once is given tasks at once for its next calls (`Route::took_long`).
 //!
 //! RFC 9113 sections 3.4 (preface), 6.8 (GOAWAY).
 
 use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -17,8 +18,7 @@ use h2::server::{Builder, Connection, SendResponse};
 use http::Request;
 
 use super::call::Call;
-use super::router::Route;
-use super::{ServerOptions, Shared};
+use super::{ServerOptions, Shared, until};
 use crate::call::receive::Receiving;
 use crate::call::send::Sending;
 use crate::io::{Connected, Gather, Outlet, Peer, gather};
@@ -33,14 +33,21 @@ pub(super) async fn serve(connected: Connected, shared: Arc<Shared>) {
     let (io, outlet) = gather(connected.io);
     let handshake = builder(&shared.options).handshake(io);
     let handshake = drive_handshake(handshake, &outlet, shared.options.handshake_timeout);
-    if let Some(connection) = handshake.await {
+    let mut draining = Box::pin(shared.draining());
+    // A peer that has not spoken yet has nothing to lose by a server that shuts down.
+    if let Some(Some(connection)) = until(draining.as_mut(), handshake).await {
         let peer = Arc::new(connected.peer);
-        let mut driver = Driver { connection, shared: shared.clone(), peer, began: Vec::new(), draining: false };
-        let mut draining = Box::pin(shared.draining());
+        let mut driver =
+            Driver { connection, shared: shared.clone(), peer, began: Vec::new(), draining: false, calls: 0 };
+        let mut registered = false;
         poll_fn(|cx| {
-            if !driver.draining && draining.as_mut().poll(cx).is_ready() {
-                driver.draining = true;
-                driver.connection.graceful_shutdown();
+            // Registered once, this task is woken when the server shuts down: until then a look at the phase is enough.
+            if !driver.draining && (!registered || shared.phase_has_changed()) {
+                registered = true;
+                if draining.as_mut().poll(cx).is_ready() {
+                    driver.draining = true;
+                    driver.connection.graceful_shutdown();
+                }
             }
             let ended = driver.poll(cx);
             // An error of writing shows when h2 reads or writes next.
@@ -85,6 +92,8 @@ struct Driver {
     /// The streams that arrived in this turn.
     began: Vec<(Request<RecvStream>, SendResponse<Bytes>)>,
     draining: bool,
+    /// Calls so far, to count which are timed.
+    calls: u32,
 }
 
 impl Driver {
@@ -111,33 +120,33 @@ impl Driver {
     }
 
     fn run_calls(&mut self, cx: &mut Context<'_>) {
-        if self.began.is_empty() {
-            return;
-        }
-        let mut before = Instant::now();
         for (request, respond) in self.began.drain(..) {
             let (parts, stream) = request.into_parts();
             let receiving = Receiving::request(stream, self.shared.options.max_receive_message_size);
             let sending = Sending::Response(respond);
             let (call, route) = Call::begin(parts, receiving, sending, &self.shared, &self.peer);
-            run(call, route, cx, &mut before, self.shared.options.inline_limit);
+            self.calls = self.calls.wrapping_add(1);
+            match route {
+                Some(route) if route.spawns() => drop(tokio::spawn(call)),
+                Some(route) if route.is_suspected() || self.calls.is_multiple_of(TIMED) => {
+                    let before = Instant::now();
+                    run(call, cx);
+                    if before.elapsed() > self.shared.options.inline_limit {
+                        route.took_long();
+                    }
+                }
+                _ => run(call, cx),
+            }
         }
     }
 }
 
+/// One call in this many is timed; looking at the clock for each would be a noticeable part of a small one.
+const TIMED: u32 = 8;
+
 /// Runs a call as far as it goes, and gives it a task if that is not to its end.
-fn run(mut call: Call, route: Option<&Route>, cx: &mut Context<'_>, before: &mut Instant, limit: Duration) {
-    if route.is_some_and(Route::spawns) {
-        tokio::spawn(call);
-        return;
-    }
-    let waits = std::pin::Pin::new(&mut call).poll(cx).is_pending();
-    let now = Instant::now();
-    if let Some(route) = route.filter(|_| now.duration_since(*before) > limit) {
-        route.took_long();
-    }
-    *before = now;
-    if waits {
+fn run(mut call: Call, cx: &mut Context<'_>) {
+    if Pin::new(&mut call).poll(cx).is_pending() {
         tokio::spawn(call);
     }
 }

@@ -23,7 +23,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::call::Compressors;
-use crate::call::compress::Packing;
+use crate::call::compress::{Packing, Sizes};
 use crate::io::Listener;
 use crate::wire::encoding::{Encoding, EncodingSet};
 
@@ -82,17 +82,6 @@ impl Default for ServerOptions {
     }
 }
 
-impl ServerOptions {
-    fn packing(&self, accepted: EncodingSet) -> Packing {
-        let mut packing =
-            Packing::new(self.max_send_message_size, self.min_compress_size, self.compressors.clone(), accepted);
-        if let Some(encoding) = self.encoding {
-            packing.choose(encoding);
-        }
-        packing
-    }
-}
-
 /// A server of gRPC.
 ///
 /// ```no_run
@@ -136,8 +125,7 @@ impl Server {
     /// None at the moment: errors of accepting pass, and are tried again.
     pub async fn serve_until(self, mut listener: impl Listener, shutdown: impl Future<Output = ()>) -> io::Result<()> {
         let (phases, phase) = watch::channel(Phase::Serving);
-        let encodings = self.options.compressors.encodings();
-        let shared = Arc::new(Shared { routes: self.routes, options: self.options, encodings, phase });
+        let shared = Arc::new(Shared::new(self.routes, self.options, phase));
         let mut connections = JoinSet::new();
         let mut shutdown = std::pin::pin!(shutdown);
         while let Some(accepted) = until(shutdown.as_mut(), listener.accept()).await {
@@ -201,6 +189,7 @@ async fn until<F: Future>(mut stop: Pin<&mut impl Future<Output = ()>>, future: 
 struct Shared {
     routes: Routes,
     options: ServerOptions,
+    sizes: Arc<Sizes>,
     /// Those of the compressors, and identity.
     encodings: EncodingSet,
     phase: watch::Receiver<Phase>,
@@ -217,6 +206,29 @@ enum Phase {
 }
 
 impl Shared {
+    fn new(routes: Routes, options: ServerOptions, phase: watch::Receiver<Phase>) -> Shared {
+        let sizes = Arc::new(Sizes {
+            limit: options.max_send_message_size,
+            min_size: options.min_compress_size,
+            compressors: options.compressors.clone(),
+        });
+        let encodings = options.compressors.encodings();
+        Shared { routes, options, sizes, encodings, phase }
+    }
+
+    /// How the answers to a client leave that takes these encodings.
+    fn packing(&self, accepted: EncodingSet) -> Packing {
+        let mut packing = Packing::new(self.sizes.clone(), accepted);
+        if let Some(encoding) = self.options.encoding {
+            packing.choose(encoding);
+        }
+        packing
+    }
+
+    fn phase_has_changed(&self) -> bool {
+        self.phase.has_changed().unwrap_or(true)
+    }
+
     /// Ready when the server shuts down.
     fn draining(&self) -> impl Future<Output = ()> + Send + 'static {
         reached(self.phase.clone(), Phase::Draining)

@@ -161,6 +161,11 @@ impl Route {
         suspicion >= 2 * A_LONG_CALL
     }
 
+    /// Whether a call took long not many calls ago.
+    pub(super) fn is_suspected(&self) -> bool {
+        self.suspicion.load(Ordering::Relaxed) > 0
+    }
+
     /// Says that the handler kept its connection busy for too long. It may have been the machine that paused, so once is
     /// forgotten after a while; twice within it, and calls get a task at once, but for one in a while that is tried again.
     pub(super) fn took_long(&self) {

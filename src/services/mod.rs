@@ -1,8 +1,9 @@
 //! Services that come with the library.
 
-/// The serialized `google.protobuf.FileDescriptorSet` of `proto/`: packages, messages, fields and methods with their names.
 #[cfg(feature = "messages")]
-pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
+mod descriptors;
+#[cfg(feature = "messages")]
+pub use descriptors::FILE_DESCRIPTOR_SET;
 
 #[cfg(feature = "route-guide")]
 pub mod route_guide;

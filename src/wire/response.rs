@@ -53,6 +53,8 @@ pub enum ResponseHead {
 pub struct ResponseHeaders {
     /// How the messages flagged as compressed are compressed.
     pub encoding: Encoding,
+    /// Whether there is a `grpc-status` among them, which has no place in headers without END_STREAM and is not read.
+    pub has_status: bool,
     /// What the server takes in requests.
     pub accept_encoding: EncodingSet,
     /// All headers, to be read as custom metadata: the initial metadata.
@@ -109,6 +111,7 @@ impl ResponseHeaders {
                     .filter(|encoding| accepted.contains(*encoding))
                     .ok_or_else(|| ProtocolError::UnsupportedResponseEncoding { name: excerpt(value) })?;
             }
+            "grpc-status" => self.has_status = true,
             "grpc-accept-encoding" => self.accept_encoding = self.accept_encoding.with_list(value),
             name if is_binary(name) && !binary::is_valid_list(value) => {
                 return Err(ProtocolError::MalformedBinary { key: excerpt(name.as_bytes()) });
@@ -118,12 +121,12 @@ impl ResponseHeaders {
         Ok(())
     }
 
-    /// Writes the headers: `content-type`, the encodings where there is something to say, custom metadata.
-    pub fn encode(&self) -> HeaderMap {
+    /// Writes Response-Headers: `content-type`, the encoding where there is one, custom metadata.
+    pub fn encode(encoding: Encoding, metadata: &Metadata) -> HeaderMap {
         let mut headers = HeaderMap::new();
         headers.append(header::CONTENT_TYPE, CONTENT_TYPE);
-        encode_encodings(&mut headers, self.encoding, self.accept_encoding);
-        self.metadata.append_to(&mut headers);
+        encode_encodings(&mut headers, encoding, EncodingSet::IDENTITY);
+        metadata.append_to(&mut headers);
         headers
     }
 }
@@ -362,7 +365,7 @@ mod tests {
 
         let mut status = Status::not_found("100% ☺").with_details(vec![0x08, 5]);
         status.metadata_mut().append("k", "v").unwrap();
-        let mut headers = ResponseHeaders::default().encode();
+        let mut headers = ResponseHeaders::encode(Encoding::Identity, &Metadata::new());
         Trailers::encode(Err(&status), &mut headers);
         assert_eq!(headers.get(GRPC_MESSAGE).unwrap(), "100%25 %E2%98%BA");
         let Ok(ResponseHead::TrailersOnly(trailers)) =

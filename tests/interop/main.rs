@@ -1,6 +1,12 @@
-//! The route guide against grpc-go's own: its client with our server, our client with its server, plaintext and TLS, and a
+//! Against programs that were not written here. The official interop suite is in `official.rs`, its cases of misbehaving servers
+//! in `negative.rs`. Here is the route guide against grpc-go's own: its client with our server, our client with its server, plaintext and TLS, and a
 //! million points each way. What is printed has to equal what Go prints with Go.
 
+#[path = "../common/mod.rs"]
+mod common;
+mod flags;
+mod negative;
+mod official;
 mod peers;
 mod programs;
 
@@ -10,7 +16,7 @@ use barewire::services::route_guide::messages::Point;
 use barewire::services::route_guide::{RECORD_ROUTE, RouteGuideClient};
 use barewire::{CallOptions, Client, transport};
 use peers::Peers;
-use programs::{Certificates, Server, run};
+use programs::{Certificates, Server, run, words};
 
 /// Enough for a slow machine that builds in a debug profile.
 const PATIENCE: Duration = Duration::from_secs(240);
@@ -32,12 +38,13 @@ async fn tls_both_ways() {
 /// Each client against each server, which is a new one every time, since notes stay with a server.
 async fn compare(go: &Peers, tls: Option<&Certificates>) {
     let ours = Peers::ours();
-    let expected = conversation(&go.client, Server::go(&go.server, tls, &[]).await, tls).await;
+    let flags = tls.map_or_else(Vec::new, Certificates::route_guide_server);
+    let expected = conversation(&go.client, Server::go(&go.server, &flags).await, tls).await;
     assert_eq!(expected.constant.len(), 114, "what Go prints with Go");
     for (name, client, server) in [
-        ("their client, our server", &go.client, Server::ours(&ours.server, tls).await),
-        ("our client, their server", &ours.client, Server::go(&go.server, tls, &[]).await),
-        ("our client, our server", &ours.client, Server::ours(&ours.server, tls).await),
+        ("their client, our server", &go.client, Server::ours(&ours.server, &flags).await),
+        ("our client, their server", &ours.client, Server::go(&go.server, &flags).await),
+        ("our client, our server", &ours.client, Server::ours(&ours.server, &flags).await),
     ] {
         let seen = conversation(client, server, tls).await;
         assert_eq!(seen.constant, expected.constant, "{name}");
@@ -54,11 +61,9 @@ struct Printed {
 }
 
 async fn conversation(client: &std::path::Path, server: Server, tls: Option<&Certificates>) -> Printed {
-    let mut arguments = vec!["-addr".to_owned(), server.address()];
-    if let Some(certificates) = tls {
-        arguments.extend(["-tls".to_owned(), "-ca_file".to_owned(), certificates.ca()]);
-    }
-    let printed = run(client, &arguments, PATIENCE).await;
+    let mut flags = words(["-addr", &server.address()]);
+    flags.extend(tls.map_or_else(Vec::new, Certificates::route_guide_client));
+    let printed = run(client, &flags, PATIENCE).await;
     let mut lines: Vec<String> = printed.lines().map(without_timestamp).collect();
     let announced = number(&take(&mut lines, "Traversing "), "Traversing ");
     let counted = number(&take(&mut lines, "Route summary: "), "point_count:");
@@ -86,9 +91,9 @@ fn number(line: &str, before: &str) -> usize {
 #[tokio::test]
 async fn a_million_points_from_grpc_go() {
     let Some(go) = Peers::of_route_guide("a million points from grpc-go") else { return };
-    let server = Server::ours(&Peers::ours().server, None).await;
-    let arguments = ["-addr".to_owned(), server.address(), "-points".to_owned(), POINTS.to_string()];
-    let printed = run(&go.million, &arguments, PATIENCE).await;
+    let server = Server::ours(&Peers::ours().server, &[]).await;
+    let flags = words(["-addr", &server.address(), "-points", &POINTS.to_string()]);
+    let printed = run(&go.million, &flags, PATIENCE).await;
     assert_eq!(number(&printed, "points="), POINTS);
 }
 
@@ -97,8 +102,8 @@ async fn a_million_points_to_grpc_go() {
     let Some(go) = Peers::of_route_guide("a million points to grpc-go") else { return };
     // Without features to compare each point with, which is what takes Go's server its time.
     let none = programs::file("no-features.json", "[]");
-    let server = Server::go(&go.server, None, &["-json_db_file".to_owned(), none.path()]).await;
-    let client = Client::connect(transport::tcp::connect(&server.address())).await.unwrap();
+    let server = Server::go(&go.server, &words(["-json_db_file", &none.path()])).await;
+    let client = Client::connect(transport::tcp::connect(server.address())).await.unwrap();
     let guide = RouteGuideClient::new(client.with(CallOptions::new().timeout(PATIENCE)));
     let (mut points, summary) = guide.record_route().await.unwrap();
     for n in 0..POINTS as i32 {

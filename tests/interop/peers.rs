@@ -23,16 +23,19 @@ impl Peers {
         }
     }
 
-    /// grpc-go's; `None`, said aloud, where Go is not installed. On CI that is a failure.
+    /// grpc-go's; `None` where Go is not installed.
     pub fn of_route_guide(suite: &str) -> Option<Peers> {
-        if Command::new("go").arg("version").output().is_err() {
-            assert!(std::env::var_os("CI").is_none_or(|ci| ci != "true"), "{suite} did not run: Go is not installed");
-            // Not through eprintln!, which the test harness keeps to itself when a test passes.
-            let _ = writeln!(std::io::stderr(), "DID NOT RUN: {suite} (Go is not installed)");
-            return None;
-        }
         static BUILT: OnceLock<PathBuf> = OnceLock::new();
-        let programs = BUILT.get_or_init(build);
+        let programs = go(
+            suite,
+            &BUILT,
+            "route_guide",
+            &[
+                ("route_guide_server", "google.golang.org/grpc/examples/route_guide/server"),
+                ("route_guide_client", "google.golang.org/grpc/examples/route_guide/client"),
+                ("record_route_million", "./record_route_million"),
+            ],
+        )?;
         Some(Peers {
             server: programs.join("route_guide_server"),
             client: programs.join("route_guide_client"),
@@ -41,22 +44,69 @@ impl Peers {
     }
 }
 
-fn build() -> PathBuf {
-    let programs = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("peers");
-    std::fs::create_dir_all(&programs).expect("the target directory can be written");
-    for (program, package) in [
-        ("route_guide_server", "google.golang.org/grpc/examples/route_guide/server"),
-        ("route_guide_client", "google.golang.org/grpc/examples/route_guide/client"),
-        ("record_route_million", "./record_route_million"),
-    ] {
+/// The programs of the official interop suite.
+pub struct Interop {
+    pub server: PathBuf,
+    pub client: PathBuf,
+    /// The client for misbehaving servers; ours is the other one.
+    pub http2: PathBuf,
+}
+
+impl Interop {
+    /// This project's.
+    pub fn ours() -> Interop {
+        Interop {
+            server: env!("CARGO_BIN_EXE_interop_server").into(),
+            client: env!("CARGO_BIN_EXE_interop_client").into(),
+            http2: env!("CARGO_BIN_EXE_interop_client").into(),
+        }
+    }
+
+    /// grpc-go's; `None` where Go is not installed.
+    pub fn of_go(suite: &str) -> Option<Interop> {
+        static BUILT: OnceLock<PathBuf> = OnceLock::new();
+        let programs = go(
+            suite,
+            &BUILT,
+            "interop",
+            &[
+                ("interop_server", "google.golang.org/grpc/interop/server"),
+                ("interop_client", "google.golang.org/grpc/interop/client"),
+                ("interop_http2", "google.golang.org/grpc/interop/http2"),
+            ],
+        )?;
+        Some(Interop {
+            server: programs.join("interop_server"),
+            client: programs.join("interop_client"),
+            http2: programs.join("interop_http2"),
+        })
+    }
+}
+
+/// Where a module's programs are, built at the first call; `None`, said aloud, where Go is not installed. On CI that is a
+/// failure.
+fn go(suite: &str, built: &OnceLock<PathBuf>, module: &str, programs: &[(&str, &str)]) -> Option<PathBuf> {
+    if Command::new("go").arg("version").output().is_err() {
+        assert!(std::env::var_os("CI").is_none_or(|ci| ci != "true"), "{suite} did not run: Go is not installed");
+        // Not through eprintln!, which the test harness keeps to itself when a test passes.
+        let _ = writeln!(std::io::stderr(), "DID NOT RUN: {suite} (Go is not installed)");
+        return None;
+    }
+    Some(built.get_or_init(|| build(module, programs)).clone())
+}
+
+fn build(module: &str, programs: &[(&str, &str)]) -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("peers");
+    std::fs::create_dir_all(&folder).expect("the target directory can be written");
+    for (program, package) in programs {
         let built = Command::new("go")
             .args(["build", "-buildvcs=false", "-o"])
-            .arg(programs.join(program))
+            .arg(folder.join(program))
             .arg(package)
-            .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/peers/go/route_guide"))
+            .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/peers/go").join(module))
             .output()
             .expect("go can be run");
         assert!(built.status.success(), "go build of {package}:\n{}", String::from_utf8_lossy(&built.stderr));
     }
-    programs
+    folder
 }

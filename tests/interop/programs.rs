@@ -23,8 +23,8 @@ pub struct Server {
 
 impl Server {
     /// This project's, which chooses a port and says which.
-    pub async fn ours(program: &Path, tls: Option<&Certificates>) -> Server {
-        let mut child = start(program, &["-port".to_owned(), "0".to_owned()], tls);
+    pub async fn ours(program: &Path, flags: &[String]) -> Server {
+        let mut child = start(program, 0, flags);
         let mut lines = BufReader::new(child.stderr.take().expect("stderr is piped")).lines();
         let line = timeout(START, lines.next_line()).await.expect("the server listens in time");
         let line = line.expect("stderr can be read").expect("the server says where it listens");
@@ -36,12 +36,10 @@ impl Server {
     }
 
     /// grpc-go's, which must be told a port: one that was free a moment ago, and another if it is not any more.
-    pub async fn go(program: &Path, tls: Option<&Certificates>, more: &[String]) -> Server {
+    pub async fn go(program: &Path, flags: &[String]) -> Server {
         for _ in 0..10 {
             let port = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a free port").port();
-            let mut arguments = vec!["-port".to_owned(), port.to_string()];
-            arguments.extend_from_slice(more);
-            let mut child = start(program, &arguments, tls);
+            let mut child = start(program, port, flags);
             let listens = async {
                 while TcpStream::connect(("127.0.0.1", port)).await.is_err() {
                     tokio::task::yield_now().await;
@@ -61,27 +59,38 @@ impl Server {
     pub fn address(&self) -> String {
         format!("localhost:{}", self.port)
     }
+
+    pub fn port(&self) -> u16 {
+        self.port
+    }
 }
 
-fn start(program: &Path, arguments: &[String], tls: Option<&Certificates>) -> Child {
+fn start(program: &Path, port: u16, flags: &[String]) -> Child {
     let mut command = Command::new(program);
-    command.args(arguments).stderr(Stdio::piped()).stdin(Stdio::null()).kill_on_drop(true);
-    if let Some(certificates) = tls {
-        command.args(["-tls", "-cert_file", &certificates.certificate(), "-key_file", &certificates.key()]);
-    }
+    command.args(["-port", &port.to_string()]).args(flags);
+    command.stderr(Stdio::piped()).stdin(Stdio::null()).kill_on_drop(true);
     command.spawn().unwrap_or_else(|error| panic!("{}: {error}", program.display()))
 }
 
 /// Runs a program to its end, which has to be a success, and gives all it printed.
-pub async fn run(program: &Path, arguments: &[String], patience: Duration) -> String {
+pub async fn run(program: &Path, flags: &[String], patience: Duration) -> String {
+    outcome(program, flags, patience).await.unwrap_or_else(|failure| panic!("{failure}"))
+}
+
+/// Runs a program to its end, and gives all it printed; where it fails, how it was called as well.
+pub async fn outcome(program: &Path, flags: &[String], patience: Duration) -> Result<String, String> {
     let mut command = Command::new(program);
-    command.args(arguments).stdin(Stdio::null()).kill_on_drop(true);
-    let output = timeout(patience, command.output()).await;
-    let output = output.unwrap_or_else(|_| panic!("{} did not end in {patience:?}", program.display()));
-    let output = output.unwrap_or_else(|error| panic!("{}: {error}", program.display()));
+    command.args(flags).stdin(Stdio::null()).kill_on_drop(true);
+    let called = format!("{} {}", program.display(), flags.join(" "));
+    let output = timeout(patience, command.output()).await.map_err(|_| format!("{called}: no end in {patience:?}"))?;
+    let output = output.map_err(|error| format!("{called}: {error}"))?;
     let printed = String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success(), "{} {arguments:?}: {}\n{printed}", program.display(), output.status);
-    printed
+    if output.status.success() { Ok(printed) } else { Err(format!("{called}: {}\n{printed}", output.status)) }
+}
+
+/// Words of a command line.
+pub fn words<const N: usize>(words: [&str; N]) -> Vec<String> {
+    words.map(str::to_owned).to_vec()
 }
 
 /// A file that is removed when it is dropped.
@@ -107,7 +116,10 @@ pub fn file(name: &str, text: &str) -> File {
     File(path)
 }
 
-/// A certificate authority made for the test, and a server's certificate for the name that both clients expect.
+/// The name that route guide clients expect.
+const NAME: &str = "x.test.example.com";
+
+/// A certificate authority made for the test, and a server's certificate.
 pub struct Certificates {
     ca: File,
     certificate: File,
@@ -120,7 +132,7 @@ impl Certificates {
         authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate().expect("a key")).expect("a CA");
         let key = KeyPair::generate().expect("a key");
-        let names = vec!["x.test.example.com".to_owned()];
+        let names = vec![NAME.to_owned()];
         let server =
             CertificateParams::new(names).and_then(|params| params.signed_by(&key, &authority)).expect("signed");
         Certificates {
@@ -130,15 +142,23 @@ impl Certificates {
         }
     }
 
-    pub fn ca(&self) -> String {
-        self.ca.path()
+    /// The flags of a route guide server.
+    pub fn route_guide_server(&self) -> Vec<String> {
+        words(["-tls", "-cert_file", &self.certificate.path(), "-key_file", &self.key.path()])
     }
 
-    pub fn certificate(&self) -> String {
-        self.certificate.path()
+    /// The flags of a route guide client, which expects the certificate's name by itself.
+    pub fn route_guide_client(&self) -> Vec<String> {
+        words(["-tls", "-ca_file", &self.ca.path()])
     }
 
-    pub fn key(&self) -> String {
-        self.key.path()
+    /// The flags of an interop server.
+    pub fn interop_server(&self) -> Vec<String> {
+        words(["-use_tls", "-tls_cert_file", &self.certificate.path(), "-tls_key_file", &self.key.path()])
+    }
+
+    /// The flags of an interop client.
+    pub fn interop_client(&self) -> Vec<String> {
+        words(["-use_tls", "-use_test_ca", "-ca_file", &self.ca.path(), "-server_host_override", NAME])
     }
 }

@@ -143,7 +143,7 @@ impl Random {
 
     /// A number from 0 to `end` - 1.
     fn below(&mut self, end: u32) -> i32 {
-        ((self.next() >> 32) * u64::from(end) >> 32) as i32
+        (((self.next() >> 32) * u64::from(end)) >> 32) as i32
     }
 }
 

@@ -3,7 +3,7 @@
 //! The JSON is an array of `{"location": {"latitude": 407838351, "longitude": -746143763}, "name": "Patriots Path"}`, angles in
 //! units of 1e-7 degrees. What is left out is 0 or "", except for the location; other keys are ignored.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::f64::consts::PI;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -17,8 +17,8 @@ use super::messages::{Feature, Point, Rectangle};
 #[derive(Clone, Debug)]
 pub struct Features {
     list: Arc<[Feature]>,
-    /// The first feature at each point, by its position in `list`.
-    positions: Arc<HashMap<Point, usize>>,
+    /// The first feature at each latitude and longitude, by its position in `list`.
+    positions: Arc<BTreeMap<(i32, i32), usize>>,
 }
 
 impl Features {
@@ -34,9 +34,10 @@ impl Features {
 
     /// These features. Where several have the same location, the first is the one found there.
     pub fn new(features: Vec<Feature>) -> Features {
-        let mut positions = HashMap::with_capacity(features.len());
+        let mut positions = BTreeMap::new();
         for (position, feature) in features.iter().enumerate() {
-            positions.entry(feature.location.unwrap_or_default()).or_insert(position);
+            let Point { latitude, longitude } = feature.location.unwrap_or_default();
+            positions.entry((latitude, longitude)).or_insert(position);
         }
         Features { list: features.into(), positions: Arc::new(positions) }
     }
@@ -82,7 +83,7 @@ impl Features {
 
     /// The feature at exactly this point, be it named or not.
     pub fn at(&self, point: Point) -> Option<&Feature> {
-        self.positions.get(&point).and_then(|position| self.list.get(*position))
+        self.positions.get(&(point.latitude, point.longitude)).and_then(|position| self.list.get(*position))
     }
 
     /// The features inside a rectangle, borders included. Its corners may be any two that are diagonally opposite; one that is

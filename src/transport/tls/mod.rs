@@ -37,6 +37,7 @@ use bytes::Bytes;
 use tokio_rustls::rustls;
 
 use rustls::crypto::CryptoProvider;
+use rustls::pki_types::UnixTime;
 use rustls::{CertificateError, CommonState, InvalidMessage, SupportedProtocolVersion, version};
 
 use crate::io::TlsIdentity;
@@ -87,12 +88,30 @@ fn reason(error: &rustls::Error, peer: &str) -> String {
         Error::InvalidCertificate(CertificateError::UnknownIssuer) => {
             format!("the {peer}'s certificate is not signed by an authority that this side trusts")
         }
+        Error::InvalidCertificate(CertificateError::NotValidForNameContext { expected, presented }) => {
+            let names = if presented.is_empty() { "no name".to_owned() } else { presented.join(", ") };
+            format!("the {peer}'s certificate is not for {:?} but for {names}", expected.to_str())
+        }
+        Error::InvalidCertificate(CertificateError::ExpiredContext { time, not_after }) => {
+            format!("the {peer}'s certificate expired {} ago", duration(not_after, time))
+        }
+        Error::InvalidCertificate(CertificateError::NotValidYetContext { time, not_before }) => {
+            format!("the {peer}'s certificate becomes valid in {}", duration(time, not_before))
+        }
         Error::InvalidCertificate(error) => format!("the {peer}'s certificate is refused: {error}"),
         Error::InvalidMessage(InvalidMessage::InvalidContentType) => format!("the {peer} does not speak TLS"),
         Error::AlertReceived(alert) => format!("the {peer} refused it with the alert {alert:?}"),
         Error::NoCertificatesPresented => format!("the {peer} showed no certificate"),
         Error::NoApplicationProtocol => no_h2(peer),
         error => error.to_string(),
+    }
+}
+
+fn duration(from: &UnixTime, to: &UnixTime) -> String {
+    const DAY: u64 = 24 * 60 * 60;
+    match to.as_secs().saturating_sub(from.as_secs()) {
+        seconds if seconds >= 2 * DAY => format!("{} days", seconds / DAY),
+        seconds => format!("{seconds} seconds"),
     }
 }
 

@@ -1,0 +1,131 @@
+#!/usr/bin/env bash
+# Counts the user-space instructions of one unary GetFeature call with callgrind: first bare h2, which decodes nothing,
+# then barewire, in the same run and under the same load. docs/performance.md says what the numbers mean.
+#
+#   benches/instructions.sh            the server under callgrind, a bare h2 client as the load
+#   benches/instructions.sh client     the client under callgrind, the bare h2 server to answer it
+#   benches/instructions.sh both       one after the other
+#
+# Each program runs twice, with FEW and with MANY calls; the difference divided by the difference of calls is what one
+# call costs, and start-up cancels. Every answer is checked by the client; a wrong one ends the run with exit 1.
+# MAX_RATIO=1.2 makes a barewire above 1.2 times bare h2 exit 1 as well. What callgrind wrote stays in the target
+# directory: callgrind_annotate tells from it where the instructions went.
+set -euo pipefail
+
+few=${FEW:-2000}
+many=${MANY:-12000}
+max_ratio=${MAX_RATIO:-}
+patience=600 # seconds for one run: far above what one needs, so that a hang ends
+
+refuse() {
+    echo "instructions.sh: $1" >&2
+    exit 2
+}
+
+case "$#:${1:-server}" in
+0:* | 1:server) sides=(server) ;;
+1:client) sides=(client) ;;
+1:both) sides=(server client) ;;
+*) refuse "unknown arguments \"$*\": give server, client or both" ;;
+esac
+[[ $few =~ ^[0-9]+$ && $many =~ ^[0-9]+$ ]] && ((many > few)) || refuse "MANY=$many must be a number above FEW=$few"
+[[ -z $max_ratio || $max_ratio =~ ^[0-9]+(\.[0-9]+)?$ ]] || refuse "MAX_RATIO=$max_ratio: give a number such as 1.2"
+command -v valgrind >/dev/null || refuse "valgrind is not installed: get it from your system's packages"
+
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+export CARGO_TARGET_DIR="$PWD/target/instructions"
+programs=$CARGO_TARGET_DIR/release
+counts=$CARGO_TARGET_DIR/callgrind
+cargo build --release --locked --quiet --manifest-path benches/instructions/Cargo.toml
+mkdir -p "$counts"
+
+server=
+trap '[[ -z $server ]] || kill -KILL "$server" 2>/dev/null || true' EXIT
+
+# under_callgrind NAME PROGRAM ARGS…: runs it (as this process) and writes its count to $counts/NAME.
+under_callgrind() {
+    local name=$1 program=$2
+    shift 2
+    exec valgrind --quiet --tool=callgrind --callgrind-out-file="$counts/$name" "$programs/$program" "$@"
+}
+
+# start COMMAND…: starts a server in the background and sets $server and $port.
+start() {
+    coproc { "$@"; }
+    server=$COPROC_PID
+    read -r -t "$patience" port <&"${COPROC[0]}" || {
+        echo "instructions.sh: a server did not start: $*" >&2
+        exit 1
+    }
+}
+
+# stop: asks the server to end and waits until it has, so that its count is written.
+stop() {
+    kill -TERM "$server"
+    wait "$server"
+    server=
+}
+
+# total NAME: the instructions that callgrind counted.
+total() {
+    awk '/^totals:/ { print $2; found = 1 } END { exit !found }' "$counts/$1"
+}
+
+# run SIDE LIBRARY NAME CALLS LOAD…: one program under callgrind, for CALLS calls.
+run() {
+    local side=$1 library=$2 name=$3
+    local load=(--calls "$4" "${@:5}")
+    rm -f "$counts/$name"
+    if [[ $side == server ]]; then
+        start under_callgrind "$name" "${library}_server"
+        timeout "$patience" "$programs/bare_client" --port "$port" "${load[@]}"
+        stop
+    else
+        start exec "$programs/bare_server"
+        (under_callgrind "$name" "${library}_client" --port "$port" "${load[@]}")
+        stop
+    fi
+}
+
+# per_call SIDE LIBRARY LOAD…: instructions of one call, the slope between few and many.
+per_call() {
+    local side=$1 library=$2
+    shift 2
+    local name="$side-$library$(printf '%s' "${@/#--/-}")"
+    run "$side" "$library" "$name-few" "$few" "$@"
+    run "$side" "$library" "$name-many" "$many" "$@"
+    instructions=$((($(total "$name-many") - $(total "$name-few")) / (many - few)))
+}
+
+json='{"bench":"unary_instructions","side":"%s","in_flight":%d,"headers":"%s","bare":%d,"barewire":%d,"ratio":%s}'
+row='%-7s %9s  %-9s %10s %10s %7s\n'
+# shellcheck disable=SC2059 # the formats are the ones above
+printf "$row" side "in flight" headers "bare h2" barewire ratio
+lines=()
+failed=0
+for side in "${sides[@]}"; do
+    for in_flight in 100 1; do
+        for headers in plain deadline; do
+            # The bare client makes up a new deadline for each call, as the load of a server should; barewire's client
+            # sends its own, so there is nothing to compare.
+            [[ $side:$headers != client:deadline ]] || continue
+            load=(--in-flight "$in_flight")
+            [[ $headers == plain ]] || load+=(--deadline)
+            per_call "$side" bare "${load[@]}"
+            bare=$instructions
+            per_call "$side" barewire "${load[@]}"
+            ratio=$(awk -v a="$instructions" -v b="$bare" 'BEGIN { printf "%.3f", a / b }')
+            # shellcheck disable=SC2059
+            printf "$row" "$side" "$in_flight" "$headers" "$bare" "$instructions" "$ratio"
+            # shellcheck disable=SC2059
+            lines+=("$(printf "$json" "$side" "$in_flight" "$headers" "$bare" "$instructions" "$ratio")")
+            if [[ -n $max_ratio ]] && awk -v r="$ratio" -v m="$max_ratio" 'BEGIN { exit !(r > m) }'; then
+                echo "instructions.sh: $side, $in_flight in flight, $headers: $ratio is above MAX_RATIO=$max_ratio" >&2
+                failed=1
+            fi
+        done
+    done
+done
+printf '\n%s\n' "${lines[0]}"
+printf '%s\n' "${lines[@]:1}"
+exit "$failed"

@@ -1,0 +1,162 @@
+//! What the programs of this package share: one GetFeature call byte for byte, the HTTP/2 settings of both sides, and
+//! the command line.
+//!
+//! The comparison is fair only while both sides carry the same call: the same request headers arrive, the same bytes
+//! answer them, over the same windows. So all of it stands here, once, and every client checks every answer against it.
+
+use std::fmt::Display;
+use std::future::Future;
+use std::process::ExitCode;
+
+use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, TE, USER_AGENT};
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Path of the one method that is called.
+pub const PATH: &str = "/routeguide.RouteGuide/GetFeature";
+
+/// `Point { latitude: 409146138, longitude: -746188906 }` behind its five-byte prefix.
+pub const REQUEST: &[u8] = b"\x00\x00\x00\x00\x11\x08\x9a\xa6\x8c\xc3\x01\x10\x96\x9f\x98\x9c\xfd\xff\xff\xff\xff\x01";
+
+/// The `Feature` published at that point: name, then location, behind the prefix.
+pub const ANSWER: &[u8] = b"\x00\x00\x00\x00\x4f\
+    \x0a\x3aBerkshire Valley Management Area Trail, Jefferson, NJ, USA\
+    \x12\x11\x08\x9a\xa6\x8c\xc3\x01\x10\x96\x9f\x98\x9c\xfd\xff\xff\xff\xff\x01";
+
+/// What both sides send as `content-type`.
+pub const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
+
+/// Name of the trailer that ends a call.
+pub const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
+
+/// Window of one stream in bytes: barewire's default.
+const STREAM_WINDOW: u32 = 1 << 20;
+/// Window of the whole connection in bytes: barewire's default.
+const CONNECTION_WINDOW: u32 = 16 << 20;
+/// What h2 may spend on unread small DATA frames before it ends the connection, in bytes as it counts them.
+const DATA_FRAME_BUDGET: usize = 36 << 20;
+/// How many calls the server lets a connection have in progress: barewire's default.
+const CONCURRENT_STREAMS: u32 = 1_000;
+/// The largest header list taken, in bytes: barewire's default.
+const HEADER_LIST: u32 = 64 << 10;
+
+/// The bare server's side of HTTP/2, with barewire's limits.
+pub fn server_settings() -> h2::server::Builder {
+    let mut settings = h2::server::Builder::new();
+    settings
+        .initial_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_concurrent_streams(CONCURRENT_STREAMS)
+        .max_header_list_size(HEADER_LIST)
+        .data_frame_budget(DATA_FRAME_BUDGET);
+    settings
+}
+
+/// The bare client's side of HTTP/2, with barewire's limits.
+pub fn client_settings() -> h2::client::Builder {
+    let mut settings = h2::client::Builder::new();
+    settings
+        .initial_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .data_frame_budget(DATA_FRAME_BUDGET)
+        .enable_push(false);
+    settings
+}
+
+/// The request headers a grpc-go client sends for [`PATH`], but for `grpc-timeout`.
+pub fn request_headers(port: u16) -> Result<http::Request<()>, http::Error> {
+    http::Request::post(format!("http://localhost:{port}{PATH}"))
+        .header(CONTENT_TYPE, GRPC)
+        .header(USER_AGENT, HeaderValue::from_static("grpc-go/1.85.0"))
+        .header(TE, HeaderValue::from_static("trailers"))
+        .body(())
+}
+
+/// The `grpc-timeout` of call number `call`, some ten seconds.
+///
+/// It differs from call to call, as it does when a client computes what is left of its deadline: HPACK then sends it as
+/// a literal each time instead of one indexed byte.
+pub fn timeout_header(call: u32) -> Result<HeaderValue, http::header::InvalidHeaderValue> {
+    HeaderValue::try_from(format!("{}u", 9_999_999 - call % 100_000))
+}
+
+/// What a client is asked to do.
+#[derive(Debug, Clone, Copy)]
+pub struct Load {
+    /// Port of the server on 127.0.0.1.
+    pub port: u16,
+    /// How many calls to make altogether.
+    pub calls: u32,
+    /// How many of them at the same time, on one connection.
+    pub in_flight: u32,
+    /// Whether each call carries a deadline of ten seconds.
+    pub deadline: bool,
+}
+
+impl Load {
+    /// Reads `--port P --calls N --in-flight M [--deadline]`.
+    pub fn from_args() -> Result<Load, String> {
+        let mut load = Load { port: 0, calls: 1, in_flight: 1, deadline: false };
+        let mut args = std::env::args().skip(1);
+        while let Some(flag) = args.next() {
+            match flag.as_str() {
+                "--port" => load.port = number(&flag, args.next())?,
+                "--calls" => load.calls = number(&flag, args.next())?,
+                "--in-flight" => load.in_flight = number(&flag, args.next())?,
+                "--deadline" => load.deadline = true,
+                _ => return Err(format!("unknown flag {flag}: use --port, --calls, --in-flight, --deadline")),
+            }
+        }
+        if load.port == 0 || load.in_flight == 0 {
+            return Err("give --port, and --in-flight of at least 1".to_owned());
+        }
+        Ok(load)
+    }
+
+    /// The numbers of the calls that caller `caller` of `in_flight` makes, one after another.
+    pub fn share(&self, caller: u32) -> impl Iterator<Item = u32> + Send + use<> {
+        (caller..self.calls).step_by(self.in_flight as usize)
+    }
+}
+
+/// Prints the port a server listens on, for the script to read.
+pub fn announce(port: u16) {
+    println!("{port}");
+}
+
+/// Ends when the script says so (SIGTERM): the program then leaves `main`, and callgrind writes its file.
+pub async fn told_to_end() -> std::io::Result<()> {
+    signal(SignalKind::terminate())?.recv().await;
+    Ok(())
+}
+
+/// Runs a program on the current thread; an error is one line on stderr and exit 1.
+pub fn run<E: Display>(program: impl Future<Output = Result<(), E>>) -> ExitCode {
+    let outcome = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| error.to_string())
+        .and_then(|runtime| runtime.block_on(program).map_err(|error| error.to_string()));
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// As [`run`], for a client: reads its command line first; a bad one is exit 2.
+pub fn run_client<F: Future<Output = Result<(), String>>>(client: impl FnOnce(Load) -> F) -> ExitCode {
+    match Load::from_args() {
+        Ok(load) => run(client(load)),
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn number<T: std::str::FromStr>(flag: &str, value: Option<String>) -> Result<T, String> {
+    let value = value.unwrap_or_default();
+    value.parse().map_err(|_| format!("{flag} {value:?}: give a number"))
+}

@@ -1,0 +1,43 @@
+//! A server for connectrpc's conformance tests, started by `connectconformance --mode server`.
+//!
+//! Reads from stdin what to serve, writes to stdout where it does, and serves until SIGINT or SIGTERM.
+
+use std::io;
+use std::process::ExitCode;
+
+use barewire::cli::{self, Stop};
+use barewire::conformance::messages::ServerCompatRequest;
+use barewire::conformance::{self, Listening};
+use clap::Parser;
+
+/// Serves connectrpc's conformance tests as it is told on stdin: connectconformance --mode server -- conformance_server
+#[derive(Debug, Parser)]
+#[command(name = "conformance_server")]
+struct Flags {}
+
+fn main() -> ExitCode {
+    cli::main(|_: Flags| {
+        let request = request().map_err(|error| {
+            Stop::Usage(format!("{error} on stdin; connectconformance --mode server starts this program"))
+        })?;
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+        let runtime = runtime.map_err(|error| Stop::Failed(format!("can't start threads: {error}")))?;
+        runtime.block_on(serve(&request)).map_err(|error| match error.kind() {
+            io::ErrorKind::InvalidInput => Stop::Usage(format!("{error}; it came on stdin")),
+            _ => Stop::Failed(error.to_string()),
+        })
+    })
+}
+
+fn request() -> io::Result<ServerCompatRequest> {
+    conformance::read(&mut io::stdin().lock())?
+        .ok_or_else(|| io::Error::new(io::ErrorKind::UnexpectedEof, "no ServerCompatRequest"))
+}
+
+async fn serve(request: &ServerCompatRequest) -> io::Result<()> {
+    let listening = Listening::begin(request).await?;
+    // Before the runner learns that there is a server it could end.
+    let shutdown = cli::shutdown()?;
+    conformance::write(&mut io::stdout().lock(), listening.response())?;
+    listening.serve_until(shutdown).await
+}

@@ -1,0 +1,47 @@
+//! The zlib format of RFC 1950, which is what HTTP and gRPC call `deflate` (RFC 9110 section 8.4.1.2); the bare stream of
+//! RFC 1951 is not understood.
+
+use std::io::{self, Write};
+use std::sync::Arc;
+
+use bytes::{BufMut, BytesMut};
+use flate2::Compression;
+use flate2::bufread::ZlibDecoder;
+use flate2::write::ZlibEncoder;
+
+use super::{Constructors, bounded};
+use crate::call::{Compressor, DecompressError};
+use crate::wire::encoding::Encoding;
+
+pub(super) const ALL: Constructors<1> = [|| Arc::new(Deflate::default())];
+
+/// `deflate`: what `gzip` does, with a shorter frame around it.
+#[derive(Clone, Debug, Default)]
+pub struct Deflate {
+    level: Compression,
+}
+
+impl Deflate {
+    /// With a level from 0 (stored only) to 9 (smallest); 6 by default. Larger numbers are 9.
+    pub fn with_level(level: u32) -> Deflate {
+        Deflate { level: Compression::new(level.min(9)) }
+    }
+}
+
+impl Compressor for Deflate {
+    fn encoding(&self) -> Encoding {
+        Encoding::Deflate
+    }
+
+    fn compress(&self, message: &[u8], out: &mut BytesMut) -> io::Result<()> {
+        let mut encoder = ZlibEncoder::new(out.writer(), self.level);
+        encoder.write_all(message)?;
+        encoder.finish().map(drop)
+    }
+
+    fn decompress(&self, message: &[u8], limit: usize, out: &mut BytesMut) -> Result<(), DecompressError> {
+        let mut decoder = ZlibDecoder::new(message);
+        bounded::read(&mut decoder, out, limit)?;
+        bounded::refuse_rest(decoder.into_inner())
+    }
+}

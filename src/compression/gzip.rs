@@ -1,0 +1,44 @@
+//! RFC 1952. A message may be several members, one after the other (section 2.2).
+
+use std::io::{self, Write};
+use std::sync::Arc;
+
+use bytes::{BufMut, BytesMut};
+use flate2::Compression;
+use flate2::bufread::MultiGzDecoder;
+use flate2::write::GzEncoder;
+
+use super::{Constructors, bounded};
+use crate::call::{Compressor, DecompressError};
+use crate::wire::encoding::Encoding;
+
+pub(super) const ALL: Constructors<1> = [|| Arc::new(Gzip::default())];
+
+/// `gzip`. Every implementation of gRPC that compresses knows it.
+#[derive(Clone, Debug, Default)]
+pub struct Gzip {
+    level: Compression,
+}
+
+impl Gzip {
+    /// With a level from 0 (stored only) to 9 (smallest); 6 by default. Larger numbers are 9.
+    pub fn with_level(level: u32) -> Gzip {
+        Gzip { level: Compression::new(level.min(9)) }
+    }
+}
+
+impl Compressor for Gzip {
+    fn encoding(&self) -> Encoding {
+        Encoding::Gzip
+    }
+
+    fn compress(&self, message: &[u8], out: &mut BytesMut) -> io::Result<()> {
+        let mut encoder = GzEncoder::new(out.writer(), self.level);
+        encoder.write_all(message)?;
+        encoder.finish().map(drop)
+    }
+
+    fn decompress(&self, message: &[u8], limit: usize, out: &mut BytesMut) -> Result<(), DecompressError> {
+        bounded::read(MultiGzDecoder::new(message), out, limit)
+    }
+}

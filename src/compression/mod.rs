@@ -1,0 +1,88 @@
+//! Compressors for messages, by libraries that others keep: each behind a feature of its name, and all of them in the
+//! feature `compression`, which is on by default.
+//!
+//! | feature | on the wire | format | library |
+//! |---|---|---|---|
+//! | `gzip` | `gzip` | RFC 1952 | flate2 over zlib-rs |
+//! | `deflate` | `deflate` | the zlib format, RFC 1950 | flate2 over zlib-rs |
+//! | `zstd` | `zstd` | RFC 8878 | zstd, the reference implementation in C |
+//! | `brotli` | `br` | RFC 7932 | brotli |
+//! | `snappy` | `snappy` | the [framing format](https://github.com/google/snappy/blob/main/framing_format.txt) | snap |
+//!
+//! <https://github.com/grpc/grpc/blob/master/doc/compression.md>: every message is compressed by itself, so nothing of one
+//! is used for the next. What a message was is bounded while it is restored: beyond the limit nothing more comes into being,
+//! whatever its bytes claim. A message that breaks off, or that something follows, is corrupt.
+//!
+//! ```
+//! use barewire::wire::encoding::Encoding;
+//! use barewire::{ClientOptions, ServerOptions, compression};
+//!
+//! let mut server = ServerOptions::default();
+//! server.compressors = compression::all();
+//! server.encoding = Some(Encoding::Gzip); // for answers, where the client takes it
+//! server.min_compress_size = 1024;
+//!
+//! let mut client = ClientOptions::default();
+//! client.compressors = compression::all();
+//! ```
+
+#[cfg(any(feature = "gzip", feature = "deflate", feature = "brotli", feature = "snappy"))]
+mod bounded;
+
+#[cfg(feature = "brotli")]
+mod brotli;
+#[cfg(not(feature = "brotli"))]
+mod brotli {
+    pub(super) const ALL: super::Constructors<0> = [];
+}
+#[cfg(feature = "deflate")]
+mod deflate;
+#[cfg(not(feature = "deflate"))]
+mod deflate {
+    pub(super) const ALL: super::Constructors<0> = [];
+}
+#[cfg(feature = "gzip")]
+mod gzip;
+#[cfg(not(feature = "gzip"))]
+mod gzip {
+    pub(super) const ALL: super::Constructors<0> = [];
+}
+#[cfg(feature = "snappy")]
+mod snappy;
+#[cfg(not(feature = "snappy"))]
+mod snappy {
+    pub(super) const ALL: super::Constructors<0> = [];
+}
+#[cfg(feature = "zstd")]
+mod zstd;
+#[cfg(not(feature = "zstd"))]
+mod zstd {
+    pub(super) const ALL: super::Constructors<0> = [];
+}
+
+#[cfg(test)]
+mod tests;
+
+#[cfg(feature = "brotli")]
+pub use self::brotli::Brotli;
+#[cfg(feature = "deflate")]
+pub use self::deflate::Deflate;
+#[cfg(feature = "gzip")]
+pub use self::gzip::Gzip;
+#[cfg(feature = "snappy")]
+pub use self::snappy::Snappy;
+#[cfg(feature = "zstd")]
+pub use self::zstd::Zstd;
+
+use std::sync::Arc;
+
+use crate::call::{Compressor, Compressors};
+
+/// What a module of an algorithm has to offer: one where its feature is on, none where it is off.
+type Constructors<const N: usize> = [fn() -> Arc<dyn Compressor>; N];
+
+/// All that were compiled in, each with its default level; those that cost least for what they save first.
+pub fn all() -> Compressors {
+    let all = zstd::ALL.iter().chain(&gzip::ALL).chain(&brotli::ALL).chain(&deflate::ALL).chain(&snappy::ALL);
+    Compressors::new(all.map(|construct| construct()))
+}

@@ -1,0 +1,48 @@
+//! What the conversations of the tests are made of.
+//!
+//! * [`frames`]: frames of HTTP/2 as a test writes and reads them, valid or not
+//! * [`peer`]: the far end of a connection, played frame by frame: a client to our server, a server to our client
+//! * [`pipe`]: connections in memory that keep what was written on them, write by write
+//! * [`service`]: a small service of all four kinds that tells a test what happens to it
+//! * [`server`]: our server with that service, and ways to reach it
+//!
+//! Nothing here touches the kernel, so every test runs on the paused clock: time passes only when no task has anything left
+//! to do, a wait that nobody ends fails at once, and "nothing comes" is a fact and not a guess.
+
+#![allow(dead_code, unused_imports)] // Each test file uses its share.
+
+pub mod frames;
+pub mod hpack;
+pub mod peer;
+pub mod pipe;
+pub mod server;
+pub mod service;
+
+use std::future::Future;
+use std::time::Duration;
+
+/// How long a test waits for anything, on a clock that stands still while there is work.
+const PATIENCE: Duration = Duration::from_secs(600);
+
+/// How many bytes of messages a call may hold on their way out beside the window: one batch that leaves, one that fills.
+pub const BATCHES: u64 = 2 * 16_384;
+
+/// The output of a future that should be ready soon.
+#[track_caller]
+pub fn soon<F: Future>(what: &str, future: F) -> impl Future<Output = F::Output> {
+    let place = std::panic::Location::caller();
+    async move {
+        match tokio::time::timeout(PATIENCE, future).await {
+            Ok(output) => output,
+            Err(_) => panic!("waited in vain for {what}, at {place}"),
+        }
+    }
+}
+
+/// Lets every task run until none has anything left to do.
+pub async fn quiet() {
+    tokio::time::sleep(Duration::from_nanos(1)).await;
+}
+
+/// The two ends of a bidirectional call that a client holds.
+pub type Streaming = (barewire::Outbound<service::Note>, barewire::Inbound<service::Note>);

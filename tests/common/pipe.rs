@@ -1,0 +1,120 @@
+//! Connections in memory that keep what was written on them, write by write.
+
+use std::future::{Ready, pending, ready};
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, ready as done};
+
+use barewire::io::{Address, Connected, Connector, Listener, Peer};
+use bytes::Bytes;
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
+use tokio::sync::mpsc;
+
+use super::frames::PREFACE;
+
+/// How much a pipe holds each way that was written and not read: about what a socket does.
+const CAPACITY: usize = 64 * 1024;
+
+/// A pipe: the end of the side under test, recorded, and the far end.
+pub fn pipe() -> (Recorded, DuplexStream) {
+    let (near, far) = tokio::io::duplex(CAPACITY);
+    (Recorded { io: near, writes: Writes::default() }, far)
+}
+
+/// An end of a pipe whose writes are kept.
+pub struct Recorded {
+    io: DuplexStream,
+    pub writes: Writes,
+}
+
+/// What was written, one entry for each write.
+#[derive(Clone, Default)]
+pub struct Writes(Arc<Mutex<Vec<Bytes>>>);
+
+impl Writes {
+    /// Takes what was written since the last time.
+    pub fn take(&self) -> Vec<Bytes> {
+        std::mem::take(&mut self.0.lock().unwrap())
+    }
+
+    /// How many bytes were written since the last time.
+    pub fn len(&self) -> usize {
+        self.0.lock().unwrap().iter().map(Bytes::len).sum()
+    }
+}
+
+/// How many frames of each kind one write has.
+pub fn kinds(write: &Bytes) -> Vec<u8> {
+    let mut rest = write.strip_prefix(PREFACE).unwrap_or(write);
+    let mut kinds = Vec::new();
+    while let [a, b, c, kind, _, _, _, _, _, tail @ ..] = rest {
+        kinds.push(*kind);
+        rest = &tail[u32::from_be_bytes([0, *a, *b, *c]) as usize..];
+    }
+    kinds
+}
+
+impl AsyncRead for Recorded {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Recorded {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let count = done!(Pin::new(&mut self.io).poll_write(cx, buf))?;
+        self.writes.0.lock().unwrap().push(Bytes::copy_from_slice(&buf[..count]));
+        Poll::Ready(Ok(count))
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+}
+
+/// A listener that accepts what is put into its channel.
+pub struct PipeListener(pub mpsc::UnboundedReceiver<Connected>);
+
+impl Listener for PipeListener {
+    type Handshake = Ready<io::Result<Connected>>;
+
+    async fn accept(&mut self) -> io::Result<Self::Handshake> {
+        match self.0.recv().await {
+            Some(connected) => Ok(ready(Ok(connected))),
+            None => pending().await,
+        }
+    }
+}
+
+/// A connector with one connection to give.
+pub struct PipeConnector(Mutex<Option<Connected>>);
+
+impl PipeConnector {
+    pub fn new(io: impl barewire::io::Io) -> PipeConnector {
+        PipeConnector(Mutex::new(Some(connected(io))))
+    }
+}
+
+impl Connector for PipeConnector {
+    async fn connect(&self) -> io::Result<Connected> {
+        self.0.lock().unwrap().take().ok_or_else(|| io::ErrorKind::ConnectionRefused.into())
+    }
+
+    fn authority(&self) -> &str {
+        "test"
+    }
+
+    fn scheme(&self) -> &'static str {
+        "http"
+    }
+}
+
+/// A byte stream of this process.
+pub fn connected(io: impl barewire::io::Io) -> Connected {
+    Connected::new(io, Peer::plain(Address::Memory))
+}

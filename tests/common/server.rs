@@ -1,0 +1,104 @@
+//! Our server with the test service, our client, and the ways between them and a raw peer.
+
+use std::io;
+
+use barewire::io::Connected;
+use barewire::{Client, ClientOptions, Server, ServerOptions, Status};
+use tokio::io::DuplexStream;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+
+use super::peer::RawPeer;
+use super::pipe::{PipeConnector, PipeListener, Writes, connected, pipe};
+use super::service::{Probe, service};
+use super::soon;
+
+/// A server at work, and the test's end of its service.
+pub struct TestServer {
+    pub probe: Probe,
+    pub arrivals: mpsc::UnboundedSender<Connected>,
+    shutdown: oneshot::Sender<()>,
+    serving: JoinHandle<io::Result<()>>,
+}
+
+impl TestServer {
+    pub fn start() -> TestServer {
+        TestServer::with(|_| {})
+    }
+
+    /// With other options than the default.
+    pub fn with(change: impl FnOnce(&mut ServerOptions)) -> TestServer {
+        let mut options = ServerOptions::default();
+        change(&mut options);
+        let (router, probe) = service();
+        let (arrivals, incoming) = mpsc::unbounded_channel();
+        let (shutdown, signal) = oneshot::channel::<()>();
+        let server = Server::new(router).with_options(options);
+        let serving = tokio::spawn(server.serve_until(PipeListener(incoming), async {
+            // Without a word the server goes on for ever.
+            if signal.await.is_err() {
+                std::future::pending().await
+            }
+        }));
+        TestServer { probe, arrivals, shutdown, serving }
+    }
+
+    /// A connection that nothing was said on yet, and what the server writes on it.
+    pub fn dial(&self) -> (DuplexStream, Writes) {
+        let (near, far) = pipe();
+        let writes = near.writes.clone();
+        self.arrivals.send(connected(near)).expect("the server listens");
+        (far, writes)
+    }
+
+    /// A raw client whose connection is ready for calls.
+    pub async fn connect(&self) -> RawPeer {
+        self.connect_with([]).await
+    }
+
+    /// The same, with SETTINGS of its own.
+    pub async fn connect_with<const N: usize>(&self, settings: [(u16, u32); N]) -> RawPeer {
+        RawPeer::client(self.dial().0, settings).await
+    }
+
+    /// Our client, connected.
+    pub async fn client(&self) -> Client {
+        let connecting = Client::connect(PipeConnector::new(self.dial().0));
+        soon("the connection", connecting).await.expect("it connects")
+    }
+
+    /// Tells the server to shut down; gives what it returns.
+    pub fn shut_down(self) -> (Probe, JoinHandle<io::Result<()>>) {
+        self.shutdown.send(()).expect("the server runs");
+        (self.probe, self.serving)
+    }
+}
+
+/// Our client on a connection to a raw server.
+pub async fn client_and_raw_server() -> (Client, RawPeer) {
+    client_with(|_| {}, []).await
+}
+
+/// The same, with options for the client and SETTINGS for the server.
+pub async fn client_with<const N: usize>(
+    change: impl FnOnce(&mut ClientOptions),
+    settings: [(u16, u32); N],
+) -> (Client, RawPeer) {
+    let (client, server, _) = client_recorded(change, settings).await;
+    (client.expect("it connects"), server)
+}
+
+/// The same, with what the client writes, where it may not connect.
+pub async fn client_recorded<const N: usize>(
+    change: impl FnOnce(&mut ClientOptions),
+    settings: [(u16, u32); N],
+) -> (Result<Client, Status>, RawPeer, Writes) {
+    let mut options = ClientOptions::default();
+    change(&mut options);
+    let (near, far) = pipe();
+    let writes = near.writes.clone();
+    let connecting = Client::connect_with(PipeConnector::new(near), options);
+    let both = async { tokio::join!(connecting, RawPeer::server(far, settings)) };
+    let (client, server) = soon("the connection", both).await;
+    (client, server, writes)
+}

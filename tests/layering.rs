@@ -1,0 +1,349 @@
+//! The shape of the house, read from its source: who may name whom, and how a file may look.
+//!
+//! ```text
+//! bin/ lib.rs              programs, the tour            may use everything
+//! rooms                    the other modules of src/     the core by its seams; another room only where ROOMS lists it
+//! server  client           one connection, one call      never each other
+//! call                     one RPC on one h2 stream
+//! io  wire                 bytes, below everything
+//! status metadata method   plain types beside wire
+//! ```
+//!
+//! A module uses what [`CORE`] and [`ROOMS`] list and nothing else. What it uses is read from its `use` lines and from the
+//! paths in its code: `super` is followed, and what `lib.rs` re-exports counts as the module that it comes from. Comments,
+//! strings and unit tests are left out. docs/ARCHITECTURE.md says the same in words.
+
+#[path = "layering/source.rs"]
+mod source;
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use source::{Source, Token, tree};
+
+/// The modules of the core, and what each may use. An entry is the beginning of a path.
+///
+/// A status travels with metadata, and a misuse of metadata is a status. Values of metadata are read by `wire::binary`, and
+/// what is wrong with them is said by `wire::error`; `wire` gives both types out.
+const CORE: [(&str, &[&str]); 8] = [
+    ("method", &[]),
+    ("status", &["metadata"]),
+    ("metadata", &["status", "wire::binary", "wire::error"]),
+    ("wire", &["status", "metadata"]),
+    ("io", &[]),
+    ("call", &["io", "wire", "status", "metadata"]),
+    ("server", &["call", "io", "wire", "status", "metadata", "method"]),
+    ("client", &["call", "io", "wire", "status", "metadata", "method"]),
+];
+
+/// The rooms that use another room, and which. Every room may use the core; `cli` is for programs and uses no room.
+const ROOMS: [(&str, &[&str]); 2] = [
+    // It is told over the wire how to connect and what to compress.
+    ("conformance", &["compression", "transport"]),
+    // It shows a call of the route guide over a recorded connection.
+    ("demonstration", &["inspector", "services", "transport"]),
+];
+
+/// Where h2 is named, so that another engine could stand in its place.
+const H2: [&str; 4] =
+    ["src/call/receive.rs", "src/call/send.rs", "src/server/connection.rs", "src/client/connection.rs"];
+
+/// What `wire/` does without.
+const IMPURE: [&str; 5] = ["h2", "tokio", "prost", "async", "await"];
+
+/// Where a peer's bytes may not lead to a panic, and the lints that say so at the top of `mod.rs`.
+const PANIC_FREE: [&str; 2] = ["wire", "call"];
+const PANIC_LINTS: [&str; 4] = ["unwrap_used", "expect_used", "indexing_slicing", "panic"];
+
+/// How many lines a file may have.
+const LONGEST_FILE: usize = 500;
+
+/// How many lines the core may have, documentation included, unit tests not.
+const LARGEST_CORE: usize = 6_000;
+
+#[test]
+fn dependencies_point_down() {
+    let house = tree();
+    let exports = exports(house);
+    let modules: Vec<&str> = house.iter().filter_map(Source::room).collect();
+    assert!(house.iter().map(|source| source.paths().len()).sum::<usize>() > 100, "paths are found");
+    hold(house, |source| {
+        let Some(room) = source.room() else { return Vec::new() };
+        let mut wrong = source.paths();
+        wrong.retain(|path| !may_use(room, &origin(path, &modules, &exports)));
+        wrong.iter().map(|path| format!("{room} may not use crate::{}", path.join("::"))).collect()
+    });
+}
+
+#[test]
+fn features_gate_modules_and_re_exports_and_nothing_else() {
+    hold(tree(), gated_by_feature);
+}
+
+#[test]
+fn h2_is_named_where_streams_are_and_nowhere_else() {
+    hold(tree(), |source| if H2.contains(&source.path.as_str()) { Vec::new() } else { names(source, &["h2"]) });
+}
+
+#[test]
+fn wire_knows_no_engine_no_runtime_and_no_codec() {
+    hold(tree(), |source| if source.room() == Some("wire") { names(source, &IMPURE) } else { Vec::new() });
+}
+
+#[test]
+fn no_bytes_of_a_peer_lead_to_a_panic() {
+    let house = tree();
+    hold(house, |source| match source.room() {
+        Some(room) if PANIC_FREE.contains(&room) => may_panic(source),
+        _ => Vec::new(),
+    });
+    for room in PANIC_FREE {
+        let path = format!("src/{room}/mod.rs");
+        let top = house.iter().find(|source| source.path == path).expect("a folder of the core has a mod.rs");
+        assert!(denies_panics(top), "{path} does not deny {PANIC_LINTS:?}");
+    }
+}
+
+#[test]
+fn no_file_is_long() {
+    hold(tree(), |source| match source.text.lines().count() {
+        lines if lines > LONGEST_FILE => vec![format!("{lines} lines")],
+        _ => Vec::new(),
+    });
+}
+
+#[test]
+fn the_core_is_small() {
+    let house = tree();
+    let mut sizes: BTreeMap<&str, usize> = BTreeMap::new();
+    for source in house.iter().filter(|source| source.room().is_some_and(is_core)) {
+        *sizes.entry(source.room().unwrap_or_default()).or_default() += source.product_lines();
+    }
+    let size: usize = sizes.values().sum();
+    println!("the core has {size} lines: {sizes:?}");
+    assert_eq!(sizes.len(), CORE.len(), "every module of the core is there: {sizes:?}");
+    assert!(size <= LARGEST_CORE, "the core has {size} lines and may have {LARGEST_CORE}: {sizes:?}");
+}
+
+/// Applies a rule to every file and shows all that breaks it.
+fn hold(house: &[Source], rule: impl Fn(&Source) -> Vec<String>) {
+    let wrong: Vec<String> = house
+        .iter()
+        .flat_map(|source| rule(source).into_iter().map(|what| format!("{}: {what}", source.path)))
+        .collect();
+    assert!(house.len() > 20, "the source is where it was");
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+fn is_core(room: &str) -> bool {
+    CORE.iter().any(|(name, _)| *name == room)
+}
+
+fn listed(table: &[(&str, &'static [&'static str])], room: &str) -> &'static [&'static str] {
+    table.iter().find(|(name, _)| *name == room).map_or(&[], |(_, uses)| uses)
+}
+
+/// Whether a module may use this path from the root of the crate.
+fn may_use(room: &str, path: &[String]) -> bool {
+    let Some(other) = path.first() else { return false };
+    let within = |entry: &&str| entry.split("::").eq(path.iter().take(entry.split("::").count()));
+    match is_core(room) {
+        _ if other == room => true,
+        true => listed(&CORE, room).iter().any(within),
+        false => is_core(other) || listed(&ROOMS, room).contains(&other.as_str()),
+    }
+}
+
+/// The names that `lib.rs` re-exports, each with where it comes from.
+fn exports(house: &[Source]) -> BTreeMap<String, Vec<String>> {
+    let root = house.iter().find(|source| source.path == "src/lib.rs").expect("a library has a lib.rs");
+    let uses = root.uses();
+    uses.into_iter().filter_map(|path| Some((path.last()?.clone(), path))).collect()
+}
+
+/// The path behind a re-export of the crate's root; any other path is itself.
+fn origin(path: &[String], modules: &[&str], exports: &BTreeMap<String, Vec<String>>) -> Vec<String> {
+    match path.first() {
+        Some(first) if !modules.contains(&first.as_str()) => exports.get(first).cloned().unwrap_or_default(),
+        _ => path.to_vec(),
+    }
+}
+
+/// Where a feature changes something else than which modules there are.
+fn gated_by_feature(source: &Source) -> Vec<String> {
+    let says_feature = |range: &Range<usize>| {
+        range.clone().any(|place| source.word(place) == "feature" && source.word(place + 1) == "=")
+    };
+    let gates_module = |attribute: &Range<usize>| {
+        let item = source.item(attribute);
+        let item = [source.word(item), source.word(item + 1)];
+        source.word(attribute.start + 2) == "cfg" && matches!(item, ["mod", _] | ["pub", "mod" | "use"])
+    };
+    let attributes = source.attributes.iter().filter(|attribute| !gates_module(attribute)).cloned();
+    let macros = (0..source.tokens.len()).filter(|place| source.word(*place) == "cfg" && source.word(place + 1) == "!");
+    attributes
+        .chain(macros.map(|place| place..source.closing(place + 2)))
+        .filter(says_feature)
+        .map(|range| {
+            format!("line {}: a feature gates more than a module or a re-export", source.tokens[range.start].line)
+        })
+        .collect()
+}
+
+/// Where the code outside of unit tests says one of these words.
+fn names(source: &Source, words: &[&str]) -> Vec<String> {
+    let said = source.product().filter(|token| words.contains(&token.text.as_str()));
+    said.map(|token| format!("line {}: names {}", token.line, token.text)).collect()
+}
+
+/// Where the code outside of unit tests can panic by its own word, or allows itself to.
+fn may_panic(source: &Source) -> Vec<String> {
+    let product: Vec<&Token> = source.product().collect();
+    let calls = product.windows(3).filter(|window| {
+        matches!(
+            [&window[0].text, &window[1].text, &window[2].text].map(String::as_str),
+            [".", "unwrap" | "expect" | "unwrap_err" | "expect_err", "("]
+                | ["panic" | "unreachable" | "todo" | "unimplemented", "!", _]
+        )
+    });
+    let mut wrong: Vec<String> = calls.map(|window| format!("line {}: may panic", window[0].line)).collect();
+    for attribute in source.attributes.iter().filter(|attribute| source.is_product(attribute.start)) {
+        let words = &source.tokens[attribute.clone()];
+        let allows = words.iter().any(|token| ["allow", "expect", "warn"].contains(&token.text.as_str()));
+        if allows && words.iter().any(|token| PANIC_LINTS.contains(&token.text.as_str())) {
+            wrong.push(format!("line {}: allows what is denied", words[0].line));
+        }
+    }
+    wrong
+}
+
+fn denies_panics(source: &Source) -> bool {
+    source.attributes.iter().any(|attribute| {
+        let says = |word: &str| source.tokens[attribute.clone()].iter().any(|token| token.text == word);
+        (says("deny") || says("forbid")) && says("!") && PANIC_LINTS.iter().all(|lint| says(lint))
+    })
+}
+
+/// What must be refused, and what must not: a test that can't fail holds nothing.
+mod the_checker {
+    use super::*;
+
+    fn source(path: &str, text: &str) -> Source {
+        Source::new(path, text)
+    }
+
+    fn uses(path: &str, text: &str) -> Vec<String> {
+        let mut paths: Vec<String> = source(path, text).paths().iter().map(|path| path.join("::")).collect();
+        paths.sort();
+        paths
+    }
+
+    #[test]
+    fn reads_every_way_to_name_a_module() {
+        assert_eq!(
+            uses("src/wire/a.rs", "use crate::call::{self, send::{Gone, Sending as S}, *};"),
+            ["call", "call", "call::send::Gone", "call::send::Sending",]
+        );
+        assert_eq!(
+            uses("src/wire/a.rs", "use super::error::E; use super::super::client;"),
+            ["client", "wire::error::E"]
+        );
+        assert_eq!(uses("src/wire/mod.rs", "use super::io; use self::a::B;"), ["io", "wire::a::B"]);
+        assert_eq!(uses("src/wire/mod.rs", "mod a { use super::B; } use super::call;"), ["call", "wire::B"]);
+        assert_eq!(
+            uses("src/wire/a.rs", "fn f() -> crate::server::Server { crate::transport::tcp() }"),
+            ["server::Server", "transport::tcp",]
+        );
+        assert_eq!(uses("src/wire/a.rs", "macro_rules! m { () => { $crate::services::X } }"), ["services::X"]);
+    }
+
+    #[test]
+    fn passes_over_comments_strings_and_unit_tests() {
+        let text = r##"
+            //! crate::client
+            /* crate::client /* nested */ crate::client */
+            const A: &str = "use crate::client; \" crate::client";
+            const B: &str = r#"crate::client " "#;
+            const C: (char, char, &'static str) = ('"', '\'', "crate::client");
+            use crate::status::Status;
+            #[cfg(test)]
+            mod tests { use crate::client::Client; fn f() { "}".len(); } }
+        "##;
+        assert_eq!(uses("src/wire/a.rs", text), ["status::Status"]);
+        assert_eq!(source("src/wire/a.rs", text).product_lines(), 8);
+    }
+
+    #[test]
+    fn refuses_what_points_up_or_sideways() {
+        let path = |text: &str| text.split("::").map(str::to_owned).collect::<Vec<_>>();
+        for (room, used) in [
+            ("wire", "call"),
+            ("wire", "io"),
+            ("io", "wire"),
+            ("metadata", "wire::request"),
+            ("call", "server"),
+            ("server", "client"),
+            ("client", "server"),
+            ("server", "transport::memory"),
+            ("cli", "transport"),
+            ("services", "inspector"),
+        ] {
+            assert!(!may_use(room, &path(used)), "{room} → {used}");
+        }
+        for (room, used) in
+            [("metadata", "wire::binary"), ("server", "call"), ("cli", "client"), ("call", "call::send")]
+        {
+            assert!(may_use(room, &path(used)), "{room} → {used}");
+        }
+        assert!(!may_use("wire", &[]), "the whole crate");
+    }
+
+    #[test]
+    fn finds_the_module_behind_a_re_export() {
+        let house = [source("src/lib.rs", "pub mod client; pub use client::{Client, call::Answer};")];
+        let exports = exports(&house);
+        let origin = |name: &str| origin(&[name.to_owned()], &["client"], &exports).join("::");
+        assert_eq!((origin("Client"), origin("Answer")), ("client::Client".into(), "client::call::Answer".into()));
+        assert_eq!((origin("client"), origin("Elsewhere")), ("client".into(), String::new()));
+    }
+
+    #[test]
+    fn refuses_features_inside() {
+        for wrong in [
+            "#[cfg(feature = \"a\")] fn f() {}",
+            "#[cfg(not(feature = \"a\"))] use x::Y;",
+            "fn f() { if cfg!(feature = \"a\") {} }",
+            "#[cfg_attr(feature = \"a\", derive(Debug))] pub mod x;",
+            "struct S { #[cfg(feature = \"a\")] field: u8 }",
+        ] {
+            assert_eq!(gated_by_feature(&source("src/a.rs", wrong)).len(), 1, "{wrong}");
+        }
+        for right in [
+            "#[cfg(feature = \"a\")] mod x;",
+            "#[cfg(any(test, feature = \"a\"))] #[doc(hidden)] pub mod x;",
+            "#[cfg(feature = \"a\")] pub use x::Y;",
+            "#[cfg(unix)] fn f() {} // #[cfg(feature = \"a\")]",
+            "fn f() { let feature = 1; }",
+        ] {
+            assert_eq!(gated_by_feature(&source("src/a.rs", right)), [""; 0], "{right}");
+        }
+    }
+
+    #[test]
+    fn refuses_h2_and_async_in_wire_and_panics() {
+        let engine = source("src/wire/a.rs", "use h2::Reason; async fn f(http2: u8) {}");
+        assert_eq!(names(&engine, &IMPURE), ["line 1: names h2", "line 1: names async"]);
+        for wrong in
+            ["x.unwrap();", "x.expect(\"y\");", "panic!();", "unreachable!()", "#[allow(clippy::panic)] fn f() {}"]
+        {
+            assert_eq!(may_panic(&source("src/wire/a.rs", wrong)).len(), 1, "{wrong}");
+        }
+        let harmless = "x.unwrap_or(1); /* x.unwrap() */ #[cfg(test)] mod tests { fn f() { x.unwrap() } }";
+        assert_eq!(may_panic(&source("src/wire/a.rs", harmless)), [""; 0]);
+        let three = "#![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic)]";
+        assert!(!denies_panics(&source("src/wire/mod.rs", three)));
+        let all = three.replace("panic", "panic, clippy::indexing_slicing");
+        assert!(denies_panics(&source("src/wire/mod.rs", &all)));
+        assert!(!denies_panics(&source("src/wire/mod.rs", &format!("// {all}"))));
+    }
+}

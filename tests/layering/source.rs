@@ -1,0 +1,326 @@
+//! Rust source as far as the rules of `layering.rs` need it: words, their lines, attributes, paths, unit tests.
+
+use std::fs;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+
+/// One file.
+pub struct Source {
+    /// Its path, `src/wire/mod.rs` for example.
+    pub path: String,
+    /// All of it.
+    pub text: String,
+    /// Its code without comments; of strings only the quotes are left.
+    pub tokens: Vec<Token>,
+    /// The places of `#[…]` and `#![…]`.
+    pub attributes: Vec<Range<usize>>,
+    /// Every `mod … { … }`.
+    inline: Vec<Range<usize>>,
+    /// Which of the tokens are unit tests: `#[cfg(test)] mod … { … }`.
+    tests: Vec<Range<usize>>,
+    /// Whether all of it is, by a `#[cfg(test)] mod …;` elsewhere.
+    is_test: bool,
+}
+
+/// A word, `::`, or a single other character.
+pub struct Token {
+    /// What it says.
+    pub text: String,
+    /// The line that it stands on, counted from 1.
+    pub line: usize,
+}
+
+/// Every file below `src/`.
+pub fn tree() -> &'static [Source] {
+    static TREE: LazyLock<Vec<Source>> = LazyLock::new(read);
+    &TREE
+}
+
+fn read() -> Vec<Source> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut house: Vec<Source> = files(&root.join("src"))
+        .iter()
+        .map(|path| {
+            let name = path.strip_prefix(root).expect("it is below").to_string_lossy().replace('\\', "/");
+            Source::new(&name, &fs::read_to_string(path).expect("source can be read"))
+        })
+        .collect();
+    let tests: Vec<Vec<String>> = house.iter().flat_map(Source::test_modules).collect();
+    for source in &mut house {
+        source.is_test = tests.iter().any(|module| source.module().starts_with(module));
+    }
+    house
+}
+
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).expect("a folder can be read") {
+        let path = entry.expect("a folder can be read").path();
+        match path.is_dir() {
+            true => found.extend(files(&path)),
+            false if path.extension().is_some_and(|extension| extension == "rs") => found.push(path),
+            false => {}
+        }
+    }
+    found.sort();
+    found
+}
+
+impl Source {
+    /// Reads a file.
+    pub fn new(path: &str, text: &str) -> Source {
+        let mut source = Source {
+            path: path.to_owned(),
+            text: text.to_owned(),
+            tokens: tokens(text),
+            attributes: Vec::new(),
+            inline: Vec::new(),
+            tests: Vec::new(),
+            is_test: false,
+        };
+        source.attributes = source.find_attributes();
+        source.inline = source.find_inline();
+        let inline = source.test_items().into_iter().filter(|(_, name)| source.word(name + 1) == "{");
+        source.tests = inline.map(|(start, name)| start..source.closing(name + 1)).collect();
+        source
+    }
+
+    /// The module at the top of `src/` that the file belongs to; none for `lib.rs` and the programs.
+    pub fn room(&self) -> Option<&str> {
+        let rest = self.path.strip_prefix("src/")?;
+        let room = rest.split('/').next().map(|name| name.trim_end_matches(".rs"))?;
+        (room != "lib" && room != "bin").then_some(room)
+    }
+
+    /// The path of the module that the file is.
+    fn module(&self) -> Vec<String> {
+        let path = self.path.trim_start_matches("src/").trim_end_matches(".rs");
+        path.split('/').filter(|name| !["mod", "lib"].contains(name)).map(str::to_owned).collect()
+    }
+
+    /// The path of the module that the code here is in: the file's, or that of a `mod … { … }` in it.
+    fn module_at(&self, place: usize) -> Vec<String> {
+        let inline = self.inline.iter().filter(|range| range.contains(&place));
+        self.module().into_iter().chain(inline.map(|range| self.word(range.start + 1).to_owned())).collect()
+    }
+
+    /// The code that is no unit test.
+    pub fn product(&self) -> impl Iterator<Item = &Token> {
+        self.product_places().map(|place| &self.tokens[place])
+    }
+
+    fn product_places(&self) -> impl Iterator<Item = usize> {
+        (0..self.tokens.len()).filter(|place| self.is_product(*place))
+    }
+
+    /// Whether the token here is in no unit test.
+    pub fn is_product(&self, place: usize) -> bool {
+        !self.is_test && !self.tests.iter().any(|range| range.contains(&place))
+    }
+
+    /// How many lines are no unit tests, documentation and empty lines among them.
+    pub fn product_lines(&self) -> usize {
+        let all = self.text.lines().count();
+        let line = |place: usize| self.tokens.get(place).map_or(all, |token| token.line);
+        let tests = self.tests.iter().map(|range| line(range.end - 1) + 1 - line(range.start));
+        if self.is_test { 0 } else { all - tests.sum::<usize>() }
+    }
+
+    fn find_inline(&self) -> Vec<Range<usize>> {
+        let begins = |place: &usize| self.word(*place) == "mod" && self.word(place + 2) == "{";
+        (0..self.tokens.len()).filter(begins).map(|place| place..self.closing(place + 2)).collect()
+    }
+
+    fn find_attributes(&self) -> Vec<Range<usize>> {
+        let bracket = |place: usize| if self.word(place + 1) == "!" { place + 2 } else { place + 1 };
+        let begins = |place: &usize| self.word(*place) == "#" && self.word(bracket(*place)) == "[";
+        (0..self.tokens.len()).filter(begins).map(|place| place..self.closing(bracket(place))).collect()
+    }
+
+    /// The paths of this crate that the code names, from the crate's root.
+    pub fn paths(&self) -> Vec<Vec<String>> {
+        let mut found = Vec::new();
+        for place in self.product_places() {
+            let begins = ["crate", "super", "self"].contains(&self.word(place)) && self.word(place + 1) == "::";
+            if begins && (place == 0 || self.word(place - 1) != "::") {
+                let base = if self.word(place) == "crate" { Vec::new() } else { self.module_at(place) };
+                self.branch(place, &base, &mut found);
+            }
+        }
+        found
+    }
+
+    /// The paths of the `use` lines, as they stand there.
+    pub fn uses(&self) -> Vec<Vec<String>> {
+        let mut found = Vec::new();
+        for place in self.product_places().filter(|place| self.word(*place) == "use") {
+            self.branch(place + 1, &[], &mut found);
+        }
+        found
+    }
+
+    /// Follows a path through its groups, `{…}`; gives the place after it.
+    fn branch(&self, mut place: usize, base: &[String], found: &mut Vec<Vec<String>>) -> usize {
+        let mut path = base.to_vec();
+        loop {
+            match self.word(place) {
+                "{" => {
+                    let end = self.closing(place);
+                    place += 1;
+                    while place < end - 1 {
+                        place = self.branch(place, &path, found);
+                        while place < end - 1 && self.word(place) != "," {
+                            place += 1; // `as name`
+                        }
+                        place += 1;
+                    }
+                    return end;
+                }
+                "crate" | "self" | "*" => {}
+                "super" => drop(path.pop()),
+                word if word.starts_with(is_word) => path.push(word.to_owned()),
+                _ => break,
+            }
+            place += 1;
+            if self.word(place) != "::" {
+                break;
+            }
+            place += 1;
+        }
+        found.push(path);
+        place
+    }
+
+    /// The modules that `#[cfg(test)] mod …;` names.
+    fn test_modules(&self) -> Vec<Vec<String>> {
+        let files = self.test_items().into_iter().filter(|(_, name)| self.word(name + 1) == ";");
+        files.map(|(_, name)| [self.module(), vec![self.word(name).to_owned()]].concat()).collect()
+    }
+
+    /// Where `#[cfg(test)] mod …` begins, and where its name stands.
+    fn test_items(&self) -> Vec<(usize, usize)> {
+        let says = |range: &Range<usize>| range.clone().map(|place| self.word(place)).collect::<String>();
+        let tests = self.attributes.iter().filter(|attribute| says(attribute) == "#[cfg(test)]");
+        let items = tests.map(|attribute| (attribute.start, self.item(attribute)));
+        items.filter(|(_, item)| self.word(*item) == "mod").map(|(start, item)| (start, item + 1)).collect()
+    }
+
+    /// Where the item begins that an attribute belongs to: behind the attributes that follow it.
+    pub fn item(&self, attribute: &Range<usize>) -> usize {
+        let mut item = attribute.end;
+        while let Some(next) = self.attributes.iter().find(|next| next.start == item) {
+            item = next.end;
+        }
+        item
+    }
+
+    /// The place after the bracket that closes the one here.
+    pub fn closing(&self, open: usize) -> usize {
+        let mut depth = 0;
+        for place in open..self.tokens.len() {
+            match self.word(place) {
+                "(" | "[" | "{" => depth += 1,
+                ")" | "]" | "}" => depth -= 1,
+                _ => {}
+            }
+            if depth == 0 {
+                return place + 1;
+            }
+        }
+        self.tokens.len()
+    }
+
+    /// What the token here says; nothing behind the last.
+    pub fn word(&self, place: usize) -> &str {
+        self.tokens.get(place).map_or("", |token| token.text.as_str())
+    }
+}
+
+fn is_word(character: char) -> bool {
+    character.is_alphanumeric() || character == '_'
+}
+
+/// Takes code apart. Comments, and what is in strings and characters, are left out.
+fn tokens(text: &str) -> Vec<Token> {
+    let (mut found, mut rest, mut line) = (Vec::new(), text, 1);
+    while let Some(first) = rest.chars().next() {
+        let length = match rest {
+            _ if rest.starts_with("//") => rest.find('\n').unwrap_or(rest.len()),
+            _ if rest.starts_with("/*") => comment(rest),
+            _ if first == '\'' => character(rest),
+            _ => literal(rest).unwrap_or(0),
+        };
+        let (token, length) = match length {
+            0 if first.is_whitespace() => (None, first.len_utf8()),
+            0 if is_word(first) => {
+                let end = rest.find(|character| !is_word(character)).unwrap_or(rest.len());
+                (Some(&rest[..end]), end)
+            }
+            0 if rest.starts_with("::") => (Some("::"), 2),
+            0 => (Some(&rest[..first.len_utf8()]), first.len_utf8()),
+            length if rest.starts_with('/') => (None, length),
+            length => (Some("\""), length),
+        };
+        found.extend(token.map(|text| Token { text: text.to_owned(), line }));
+        line += rest[..length].matches('\n').count();
+        rest = &rest[length..];
+    }
+    found
+}
+
+/// The length of a block comment, which may have others in it.
+fn comment(text: &str) -> usize {
+    let (mut depth, mut at) = (0, 0);
+    while at < text.len() {
+        match text.as_bytes().get(at..at + 2) {
+            Some(b"/*") => (depth, at) = (depth + 1, at + 2),
+            Some(b"*/") => (depth, at) = (depth - 1, at + 2),
+            _ => at += 1,
+        }
+        if depth == 0 {
+            return at;
+        }
+    }
+    text.len()
+}
+
+/// The length of a character, or of the quote of a lifetime.
+fn character(text: &str) -> usize {
+    let mut characters = text.char_indices().skip(1);
+    match (characters.next(), characters.next()) {
+        (Some((_, '\\')), Some((at, escaped))) => {
+            let after = at + escaped.len_utf8();
+            text[after..].find('\'').map_or(text.len(), |end| after + end + 1)
+        }
+        (_, Some((at, '\''))) => at + 1,
+        _ => 0,
+    }
+}
+
+/// The length of a string of any kind, if one begins here.
+fn literal(text: &str) -> Option<usize> {
+    let start = ["", "b", "c"].into_iter().map(str::len).find(|start| {
+        let (prefix, rest) = text.split_at_checked(*start).unwrap_or(("", ""));
+        ["", "b", "c"].contains(&prefix) && (rest.starts_with('"') || is_raw(rest))
+    })?;
+    let rest = &text[start..];
+    if let Some(raw) = rest.strip_prefix('r') {
+        let fence = &raw[..raw.find('"')?];
+        let body = start + 1 + fence.len() + 1;
+        let close = format!("\"{fence}");
+        return Some(text[body..].find(&close).map_or(text.len(), |end| body + end + close.len()));
+    }
+    let mut escaped = false;
+    for (at, character) in rest.char_indices().skip(1) {
+        match character {
+            '"' if !escaped => return Some(start + at + 1),
+            _ => escaped = character == '\\' && !escaped,
+        }
+    }
+    Some(text.len())
+}
+
+fn is_raw(text: &str) -> bool {
+    text.strip_prefix('r').is_some_and(|rest| rest.trim_start_matches('#').starts_with('"'))
+}
