@@ -292,6 +292,15 @@ async fn metadata_over_the_limit_is_431() {
     assert_eq!(ask(echo_with("k", &just)).await.status(), ("0", ""));
 }
 
+/// And this by the end of the connection, as it will not hold a field of any length.
+#[tokio::test(start_paused = true)]
+async fn a_field_far_over_the_limit_ends_the_connection() {
+    let server = TestServer::start();
+    let mut peer = server.connect().await;
+    peer.send(request(1, "/test.Service/Echo").field("k", "x".repeat(500_000)).end_stream()).await;
+    assert_eq!(peer.expect_end().await, [Http2Error::ENHANCE_YOUR_CALM]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_call_that_is_wrong_never_reaches_its_handler() {
     let mut server = TestServer::start();

@@ -21,10 +21,10 @@
 //! | one side resets the stream | drops the handler | a status by the table of codes |
 //! | the connection ends | drops the handler | UNAVAILABLE |
 //!
-//! Between the handler and the stream there is no task and no queue of messages. [`receive`] owns what comes in: DATA is
+//! Between the handler and the stream there is no task and no queue of messages. `receive` owns what comes in: DATA is
 //! taken out of h2 as it arrives and kept compactly, while flow-control window is returned as messages are taken out.
-//! [`send`] owns h2's sending half. [`exchange`] drives the two for streaming calls, whose handler or caller holds only the
-//! buffers: an [`Inbound`] and an [`Outbound`] ([`typed`]).
+//! `send` owns h2's sending half. `exchange` drives the two for streaming calls, whose handler or caller holds only the
+//! buffers: an [`Inbound`] and an [`Outbound`] (`typed`).
 
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic))]
 

@@ -2,9 +2,9 @@
 //! told to.
 //!
 //! <https://github.com/connectrpc/conformance>: `connectconformance` starts a program and talks to it over stdin and stdout,
-//! by messages with a length before each ([`delimited`]). A server is told once what to listen with, and is then called by
-//! the suite's own client ([`server`], [`service`]); a client is told one call after the other, most of them to the suite's
-//! own server ([`client`], [`call`]). What is in headers and errors is converted in [`convert`].
+//! by messages with a length before each (`delimited`). A server is told once what to listen with, and is then called by
+//! the suite's own client (`server`, `service`); a client is told one call after the other, most of them to the suite's
+//! own server (`client`, `call`). What is in headers and errors is converted in `convert`.
 //!
 //! ```sh
 //! connectconformance --mode server --conf tests/peers/conformance.yaml -- target/release/conformance_server
