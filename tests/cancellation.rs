@@ -1,5 +1,7 @@
 //! Calls that end before their time: what is said on the wire, and who learns of it.
 
+#![cfg(feature = "inspector")] // It decodes the header blocks.
+
 mod common;
 
 use barewire::{Client, Code};
@@ -146,7 +148,6 @@ async fn an_answer_that_breaks_a_rule_resets_the_stream_while_its_handle_is_held
     }
 }
 
-// BUG in Receiving::begin: an error in the head is not `failed_here` and keeps the stream.
 #[tokio::test(start_paused = true)]
 async fn headers_that_break_a_rule_reset_the_stream_while_its_handle_is_held() {
     for head in [response(1).field("grpc-encoding", "lzma"), response(1).field("k-bin", "?")] {

@@ -1,5 +1,7 @@
 //! What our client sends, frame by frame, and what it makes of answers that are in order.
 
+#![cfg(feature = "inspector")] // It decodes the header blocks.
+
 mod common;
 
 use std::time::Duration;

@@ -1,6 +1,8 @@
 //! What compression looks like on the wire, whatever the algorithm: who may compress towards whom, and what the flag of each
 //! message says. The algorithm here is a toy that a test can write by hand.
 
+#![cfg(feature = "inspector")] // It decodes the header blocks.
+
 mod common;
 
 use std::sync::Arc;

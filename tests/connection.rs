@@ -1,5 +1,7 @@
 //! How connections begin: who speaks first, how long one waits for it, and what becomes of those that never do.
 
+#![cfg(feature = "inspector")] // It decodes the header blocks.
+
 mod common;
 
 use std::future::{Future, pending, ready};

@@ -1,5 +1,7 @@
 //! Deadlines: the whole call on both sides, on a clock that only moves when nothing else can.
 
+#![cfg(feature = "inspector")] // It decodes the header blocks.
+
 mod common;
 
 use std::time::Duration;

@@ -1,5 +1,7 @@
 //! Flow control on the server: whoever stops reading stops its writer and nobody else, and memory stays bounded on the way.
 
+#![cfg(feature = "inspector")] // It decodes the header blocks.
+
 mod common;
 
 use std::time::Duration;
@@ -144,7 +146,6 @@ async fn window_returns_as_messages_are_taken_and_not_before() {
     assert!(peer.window_returned(0).await - connection <= 90_020, "the connection's goes with it");
 }
 
-// BUG in Receiving::return_window: LAST_MESSAGE applies to every message once the half-close is seen, not to the last.
 /// The last message's own window may wait for the end of the call, if it is a small one.
 #[tokio::test(start_paused = true)]
 async fn window_returns_as_messages_are_taken_although_the_client_has_half_closed() {

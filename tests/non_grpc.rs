@@ -1,5 +1,7 @@
 //! Peers that speak HTTP and no gRPC, played by hyper: a browser or a curl at our server, a web server at our client.
 
+#![cfg(feature = "inspector")] // It decodes the header blocks.
+
 mod common;
 
 use std::convert::Infallible;

@@ -1,5 +1,7 @@
 //! Requests that are wrong, and what our server says to each: the code, the words, and whether in HTTP or in gRPC.
 
+#![cfg(feature = "inspector")] // It decodes the header blocks.
+
 mod common;
 
 use common::frames::*;

@@ -1,5 +1,7 @@
 //! What our server answers, frame by frame, to a raw client that asks for nothing unusual.
 
+#![cfg(feature = "inspector")] // It decodes the header blocks.
+
 mod common;
 
 use common::frames::*;

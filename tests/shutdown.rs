@@ -1,5 +1,7 @@
 //! How a server ends: no new calls, those in progress go on, and after a while the rest is cut.
 
+#![cfg(feature = "inspector")] // It decodes the header blocks.
+
 mod common;
 
 use std::time::Duration;

@@ -1,5 +1,7 @@
 //! Calls with many messages, and the two handles that the sides hold of them.
 
+#![cfg(feature = "inspector")] // It decodes the header blocks.
+
 mod common;
 
 use barewire::{CallOptions, Code, Metadata};

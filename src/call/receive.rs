@@ -30,9 +30,9 @@ use crate::wire::response::{GRPC_STATUS, ResponseHead, ResponseHeaders, Trailers
 /// How much of the body of an answer that is not gRPC's is kept for the error message.
 const BODY_EXCERPT: usize = 256;
 
-/// Up to this size the window of a message that ends its stream is not returned by itself: h2 returns it with the stream,
-/// which needs no frame for its own window any more. All the streams of a connection together hold no more than its window
-/// then, and small unary calls, which are most of all calls, are spared the work.
+/// Up to this size the window of a unary call's message is not returned by itself: h2 returns it with the stream, which needs
+/// no frame for its own window any more. All the streams of a connection together hold no more than its window then, and small
+/// unary calls, which are most of all calls, are spared the work.
 const LAST_MESSAGE: usize = 16 << 10;
 
 /// The receiving half of a call.
@@ -47,6 +47,8 @@ pub(crate) struct Receiving {
     compressor: Option<Arc<dyn Compressor>>,
     /// On a client, what the answer may be compressed with.
     compressors: Compressors,
+    /// Whether one message is due and the stream will be dropped behind it.
+    is_unary: bool,
     /// Whether this side ended the call, over what came or by its deadline.
     failed_here: bool,
     /// On a client, trailers that came in headers of which END_STREAM was not seen, see [`Receiving::begin`].
@@ -99,10 +101,16 @@ impl Receiving {
             returned: 0,
             compressor: None,
             compressors: Compressors::none(),
+            is_unary: false,
             failed_here: false,
             claimed: None,
             metadata: None,
         }
+    }
+
+    /// Says that one message is due, and that the stream will be dropped behind it.
+    pub(crate) fn expect_one(&mut self) {
+        self.is_unary = true;
     }
 
     /// The initial metadata of the answer, once it has come.
@@ -301,7 +309,7 @@ impl Receiving {
             Ok(ResponseHead::NotGrpc { status, content_type }) => {
                 Phase::Foreign(Box::new(Foreign { status, content_type, body: BytesMut::new() }))
             }
-            Err(error) => Phase::Ended(Err(error.into_status())),
+            Err(error) => return self.fail(error.into_status()),
         };
         self.stream = Some(stream);
     }
@@ -315,6 +323,7 @@ impl Receiving {
             release(stream, data.len());
         }
         if enough {
+            self.failed_here = true;
             self.phase = Phase::Ended(self.end(HeaderMap::new()));
             self.stream = None;
         }
@@ -338,7 +347,7 @@ impl Receiving {
     fn return_window(&mut self, taken: usize) {
         let early = self.returned.min(taken);
         self.returned -= early;
-        if self.has_ended() && taken <= LAST_MESSAGE {
+        if self.is_unary && self.has_ended() && taken <= LAST_MESSAGE {
             return;
         }
         if let Some(stream) = &mut self.stream {

@@ -122,6 +122,7 @@ async fn begin_with_only(client: &Client, path: &'static str, message: Bytes) ->
 
 /// Exactly one message, and then the status.
 async fn only(receiving: &mut Receiving) -> Result<EncodedMessage, Status> {
+    receiving.expect_one();
     let message = next(receiving).await?.ok_or(ProtocolError::NoMessage)?;
     match next(receiving).await? {
         None => Ok(message),

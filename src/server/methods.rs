@@ -158,6 +158,7 @@ where
 
 /// Exactly one message, and then the half-close: with none or a second the handler is never called.
 async fn only(receiving: &mut Receiving) -> Result<EncodedMessage, Status> {
+    receiving.expect_one();
     let message = poll_fn(|cx| receiving.poll_message(cx)).await?.ok_or(ProtocolError::NoMessage)?;
     match poll_fn(|cx| receiving.poll_message(cx)).await? {
         None => Ok(message),
