@@ -127,16 +127,14 @@ async fn deadlines_at_any_moment_end_their_calls_and_no_others() {
     for millis in 0..100 {
         let hurried = client.with(CallOptions::new().timeout(Duration::from_millis(millis)));
         calls.spawn(async move {
-            let (one, two, three) = tokio::join!(
-                hurried.unary(WAIT, note("for ever")),
-                flood(hurried.clone(), u64::MAX),
-                async {
+            let (one, two, three) =
+                tokio::join!(hurried.unary(WAIT, note("for ever")), flood(hurried.clone(), u64::MAX), async {
                     let notes: Vec<Note> = hurried.server_streaming(PACED, count(1)).await?.try_collect().await?;
                     Ok::<_, Status>(notes)
-                }
-            );
-            for code in [one.err(), two.err(), three.err()].map(|status| status.map(|status| status.code())) {
-                assert_eq!(code, Some(Code::DeadlineExceeded));
+                });
+            for failure in [one.err(), two.err(), three.err()] {
+                let status = failure.expect("nothing of it can end well");
+                assert_eq!(status.code(), Code::DeadlineExceeded, "{status:#}");
             }
             Ok(())
         });
