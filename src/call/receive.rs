@@ -23,7 +23,7 @@ use super::compress::{Compressor, Compressors, restore};
 use crate::metadata::Metadata;
 use crate::status::{Code, Status};
 use crate::wire::ProtocolError;
-use crate::wire::code_map::{Http2Error, code_of_http2_error};
+use crate::wire::code_map::{self, Http2Error, code_of_http2_error};
 use crate::wire::message::{EncodedMessage, MessageDecoder, PREFIX_LENGTH};
 use crate::wire::response::{GRPC_STATUS, ResponseHead, ResponseHeaders, Trailers};
 
@@ -47,6 +47,8 @@ pub(crate) struct Receiving {
     compressor: Option<Arc<dyn Compressor>>,
     /// On a client, what the answer may be compressed with.
     compressors: Compressors,
+    /// On a client, what an answer that is not gRPC's means.
+    code_of_http_status: fn(u16) -> Code,
     /// Whether one message is due and the stream will be dropped behind it.
     is_unary: bool,
     /// Whether this side ended the call, over what came or by its deadline.
@@ -82,9 +84,14 @@ impl Receiving {
     }
 
     /// The answer to a request, its messages of at most `limit` bytes each, perhaps compressed by one of `compressors`.
-    pub(crate) fn response(response: ResponseFuture, limit: usize, compressors: Compressors) -> Receiving {
+    pub(crate) fn response(
+        response: ResponseFuture,
+        limit: usize,
+        compressors: Compressors,
+        code_of_http_status: fn(u16) -> Code,
+    ) -> Receiving {
         let receiving = Receiving::new(Side::Client, Phase::Head(response), None, limit);
-        Receiving { compressors, ..receiving }
+        Receiving { compressors, code_of_http_status, ..receiving }
     }
 
     /// On a server: the request's messages may be compressed by this.
@@ -101,6 +108,7 @@ impl Receiving {
             returned: 0,
             compressor: None,
             compressors: Compressors::none(),
+            code_of_http_status: code_map::code_of_http_status,
             is_unary: false,
             failed_here: false,
             claimed: None,
@@ -304,7 +312,7 @@ impl Receiving {
                 Phase::Ended(trailers.status)
             }
             Ok(ResponseHead::NotGrpc { status, content_type }) if end_stream => {
-                Phase::Ended(Err(not_grpc(Foreign { status, content_type, body: BytesMut::new() })))
+                Phase::Ended(Err(self.not_grpc(Foreign { status, content_type, body: BytesMut::new() })))
             }
             Ok(ResponseHead::NotGrpc { status, content_type }) => {
                 Phase::Foreign(Box::new(Foreign { status, content_type, body: BytesMut::new() }))
@@ -336,11 +344,20 @@ impl Receiving {
         {
             let Foreign { status, content_type, body } = &mut **foreign;
             let (content_type, body) = (content_type.take(), std::mem::take(body));
-            return Err(not_grpc(Foreign { status: *status, content_type, body }));
+            let foreign = Foreign { status: *status, content_type, body };
+            return Err(self.not_grpc(foreign));
         }
         let trailers = Trailers::parse(trailers);
         self.metadata.get_or_insert_default().1 = trailers.metadata;
         trailers.status
+    }
+
+    fn not_grpc(&self, answer: Foreign) -> Status {
+        let Foreign { status, content_type, body } = answer;
+        let body = String::from_utf8_lossy(body.get(..BODY_EXCERPT).unwrap_or(&body)).into_owned();
+        let code = (self.code_of_http_status)(status.as_u16());
+        let error = ProtocolError::NotGrpc { status: status.as_u16(), content_type, body };
+        Status::new(code, error.to_string()).with_source(error)
     }
 
     /// A message of `taken` bytes, prefix included, was taken: what of its window was not returned early is returned now.
@@ -374,11 +391,6 @@ fn release(stream: &mut RecvStream, count: usize) {
     }
 }
 
-fn not_grpc(answer: Foreign) -> Status {
-    let Foreign { status, content_type, body } = answer;
-    let body = String::from_utf8_lossy(body.get(..BODY_EXCERPT).unwrap_or(&body)).into_owned();
-    ProtocolError::NotGrpc { status: status.as_u16(), content_type, body }.into_status()
-}
 
 /// What an error of the stream or of its connection means for the call (PROTOCOL-HTTP2.md, "Errors"): a reset has its code
 /// by the table; a lost connection is UNAVAILABLE to a client and CANCELLED to a server.

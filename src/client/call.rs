@@ -106,7 +106,8 @@ async fn begin(client: &Client, path: &'static str) -> Result<Opened, Status> {
     let headers = outgoing.encode(client.options.metadata.as_deref());
     let receive_limit = client.shared.options.max_receive_message_size;
     let compressors = client.shared.options.compressors.clone();
-    match client.invoke.begin(Head { path, headers, receive_limit, compressors }) {
+    let code_of_http_status = client.shared.options.code_of_http_status;
+    match client.invoke.begin(Head { path, headers, receive_limit, compressors, code_of_http_status }) {
         Begin::Now(opened) => opened,
         Begin::Later(opening) => opening.await,
     }

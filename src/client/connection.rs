@@ -81,7 +81,7 @@ impl Connection {
     }
 
     fn open_stream(&self, head: Head) -> Result<Opened, Status> {
-        let Head { path, headers, receive_limit, compressors } = head;
+        let Head { path, headers, receive_limit, compressors, code_of_http_status } = head;
         let request = self.request(path, headers)?;
         // A clone for each call: beyond MAX_CONCURRENT_STREAMS h2 queues the stream, and the next call need not wait for it.
         let mut requests = self.requests.clone();
@@ -94,7 +94,7 @@ impl Connection {
         let (response, stream) = requests.send_request(request, false).map_err(lost)?;
         Ok(Opened {
             sending: Sending::Stream(stream),
-            receiving: Receiving::response(response, receive_limit, compressors),
+            receiving: Receiving::response(response, receive_limit, compressors, code_of_http_status),
         })
     }
 }

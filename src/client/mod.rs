@@ -25,7 +25,8 @@ use crate::call::{Compressors, Inbound, Outbound, Response};
 use crate::io::Connector;
 use crate::metadata::Metadata;
 use crate::method::{BidiStreaming, ClientStreaming, Method, ServerStreaming, Unary};
-use crate::status::Status;
+use crate::status::{Code, Status};
+use crate::wire::code_map;
 use crate::wire::encoding::{Encoding, EncodingSet};
 
 /// Begins calls: one connection, or something that has many of them.
@@ -35,7 +36,7 @@ pub trait Invoke: Send + Sync {
 }
 
 /// What a call begins with.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Head {
     /// The path of the method.
     pub path: &'static str,
@@ -45,6 +46,8 @@ pub struct Head {
     pub receive_limit: usize,
     /// What the answer may be compressed with.
     pub compressors: Compressors,
+    /// See [`ClientOptions::code_of_http_status`].
+    pub code_of_http_status: fn(u16) -> Code,
 }
 
 /// A call that begins: at once, or when there is a connection for it.
@@ -83,6 +86,9 @@ pub struct ClientOptions {
     pub compressors: Compressors,
     /// Messages shorter than this, in bytes, are not compressed. 0 by default.
     pub min_compress_size: usize,
+    /// The code of an answer without `grpc-status`, by its HTTP status. [`code_map::code_of_http_status`], the published table,
+    /// by default; other clients have an older one, and some proxies mean something of their own.
+    pub code_of_http_status: fn(u16) -> Code,
     /// How long connecting may take, TLS and the server's SETTINGS included. 20 s by default.
     pub connect_timeout: Duration,
     /// What the application calls itself, put before the library's own name in `user-agent`: `my-app/1.0`. Empty by default.
@@ -99,6 +105,7 @@ impl Default for ClientOptions {
             connection_window: 16 << 20,
             compressors: Compressors::none(),
             min_compress_size: 0,
+            code_of_http_status: code_map::code_of_http_status,
             connect_timeout: Duration::from_secs(20),
             user_agent: String::new(),
         }

@@ -255,6 +255,7 @@ fn one<Resp>(outcome: Result<Response<Resp>, Status>, payload: Payload<Resp>) ->
 
 fn failed(status: &Status) -> ClientResponseResult {
     ClientResponseResult {
+        response_headers: convert::headers(status.headers()),
         response_trailers: convert::headers(status.metadata()),
         error: Some(convert::error(status)),
         ..ClientResponseResult::default()

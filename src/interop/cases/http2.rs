@@ -60,7 +60,7 @@ impl<C: Connector + 'static> Invoke for Reconnecting<C> {
     fn begin(&self, head: Head) -> Begin {
         let connection = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(connection) = &*connection {
-            match connection.begin(copy(&head)) {
+            match connection.begin(head.clone()) {
                 Begin::Now(Err(status)) if status.code() == Code::Unavailable => {}
                 begun => return begun,
             }
@@ -80,14 +80,5 @@ async fn reconnect<C: Connector>(
     match begun {
         Begin::Now(opened) => opened,
         Begin::Later(opening) => opening.await,
-    }
-}
-
-fn copy(head: &Head) -> Head {
-    Head {
-        path: head.path,
-        headers: head.headers.clone(),
-        receive_limit: head.receive_limit,
-        compressors: head.compressors.clone(),
     }
 }
