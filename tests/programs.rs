@@ -227,6 +227,39 @@ fn client_and_server() {
 }
 
 #[test]
+fn the_wire_is_shown_on_demand() {
+    let server = Server::start(&[]);
+    let shown = |value: &str| {
+        let mut command = Command::new(CLIENT);
+        command.args(["-addr", &server.address, "-seed", "7"]).env("BAREWIRE_WIRE", value).kill_on_drop(true);
+        let output = soon(&runtime(), async { command.output().await }).unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (status, text) = shown("text");
+    assert_eq!(status, Some(0));
+    for line in [
+        &*format!("[1] connection with {}", server.address),
+        "[1] client ──▶ server  connection preface  this is HTTP/2",
+        "    :path: /routeguide.RouteGuide/GetFeature",
+        "    routeguide.Point, 17 bytes: latitude: 409146138, longitude: -746188906",
+        "[1] client ◀── server  HEADERS  stream 1  END_STREAM END_HEADERS  Trailers, grpc-status 0 OK",
+    ] {
+        assert!(text.lines().any(|shown| shown == line), "{line:?} is missing in:\n{text}");
+    }
+    let (status, hex) = shown("hex");
+    assert_eq!(status, Some(0));
+    assert!(
+        hex.contains("  0000  000016 00 01 00000001    frame header             22 bytes, DATA, END_STREAM, stream 1"),
+        "{hex}"
+    );
+    let (status, complaint) = shown("pictures");
+    assert_eq!(status, Some(2));
+    expect(complaint, &["BAREWIRE_WIRE", "\"pictures\"", "text or hex"]);
+    let (_, silent) = shown("");
+    assert_eq!(silent.lines().count(), 128, "an empty value is none");
+}
+
+#[test]
 fn client_and_server_over_tls() {
     let (certificate, key) = certificate("x.test.example.com");
     let mut server =

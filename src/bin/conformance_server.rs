@@ -5,9 +5,11 @@
 use std::io;
 use std::process::ExitCode;
 
+use barewire::cli::wire::Side;
 use barewire::cli::{self, Stop};
 use barewire::conformance::messages::ServerCompatRequest;
 use barewire::conformance::{self, Listening};
+use barewire::transport::tap::Tap;
 use clap::Parser;
 
 /// Serves connectrpc's conformance tests as it is told on stdin: connectconformance --mode server -- conformance_server
@@ -20,9 +22,10 @@ fn main() -> ExitCode {
         let request = request().map_err(|error| {
             Stop::Usage(format!("{error} on stdin; connectconformance --mode server starts this program"))
         })?;
+        let tap = cli::wire::tap(Side::Server)?;
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
         let runtime = runtime.map_err(|error| Stop::Failed(format!("can't start threads: {error}")))?;
-        runtime.block_on(serve(&request)).map_err(|error| match error.kind() {
+        runtime.block_on(serve(&request, tap)).map_err(|error| match error.kind() {
             io::ErrorKind::InvalidInput => Stop::Usage(format!("{error}; it came on stdin")),
             _ => Stop::Failed(error.to_string()),
         })
@@ -34,8 +37,8 @@ fn request() -> io::Result<ServerCompatRequest> {
         .ok_or_else(|| io::Error::new(io::ErrorKind::UnexpectedEof, "no ServerCompatRequest"))
 }
 
-async fn serve(request: &ServerCompatRequest) -> io::Result<()> {
-    let listening = Listening::begin(request).await?;
+async fn serve(request: &ServerCompatRequest, tap: Tap) -> io::Result<()> {
+    let listening = Listening::begin(request).await?.tap(tap);
     // Before the runner learns that there is a server it could end.
     let shutdown = cli::shutdown()?;
     conformance::write(&mut io::stdout().lock(), listening.response())?;

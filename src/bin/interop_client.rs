@@ -7,9 +7,11 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use barewire::cli::wire::Side;
 use barewire::cli::{self, Stop};
 use barewire::interop::cases::{Case, Settings, Soak, Target};
 use barewire::io::Connector;
+use barewire::transport::tap::Tap;
 use barewire::transport::tcp;
 use barewire::transport::tls::{Authorities, ClientTls};
 use barewire::wire::encoding::Encoding;
@@ -179,6 +181,7 @@ fn cases() -> String {
 fn main() -> ExitCode {
     cli::main(|flags: Flags| {
         let tls = flags.tls()?;
+        let tap = cli::wire::tap(Side::Client)?;
         if matches!(flags.test_case, Case::OrcaPerRpc | Case::OrcaOob) && flags.service_config_json != Policy::Reporting
         {
             return Err(Stop::Usage(format!(
@@ -188,19 +191,19 @@ fn main() -> ExitCode {
         }
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| Stop::Failed(format!("can't start: {error}")))?;
-        runtime.block_on(connect(&flags, tls))
+        runtime.block_on(connect(&flags, tls, &tap))
     })
 }
 
-async fn connect(flags: &Flags, tls: Option<ClientTls>) -> Result<(), Stop> {
+async fn connect(flags: &Flags, tls: Option<ClientTls>, tap: &Tap) -> Result<(), Stop> {
     let connector = tcp::connect(flags.address());
     match tls {
-        None => go_through(flags, connector).await,
+        None => go_through(flags, tap.around(connector)).await,
         Some(tls) => {
             let connector = tls.connector(connector);
             let connector =
                 connector.map_err(|error| Stop::Usage(format!("{error}; -server_host_override names the server")))?;
-            go_through(flags, connector).await
+            go_through(flags, tap.around(connector)).await
         }
     }
 }

@@ -6,10 +6,12 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use barewire::cli::wire::Side;
 use barewire::cli::{self, Stop};
 use barewire::interop::orca::{Load, OpenRca};
 use barewire::interop::{TestServer, router};
 use barewire::io::Listener;
+use barewire::transport::tap::Tap;
 use barewire::transport::tcp;
 use barewire::transport::tls::{Identity, ServerTls};
 use barewire::{Server, ServerOptions, compression};
@@ -80,23 +82,24 @@ impl Flags {
 fn main() -> ExitCode {
     cli::main(|flags: Flags| {
         let tls = flags.tls()?;
+        let tap = cli::wire::tap(Side::Server)?;
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
         let runtime = runtime.map_err(|error| Stop::Failed(format!("can't start threads: {error}")))?;
-        runtime.block_on(listen(&flags, tls))
+        runtime.block_on(listen(&flags, tls, &tap))
     })
 }
 
-async fn listen(flags: &Flags, tls: Option<ServerTls>) -> Result<(), Stop> {
+async fn listen(flags: &Flags, tls: Option<ServerTls>, tap: &Tap) -> Result<(), Stop> {
     let listener = tcp::listen(&flags.address()).await;
     let listener = listener.map_err(|error| Stop::Usage(format!("{error}; choose with -port and -host")))?;
     let address = listener.local_addr().map_err(|error| Stop::Failed(error.to_string()))?;
     let announcement = format!("listening on {address}");
     match tls {
-        None => serve(listener, flags, &announcement).await,
+        None => serve(tap.around(listener), flags, &announcement).await,
         Some(tls) => {
             let listener = tls.listener(listener).map_err(|error| Stop::Usage(error.to_string()))?;
             let listener = listener.on_failure(|client, error| cli::say(format_args!("{client}: {error}")));
-            serve(listener, flags, &announcement).await
+            serve(tap.around(listener), flags, &announcement).await
         }
     }
 }

@@ -5,8 +5,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::SystemTime;
 
+use barewire::cli::wire::Side;
 use barewire::cli::{self, Stop};
 use barewire::services::route_guide::{Event, RouteGuideClient, run};
+use barewire::transport::tap::Tap;
 use barewire::transport::tcp;
 use barewire::transport::tls::{Authorities, ClientTls};
 use barewire::{Client, Status};
@@ -72,21 +74,22 @@ fn host_and_port(address: &str) -> Result<String, &'static str> {
 fn main() -> ExitCode {
     cli::main(|flags: Flags| {
         let tls = flags.tls()?;
+        let tap = cli::wire::tap(Side::Client)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| Stop::Failed(format!("can't start: {error}")))?;
-        runtime.block_on(call(&flags, tls))
+        runtime.block_on(call(&flags, tls, &tap))
     })
 }
 
-async fn call(flags: &Flags, tls: Option<ClientTls>) -> Result<(), Stop> {
+async fn call(flags: &Flags, tls: Option<ClientTls>, tap: &Tap) -> Result<(), Stop> {
     let connector = tcp::connect(&flags.addr);
     let connected = match tls {
-        None => Client::connect(connector).await,
+        None => Client::connect(tap.around(connector)).await,
         Some(tls) => {
             let connector = tls.connector(connector);
             let connector =
                 connector.map_err(|error| Stop::Usage(format!("{error}; -server_host_override names the server")))?;
-            Client::connect(connector).await
+            Client::connect(tap.around(connector)).await
         }
     };
     let client = connected

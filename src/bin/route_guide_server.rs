@@ -6,9 +6,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use barewire::Server;
+use barewire::cli::wire::Side;
 use barewire::cli::{self, Stop};
 use barewire::io::Listener;
 use barewire::services::route_guide::{Features, Guide, router};
+use barewire::transport::tap::Tap;
 use barewire::transport::tcp;
 use barewire::transport::tls::{Identity, ServerTls};
 use clap::builder::BoolishValueParser;
@@ -72,23 +74,24 @@ fn main() -> ExitCode {
     cli::main(|flags: Flags| {
         let guide = Guide::new(flags.features()?);
         let tls = flags.tls()?;
+        let tap = cli::wire::tap(Side::Server)?;
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
         let runtime = runtime.map_err(|error| Stop::Failed(format!("can't start threads: {error}")))?;
-        runtime.block_on(listen(&flags, tls, guide))
+        runtime.block_on(listen(&flags, tls, &tap, guide))
     })
 }
 
-async fn listen(flags: &Flags, tls: Option<ServerTls>, guide: Guide) -> Result<(), Stop> {
+async fn listen(flags: &Flags, tls: Option<ServerTls>, tap: &Tap, guide: Guide) -> Result<(), Stop> {
     let listener = tcp::listen(&flags.address()).await;
     let listener = listener.map_err(|error| Stop::Usage(format!("{error}; choose with -port and -host")))?;
     let address = listener.local_addr().map_err(|error| Stop::Failed(error.to_string()))?;
     let announcement = format!("listening on {address}");
     match tls {
-        None => serve(listener, guide, &announcement).await,
+        None => serve(tap.around(listener), guide, &announcement).await,
         Some(tls) => {
             let listener = tls.listener(listener).map_err(|error| Stop::Usage(error.to_string()))?;
             let listener = listener.on_failure(|client, error| cli::say(format_args!("{client}: {error}")));
-            serve(listener, guide, &announcement).await
+            serve(tap.around(listener), guide, &announcement).await
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What the programs share: flags as Go writes them, errors on one line, signals, the time of day.
+//! What the programs share: flags as Go writes them, errors on one line, signals, the time of day, the wire shown.
 //!
 //! | exit status | meaning |
 //! |---|---|
@@ -9,6 +9,7 @@
 mod clock;
 mod flags;
 mod signals;
+pub mod wire;
 
 pub use clock::timestamp;
 pub use flags::parse;

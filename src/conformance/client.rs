@@ -19,14 +19,15 @@ use super::{
     delimited,
 };
 use crate::client::{CallOptions, Client, ClientOptions};
+use crate::transport::tap::Tap;
 use crate::transport::tcp;
 use crate::transport::tls::{Authorities, ClientTls, Identity, TlsError};
-use crate::wire::encoding::Encoding;
 use crate::wire::code_map;
+use crate::wire::encoding::Encoding;
 use crate::{Code, Status, compression};
 
 /// Makes the calls that come from `input`, so many at a time, and writes what comes of them to `output` in the order in which
-/// they end. Ends after the last.
+/// they end. Ends after the last. `tap` hears the connections.
 ///
 /// # Errors
 ///
@@ -35,6 +36,7 @@ pub async fn run(
     mut input: impl Read + Send + 'static,
     output: impl Write + Send + 'static,
     at_a_time: usize,
+    tap: Tap,
 ) -> io::Result<()> {
     let (requests, mut next) = mpsc::channel(1);
     let reader = tokio::task::spawn_blocking(move || {
@@ -50,9 +52,9 @@ pub async fn run(
     let mut calls: JoinSet<io::Result<()>> = JoinSet::new();
     while let Some(request) = next.recv().await {
         let Ok(place) = places.clone().acquire_owned().await else { break };
-        let output = output.clone();
+        let (output, tap) = (output.clone(), tap.clone());
         calls.spawn(async move {
-            let response = execute(request).await;
+            let response = execute(request, &tap).await;
             drop(place);
             let mut output = output.lock().unwrap_or_else(PoisonError::into_inner);
             delimited::write(&mut *output, &response)
@@ -65,8 +67,8 @@ pub async fn run(
 }
 
 /// Makes one call.
-pub async fn execute(request: ClientCompatRequest) -> ClientCompatResponse {
-    let result = match make(&request).await {
+pub async fn execute(request: ClientCompatRequest, tap: &Tap) -> ClientCompatResponse {
+    let result = match make(&request, tap).await {
         Ok(response) => Outcome::Response(response),
         Err(message) => Outcome::Error(ClientErrorResult { message }),
     };
@@ -74,9 +76,9 @@ pub async fn execute(request: ClientCompatRequest) -> ClientCompatResponse {
 }
 
 /// The errors are those that keep the call from being made; any other is in the result.
-async fn make(request: &ClientCompatRequest) -> Result<ClientResponseResult, String> {
+async fn make(request: &ClientCompatRequest, tap: &Tap) -> Result<ClientResponseResult, String> {
     check(request)?;
-    let client = connect(request).await.map_err(|status| status.to_string())?.with(options(request)?);
+    let client = connect(request, tap).await.map_err(|status| status.to_string())?.with(options(request)?);
     match request.method() {
         "Unary" => call::unary(&client, UNARY, request, |answer: UnaryResponse| answer.payload).await,
         "IdempotentUnary" => {
@@ -114,7 +116,7 @@ fn check(request: &ClientCompatRequest) -> Result<(), String> {
     Ok(())
 }
 
-async fn connect(request: &ClientCompatRequest) -> Result<Client, Status> {
+async fn connect(request: &ClientCompatRequest, tap: &Tap) -> Result<Client, Status> {
     let mut options = ClientOptions { compressors: compression::all(), ..ClientOptions::default() };
     options.code_of_http_status = code_of_http_status;
     if request.message_receive_limit > 0 {
@@ -126,10 +128,10 @@ async fn connect(request: &ClientCompatRequest) -> Result<Client, Status> {
     };
     let tcp = tcp::connect(address);
     match tls(request).map_err(|error| Status::internal(error.to_string()))? {
-        None => Client::connect_with(tcp, options).await,
+        None => Client::connect_with(tap.around(tcp), options).await,
         Some(tls) => {
             let connector = tls.connector(tcp).map_err(|error| Status::internal(error.to_string()))?;
-            Client::connect_with(connector, options).await
+            Client::connect_with(tap.around(connector), options).await
         }
     }
 }

@@ -7,6 +7,7 @@ use super::messages::{ServerCompatRequest, ServerCompatResponse, TlsCreds};
 use super::{Conformance, router};
 use crate::compression;
 use crate::server::{Server, ServerOptions};
+use crate::transport::tap::Tap;
 use crate::transport::tcp::{self, TcpListener};
 use crate::transport::tls::{Authorities, Identity, ServerTls};
 
@@ -16,6 +17,7 @@ pub struct Listening {
     listener: TcpListener,
     tls: Option<ServerTls>,
     options: ServerOptions,
+    tap: Tap,
     response: ServerCompatResponse,
 }
 
@@ -36,7 +38,13 @@ impl Listening {
         if request.message_receive_limit > 0 {
             options.max_receive_message_size = size(request.message_receive_limit);
         }
-        Ok(Listening { listener, tls, options, response })
+        Ok(Listening { listener, tls, options, tap: Tap::none(), response })
+    }
+
+    /// Lets somebody hear its connections.
+    #[must_use]
+    pub fn tap(self, tap: Tap) -> Listening {
+        Listening { tap, ..self }
     }
 
     /// Where it listens, for the runner.
@@ -52,10 +60,10 @@ impl Listening {
     pub async fn serve_until(self, shutdown: impl Future<Output = ()>) -> io::Result<()> {
         let server = Server::new(router(Conformance)).with_options(self.options);
         match self.tls {
-            None => server.serve_until(self.listener, shutdown).await,
+            None => server.serve_until(self.tap.around(self.listener), shutdown).await,
             Some(tls) => {
                 let listener: Result<_, _> = tls.listener(self.listener);
-                server.serve_until(listener.map_err(unusable)?, shutdown).await
+                server.serve_until(self.tap.around(listener.map_err(unusable)?), shutdown).await
             }
         }
     }

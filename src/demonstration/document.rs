@@ -1,12 +1,13 @@
 //! `docs/wire-format.md`: two calls byte by byte.
 
-use super::recorded::{Recorder, conversation, record};
+use super::recorded::{conversation, record};
 use super::{RECORDING_LIMIT, Stopped};
 use crate::inspector::{PrintOptions, print};
 use crate::services::route_guide::messages::{Point, RouteNote};
 use crate::services::route_guide::{self, CALL_TIMEOUT, Features, Guide, RouteGuideClient};
 use crate::transport::memory;
 use crate::transport::record::Recording;
+use crate::transport::tap::Tap;
 use crate::{CallOptions, Client, Server, Status};
 
 const HEAD: &str = "\
@@ -45,7 +46,7 @@ pub async fn wire_format() -> Result<String, Stopped> {
     let server = Server::new(route_guide::router(Guide::new(Features::published())));
     let server = tokio::spawn(server.serve(listener));
     let recording = Recording::with_limit(RECORDING_LIMIT);
-    let client = Client::connect(Recorder::new(connector, recording.clone())).await.map_err(Stopped::Connect)?;
+    let client = Client::connect(Tap::to(recording.clone()).around(connector)).await.map_err(Stopped::Connect)?;
     let client = RouteGuideClient::new(client).with(CallOptions::new().timeout(CALL_TIMEOUT));
 
     let point = Point { latitude: 409_146_138, longitude: -746_188_906 };

@@ -15,9 +15,10 @@ use std::io::{self, Write};
 use crate::inspector::{PrintOptions, print};
 use crate::services::route_guide::{self, Features, Guide, RouteGuideClient};
 use crate::transport::record::Recording;
+use crate::transport::tap::Tap;
 use crate::transport::tcp;
 use crate::{Client, Server, Status};
-use recorded::{Recorder, conversation, record};
+use recorded::{conversation, record};
 use story::{Story, Style};
 
 /// The route of the demonstration is the same every time.
@@ -52,7 +53,7 @@ pub async fn run(out: &mut dyn Write, color: bool) -> Result<(), Stopped> {
     let server = tokio::spawn(server.serve_until(listener, async { drop(stopped.await) }));
 
     let recording = Recording::with_limit(RECORDING_LIMIT);
-    let connector = Recorder::new(tcp::connect(address.to_string()), recording.clone());
+    let connector = Tap::to(recording.clone()).around(tcp::connect(address.to_string()));
     let client = Client::connect(connector).await.map_err(Stopped::Connect)?;
     let mut story = Story::new(out, Style { color }, &recording);
     story.begin(address).map_err(Stopped::Output)?;

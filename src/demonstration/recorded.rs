@@ -1,38 +1,9 @@
-//! A connection whose bytes are kept, and what they are.
-
-use std::io;
+//! What the bytes of a recording are.
 
 use crate::inspector::{self, Conversation, Schema};
-use crate::io::{Connected, Connector};
 use crate::services::FILE_DESCRIPTOR_SET;
-use crate::transport::record::{Direction, Entry, Recorded, Recording};
-
-/// Connects as another connector does, and records.
-pub(super) struct Recorder<C> {
-    connector: C,
-    recording: Recording,
-}
-
-impl<C> Recorder<C> {
-    pub(super) fn new(connector: C, recording: Recording) -> Recorder<C> {
-        Recorder { connector, recording }
-    }
-}
-
-impl<C: Connector> Connector for Recorder<C> {
-    async fn connect(&self) -> io::Result<Connected> {
-        let Connected { io, peer } = self.connector.connect().await?;
-        Ok(Connected::new(Recorded::new(io, self.recording.clone()), peer))
-    }
-
-    fn authority(&self) -> &str {
-        self.connector.authority()
-    }
-
-    fn scheme(&self) -> &'static str {
-        self.connector.scheme()
-    }
-}
+use crate::transport::record::Entry;
+use crate::transport::tap::Direction;
 
 /// A conversation to record into, with the names of the messages of `proto/`.
 pub(super) fn conversation() -> Conversation {

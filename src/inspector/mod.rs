@@ -10,7 +10,7 @@
 //!       └ messages of gRPC        PROTOCOL-HTTP2.md                grpc.rs
 //!           └ fields of protobuf  protobuf.dev, "Encoding"         protobuf.rs, fields.rs, names from schema.rs
 //! a tree of annotations for every frame                            annotation.rs
-//!   └ lines of text for a person                                   print.rs
+//!   └ text for a person: every byte, or the outline                print.rs, line.rs
 //! ```
 //!
 //! **The law:** every byte belongs to exactly one leaf, and the leaves tile the input exactly, for valid, broken and
@@ -44,6 +44,7 @@ mod hpack_tables;
 mod http2;
 mod huffman;
 mod limits;
+mod line;
 mod print;
 mod protobuf;
 mod schema;
@@ -59,6 +60,7 @@ pub use frame::{Direction, Frame, FrameKind, Meaning, Message};
 pub use hpack::{Block, Decoder, HeaderField, HpackError};
 pub use http2::{ErrorCode, FrameHeader, FrameType};
 pub use limits::Limits;
+pub use line::lines;
 pub use print::{PrintOptions, legend, print, print_frame};
 pub use schema::{FieldType, MethodTypes, Schema, SchemaError, SchemaField};
 pub use text::Text;

@@ -200,7 +200,7 @@ impl Printer<'_> {
 }
 
 /// "HEADERS  stream 1  END_STREAM END_HEADERS".
-fn describe(header: &FrameHeader) -> String {
+pub(super) fn describe(header: &FrameHeader) -> String {
     let mut words = vec![header.kind.to_string()];
     words.extend((header.stream != 0).then(|| format!("stream {}", header.stream)));
     words.extend((header.flags != 0).then(|| header.flag_names()));
@@ -208,7 +208,7 @@ fn describe(header: &FrameHeader) -> String {
 }
 
 /// What a frame is there for, in a few words: gRPC's own where it has them.
-fn gloss(frame: &Frame) -> String {
+pub(super) fn gloss(frame: &Frame) -> String {
     let eos = match frame.header() {
         Some(header) if header.ends_stream() => ", EOS",
         _ => "",

@@ -8,11 +8,12 @@
 //! | [`memory`] | both ends from [`memory::pair`], in one process | |
 //! | [`tls`] | [`tls::ServerTls::listener`] around another listener | [`tls::ClientTls::connector`] around another connector |
 //!
-//! [`record`] keeps a copy of the bytes of any of them. The core knows none of these modules: whatever implements the two
+//! [`tap`] goes around any of them and lets somebody hear the bytes, [`record`] for example, which keeps a copy. The core knows none of these modules: whatever implements the two
 //! traits serves and connects.
 
 pub mod memory;
 pub mod record;
+pub mod tap;
 pub mod tcp;
 #[cfg(feature = "tls")]
 pub mod tls;

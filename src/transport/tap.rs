@@ -1,0 +1,266 @@
+//! A tap: whoever listens hears the bytes that pass a connection, above TLS and under HTTP/2, where they are plaintext.
+//!
+//! [`Tap`] goes around a [`Listener`] or a [`Connector`] and opens a [`Sink`] for each connection. Bytes are forwarded
+//! unchanged and at once, reads and writes are neither split nor joined. A tap that nobody listens to leaves the byte stream
+//! as it is and costs nothing.
+//!
+//! ```no_run
+//! use barewire::transport::{record::Recording, tap::Tap, tcp};
+//! # async fn example() -> Result<(), barewire::Status> {
+//! let recording = Recording::with_limit(1 << 20);
+//! let connector = Tap::to(recording.clone()).around(tcp::connect("localhost:50051"));
+//! let client = barewire::Client::connect(connector).await?;
+//! # Ok(())
+//! # }
+//! ```
+
+use std::fmt;
+use std::future::Future;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::io::{Connected, Connector, Io, Listener, Peer};
+
+/// Which way bytes went, seen from the side of the tap.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Direction {
+    /// Written to the peer.
+    Sent,
+    /// Read from the peer.
+    Received,
+}
+
+/// Hears what passes one connection, in the order in which it passes. Dropped when the connection is.
+pub trait Sink: Send {
+    /// These bytes, never none, were read or written. Called on the connection's task, which waits for it.
+    fn passed(&mut self, direction: Direction, bytes: &[u8]);
+}
+
+type Open = dyn Fn(&Peer) -> Box<dyn Sink> + Send + Sync;
+
+/// Opens a [`Sink`] for each connection, or for none. Cheap to clone.
+#[derive(Clone, Default)]
+pub struct Tap(Option<Arc<Open>>);
+
+impl Tap {
+    /// Nobody listens.
+    pub fn none() -> Tap {
+        Tap(None)
+    }
+
+    /// Opens a sink for each connection, which is told the peer.
+    pub fn new<S: Sink + 'static>(open: impl Fn(&Peer) -> S + Send + Sync + 'static) -> Tap {
+        Tap(Some(Arc::new(move |peer| Box::new(open(peer)))))
+    }
+
+    /// Lets a clone of `sink` hear each connection.
+    pub fn to<S: Sink + Clone + Sync + 'static>(sink: S) -> Tap {
+        Tap::new(move |_| sink.clone())
+    }
+
+    /// Goes around a [`Listener`] or a [`Connector`].
+    pub fn around<T>(&self, inner: T) -> Tapped<T> {
+        Tapped { inner, tap: self.clone() }
+    }
+
+    fn connected(&self, connected: Connected) -> Connected {
+        let Some(open) = &self.0 else { return connected };
+        let sink = open(&connected.peer);
+        Connected::new(Stream { io: connected.io, sink }, connected.peer)
+    }
+}
+
+impl fmt::Debug for Tap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_some() { "Tap(on)" } else { "Tap(off)" })
+    }
+}
+
+/// A [`Listener`] or a [`Connector`] with a [`Tap`] around it.
+#[derive(Clone, Debug)]
+pub struct Tapped<T> {
+    inner: T,
+    tap: Tap,
+}
+
+impl<L: Listener> Listener for Tapped<L> {
+    type Handshake = Pin<Box<dyn Future<Output = io::Result<Connected>> + Send>>;
+
+    async fn accept(&mut self) -> io::Result<Self::Handshake> {
+        let handshake = self.inner.accept().await?;
+        let tap = self.tap.clone();
+        Ok(Box::pin(async move { Ok(tap.connected(handshake.await?)) }))
+    }
+}
+
+impl<C: Connector> Connector for Tapped<C> {
+    async fn connect(&self) -> io::Result<Connected> {
+        Ok(self.tap.connected(self.inner.connect().await?))
+    }
+
+    fn authority(&self) -> &str {
+        self.inner.authority()
+    }
+
+    fn scheme(&self) -> &'static str {
+        self.inner.scheme()
+    }
+}
+
+/// A byte stream that somebody listens to.
+struct Stream {
+    io: Box<dyn Io>,
+    sink: Box<dyn Sink>,
+}
+
+impl Stream {
+    fn sent(&mut self, bytes: &[u8]) {
+        if !bytes.is_empty() {
+            self.sink.passed(Direction::Sent, bytes);
+        }
+    }
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        ready!(Pin::new(&mut self.io).poll_read(cx, buf))?;
+        let new = buf.filled().get(before..).unwrap_or_default();
+        if !new.is_empty() {
+            self.sink.passed(Direction::Received, new);
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let written = ready!(Pin::new(&mut self.io).poll_write(cx, buf))?;
+        self.sent(buf.get(..written).unwrap_or(buf));
+        Poll::Ready(Ok(written))
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = ready!(Pin::new(&mut self.io).poll_write_vectored(cx, bufs))?;
+        let mut left = written;
+        for buf in bufs {
+            let passed = buf.get(..left.min(buf.len())).unwrap_or_default();
+            left -= passed.len();
+            self.sent(passed);
+        }
+        Poll::Ready(Ok(written))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+    use crate::io::Address;
+    use crate::transport::record::{Entry, Recording};
+
+    fn sent(bytes: &[u8]) -> Entry {
+        Entry { direction: Direction::Sent, bytes: bytes.to_vec() }
+    }
+
+    fn received(bytes: &[u8]) -> Entry {
+        Entry { direction: Direction::Received, bytes: bytes.to_vec() }
+    }
+
+    fn tapped(io: impl Io, recording: &Recording) -> Box<dyn Io> {
+        Tap::to(recording.clone()).connected(Connected::new(io, Peer::plain(Address::Memory))).io
+    }
+
+    #[tokio::test]
+    async fn both_directions_in_the_order_of_completion() {
+        let (near, mut far) = tokio::io::duplex(64);
+        let recording = Recording::with_limit(1024);
+        let mut near = tapped(near, &recording);
+        near.write_all(b"ping").await.unwrap();
+        far.write_all(b"pong").await.unwrap();
+        let mut answer = [0; 4];
+        near.read_exact(&mut answer).await.unwrap();
+        near.write_all(b"bye").await.unwrap();
+        assert_eq!(&answer, b"pong");
+        assert_eq!(recording.entries(), [sent(b"ping"), received(b"pong"), sent(b"bye")]);
+        assert!(!recording.is_full());
+    }
+
+    #[tokio::test]
+    async fn only_what_a_vectored_write_accepted_is_noted() {
+        let recording = Recording::with_limit(1024);
+        let mut io = tapped(Short { most: 5 }, &recording);
+        assert!(io.is_write_vectored());
+        let bufs = [IoSlice::new(b"abc"), IoSlice::new(b""), IoSlice::new(b"defg"), IoSlice::new(b"h")];
+        assert_eq!(io.write_vectored(&bufs).await.unwrap(), 5);
+        assert_eq!(recording.entries(), [sent(b"abc"), sent(b"de")]);
+    }
+
+    #[tokio::test]
+    async fn the_end_of_the_stream_and_empty_writes_are_not_heard() {
+        let (near, far) = tokio::io::duplex(64);
+        drop(far);
+        let recording = Recording::with_limit(1024);
+        assert_eq!(tapped(near, &recording).read(&mut [0; 8]).await.unwrap(), 0);
+        assert_eq!(tapped(Short { most: 5 }, &recording).write(b"").await.unwrap(), 0);
+        assert!(recording.is_empty());
+    }
+
+    /// A writer that takes at most `most` bytes of a write, as a socket may.
+    struct Short {
+        most: usize,
+    }
+
+    impl AsyncRead for Short {
+        fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, _: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    impl AsyncWrite for Short {
+        fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+            Poll::Ready(Ok(buf.len().min(self.most)))
+        }
+
+        fn poll_write_vectored(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            bufs: &[IoSlice<'_>],
+        ) -> Poll<io::Result<usize>> {
+            Poll::Ready(Ok(bufs.iter().map(|buf| buf.len()).sum::<usize>().min(self.most)))
+        }
+
+        fn is_write_vectored(&self) -> bool {
+            true
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+}
