@@ -130,6 +130,8 @@ pub mod server;
 pub mod services;
 pub mod status;
 pub mod transport;
+#[cfg(feature = "programs")]
+pub mod watch;
 pub mod wire;
 
 pub use call::{Compressor, Compressors, Context, DecompressError, Inbound, Outbound, Request, Response};

@@ -126,7 +126,7 @@ async fn a_handler_sees_who_calls_and_under_which_name() {
 // On the client.
 
 /// What our client says of a server that says this and then closes its side, or not.
-async fn connecting_to(spoken: &'static [u8], closes: bool) -> (Status, Duration) {
+async fn connecting_to(spoken: &[u8], closes: bool) -> (Status, Duration) {
     let (near, mut far) = pipe();
     let began = Instant::now();
     let playing = async {
@@ -220,4 +220,21 @@ async fn a_client_answers_pings_while_a_call_waits() {
     server.ping().await;
     server.send([response(1), data(1, text("hello")), trailers(1, "0")]).await;
     assert_eq!(*soon("the answer", call).await.unwrap().unwrap(), note("hello"));
+}
+
+/// RFC 9113 section 3.4: a server's first frame is SETTINGS, and they come too late behind any other.
+#[tokio::test(start_paused = true)]
+async fn a_server_that_does_not_begin_with_settings_is_none() {
+    for (first, words) in [
+        (ping(*b"8 octets"), "no HTTP/2 connection within 20s"),
+        (window_update(0, 1), "no HTTP/2 connection within 20s"),
+        (response(1), "the peer does not speak HTTP/2, its first bytes are [00, 00, 2c, 01, "),
+        (goaway(0, Http2Error::NO_ERROR), "the peer does not speak HTTP/2, its first bytes are [00, 00, 08, 07, "),
+    ] {
+        let mut wire = bytes::BytesMut::new();
+        [first, settings([])].iter().for_each(|frame| frame.encode(&mut wire));
+        let (status, _) = connecting_to(&wire, false).await;
+        assert_eq!(status.code(), Code::Unavailable);
+        assert!(status.message().starts_with(words), "{status}");
+    }
 }

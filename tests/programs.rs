@@ -256,7 +256,7 @@ fn the_wire_is_shown_on_demand() {
     assert_eq!(status, Some(2));
     expect(complaint, &["BAREWIRE_WIRE", "\"pictures\"", "text or hex"]);
     let (_, silent) = shown("");
-    assert_eq!(silent.lines().count(), 128, "an empty value is none");
+    assert!(!silent.contains("[1]"), "an empty value is none: {silent}");
 }
 
 #[test]

@@ -7,9 +7,9 @@ use std::num::NonZero;
 use std::process::ExitCode;
 use std::thread::available_parallelism;
 
-use barewire::cli::wire::Side;
 use barewire::cli::{self, Stop};
 use barewire::conformance;
+use barewire::watch::{self, Side};
 use clap::Parser;
 
 /// Makes the calls of connectrpc's conformance tests that it is told on stdin: connectconformance --mode client --
@@ -26,7 +26,7 @@ fn main() -> ExitCode {
     cli::main(|flags: Flags| {
         let processors = available_parallelism().map_or(1, NonZero::get);
         let at_a_time = flags.parallel.map_or(4 * processors, NonZero::get);
-        let tap = cli::wire::tap(Side::Client)?;
+        let tap = watch::tap(Side::Client)?;
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
         let runtime = runtime.map_err(|error| Stop::Failed(format!("can't start threads: {error}")))?;
         let ran = runtime.block_on(conformance::run(io::stdin(), io::stdout(), at_a_time, tap));

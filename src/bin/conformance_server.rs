@@ -5,11 +5,11 @@
 use std::io;
 use std::process::ExitCode;
 
-use barewire::cli::wire::Side;
 use barewire::cli::{self, Stop};
 use barewire::conformance::messages::ServerCompatRequest;
 use barewire::conformance::{self, Listening};
 use barewire::transport::tap::Tap;
+use barewire::watch::{self, Side};
 use clap::Parser;
 
 /// Serves connectrpc's conformance tests as it is told on stdin: connectconformance --mode server -- conformance_server
@@ -22,7 +22,7 @@ fn main() -> ExitCode {
         let request = request().map_err(|error| {
             Stop::Usage(format!("{error} on stdin; connectconformance --mode server starts this program"))
         })?;
-        let tap = cli::wire::tap(Side::Server)?;
+        let tap = watch::tap(Side::Server)?;
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
         let runtime = runtime.map_err(|error| Stop::Failed(format!("can't start threads: {error}")))?;
         runtime.block_on(serve(&request, tap)).map_err(|error| match error.kind() {

@@ -7,13 +7,13 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use barewire::cli::wire::Side;
 use barewire::cli::{self, Stop};
 use barewire::interop::cases::{Case, Settings, Soak, Target};
 use barewire::io::Connector;
 use barewire::transport::tap::Tap;
 use barewire::transport::tcp;
 use barewire::transport::tls::{Authorities, ClientTls};
+use barewire::watch::{self, Side};
 use barewire::wire::encoding::Encoding;
 use barewire::{ClientOptions, compression};
 use clap::builder::BoolishValueParser;
@@ -181,7 +181,7 @@ fn cases() -> String {
 fn main() -> ExitCode {
     cli::main(|flags: Flags| {
         let tls = flags.tls()?;
-        let tap = cli::wire::tap(Side::Client)?;
+        let tap = watch::tap(Side::Client)?;
         if matches!(flags.test_case, Case::OrcaPerRpc | Case::OrcaOob) && flags.service_config_json != Policy::Reporting
         {
             return Err(Stop::Usage(format!(

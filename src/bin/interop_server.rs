@@ -6,7 +6,6 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use barewire::cli::wire::Side;
 use barewire::cli::{self, Stop};
 use barewire::interop::orca::{Load, OpenRca};
 use barewire::interop::{TestServer, router};
@@ -14,6 +13,7 @@ use barewire::io::Listener;
 use barewire::transport::tap::Tap;
 use barewire::transport::tcp;
 use barewire::transport::tls::{Identity, ServerTls};
+use barewire::watch::{self, Side};
 use barewire::{Server, ServerOptions, compression};
 use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Parser};
@@ -82,7 +82,7 @@ impl Flags {
 fn main() -> ExitCode {
     cli::main(|flags: Flags| {
         let tls = flags.tls()?;
-        let tap = cli::wire::tap(Side::Server)?;
+        let tap = watch::tap(Side::Server)?;
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
         let runtime = runtime.map_err(|error| Stop::Failed(format!("can't start threads: {error}")))?;
         runtime.block_on(listen(&flags, tls, &tap))

@@ -5,12 +5,12 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::SystemTime;
 
-use barewire::cli::wire::Side;
 use barewire::cli::{self, Stop};
 use barewire::services::route_guide::{Event, RouteGuideClient, run};
 use barewire::transport::tap::Tap;
 use barewire::transport::tcp;
 use barewire::transport::tls::{Authorities, ClientTls};
+use barewire::watch::{self, Side};
 use barewire::{Client, Status};
 use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Parser};
@@ -74,7 +74,7 @@ fn host_and_port(address: &str) -> Result<String, &'static str> {
 fn main() -> ExitCode {
     cli::main(|flags: Flags| {
         let tls = flags.tls()?;
-        let tap = cli::wire::tap(Side::Client)?;
+        let tap = watch::tap(Side::Client)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| Stop::Failed(format!("can't start: {error}")))?;
         runtime.block_on(call(&flags, tls, &tap))

@@ -6,13 +6,13 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use barewire::Server;
-use barewire::cli::wire::Side;
 use barewire::cli::{self, Stop};
 use barewire::io::Listener;
 use barewire::services::route_guide::{Features, Guide, router};
 use barewire::transport::tap::Tap;
 use barewire::transport::tcp;
 use barewire::transport::tls::{Identity, ServerTls};
+use barewire::watch::{self, Side};
 use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Parser};
 
@@ -74,7 +74,7 @@ fn main() -> ExitCode {
     cli::main(|flags: Flags| {
         let guide = Guide::new(flags.features()?);
         let tls = flags.tls()?;
-        let tap = cli::wire::tap(Side::Server)?;
+        let tap = watch::tap(Side::Server)?;
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
         let runtime = runtime.map_err(|error| Stop::Failed(format!("can't start threads: {error}")))?;
         runtime.block_on(listen(&flags, tls, &tap, guide))

@@ -337,10 +337,11 @@ impl Receiving {
         }
     }
 
-    /// What the trailers, or their absence, make of the call. A status in them wins over what the HTTP status would mean.
+    /// What the trailers, or their absence, make of the call. A status in them wins over what the HTTP status would mean
+    /// (http-grpc-status-mapping.md), but for a success whose messages, not being gRPC's, were read by nobody.
     fn end(&mut self, trailers: HeaderMap) -> Result<(), Status> {
         if let Phase::Foreign(foreign) = &mut self.phase
-            && !trailers.contains_key(GRPC_STATUS)
+            && trailers.get(GRPC_STATUS).is_none_or(|status| is_zero(status.as_bytes()) && !foreign.body.is_empty())
         {
             let Foreign { status, content_type, body } = &mut **foreign;
             let (content_type, body) = (content_type.take(), std::mem::take(body));
@@ -384,13 +385,17 @@ impl Receiving {
     }
 }
 
+/// The number of OK, however many zeros a peer writes it with.
+fn is_zero(status: &[u8]) -> bool {
+    status.iter().all(|digit| *digit == b'0')
+}
+
 fn release(stream: &mut RecvStream, count: usize) {
     if count > 0 {
         // An error says that the stream is closed, and then its window is nobody's concern.
         let _: Result<(), h2::Error> = stream.flow_control().release_capacity(count);
     }
 }
-
 
 /// What an error of the stream or of its connection means for the call (PROTOCOL-HTTP2.md, "Errors"): a reset has its code
 /// by the table; a lost connection is UNAVAILABLE to a client and CANCELLED to a server.

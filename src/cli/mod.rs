@@ -1,4 +1,4 @@
-//! What the programs share: flags as Go writes them, errors on one line, signals, the time of day, the wire shown.
+//! What the programs share: flags as Go writes them, errors on one line, signals, the time of day.
 //!
 //! | exit status | meaning |
 //! |---|---|
@@ -9,7 +9,6 @@
 mod clock;
 mod flags;
 mod signals;
-pub mod wire;
 
 pub use clock::timestamp;
 pub use flags::parse;

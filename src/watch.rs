@@ -4,7 +4,7 @@ use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::Stop;
+use crate::cli::Stop;
 use crate::inspector::{self, Conversation, Frame, PrintOptions, Schema};
 use crate::services::FILE_DESCRIPTOR_SET;
 use crate::transport::tap::{Direction, Sink, Tap};
