@@ -25,6 +25,12 @@ use crate::status::Status;
 /// See the constant of the same name in `server/connection.rs`.
 const DATA_FRAME_BUDGET: usize = 36 << 20;
 
+/// See the constant of the same name in `server/connection.rs`.
+const RESET_MEMORY: Duration = Duration::from_secs(10);
+
+/// How many streams that this side reset are remembered, a few hundred bytes each; h2's own limit is 50.
+const RESETS_REMEMBERED: usize = 10_000;
+
 /// The length of a frame header, and the position and value of the type in it (RFC 9113 sections 4.1, 6.5).
 const FRAME_HEADER: usize = 9;
 const TYPE: usize = 3;
@@ -110,6 +116,8 @@ async fn shake_hands(connected: Connected, options: &ClientOptions) -> Result<Se
     let (io, outlet) = gather(connected.io);
     let mut builder = Builder::new();
     builder
+        .max_concurrent_reset_streams(RESETS_REMEMBERED)
+        .reset_stream_duration(RESET_MEMORY)
         .initial_window_size(options.stream_window)
         .initial_connection_window_size(options.connection_window)
         .max_header_list_size(options.max_metadata_size)
@@ -123,6 +131,9 @@ async fn shake_hands(connected: Connected, options: &ClientOptions) -> Result<Se
         let greeting = outlet.greeting();
         match (greeting.get(TYPE), ended) {
             (Some(&SETTINGS), Poll::Pending) if greeting.len() >= FRAME_HEADER => Poll::Ready(Ok(())),
+            (Some(kind), Poll::Pending) if greeting.len() >= FRAME_HEADER && is_frame_type(*kind) => {
+                Poll::Ready(Err(not_http2(&greeting, None)))
+            }
             (_, Poll::Pending) => Poll::Pending,
             (_, Poll::Ready(end)) => Poll::Ready(Err(not_http2(&greeting, end.err()))),
         }
@@ -158,6 +169,11 @@ fn too_slow(timeout: Duration) -> Status {
     unavailable(format!("no HTTP/2 connection within {timeout:?}"))
 }
 
+/// Whether RFC 9113 section 6 has a frame of this type. Of everything else it shows in time whether it is HTTP/2.
+fn is_frame_type(kind: u8) -> bool {
+    kind <= 9
+}
+
 /// What the peer spoke instead of HTTP/2, as far as its first bytes tell.
 fn not_http2(greeting: &[u8], error: Option<h2::Error>) -> Status {
     let message = match greeting {
@@ -165,6 +181,9 @@ fn not_http2(greeting: &[u8], error: Option<h2::Error>) -> Status {
         [b'H', b'T', b'T', b'P', b'/', ..] => {
             let line = greeting.split(|byte| *byte == b'\r').next().unwrap_or_default();
             format!("the peer answered {:?}: is this a gRPC port?", String::from_utf8_lossy(line))
+        }
+        [_, _, _, kind, ..] if greeting.len() >= FRAME_HEADER && is_frame_type(*kind) => {
+            format!("the peer's first frame has to be SETTINGS (4) and has the type {kind}")
         }
         [0x15, 0x03, ..] => "the peer answered with a TLS alert: does this port want TLS?".to_owned(),
         _ => format!("the peer does not speak HTTP/2, its first bytes are {greeting:02x?}"),

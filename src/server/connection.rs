@@ -28,6 +28,10 @@ use crate::io::{Connected, Gather, Outlet, Peer, gather};
 /// connection window, ends connections of well-behaved clients that send small messages.
 pub(crate) const DATA_FRAME_BUDGET: usize = 36 << 20;
 
+/// For how long a stream that this side reset is remembered: what the peer sent before it knew is passed over (RFC 9113
+/// section 5.1). On a stream that is forgotten it counts as an error of the peer, and a thousand of those end the connection.
+pub(crate) const RESET_MEMORY: Duration = Duration::from_secs(10);
+
 /// Serves a connection until it ends.
 pub(super) async fn serve(connected: Connected, shared: Arc<Shared>) {
     let (io, outlet) = gather(connected.io);
@@ -60,8 +64,13 @@ pub(super) async fn serve(connected: Connected, shared: Arc<Shared>) {
 }
 
 fn builder(options: &ServerOptions) -> Builder {
+    // A client may give up at once as many calls as it may have, and one who does is no attacker; h2's own limits are 20 and 50.
+    let resets = usize::try_from(options.max_concurrent_streams).unwrap_or(usize::MAX);
     let mut builder = Builder::new();
     builder
+        .max_pending_accept_reset_streams(resets)
+        .max_concurrent_reset_streams(resets)
+        .reset_stream_duration(RESET_MEMORY)
         .initial_window_size(options.stream_window)
         .initial_connection_window_size(options.connection_window)
         .max_concurrent_streams(options.max_concurrent_streams)
