@@ -6,6 +6,7 @@
 //! grpc-go's, so that each can stand in for the other.
 
 pub mod cases;
+mod further;
 pub mod orca;
 pub mod server;
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tokio::sync::Mutex;
 
+use super::further;
 use super::messages::{
     BoolValue, EchoStatus, Empty, Payload, PayloadType, SimpleRequest, SimpleResponse, StreamingInputCallRequest,
     StreamingInputCallResponse, StreamingOutputCallRequest, StreamingOutputCallResponse,
@@ -60,7 +61,9 @@ impl TestServer {
     }
 
     async fn unary_call(&self, request: Request<SimpleRequest>) -> Result<Response<SimpleResponse>, Status> {
-        let (headers, mut trailers) = echoes(request.metadata())?;
+        let (mut headers, mut trailers) = echoes(request.metadata())?;
+        further::report_deadline(request.context(), &mut headers)?;
+        further::check_details(request.metadata())?;
         let answer = self.simple_response(&request, &mut trailers);
         // A call that fails has trailing metadata only: nothing comes before its status.
         let mut response = answer.map_err(|status| status.with_metadata(trailers.clone()))?;

@@ -8,12 +8,14 @@
 //! | `load.rs` | load reports |
 //! | `soak.rs` | many calls, over one connection and over many |
 //! | `http2.rs` | a server that misbehaves on purpose, or nearly |
+//! | `further.rs` | what the descriptions leave out |
 //!
 //! interop-test-descriptions.md and negative-http2-interop-test-descriptions.md describe them one by one. The cases of Google's
 //! cloud and of caching proxies (`compute_engine_creds`, `cacheable_unary` and so on) are not here.
 
 mod compressed;
 mod ending;
+mod further;
 mod http2;
 mod load;
 mod soak;
@@ -88,6 +90,18 @@ cases! {
     Ping "ping" "Pings before and after every part of an answer.";
     MaxStreams "max_streams" "More calls at a time than the server allows.";
     DataFramePadding "data_frame_padding" "An answer that is mostly padding.";
+    MetadataRepeatedKeys "metadata_repeated_keys" "Several values of a key, in their order.";
+    MetadataEveryByte "metadata_every_byte" "Binary values of all bytes, and of every padding.";
+    MetadataEmptyValues "metadata_empty_values" "Values of no bytes.";
+    MetadataLarge "metadata_large" "More than 8 KiB of metadata.";
+    StatusMessages "status_messages" "Every code, with messages in several scripts.";
+    StatusDetails "status_details" "An error with a google.rpc.Status.";
+    DeadlineUnits "deadline_units" "A timeout of every unit.";
+    CompressionBothWays "compression_both_ways" "Requests and answers compressed with -encoding.";
+    MessageSizes "message_sizes" "Messages from none to 64 MiB, as far as -max_message_size allows.";
+    SizeOverLimit "size_over_limit" "An answer that is larger than allowed.";
+    ConcurrentCalls "concurrent_calls" "A thousand calls and a hundred streams at a time.";
+    CancelAtEachStage "cancel_at_each_stage" "Calls given up early and late, and the next one.";
 }
 
 impl Case {
@@ -134,6 +148,18 @@ impl Case {
             Case::GoAway => http2::goaway(target).await,
             Case::RstAfterHeader | Case::RstDuringData | Case::RstAfterData => http2::reset(&service.await?).await,
             Case::MaxStreams => http2::max_streams(&service.await?).await,
+            Case::MetadataRepeatedKeys => further::metadata_repeated_keys(&service.await?).await,
+            Case::MetadataEveryByte => further::metadata_every_byte(&service.await?).await,
+            Case::MetadataEmptyValues => further::metadata_empty_values(&service.await?).await,
+            Case::MetadataLarge => further::metadata_large(&service.await?).await,
+            Case::StatusMessages => further::status_messages(&service.await?).await,
+            Case::StatusDetails => further::status_details(&service.await?).await,
+            Case::DeadlineUnits => further::deadline_units(&service.await?).await,
+            Case::CompressionBothWays => further::compression_both_ways(&service.await?, settings.encoding).await,
+            Case::MessageSizes => further::message_sizes(&service.await?, target.limit()).await,
+            Case::SizeOverLimit => further::size_over_limit(&service.await?, target.limit()).await,
+            Case::ConcurrentCalls => further::concurrent_calls(&service.await?).await,
+            Case::CancelAtEachStage => further::cancel_at_each_stage(&service.await?).await,
         }
     }
 }
@@ -156,6 +182,11 @@ impl<C: Connector> Target<C> {
         let connection = ok("connecting", self.open().await)?;
         let client = Client::over(Arc::new(connection), self.options.clone());
         Ok(TestServiceClient::new(ok("the client", client)?))
+    }
+
+    /// The largest message that is taken from it.
+    fn limit(&self) -> usize {
+        self.options.max_receive_message_size
     }
 
     async fn open(&self) -> Result<Connection, Status> {
@@ -250,7 +281,7 @@ mod tests {
         tokio::spawn(Server::new(service).serve(listener));
         let target = Target::new(connector, ClientOptions::default());
         let misbehaving = [Case::RstAfterHeader, Case::RstDuringData, Case::RstAfterData];
-        for case in Case::ALL.iter().filter(|case| !misbehaving.contains(case) && !case.name().contains("compressed")) {
+        for case in Case::ALL.iter().filter(|case| !misbehaving.contains(case) && !case.name().contains("compress")) {
             let outcome = case.run(&target, &Settings::default()).await;
             assert_eq!(outcome, Ok(()), "{}", case.name());
         }
