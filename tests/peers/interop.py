@@ -23,6 +23,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import textwrap
 import time
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -443,10 +444,10 @@ def versions():
 HEAD = """\
 # Barewire and others: the scoreboard
 
-Written by `python3 tests/peers/interop.py --scoreboard` from a run on {date}, on {machine}. Every number is what the programs
-of a suite said in that run; a suite that has fewer cases than it should fails. CI runs all of it but the rows of others.
+Written by `python3 tests/peers/interop.py --scoreboard` from a run on {date}, on {machine}.
+Every number is what the programs of a suite said in that run; a suite that has fewer cases than it should fails. CI runs all of it but the rows of others.
 
-Versions: {versions}.
+{versions}.
 
 | suite | pairing | passed | of |
 |---|---|---|---|
@@ -479,7 +480,7 @@ alone, with `BAREWIRE_WIRE=text`, which shows each frame of our side.
 
 
 def scoreboard():
-    named = ", ".join(f"{name} {version}" for name, version in versions().items())
+    named = textwrap.fill("Versions: " + ", ".join(f"{name} {version}" for name, version in versions().items()), 125)
     machine = f"{platform.system()} {platform.machine()} with {os.cpu_count()} processors"
     page = HEAD.format(date=datetime.date.today().isoformat(), machine=machine, versions=named)
     for row in results:
