@@ -81,7 +81,7 @@ use crate::call::{Compressor, Compressors};
 /// What a module of an algorithm has to offer: one where its feature is on, none where it is off.
 type Constructors<const N: usize> = [fn() -> Arc<dyn Compressor>; N];
 
-/// All that were compiled in, each with its default level; those that cost least for what they save first.
+/// All that were compiled in, each with its default level.
 pub fn all() -> Compressors {
     let all = zstd::ALL.iter().chain(&gzip::ALL).chain(&brotli::ALL).chain(&deflate::ALL).chain(&snappy::ALL);
     Compressors::new(all.map(|construct| construct()))

@@ -312,12 +312,16 @@ def conformance(compare):
         ("conformance.yaml", "client", "barewire client, all of gRPC", RELEASE / "conformance_client", True, 1490),
     ]
     if compare:
+        target = ROOT / "target/peers-tonic"
+        tonic = target / "release"
+        build("tonic", ["cargo", "build", "--locked", "--release", "--target-dir", str(target)], cwd=HERE / "tonic")
         for mode, total in [("server", 374), ("client", 409)]:
             go("conformance", f"grpc{mode}", f"connectrpc.com/conformance/cmd/grpc{mode}")
             plain = "plaintext, identity and gzip"
             rows += [
                 ("conformance-plaintext.yaml", mode, f"barewire {mode}, {plain}", RELEASE / f"conformance_{mode}", True, total),
                 ("conformance-plaintext.yaml", mode, f"grpc-go {mode}, {plain}", PEERS / f"grpc{mode}", False, total),
+                ("conformance-plaintext.yaml", mode, f"tonic {mode}, {plain}", tonic / f"tonic_conformance_{mode}", False, total),
             ]
     for config, mode, name, program, ours, total in rows:
         pairing = Pairing("conformance", name, ours)
@@ -435,6 +439,7 @@ def versions():
         "grpc-go": found("go/interop/go.mod", r"google\.golang\.org/grpc v(\S+)"),
         "grpc-go in connectrpc's programs": found("go/conformance/go.mod", r"google\.golang\.org/grpc v(\S+)"),
         "connectrpc conformance": found("go/conformance/go.mod", r"connectrpc\.com/conformance v(\S+)"),
+        "tonic": found("tonic/Cargo.lock", r'name = "tonic"\nversion = "(\S+)"'),
         "h2spec": found("go/h2spec/go.mod", r"summerwind/h2spec v(\S+)"),
         "grpcio": found("python/requirements.txt", r"grpcio==(\S+)"),
         "grpc-js": found("node/package.json", r'grpc-js": "(\S+)"'),
@@ -445,7 +450,8 @@ HEAD = """\
 # Barewire and others: the scoreboard
 
 Written by `python3 tests/peers/interop.py --scoreboard` from a run on {date}, on {machine}.
-Every number is what the programs of a suite said in that run; a suite that has fewer cases than it should fails. CI runs all of it but the rows of others.
+Every number is what the programs of a suite said in that run; a suite that has fewer cases than it should fails. CI runs all of it but the rows of
+others.
 
 {versions}.
 
@@ -470,7 +476,8 @@ TAIL = """
   at each stage. grpc-js's server counts the milliseconds of a deadline in 32 bits and is not asked for `deadline_units`; it
   does not compress.
 
-tonic has no programs for these suites; what its users would have to write for them is not here, and there is no row of it.
+tonic has no programs for these suites. Those of `tests/peers/tonic` are for conformance, where it puts the trailers of a
+success into the frame that tonic makes, as tonic takes none; for the other suites there is no row of it.
 
 ## Again
 
