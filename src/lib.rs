@@ -121,6 +121,7 @@ pub mod inspector;
 #[cfg(feature = "interop")]
 pub mod interop;
 pub mod io;
+mod limits;
 pub mod metadata;
 pub mod method;
 #[cfg(any(test, feature = "properties"))]

@@ -6,7 +6,7 @@
 //! server  client           one connection, one call      never each other
 //! call                     one RPC on one h2 stream
 //! io  wire                 bytes, below everything
-//! status metadata method   plain types beside wire
+//! status metadata method   plain types beside wire, and limits: what a peer can meet
 //! ```
 //!
 //! A module uses what [`CORE`] and [`ROOMS`] list and nothing else. What it uses is read from its `use` lines and from the
@@ -25,15 +25,16 @@ use source::{Source, Token, tree};
 ///
 /// A status travels with metadata, and a misuse of metadata is a status. Values of metadata are read by `wire::binary`, and
 /// what is wrong with them is said by `wire::error`; `wire` gives both types out.
-const CORE: [(&str, &[&str]); 8] = [
+const CORE: [(&str, &[&str]); 9] = [
+    ("limits", &[]),
     ("method", &[]),
     ("status", &["metadata"]),
     ("metadata", &["status", "wire::binary", "wire::error"]),
     ("wire", &["status", "metadata"]),
-    ("io", &[]),
-    ("call", &["io", "wire", "status", "metadata"]),
-    ("server", &["call", "io", "wire", "status", "metadata", "method"]),
-    ("client", &["call", "io", "wire", "status", "metadata", "method"]),
+    ("io", &["limits", "wire::code_map"]),
+    ("call", &["limits", "io", "wire", "status", "metadata"]),
+    ("server", &["limits", "call", "io", "wire", "status", "metadata", "method"]),
+    ("client", &["limits", "call", "io", "wire", "status", "metadata", "method"]),
 ];
 
 /// The rooms that use another room, and which. Every room may use the core; `cli` is for programs and uses no room.
@@ -61,7 +62,7 @@ const PANIC_LINTS: [&str; 4] = ["unwrap_used", "expect_used", "indexing_slicing"
 const LONGEST_FILE: usize = 500;
 
 /// How many lines the core may have, documentation included, unit tests not.
-const LARGEST_CORE: usize = 6_000;
+const LARGEST_CORE: usize = 7_000;
 
 #[test]
 fn dependencies_point_down() {

@@ -21,14 +21,12 @@ use super::compress::Packing;
 use super::lock;
 use super::receive::Receiving;
 use super::send::{Gone, Sending};
+use crate::limits::BATCH;
 use crate::metadata::Metadata;
 use crate::status::Status;
 use crate::wire::encoding::Encoding;
 use crate::wire::message::PREFIX_LENGTH;
 use crate::wire::response::ResponseHeaders;
-
-/// How much is gathered before it leaves: the size of a DATA frame that every peer takes (RFC 9113 section 4.2).
-const BATCH: usize = 16_384;
 
 pub(crate) type SharedInbox = Arc<Mutex<Inbox>>;
 pub(crate) type SharedBatch = Arc<Mutex<Batch>>;

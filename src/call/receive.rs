@@ -20,15 +20,13 @@ use http::{HeaderMap, StatusCode};
 
 use super::Side;
 use super::compress::{Compressor, Compressors, restore};
+use crate::limits::BODY_EXCERPT;
 use crate::metadata::Metadata;
 use crate::status::{Code, Status};
 use crate::wire::ProtocolError;
 use crate::wire::code_map::{self, Http2Error, code_of_http2_error};
 use crate::wire::message::{EncodedMessage, MessageDecoder, PREFIX_LENGTH};
 use crate::wire::response::{GRPC_STATUS, ResponseHead, ResponseHeaders, Trailers};
-
-/// How much of the body of an answer that is not gRPC's is kept for the error message.
-const BODY_EXCERPT: usize = 256;
 
 /// Up to this size the window of a unary call's message is not returned by itself: h2 returns it with the stream, which needs
 /// no frame for its own window any more. All the streams of a connection together hold no more than its window then, and small
@@ -57,6 +55,8 @@ pub(crate) struct Receiving {
     claimed: Option<Box<Trailers>>,
     /// On a client, the initial metadata, once it has come, and the trailing.
     metadata: Option<Box<(Metadata, Metadata)>>,
+    /// Stands for the call where calls are counted.
+    _counted: Option<Arc<()>>,
 }
 
 enum Phase {
@@ -113,7 +113,13 @@ impl Receiving {
             failed_here: false,
             claimed: None,
             metadata: None,
+            _counted: None,
         }
+    }
+
+    /// Holds what stands for the call where calls are counted.
+    pub(crate) fn count(&mut self, counted: Option<Arc<()>>) {
+        self._counted = counted;
     }
 
     /// Says that one message is due, and that the stream will be dropped behind it.
@@ -404,7 +410,12 @@ pub(crate) fn status_of(error: &h2::Error, side: Side) -> Status {
     let (code, message) = match reason {
         Some(reason) if error.is_reset() => (code_of_http2_error(reason), reset_message(error, reason, side)),
         Some(reason) if error.is_go_away() => (lost(side), format!("the connection ended with GOAWAY {reason}")),
-        _ => (lost(side), "the connection was lost".to_owned()),
+        _ => match error.get_io() {
+            Some(io) if io.kind() == std::io::ErrorKind::TimedOut => {
+                (lost(side), format!("the connection was lost: {io}"))
+            }
+            _ => (lost(side), "the connection was lost".to_owned()),
+        },
     };
     Status::new(code, message).with_source(Lost(error.to_string()))
 }

@@ -7,6 +7,7 @@ use std::fmt;
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
+use std::sync::{Arc, Weak};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -19,17 +20,9 @@ use super::{Begin, ClientOptions, Head, Invoke, Opened};
 use crate::call::Side;
 use crate::call::receive::{Receiving, status_of};
 use crate::call::send::Sending;
-use crate::io::{Connected, Connector, Gather, Outlet, Peer, gather};
+use crate::io::{Connected, Connector, Gather, Outlet, Peer, PeerLimits, gather};
+use crate::limits::{DATA_FRAME_BUDGET, MIN_KEEPALIVE_TIME, RESET_MEMORY, RESETS_REMEMBERED};
 use crate::status::Status;
-
-/// See the constant of the same name in `server/connection.rs`.
-const DATA_FRAME_BUDGET: usize = 36 << 20;
-
-/// See the constant of the same name in `server/connection.rs`.
-const RESET_MEMORY: Duration = Duration::from_secs(10);
-
-/// How many streams that this side reset are remembered, a few hundred bytes each; h2's own limit is 50.
-const RESETS_REMEMBERED: usize = 10_000;
 
 /// The length of a frame header, and the position and value of the type in it (RFC 9113 sections 4.1, 6.5).
 const FRAME_HEADER: usize = 9;
@@ -39,6 +32,8 @@ const SETTINGS: u8 = 4;
 /// An HTTP/2 connection to a server. When the last of its clients and calls is gone, it closes.
 pub struct Connection {
     requests: SendRequest<Bytes>,
+    /// Each call holds one, where they are counted.
+    calls: Option<Weak<()>>,
     scheme: Scheme,
     authority: Authority,
     peer: Peer,
@@ -58,8 +53,8 @@ impl Connection {
         let opening = async {
             let connected = connector.connect().await.map_err(can_not_connect)?;
             let peer = connected.peer.clone();
-            let requests = shake_hands(connected, options).await?;
-            Ok(Connection { requests, scheme, authority, peer })
+            let (requests, calls) = shake_hands(connected, options).await?;
+            Ok(Connection { requests, calls, scheme, authority, peer })
         };
         match tokio::time::timeout(options.connect_timeout, opening).await {
             Ok(opened) => opened,
@@ -98,10 +93,9 @@ impl Connection {
             Poll::Pending => return Err(Status::internal("a fresh handle has no stream to wait for")),
         }
         let (response, stream) = requests.send_request(request, false).map_err(lost)?;
-        Ok(Opened {
-            sending: Sending::Stream(stream),
-            receiving: Receiving::response(response, receive_limit, compressors, code_of_http_status),
-        })
+        let mut receiving = Receiving::response(response, receive_limit, compressors, code_of_http_status);
+        receiving.count(self.calls.as_ref().and_then(Weak::upgrade));
+        Ok(Opened { sending: Sending::Stream(stream), receiving })
     }
 }
 
@@ -112,8 +106,14 @@ impl Invoke for Connection {
 }
 
 /// HTTP/2 from the preface to the server's SETTINGS.
-async fn shake_hands(connected: Connected, options: &ClientOptions) -> Result<SendRequest<Bytes>, Status> {
-    let (io, outlet) = gather(connected.io);
+async fn shake_hands(
+    connected: Connected,
+    options: &ClientOptions,
+) -> Result<(SendRequest<Bytes>, Option<Weak<()>>), Status> {
+    let keepalive = options.keepalive_time.map(|time| time.max(MIN_KEEPALIVE_TIME));
+    // Connecting as a whole has a timeout, so that the greeting needs none.
+    let limits = PeerLimits { greeting: None, patience: options.peer_timeout, keepalive };
+    let (io, outlet) = gather(connected.io, limits, false);
     let mut builder = Builder::new();
     builder
         .max_concurrent_reset_streams(RESETS_REMEMBERED)
@@ -139,13 +139,23 @@ async fn shake_hands(connected: Connected, options: &ClientOptions) -> Result<Se
         }
     })
     .await?;
-    tokio::spawn(drive(connection, outlet));
-    Ok(requests)
+    let calls = (keepalive.is_some() && !options.keepalive_without_calls).then(|| Arc::new(()));
+    let counted = calls.as_ref().map(Arc::downgrade);
+    tokio::spawn(drive(connection, outlet, calls));
+    Ok((requests, counted))
 }
 
-/// Moves bytes until the connection has ended, and then closes it gently.
-async fn drive(mut connection: Pin<Box<h2::client::Connection<Gather, Bytes>>>, outlet: Outlet) {
+/// Moves bytes until the connection has ended, and then closes it gently. Each call holds
+/// one of `calls`, where keepalive has to know whether there are any.
+async fn drive(
+    mut connection: Pin<Box<h2::client::Connection<Gather, Bytes>>>,
+    outlet: Outlet,
+    calls: Option<Arc<()>>,
+) {
     poll_fn(|cx| {
+        if let Some(calls) = &calls {
+            outlet.set_idle(Arc::strong_count(calls) == 1);
+        }
         let ended = connection.as_mut().poll(cx);
         // An error of writing shows when h2 reads or writes next.
         let _: Poll<io::Result<()>> = outlet.poll_flush(cx);

@@ -23,6 +23,9 @@ use crate::call::receive::Receiving;
 use crate::call::send::Sending;
 use crate::call::{Compressors, Inbound, Outbound, Response};
 use crate::io::Connector;
+use crate::limits::{
+    CONNECTION_WINDOW, HANDSHAKE_TIMEOUT, MAX_METADATA_SIZE, MAX_RECEIVE_MESSAGE_SIZE, PEER_TIMEOUT, STREAM_WINDOW,
+};
 use crate::metadata::Metadata;
 use crate::method::{BidiStreaming, ClientStreaming, Method, ServerStreaming, Unary};
 use crate::status::{Code, Status};
@@ -91,6 +94,16 @@ pub struct ClientOptions {
     pub code_of_http_status: fn(u16) -> Code,
     /// How long connecting may take, TLS and the server's SETTINGS included. 20 s by default.
     pub connect_timeout: Duration,
+    /// How long a server may take over what HTTP/2 has it do at once: end a frame or a header block that it has begun,
+    /// acknowledge SETTINGS and PING, take from its socket some of what is there. Beyond it the connection ends, and its calls
+    /// are UNAVAILABLE. 20 s by default.
+    pub peer_timeout: Duration,
+    /// After so long without a byte from the server it is asked by PING whether it is there (gRFC A8, keepalive), and has
+    /// [`ClientOptions::peer_timeout`] to answer. At least 10 s; servers take PINGs more often than every 5 minutes for abuse
+    /// unless they were told otherwise. Never by default.
+    pub keepalive_time: Option<Duration>,
+    /// Whether keepalive goes on while there is no call. It does not by default.
+    pub keepalive_without_calls: bool,
     /// What the application calls itself, put before the library's own name in `user-agent`: `my-app/1.0`. Empty by default.
     pub user_agent: String,
 }
@@ -98,15 +111,18 @@ pub struct ClientOptions {
 impl Default for ClientOptions {
     fn default() -> Self {
         ClientOptions {
-            max_receive_message_size: 4 << 20,
+            max_receive_message_size: MAX_RECEIVE_MESSAGE_SIZE,
             max_send_message_size: usize::MAX,
-            max_metadata_size: 64 << 10,
-            stream_window: 1 << 20,
-            connection_window: 16 << 20,
+            max_metadata_size: MAX_METADATA_SIZE,
+            stream_window: STREAM_WINDOW,
+            connection_window: CONNECTION_WINDOW,
             compressors: Compressors::none(),
             min_compress_size: 0,
             code_of_http_status: code_map::code_of_http_status,
-            connect_timeout: Duration::from_secs(20),
+            connect_timeout: HANDSHAKE_TIMEOUT,
+            peer_timeout: PEER_TIMEOUT,
+            keepalive_time: None,
+            keepalive_without_calls: false,
             user_agent: String::new(),
         }
     }

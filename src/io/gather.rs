@@ -18,17 +18,12 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::Io;
-
-/// How much may wait to be written.
-const BACKLOG: usize = 64 * 1024;
-
-/// How long a closing connection is read from, at most.
-const LINGER: Duration = Duration::from_secs(1);
+use super::guard::{Due, Fault, Guard, PeerLimits, Pings};
+use crate::limits::{BACKLOG, LINGER};
 
 /// How many idle buffers a thread keeps.
 const POOLED: usize = 4;
@@ -41,8 +36,11 @@ thread_local! {
 }
 
 /// Splits a byte stream into the side that h2 gets and the side that stays.
-pub(crate) fn gather(io: Box<dyn Io>) -> (Gather, Outlet) {
-    let inner = Inner { io, backlog: Vec::new(), written: 0, greeting: Vec::new() };
+///
+/// What passes is watched by a [`Guard`]: where the peer does not keep up, reading and writing fail with the reason.
+pub(crate) fn gather(io: Box<dyn Io>, limits: PeerLimits, is_server: bool) -> (Gather, Outlet) {
+    let guard = Guard::new(limits, is_server);
+    let inner = Inner { io, guard, backlog: Vec::new(), written: 0, greeting: Vec::new() };
     let shared = Arc::new(Mutex::new(inner));
     (Gather(shared.clone()), Outlet(shared))
 }
@@ -55,6 +53,7 @@ pub(crate) struct Outlet(Arc<Mutex<Inner>>);
 
 struct Inner {
     io: Box<dyn Io>,
+    guard: Guard,
     backlog: Vec<u8>,
     /// How much of the backlog the socket has taken.
     written: usize,
@@ -65,6 +64,21 @@ impl Outlet {
     /// Writes out what was gathered, until it is gone or the socket takes no more.
     pub(crate) fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         lock(&self.0).poll_drain(cx)
+    }
+
+    /// The PINGs that the peer has sent since this was last asked, if it has sent any.
+    pub(crate) fn take_pings(&self) -> Option<Pings> {
+        lock(&self.0).guard.take_pings()
+    }
+
+    /// Says whether there is a call that keepalive is for.
+    pub(crate) fn set_idle(&self, idle: bool) {
+        lock(&self.0).guard.set_idle(idle);
+    }
+
+    /// Ends the connection over what the peer did, with a GOAWAY that says so; h2 hears of it when it reads next.
+    pub(crate) fn end(&self, fault: Fault) {
+        lock(&self.0).end(fault);
     }
 
     /// The first bytes that the peer sent, up to a few dozen.
@@ -95,14 +109,46 @@ impl Inner {
         }
         let taken = &bytes[..bytes.len().min(self.room())];
         self.backlog.extend_from_slice(taken);
+        self.guard.sent(taken);
         taken.len()
+    }
+
+    fn end(&mut self, fault: Fault) {
+        if let Some(farewell) = self.guard.end(fault) {
+            self.backlog.extend_from_slice(&farewell);
+        }
+    }
+
+    /// Called when the peer is waited for: ready with the reason when that has no use any more.
+    fn poll_overdue(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
+        loop {
+            if let Some(error) = self.guard.fault() {
+                return Poll::Ready(error);
+            }
+            match ready!(self.guard.poll_due(cx)) {
+                Due::End(fault) => self.end(fault),
+                // The outlet is flushed at the end of this turn.
+                Due::Ping => {
+                    if let Some(ping) = self.guard.ping() {
+                        self.backlog.extend_from_slice(&ping);
+                    }
+                }
+            }
+        }
     }
 
     fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while self.written < self.backlog.len() {
-            match ready!(Pin::new(&mut self.io).poll_write(cx, &self.backlog[self.written..]))? {
-                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                count => self.written += count,
+            match Pin::new(&mut self.io).poll_write(cx, &self.backlog[self.written..])? {
+                Poll::Ready(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                Poll::Ready(count) => {
+                    self.written += count;
+                    self.guard.has_moved();
+                }
+                Poll::Pending => {
+                    self.guard.is_stuck();
+                    return self.poll_overdue(cx).map(Err);
+                }
             }
         }
         if self.backlog.capacity() > 0 {
@@ -139,7 +185,10 @@ impl AsyncRead for Gather {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let mut inner = lock(&self.0);
         let before = buf.filled().len();
-        ready!(Pin::new(&mut inner.io).poll_read(cx, buf))?;
+        if Pin::new(&mut inner.io).poll_read(cx, buf)?.is_pending() {
+            return inner.poll_overdue(cx).map(Err);
+        }
+        inner.guard.received(&buf.filled()[before..]);
         let missing = GREETING.saturating_sub(inner.greeting.len());
         if missing > 0 {
             let fresh = &buf.filled()[before..];
@@ -196,15 +245,20 @@ mod tests {
 
     use super::*;
 
+    fn patient() -> PeerLimits {
+        let hour = std::time::Duration::from_secs(3600);
+        PeerLimits { greeting: None, patience: hour, keepalive: None }
+    }
+
     #[tokio::test]
     async fn nothing_leaves_before_the_outlet_is_polled_and_then_all_at_once() {
         let (near, mut far) = tokio::io::duplex(1 << 20);
-        let (mut gathering, outlet) = gather(Box::new(near));
+        let (mut gathering, outlet) = gather(Box::new(near), patient(), true);
         gathering.write_all(b"HEADERS ").await.unwrap();
         gathering.write_all(b"DATA ").await.unwrap();
         gathering.flush().await.unwrap();
         let mut received = [0; 64];
-        let read = tokio::time::timeout(Duration::from_millis(1), far.read(&mut received)).await;
+        let read = tokio::time::timeout(std::time::Duration::from_millis(1), far.read(&mut received)).await;
         assert!(read.is_err(), "nothing yet");
         poll_fn(|cx| outlet.poll_flush(cx)).await.unwrap();
         let count = far.read(&mut received).await.unwrap();
@@ -215,7 +269,7 @@ mod tests {
     #[tokio::test]
     async fn writing_waits_when_the_backlog_is_full_and_the_peer_does_not_read() {
         let (near, mut far) = tokio::io::duplex(1024);
-        let (mut gathering, outlet) = gather(Box::new(near));
+        let (mut gathering, outlet) = gather(Box::new(near), patient(), true);
         let sent: Vec<u8> = (0..BACKLOG + 10_000).map(|n| n as u8).collect();
         let write = async {
             gathering.write_all(&sent).await.unwrap();

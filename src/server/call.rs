@@ -7,7 +7,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
-use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderValue};
@@ -24,15 +23,13 @@ use crate::call::lock;
 use crate::call::receive::Receiving;
 use crate::call::send::{Gone, Sending};
 use crate::io::Peer;
+use crate::limits::REFUSAL_PATIENCE;
 use crate::metadata::Metadata;
 use crate::status::Status;
 use crate::wire::encoding::{Encoding, EncodingSet};
 use crate::wire::error::ProtocolError;
 use crate::wire::request::{GRPC_ACCEPT_ENCODING, Refusal, RequestHeaders};
 use crate::wire::response::{ResponseHeaders, Trailers};
-
-/// How long the rest of a request that is not gRPC's is read before it is answered.
-const REFUSAL_PATIENCE: Duration = Duration::from_secs(5);
 
 /// A call in progress: a future that is ready when the call has ended. It is `Unpin`, so that it can begin on its
 /// connection's task and go on, if it has to wait, on one of its own.

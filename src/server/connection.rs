@@ -10,7 +10,7 @@ use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 use h2::RecvStream;
@@ -21,28 +21,21 @@ use super::call::Call;
 use super::{ServerOptions, Shared, until};
 use crate::call::receive::Receiving;
 use crate::call::send::Sending;
-use crate::io::{Connected, Gather, Outlet, Peer, gather};
+use crate::io::{Connected, Fault, Gather, Outlet, Peer, PeerLimits, Pings, gather};
+use crate::limits::{DATA_FRAME_BUDGET, MAX_PING_STRIKES, MIN_IDLE_PING_INTERVAL, RESET_MEMORY};
 
-/// What h2 may spend on DATA frames that were not taken out yet, in bytes by its own count (it charges a small frame up to
-/// 256). Calls take DATA out as it arrives, so that only a burst within one read of the socket counts; the default, half the
-/// connection window, ends connections of well-behaved clients that send small messages.
-pub(crate) const DATA_FRAME_BUDGET: usize = 36 << 20;
-
-/// For how long a stream that this side reset is remembered: what the peer sent before it knew is passed over (RFC 9113
-/// section 5.1). On a stream that is forgotten it counts as an error of the peer, and a thousand of those end the connection.
-pub(crate) const RESET_MEMORY: Duration = Duration::from_secs(10);
-
-/// Serves a connection until it ends.
-pub(super) async fn serve(connected: Connected, shared: Arc<Shared>) {
-    let (io, outlet) = gather(connected.io);
-    let handshake = builder(&shared.options).handshake(io);
-    let handshake = drive_handshake(handshake, &outlet, shared.options.handshake_timeout);
+/// Serves a connection until it ends. Its preface and SETTINGS have to be there at the time of `greeting`.
+pub(super) async fn serve(connected: Connected, shared: Arc<Shared>, greeting: Option<tokio::time::Instant>) {
+    let options = &shared.options;
+    let limits = PeerLimits { greeting, patience: options.peer_timeout, keepalive: Some(options.keepalive_time) };
+    let (io, outlet) = gather(connected.io, limits, true);
+    let handshake = drive_handshake(builder(options).handshake(io), &outlet);
     let mut draining = Box::pin(shared.draining());
     // A peer that has not spoken yet has nothing to lose by a server that shuts down.
     if let Some(Some(connection)) = until(draining.as_mut(), handshake).await {
         let peer = Arc::new(connected.peer);
-        let mut driver =
-            Driver { connection, shared: shared.clone(), peer, began: Vec::new(), draining: false, calls: 0 };
+        let (began, strikes) = (Vec::new(), PingStrikes::default());
+        let mut driver = Driver { connection, shared: shared.clone(), peer, began, draining: false, calls: 0, strikes };
         let mut registered = false;
         poll_fn(|cx| {
             // Registered once, this task is woken when the server shuts down: until then a look at the phase is enough.
@@ -54,6 +47,12 @@ pub(super) async fn serve(connected: Connected, shared: Arc<Shared>) {
                 }
             }
             let ended = driver.poll(cx);
+            if let Some(pings) = outlet.take_pings()
+                && driver.are_too_many(pings)
+            {
+                outlet.end(Fault::TooManyPings);
+                cx.waker().wake_by_ref();
+            }
             // An error of writing shows when h2 reads or writes next.
             let _: Poll<std::io::Result<()>> = outlet.poll_flush(cx);
             ended
@@ -79,19 +78,19 @@ fn builder(options: &ServerOptions) -> Builder {
     builder
 }
 
-/// Waits for the client's preface, while our SETTINGS leave. `None` where none comes in time.
+/// Waits for the client's preface, while our SETTINGS leave. `None` where none comes.
 async fn drive_handshake(
     handshake: h2::server::Handshake<Gather, Bytes>,
     outlet: &Outlet,
-    timeout: Duration,
 ) -> Option<Connection<Gather, Bytes>> {
     let mut handshake = Box::pin(handshake);
-    let shaken = poll_fn(|cx| {
+    poll_fn(|cx| {
         let shaken = handshake.as_mut().poll(cx);
         let _: Poll<std::io::Result<()>> = outlet.poll_flush(cx);
         shaken
-    });
-    tokio::time::timeout(timeout, shaken).await.ok()?.ok()
+    })
+    .await
+    .ok()
 }
 
 struct Driver {
@@ -103,6 +102,14 @@ struct Driver {
     draining: bool,
     /// Calls so far, to count which are timed.
     calls: u32,
+    strikes: PingStrikes,
+}
+
+/// PINGs that came too soon after another (gRFC A8).
+#[derive(Debug, Default)]
+struct PingStrikes {
+    count: u32,
+    last: Option<tokio::time::Instant>,
 }
 
 impl Driver {
@@ -126,6 +133,25 @@ impl Driver {
                 return Poll::Pending;
             }
         }
+    }
+
+    /// Counts PINGs: those that follow each other faster than [`ServerOptions::min_ping_interval`] are strikes, HEADERS and
+    /// DATA of this side forgive them (gRFC A8, "Server Enforcement").
+    fn are_too_many(&mut self, pings: Pings) -> bool {
+        let mut interval = self.shared.options.min_ping_interval;
+        if !interval.is_zero() && !self.connection.has_streams() {
+            interval = interval.max(MIN_IDLE_PING_INTERVAL);
+        }
+        let now = tokio::time::Instant::now();
+        let strikes = &mut self.strikes;
+        if pings.data_sent {
+            *strikes = PingStrikes::default();
+        }
+        let too_soon = strikes.last.is_some_and(|last| now < last + interval);
+        let others = if interval.is_zero() { 0 } else { pings.fresh - 1 };
+        strikes.count = strikes.count.saturating_add(u32::from(too_soon) + others);
+        strikes.last = Some(now);
+        strikes.count > MAX_PING_STRIKES
     }
 
     fn run_calls(&mut self, cx: &mut Context<'_>) {

@@ -21,14 +21,16 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use crate::call::Compressors;
 use crate::call::compress::{Packing, Sizes};
 use crate::io::Listener;
+use crate::limits::{
+    ACCEPT_PAUSE, CONNECTION_WINDOW, CUT_PATIENCE, HANDSHAKE_TIMEOUT, KEEPALIVE_TIME, MAX_CONCURRENT_STREAMS,
+    MAX_METADATA_SIZE, MAX_RECEIVE_MESSAGE_SIZE, MIN_PING_INTERVAL, PEER_TIMEOUT, SHUTDOWN_TIMEOUT, STREAM_WINDOW,
+};
 use crate::wire::encoding::{Encoding, EncodingSet};
-
-/// How long the server waits before it tries to accept again after an error, as when descriptors have run out.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// The limits of a server, and how long it waits for what. Each applies to one connection or one call.
 #[derive(Clone, Debug)]
@@ -57,8 +59,18 @@ pub struct ServerOptions {
     /// How long a handler may keep its connection's task busy in one go. A method that took longer repeatedly has its calls run
     /// on tasks of their own from the start, so that it holds up no neighbour. 1 ms by default.
     pub inline_limit: Duration,
-    /// How long a TLS handshake and the HTTP/2 preface may take. 20 s by default.
+    /// How long a client may take to begin: TLS, HTTP/2's preface and its SETTINGS together. 20 s by default.
     pub handshake_timeout: Duration,
+    /// How long a client may take over what HTTP/2 has it do at once: end a frame or a header block that it has begun,
+    /// acknowledge SETTINGS and PING, take from its socket some of what is there. Beyond it the connection ends. Windows that
+    /// it does not open and messages that it does not go on with count for nothing. 20 s by default.
+    pub peer_timeout: Duration,
+    /// After so long without a byte from the client it is asked by PING whether it is there (gRFC A9, keepalive), and has
+    /// [`ServerOptions::peer_timeout`] to answer. 2 hours by default.
+    pub keepalive_time: Duration,
+    /// How often a client may send PINGs while it has calls; without any, every 2 hours. More than two too soon, and the
+    /// connection ends with GOAWAY ENHANCE_YOUR_CALM, `too_many_pings` (gRFC A8). Zero allows any number. 5 minutes by default.
+    pub min_ping_interval: Duration,
     /// How long calls in progress may go on when the server shuts down; the rest ends with UNAVAILABLE. 10 s by default.
     pub shutdown_timeout: Duration,
 }
@@ -66,18 +78,21 @@ pub struct ServerOptions {
 impl Default for ServerOptions {
     fn default() -> Self {
         ServerOptions {
-            max_receive_message_size: 4 << 20,
+            max_receive_message_size: MAX_RECEIVE_MESSAGE_SIZE,
             max_send_message_size: usize::MAX,
-            max_metadata_size: 64 << 10,
-            max_concurrent_streams: 1000,
-            stream_window: 1 << 20,
-            connection_window: 16 << 20,
+            max_metadata_size: MAX_METADATA_SIZE,
+            max_concurrent_streams: MAX_CONCURRENT_STREAMS,
+            stream_window: STREAM_WINDOW,
+            connection_window: CONNECTION_WINDOW,
             compressors: Compressors::none(),
             encoding: None,
             min_compress_size: 0,
             inline_limit: Duration::from_millis(1),
-            handshake_timeout: Duration::from_secs(20),
-            shutdown_timeout: Duration::from_secs(10),
+            handshake_timeout: HANDSHAKE_TIMEOUT,
+            peer_timeout: PEER_TIMEOUT,
+            keepalive_time: KEEPALIVE_TIME,
+            min_ping_interval: MIN_PING_INTERVAL,
+            shutdown_timeout: SHUTDOWN_TIMEOUT,
         }
     }
 }
@@ -133,6 +148,8 @@ impl Server {
                 Ok(handshake) => {
                     connections.spawn(connect(handshake, shared.clone()));
                 }
+                // A peer that has gone before it was accepted says nothing about the next.
+                Err(error) if is_of_one_peer(&error) => {}
                 Err(_) => {
                     let pause = tokio::time::sleep(ACCEPT_PAUSE);
                     if until(shutdown.as_mut(), pause).await.is_none() {
@@ -154,8 +171,11 @@ impl Server {
     }
 }
 
-/// How long connections have to end when their calls were cut.
-const CUT_PATIENCE: Duration = Duration::from_secs(1);
+/// Whether an error of accepting concerns the peer that would have been accepted and nobody else.
+fn is_of_one_peer(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
+    matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted)
+}
 
 async fn join_all(connections: &mut JoinSet<()>) {
     while connections.join_next().await.is_some() {}
@@ -167,11 +187,12 @@ where
     H: Future<Output = io::Result<crate::io::Connected>>,
 {
     let patience = shared.options.handshake_timeout;
+    let greeting = Instant::now().checked_add(patience);
     let mut draining = Box::pin(shared.draining());
     let connected = until(draining.as_mut(), tokio::time::timeout(patience, handshake)).await;
     if let Some(Ok(Ok(connected))) = connected {
         drop(draining);
-        connection::serve(connected, shared).await;
+        connection::serve(connected, shared, greeting).await;
     }
 }
 

@@ -1,0 +1,140 @@
+//! The frames of HTTP/2 as they go by, by their headers alone (RFC 9113 section 4.1): how far the stream of bytes is from the
+//! next border. Nothing is copied and nothing is judged; that is h2's.
+
+pub(super) const FRAME_HEADER: usize = 9;
+
+/// The types and flags that matter here (RFC 9113 sections 6.1 to 6.10).
+pub(super) const DATA: u8 = 0x0;
+pub(super) const HEADERS: u8 = 0x1;
+pub(super) const SETTINGS: u8 = 0x4;
+const PUSH_PROMISE: u8 = 0x5;
+pub(super) const PING: u8 = 0x6;
+pub(super) const GOAWAY: u8 = 0x7;
+const CONTINUATION: u8 = 0x9;
+pub(super) const ACK: u8 = 0x1;
+const END_HEADERS: u8 = 0x4;
+
+/// One direction of a connection.
+#[derive(Debug)]
+pub(super) struct Frames {
+    /// What is left of the preface.
+    preface: usize,
+    /// The header of a frame of which so many bytes have come.
+    header: [u8; FRAME_HEADER],
+    have: usize,
+    /// What is left of a frame's payload.
+    payload: usize,
+    /// Whether a header block has begun and not ended.
+    block: bool,
+}
+
+/// The header of a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct FrameHeader {
+    pub kind: u8,
+    pub flags: u8,
+    pub stream: u32,
+}
+
+impl Frames {
+    /// A direction that begins with so many bytes of preface.
+    pub(super) fn after_preface(length: usize) -> Frames {
+        Frames { preface: length, header: [0; FRAME_HEADER], have: 0, payload: 0, block: false }
+    }
+
+    /// Whether the next byte begins a frame, and not one that continues a header block.
+    pub(super) fn is_at_border(&self) -> bool {
+        self.have == 0 && self.payload == 0 && !self.block && self.preface == 0
+    }
+
+    /// Goes on by these bytes; each frame header that is complete is shown. Tells whether a border was passed or reached.
+    pub(super) fn advance(&mut self, mut bytes: &[u8], mut seen: impl FnMut(FrameHeader)) -> bool {
+        let mut passed = false;
+        if self.preface > 0 {
+            let skipped = self.preface.min(bytes.len());
+            self.preface -= skipped;
+            bytes = &bytes[skipped..];
+        }
+        loop {
+            let skipped = self.payload.min(bytes.len());
+            self.payload -= skipped;
+            bytes = &bytes[skipped..];
+            if self.payload == 0 && self.have == FRAME_HEADER {
+                self.have = 0;
+                passed |= !self.block;
+            }
+            if bytes.is_empty() {
+                return passed;
+            }
+            if self.payload > 0 || self.have == FRAME_HEADER {
+                continue;
+            }
+            let taken = (FRAME_HEADER - self.have).min(bytes.len());
+            self.header[self.have..self.have + taken].copy_from_slice(&bytes[..taken]);
+            self.have += taken;
+            bytes = &bytes[taken..];
+            if self.have == FRAME_HEADER {
+                let [a, b, c, kind, flags, stream @ ..] = self.header;
+                self.payload = u32::from_be_bytes([0, a, b, c]) as usize;
+                if matches!(kind, HEADERS | PUSH_PROMISE | CONTINUATION) {
+                    self.block = flags & END_HEADERS == 0;
+                }
+                seen(FrameHeader { kind, flags, stream: u32::from_be_bytes(stream) & (u32::MAX >> 1) });
+                if self.payload == 0 {
+                    self.have = 0;
+                    passed |= !self.block;
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+        let length = (payload.len() as u32).to_be_bytes();
+        [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
+    }
+
+    fn conversation() -> (Vec<u8>, Vec<FrameHeader>, Vec<usize>) {
+        let frames = [
+            frame(SETTINGS, 0, 0, &[0; 6]),
+            frame(SETTINGS, ACK, 0, &[]),
+            frame(HEADERS, 0, 1, b"abc"),
+            frame(CONTINUATION, 0, 1, b""),
+            frame(CONTINUATION, END_HEADERS, 1, b"de"),
+            frame(DATA, 1, 1, &[7; 300]),
+            frame(PING, 0, 0, b"8 octets"),
+        ];
+        let mut wire = vec![b'P'; 24];
+        let mut borders = vec![24];
+        for (at, frame) in frames.iter().enumerate() {
+            wire.extend_from_slice(frame);
+            if at != 2 && at != 3 {
+                borders.push(wire.len());
+            }
+        }
+        let header = |frame: &Vec<u8>| FrameHeader { kind: frame[3], flags: frame[4], stream: u32::from(frame[8]) };
+        (wire, frames.iter().map(header).collect(), borders)
+    }
+
+    #[test]
+    fn headers_and_borders_are_seen_in_pieces_of_any_size() {
+        let (wire, headers, borders) = conversation();
+        for size in 1..=wire.len() {
+            let mut frames = Frames::after_preface(24);
+            let (mut seen, mut at, mut behind) = (Vec::new(), 0, 24);
+            for piece in wire.chunks(size) {
+                let passed = frames.advance(piece, |header| seen.push(header));
+                at += piece.len();
+                let last = borders.iter().rev().find(|border| **border <= at).copied().unwrap_or(24);
+                assert_eq!(passed, last > behind, "at {at} in pieces of {size}");
+                behind = behind.max(last);
+                assert_eq!(frames.is_at_border(), borders.contains(&at), "at {at} in pieces of {size}");
+            }
+            assert_eq!(seen, headers, "in pieces of {size}");
+        }
+    }
+}

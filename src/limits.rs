@@ -1,0 +1,60 @@
+//! Every limit that a peer can meet, in one place: the defaults of [`ServerOptions`](crate::ServerOptions) and
+//! [`ClientOptions`](crate::ClientOptions), and what is fixed. `docs/security.md` has them in a table, with what happens
+//! beyond each; a test holds the two together.
+
+use std::time::Duration;
+
+// Defaults of options.
+
+/// The largest message that is received, in bytes.
+pub(crate) const MAX_RECEIVE_MESSAGE_SIZE: usize = 4 << 20;
+/// The metadata of a request or an answer, in bytes as RFC 9113 section 6.5.2 counts them.
+pub(crate) const MAX_METADATA_SIZE: u32 = 64 << 10;
+/// The calls that a connection may have in progress.
+pub(crate) const MAX_CONCURRENT_STREAMS: u32 = 1000;
+/// What a stream may bring that nobody has taken, in bytes.
+pub(crate) const STREAM_WINDOW: u32 = 1 << 20;
+/// What the streams of a connection together may bring that nobody has taken, in bytes.
+pub(crate) const CONNECTION_WINDOW: u32 = 16 << 20;
+/// From a byte stream to HTTP/2: TLS, preface and the first SETTINGS, for a client its connecting too.
+pub(crate) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(20);
+/// What a peer has to do at once: end a frame or header block, acknowledge SETTINGS and PING, take what is written.
+pub(crate) const PEER_TIMEOUT: Duration = Duration::from_secs(20);
+/// After so long a silence of a client a server asks by PING whether it is there (gRFC A9).
+pub(crate) const KEEPALIVE_TIME: Duration = Duration::from_secs(2 * 60 * 60);
+/// How often a client may send PINGs while it has calls (gRFC A8).
+pub(crate) const MIN_PING_INTERVAL: Duration = Duration::from_secs(5 * 60);
+/// From the shutdown of a server to the end of its last call.
+pub(crate) const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(10);
+
+// Fixed.
+
+/// How often a client may send PINGs while it has no calls (gRFC A8).
+pub(crate) const MIN_IDLE_PING_INTERVAL: Duration = Duration::from_secs(2 * 60 * 60);
+/// How many PINGs may come too soon (gRFC A8).
+pub(crate) const MAX_PING_STRIKES: u32 = 2;
+/// The shortest interval at which a client asks by PING whether its server is there (gRFC A8).
+pub(crate) const MIN_KEEPALIVE_TIME: Duration = Duration::from_secs(10);
+/// What h2 may spend on DATA frames that were not taken out yet, in bytes by its own count (it charges a small frame up to
+/// 256). Calls take DATA out as it arrives, so that only a burst within one read of the socket counts; the default, half the
+/// connection window, ends connections of well-behaved peers that send small messages.
+pub(crate) const DATA_FRAME_BUDGET: usize = 36 << 20;
+/// For how long a stream that this side reset is remembered: what the peer sent before it knew is passed over (RFC 9113
+/// section 5.1). On a stream that is forgotten it counts as an error of the peer, and a thousand of those end the connection.
+pub(crate) const RESET_MEMORY: Duration = Duration::from_secs(10);
+/// How many streams that this side reset a client remembers, a few hundred bytes each; h2's own limit is 50.
+pub(crate) const RESETS_REMEMBERED: usize = 10_000;
+/// What waits to be written to a socket, in bytes.
+pub(crate) const BACKLOG: usize = 64 << 10;
+/// What a call gathers before it leaves in one DATA frame, in bytes; larger messages leave as they are.
+pub(crate) const BATCH: usize = 16 << 10;
+/// How much of a body that is not gRPC's is kept for an error's message, in bytes.
+pub(crate) const BODY_EXCERPT: usize = 256;
+/// How long a connection that has ended is read from, so that its last words arrive.
+pub(crate) const LINGER: Duration = Duration::from_secs(1);
+/// How long the rest of a request that is not gRPC's is read before it is answered.
+pub(crate) const REFUSAL_PATIENCE: Duration = Duration::from_secs(5);
+/// How long trailers have to leave when calls are cut off by a shutdown.
+pub(crate) const CUT_PATIENCE: Duration = Duration::from_secs(1);
+/// The pause before a server tries to accept again when it can't, as when descriptors have run out.
+pub(crate) const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
