@@ -78,7 +78,8 @@ async fn a_header_block_that_trickles_is_let_go_as_well() {
     let trickle = async {
         loop {
             sleep(5 * SECOND).await;
-            client.send(raw(CONTINUATION, 0, 1, &[0x86])).await;
+            // One more field, `a: b`.
+            client.send(raw(CONTINUATION, 0, 1, &[0, 1, b'a', 1, b'b'])).await;
             if begun.elapsed() >= 15 * SECOND {
                 return;
             }
@@ -196,10 +197,12 @@ async fn a_silent_client_is_asked_after_two_hours_and_has_twenty_seconds_to_answ
     let mut client = server.connect().await;
     let begun = Instant::now();
     for asked in 1..=2u32 {
+        sleep(2 * HOUR - 5 * SECOND).await;
         let payload = asked_by_ping(&mut client).await;
         assert!(begun.elapsed() >= 2 * HOUR * asked && begun.elapsed() < 2 * HOUR * asked + SECOND);
         client.send(Frame::Ping { ack: true, payload }).await;
     }
+    sleep(2 * HOUR - 5 * SECOND).await;
     asked_by_ping(&mut client).await;
     let asked = Instant::now();
     assert_eq!(client.expect_end().await, [Http2Error::NO_ERROR]);
@@ -229,9 +232,8 @@ async fn pings_that_are_too_many_end_the_connection() {
     }
     client.send(ping(*b"8 octets")).await;
     let farewell = loop {
-        match client.next_any().await.expect("a farewell") {
-            Frame::GoAway { error, debug, .. } => break (error, debug),
-            _ => {}
+        if let Frame::GoAway { error, debug, .. } = client.next_any().await.expect("a farewell") {
+            break (error, debug);
         }
     };
     assert_eq!(farewell, (Http2Error::ENHANCE_YOUR_CALM, "too_many_pings".into()));

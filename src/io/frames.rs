@@ -48,44 +48,47 @@ impl Frames {
     }
 
     /// Goes on by these bytes; each frame header that is complete is shown. Tells whether a border was passed or reached.
+    #[inline]
     pub(super) fn advance(&mut self, mut bytes: &[u8], mut seen: impl FnMut(FrameHeader)) -> bool {
         let mut passed = false;
-        if self.preface > 0 {
-            let skipped = self.preface.min(bytes.len());
-            self.preface -= skipped;
-            bytes = &bytes[skipped..];
+        let begun = (self.preface + self.payload).min(bytes.len());
+        if begun > 0 {
+            let preface = self.preface.min(begun);
+            self.preface -= preface;
+            self.payload -= begun - preface;
+            bytes = &bytes[begun..];
+            passed = self.preface + self.payload == 0 && preface == 0 && !self.block;
         }
-        loop {
-            let skipped = self.payload.min(bytes.len());
-            self.payload -= skipped;
-            bytes = &bytes[skipped..];
-            if self.payload == 0 && self.have == FRAME_HEADER {
-                self.have = 0;
-                passed |= !self.block;
-            }
-            if bytes.is_empty() {
-                return passed;
-            }
-            if self.payload > 0 || self.have == FRAME_HEADER {
-                continue;
-            }
-            let taken = (FRAME_HEADER - self.have).min(bytes.len());
-            self.header[self.have..self.have + taken].copy_from_slice(&bytes[..taken]);
-            self.have += taken;
-            bytes = &bytes[taken..];
-            if self.have == FRAME_HEADER {
-                let [a, b, c, kind, flags, stream @ ..] = self.header;
-                self.payload = u32::from_be_bytes([0, a, b, c]) as usize;
-                if matches!(kind, HEADERS | PUSH_PROMISE | CONTINUATION) {
-                    self.block = flags & END_HEADERS == 0;
+        while !bytes.is_empty() {
+            let header = match bytes.split_first_chunk::<FRAME_HEADER>() {
+                Some((header, rest)) if self.have == 0 => {
+                    bytes = rest;
+                    *header
                 }
-                seen(FrameHeader { kind, flags, stream: u32::from_be_bytes(stream) & (u32::MAX >> 1) });
-                if self.payload == 0 {
+                _ => {
+                    let taken = (FRAME_HEADER - self.have).min(bytes.len());
+                    self.header[self.have..self.have + taken].copy_from_slice(&bytes[..taken]);
+                    self.have += taken;
+                    bytes = &bytes[taken..];
+                    if self.have < FRAME_HEADER {
+                        break;
+                    }
                     self.have = 0;
-                    passed |= !self.block;
+                    self.header
                 }
+            };
+            let [a, b, c, kind, flags, stream @ ..] = header;
+            if matches!(kind, HEADERS | PUSH_PROMISE | CONTINUATION) {
+                self.block = flags & END_HEADERS == 0;
             }
+            seen(FrameHeader { kind, flags, stream: u32::from_be_bytes(stream) & (u32::MAX >> 1) });
+            let length = u32::from_be_bytes([0, a, b, c]) as usize;
+            let here = length.min(bytes.len());
+            self.payload = length - here;
+            bytes = &bytes[here..];
+            passed |= self.payload == 0 && !self.block;
         }
+        passed
     }
 }
 

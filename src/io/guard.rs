@@ -10,7 +10,7 @@
 use std::fmt;
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use tokio::time::{Instant, Sleep, sleep_until};
@@ -63,11 +63,11 @@ pub(super) struct Guard {
     stuck: Option<Instant>,
     ping_ack: Option<Instant>,
     keepalive: Option<Instant>,
-    /// Whether something was read since the timer was looked at.
-    heard: bool,
     /// Whether keepalive has no use now.
     idle: bool,
     timer: Option<Pin<Box<Sleep>>>,
+    /// Whom the timer wakes.
+    waker: Option<Waker>,
     pings: Pings,
     fault: Option<Fault>,
 }
@@ -97,9 +97,9 @@ impl Guard {
             stuck: None,
             ping_ack: None,
             keepalive: None,
-            heard: false,
             idle: false,
             timer: None,
+            waker: None,
             pings: Pings::default(),
             fault: None,
         };
@@ -119,7 +119,6 @@ impl Guard {
         if bytes.is_empty() {
             return;
         }
-        self.heard = true;
         if !std::mem::replace(&mut self.has_begun, true) && self.settings_ack.is_none() {
             self.settings_ack = self.later(Some(self.limits.patience));
         }
@@ -192,7 +191,26 @@ impl Guard {
 
     /// Called while the peer is waited for. Ready when something is due: the end of the connection, or a PING to send.
     pub(super) fn poll_due(&mut self, cx: &mut Context<'_>) -> Poll<Due> {
-        let heard = std::mem::take(&mut self.heard);
+        let is_calm = self.greeting.is_none()
+            && self.settings_ack.is_none()
+            && self.unfinished.is_none()
+            && self.stuck.is_none()
+            && self.ping_ack.is_none();
+        // A silence far ahead is looked at when the timer says so.
+        if is_calm && (self.keepalive.is_none() || self.idle || self.timer_will_tell(cx)) {
+            return Poll::Pending;
+        }
+        self.poll_timer(cx)
+    }
+
+    /// Whether the timer is set and nothing but its end has to be waited for.
+    fn timer_will_tell(&self, cx: &Context<'_>) -> bool {
+        let is_for = |waker: &Waker| waker.will_wake(cx.waker());
+        self.waker.as_ref().is_some_and(is_for) && self.timer.as_ref().is_some_and(|timer| !timer.is_elapsed())
+    }
+
+    #[cold]
+    fn poll_timer(&mut self, cx: &mut Context<'_>) -> Poll<Due> {
         let awaited = [
             (self.greeting, Fault::Greeting),
             (self.settings_ack, Fault::SettingsAck),
@@ -202,12 +220,9 @@ impl Guard {
         ];
         let fault =
             awaited.into_iter().filter_map(|(at, fault)| Some((at?, Due::End(fault)))).min_by_key(|(at, _)| *at);
-        // A silence far ahead is not worth a look at the timer after each word that is heard.
-        if heard && fault.is_none() && self.timer.as_ref().is_some_and(|timer| !timer.is_elapsed()) {
-            return Poll::Pending;
-        }
         let ping = self.keepalive.filter(|_| self.ping_ack.is_none() && !self.idle).map(|at| (at, Due::Ping));
         let Some((at, due)) = fault.into_iter().chain(ping).min_by_key(|(at, _)| *at) else { return Poll::Pending };
+        self.waker = Some(cx.waker().clone());
         let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(at)));
         loop {
             let set = timer.deadline();
