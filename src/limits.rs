@@ -42,6 +42,9 @@ pub(crate) const DATA_FRAME_BUDGET: usize = 36 << 20;
 /// For how long a stream that this side reset is remembered: what the peer sent before it knew is passed over (RFC 9113
 /// section 5.1). On a stream that is forgotten it counts as an error of the peer, and a thousand of those end the connection.
 pub(crate) const RESET_MEMORY: Duration = Duration::from_secs(10);
+/// How many calls may have been given up before they were looked at, where no more than these may be in progress at once;
+/// h2's own limit is 20.
+pub(crate) const PENDING_RESETS: usize = 1000;
 /// How many streams that this side reset a client remembers, a few hundred bytes each; h2's own limit is 50.
 pub(crate) const RESETS_REMEMBERED: usize = 10_000;
 /// What waits to be written to a socket, in bytes.

@@ -6,6 +6,11 @@
 //!
 //! Compiled for tests and behind the feature `properties`, which no other feature needs.
 
+mod client;
+mod compressed;
+mod conversation;
+mod differential;
+mod far;
 mod headers;
 mod messages;
 mod reference;
@@ -14,6 +19,10 @@ mod server;
 mod tests;
 mod values;
 
+pub use client::client_response;
+pub use compressed::compressed;
+pub use conversation::conversation;
+pub use differential::differential;
 pub use headers::{request_headers, response_headers};
 pub use messages::{message_decoder, message_roundtrip};
 pub use server::server_connection;

@@ -34,7 +34,7 @@ pub fn message_decoder(data: &[u8]) {
 
 /// Decodes what comes in pieces, taking messages out after every so many of them, and holds the decoder's own figures
 /// against what went in and came out.
-fn decode<'a>(limit: usize, take_every: usize, pieces: impl IntoIterator<Item = &'a [u8]>) -> Decoded {
+pub(super) fn decode<'a>(limit: usize, take_every: usize, pieces: impl IntoIterator<Item = &'a [u8]>) -> Decoded {
     let mut decoder = MessageDecoder::new(limit);
     let (mut messages, mut held, mut fullest) = (Vec::new(), 0, 0);
     for (piece, count) in pieces.into_iter().zip(1..) {

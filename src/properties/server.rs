@@ -1,17 +1,13 @@
 //! A connection of a server, from the preface to its end: whatever comes, nothing panics, nothing hangs, nothing is left.
 
-use std::future::poll_fn;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Context, Poll};
-use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf};
 use tokio::runtime::{Builder, Handle};
 use tokio::time::{sleep, timeout};
 
 use super::cut;
+use super::far::{END, Far, PAUSE, PIPE};
 use crate::call::{Inbound, Outbound, Request, Response};
 use crate::io::{Address, Connected, Listener, Peer};
 use crate::method::{BidiStreaming, ClientStreaming, Method, ServerStreaming, Unary};
@@ -29,21 +25,6 @@ const WAIT: Method<(), (), Unary> = Method::new("/properties.Guide/Wait");
 /// The connection preface (RFC 9113 section 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// How many bytes lie between the two ends at most.
-const PIPE: usize = 16 << 10;
-
-/// How much of the answers is read before the peer of the server stops reading.
-const APPETITE: usize = 64 << 10;
-
-/// Between two pieces of the input the clock goes on by so much, for which it waits until the server has nothing to do.
-const PAUSE: Duration = Duration::from_millis(1);
-
-/// How long a peer that has said its last waits for answers before it is gone.
-const PATIENCE: Duration = Duration::from_secs(5);
-
-/// How long the server may take to notice.
-const END: Duration = Duration::from_secs(60);
-
 /// The input is what a client sends after the preface, in pieces; then it half-closes and goes away, or goes away at once.
 /// The connection ends, and with it every call and every handler.
 pub fn server_connection(data: &[u8]) {
@@ -58,7 +39,7 @@ async fn converse(data: &[u8]) {
     let server = Server::new(router(live.clone())).with_options(options());
     let serving = tokio::spawn(server.serve_until(Once(Some(far)), async { drop(stopped.await) }));
 
-    let mut client = Client { pipe: near, appetite: APPETITE };
+    let mut client = Far::of(near);
     let mut listens = client.send(PREFACE).await;
     for piece in cut(data) {
         listens = listens && client.send(piece).await;
@@ -94,61 +75,10 @@ fn options() -> ServerOptions {
     }
 }
 
-/// The client's end of the pipe.
-struct Client {
-    pipe: DuplexStream,
-    /// How much it will still read.
-    appetite: usize,
-}
-
-impl Client {
-    /// Sends some bytes, reading meanwhile, and gives the server time to act on them. Tells whether it still listens.
-    async fn send(&mut self, mut bytes: &[u8]) -> bool {
-        let sent = poll_fn(|cx| {
-            let _: Poll<()> = self.poll_read(cx);
-            while !bytes.is_empty() {
-                match Pin::new(&mut self.pipe).poll_write(cx, bytes) {
-                    Poll::Ready(Ok(count)) if count > 0 => bytes = &bytes[count..],
-                    Poll::Ready(_) => return Poll::Ready(false),
-                    Poll::Pending => return Poll::Pending,
-                }
-            }
-            Poll::Ready(true)
-        });
-        let listens = timeout(PATIENCE, sent).await.unwrap_or(false);
-        sleep(PAUSE).await;
-        listens
-    }
-
-    /// Says that nothing more will come, and reads what still does.
-    async fn half_close(&mut self) {
-        // A server that has gone already needs not be told.
-        let _: std::io::Result<()> = self.pipe.shutdown().await;
-        let _: Result<(), _> = timeout(PATIENCE, poll_fn(|cx| self.poll_read(cx))).await;
-    }
-
-    /// Reads and throws away; ready at the end of what comes. With its appetite gone it reads nothing, like a peer that
-    /// has stopped.
-    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let mut space = [0; 4096];
-        while self.appetite > 0 {
-            let mut buffer = ReadBuf::new(&mut space);
-            match Pin::new(&mut self.pipe).poll_read(cx, &mut buffer) {
-                Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {
-                    self.appetite = self.appetite.saturating_sub(buffer.filled().len());
-                }
-                Poll::Ready(_) => return Poll::Ready(()),
-                Poll::Pending => return Poll::Pending,
-            }
-        }
-        Poll::Pending
-    }
-}
-
 /// A listener that one peer comes to.
-struct Once(Option<DuplexStream>);
+pub(super) struct Once<T>(pub(super) Option<T>);
 
-impl Listener for Once {
+impl<T: crate::io::Io> Listener for Once<T> {
     type Handshake = std::future::Ready<std::io::Result<Connected>>;
 
     async fn accept(&mut self) -> std::io::Result<Self::Handshake> {
@@ -177,7 +107,14 @@ struct Guide {
 }
 
 /// Stands for a handler that runs.
-struct Live(Arc<AtomicUsize>);
+pub(super) struct Live(Arc<AtomicUsize>);
+
+impl Live {
+    pub(super) fn begin(count: &Arc<AtomicUsize>) -> Live {
+        count.fetch_add(1, Ordering::Relaxed);
+        Live(count.clone())
+    }
+}
 
 impl Drop for Live {
     fn drop(&mut self) {
@@ -187,8 +124,7 @@ impl Drop for Live {
 
 impl Guide {
     fn begin(&self) -> Live {
-        self.live.fetch_add(1, Ordering::Relaxed);
-        Live(self.live.clone())
+        Live::begin(&self.live)
     }
 
     /// Answers at once, and returns to the client what metadata it sent.

@@ -54,6 +54,27 @@ fn server_connection() {
     check("server_connection", super::server_connection, MADE_UP);
 }
 
+#[test]
+fn client_response() {
+    check("client_response", super::client_response, MADE_UP);
+}
+
+#[test]
+fn compressed() {
+    check("compressed", super::compressed, MADE_UP);
+}
+
+#[test]
+fn conversation() {
+    // Up to sixteen calls each.
+    check("conversation", super::conversation, MADE_UP / 10);
+}
+
+#[test]
+fn differential() {
+    check("differential", super::differential, MADE_UP);
+}
+
 /// Holds the property for every seed of the corpus, and for inputs made of them and of nothing. Says which input it was
 /// that failed, or that did not come to an end.
 fn check(target: &'static str, property: fn(&[u8]), made_up: usize) {

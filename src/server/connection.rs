@@ -22,7 +22,7 @@ use super::{ServerOptions, Shared, until};
 use crate::call::receive::Receiving;
 use crate::call::send::Sending;
 use crate::io::{Connected, Fault, Gather, Outlet, Peer, PeerLimits, Pings, gather};
-use crate::limits::{DATA_FRAME_BUDGET, MAX_PING_STRIKES, MIN_IDLE_PING_INTERVAL, RESET_MEMORY};
+use crate::limits::{DATA_FRAME_BUDGET, MAX_PING_STRIKES, MIN_IDLE_PING_INTERVAL, PENDING_RESETS, RESET_MEMORY};
 
 /// Serves a connection until it ends. Its preface and SETTINGS have to be there at the time of `greeting`.
 pub(super) async fn serve(connected: Connected, shared: Arc<Shared>, greeting: Option<tokio::time::Instant>) {
@@ -63,8 +63,8 @@ pub(super) async fn serve(connected: Connected, shared: Arc<Shared>, greeting: O
 }
 
 fn builder(options: &ServerOptions) -> Builder {
-    // A client may give up at once as many calls as it may have, and one who does is no attacker; h2's own limits are 20 and 50.
-    let resets = usize::try_from(options.max_concurrent_streams).unwrap_or(usize::MAX);
+    // A client may give up at once as many calls as it may have, and one after the other as many as it likes: it is no attacker.
+    let resets = usize::try_from(options.max_concurrent_streams).unwrap_or(usize::MAX).max(PENDING_RESETS);
     let mut builder = Builder::new();
     builder
         .max_pending_accept_reset_streams(resets)
