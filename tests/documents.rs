@@ -67,3 +67,13 @@ fn a_wrong_flag_is_one_line_and_exit_status_2() {
         assert_eq!((output.status.code(), said.lines().count()), (Some(2), 1), "{arguments:?}: {said}");
     }
 }
+
+/// Every limit stands in the table of docs/security.md.
+#[test]
+fn the_limits_are_documented() {
+    let table = include_str!("../docs/security.md");
+    let names = include_str!("../src/limits.rs").lines().filter_map(|line| line.strip_prefix("pub(crate) const "));
+    for name in names.map(|rest| rest.split(':').next().unwrap_or_default()) {
+        assert_eq!(table.matches(&format!("| `{name}` |")).count(), 1, "{name} in docs/security.md");
+    }
+}
