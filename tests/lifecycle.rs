@@ -1,0 +1,237 @@
+//! A server's program from its start to its end: ended with calls in progress, killed, restarted, out of descriptors, and after
+//! ten thousand connections. What a process holds is read from `/proc`.
+
+#![cfg(target_os = "linux")]
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use barewire::services::route_guide::messages::{Point, RouteNote};
+use barewire::services::route_guide::{GET_FEATURE, RECORD_ROUTE, ROUTE_CHAT};
+use barewire::transport::tcp;
+use barewire::{Client, Code, Status};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpStream;
+use tokio::process::{Child, Command};
+
+const SERVER: &str = env!("CARGO_BIN_EXE_route_guide_server");
+const PATIENCE: Duration = Duration::from_secs(60);
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+
+struct Process {
+    child: Child,
+    address: String,
+    /// Kept open, so that the server can speak.
+    _stderr: BufReader<tokio::process::ChildStderr>,
+}
+
+async fn soon<F: Future>(what: &str, future: F) -> F::Output {
+    tokio::time::timeout(PATIENCE, future).await.unwrap_or_else(|_| panic!("waited in vain for {what}"))
+}
+
+impl Process {
+    async fn start() -> Process {
+        Process::run(Command::new(SERVER), 0).await
+    }
+
+    /// Runs the program, or what runs it, on this port.
+    async fn run(mut command: Command, port: u16) -> Process {
+        command.args(["-host", "127.0.0.1", "-port", &port.to_string()]);
+        let mut child = command.stderr(Stdio::piped()).kill_on_drop(true).spawn().expect("it starts");
+        let mut stderr = BufReader::new(child.stderr.take().expect("a pipe"));
+        let mut line = String::new();
+        soon("the announcement", stderr.read_line(&mut line)).await.expect("a line");
+        let address = line.trim().strip_prefix("listening on ").unwrap_or_else(|| panic!("{line}")).to_owned();
+        Process { child, address, _stderr: stderr }
+    }
+
+    async fn client(&self) -> Client {
+        soon("a connection", Client::connect(tcp::connect(&*self.address))).await.expect("it connects")
+    }
+
+    async fn signal(&self, name: &str) {
+        let pid = self.child.id().expect("it runs").to_string();
+        assert!(Command::new("kill").args([name, &pid]).status().await.expect("kill runs").success());
+    }
+
+    fn proc(&self, file: &str) -> String {
+        std::fs::read_to_string(format!("/proc/{}/{file}", self.child.id().expect("it runs"))).expect("Linux has it")
+    }
+
+    fn descriptors(&self) -> usize {
+        let folder = format!("/proc/{}/fd", self.child.id().expect("it runs"));
+        std::fs::read_dir(folder).expect("Linux has it").count()
+    }
+
+    /// A figure of `/proc/PID/status`.
+    fn figure(&self, name: &str) -> usize {
+        let status = self.proc("status");
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("it is there");
+        line.trim_start_matches(':').split_whitespace().next().expect("a number").parse().expect("a number")
+    }
+
+    /// Hundredths of a second that it has computed.
+    fn ticks(&self) -> u64 {
+        let stat = self.proc("stat");
+        let fields: Vec<&str> = stat.rsplit(')').next().expect("fields").split_whitespace().collect();
+        fields[11].parse::<u64>().expect("utime") + fields[12].parse::<u64>().expect("stime")
+    }
+
+    /// Waits until as few descriptors are open as wanted.
+    async fn settle(&self, descriptors: usize) {
+        soon("the descriptors", async {
+            while self.descriptors() > descriptors {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        })
+        .await;
+    }
+}
+
+async fn look_up(client: &Client) -> Result<(), Status> {
+    let point = Point { latitude: 409_146_138, longitude: -746_188_906 };
+    client.unary(GET_FEATURE, point).await.map(|feature| assert!(feature.name.starts_with("Berkshire")))
+}
+
+fn note(text: &str) -> RouteNote {
+    RouteNote { message: text.into(), ..RouteNote::default() }
+}
+
+#[tokio::test]
+async fn a_server_that_is_told_to_end_loses_none_of_a_hundred_calls() {
+    let mut server = Process::start().await;
+    let client = server.client().await;
+    let mut calls = Vec::new();
+    for _ in 0..100 {
+        let (mut points, summary) = client.client_streaming(RECORD_ROUTE).await.expect("it begins");
+        points.send(Point::default()).await.expect("it is sent");
+        points.flush().await.expect("it leaves");
+        calls.push((points, summary));
+    }
+    // A call on the same connection that is answered: the hundred have arrived.
+    look_up(&client).await.expect("an answer");
+    server.signal("-TERM").await;
+    soon("the end of accepting", async {
+        while TcpStream::connect(&server.address).await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await;
+    for (mut points, summary) in calls {
+        points.send(Point::default()).await.expect("it is sent");
+        drop(points);
+        assert_eq!(soon("the answer", summary).await.expect("no call is lost").point_count, 2);
+    }
+    assert!(soon("the end", server.child.wait()).await.expect("it ends").success());
+}
+
+#[tokio::test]
+async fn a_call_that_never_ends_holds_no_server_beyond_its_deadline() {
+    let mut server = Process::start().await;
+    let client = server.client().await;
+    let (_out, mut notes) = client.bidi_streaming(ROUTE_CHAT).await.expect("it begins");
+    look_up(&client).await.expect("an answer");
+    server.signal("-TERM").await;
+    let begun = std::time::Instant::now();
+    let status = soon("the end of the call", notes.recv()).await.expect_err("it is cut");
+    assert_eq!((status.code(), status.message()), (Code::Unavailable, "the server is shutting down"));
+    assert!(soon("the end", server.child.wait()).await.expect("it ends").success());
+    assert!(begun.elapsed() >= Duration::from_secs(9), "it had its time: {:?}", begun.elapsed());
+}
+
+#[tokio::test]
+async fn a_server_that_is_killed_is_unavailable_and_its_port_is_free_at_once() {
+    let mut server = Process::start().await;
+    let client = server.client().await;
+    let (mut out, mut notes) = client.bidi_streaming(ROUTE_CHAT).await.expect("it begins");
+    out.send(note("hello")).await.expect("it is sent");
+    look_up(&client).await.expect("an answer");
+    server.signal("-KILL").await;
+    soon("the end", server.child.wait()).await.expect("it ends");
+    let status = soon("the stream's end", async {
+        loop {
+            match notes.recv().await {
+                Ok(Some(_)) => {}
+                Ok(None) => panic!("a stream that was cut off is no success"),
+                Err(status) => return status,
+            }
+        }
+    });
+    assert_eq!(status.await.code(), Code::Unavailable);
+    assert_eq!(soon("a new call", look_up(&client)).await.expect_err("nobody is there").code(), Code::Unavailable);
+
+    let port = server.address.rsplit(':').next().expect("a port").parse().expect("a number");
+    let again = Process::run(Command::new(SERVER), port).await;
+    look_up(&again.client().await).await.expect("an answer");
+}
+
+/// Connects and goes at one of several moments.
+async fn drop_in(address: &str, number: usize) {
+    let Ok(mut stream) = TcpStream::connect(address).await else { panic!("it listens") };
+    match number % 4 {
+        0 => {}
+        1 => drop(stream.write_all(&PREFACE[..10]).await),
+        2 => drop(stream.write_all(PREFACE).await),
+        // A request's HEADERS without their end of stream: a call in progress.
+        _ => {
+            let path = b"/routeguide.RouteGuide/RouteChat";
+            let mut block = vec![0x83, 0x86, 0x01, 1, b't', 0x04, path.len() as u8];
+            block.extend_from_slice(path);
+            block.extend_from_slice(b"\x00\x02te\x08trailers\x0f\x10\x10application/grpc");
+            let head = [0, 0, block.len() as u8, 1, 4, 0, 0, 0, 1];
+            drop(stream.write_all(&[PREFACE, &head, &block].concat()).await);
+        }
+    }
+}
+
+#[tokio::test]
+async fn ten_thousand_connections_leave_nothing_behind() {
+    let server = Process::start().await;
+    let client = server.client().await;
+    look_up(&client).await.expect("an answer");
+    let descriptors = server.descriptors();
+    for number in 0..2000 {
+        drop_in(&server.address, number).await;
+    }
+    server.settle(descriptors).await;
+    let (memory, threads) = (server.figure("VmRSS"), server.figure("Threads"));
+    for number in 0..10_000 {
+        drop_in(&server.address, number).await;
+        if number % 500 == 0 {
+            let answer = tokio::time::timeout(Duration::from_secs(1), look_up(&client)).await;
+            answer.expect("within a second").expect("an answer");
+        }
+    }
+    server.settle(descriptors).await;
+    let grown = server.figure("VmRSS").saturating_sub(memory);
+    assert!(grown < 8 * 1024, "{grown} KiB more than the {memory} KiB after the first 2,000");
+    assert_eq!(server.figure("Threads"), threads);
+}
+
+#[tokio::test]
+async fn a_server_without_descriptors_waits_and_does_not_spin() {
+    let mut limited = Command::new("sh");
+    limited.args(["-c", "ulimit -n 40; exec \"$0\" \"$@\"", SERVER]);
+    let server = Process::run(limited, 0).await;
+    let client = server.client().await;
+    look_up(&client).await.expect("an answer");
+    let mut waiting = Vec::new();
+    for _ in 0..100 {
+        let mut stream = TcpStream::connect(&server.address).await.expect("the kernel takes it");
+        stream.write_all(PREFACE).await.expect("the kernel takes it");
+        waiting.push(stream);
+    }
+    soon("the last descriptor", async {
+        while server.descriptors() < 40 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await;
+    let before = server.ticks();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let spent = server.ticks() - before;
+    assert!(spent < 20, "{spent} hundredths of a second");
+    look_up(&client).await.expect("who is there is served");
+    drop(waiting);
+    look_up(&server.client().await).await.expect("and who comes when there is room");
+}
