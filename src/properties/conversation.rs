@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 use tokio::runtime::{Builder, Handle};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::Dice;
 use super::far::PAUSE;
@@ -74,7 +74,8 @@ impl Call {
             answers: usize::from(counts / 8 % 8),
             answer_size: SIZES[usize::from(sizes / 8 % 8)],
             pace: u64::from(pace % 16),
-            code: i32::from(code % 18),
+            // DEADLINE_EXCEEDED is the deadline's alone.
+            code: Some(i32::from(code % 18)).filter(|code| *code != Code::DeadlineExceeded.number()).unwrap_or(0),
             deadline: (end & 1 != 0).then_some(u64::from(end / 4)),
             leaves_after: (end & 2 != 0).then_some(usize::from(end / 4 % 8)),
         }
@@ -161,11 +162,14 @@ async fn converse([windows, streams, chops, seed, capacity, _]: [u8; 6], calls: 
         }
         let call = Call::read(&bytes);
         sleep(Duration::from_millis(call.begins.into())).await;
-        running.push((call, tokio::spawn(make(client.clone(), call, bytes))));
+        let making = make(client.clone(), call, bytes);
+        let begun = Instant::now();
+        running.push((call, tokio::spawn(async move { (making.await, begun.elapsed()) })));
     }
     for (call, task) in running {
-        let (messages, end) = timeout(END, task).await.unwrap_or_else(|_| panic!("{call:?} hangs")).expect("no panic");
-        judge(call, &messages, end);
+        let ((messages, end), elapsed) =
+            timeout(END, task).await.unwrap_or_else(|_| panic!("{call:?} hangs")).expect("no panic");
+        judge(call, &messages, end, elapsed);
     }
     drop(client);
     let tasks = || Handle::current().metrics().num_alive_tasks();
@@ -181,7 +185,7 @@ async fn converse([windows, streams, chops, seed, capacity, _]: [u8; 6], calls: 
 }
 
 /// Whether what came is what the script says.
-fn judge(call: Call, messages: &[Vec<u8>], end: Option<Result<(), Status>>) {
+fn judge(call: Call, messages: &[Vec<u8>], end: Option<Result<(), Status>>, elapsed: Duration) {
     let expected = call.expected();
     assert!(expected.starts_with(messages), "{call:?}: messages that were not sent");
     let Some(end) = end else {
@@ -189,15 +193,12 @@ fn judge(call: Call, messages: &[Vec<u8>], end: Option<Result<(), Status>>) {
         return;
     };
     let code = end.as_ref().map_or_else(Status::number, |()| 0);
-    let by_deadline = call.deadline.is_some() && code == Code::DeadlineExceeded.number();
-    if by_deadline && call.code != code {
+    if code == Code::DeadlineExceeded.number() {
+        let deadline = call.deadline.unwrap_or_else(|| panic!("{call:?}: there is no deadline"));
+        assert!(elapsed >= Duration::from_millis(deadline), "{call:?}: ended early, after {elapsed:?}");
         return;
     }
     assert_eq!(code, call.code, "{call:?}: {end:?}");
-    if by_deadline {
-        // The handler's own status or the deadline's: nobody can tell.
-        return;
-    }
     assert_eq!(messages.len(), expected.len(), "{call:?}: messages are missing");
     if let Err(status) = end {
         assert_eq!(status.message(), "as written ☺");
