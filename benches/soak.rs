@@ -9,7 +9,9 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use barewire::services::route_guide::messages::{Point, Rectangle, RouteNote};
-use barewire::services::route_guide::{Features, GET_FEATURE, Guide, LIST_FEATURES, RECORD_ROUTE, ROUTE_CHAT, router};
+use barewire::services::route_guide::{
+    Features, GET_FEATURE, Guide, LIST_FEATURES, Notes, RECORD_ROUTE, ROUTE_CHAT, router,
+};
 use barewire::transport::tcp;
 use barewire::{CallOptions, Client, Code, Server, Status};
 use tokio::runtime::Handle;
@@ -39,7 +41,9 @@ fn main() -> ExitCode {
 async fn soak(length: Duration) -> ExitCode {
     let listener = tcp::listen("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("an address").to_string();
-    tokio::spawn(Server::new(router(Guide::new(Features::published()))).serve(listener));
+    // What the guide remembers of notes is at its limit soon, and not what is looked for here.
+    let guide = Guide::new(Features::published()).with_notes(Notes::with_limit(64 << 10));
+    tokio::spawn(Server::new(router(guide)).serve(listener));
     let counts = Counts::default();
     for seed in 0..CLIENTS {
         tokio::spawn(disturb(address.clone(), seed, counts.clone()));
@@ -130,7 +134,7 @@ async fn call(client: &Client, kind: u64) -> Result<(), Status> {
         }
         _ => {
             let (mut out, mut notes) = client.bidi_streaming(ROUTE_CHAT).await?;
-            // Each at a place of its own, as the guide keeps what was said at one.
+            // The guide answers with what was said at the same place before: more than is read here, mostly.
             out.send(RouteNote { location: None, message: String::new() }).await?;
             drop(out);
             for _ in 0..10 {
