@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::mem;
 use std::ops::Range;
+use std::time::Duration;
 
 use super::annotation::{Annotation, Gap, Layer, Rule, check_tiling};
 use super::assembly::Assembly;
@@ -32,6 +33,8 @@ pub struct Conversation {
     waiting: usize,
     frames: VecDeque<Frame>,
     frames_cost: usize,
+    /// When the bytes that are pushed have passed.
+    time: Duration,
     /// The number of the last frame; numbers in `frames` are consecutive.
     last_number: u64,
     dropped: u64,
@@ -54,9 +57,16 @@ impl Conversation {
             waiting: 0,
             frames: VecDeque::new(),
             frames_cost: 0,
+            time: Duration::ZERO,
             last_number: 0,
             dropped: 0,
         }
+    }
+
+    /// Tells when the bytes that are pushed from now on have passed, counted from a beginning of the caller's choice: frames
+    /// that they complete have this time. Zero until it is told.
+    pub fn set_time(&mut self, time: Duration) {
+        self.time = time;
     }
 
     /// Takes the next bytes of a direction, in pieces of any size.
@@ -163,6 +173,7 @@ impl Conversation {
         Frame {
             number: self.last_number,
             direction,
+            time: self.time,
             offset,
             bytes: bytes.to_vec(),
             kind,

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::annotation::Annotation;
 use super::hpack::HeaderField;
@@ -24,6 +25,8 @@ pub struct Frame {
     pub number: u64,
     /// Which way it went.
     pub direction: Direction,
+    /// When it was complete, on the clock of whoever pushed its bytes ([`Conversation::set_time`](super::Conversation::set_time)).
+    pub time: Duration,
     /// Where it begins in the bytes of its direction.
     pub offset: u64,
     /// All its bytes.
