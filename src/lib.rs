@@ -130,6 +130,8 @@ pub mod properties;
 pub mod server;
 pub mod services;
 pub mod status;
+#[cfg(feature = "programs")]
+pub mod tool;
 pub mod transport;
 #[cfg(feature = "programs")]
 pub mod watch;

@@ -37,7 +37,7 @@ fn two_dashes(argument: OsString) -> OsString {
 
 fn stop(error: &clap::Error) -> Stop {
     let text = error.render().to_string();
-    if error.kind() == ErrorKind::DisplayHelp {
+    if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
         return Stop::Help(text);
     }
     // The first paragraph says what is wrong; the rest is what -h shows.

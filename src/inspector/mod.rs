@@ -33,6 +33,7 @@
 mod annotation;
 mod assembly;
 mod call;
+pub mod capture;
 mod conversation;
 mod fields;
 mod frame;

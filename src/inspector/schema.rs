@@ -75,10 +75,18 @@ impl Schema {
     /// [`SchemaError`] if the bytes are not one.
     pub fn from_descriptor_set(bytes: &[u8]) -> Result<Self, SchemaError> {
         let mut schema = Self::new();
-        for file in parts(bytes, 1)? {
-            schema.file(file)?;
-        }
+        schema.add_descriptor_set(bytes)?;
         Ok(schema)
+    }
+
+    /// Adds the names in an encoded `google.protobuf.FileDescriptorSet` to those that are there. Of what is named twice the
+    /// later counts.
+    ///
+    /// # Errors
+    ///
+    /// [`SchemaError`] if the bytes are not one; what stands before the mistake is added.
+    pub fn add_descriptor_set(&mut self, bytes: &[u8]) -> Result<(), SchemaError> {
+        parts(bytes, 1)?.into_iter().try_for_each(|file| self.file(file))
     }
 
     /// Adds a method by its path: "/routeguide.RouteGuide/GetFeature".

@@ -1,0 +1,35 @@
+//! Raw dumps: one direction's bytes as they are, beginning with the client's preface or with a frame.
+
+use std::time::{Duration, SystemTime};
+
+use super::{Capture, Chunk, Connection, NOWHERE};
+use crate::inspector::frame::Direction;
+use crate::inspector::http2::{FrameHeader, FrameType, PREFACE};
+
+/// The longest frame that is believed to begin a dump: what SETTINGS_MAX_FRAME_SIZE is before anyone changes it.
+const LONGEST: u32 = 1 << 14;
+
+/// A capture of one connection in which one side speaks; `None` if the bytes are not HTTP/2.
+pub(super) fn read(file: &[u8]) -> Option<Capture> {
+    let direction = direction(file)?;
+    let mut connection = Connection::new(NOWHERE, NOWHERE);
+    connection.from_the_beginning = file.starts_with(PREFACE) || first_is_settings(file);
+    connection.chunks.push(Chunk { time: Duration::ZERO, direction, lost: 0, bytes: file.to_vec() });
+    let mut capture = Capture::new(SystemTime::UNIX_EPOCH);
+    capture.connections.push(connection);
+    Some(capture)
+}
+
+/// Who speaks: the client has a preface. Without one the first frame must be of a known type and no longer than the file.
+fn direction(file: &[u8]) -> Option<Direction> {
+    if file.starts_with(PREFACE) {
+        return Some(Direction::ToServer);
+    }
+    let header = FrameHeader::parse(file)?;
+    let whole = header.length <= LONGEST && header.length as usize <= file.len().saturating_sub(9);
+    (whole && header.kind.0 <= FrameType::CONTINUATION.0).then_some(Direction::ToClient)
+}
+
+fn first_is_settings(file: &[u8]) -> bool {
+    FrameHeader::parse(file).is_some_and(|header| header.kind == FrameType::SETTINGS && header.stream == 0)
+}

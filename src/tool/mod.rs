@@ -1,0 +1,119 @@
+//! The program `barewire`: a file for each of its commands, and one for each group of flags that commands share.
+//!
+//! ```text
+//! barewire                 the route guide, and the bytes of its first call       demonstration
+//! barewire tap             a proxy that shows what passes, and changes nothing    tap.rs
+//! barewire decode FILE     a capture, explained                                   decode.rs
+//! barewire wire-format     docs/wire-format.md
+//!
+//! --proto --descriptor-set --reflection                                           names.rs
+//! --show --max-frames …                                                           show.rs
+//! ```
+//!
+//! What a user has to mend is one line and exit status 2, what fails while it runs is one line and exit status 1.
+
+mod decode;
+mod names;
+mod show;
+mod tap;
+
+use std::future::Future;
+use std::io::{self, IsTerminal, Write};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand, ValueEnum};
+use tokio::runtime;
+
+use crate::cli::{self, Stop};
+use crate::demonstration;
+
+/// gRPC with nothing hidden. Without a command: runs the route guide's server and client on the loopback interface and shows
+/// the bytes of the first call.
+#[derive(Debug, Parser)]
+#[command(name = "barewire", version)]
+struct Flags {
+    /// Whether to colour what is printed; auto means on a terminal, unless NO_COLOR is set
+    #[arg(long, value_name = "WHEN", value_enum, default_value = "auto", global = true)]
+    color: Color,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Color {
+    Auto,
+    Always,
+    Never,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Stands between a client and a server, forwards their bytes unchanged and shows what they mean
+    Tap(tap::Flags),
+    /// Shows what the bytes of a capture mean: pcap, pcapng, or one direction's bytes as they are
+    Decode(decode::Flags),
+    /// Prints docs/wire-format.md: two calls byte by byte
+    WireFormat,
+}
+
+impl Color {
+    /// <https://no-color.org>: any value but an empty one means no.
+    fn is_on(self) -> bool {
+        match self {
+            Color::Always => true,
+            Color::Never => false,
+            Color::Auto => {
+                let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+                !refused && io::stdout().is_terminal()
+            }
+        }
+    }
+}
+
+/// Runs the program with the flags and the environment of the process.
+pub fn main() -> ExitCode {
+    cli::main(|flags: Flags| {
+        let color = flags.color.is_on();
+        match flags.command {
+            None => on_one_thread(demonstrate(color)),
+            Some(Command::Tap(flags)) => on(&mut runtime::Builder::new_multi_thread(), tap::run(flags, color)),
+            Some(Command::Decode(flags)) => on_one_thread(decode::run(flags, color)),
+            Some(Command::WireFormat) => on_one_thread(wire_format()),
+        }
+    })
+}
+
+fn on_one_thread(command: impl Future<Output = Result<(), Stop>>) -> Result<(), Stop> {
+    on(&mut runtime::Builder::new_current_thread(), command)
+}
+
+fn on(builder: &mut runtime::Builder, command: impl Future<Output = Result<(), Stop>>) -> Result<(), Stop> {
+    let runtime = builder.enable_all().build();
+    runtime.map_err(|error| Stop::Failed(format!("can't start: {error}")))?.block_on(command)
+}
+
+async fn demonstrate(color: bool) -> Result<(), Stop> {
+    let mut out = io::BufWriter::new(io::stdout());
+    let shown = demonstration::run(&mut out, color).await;
+    told(shown.and_then(|()| out.flush().map_err(demonstration::Stopped::Output)))
+}
+
+async fn wire_format() -> Result<(), Stop> {
+    let page = demonstration::wire_format().await;
+    told(page.and_then(|page| io::stdout().write_all(page.as_bytes()).map_err(demonstration::Stopped::Output)))
+}
+
+fn told(shown: Result<(), demonstration::Stopped>) -> Result<(), Stop> {
+    match shown {
+        Err(demonstration::Stopped::Output(error)) => written(Err(error)),
+        shown => shown.map_err(|stopped| Stop::Failed(stopped.to_string())),
+    }
+}
+
+/// The outcome of writing to stdout. A reader that has seen enough, such as head, is no failure.
+fn written(outcome: io::Result<()>) -> Result<(), Stop> {
+    match outcome {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        outcome => outcome.map_err(|error| Stop::Failed(format!("what happened can't be written: {error}"))),
+    }
+}
