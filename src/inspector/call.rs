@@ -24,6 +24,8 @@ pub(super) struct Side {
     pub(super) encoding: Option<String>,
     /// The content-type is not one of gRPC, so that the data are not messages.
     pub(super) foreign: bool,
+    /// Bytes of the direction were lost, so that it is not known where messages begin.
+    pub(super) lost: bool,
     /// END_STREAM was seen.
     pub(super) ended: bool,
 }
@@ -31,7 +33,7 @@ pub(super) struct Side {
 impl Call {
     /// A call that begins with a request for `path`.
     pub(super) fn new(path: &str, schema: &Schema) -> Self {
-        let side = Side { messages: MessageReader::new(), encoding: None, foreign: false, ended: false };
+        let side = Side { messages: MessageReader::new(), encoding: None, foreign: false, lost: false, ended: false };
         Self { types: schema.method(path).cloned(), to_server: side.clone(), to_client: side }
     }
 
@@ -68,6 +70,15 @@ impl Call {
 }
 
 impl Side {
+    /// Why the data are not read as messages, if they are not.
+    pub(super) fn opaque(&self) -> Option<&'static str> {
+        match (self.foreign, self.lost) {
+            (true, _) => Some("not messages: the content-type is another"),
+            (_, true) => Some("bytes before are lost: where messages begin is not known"),
+            (false, false) => None,
+        }
+    }
+
     /// Notes what the headers that open a direction say of its messages.
     pub(super) fn open(&mut self, headers: &[HeaderField]) {
         self.encoding = value(headers, "grpc-encoding").filter(|encoding| encoding != "identity");

@@ -13,7 +13,7 @@ use super::annotation::{Annotation, Gap, Layer, Rule, check_tiling};
 use super::assembly::Assembly;
 use super::call::{Call, classify};
 use super::frame::{Direction, Frame, FrameKind, Meaning};
-use super::grpc::Context;
+use super::grpc::{Context, MessageReader};
 use super::half::{Expects, Half, OpenBlock, Piece};
 use super::hpack::HeaderField;
 use super::http2::{self, FrameHeader, FrameType, HEADER_LEN};
@@ -92,7 +92,7 @@ impl Conversation {
             let expected = mem::replace(&mut half.expects, Expects::Nothing);
             let rest = mem::take(&mut half.pending);
             if !rest.is_empty() {
-                self.truncated(direction, expected, &rest);
+                self.cut(direction, expected, &rest);
             }
         }
     }
@@ -125,7 +125,7 @@ impl Conversation {
             for frame in self.frames.iter().filter(|frame| frame.direction == direction) {
                 check_tiling(0..frame.bytes.len(), &frame.annotations)?;
                 self.contiguous(expected.unwrap_or(frame.offset), frame.offset)?;
-                expected = Some(frame.offset + frame.bytes.len() as u64);
+                expected = Some(frame.offset + frame.bytes.len() as u64 + frame.lost());
             }
             let half = self.half(direction);
             self.contiguous(expected.unwrap_or(half.offset), half.offset)?;
@@ -145,7 +145,7 @@ impl Conversation {
         }
     }
 
-    fn half_mut(&mut self, direction: Direction) -> &mut Half {
+    pub(super) fn half_mut(&mut self, direction: Direction) -> &mut Half {
         match direction {
             Direction::ToServer => &mut self.to_server,
             Direction::ToClient => &mut self.to_client,
@@ -161,11 +161,13 @@ impl Conversation {
             }
             Piece::Frame(header, bytes) => self.http2(direction, &header, bytes),
             Piece::NotHttp2(bytes) => self.opaque(direction, bytes, FrameKind::NotHttp2, "not HTTP/2"),
+            Piece::Rest(bytes) => self.out_of_place(direction, bytes, "rest of a frame of which bytes are lost"),
+            Piece::Lost(bytes) => self.out_of_place(direction, bytes, "of a frame whose beginning was not seen"),
         }
     }
 
     /// A frame with nothing but its place.
-    fn frame(&mut self, direction: Direction, bytes: &[u8], kind: FrameKind) -> Frame {
+    pub(super) fn frame(&mut self, direction: Direction, bytes: &[u8], kind: FrameKind) -> Frame {
         self.last_number += 1;
         let half = self.half_mut(direction);
         let offset = half.offset;
@@ -191,8 +193,11 @@ impl Conversation {
         self.keep(frame);
     }
 
-    /// What is left of a direction when it ends inside a frame.
-    fn truncated(&mut self, direction: Direction, expected: Expects, bytes: &[u8]) {
+    /// What is left of a direction when it ends inside a frame, or bytes are lost there.
+    pub(super) fn cut(&mut self, direction: Direction, expected: Expects, bytes: &[u8]) {
+        if matches!(expected, Expects::Lost { .. }) {
+            return self.out_of_place(direction, bytes, "of a frame whose beginning was not seen");
+        }
         let Some(header) = FrameHeader::parse(bytes).filter(|_| expected != Expects::Preface) else {
             let label = if expected == Expects::Preface { "part of the preface" } else { "incomplete frame header" };
             return self.opaque(direction, bytes, FrameKind::Truncated, label);
@@ -339,14 +344,10 @@ impl Conversation {
     ) {
         let (number, direction) = (frame.number, frame.direction);
         let room = self.limits.waiting.saturating_sub(self.waiting);
-        let call = self.calls.get_mut(&header.stream).filter(|call| !call.side(direction).foreign);
+        let opaque = self.calls.get(&header.stream).map(|call| call.side(direction).opaque());
+        let call = self.calls.get_mut(&header.stream).filter(|_| opaque == Some(None));
         let Some(call) = call else {
-            let known = self.calls.contains_key(&header.stream);
-            let value = if known {
-                "not messages: the content-type is another"
-            } else {
-                "of a call that is over or was not seen"
-            };
+            let value = opaque.flatten().unwrap_or("of a call that is over or was not seen");
             frame.meaning = Meaning::Data;
             let leaf = Annotation::new(place, Layer::Opaque, "data").value(value);
             frame.annotations.extend((!data.is_empty()).then_some(leaf));
@@ -404,13 +405,22 @@ impl Conversation {
         self.with_kept(number, |frame| frame.faults.push(fault));
     }
 
+    /// Where the messages of the open calls go on in a direction is not known any more.
+    pub(super) fn lose_messages(&mut self, direction: Direction) {
+        for call in self.calls.values_mut() {
+            let side = call.side_mut(direction);
+            self.waiting = self.waiting.saturating_sub(side.messages.cost());
+            (side.messages, side.lost) = (MessageReader::new(), true);
+        }
+    }
+
     fn forget_call(&mut self, stream: u32) {
         if let Some(call) = self.calls.remove(&stream) {
             self.waiting = self.waiting.saturating_sub(call.cost());
         }
     }
 
-    fn keep(&mut self, frame: Frame) {
+    pub(super) fn keep(&mut self, frame: Frame) {
         self.frames_cost += frame.cost();
         self.frames.push_back(frame);
         // The newest stays, so that what it completes can be written into it.

@@ -59,6 +59,13 @@ pub enum FrameKind {
     Truncated,
     /// Bytes of a direction that does not speak HTTP/2.
     NotHttp2,
+    /// Bytes whose frame began before them, among bytes that were not recorded.
+    Fragment,
+    /// Bytes that passed here and were not recorded. The frame has none of its own.
+    Lost {
+        /// How many.
+        count: u64,
+    },
 }
 
 /// What a frame means in the grammar of gRPC, in its words.
@@ -129,8 +136,13 @@ impl Frame {
     pub fn header(&self) -> Option<&FrameHeader> {
         match &self.kind {
             FrameKind::Http2(header) => Some(header),
-            FrameKind::Preface | FrameKind::Truncated | FrameKind::NotHttp2 => None,
+            _ => None,
         }
+    }
+
+    /// The bytes that this frame stands for and does not have.
+    pub(super) fn lost(&self) -> u64 {
+        if let FrameKind::Lost { count } = self.kind { count } else { 0 }
     }
 
     /// The stream that the frame belongs to; 0 for the connection.

@@ -5,6 +5,7 @@ use super::frame::Direction;
 use super::hpack::Decoder;
 use super::http2::{FrameHeader, FrameType, HEADER_LEN, PREFACE};
 use super::limits::Limits;
+use super::loss::Found;
 
 /// One direction of a connection.
 #[derive(Clone, Debug)]
@@ -26,6 +27,15 @@ pub(super) enum Expects {
     /// A server's preface, which is a SETTINGS frame: anything else is not HTTP/2.
     Settings,
     Frame,
+    /// The rest of a frame of which bytes are lost, and whether it carries a header block.
+    Rest {
+        missing: u32,
+        header_block: bool,
+    },
+    /// Frames, which are looked for: it is not known where the next begins, but not before this place of what is pending.
+    Lost {
+        from: usize,
+    },
     /// Not HTTP/2, or over.
     Nothing,
 }
@@ -46,6 +56,10 @@ pub(super) enum Piece<'a> {
     Preface(&'a [u8]),
     Frame(FrameHeader, &'a [u8]),
     NotHttp2(&'a [u8]),
+    /// The rest of a frame of which bytes are lost, or a part of it.
+    Rest(&'a [u8]),
+    /// What stands before the frames that were found, or can't begin one.
+    Lost(&'a [u8]),
 }
 
 impl Half {
@@ -67,6 +81,15 @@ impl Half {
                 FrameHeader::parse(bytes)?
             }
             Expects::Frame => FrameHeader::parse(bytes)?,
+            Expects::Rest { missing, header_block } => {
+                let (rest, after) = bytes.split_at_checked(missing as usize).unwrap_or((bytes, &[]));
+                self.expects = match missing - rest.len() as u32 {
+                    0 => Expects::Frame,
+                    missing => Expects::Rest { missing, header_block },
+                };
+                return Some((Piece::Rest(rest), after));
+            }
+            Expects::Lost { from } => return self.lost(bytes, from),
             Expects::Preface | Expects::Settings | Expects::Nothing => {
                 self.expects = Expects::Nothing;
                 return Some((Piece::NotHttp2(bytes), &[]));
@@ -75,6 +98,27 @@ impl Half {
         let (frame, rest) = bytes.split_at_checked(HEADER_LEN + header.length as usize)?;
         self.expects = Expects::Frame;
         Some((Piece::Frame(header, frame), rest))
+    }
+
+    /// Gives out what can't be a part of a frame, and goes on with frames where they are found.
+    fn lost<'a>(&mut self, bytes: &'a [u8], from: usize) -> Option<(Piece<'a>, &'a [u8])> {
+        let end = match Self::look_for_frames(bytes, from) {
+            Found::Frames(at) => {
+                let preface = bytes.get(at..).is_some_and(|bytes| bytes.starts_with(PREFACE));
+                self.expects = if preface { Expects::Preface } else { Expects::Frame };
+                if at == 0 {
+                    return self.next_piece(bytes);
+                }
+                at
+            }
+            Found::NotBefore(0) => return None,
+            Found::NotBefore(at) => {
+                self.expects = Expects::Lost { from: 0 };
+                at
+            }
+        };
+        let (lost, rest) = bytes.split_at_checked(end)?;
+        Some((Piece::Lost(lost), rest))
     }
 }
 

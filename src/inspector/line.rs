@@ -24,6 +24,8 @@ pub fn lines(frame: &Frame) -> String {
         FrameKind::Http2(header) => describe(header),
         FrameKind::Truncated => "incomplete".to_owned(),
         FrameKind::NotHttp2 => "bytes".to_owned(),
+        FrameKind::Fragment => "part of a frame".to_owned(),
+        FrameKind::Lost { .. } => "lost".to_owned(),
     });
     words.push(gloss(frame));
     let data = frame.header().filter(|header| header.kind == FrameType::DATA);
@@ -31,7 +33,7 @@ pub fn lines(frame: &Frame) -> String {
     if data.is_none() && frame.headers.is_empty() {
         words.push(shorten(&values(&frame.annotations, Layer::Payload)));
     }
-    if matches!(frame.kind, FrameKind::NotHttp2 | FrameKind::Truncated) {
+    if matches!(frame.kind, FrameKind::NotHttp2 | FrameKind::Truncated | FrameKind::Fragment) {
         words.push(shorten(&text::plain(&frame.bytes)));
     }
     let mut out = words.into_iter().filter(|word| !word.is_empty()).collect::<Vec<_>>().join("  ");

@@ -46,6 +46,7 @@ mod http2;
 mod huffman;
 mod limits;
 mod line;
+mod loss;
 mod print;
 mod protobuf;
 mod schema;

@@ -84,6 +84,8 @@ impl Printer<'_> {
             FrameKind::Http2(header) => describe(header),
             FrameKind::Truncated => "incomplete".to_owned(),
             FrameKind::NotHttp2 => "bytes".to_owned(),
+            FrameKind::Fragment => "part of a frame".to_owned(),
+            FrameKind::Lost { .. } => "lost".to_owned(),
         };
         let gloss = gloss(self.frame);
         let (title, gloss_width) = (width(&direction) + 2 + width(&what), width(&gloss));
@@ -245,6 +247,8 @@ fn connection_gloss(frame: &Frame) -> &'static str {
         return match frame.kind {
             FrameKind::Preface => "this is HTTP/2",
             FrameKind::NotHttp2 => "not HTTP/2",
+            FrameKind::Fragment => "its beginning was not seen",
+            FrameKind::Lost { .. } => "bytes that passed unseen",
             FrameKind::Http2(_) | FrameKind::Truncated => "the bytes end here",
         };
     };

@@ -1,14 +1,14 @@
 //! `barewire decode FILE`: a capture, explained.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
 use super::names::Names;
 use super::show::{Screen, Show};
 use super::written;
-use crate::cli::Stop;
+use crate::cli::{self, Stop};
 use crate::inspector::capture::{self, Capture};
 
 /// The flags of `barewire decode`.
@@ -26,20 +26,14 @@ pub(super) struct Flags {
 pub(super) async fn run(flags: Flags, color: bool) -> Result<(), Stop> {
     let schema = flags.names.schema()?;
     let capture = read(&flags.file)?;
-    let mut screen = Screen::new(&flags.show, color, io::BufWriter::new(io::stdout()));
-    let shown = || {
-        for (at, connection) in capture.connections.iter().enumerate() {
-            screen.say(at + 1, format_args!("{} → {}", connection.client, connection.server))?;
-            let mut conversation = connection.conversation(schema.clone());
-            screen.frames(at + 1, &mut conversation)?;
-        }
-        screen.flush()
-    };
-    written({ shown }())
+    for note in &capture.notes {
+        cli::say(format_args!("{}: {note}", flags.file.display()));
+    }
+    written(Screen::new(&flags.show, color, schema, io::stdout()).capture(&capture))
 }
 
 /// The capture in a file.
-fn read(file: &std::path::Path) -> Result<Capture, Stop> {
+pub(super) fn read(file: &Path) -> Result<Capture, Stop> {
     let usage = |what: &dyn std::fmt::Display| Stop::Usage(format!("{}: {what}", file.display()));
     let bytes = std::fs::read(file).map_err(|error| usage(&error))?;
     capture::read(&bytes).map_err(|error| usage(&error))

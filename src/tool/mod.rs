@@ -7,15 +7,18 @@
 //! barewire wire-format     docs/wire-format.md
 //!
 //! --proto --descriptor-set --reflection                                           names.rs
-//! --show --max-frames …                                                           show.rs
+//! --show                                                                          show.rs
 //! ```
 //!
 //! What a user has to mend is one line and exit status 2, what fails while it runs is one line and exit status 1.
 
 mod decode;
+mod feed;
 mod names;
+mod proxy;
 mod show;
 mod tap;
+mod together;
 
 use std::future::Future;
 use std::io::{self, IsTerminal, Write};

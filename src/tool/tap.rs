@@ -1,10 +1,24 @@
 //! `barewire tap`: a proxy that forwards bytes unchanged and shows what they mean.
 
-use clap::Args;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
+use clap::Args;
+use tokio::net::{TcpListener, TcpStream};
+
+use super::feed::{Feed, What};
 use super::names::Names;
-use super::show::Show;
-use crate::cli::Stop;
+use super::proxy::{Wire, Witnesses, forward};
+use super::show::{Screen, Show};
+use super::together::{Either, either};
+use crate::cli::{self, Stop};
+use crate::transport::tcp;
+
+/// How long accepting rests after an error, most of which pass: no descriptor left, a client that went away.
+const REST: Duration = Duration::from_millis(100);
 
 /// The flags of `barewire tap`.
 #[derive(Debug, Args)]
@@ -21,7 +35,73 @@ pub(super) struct Flags {
     show: Show,
 }
 
-pub(super) async fn run(flags: Flags, _color: bool) -> Result<(), Stop> {
-    let _ = (flags.listen, flags.to, flags.show, flags.names.schema()?);
-    Err(Stop::Failed("not yet".to_owned()))
+pub(super) async fn run(flags: Flags, color: bool) -> Result<(), Stop> {
+    let failed = |error: io::Error| Stop::Failed(error.to_string());
+    let schema = flags.names.schema()?;
+    let listener = tcp::listen(&flags.listen).await;
+    let listener = listener.map_err(|error| Stop::Usage(format!("{error}; choose with --listen")))?.into_socket();
+    let address = listener.local_addr().map_err(failed)?;
+
+    let mut feed = Feed::new();
+    if flags.show.is_on() {
+        feed.add(Box::new(Screen::new(&flags.show, color, schema, io::stdout()))).map_err(failed)?;
+    }
+    let shutdown = cli::shutdown().map_err(failed)?;
+    cli::say(format_args!("listening on {address}, forwarding to {}", flags.to));
+    let ended = serve(listener, Arc::from(flags.to), &mut feed, shutdown).await;
+    let heard = feed.end();
+    super::written(ended.and(heard))
+}
+
+/// Takes connections until the program shall end, or nobody listens any more.
+async fn serve(
+    listener: TcpListener,
+    to: Arc<str>,
+    feed: &mut Feed,
+    shutdown: impl Future<Output = ()>,
+) -> io::Result<()> {
+    let count = AtomicUsize::new(0);
+    let mut listeners = feed.len();
+    let mut shutdown = std::pin::pin!(shutdown);
+    loop {
+        let accepted = match either(shutdown.as_mut(), either(listener.accept(), feed.failure())).await {
+            Either::First(()) => return Ok(()),
+            Either::Second(Either::Second(error)) => {
+                listeners = listeners.saturating_sub(1);
+                if listeners == 0 {
+                    return Err(error);
+                }
+                cli::say(error);
+                continue;
+            }
+            Either::Second(Either::First(accepted)) => accepted,
+        };
+        match accepted {
+            Ok((client, address)) => {
+                let number = count.fetch_add(1, Ordering::Relaxed) + 1;
+                let witnesses = Witnesses { to_server: feed.witness(number), to_client: feed.witness(number) };
+                tokio::spawn(connection(client, address, to.clone(), witnesses));
+            }
+            Err(error) => {
+                cli::say(format_args!("can't accept a connection: {error}"));
+                tokio::time::sleep(REST).await;
+            }
+        }
+    }
+}
+
+/// One connection. A server that can't be reached is a reset to the client, and a line.
+async fn connection(client: TcpStream, address: SocketAddr, to: Arc<str>, witnesses: Witnesses) {
+    // What is small is not held back here either.
+    let _: io::Result<()> = client.set_nodelay(true);
+    match tcp::connect(&*to).open().await {
+        Ok((server, there)) => {
+            witnesses.to_server.tell(&What::Opened { client: address, server: there });
+            forward(client, server, witnesses).await;
+        }
+        Err(error) => {
+            cli::say(format_args!("{address} gets no connection: can't connect to {to}: {error}"));
+            client.reset();
+        }
+    }
 }

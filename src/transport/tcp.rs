@@ -46,6 +46,11 @@ impl TcpListener {
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.socket.local_addr()
     }
+
+    /// The socket itself, for whoever has a use for one.
+    pub fn into_socket(self) -> tokio::net::TcpListener {
+        self.socket
+    }
 }
 
 impl Listener for TcpListener {
@@ -63,15 +68,23 @@ pub struct TcpConnector {
     address: String,
 }
 
-impl Connector for TcpConnector {
-    /// Tries the addresses of the name one after the other, in the order in which the system gives them.
-    async fn connect(&self) -> io::Result<Connected> {
+impl TcpConnector {
+    /// A socket that is connected, and to where: the addresses of the name are tried one after the other, in the order in
+    /// which the system gives them.
+    ///
+    /// # Errors
+    ///
+    /// A name that can't be resolved, or what each of its addresses said.
+    pub async fn open(&self) -> io::Result<(TcpStream, SocketAddr)> {
         let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", self.address));
         let mut failed = String::new();
         let mut kind = io::ErrorKind::NotFound;
         for address in resolve(&self.address).await.map_err(named)? {
             match TcpStream::connect(address).await {
-                Ok(stream) => return connected(stream, address),
+                Ok(stream) => {
+                    stream.set_nodelay(true)?;
+                    return Ok((stream, address));
+                }
                 Err(error) => {
                     kind = error.kind();
                     let comma = if failed.is_empty() { "" } else { ", " };
@@ -83,6 +96,13 @@ impl Connector for TcpConnector {
             true => Err(named(no_address())),
             false => Err(io::Error::new(kind, failed)),
         }
+    }
+}
+
+impl Connector for TcpConnector {
+    async fn connect(&self) -> io::Result<Connected> {
+        let (stream, address) = self.open().await?;
+        Ok(Connected::new(stream, Peer::plain(Address::Tcp(address))))
     }
 
     fn authority(&self) -> &str {

@@ -69,13 +69,24 @@ impl Connection {
 
     /// All that passed, explained.
     pub fn conversation(&self, schema: Schema) -> Conversation {
-        let mut conversation = Conversation::new(schema);
-        for chunk in &self.chunks {
-            conversation.set_time(chunk.time);
-            conversation.push(chunk.direction, &chunk.bytes);
-        }
+        let mut conversation = self.begin(schema);
+        self.chunks.iter().for_each(|chunk| chunk.push_into(&mut conversation));
         conversation.finish();
         conversation
+    }
+
+    /// The conversation before its first chunk, for whoever wants to see frames as they become complete.
+    pub fn begin(&self, schema: Schema) -> Conversation {
+        if self.from_the_beginning { Conversation::new(schema) } else { Conversation::joined_late(schema) }
+    }
+}
+
+impl Chunk {
+    /// Lets a conversation have these bytes, and know what is missing before them.
+    pub fn push_into(&self, conversation: &mut Conversation) {
+        conversation.set_time(self.time);
+        conversation.lose(self.direction, self.lost);
+        conversation.push(self.direction, &self.bytes);
     }
 }
 
