@@ -1,5 +1,7 @@
 //! Huffman-coded strings (RFC 7541, section 5.2 and Appendix B), decoded from the lengths of the codes alone.
 
+use std::sync::LazyLock;
+
 use super::hpack::HpackError;
 use super::hpack_tables::{CODE_LENGTHS, EOS};
 
@@ -34,6 +36,34 @@ pub(super) fn decode(coded: &[u8]) -> Result<Vec<u8>, HpackError> {
     let padded_with_ones = length < 8 && code == (1 << length) - 1;
     if padded_with_ones { Ok(text) } else { Err(HpackError::HuffmanPadding) }
 }
+
+/// A coded string of as many octets and as many symbols that says nothing: what it takes the place of is hidden, and whoever
+/// decodes it goes on as before. `None` where there is no such string.
+pub(super) fn filler(octets: usize, symbols: usize) -> Option<Vec<u8>> {
+    let mut bits = octets.checked_mul(8)?;
+    let mut out = vec![0xff; octets];
+    let mut at = 0;
+    for left in (1..=symbols).rev() {
+        // The longest code that is not over the average of what is left, so that the rest can be as long as it has to.
+        let length = (bits / left).min(LONGEST);
+        let &(code, length) = FILLERS.iter().rev().find(|(_, known)| *known <= length)?;
+        for bit in (0..length).rev() {
+            if code >> bit & 1 == 0 {
+                *out.get_mut(at / 8)? &= !(0x80 >> (at % 8));
+            }
+            at += 1;
+        }
+        bits -= length;
+    }
+    // What is left is padding, all ones.
+    (bits < 8).then_some(out)
+}
+
+/// The first code of each length, the shortest first. That of the end of the string is the last of its length.
+static FILLERS: LazyLock<Vec<(u32, usize)>> = LazyLock::new(|| {
+    let groups = CANONICAL.groups.iter().enumerate();
+    groups.filter(|(_, group)| group.count > 0).map(|(length, group)| (group.first_code, length)).collect()
+});
 
 /// The symbol whose code is the `length` bits in `code`, if there is one.
 fn symbol(code: u32, length: usize) -> Option<usize> {
@@ -123,6 +153,21 @@ mod tests {
     fn the_code_is_complete() {
         let sum: u64 = CODE_LENGTHS.iter().map(|&length| 1 << (LONGEST - usize::from(length))).sum();
         assert_eq!(sum, 1 << LONGEST);
+    }
+
+    #[test]
+    fn a_filler_is_as_long_and_has_as_many_symbols() {
+        for symbols in 0..40 {
+            for octets in 0..=(symbols * 30_usize).div_ceil(8) {
+                let filler = filler(octets, symbols);
+                let bits = octets * 8;
+                let possible = bits >= symbols * 5 && (symbols > 0 || octets == 0);
+                assert_eq!(filler.is_some(), possible, "{octets} octets, {symbols} symbols");
+                if let Some(filler) = filler {
+                    assert_eq!((filler.len(), decode(&filler).map(|text| text.len())), (octets, Ok(symbols)));
+                }
+            }
+        }
     }
 
     #[test]

@@ -37,34 +37,9 @@ impl Conversation {
         if count == 0 {
             return;
         }
-        let half = self.half_mut(direction);
-        let expected = half.expects;
-        let pending = std::mem::take(&mut half.pending);
-        let (header, missing) = match expected {
-            Expects::Rest { missing, header_block } => (header_block, Some(u64::from(missing))),
-            Expects::Frame | Expects::Settings => match FrameHeader::parse(&pending) {
-                Some(header) => {
-                    let missing = HEADER_LEN as u64 + u64::from(header.length) - pending.len() as u64;
-                    (header.carries_header_block(), Some(missing))
-                }
-                None => (true, None),
-            },
-            Expects::Preface | Expects::Lost { .. } | Expects::Nothing => (true, None),
-        };
-        let within = missing.filter(|missing| count <= *missing);
+        let (expected, pending) = self.half_mut(direction).lose(count);
         if !pending.is_empty() {
             self.cut(direction, expected, &pending);
-        }
-        let half = self.half_mut(direction);
-        half.expects = match within {
-            Some(missing) if missing == count => Expects::Frame,
-            Some(missing) => Expects::Rest { missing: (missing - count) as u32, header_block: header },
-            None if expected == Expects::Nothing => Expects::Nothing,
-            None => Expects::Lost { from: 0 },
-        };
-        if within.is_none() || header {
-            half.block = None;
-            half.hpack.lose_track();
         }
         self.lose_messages(direction);
         let mut lost = self.frame(direction, &[], FrameKind::Lost { count });
@@ -120,6 +95,35 @@ pub(super) enum Found {
 }
 
 impl Half {
+    /// So many bytes are lost: gives back what was expected and what was pending, and expects what comes after them.
+    pub(super) fn lose(&mut self, count: u64) -> (Expects, Vec<u8>) {
+        let expected = self.expects;
+        let pending = std::mem::take(&mut self.pending);
+        let (header_block, missing) = match expected {
+            Expects::Rest { missing, header_block } => (header_block, Some(u64::from(missing))),
+            Expects::Frame | Expects::Settings => match FrameHeader::parse(&pending) {
+                Some(header) => {
+                    let whole = HEADER_LEN as u64 + u64::from(header.length);
+                    (header.carries_header_block(), Some(whole.saturating_sub(pending.len() as u64)))
+                }
+                None => (true, None),
+            },
+            Expects::Preface | Expects::Lost { .. } | Expects::Nothing => (true, None),
+        };
+        let within = missing.filter(|missing| count <= *missing);
+        self.expects = match within {
+            Some(missing) if missing == count => Expects::Frame,
+            Some(missing) => Expects::Rest { missing: (missing - count) as u32, header_block },
+            None if expected == Expects::Nothing => Expects::Nothing,
+            None => Expects::Lost { from: 0 },
+        };
+        if within.is_none() || header_block {
+            self.block = None;
+            self.hpack.lose_track();
+        }
+        (expected, pending)
+    }
+
     /// Looks for frames in `bytes`, from `from` on; what stands before that was looked at.
     pub(super) fn look_for_frames(bytes: &[u8], from: usize) -> Found {
         if from == 0 && bytes.len() < PREFACE.len() && PREFACE.starts_with(bytes) {

@@ -279,7 +279,7 @@ mod tests {
         for _ in 0..fit + 3 {
             witness.passed(direction, &block);
         }
-        let mut next = || {
+        let next = || {
             go.send(()).unwrap();
             hears.recv().unwrap()
         };

@@ -8,7 +8,12 @@
 //!
 //! Pure functions over bytes. [`read`] knows what stands in a file; [`Connection::conversation`] explains it.
 
+mod packet;
+pub mod pcapng_writer;
 mod raw;
+mod redact;
+
+pub use redact::{Redactor, Secrets};
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, SystemTime};

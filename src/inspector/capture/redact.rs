@@ -1,0 +1,305 @@
+//! Secrets out of recorded bytes: the values of some headers, overwritten where they stand.
+//!
+//! ```text
+//! name, value → H(1) length(7) octets           RFC 7541, section 5.2
+//!   raw       → as many octets, all "x"
+//!   Huffman   → as many octets that decode to as many symbols, which say nothing
+//! ```
+//!
+//! Nothing changes its length, neither on the wire nor decoded, so every offset stays, and every table of HPACK evicts what it
+//! did. An index that refers to the value later finds what stands in its place. Where a block can't be decoded, or a header's
+//! name is in a part of a table that was not seen, whatever might be a secret is overwritten. A direction that does not speak
+//! HTTP/2 is read as lines, `name: value`.
+//!
+//! What is inside messages is not looked at, and the length of a secret remains.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use crate::inspector::annotation::Annotation;
+use crate::inspector::frame::Direction;
+use crate::inspector::half::{Expects, Half, Piece};
+use crate::inspector::hpack::HeaderField;
+use crate::inspector::http2::{self, FrameHeader, FrameType};
+use crate::inspector::huffman;
+use crate::inspector::limits::Limits;
+
+/// The names whose values are secret, if nobody says otherwise; beside them whatever ends in `-api-key`.
+const NAMES: [&str; 6] =
+    ["authorization", "proxy-authorization", "cookie", "set-cookie", "api-key", "grpcgateway-authorization"];
+
+/// The frames of a header block that are held until it is complete.
+const LONGEST_BLOCK: usize = 1 << 20;
+
+/// Which headers are secret.
+#[derive(Clone, Debug)]
+pub struct Secrets {
+    names: Arc<[String]>,
+    suffix: Option<&'static str>,
+}
+
+impl Secrets {
+    /// None are.
+    pub fn none() -> Self {
+        Self { names: Arc::new([]), suffix: None }
+    }
+
+    /// Whether nothing is secret.
+    pub fn is_none(&self) -> bool {
+        self.names.is_empty() && self.suffix.is_none()
+    }
+
+    /// These as well, whatever case they are written in.
+    pub fn and<'a>(&self, names: impl IntoIterator<Item = &'a str>) -> Self {
+        let added = names.into_iter().map(str::to_ascii_lowercase);
+        Self { names: self.names.iter().cloned().chain(added).collect(), ..self.clone() }
+    }
+
+    /// Whether the value of the header with this name is secret.
+    pub fn cover(&self, name: &[u8]) -> bool {
+        let ends = |suffix: &str| name.len() >= suffix.len() && name.ends_with(suffix.as_bytes());
+        self.names.iter().any(|secret| secret.as_bytes() == name) || self.suffix.is_some_and(ends)
+    }
+}
+
+impl Default for Secrets {
+    /// `authorization`, `proxy-authorization`, `cookie`, `set-cookie`, and what ends in `-api-key`.
+    fn default() -> Self {
+        Self { names: NAMES.map(str::to_owned).into(), suffix: Some("-api-key") }
+    }
+}
+
+/// Overwrites secrets in the bytes of one connection, as they come.
+///
+/// A frame is given out when it is complete, a header block when all of it is.
+#[derive(Clone, Debug)]
+pub struct Redactor {
+    secrets: Secrets,
+    to_server: Side,
+    to_client: Side,
+}
+
+#[derive(Clone, Debug)]
+struct Side {
+    half: Half,
+    /// The frames of the header block that is open, and where in them its fragments stand.
+    block: Vec<u8>,
+    fragments: Vec<Range<usize>>,
+    /// A direction that is read as lines.
+    line: Line,
+}
+
+impl Redactor {
+    /// For a connection that is seen from its first byte on, or not.
+    pub fn new(secrets: Secrets, from_the_beginning: bool) -> Self {
+        let side = |expects| {
+            // No header of a block that is held may be hidden.
+            let limits = Limits { header_list: usize::MAX, ..Limits::default() };
+            let mut half = Half::new(if from_the_beginning { expects } else { Expects::Lost { from: 0 } }, limits);
+            if !from_the_beginning {
+                half.hpack.lose_track();
+            }
+            Side { half, block: Vec::new(), fragments: Vec::new(), line: Line::default() }
+        };
+        Self { secrets, to_server: side(Expects::Preface), to_client: side(Expects::Settings) }
+    }
+
+    /// Takes the next bytes of a direction, and appends what can be given out to `out`.
+    pub fn push(&mut self, direction: Direction, bytes: &[u8], out: &mut Vec<u8>) {
+        if self.secrets.is_none() {
+            return out.extend_from_slice(bytes);
+        }
+        let (side, opposite) = match direction {
+            Direction::ToServer => (&mut self.to_server, &mut self.to_client),
+            Direction::ToClient => (&mut self.to_client, &mut self.to_server),
+        };
+        side.half.pending.extend_from_slice(bytes);
+        let mut pending = std::mem::take(&mut side.half.pending);
+        let mut rest = pending.as_slice();
+        while let Some((piece, tail)) = side.half.next_piece(rest) {
+            rest = tail;
+            match piece {
+                Piece::Preface(bytes) => out.extend_from_slice(bytes),
+                Piece::NotHttp2(bytes) => side.line.push(&self.secrets, bytes, out),
+                Piece::Rest(bytes) | Piece::Lost(bytes) => out.extend(bytes.iter().map(|_| b'x')),
+                Piece::Frame(header, bytes) => {
+                    if header.kind == FrameType::SETTINGS {
+                        let payload = bytes.get(http2::HEADER_LEN..).unwrap_or_default();
+                        for (_, value) in http2::settings(payload).filter(|(id, _)| *id == http2::HEADER_TABLE_SIZE) {
+                            opposite.half.hpack.allow_table_size(value);
+                        }
+                    }
+                    side.frame(&self.secrets, &header, bytes, out);
+                }
+            }
+        }
+        let consumed = pending.len() - rest.len();
+        pending.drain(..consumed);
+        side.half.pending = pending;
+    }
+
+    /// So many bytes of a direction passed unseen. What is held is given out, overwritten where it might be secret.
+    pub fn lose(&mut self, direction: Direction, count: u64, out: &mut Vec<u8>) {
+        let side = match direction {
+            Direction::ToServer => &mut self.to_server,
+            Direction::ToClient => &mut self.to_client,
+        };
+        side.cut(out);
+        let (_, pending) = side.half.lose(count);
+        overwrite_unfinished(&pending, out);
+    }
+
+    /// No more bytes of a direction come: what is held is given out, overwritten where it might be secret.
+    pub fn finish(&mut self, direction: Direction, out: &mut Vec<u8>) {
+        let side = match direction {
+            Direction::ToServer => &mut self.to_server,
+            Direction::ToClient => &mut self.to_client,
+        };
+        side.cut(out);
+        overwrite_unfinished(&std::mem::take(&mut side.half.pending), out);
+    }
+}
+
+/// The beginning of a frame that does not come to its end: its nine bytes stay, and what is no header block.
+fn overwrite_unfinished(pending: &[u8], out: &mut Vec<u8>) {
+    let secret = FrameHeader::parse(pending).is_none_or(|header| header.kind != FrameType::DATA);
+    let (head, rest) = pending.split_at_checked(http2::HEADER_LEN).unwrap_or((pending, &[]));
+    out.extend_from_slice(head);
+    if secret {
+        out.extend(rest.iter().map(|_| b'x'));
+    } else {
+        out.extend_from_slice(rest);
+    }
+}
+
+impl Side {
+    fn frame(&mut self, secrets: &Secrets, header: &FrameHeader, bytes: &[u8], out: &mut Vec<u8>) {
+        let carries = matches!(header.kind, FrameType::HEADERS | FrameType::PUSH_PROMISE | FrameType::CONTINUATION);
+        if !carries {
+            // Nothing may stand between the frames of a block: what is held is broken.
+            self.cut(out);
+            return out.extend_from_slice(bytes);
+        }
+        if header.kind != FrameType::CONTINUATION {
+            self.cut(out);
+        }
+        let body = http2::dissect(header, bytes).body;
+        self.fragments.push(self.block.len() + body.start..self.block.len() + body.end);
+        self.block.extend_from_slice(bytes);
+        if self.block.len() > LONGEST_BLOCK {
+            return self.cut(out);
+        }
+        if header.has(FrameHeader::END_HEADERS) {
+            self.complete(secrets);
+            out.append(&mut self.block);
+        }
+    }
+
+    /// Overwrites the secrets of the block that is complete.
+    fn complete(&mut self, secrets: &Secrets) {
+        let fragments = std::mem::take(&mut self.fragments);
+        let mut whole: Vec<u8> =
+            fragments.iter().flat_map(|range| self.block.get(range.clone()).unwrap_or_default()).copied().collect();
+        let decoded = self.half.hpack.decode(&whole);
+        let mut fields = decoded.fields.iter();
+        for instruction in &decoded.annotations {
+            if decoded.error.is_some() && instruction.fault.is_some() && instruction.range.end == whole.len() {
+                fill(&mut whole, &instruction.range, b'x');
+            } else if !instruction.is_size_update()
+                && let Some(field) = fields.next()
+                && field.name.as_deref().is_none_or(|name| secrets.cover(name))
+            {
+                overwrite(&mut whole, instruction, field);
+            }
+        }
+        let mut rest = whole.as_slice();
+        for range in fragments {
+            let Some(place) = self.block.get_mut(range) else { continue };
+            let Some((part, after)) = rest.split_at_checked(place.len()) else { continue };
+            place.copy_from_slice(part);
+            rest = after;
+        }
+    }
+
+    /// Gives out the block that is held, overwritten, because it does not come to its end.
+    fn cut(&mut self, out: &mut Vec<u8>) {
+        if self.block.is_empty() {
+            return;
+        }
+        for range in std::mem::take(&mut self.fragments) {
+            fill(&mut self.block, &range, b'x');
+        }
+        out.append(&mut self.block);
+        self.half.hpack.lose_track();
+    }
+}
+
+/// Overwrites the value of an instruction that has one; an index has none.
+fn overwrite(block: &mut [u8], instruction: &Annotation, field: &HeaderField) {
+    let [.., length, value] = instruction.leaves_of_literal() else { return };
+    let huffman = block.get(length.range.start).is_some_and(|first| first & 0x80 != 0);
+    let symbols = field.value.as_ref().map_or(0, |value| value.len());
+    match huffman.then(|| huffman::filler(value.range.len(), symbols)).flatten() {
+        Some(filler) => {
+            if let Some(place) = block.get_mut(value.range.clone()) {
+                place.copy_from_slice(&filler);
+            }
+        }
+        None => {
+            if let Some(first) = block.get_mut(length.range.start) {
+                *first &= 0x7f;
+            }
+            fill(block, &value.range, b'x');
+        }
+    }
+}
+
+fn fill(bytes: &mut [u8], range: &Range<usize>, with: u8) {
+    if let Some(place) = bytes.get_mut(range.clone()) {
+        place.fill(with);
+    }
+}
+
+impl Annotation {
+    fn is_size_update(&self) -> bool {
+        self.label == "dynamic table size"
+    }
+
+    /// The leaves of a literal, of which the last two are the value's length and the value. An empty value has no octets, and
+    /// so no leaf.
+    fn leaves_of_literal(&self) -> &[Annotation] {
+        match self.children.last() {
+            Some(last) if last.label == "value" => &self.children,
+            _ => &[],
+        }
+    }
+}
+
+/// The place in lines of text: in a name, or in a value that is secret or not.
+#[derive(Clone, Debug, Default)]
+struct Line {
+    name: Vec<u8>,
+    value: Option<bool>,
+}
+
+impl Line {
+    /// No name is longer.
+    const LONGEST_NAME: usize = 256;
+
+    fn push(&mut self, secrets: &Secrets, bytes: &[u8], out: &mut Vec<u8>) {
+        for &byte in bytes {
+            let secret = self.value == Some(true);
+            match (byte, self.value) {
+                (b'\n', _) => *self = Self::default(),
+                (b':', None) => self.value = Some(secrets.cover(&self.name)),
+                (_, None) if self.name.len() < Self::LONGEST_NAME => self.name.push(byte.to_ascii_lowercase()),
+                _ => {}
+            }
+            out.push(if secret && !matches!(byte, b'\r' | b'\n') { b'x' } else { byte });
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "redact_tests.rs"]
+mod tests;

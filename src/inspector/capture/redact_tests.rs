@@ -1,0 +1,127 @@
+//! Secrets that are found, whatever form they have, and everything else as it was.
+
+use super::*;
+use crate::inspector::{Conversation, Schema};
+
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+
+/// "secret-of-mine" by the code of RFC 7541, Appendix B.
+const HUFFMAN: [u8; 10] = [0x41, 0x49, 0x61, 0x52, 0xb1, 0xe5, 0x5a, 0x93, 0x54, 0x5f];
+
+fn frame(kind: u8, flags: u8, payload: &[u8]) -> Vec<u8> {
+    [&[0, 0, payload.len() as u8, kind, flags, 0, 0, 0, 1][..], payload].concat()
+}
+
+/// A request's headers with secrets in every form: raw, Huffman coded, with a new name, and by index.
+fn block() -> Vec<u8> {
+    let raw = [&[0x0f, 0x08, 6][..], b"secret"].concat();
+    let coded = [&[0x57, 0x80 | HUFFMAN.len() as u8][..], &HUFFMAN].concat();
+    let named = [&[0x40, 9][..], b"x-api-key", &[8], b"secret 2"].concat();
+    let open = [&[0x40, 4][..], b"open", &[6], b"secret"].concat();
+    [&[0x83], &raw[..], &coded, &named, &open, &[0xc0]].concat()
+}
+
+fn redacted(secrets: &Secrets, pieces: &[&[u8]]) -> Vec<u8> {
+    let mut redactor = Redactor::new(secrets.clone(), true);
+    let mut out = Vec::new();
+    pieces.iter().for_each(|piece| redactor.push(Direction::ToServer, piece, &mut out));
+    redactor.finish(Direction::ToServer, &mut out);
+    out
+}
+
+fn headers(bytes: &[u8]) -> Vec<(String, String)> {
+    let mut conversation = Conversation::new(Schema::new());
+    conversation.push(Direction::ToServer, bytes);
+    conversation.finish();
+    conversation.check().unwrap();
+    let text = |part: &Option<std::sync::Arc<[u8]>>| String::from_utf8_lossy(part.as_deref().unwrap()).into_owned();
+    let fields = conversation.frames().flat_map(|frame| &frame.headers);
+    fields.map(|field| (text(&field.name), text(&field.value))).collect()
+}
+
+#[test]
+fn the_coded_secret_is_one() {
+    assert_eq!(huffman::decode(&HUFFMAN), Ok(b"secret-of-mine".to_vec()));
+}
+
+#[test]
+fn every_form_of_a_value_in_any_cutting() {
+    let block = block();
+    let whole = [PREFACE, &frame(1, 4, &block), &frame(0, 1, b"\0\0\0\0\x06secret")].concat();
+    for cut in 0..block.len() {
+        let (head, tail) = block.split_at(cut);
+        let bytes = [PREFACE, &frame(1, 0, head), &frame(9, 4, tail), &frame(0, 1, b"\0\0\0\0\x06secret")].concat();
+        let before = headers(&bytes);
+        assert_eq!((&before, before.len()), (&headers(&whole), 6));
+        let out = redacted(&Secrets::default(), &bytes.chunks(1 + cut).collect::<Vec<_>>());
+        assert_eq!(out.len(), bytes.len());
+        let after = headers(&out);
+        assert_eq!(before.len(), after.len());
+        for ((name, was), (again, is)) in before.iter().zip(&after) {
+            assert_eq!((name, was.len()), (again, is.len()));
+            let secret = matches!(&**name, "authorization" | "x-api-key");
+            assert_eq!(was == is, !secret, "{name}: {is}");
+            assert!(!secret || !is.contains("ecret"), "{name}: {is}");
+        }
+        assert!(out.ends_with(b"\0\0\0\0\x06secret"), "messages are not looked at");
+    }
+}
+
+#[test]
+fn nothing_is_secret_unless_somebody_says_so() {
+    let bytes = [PREFACE, &frame(1, 4, &block())].concat();
+    assert_eq!(redacted(&Secrets::none(), &[&bytes]), bytes);
+    let out = redacted(&Secrets::none().and(["Open"]), &[&bytes]);
+    let changed: Vec<_> = headers(&bytes).into_iter().zip(headers(&out)).filter(|(was, is)| was != is).collect();
+    assert_eq!(changed.len(), 1);
+    assert_eq!(changed[0].1, ("open".to_owned(), "xxxxxx".to_owned()));
+}
+
+#[test]
+fn what_does_not_come_to_its_end_or_can_not_be_decoded_is_overwritten() {
+    let block = block();
+    for end in 0..block.len() {
+        let bytes = [PREFACE, &frame(1, 4, &block)].concat();
+        let cut = &bytes[..PREFACE.len() + 9 + end];
+        let out = redacted(&Secrets::default(), &[cut]);
+        assert_eq!(out.len(), cut.len());
+        assert!(!out.windows(6).any(|window| window == b"secret"), "{end}");
+        assert!(!out.windows(4).any(|window| window == &HUFFMAN[..4]), "{end}");
+    }
+    // The value of a header whose name was not seen may be one.
+    let unknown = [&[0x0f, 0x7f][..], &[6], b"secret"].concat();
+    let mut redactor = Redactor::new(Secrets::default(), false);
+    let mut out = Vec::new();
+    let ping = frame(6, 0, b"8 bytes.");
+    let ping = [&ping[..8], &[0], &ping[9..]].concat();
+    redactor.push(Direction::ToServer, &[&ping[..], &frame(1, 4, &unknown), &ping].concat(), &mut out);
+    assert!(out.ends_with(&ping) && !out.windows(6).any(|window| window == b"secret"), "{out:02x?}");
+    // Index 0 is an error, after which nothing is known.
+    let broken = [&[0x80][..], b"secret"].concat();
+    assert!(redacted(&Secrets::default(), &[PREFACE, &frame(1, 4, &broken)]).ends_with(b"xxxxxxx"));
+}
+
+#[test]
+fn after_a_loss_what_may_be_secret_is_overwritten() {
+    let mut redactor = Redactor::new(Secrets::default(), true);
+    let mut out = Vec::new();
+    let headers = frame(1, 4, &block());
+    redactor.push(Direction::ToServer, PREFACE, &mut out);
+    redactor.push(Direction::ToServer, &headers[..20], &mut out);
+    redactor.lose(Direction::ToServer, 7, &mut out);
+    redactor.push(Direction::ToServer, &headers[27..], &mut out);
+    redactor.push(Direction::ToServer, &frame(0, 1, b"data"), &mut out);
+    assert_eq!(out.len(), PREFACE.len() + headers.len() - 7 + 13);
+    assert!(!out.windows(6).any(|window| window == b"secret"));
+    assert!(out.ends_with(b"data"));
+}
+
+#[test]
+fn lines_of_another_protocol() {
+    let request = b"GET / HTTP/1.1\r\nHost: a:1\r\nAuthorization: Basic c2VjcmV0\r\nX-Api-Key:k\r\n\r\nbody: y";
+    let expected = b"GET / HTTP/1.1\r\nHost: a:1\r\nAuthorization:xxxxxxxxxxxxxxx\r\nX-Api-Key:x\r\n\r\nbody: y";
+    for size in [1, 7, request.len()] {
+        let out = redacted(&Secrets::default(), &request.chunks(size).collect::<Vec<_>>());
+        assert_eq!(String::from_utf8_lossy(&out), String::from_utf8_lossy(expected));
+    }
+}
