@@ -59,6 +59,8 @@ pub enum Form {
     Number,
     /// Byte after byte.
     Bytes,
+    /// Not at all: others stand in their place ([`Redaction`](super::Redaction)).
+    Redacted,
 }
 
 /// Which part of something the bytes of an annotation are, when a border between frames cuts through it.

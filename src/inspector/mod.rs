@@ -10,7 +10,8 @@
 //!       └ messages of gRPC        PROTOCOL-HTTP2.md                grpc.rs
 //!           └ fields of protobuf  protobuf.dev, "Encoding"         protobuf.rs, fields.rs, names from schema.rs
 //! a tree of annotations for every frame                            annotation.rs
-//!   └ text for a person: every byte, or the outline                print.rs, line.rs
+//!   ├ text for a person: every byte, or the outline                print.rs, line.rs
+//!   └ JSON lines, without what is secret                           json.rs, redaction.rs
 //! ```
 //!
 //! **The law:** every byte belongs to exactly one leaf, and the leaves tile the input exactly, for valid, broken and
@@ -44,11 +45,13 @@ mod hpack;
 mod hpack_tables;
 mod http2;
 mod huffman;
+mod json;
 mod limits;
 mod line;
 mod loss;
 mod print;
 mod protobuf;
+mod redaction;
 mod schema;
 mod text;
 
@@ -61,8 +64,10 @@ pub use fields::{FieldError, Fields, Payload, RawField, WireType};
 pub use frame::{Direction, Frame, FrameKind, Meaning, Message};
 pub use hpack::{Block, Decoder, HeaderField, HpackError};
 pub use http2::{ErrorCode, FrameHeader, FrameType};
+pub use json::{Endpoints, JsonLines};
 pub use limits::Limits;
 pub use line::lines;
 pub use print::{PrintOptions, legend, print, print_frame};
+pub use redaction::Redaction;
 pub use schema::{FieldType, MethodTypes, Schema, SchemaError, SchemaField};
 pub use text::Text;

@@ -180,9 +180,12 @@ impl Printer<'_> {
                     line.push(' ');
                     line_width += 1;
                 }
-                let digits: String = token.iter().map(|byte| format!("{byte:02x}")).collect();
+                let digits: String = match leaf.form {
+                    Form::Redacted => "··".repeat(token.len()),
+                    Form::Number | Form::Bytes => token.iter().map(|byte| format!("{byte:02x}")).collect(),
+                };
                 line.push_str(&paint(self.options, color(leaf.layer), &digits));
-                line_width += digits.len();
+                line_width += 2 * token.len();
             }
         }
         if line_width > 0 {

@@ -3,8 +3,10 @@
 mod conversation;
 mod frames;
 mod hpack;
+mod json;
 mod law;
 mod print;
+mod redaction;
 
 use super::*;
 

@@ -1,0 +1,177 @@
+//! What must not leave the machine: the values of secret headers and fields, taken out of a frame before it is written.
+//!
+//! Bytes are replaced by as many others, so that ranges stay true: by `X`, or where a string is Huffman coded by 0xfc,
+//! which is the code of `X` (RFC 7541, appendix B). A header block therefore decodes as before, but for the values.
+//!
+//! A header block or a message whose end was not seen yet can't be searched: all of it counts as secret.
+
+use std::borrow::Cow;
+
+use super::annotation::{Annotation, Form, Layer};
+use super::frame::{Frame, FrameKind};
+use super::hpack::HeaderField;
+use super::http2::{FrameHeader, FrameType};
+use super::text::Text;
+
+/// Which values are taken out of frames that are written to disk or shown on a page.
+///
+/// By default those of `authorization`, `proxy-authorization`, `cookie`, `set-cookie`, of headers whose name ends in
+/// `-api-key`, and of headers that their sender wants never to be put into a table (RFC 7541, section 7.1.3).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Redaction {
+    on: bool,
+    headers: Vec<String>,
+    fields: Vec<String>,
+}
+
+/// Stands in the place of what was taken out.
+pub(super) const REDACTED: &str = "redacted";
+
+const SECRET: [&str; 4] = ["authorization", "proxy-authorization", "cookie", "set-cookie"];
+const SECRET_ENDING: &str = "-api-key";
+
+impl Default for Redaction {
+    fn default() -> Self {
+        Self { on: true, headers: SECRET.map(str::to_owned).to_vec(), fields: Vec::new() }
+    }
+}
+
+impl Redaction {
+    /// Nothing is taken out, whatever is added.
+    pub fn none() -> Self {
+        Self { on: false, headers: Vec::new(), fields: Vec::new() }
+    }
+
+    /// Takes out the values of this header too.
+    pub fn header(mut self, name: &str) -> Self {
+        self.headers.push(name.to_ascii_lowercase());
+        self
+    }
+
+    /// Takes out the values of every protobuf field of this name, whatever the message. Messages that can't be searched
+    /// for it, because they are compressed or not complete, are taken out as a whole.
+    pub fn field(mut self, name: &str) -> Self {
+        self.fields.push(name.to_owned());
+        self
+    }
+
+    /// The frame without its secrets; the frame itself if it has none.
+    pub fn apply<'a>(&self, frame: &'a Frame) -> Cow<'a, Frame> {
+        let kind = match &frame.kind {
+            _ if !self.on => return Cow::Borrowed(frame),
+            FrameKind::Http2(header) => Some(header.kind),
+            FrameKind::Truncated => FrameHeader::parse(&frame.bytes).map(|header| header.kind),
+            FrameKind::NotHttp2 => return self.lines(frame),
+            FrameKind::Preface => None,
+        };
+        match kind {
+            Some(FrameType::HEADERS | FrameType::PUSH_PROMISE | FrameType::CONTINUATION) => {
+                let mut frame = frame.clone();
+                for field in frame.headers.iter_mut().filter(|field| self.hides(field)) {
+                    field.value = Some(REDACTED.as_bytes().into());
+                }
+                for node in &mut frame.annotations {
+                    self.block(node, &mut frame.bytes);
+                }
+                Cow::Owned(frame)
+            }
+            Some(FrameType::DATA) if !self.fields.is_empty() => {
+                let mut frame = frame.clone();
+                for node in &mut frame.annotations {
+                    self.message(node, &mut frame.bytes);
+                }
+                // Over several frames a message's tree counts from its own first byte.
+                let trees = frame.messages.iter_mut().filter_map(|message| message.tree.as_mut());
+                trees.for_each(|tree| self.message(tree, &mut []));
+                Cow::Owned(frame)
+            }
+            _ => Cow::Borrowed(frame),
+        }
+    }
+
+    /// Whether the value of a header is a secret. It is where the name is not known.
+    pub(super) fn hides(&self, field: &HeaderField) -> bool {
+        let secret = |name: &[u8]| self.hides_name(&String::from_utf8_lossy(name));
+        self.on && field.value.is_some() && (field.never_indexed || field.name.as_deref().is_none_or(secret))
+    }
+
+    fn hides_name(&self, name: &str) -> bool {
+        let name = name.to_ascii_lowercase();
+        name.ends_with(SECRET_ENDING) || self.headers.contains(&name)
+    }
+
+    /// A node of a frame with a header block, or with a part of one.
+    fn block(&self, node: &mut Annotation, bytes: &mut [u8]) {
+        let opaque = node.layer == Layer::Opaque;
+        let undecoded = ["header block fragment", "not decodable", "more headers"];
+        if opaque || (node.layer == Layer::Hpack && undecoded.iter().any(|label| node.label == *label)) {
+            return hide(node, bytes, 0);
+        }
+        let never_indexed = node.rule.is_some_and(|rule| rule.section == "6.2.3");
+        let secret = never_indexed || node.label == "unknown name" || self.hides_name(&node.label.to_string());
+        if node.layer != Layer::Hpack || !secret || node.label.is_empty() {
+            return;
+        }
+        node.value = Text::from(REDACTED);
+        let length = node.children.iter().find(|child| child.label == "value length");
+        let huffman = length.and_then(|length| bytes.get(length.range.start)).is_none_or(|first| first & 0x80 != 0);
+        for value in node.children.iter_mut().filter(|child| child.label == "value") {
+            hide(value, bytes, if huffman { 0xfc } else { b'X' });
+        }
+    }
+
+    /// A node within a message.
+    fn message(&self, node: &mut Annotation, bytes: &mut [u8]) {
+        let leaf = node.children.is_empty();
+        let unknown = node.layer == Layer::Opaque || ["not decodable", "more fields"].iter().any(|l| node.label == *l);
+        if leaf && unknown {
+            return hide(node, bytes, 0);
+        }
+        let named = node.layer == Layer::Protobuf && !leaf;
+        if !named || !self.fields.iter().any(|field| node.label == field.as_str()) {
+            return node.children.iter_mut().for_each(|child| self.message(child, bytes));
+        }
+        node.value = Text::from(REDACTED);
+        let encoding =
+            |child: &Annotation| child.children.is_empty() && (child.label == "tag" || child.label == "length");
+        let kept = node.children.iter().take_while(|child| encoding(child)).count();
+        let content = node.children.get(kept).map_or(node.range.end, |child| child.range.start)..node.range.end;
+        node.children.truncate(kept);
+        if !content.is_empty() {
+            let mut value = Annotation::new(content, Layer::Protobuf, "value");
+            hide(&mut value, bytes, 0);
+            node.children.push(value);
+        }
+    }
+
+    /// What is not HTTP/2 may be HTTP/1.1, whose headers are lines.
+    fn lines<'a>(&self, frame: &'a Frame) -> Cow<'a, Frame> {
+        let mut shown = frame.bytes.clone();
+        for line in shown.split_mut(|byte| *byte == b'\n') {
+            let Some(colon) = line.iter().position(|byte| *byte == b':') else { continue };
+            let (name, value) = line.split_at_mut(colon);
+            if self.hides_name(String::from_utf8_lossy(name).trim()) {
+                value.iter_mut().skip(1).filter(|byte| !byte.is_ascii_whitespace()).for_each(|byte| *byte = b'X');
+            }
+        }
+        if shown == frame.bytes {
+            return Cow::Borrowed(frame);
+        }
+        let mut frame = frame.clone();
+        for node in &mut frame.annotations {
+            node.value = super::text::plain(shown.get(node.range.clone()).unwrap_or_default()).into();
+        }
+        frame.bytes = shown;
+        Cow::Owned(frame)
+    }
+}
+
+/// Takes a node's bytes out, and all that is said of them.
+fn hide(node: &mut Annotation, bytes: &mut [u8], mask: u8) {
+    if let Some(bytes) = bytes.get_mut(node.range.clone()) {
+        bytes.fill(mask);
+    }
+    node.value = Text::from(REDACTED);
+    node.form = Form::Redacted;
+    node.children.clear();
+}
