@@ -9,10 +9,10 @@
 //! | of a frame | |
 //! |---|---|
 //! | `connection`, `number` | which one; numbers count the frames of both directions from 1 |
-//! | `time` | seconds since the connection began |
+//! | `time` | seconds since `began`, which is in the connection's line where it is known |
 //! | `direction` | `to_server` or `to_client` |
 //! | `offset` | where it begins in the bytes of its direction |
-//! | `kind` | `preface`, `frame`, `truncated` or `bytes` (of a direction that is not HTTP/2) |
+//! | `kind` | `preface`, `frame`, `truncated`, `bytes` (of a direction that is not HTTP/2), `fragment` (its beginning was not seen), `lost` (`lost` bytes were not recorded) |
 //! | `type`, `flags`, `flag_names`, `stream`, `length` | the header, if `kind` is `frame` |
 //! | `meaning` | what it is to gRPC: `request_headers`, `response_headers`, `messages`, `half_close`, `trailers`, `trailers_only`, `informational`, `http_response`, `headers` (not complete), `data` (not gRPC); absent if nothing |
 //! | `path`, `status` | of a request; `grpc-status`, or the HTTP status of an `http_response` |
@@ -52,7 +52,7 @@ pub struct Endpoints {
     pub client: Option<String>,
     /// The server's address.
     pub server: Option<String>,
-    /// When it began: where the times of its frames count from.
+    /// The moment from which the times of its frames count.
     pub began: Option<SystemTime>,
 }
 
@@ -94,6 +94,12 @@ impl JsonLines {
                 FrameKind::Http2(_) => "frame",
                 FrameKind::Truncated => "truncated",
                 FrameKind::NotHttp2 => "bytes",
+                FrameKind::Fragment => "fragment",
+                FrameKind::Lost { .. } => "lost",
+            },
+            lost: match shown.kind {
+                FrameKind::Lost { count } => Some(count),
+                _ => None,
             },
             kind_of_frame: header.map(|header| header.kind.to_string()),
             flags: header.map(|header| header.flags),
@@ -156,6 +162,8 @@ struct FrameLine<'a> {
     direction: &'static str,
     offset: u64,
     kind: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lost: Option<u64>,
     #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
     kind_of_frame: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]

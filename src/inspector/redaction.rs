@@ -3,7 +3,7 @@
 //! Bytes are replaced by as many others, so that ranges stay true: by `X`, or where a string is Huffman coded by 0xfc,
 //! which is the code of `X` (RFC 7541, appendix B). A header block therefore decodes as before, but for the values.
 //!
-//! A header block or a message whose end was not seen yet can't be searched: all of it counts as secret.
+//! A header block or a message whose beginning or end was not seen can't be searched: all of it counts as secret.
 
 use std::borrow::Cow;
 
@@ -42,6 +42,11 @@ impl Redaction {
         Self { on: false, headers: Vec::new(), fields: Vec::new() }
     }
 
+    /// Whether there is anything to take out.
+    pub fn is_on(&self) -> bool {
+        self.on
+    }
+
     /// Takes out the values of this header too.
     pub fn header(mut self, name: &str) -> Self {
         self.headers.push(name.to_ascii_lowercase());
@@ -62,7 +67,8 @@ impl Redaction {
             FrameKind::Http2(header) => Some(header.kind),
             FrameKind::Truncated => FrameHeader::parse(&frame.bytes).map(|header| header.kind),
             FrameKind::NotHttp2 => return self.lines(frame),
-            FrameKind::Preface => None,
+            FrameKind::Fragment => Some(FrameType::CONTINUATION),
+            FrameKind::Preface | FrameKind::Lost { .. } => None,
         };
         match kind {
             Some(FrameType::HEADERS | FrameType::PUSH_PROMISE | FrameType::CONTINUATION) => {
@@ -95,7 +101,8 @@ impl Redaction {
         self.on && field.value.is_some() && (field.never_indexed || field.name.as_deref().is_none_or(secret))
     }
 
-    fn hides_name(&self, name: &str) -> bool {
+    /// Whether the value of a header of this name is a secret.
+    pub(super) fn hides_name(&self, name: &str) -> bool {
         let name = name.to_ascii_lowercase();
         name.ends_with(SECRET_ENDING) || self.headers.contains(&name)
     }

@@ -10,6 +10,7 @@ use super::show::{Screen, Show};
 use super::written;
 use crate::cli::{self, Stop};
 use crate::inspector::capture::{self, Capture};
+use crate::watch::Wire;
 
 /// The flags of `barewire decode`.
 #[derive(Debug, Args)]
@@ -29,7 +30,7 @@ pub(super) async fn run(flags: Flags, color: bool) -> Result<(), Stop> {
     for note in &capture.notes {
         cli::say(format_args!("{}: {note}", flags.file.display()));
     }
-    written(Screen::new(&flags.show, color, schema, io::stdout()).capture(&capture))
+    written(Screen::new(&flags.show.or_as(&Wire::Off), color, schema, io::stdout()).capture(&capture))
 }
 
 /// The capture in a file.

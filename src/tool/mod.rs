@@ -8,12 +8,14 @@
 //!
 //! --proto --descriptor-set --reflection                                           names.rs
 //! --show                                                                          show.rs
+//! --pcapng --jsonl --redact …                                                     files.rs
 //! ```
 //!
 //! What a user has to mend is one line and exit status 2, what fails while it runs is one line and exit status 1.
 
 mod decode;
 mod feed;
+mod files;
 mod names;
 mod proxy;
 mod show;

@@ -26,12 +26,12 @@ const BUFFER: usize = 64 << 10;
 pub(super) const STALL: Duration = Duration::from_secs(2);
 
 /// A byte stream that can be ended by a reset.
-pub(super) trait Wire: AsyncRead + AsyncWrite + Unpin + Send {
+pub(super) trait Socket: AsyncRead + AsyncWrite + Unpin + Send {
     /// Lets the stream end with a reset when it is dropped.
     fn reset(&self);
 }
 
-impl Wire for TcpStream {
+impl Socket for TcpStream {
     fn reset(&self) {
         // A socket that is gone already needs no reset.
         let _: io::Result<()> = self.set_zero_linger();
@@ -45,7 +45,7 @@ pub(super) struct Witnesses {
 }
 
 /// Forwards until both sides have ended or one has reset the connection.
-pub(super) async fn forward(client: impl Wire, server: impl Wire, mut witnesses: Witnesses) {
+pub(super) async fn forward(client: impl Socket, server: impl Socket, mut witnesses: Witnesses) {
     let (mut from_client, mut to_client) = tokio::io::split(client);
     let (mut from_server, mut to_server) = tokio::io::split(server);
     let request = pump(Direction::ToServer, &mut from_client, &mut to_server, &mut witnesses.to_server);
@@ -59,7 +59,7 @@ pub(super) async fn forward(client: impl Wire, server: impl Wire, mut witnesses:
     witnesses.to_server.tell(&What::Closed { reset });
 }
 
-fn unsplit<W: Wire>(read: ReadHalf<W>, write: WriteHalf<W>) -> W {
+fn unsplit<S: Socket>(read: ReadHalf<S>, write: WriteHalf<S>) -> S {
     read.unsplit(write)
 }
 

@@ -9,13 +9,14 @@ use clap::{Args, ValueEnum};
 use super::feed::{Heard, Listener, What};
 use crate::inspector::capture::{self, Capture};
 use crate::inspector::{self, Conversation, Frame, PrintOptions, Schema};
+use crate::watch::Wire;
 
 /// What is shown.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Views")]
 pub(super) struct Show {
-    /// What is printed; several views may be given, with commas or one flag each
-    #[arg(long, value_name = "VIEW", value_enum, value_delimiter = ',', default_value = "lines")]
+    /// What is printed; several views may be given, with commas or one flag each. Without it: lines
+    #[arg(long, value_name = "VIEW", value_enum, value_delimiter = ',')]
     show: Vec<View>,
 }
 
@@ -31,6 +32,15 @@ enum View {
 }
 
 impl Show {
+    /// These views; without any the one that the environment asks for.
+    pub(super) fn or_as(&self, wire: &Wire) -> Show {
+        match wire {
+            _ if !self.show.is_empty() => self.clone(),
+            Wire::Hex => Show { show: vec![View::Hex] },
+            Wire::Off | Wire::Text | Wire::File(..) => Show { show: vec![View::Lines] },
+        }
+    }
+
     /// Whether anything is shown.
     pub(super) fn is_on(&self) -> bool {
         self.show.iter().any(|view| *view != View::None)

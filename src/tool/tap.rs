@@ -10,12 +10,14 @@ use clap::Args;
 use tokio::net::{TcpListener, TcpStream};
 
 use super::feed::{Feed, What};
+use super::files::Files;
 use super::names::Names;
-use super::proxy::{Wire, Witnesses, forward};
+use super::proxy::{Socket, Witnesses, forward};
 use super::show::{Screen, Show};
 use super::together::{Either, either};
 use crate::cli::{self, Stop};
 use crate::transport::tcp;
+use crate::watch::Wire;
 
 /// How long accepting rests after an error, most of which pass: no descriptor left, a client that went away.
 const REST: Duration = Duration::from_millis(100);
@@ -33,18 +35,25 @@ pub(super) struct Flags {
     names: Names,
     #[command(flatten)]
     show: Show,
+    #[command(flatten)]
+    files: Files,
 }
 
 pub(super) async fn run(flags: Flags, color: bool) -> Result<(), Stop> {
     let failed = |error: io::Error| Stop::Failed(error.to_string());
     let schema = flags.names.schema()?;
+    let wire = Wire::from_environment()?;
     let listener = tcp::listen(&flags.listen).await;
     let listener = listener.map_err(|error| Stop::Usage(format!("{error}; choose with --listen")))?.into_socket();
     let address = listener.local_addr().map_err(failed)?;
 
     let mut feed = Feed::new();
-    if flags.show.is_on() {
-        feed.add(Box::new(Screen::new(&flags.show, color, schema, io::stdout()))).map_err(failed)?;
+    for file in flags.files.create(&wire, &schema)? {
+        feed.add(file).map_err(failed)?;
+    }
+    let show = flags.show.or_as(&wire);
+    if show.is_on() {
+        feed.add(Box::new(Screen::new(&show, color, schema, io::stdout()))).map_err(failed)?;
     }
     let shutdown = cli::shutdown().map_err(failed)?;
     cli::say(format_args!("listening on {address}, forwarding to {}", flags.to));

@@ -13,7 +13,7 @@ pub mod pcapng_writer;
 mod raw;
 mod redact;
 
-pub use redact::{Redactor, Secrets};
+pub use redact::Redactor;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, SystemTime};

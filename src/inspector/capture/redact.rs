@@ -6,7 +6,7 @@
 //!   Huffman   → as many octets that decode to as many symbols, which say nothing
 //! ```
 //!
-//! Nothing changes its length, neither on the wire nor decoded, so every offset stays, and every table of HPACK evicts what it
+//! Which values they are says a [`Redaction`]. Nothing changes its length, neither on the wire nor decoded, so every offset stays, and every table of HPACK evicts what it
 //! did. An index that refers to the value later finds what stands in its place. Where a block can't be decoded, or a header's
 //! name is in a part of a table that was not seen, whatever might be a secret is overwritten. A direction that does not speak
 //! HTTP/2 is read as lines, `name: value`.
@@ -14,7 +14,6 @@
 //! What is inside messages is not looked at, and the length of a secret remains.
 
 use std::ops::Range;
-use std::sync::Arc;
 
 use crate::inspector::annotation::Annotation;
 use crate::inspector::frame::Direction;
@@ -23,58 +22,17 @@ use crate::inspector::hpack::HeaderField;
 use crate::inspector::http2::{self, FrameHeader, FrameType};
 use crate::inspector::huffman;
 use crate::inspector::limits::Limits;
-
-/// The names whose values are secret, if nobody says otherwise; beside them whatever ends in `-api-key`.
-const NAMES: [&str; 6] =
-    ["authorization", "proxy-authorization", "cookie", "set-cookie", "api-key", "grpcgateway-authorization"];
+use crate::inspector::redaction::Redaction;
 
 /// The frames of a header block that are held until it is complete.
 const LONGEST_BLOCK: usize = 1 << 20;
 
-/// Which headers are secret.
-#[derive(Clone, Debug)]
-pub struct Secrets {
-    names: Arc<[String]>,
-    suffix: Option<&'static str>,
-}
-
-impl Secrets {
-    /// None are.
-    pub fn none() -> Self {
-        Self { names: Arc::new([]), suffix: None }
-    }
-
-    /// Whether nothing is secret.
-    pub fn is_none(&self) -> bool {
-        self.names.is_empty() && self.suffix.is_none()
-    }
-
-    /// These as well, whatever case they are written in.
-    pub fn and<'a>(&self, names: impl IntoIterator<Item = &'a str>) -> Self {
-        let added = names.into_iter().map(str::to_ascii_lowercase);
-        Self { names: self.names.iter().cloned().chain(added).collect(), ..self.clone() }
-    }
-
-    /// Whether the value of the header with this name is secret.
-    pub fn cover(&self, name: &[u8]) -> bool {
-        let ends = |suffix: &str| name.len() >= suffix.len() && name.ends_with(suffix.as_bytes());
-        self.names.iter().any(|secret| secret.as_bytes() == name) || self.suffix.is_some_and(ends)
-    }
-}
-
-impl Default for Secrets {
-    /// `authorization`, `proxy-authorization`, `cookie`, `set-cookie`, and what ends in `-api-key`.
-    fn default() -> Self {
-        Self { names: NAMES.map(str::to_owned).into(), suffix: Some("-api-key") }
-    }
-}
-
-/// Overwrites secrets in the bytes of one connection, as they come.
+/// Overwrites what a [`Redaction`] takes out in the bytes of one connection, as they come.
 ///
 /// A frame is given out when it is complete, a header block when all of it is.
 #[derive(Clone, Debug)]
 pub struct Redactor {
-    secrets: Secrets,
+    redaction: Redaction,
     to_server: Side,
     to_client: Side,
 }
@@ -91,7 +49,7 @@ struct Side {
 
 impl Redactor {
     /// For a connection that is seen from its first byte on, or not.
-    pub fn new(secrets: Secrets, from_the_beginning: bool) -> Self {
+    pub fn new(redaction: Redaction, from_the_beginning: bool) -> Self {
         let side = |expects| {
             // No header of a block that is held may be hidden.
             let limits = Limits { header_list: usize::MAX, ..Limits::default() };
@@ -101,12 +59,12 @@ impl Redactor {
             }
             Side { half, block: Vec::new(), fragments: Vec::new(), line: Line::default() }
         };
-        Self { secrets, to_server: side(Expects::Preface), to_client: side(Expects::Settings) }
+        Self { redaction, to_server: side(Expects::Preface), to_client: side(Expects::Settings) }
     }
 
     /// Takes the next bytes of a direction, and appends what can be given out to `out`.
     pub fn push(&mut self, direction: Direction, bytes: &[u8], out: &mut Vec<u8>) {
-        if self.secrets.is_none() {
+        if !self.redaction.is_on() {
             return out.extend_from_slice(bytes);
         }
         let (side, opposite) = match direction {
@@ -120,7 +78,7 @@ impl Redactor {
             rest = tail;
             match piece {
                 Piece::Preface(bytes) => out.extend_from_slice(bytes),
-                Piece::NotHttp2(bytes) => side.line.push(&self.secrets, bytes, out),
+                Piece::NotHttp2(bytes) => side.line.push(&self.redaction, bytes, out),
                 Piece::Rest(bytes) | Piece::Lost(bytes) => out.extend(bytes.iter().map(|_| b'x')),
                 Piece::Frame(header, bytes) => {
                     if header.kind == FrameType::SETTINGS {
@@ -129,7 +87,7 @@ impl Redactor {
                             opposite.half.hpack.allow_table_size(value);
                         }
                     }
-                    side.frame(&self.secrets, &header, bytes, out);
+                    side.frame(&self.redaction, &header, bytes, out);
                 }
             }
         }
@@ -173,7 +131,7 @@ fn overwrite_unfinished(pending: &[u8], out: &mut Vec<u8>) {
 }
 
 impl Side {
-    fn frame(&mut self, secrets: &Secrets, header: &FrameHeader, bytes: &[u8], out: &mut Vec<u8>) {
+    fn frame(&mut self, redaction: &Redaction, header: &FrameHeader, bytes: &[u8], out: &mut Vec<u8>) {
         let carries = matches!(header.kind, FrameType::HEADERS | FrameType::PUSH_PROMISE | FrameType::CONTINUATION);
         if !carries {
             // Nothing may stand between the frames of a block: what is held is broken.
@@ -190,13 +148,13 @@ impl Side {
             return self.cut(out);
         }
         if header.has(FrameHeader::END_HEADERS) {
-            self.complete(secrets);
+            self.complete(redaction);
             out.append(&mut self.block);
         }
     }
 
     /// Overwrites the secrets of the block that is complete.
-    fn complete(&mut self, secrets: &Secrets) {
+    fn complete(&mut self, redaction: &Redaction) {
         let fragments = std::mem::take(&mut self.fragments);
         let mut whole: Vec<u8> =
             fragments.iter().flat_map(|range| self.block.get(range.clone()).unwrap_or_default()).copied().collect();
@@ -207,7 +165,7 @@ impl Side {
                 fill(&mut whole, &instruction.range, b'x');
             } else if !instruction.is_size_update()
                 && let Some(field) = fields.next()
-                && field.name.as_deref().is_none_or(|name| secrets.cover(name))
+                && redaction.hides(field)
             {
                 overwrite(&mut whole, instruction, field);
             }
@@ -286,13 +244,13 @@ impl Line {
     /// No name is longer.
     const LONGEST_NAME: usize = 256;
 
-    fn push(&mut self, secrets: &Secrets, bytes: &[u8], out: &mut Vec<u8>) {
+    fn push(&mut self, redaction: &Redaction, bytes: &[u8], out: &mut Vec<u8>) {
         for &byte in bytes {
             let secret = self.value == Some(true);
             match (byte, self.value) {
                 (b'\n', _) => *self = Self::default(),
-                (b':', None) => self.value = Some(secrets.cover(&self.name)),
-                (_, None) if self.name.len() < Self::LONGEST_NAME => self.name.push(byte.to_ascii_lowercase()),
+                (b':', None) => self.value = Some(redaction.hides_name(String::from_utf8_lossy(&self.name).trim())),
+                (_, None) if self.name.len() < Self::LONGEST_NAME => self.name.push(byte),
                 _ => {}
             }
             out.push(if secret && !matches!(byte, b'\r' | b'\n') { b'x' } else { byte });
