@@ -14,6 +14,7 @@ mod far;
 mod headers;
 mod messages;
 mod reference;
+mod script;
 mod server;
 #[cfg(test)]
 mod tests;
