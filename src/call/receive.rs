@@ -182,7 +182,9 @@ impl Receiving {
     /// The next message: `None` after the last, when the call has ended well.
     pub(crate) fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<EncodedMessage>, Status>> {
         loop {
-            if let Some(next) = self.take() {
+            // Most often the whole message comes in one frame, and has to come first.
+            let has_nothing = self.decoder.unfinished() == 0 && !self.has_ended();
+            if !has_nothing && let Some(next) = self.take() {
                 return Poll::Ready(next);
             }
             ready!(self.poll_once(cx));

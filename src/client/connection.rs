@@ -127,7 +127,7 @@ async fn shake_hands(
     let mut connection = Box::pin(connection);
     poll_fn(|cx| {
         let ended = connection.as_mut().poll(cx);
-        let _: Poll<io::Result<()>> = outlet.poll_flush(cx);
+        outlet.end_turn(cx);
         let greeting = outlet.greeting();
         match (greeting.get(TYPE), ended) {
             (Some(&SETTINGS), Poll::Pending) if greeting.len() >= FRAME_HEADER => Poll::Ready(Ok(())),
@@ -157,8 +157,7 @@ async fn drive(
             outlet.set_idle(Arc::strong_count(calls) == 1);
         }
         let ended = connection.as_mut().poll(cx);
-        // An error of writing shows when h2 reads or writes next.
-        let _: Poll<io::Result<()>> = outlet.poll_flush(cx);
+        outlet.end_turn(cx);
         // How it ended is known by the calls that it carried.
         ended.map(drop)
     })

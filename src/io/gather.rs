@@ -3,7 +3,10 @@
 //! h2 makes a system call for every DATA frame of 256 bytes and more. Between it and the socket, [`Gather`] takes what it
 //! writes into one buffer, and [`Outlet`], which stays with the task that drives the connection, writes the buffer out when
 //! that task has nothing more to do: HEADERS, DATA and trailers of a hundred answers leave together. `poll_flush` of the
-//! gathering side has nothing to do, therefore, and whoever polls the connection must poll the outlet after it.
+//! gathering side has nothing to do, therefore, and whoever polls the connection must end the turn at the outlet after it.
+//!
+//! A turn asks the socket for more until that has nothing, and then no more: h2 tries to read once for every stream that a
+//! server accepts, and the socket would be asked as often.
 //!
 //! The buffer holds [`BACKLOG`] bytes at most; beyond that writing waits for the socket, as it would without this. It is
 //! borrowed from a small pool of the thread while there is something in it, so that an idle connection has none.
@@ -40,7 +43,7 @@ thread_local! {
 /// What passes is watched by a [`Guard`]: where the peer does not keep up, reading and writing fail with the reason.
 pub(crate) fn gather(io: Box<dyn Io>, limits: PeerLimits, is_server: bool) -> (Gather, Outlet) {
     let guard = Guard::new(limits, is_server);
-    let inner = Inner { io, guard, backlog: Vec::new(), written: 0, greeting: Vec::new() };
+    let inner = Inner { io, guard, backlog: Vec::new(), written: 0, is_dry: false, greeting: Vec::new() };
     let shared = Arc::new(Mutex::new(inner));
     (Gather(shared.clone()), Outlet(shared))
 }
@@ -57,18 +60,20 @@ struct Inner {
     backlog: Vec<u8>,
     /// How much of the backlog the socket has taken.
     written: usize,
+    /// Whether the socket had nothing more to read in this turn, and will wake the task when it has.
+    is_dry: bool,
     greeting: Vec<u8>,
 }
 
 impl Outlet {
-    /// Writes out what was gathered, until it is gone or the socket takes no more.
-    pub(crate) fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        lock(&self.0).poll_drain(cx)
-    }
-
-    /// The PINGs that the peer has sent since this was last asked, if it has sent any.
-    pub(crate) fn take_pings(&self) -> Option<Pings> {
-        lock(&self.0).guard.take_pings()
+    /// Ends a turn of the connection: what was gathered is written out, until it is gone or the socket takes no more. Gives the
+    /// PINGs that the peer has sent since the turn before, if it has sent any.
+    pub(crate) fn end_turn(&self, cx: &mut Context<'_>) -> Option<Pings> {
+        let mut inner = lock(&self.0);
+        inner.is_dry = false;
+        // An error of writing shows when h2 reads or writes next.
+        let _: Poll<io::Result<()>> = inner.poll_drain(cx);
+        inner.guard.take_pings()
     }
 
     /// Says whether there is a call that keepalive is for.
@@ -89,7 +94,7 @@ impl Outlet {
     /// Ends the connection gently: sends what is left, says that nothing more will come, and reads what still does.
     pub(crate) async fn linger(self) {
         let closing = async {
-            poll_fn(|cx| self.poll_flush(cx)).await?;
+            poll_fn(|cx| lock(&self.0).poll_drain(cx)).await?;
             poll_fn(|cx| Pin::new(&mut lock(&self.0).io).poll_shutdown(cx)).await?;
             poll_fn(|cx| lock(&self.0).poll_discard(cx)).await
         };
@@ -184,9 +189,14 @@ impl Inner {
 impl AsyncRead for Gather {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let mut inner = lock(&self.0);
+        if inner.is_dry {
+            return Poll::Pending;
+        }
         let before = buf.filled().len();
         if Pin::new(&mut inner.io).poll_read(cx, buf)?.is_pending() {
-            return inner.poll_overdue(cx).map(Err);
+            let overdue = inner.poll_overdue(cx);
+            inner.is_dry = overdue.is_pending();
+            return overdue.map(Err);
         }
         inner.guard.received(&buf.filled()[before..]);
         let missing = GREETING.saturating_sub(inner.greeting.len());
@@ -251,7 +261,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nothing_leaves_before_the_outlet_is_polled_and_then_all_at_once() {
+    async fn nothing_leaves_before_the_end_of_a_turn_and_then_all_at_once() {
         let (near, mut far) = tokio::io::duplex(1 << 20);
         let (mut gathering, outlet) = gather(Box::new(near), patient(), true);
         gathering.write_all(b"HEADERS ").await.unwrap();
@@ -260,7 +270,7 @@ mod tests {
         let mut received = [0; 64];
         let read = tokio::time::timeout(std::time::Duration::from_millis(1), far.read(&mut received)).await;
         assert!(read.is_err(), "nothing yet");
-        poll_fn(|cx| outlet.poll_flush(cx)).await.unwrap();
+        poll_fn(|cx| Poll::Ready(outlet.end_turn(cx))).await;
         let count = far.read(&mut received).await.unwrap();
         assert_eq!(&received[..count], b"HEADERS DATA ");
         assert_eq!(lock(&outlet.0).backlog.capacity(), 0, "an idle connection holds no buffer");
@@ -273,7 +283,7 @@ mod tests {
         let sent: Vec<u8> = (0..BACKLOG + 10_000).map(|n| n as u8).collect();
         let write = async {
             gathering.write_all(&sent).await.unwrap();
-            poll_fn(|cx| outlet.poll_flush(cx)).await.unwrap();
+            poll_fn(|cx| lock(&outlet.0).poll_drain(cx)).await.unwrap();
         };
         let read = async {
             let mut received = vec![0; sent.len()];

@@ -69,56 +69,60 @@ enum Interruption {
 }
 
 impl Call {
-    /// Begins the call whose head has arrived. Gives its method as well, if it has one.
-    pub(super) fn begin<'a>(
-        parts: Parts,
-        mut receiving: Receiving,
-        sending: Sending,
-        shared: &'a Arc<Shared>,
-        peer: &Arc<Peer>,
-    ) -> (Call, Option<&'a Route>) {
-        let mut call = Call {
+    /// A call that has not begun.
+    pub(super) fn new(sending: Sending, shared: &Arc<Shared>) -> Call {
+        Call {
             work: Work::Over,
             exchange: Exchange::new(sending, false),
             deadline: Deadline::default(),
             cut: Cut::of(shared),
-        };
+        }
+    }
+
+    /// Begins the call whose head has arrived. Gives its method, if it has one.
+    pub(super) fn begin<'a>(
+        &mut self,
+        parts: Parts,
+        mut receiving: Receiving,
+        shared: &'a Shared,
+        peer: &Arc<Peer>,
+    ) -> Option<&'a Route> {
         let has_body = parts.method != Method::HEAD;
         let head = match RequestHeaders::parse(parts, shared.encodings) {
             Ok(head) => head,
             Err(Refusal::Http(status, error)) => {
-                call.deadline = Deadline::after(Some(REFUSAL_PATIENCE));
-                call.work = Work::Refusing(Box::new(Refused { receiving, status, error, has_body }));
-                return (call, None);
+                self.deadline = Deadline::after(Some(REFUSAL_PATIENCE));
+                self.work = Work::Refusing(Box::new(Refused { receiving, status, error, has_body }));
+                return None;
             }
             Err(Refusal::Grpc(error)) => {
-                call.refuse(error, shared.encodings);
-                return (call, None);
+                self.refuse(error, shared.encodings);
+                return None;
             }
         };
-        call.deadline = Deadline::after(head.timeout);
+        self.deadline = Deadline::after(head.timeout);
         let route = match shared.routes.find(head.path()) {
             Ok(route) => route,
             Err(status) => {
-                call.end(Err(status));
-                return (call, None);
+                self.end(Err(status));
+                return None;
             }
         };
-        if call.deadline.has_passed() {
-            call.end(Err(deadline_exceeded()));
-            return (call, None);
+        if self.deadline.has_passed() {
+            self.end(Err(deadline_exceeded()));
+            return None;
         }
         let RequestHeaders { uri, encoding, accept_encoding, metadata, .. } = head;
         if encoding != Encoding::Identity {
             receiving.set_compressor(shared.sizes.compressors.get(encoding).cloned());
         }
-        let context = Context { uri, metadata, peer: peer.clone(), deadline: call.deadline.at(), accept_encoding };
+        let context = Context { uri, metadata, peer: peer.clone(), deadline: self.deadline.at(), accept_encoding };
         let incoming = Incoming { receiving, context, packing: shared.packing(accept_encoding) };
         let Handling { future, inbox, batch } = route.serve(incoming);
-        call.exchange.inbox = inbox;
-        call.exchange.batch = batch;
-        call.work = Work::Handling(future);
-        (call, Some(route))
+        self.exchange.inbox = inbox;
+        self.exchange.batch = batch;
+        self.work = Work::Handling(future);
+        Some(route)
     }
 
     /// A turn of the handler: what has arrived is taken in, the handler runs until it waits, what it has sent leaves.

@@ -47,14 +47,12 @@ pub(super) async fn serve(connected: Connected, shared: Arc<Shared>, greeting: O
                 }
             }
             let ended = driver.poll(cx);
-            if let Some(pings) = outlet.take_pings()
+            if let Some(pings) = outlet.end_turn(cx)
                 && driver.are_too_many(pings)
             {
                 outlet.end(Fault::TooManyPings);
                 cx.waker().wake_by_ref();
             }
-            // An error of writing shows when h2 reads or writes next.
-            let _: Poll<std::io::Result<()>> = outlet.poll_flush(cx);
             ended
         })
         .await;
@@ -86,7 +84,7 @@ async fn drive_handshake(
     let mut handshake = Box::pin(handshake);
     poll_fn(|cx| {
         let shaken = handshake.as_mut().poll(cx);
-        let _: Poll<std::io::Result<()>> = outlet.poll_flush(cx);
+        outlet.end_turn(cx);
         shaken
     })
     .await
@@ -158,19 +156,24 @@ impl Driver {
         for (request, respond) in self.began.drain(..) {
             let (parts, stream) = request.into_parts();
             let receiving = Receiving::request(stream, self.shared.options.max_receive_message_size);
-            let sending = Sending::Response(respond);
-            let (call, route) = Call::begin(parts, receiving, sending, &self.shared, &self.peer);
+            let mut call = Call::new(Sending::Response(respond), &self.shared);
+            let route = call.begin(parts, receiving, &self.shared, &self.peer);
             self.calls = self.calls.wrapping_add(1);
-            match route {
-                Some(route) if route.spawns() => drop(tokio::spawn(call)),
+            // Where a call stands is where it stays until it has to wait: moving it would cost a part of running it.
+            let has_ended = match route {
+                Some(route) if route.spawns() => false,
                 Some(route) if route.is_suspected() || self.calls.is_multiple_of(TIMED) => {
                     let before = Instant::now();
-                    run(call, cx);
+                    let turn = Pin::new(&mut call).poll(cx);
                     if before.elapsed() > self.shared.options.inline_limit {
                         route.took_long();
                     }
+                    turn.is_ready()
                 }
-                _ => run(call, cx),
+                _ => Pin::new(&mut call).poll(cx).is_ready(),
+            };
+            if !has_ended {
+                tokio::spawn(call);
             }
         }
     }
@@ -178,10 +181,3 @@ impl Driver {
 
 /// One call in this many is timed; looking at the clock for each would be a noticeable part of a small one.
 const TIMED: u32 = 8;
-
-/// Runs a call as far as it goes, and gives it a task if that is not to its end.
-fn run(mut call: Call, cx: &mut Context<'_>) {
-    if Pin::new(&mut call).poll(cx).is_pending() {
-        tokio::spawn(call);
-    }
-}
