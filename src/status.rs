@@ -11,6 +11,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::metadata::Metadata;
+use crate::wire::cause::{By, Cause, What};
 
 /// A status code of gRPC, as `grpc-status` carries it.
 ///
@@ -198,6 +199,25 @@ impl Status {
         self
     }
 
+    /// What happened on the wire, if that is why the call failed: `None` for what a handler or a misuse of this library
+    /// came to. Also found where this status only wraps another that has it.
+    pub fn cause(&self) -> Option<&Cause> {
+        std::iter::successors(self.source(), |&error| error.source()).find_map(|error| error.downcast_ref())
+    }
+
+    pub(crate) fn caused(self, by: By, what: What) -> Status {
+        self.with_source(Cause { by, what, frames: Vec::new() })
+    }
+
+    /// Adds to the cause what a tap saw.
+    pub(crate) fn witnessed(mut self, frames: impl FnOnce() -> Vec<String>) -> Status {
+        let source = self.0.source.as_mut().and_then(Arc::get_mut);
+        if let Some(cause) = source.and_then(|source| source.downcast_mut::<Cause>()) {
+            cause.frames = frames();
+        }
+        self
+    }
+
     /// Attaches the error that led to this status. It stays on this side and never goes on the wire.
     #[must_use]
     pub fn with_source(mut self, source: impl Error + Send + Sync + 'static) -> Status {
@@ -269,7 +289,7 @@ impl fmt::Debug for Status {
     }
 }
 
-/// `CODE: message`; with `{:#}` the chain of sources behind it.
+/// `CODE: message`; with `{:#}` the chain of sources behind it, but for what was said already.
 impl fmt::Display for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.code())?;
@@ -279,10 +299,16 @@ impl fmt::Display for Status {
         if !self.message().is_empty() {
             write!(f, ": {}", self.message())?;
         }
-        let mut source = self.source().filter(|_| f.alternate());
-        while let Some(error) = source {
-            write!(f, ": {error}")?;
-            source = error.source();
+        if !f.alternate() {
+            return Ok(());
+        }
+        let mut said = self.message().to_owned();
+        for error in std::iter::successors(self.source(), |&error| error.source()) {
+            let words = error.to_string();
+            if !said.contains(&words) {
+                write!(f, ": {words}")?;
+                said.push_str(&words);
+            }
         }
         Ok(())
     }

@@ -23,12 +23,12 @@ use source::{Source, Token, tree};
 
 /// The modules of the core, and what each may use. An entry is the beginning of a path.
 ///
-/// A status travels with metadata, and a misuse of metadata is a status. Values of metadata are read by `wire::binary`, and
-/// what is wrong with them is said by `wire::error`; `wire` gives both types out.
+/// A status travels with metadata and with its cause, and a misuse of metadata is a status. Values of metadata are read by
+/// `wire::binary`, and what is wrong with them is said by `wire::error`; `wire` gives both types out.
 const CORE: [(&str, &[&str]); 9] = [
     ("limits", &[]),
     ("method", &[]),
-    ("status", &["metadata"]),
+    ("status", &["metadata", "wire::cause"]),
     ("metadata", &["status", "wire::binary", "wire::error"]),
     ("wire", &["status", "metadata"]),
     ("io", &["limits", "wire::code_map"]),

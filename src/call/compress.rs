@@ -9,9 +9,9 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 
 use crate::status::Status;
-use crate::wire::ProtocolError;
 use crate::wire::encoding::{Encoding, EncodingSet};
 use crate::wire::message::encode_message;
+use crate::wire::{By, ProtocolError, What};
 
 /// Compresses messages and restores them.
 pub trait Compressor: Send + Sync {
@@ -139,7 +139,7 @@ impl Packing {
         let Sizes { limit, min_size, .. } = *self.sizes;
         let Some(compressor) = self.chosen.as_ref().filter(|_| compress && length >= min_size && length <= limit)
         else {
-            return encode_message(buffer, false, limit, payload).map_err(ProtocolError::into_status);
+            return encode_message(buffer, false, limit, payload).map_err(too_large);
         };
         let mut plain = BytesMut::with_capacity(length);
         payload(&mut plain);
@@ -148,8 +148,13 @@ impl Packing {
             Ok(()) => encode_message(buffer, true, usize::MAX, |buffer| buffer.extend_from_slice(&packed)),
             Err(_) => encode_message(buffer, false, limit, |buffer| buffer.extend_from_slice(&plain)),
         }
-        .map_err(ProtocolError::into_status)
+        .map_err(too_large)
     }
+}
+
+/// The limit is this side's own.
+fn too_large(error: ProtocolError) -> Status {
+    Status::new(error.code(), error.to_string()).caused(By::Us, What::Protocol(error))
 }
 
 /// Restores a message that its flag says is compressed.

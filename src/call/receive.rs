@@ -8,7 +8,9 @@
 //! RFC 9113 section 5.2 (flow control); PROTOCOL-HTTP2.md, "Responses" (how an answer ends), "Errors" (resets). This file,
 //! [`super::send`] and the two `connection.rs` are the only ones that name h2's types.
 
+use std::borrow::Cow;
 use std::future::Future;
+use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -20,13 +22,14 @@ use http::{HeaderMap, StatusCode};
 
 use super::Side;
 use super::compress::{Compressor, Compressors, restore};
+use crate::io::Witness;
 use crate::limits::BODY_EXCERPT;
 use crate::metadata::Metadata;
 use crate::status::{Code, Status};
-use crate::wire::ProtocolError;
 use crate::wire::code_map::{self, Http2Error, code_of_http2_error};
 use crate::wire::message::{EncodedMessage, MessageDecoder, PREFIX_LENGTH};
 use crate::wire::response::{GRPC_STATUS, ResponseHead, ResponseHeaders, Trailers};
+use crate::wire::{By, ProtocolError, What};
 
 /// Up to this size the window of a unary call's message is not returned by itself: h2 returns it with the stream, which needs
 /// no frame for its own window any more. All the streams of a connection together hold no more than its window then, and small
@@ -55,8 +58,19 @@ pub(crate) struct Receiving {
     claimed: Option<Box<Trailers>>,
     /// On a client, the initial metadata, once it has come, and the trailing.
     metadata: Option<Box<(Metadata, Metadata)>>,
-    /// Stands for the call where calls are counted.
-    _counted: Option<Arc<()>>,
+    /// Stands for the call where calls are counted, and knows the connection's last frames where there is a tap.
+    counted: Option<Arc<Counted>>,
+}
+
+/// What the calls of a connection hold, to be counted by.
+pub(crate) struct Counted(pub(crate) Option<Arc<dyn Witness>>);
+
+/// A failure with what the tap, if there is one, saw before it.
+pub(crate) fn witnessed(status: Status, witness: Option<&Arc<dyn Witness>>) -> Status {
+    match witness {
+        Some(witness) => status.witnessed(|| witness.last_frames()),
+        None => status,
+    }
 }
 
 enum Phase {
@@ -113,13 +127,13 @@ impl Receiving {
             failed_here: false,
             claimed: None,
             metadata: None,
-            _counted: None,
+            counted: None,
         }
     }
 
     /// Holds what stands for the call where calls are counted.
-    pub(crate) fn count(&mut self, counted: Option<Arc<()>>) {
-        self._counted = counted;
+    pub(crate) fn count(&mut self, counted: Option<Arc<Counted>>) {
+        self.counted = counted;
     }
 
     /// Says that one message is due, and that the stream will be dropped behind it.
@@ -166,8 +180,13 @@ impl Receiving {
     /// Ends the call from this side: every further read gives `status`.
     pub(crate) fn fail(&mut self, status: Status) {
         self.failed_here = true;
-        self.phase = Phase::Ended(Err(status));
+        self.over(Err(status));
         self.abandon();
+    }
+
+    fn over(&mut self, end: Result<(), Status>) {
+        let witness = self.counted.as_ref().and_then(|counted| counted.0.as_ref());
+        self.phase = Phase::Ended(end.map_err(|status| witnessed(status, witness)));
     }
 
     /// Lets go of the stream and of all that was received: nobody will read it.
@@ -249,17 +268,13 @@ impl Receiving {
     fn restore(&mut self, message: EncodedMessage) -> Result<Option<EncodedMessage>, Status> {
         match restore(self.compressor.as_ref(), &message.payload, self.decoder.limit()) {
             Ok(payload) => Ok(Some(EncodedMessage { compressed: true, payload })),
-            Err(status) => {
-                self.fail(status.clone());
-                Err(status)
-            }
+            Err(status) => Err(self.refuse(status)),
         }
     }
 
-    fn refuse(&mut self, error: ProtocolError) -> Status {
-        let status = error.into_status();
-        self.fail(status.clone());
-        status
+    fn refuse(&mut self, error: impl Into<Status>) -> Status {
+        self.fail(error.into());
+        self.failure().unwrap_or_else(|| Status::internal("a call that failed has a status"))
     }
 
     /// One step: the head, a DATA frame, the trailers.
@@ -293,7 +308,7 @@ impl Receiving {
                 Err(error) => Err(status_of(&error, self.side)),
             },
         };
-        self.phase = Phase::Ended(end);
+        self.over(end);
         Poll::Ready(())
     }
 
@@ -307,7 +322,7 @@ impl Receiving {
             Err(error) => return self.fail(status_of(&error, self.side)),
         };
         let end_stream = stream.is_end_stream();
-        self.phase = match ResponseHead::parse(parts.status, parts.headers, end_stream, self.compressors.encodings()) {
+        let phase = match ResponseHead::parse(parts.status, parts.headers, end_stream, self.compressors.encodings()) {
             Ok(ResponseHead::Headers(ResponseHeaders { encoding, metadata, has_status, .. })) => {
                 self.claimed = has_status.then(|| Box::new(Trailers::parse(metadata.received().clone())));
                 self.compressor = self.compressors.get(encoding).cloned();
@@ -327,6 +342,10 @@ impl Receiving {
             }
             Err(error) => return self.fail(error.into_status()),
         };
+        match phase {
+            Phase::Ended(end) => self.over(end),
+            phase => self.phase = phase,
+        }
         self.stream = Some(stream);
     }
 
@@ -340,7 +359,8 @@ impl Receiving {
         }
         if enough {
             self.failed_here = true;
-            self.phase = Phase::Ended(self.end(HeaderMap::new()));
+            let end = self.end(HeaderMap::new());
+            self.over(end);
             self.stream = None;
         }
     }
@@ -366,7 +386,7 @@ impl Receiving {
         let body = String::from_utf8_lossy(body.get(..BODY_EXCERPT).unwrap_or(&body)).into_owned();
         let code = (self.code_of_http_status)(status.as_u16());
         let error = ProtocolError::NotGrpc { status: status.as_u16(), content_type, body };
-        Status::new(code, error.to_string()).with_source(error)
+        Status::new(code, error.to_string()).caused(By::Peer, What::Protocol(error))
     }
 
     /// A message of `taken` bytes, prefix included, was taken: what of its window was not returned early is returned now.
@@ -408,18 +428,32 @@ fn release(stream: &mut RecvStream, count: usize) {
 /// What an error of the stream or of its connection means for the call (PROTOCOL-HTTP2.md, "Errors"): a reset has its code
 /// by the table; a lost connection is UNAVAILABLE to a client and CANCELLED to a server.
 pub(crate) fn status_of(error: &h2::Error, side: Side) -> Status {
+    let by = if error.is_remote() { By::Peer } else { By::Us };
     let reason = error.reason().map(|reason| Http2Error(reason.into()));
-    let (code, message) = match reason {
-        Some(reason) if error.is_reset() => (code_of_http2_error(reason), reset_message(error, reason, side)),
-        Some(reason) if error.is_go_away() => (lost(side), format!("the connection ended with GOAWAY {reason}")),
-        _ => match error.get_io() {
-            Some(io) if io.kind() == std::io::ErrorKind::TimedOut => {
-                (lost(side), format!("the connection was lost: {io}"))
-            }
-            _ => (lost(side), "the connection was lost".to_owned()),
-        },
-    };
-    Status::new(code, message).with_source(Lost(error.to_string()))
+    match reason {
+        Some(reason) if error.is_reset() => {
+            Status::new(code_of_http2_error(reason), reset_message(error, reason, side)).caused(by, What::Reset(reason))
+        }
+        Some(reason) if error.is_go_away() => {
+            let what = What::GoAway { error: reason, debug: debug_data(error) };
+            Status::new(lost(side), format!("the connection ended with GOAWAY {reason}")).caused(by, what)
+        }
+        _ => {
+            let kind = error.get_io().map_or(io::ErrorKind::Other, io::Error::kind);
+            let message = match kind {
+                io::ErrorKind::TimedOut => format!("the connection was lost: {error}").into(),
+                _ => Cow::Borrowed("the connection was lost"),
+            };
+            Status::new(lost(side), message).caused(By::Path, What::Io(io::Error::new(kind, error.to_string())))
+        }
+    }
+}
+
+/// GOAWAY's debug data. h2 has no function that gives them, but prints them, escaped, in parentheses at the end.
+fn debug_data(error: &h2::Error) -> String {
+    let words = error.to_string();
+    let data = words.split_once(" (b\"").and_then(|(_, data)| data.strip_suffix("\")")).unwrap_or_default();
+    data.chars().take(BODY_EXCERPT).collect()
 }
 
 fn lost(side: Side) -> Code {
@@ -436,15 +470,3 @@ fn reset_message(error: &h2::Error, reason: Http2Error, side: Side) -> String {
         false => format!("the stream was reset with {reason}, as the {peer} broke a rule of HTTP/2"),
     }
 }
-
-/// What h2 said of a stream or connection that ended badly.
-#[derive(Debug)]
-struct Lost(String);
-
-impl std::fmt::Display for Lost {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for Lost {}

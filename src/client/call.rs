@@ -21,10 +21,10 @@ use crate::call::typed::{decode, encode};
 use crate::call::{Inbound, Outbound, Response, lock};
 use crate::metadata::Metadata;
 use crate::status::{Code, Status};
-use crate::wire::ProtocolError;
 use crate::wire::code_map::Http2Error;
 use crate::wire::message::EncodedMessage;
 use crate::wire::request::Outgoing;
+use crate::wire::{By, ProtocolError, What};
 
 /// One message out, one back, within the deadline.
 pub(super) async fn unary<Req, Resp>(
@@ -202,7 +202,7 @@ fn is_own_deadline(status: &Status, deadline: &Deadline) -> bool {
 }
 
 fn deadline_exceeded() -> Status {
-    Status::deadline_exceeded("the deadline passed before the call was done")
+    Status::deadline_exceeded("the deadline passed before the call was done").caused(By::Us, What::Deadline)
 }
 
 /// The one message that answers a client streaming call: a future. Dropping it cancels the call.

@@ -18,11 +18,12 @@ use http::{HeaderMap, Method, Request, Uri};
 
 use super::{Begin, ClientOptions, Head, Invoke, Opened};
 use crate::call::Side;
-use crate::call::receive::{Receiving, status_of};
+use crate::call::receive::{Counted, Receiving, status_of, witnessed};
 use crate::call::send::Sending;
-use crate::io::{Connected, Connector, Gather, Outlet, Peer, PeerLimits, gather};
+use crate::io::{Connected, Connector, Gather, Outlet, Peer, PeerLimits, Witness, gather};
 use crate::limits::{DATA_FRAME_BUDGET, MIN_KEEPALIVE_TIME, RESET_MEMORY, RESETS_REMEMBERED};
 use crate::status::Status;
+use crate::wire::cause::{By, NoTls, What};
 
 /// The length of a frame header, and the position and value of the type in it (RFC 9113 sections 4.1, 6.5).
 const FRAME_HEADER: usize = 9;
@@ -32,8 +33,9 @@ const SETTINGS: u8 = 4;
 /// An HTTP/2 connection to a server. When the last of its clients and calls is gone, it closes.
 pub struct Connection {
     requests: SendRequest<Bytes>,
-    /// Each call holds one, where they are counted.
-    calls: Option<Weak<()>>,
+    /// Each call holds one, where they are counted or there is a tap.
+    calls: Option<Weak<Counted>>,
+    witness: Option<Arc<dyn Witness>>,
     scheme: Scheme,
     authority: Authority,
     peer: Peer,
@@ -52,9 +54,9 @@ impl Connection {
             .map_err(|error| unavailable(format!("{:?} is no host and port: {error}", connector.authority())))?;
         let opening = async {
             let connected = connector.connect().await.map_err(can_not_connect)?;
-            let peer = connected.peer.clone();
+            let (peer, witness) = (connected.peer.clone(), connected.witness.clone());
             let (requests, calls) = shake_hands(connected, options).await?;
-            Ok(Connection { requests, calls, scheme, authority, peer })
+            Ok(Connection { requests, calls, witness, scheme, authority, peer })
         };
         match tokio::time::timeout(options.connect_timeout, opening).await {
             Ok(opened) => opened,
@@ -86,7 +88,7 @@ impl Connection {
         let request = self.request(path, headers)?;
         // A clone for each call: beyond MAX_CONCURRENT_STREAMS h2 queues the stream, and the next call need not wait for it.
         let mut requests = self.requests.clone();
-        let lost = |error: h2::Error| status_of(&error, Side::Client);
+        let lost = |error: h2::Error| witnessed(status_of(&error, Side::Client), self.witness.as_ref());
         let mut context = std::task::Context::from_waker(std::task::Waker::noop());
         match requests.poll_ready(&mut context) {
             Poll::Ready(ready) => ready.map_err(lost)?,
@@ -109,11 +111,12 @@ impl Invoke for Connection {
 async fn shake_hands(
     connected: Connected,
     options: &ClientOptions,
-) -> Result<(SendRequest<Bytes>, Option<Weak<()>>), Status> {
+) -> Result<(SendRequest<Bytes>, Option<Weak<Counted>>), Status> {
     let keepalive = options.keepalive_time.map(|time| time.max(MIN_KEEPALIVE_TIME));
     // Connecting as a whole has a timeout, so that the greeting needs none.
     let limits = PeerLimits { greeting: None, patience: options.peer_timeout, keepalive };
     let (io, outlet) = gather(connected.io, limits, false);
+    let witness = connected.witness;
     let mut builder = Builder::new();
     builder
         .max_concurrent_reset_streams(RESETS_REMEMBERED)
@@ -139,9 +142,10 @@ async fn shake_hands(
         }
     })
     .await?;
-    let calls = (keepalive.is_some() && !options.keepalive_without_calls).then(|| Arc::new(()));
+    let counts = keepalive.is_some() && !options.keepalive_without_calls;
+    let calls = (counts || witness.is_some()).then(|| Arc::new(Counted(witness)));
     let counted = calls.as_ref().map(Arc::downgrade);
-    tokio::spawn(drive(connection, outlet, calls));
+    tokio::spawn(drive(connection, outlet, calls, counts));
     Ok((requests, counted))
 }
 
@@ -150,10 +154,11 @@ async fn shake_hands(
 async fn drive(
     mut connection: Pin<Box<h2::client::Connection<Gather, Bytes>>>,
     outlet: Outlet,
-    calls: Option<Arc<()>>,
+    calls: Option<Arc<Counted>>,
+    counts: bool,
 ) {
     poll_fn(|cx| {
-        if let Some(calls) = &calls {
+        if let Some(calls) = calls.as_ref().filter(|_| counts) {
             outlet.set_idle(Arc::strong_count(calls) == 1);
         }
         let ended = connection.as_mut().poll(cx);
@@ -171,11 +176,16 @@ fn unavailable(message: impl Into<std::borrow::Cow<'static, str>>) -> Status {
 }
 
 fn can_not_connect(error: io::Error) -> Status {
-    unavailable(format!("can't connect: {error}")).with_source(error)
+    let status = unavailable(format!("can't connect: {error}"));
+    match error.get_ref().and_then(|inner| inner.downcast_ref::<NoTls>()) {
+        Some(NoTls { by, .. }) => status.caused(*by, What::Tls(error)),
+        None => status.caused(By::Path, What::Io(error)),
+    }
 }
 
 fn too_slow(timeout: Duration) -> Status {
-    unavailable(format!("no HTTP/2 connection within {timeout:?}"))
+    let message = format!("no HTTP/2 connection within {timeout:?}");
+    unavailable(message).caused(By::Path, What::Io(io::ErrorKind::TimedOut.into()))
 }
 
 /// Whether RFC 9113 section 6 has a frame of this type. Of everything else it shows in time whether it is HTTP/2.
@@ -197,9 +207,9 @@ fn not_http2(greeting: &[u8], error: Option<h2::Error>) -> Status {
         [0x15, 0x03, ..] => "the peer answered with a TLS alert: does this port want TLS?".to_owned(),
         _ => format!("the peer does not speak HTTP/2, its first bytes are {greeting:02x?}"),
     };
-    match error {
-        Some(error) => unavailable(message).with_source(io::Error::other(error.to_string())),
-        None => unavailable(message),
+    match error.and_then(h2::Error::into_io) {
+        Some(error) if greeting.is_empty() => unavailable(message).caused(By::Path, What::Io(error)),
+        _ => unavailable(message).caused(By::Peer, What::NotHttp2 { beginning: greeting.to_vec() }),
     }
 }
 

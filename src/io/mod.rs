@@ -30,12 +30,14 @@ pub struct Connected {
     pub io: Box<dyn Io>,
     /// The other end.
     pub peer: Peer,
+    /// Who knows what frames have passed, if somebody listens.
+    pub witness: Option<Arc<dyn Witness>>,
 }
 
 impl Connected {
     /// Wraps a byte stream.
     pub fn new(io: impl Io, peer: Peer) -> Connected {
-        Connected { io: Box::new(io), peer }
+        Connected { io: Box::new(io), peer, witness: None }
     }
 }
 
@@ -43,6 +45,12 @@ impl fmt::Debug for Connected {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Connected").field("peer", &self.peer).finish_non_exhaustive()
     }
+}
+
+/// Remembers the last frames of a connection, for those of its calls that fail ([`Cause::frames`](crate::wire::Cause)).
+pub trait Witness: Send + Sync {
+    /// They in words, the newest at the end.
+    fn last_frames(&self) -> Vec<String>;
 }
 
 /// Where a server's connections come from.

@@ -19,7 +19,7 @@ use http::Request;
 
 use super::call::Call;
 use super::{ServerOptions, Shared, until};
-use crate::call::receive::Receiving;
+use crate::call::receive::{Counted, Receiving};
 use crate::call::send::Sending;
 use crate::io::{Connected, Fault, Gather, Outlet, Peer, PeerLimits, Pings, gather};
 use crate::limits::{DATA_FRAME_BUDGET, MAX_PING_STRIKES, MIN_IDLE_PING_INTERVAL, PENDING_RESETS, RESET_MEMORY};
@@ -29,13 +29,16 @@ pub(super) async fn serve(connected: Connected, shared: Arc<Shared>, greeting: O
     let options = &shared.options;
     let limits = PeerLimits { greeting, patience: options.peer_timeout, keepalive: Some(options.keepalive_time) };
     let (io, outlet) = gather(connected.io, limits, true);
+    let witness = connected.witness;
     let handshake = drive_handshake(builder(options).handshake(io), &outlet);
     let mut draining = Box::pin(shared.draining());
     // A peer that has not spoken yet has nothing to lose by a server that shuts down.
     if let Some(Some(connection)) = until(draining.as_mut(), handshake).await {
         let peer = Arc::new(connected.peer);
         let (began, strikes) = (Vec::new(), PingStrikes::default());
-        let mut driver = Driver { connection, shared: shared.clone(), peer, began, draining: false, calls: 0, strikes };
+        let counted = witness.map(|witness| Arc::new(Counted(Some(witness))));
+        let ours = shared.clone();
+        let mut driver = Driver { connection, shared: ours, peer, counted, began, draining: false, calls: 0, strikes };
         let mut registered = false;
         poll_fn(|cx| {
             // Registered once, this task is woken when the server shuts down: until then a look at the phase is enough.
@@ -95,6 +98,8 @@ struct Driver {
     connection: Connection<Gather, Bytes>,
     shared: Arc<Shared>,
     peer: Arc<Peer>,
+    /// What its calls hold, where there is a tap.
+    counted: Option<Arc<Counted>>,
     /// The streams that arrived in this turn.
     began: Vec<(Request<RecvStream>, SendResponse<Bytes>)>,
     draining: bool,
@@ -155,7 +160,8 @@ impl Driver {
     fn run_calls(&mut self, cx: &mut Context<'_>) {
         for (request, respond) in self.began.drain(..) {
             let (parts, stream) = request.into_parts();
-            let receiving = Receiving::request(stream, self.shared.options.max_receive_message_size);
+            let mut receiving = Receiving::request(stream, self.shared.options.max_receive_message_size);
+            receiving.count(self.counted.clone());
             let mut call = Call::new(Sending::Response(respond), &self.shared);
             let route = call.begin(parts, receiving, &self.shared, &self.peer);
             self.calls = self.calls.wrapping_add(1);

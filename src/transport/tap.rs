@@ -2,7 +2,8 @@
 //!
 //! [`Tap`] goes around a [`Listener`] or a [`Connector`] and opens a [`Sink`] for each connection. Bytes are forwarded
 //! unchanged and at once, reads and writes are neither split nor joined. A tap that nobody listens to leaves the byte stream
-//! as it is and costs nothing.
+//! as it is and costs nothing. With one that somebody listens to, calls that fail know the connection's last frames
+//! ([`Cause::frames`](crate::wire::Cause)), GOAWAY's debug data among them.
 //!
 //! ```no_run
 //! use barewire::transport::{record::Recording, tap::Tap, tcp};
@@ -23,6 +24,7 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::last::LastFrames;
 use crate::io::{Connected, Connector, Io, Listener, Peer};
 
 /// Which way bytes went, seen from the side of the tap.
@@ -69,8 +71,9 @@ impl Tap {
 
     fn connected(&self, connected: Connected) -> Connected {
         let Some(open) = &self.0 else { return connected };
-        let sink = open(&connected.peer);
-        Connected::new(Stream { io: connected.io, sink }, connected.peer)
+        let (sink, last) = (open(&connected.peer), LastFrames::new());
+        let stream = Stream { io: connected.io, sink, last: last.clone() };
+        Connected { witness: Some(Arc::new(last)), ..Connected::new(stream, connected.peer) }
     }
 }
 
@@ -115,12 +118,15 @@ impl<C: Connector> Connector for Tapped<C> {
 struct Stream {
     io: Box<dyn Io>,
     sink: Box<dyn Sink>,
+    /// Those of its frames that a call which fails will be asked about.
+    last: LastFrames,
 }
 
 impl Stream {
-    fn sent(&mut self, bytes: &[u8]) {
+    fn passed(&mut self, direction: Direction, bytes: &[u8]) {
         if !bytes.is_empty() {
-            self.sink.passed(Direction::Sent, bytes);
+            self.last.passed(direction, bytes);
+            self.sink.passed(direction, bytes);
         }
     }
 }
@@ -129,10 +135,7 @@ impl AsyncRead for Stream {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         ready!(Pin::new(&mut self.io).poll_read(cx, buf))?;
-        let new = buf.filled().get(before..).unwrap_or_default();
-        if !new.is_empty() {
-            self.sink.passed(Direction::Received, new);
-        }
+        self.passed(Direction::Received, buf.filled().get(before..).unwrap_or_default());
         Poll::Ready(Ok(()))
     }
 }
@@ -140,7 +143,7 @@ impl AsyncRead for Stream {
 impl AsyncWrite for Stream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let written = ready!(Pin::new(&mut self.io).poll_write(cx, buf))?;
-        self.sent(buf.get(..written).unwrap_or(buf));
+        self.passed(Direction::Sent, buf.get(..written).unwrap_or(buf));
         Poll::Ready(Ok(written))
     }
 
@@ -154,7 +157,7 @@ impl AsyncWrite for Stream {
         for buf in bufs {
             let passed = buf.get(..left.min(buf.len())).unwrap_or_default();
             left -= passed.len();
-            self.sent(passed);
+            self.passed(Direction::Sent, passed);
         }
         Poll::Ready(Ok(written))
     }

@@ -3,6 +3,7 @@
 
 use std::fmt;
 
+use super::cause::{By, What};
 use super::code_map::code_of_http_status;
 use crate::status::{Code, Status};
 
@@ -163,9 +164,39 @@ impl ProtocolError {
         }
     }
 
-    /// The status that the call ends with. The error stays with it as its source.
+    /// Where the rule stands that the peer broke.
+    pub fn rule(&self) -> &'static str {
+        match self {
+            ProtocolError::MessageTooLarge { .. } | ProtocolError::InflatedMessageTooLarge { .. } => {
+                "the receiver's limit (docs/security.md)"
+            }
+            ProtocolError::ReservedFlag { .. }
+            | ProtocolError::TruncatedPrefix { .. }
+            | ProtocolError::TruncatedMessage { .. } => "PROTOCOL-HTTP2.md, Length-Prefixed-Message",
+            ProtocolError::CompressedWithoutEncoding
+            | ProtocolError::UnsupportedRequestEncoding { .. }
+            | ProtocolError::UnsupportedResponseEncoding { .. }
+            | ProtocolError::UndecodableCompression { .. } => "compression.md",
+            ProtocolError::UndecodableMessage { .. } => "the method's message type",
+            ProtocolError::NoMessage | ProtocolError::TooManyMessages => "the method's kind (statuscodes.md)",
+            ProtocolError::SeveralHosts => "RFC 9110, section 7.2",
+            ProtocolError::NotGrpc { .. } => "PROTOCOL-HTTP2.md, Responses (judged by http-grpc-status-mapping.md)",
+            ProtocolError::MissingStatus
+            | ProtocolError::MalformedStatus { .. }
+            | ProtocolError::DetailsDisagree { .. } => "PROTOCOL-HTTP2.md, Responses",
+            ProtocolError::MethodNotPost { .. }
+            | ProtocolError::MalformedPath { .. }
+            | ProtocolError::ContentType { .. }
+            | ProtocolError::Te { .. }
+            | ProtocolError::NoAuthority
+            | ProtocolError::MalformedTimeout { .. }
+            | ProtocolError::MalformedBinary { .. } => "PROTOCOL-HTTP2.md, Requests",
+        }
+    }
+
+    /// The status that the call ends with. The error stays with it as its cause.
     pub fn into_status(self) -> Status {
-        Status::new(self.code(), self.to_string()).with_source(self)
+        Status::new(self.code(), self.to_string()).caused(By::Peer, What::Protocol(self))
     }
 }
 

@@ -24,13 +24,15 @@
 //! Status-Message   → "grpc-message" Percent-Encoded                          percent.rs
 //! ```
 //!
-//! Below them: the three code tables ([`code_map`]) and every way a peer can be wrong ([`error`]).
+//! Below them: the three code tables ([`code_map`]), every way a peer can be wrong ([`error`]), and what a call failed of
+//! ([`cause`]).
 //!
 //! [PROTOCOL-HTTP2.md]: https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md
 
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic))]
 
 pub mod binary;
+pub mod cause;
 pub mod code_map;
 pub mod encoding;
 pub mod error;
@@ -40,4 +42,5 @@ pub mod request;
 pub mod response;
 pub mod timeout;
 
+pub use cause::{By, Cause, What};
 pub use error::ProtocolError;

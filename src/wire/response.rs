@@ -18,6 +18,7 @@ use bytes::Bytes;
 use http::StatusCode;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
+use super::cause::{By, What};
 use super::encoding::{Encoding, EncodingSet};
 use super::error::{ProtocolError, excerpt};
 use super::request::{CONTENT_TYPE, encode_encodings, is_grpc};
@@ -184,7 +185,7 @@ fn parse_status(headers: &HeaderMap) -> Result<(), Status> {
         };
     }
     let message = headers.get(GRPC_MESSAGE).map(|message| percent::decode(message.as_bytes())).unwrap_or_default();
-    let status = Status::from_number(number, message);
+    let status = Status::from_number(number, message).caused(By::Peer, What::Trailers);
     let mut details = headers.get_all(GRPC_STATUS_DETAILS).iter();
     let (Some(first), None) = (details.next(), details.next()) else { return Err(status) };
     let Ok(details) = binary::decode(first.as_bytes()) else { return Err(status) };

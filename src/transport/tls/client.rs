@@ -92,7 +92,7 @@ pub struct TlsConnector<C> {
 
 impl<C: Connector> Connector for TlsConnector<C> {
     async fn connect(&self) -> io::Result<Connected> {
-        let Connected { io, peer } = self.connector.connect().await?;
+        let Connected { io, peer, .. } = self.connector.connect().await?;
         let stream = self.connect.connect(self.name.clone(), io).await.map_err(|error| explain(error, "server"))?;
         let session = stream.get_ref().1;
         if !has_h2(session) {

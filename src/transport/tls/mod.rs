@@ -41,6 +41,7 @@ use rustls::pki_types::UnixTime;
 use rustls::{CertificateError, CommonState, InvalidMessage, SupportedProtocolVersion, version};
 
 use crate::io::TlsIdentity;
+use crate::wire::cause::{By, NoTls};
 
 /// RFC 9113 section 3.1: the name of HTTP/2 over TLS in ALPN.
 const H2: &[u8] = b"h2";
@@ -74,12 +75,18 @@ fn identity(session: &CommonState, server_name: Option<&str>) -> Arc<TlsIdentity
 
 /// An error of the handshake in a sentence; `peer` is what the other side is called in it.
 fn explain(error: io::Error, peer: &str) -> io::Error {
-    let reason = match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
-        Some(tls) => reason(tls, peer),
-        None if error.kind() == io::ErrorKind::UnexpectedEof => format!("the {peer} closed the connection during it"),
-        None => error.to_string(),
+    let (by, reason) = match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+        // This side ends the handshake over what the peer shows of itself, the peer over anything else.
+        Some(tls @ (rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented)) => {
+            (By::Us, reason(tls, peer))
+        }
+        Some(tls) => (By::Peer, reason(tls, peer)),
+        None if error.kind() == io::ErrorKind::UnexpectedEof => {
+            (By::Peer, format!("the {peer} closed the connection during it"))
+        }
+        None => (By::Path, error.to_string()),
     };
-    io::Error::new(error.kind(), format!("TLS handshake failed: {reason}"))
+    io::Error::new(error.kind(), NoTls { by, reason })
 }
 
 fn reason(error: &rustls::Error, peer: &str) -> String {
@@ -121,5 +128,5 @@ fn no_h2(peer: &str) -> String {
 
 /// The refusal of a peer whose handshake came to its end without h2.
 fn refuse_without_h2(peer: &str) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, format!("TLS handshake failed: {}", no_h2(peer)))
+    io::Error::new(io::ErrorKind::InvalidData, NoTls { by: By::Peer, reason: no_h2(peer) })
 }

@@ -114,7 +114,7 @@ impl<L: Listener> Listener for TlsListener<L> {
         let below = self.listener.accept().await?;
         let (acceptor, on_failure) = (self.acceptor.clone(), self.on_failure.clone());
         Ok(Box::pin(async move {
-            let Connected { io, peer } = below.await?;
+            let Connected { io, peer, .. } = below.await?;
             let address = peer.address.clone();
             let shaken = shake_hands(acceptor, io, peer).await;
             shaken.inspect_err(|error| {
