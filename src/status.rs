@@ -289,7 +289,7 @@ impl fmt::Debug for Status {
     }
 }
 
-/// `CODE: message`; with `{:#}` the chain of sources behind it, but for what was said already.
+/// `CODE: message`; with `{:#}` the chain of sources behind it, but for what was said already, and the last frames.
 impl fmt::Display for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.code())?;
@@ -310,7 +310,10 @@ impl fmt::Display for Status {
                 said.push_str(&words);
             }
         }
-        Ok(())
+        match self.cause() {
+            Some(cause) if !cause.frames.is_empty() => write!(f, "; the last frames: {}", cause.frames.join(", ")),
+            _ => Ok(()),
+        }
     }
 }
 

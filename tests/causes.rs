@@ -196,6 +196,11 @@ async fn a_peer_that_does_not_speak_http2() {
             r#"by the peer: no HTTP/2, but "HTTP/1.1 400 Bad Request\r\n\r\n""#,
         ),
         (
+            b"<!DOCTYPE HTML>",
+            "UNAVAILABLE: the peer answered with a page of HTML: is this a gRPC port?",
+            r#"by the peer: no HTTP/2, but "<!DOCTYPE HTML>""#,
+        ),
+        (
             &[0x15, 3, 3, 0, 2, 2, 70],
             "UNAVAILABLE: the peer answered with a TLS alert: does this port want TLS?",
             r#"by the peer: no HTTP/2, but "\x15\x03\x03\x00\x02\x02F""#,

@@ -95,7 +95,9 @@ async fn call(flags: &Flags, tls: Option<ClientTls>, tap: &Tap) -> Result<(), St
     let client = connected
         .map_err(|status| Stop::Failed(log(format_args!("fail to dial {}: {}", flags.addr, reason(&status)))))?;
     let print = |event: Event<'_>| cli::say(log(event));
-    run(&RouteGuideClient::new(client), flags.seed(), print).await.map_err(|failure| Stop::Failed(log(failure)))
+    run(&RouteGuideClient::new(client), flags.seed(), print)
+        .await
+        .map_err(|failure| Stop::Failed(log(format_args!("{failure:#}"))))
 }
 
 /// A line as Go's `log` package prints it.
@@ -103,11 +105,8 @@ fn log(line: impl std::fmt::Display) -> String {
     format!("{} {line}", cli::timestamp(SystemTime::now()))
 }
 
-/// Why there is no connection, with what is behind it where the message does not say it itself.
+/// Why there is no connection, with its cause; the code is always the same.
 fn reason(status: &Status) -> String {
-    let message = status.message();
-    match std::error::Error::source(status).map(ToString::to_string) {
-        Some(source) if !message.contains(&source) => format!("{message} ({source})"),
-        _ => message.to_owned(),
-    }
+    let whole = format!("{status:#}");
+    whole.strip_prefix("UNAVAILABLE: ").unwrap_or(&whole).to_owned()
 }

@@ -444,7 +444,8 @@ pub(crate) fn status_of(error: &h2::Error, side: Side) -> Status {
                 io::ErrorKind::TimedOut => format!("the connection was lost: {error}").into(),
                 _ => Cow::Borrowed("the connection was lost"),
             };
-            Status::new(lost(side), message).caused(By::Path, What::Io(io::Error::new(kind, error.to_string())))
+            let (by, what) = What::of_io(io::Error::new(kind, error.to_string()));
+            Status::new(lost(side), message).caused(by, what)
         }
     }
 }

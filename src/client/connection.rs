@@ -204,11 +204,15 @@ fn not_http2(greeting: &[u8], error: Option<h2::Error>) -> Status {
         [_, _, _, kind, ..] if greeting.len() >= FRAME_HEADER && is_frame_type(*kind) => {
             format!("the peer's first frame has to be SETTINGS (4) and has the type {kind}")
         }
+        [b'<', ..] => "the peer answered with a page of HTML: is this a gRPC port?".to_owned(),
         [0x15, 0x03, ..] => "the peer answered with a TLS alert: does this port want TLS?".to_owned(),
         _ => format!("the peer does not speak HTTP/2, its first bytes are {greeting:02x?}"),
     };
     match error.and_then(h2::Error::into_io) {
-        Some(error) if greeting.is_empty() => unavailable(message).caused(By::Path, What::Io(error)),
+        Some(error) if greeting.is_empty() => {
+            let (by, what) = What::of_io(error);
+            unavailable(message).caused(by, what)
+        }
         _ => unavailable(message).caused(By::Peer, What::NotHttp2 { beginning: greeting.to_vec() }),
     }
 }

@@ -52,7 +52,7 @@ pub enum What {
         /// Its first bytes.
         beginning: Vec<u8>,
     },
-    /// TLS did not come about.
+    /// TLS did not come about, or was given up.
     Tls(io::Error),
     /// The connection could not be made, or broke.
     Io(io::Error),
@@ -67,6 +67,17 @@ pub struct NoTls {
     pub by: By,
     /// What went wrong, for a person.
     pub reason: String,
+}
+
+impl What {
+    /// What an error of a byte stream means, and whose doing it was. This kind of error is TLS's alone: the peer sent an alert,
+    /// or what is no TLS.
+    pub(crate) fn of_io(error: io::Error) -> (By, What) {
+        match error.kind() {
+            io::ErrorKind::InvalidData => (By::Peer, What::Tls(error)),
+            _ => (By::Path, What::Io(error)),
+        }
+    }
 }
 
 impl fmt::Display for NoTls {
@@ -85,20 +96,16 @@ impl fmt::Display for Cause {
             By::Path => "on the way: ",
         })?;
         match &self.what {
-            What::Trailers => f.write_str("grpc-status in its trailers")?,
-            What::Reset(error) => write!(f, "RST_STREAM {error}")?,
-            What::GoAway { error, debug } if debug.is_empty() => write!(f, "GOAWAY {error}")?,
-            What::GoAway { error, debug } => write!(f, "GOAWAY {error} \"{debug}\"")?,
-            What::Protocol(error) => write!(f, "against {}", error.rule())?,
-            What::NotHttp2 { beginning } if beginning.is_empty() => f.write_str("no HTTP/2, and nothing else")?,
-            What::NotHttp2 { beginning } => write!(f, "no HTTP/2, but \"{}\"", beginning.escape_ascii())?,
-            What::Tls(_) => f.write_str("no TLS")?,
-            What::Io(error) => write!(f, "I/O, {:?}", error.kind())?,
-            What::Deadline => f.write_str("the deadline")?,
-        }
-        match self.frames.is_empty() {
-            true => Ok(()),
-            false => write!(f, "; the last frames: {}", self.frames.join(", ")),
+            What::Trailers => f.write_str("grpc-status in its trailers"),
+            What::Reset(error) => write!(f, "RST_STREAM {error}"),
+            What::GoAway { error, debug } if debug.is_empty() => write!(f, "GOAWAY {error}"),
+            What::GoAway { error, debug } => write!(f, "GOAWAY {error} \"{debug}\""),
+            What::Protocol(error) => write!(f, "against {}", error.rule()),
+            What::NotHttp2 { beginning } if beginning.is_empty() => f.write_str("no HTTP/2, and nothing else"),
+            What::NotHttp2 { beginning } => write!(f, "no HTTP/2, but \"{}\"", beginning.escape_ascii()),
+            What::Tls(_) => f.write_str("TLS"),
+            What::Io(error) => write!(f, "I/O, {:?}", error.kind()),
+            What::Deadline => f.write_str("the deadline"),
         }
     }
 }

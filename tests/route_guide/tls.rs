@@ -10,6 +10,7 @@ use barewire::services::route_guide::messages::{Feature, Point};
 use barewire::services::route_guide::{GET_FEATURE, Guide, router};
 use barewire::transport::tls::{ClientTls, Identity, ServerTls};
 use barewire::transport::{memory, tcp};
+use barewire::wire::{By, Cause, What};
 use barewire::{Client, Code, Request, Response, Router, Status};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::Mutex;
@@ -45,6 +46,7 @@ impl Secure {
     async fn refused(&self, bad: &ClientTls, good: &ClientTls) -> (String, String) {
         let status = self.connect(bad).await.expect_err("they should not come together");
         assert_eq!(status.code(), Code::Unavailable, "{status}");
+        assert!(matches!(status.cause(), Some(Cause { what: What::Tls(_), .. })), "{status:?}");
         let failure = self.failure().await;
         expect_served(&self.connect(good).await.unwrap()).await;
         (status.message().to_owned(), failure)
@@ -130,6 +132,7 @@ async fn a_certificate_that_has_expired() {
     let (good, expired) = (trusting(&authority), ServerTls::new(authority.expired(NAME)));
     let server = secure(&expired);
     let status = server.connect(&good).await.unwrap_err();
+    assert!(matches!(status.cause(), Some(Cause { by: By::Us, what: What::Tls(_), .. })), "{status:?}");
     assert!(status.message().contains("the server's certificate expired "), "{status}");
     assert!(status.message().ends_with(" days ago"), "{status}");
     let failure = server.failure().await;
@@ -155,6 +158,8 @@ async fn a_server_that_speaks_plaintext() {
     let status = soon(Client::connect(trusting(&authority).connector(connector.clone()).unwrap())).await.unwrap_err();
     assert_eq!(status.code(), Code::Unavailable);
     assert_eq!(status.message(), "can't connect: TLS handshake failed: the server does not speak TLS");
+    assert!(format!("{status:#}").ends_with("does not speak TLS: by the peer: TLS"), "{status:#}");
+    assert!(matches!(status.cause(), Some(Cause { by: By::Peer, what: What::Tls(_), .. })), "{status:?}");
     expect_served(&Client::connect(connector).await.unwrap()).await;
 }
 
