@@ -56,8 +56,8 @@ pub fn lines(frame: &Frame) -> String {
     out
 }
 
-/// "routeguide.Point, 6 bytes: latitude: 409172122".
-fn outline(frame: &Frame, message: &Message) -> String {
+/// One of a frame's messages in a line: "routeguide.Point, 6 bytes: latitude: 409172122".
+pub fn outline(frame: &Frame, message: &Message) -> String {
     let name = message.type_name.as_deref().unwrap_or("message");
     let compressed = if message.compressed { ", compressed" } else { "" };
     let head = format!("{name}, {}{compressed}", text::count(message.length.into(), "byte"));

@@ -54,6 +54,7 @@ mod protobuf;
 mod redaction;
 mod schema;
 mod text;
+pub mod write;
 
 #[cfg(test)]
 mod tests;
@@ -66,7 +67,7 @@ pub use hpack::{Block, Decoder, HeaderField, HpackError};
 pub use http2::{ErrorCode, FrameHeader, FrameType};
 pub use json::{Endpoints, JsonLines};
 pub use limits::Limits;
-pub use line::lines;
+pub use line::{lines, outline};
 pub use print::{PrintOptions, legend, print, print_frame};
 pub use redaction::Redaction;
 pub use schema::{FieldType, MethodTypes, Schema, SchemaError, SchemaField};

@@ -119,6 +119,17 @@ impl Schema {
         self.messages.get(message)?.get(&number)
     }
 
+    /// The field of that name in a message, and its number.
+    pub fn field_named(&self, message: &str, name: &str) -> Option<(u32, &FieldType)> {
+        let mut fields = self.messages.get(message)?.iter();
+        fields.find(|(_, field)| &*field.name == name).map(|(number, field)| (*number, &field.kind))
+    }
+
+    /// The number of an enum's value by its name.
+    pub fn enum_number(&self, name: &str, value: &str) -> Option<i32> {
+        self.enums.get(name)?.iter().find(|(_, known)| &***known == value).map(|(number, _)| *number)
+    }
+
     /// The name of an enum's value.
     pub fn enum_value(&self, name: &str, number: i32) -> Option<&str> {
         self.enums.get(name)?.get(&number).map(|value| &**value)

@@ -4,6 +4,8 @@
 
 use std::fmt;
 
+use barewire::inspector::FrameType;
+use barewire::inspector::write::RawFrame;
 pub use barewire::wire::code_map::Http2Error;
 use bytes::{BufMut, Bytes, BytesMut};
 
@@ -308,11 +310,9 @@ impl Frame {
 }
 
 fn put(wire: &mut BytesMut, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
-    wire.put_slice(&(payload.len() as u32).to_be_bytes()[1..]);
-    wire.put_u8(kind);
-    wire.put_u8(flags);
-    wire.put_u32(stream);
-    wire.put_slice(payload);
+    let mut bytes = Vec::with_capacity(FRAME_HEADER + payload.len());
+    RawFrame::new(FrameType(kind), flags, stream, payload).write(&mut bytes);
+    wire.put_slice(&bytes);
 }
 
 /// Takes frames off the wire.
