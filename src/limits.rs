@@ -49,6 +49,9 @@ pub(crate) const PENDING_RESETS: usize = 1000;
 pub(crate) const RESETS_REMEMBERED: usize = 10_000;
 /// What waits to be written to a socket, in bytes.
 pub(crate) const BACKLOG: usize = 64 << 10;
+/// DATA of all calls of a connection that h2 has taken and the socket has not, in bytes. More than a socket's buffer, so that
+/// it is never what a peer that reads has to wait for.
+pub(crate) const UNSENT: usize = 4 << 20;
 /// What a call gathers before it leaves in one DATA frame, in bytes; larger messages leave as they are.
 pub(crate) const BATCH: usize = 16 << 10;
 /// How much of a body that is not gRPC's is kept for an error's message, in bytes.

@@ -6,7 +6,6 @@ mod common;
 use std::time::Duration;
 
 use barewire::{CallOptions, Client, Code, Status};
-use bytes::BytesMut;
 use common::frames::*;
 use common::peer::RawPeer;
 use common::pipe::{PipeConnector, pipe};
@@ -15,16 +14,6 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 const MIB: usize = 1 << 20;
 const DEADLINE: Duration = Duration::from_secs(10);
-
-fn raw(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Frame {
-    Frame::Raw { kind, flags, stream, payload: payload.to_vec().into() }
-}
-
-fn wire(frames: impl IntoIterator<Item = Frame>) -> Vec<u8> {
-    let mut wire = BytesMut::new();
-    frames.into_iter().for_each(|frame| frame.encode(&mut wire));
-    wire.to_vec()
-}
 
 type Case = (&'static str, Vec<u8>, Vec<u8>, &'static [Code]);
 

@@ -7,7 +7,6 @@ mod common;
 use std::time::Duration;
 
 use barewire::{CallOptions, Code};
-use bytes::BytesMut;
 use common::frames::*;
 use common::peer::RawPeer;
 use common::server::{TestServer, client_with};
@@ -18,16 +17,6 @@ use tokio::time::{Instant, sleep, timeout};
 
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3600);
-
-fn wire(frames: &[Frame]) -> Vec<u8> {
-    let mut wire = BytesMut::new();
-    frames.iter().for_each(|frame| frame.encode(&mut wire));
-    wire.to_vec()
-}
-
-fn raw(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Frame {
-    Frame::Raw { kind, flags, stream, payload: payload.to_vec().into() }
-}
 
 /// What a client says before it stops, and what it is told.
 fn stalls() -> Vec<(&'static str, Vec<u8>, &'static str)> {

@@ -35,6 +35,7 @@ pub(crate) mod exchange;
 pub(crate) mod receive;
 pub(crate) mod send;
 pub(crate) mod typed;
+pub(crate) mod unsent;
 
 pub use compress::{Compressor, Compressors, DecompressError};
 pub use envelope::{Context, Request, Response};

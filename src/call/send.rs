@@ -4,9 +4,12 @@
 //! waits stays on this side, where the deadline can end it and trailers can still leave (HEADERS need no window, RFC 9113
 //! section 5.2.1). The exception is a client's single message of a unary call, which leaves whole.
 //!
+//! What h2 has taken and not written is bounded for the connection as a whole, see [`super::unsent`].
+//!
 //! h2 keeps one waker for the whole sending half: [`Sending::poll_data`] and [`Sending::poll_reset`] must be polled by one
 //! task.
 
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
@@ -14,14 +17,15 @@ use h2::SendStream;
 use h2::server::SendResponse;
 use http::{HeaderMap, StatusCode};
 
+use super::unsent::{Piece, Place, Unsent};
 use crate::wire::code_map::Http2Error;
 
 /// The sending half of a call.
 pub(crate) enum Sending {
     /// A server that has not sent its headers.
-    Response(SendResponse<Bytes>),
+    Response(SendResponse<Piece>, Arc<Unsent>),
     /// Headers have been sent.
-    Stream(SendStream<Bytes>),
+    Stream(SendStream<Piece>, Place),
     /// END_STREAM or RST_STREAM has been sent, or the stream is gone.
     Closed,
 }
@@ -32,9 +36,15 @@ pub(crate) enum Sending {
 pub(crate) struct Gone;
 
 impl Sending {
+    /// Headers have been sent on this stream, of a connection of which so much is unsent.
+    pub(crate) fn stream(stream: SendStream<Piece>, unsent: Arc<Unsent>) -> Sending {
+        let place = Place::new(unsent, stream.stream_id().into());
+        Sending::Stream(stream, place)
+    }
+
     /// Whether the headers of the response are still to be sent.
     pub(crate) fn awaits_headers(&self) -> bool {
-        matches!(self, Sending::Response(_))
+        matches!(self, Sending::Response(..))
     }
 
     /// Whether this side has sent its last.
@@ -44,13 +54,13 @@ impl Sending {
 
     /// Sends the headers of the response, with END_STREAM if they are all of it.
     pub(crate) fn respond(&mut self, status: StatusCode, headers: HeaderMap, end_stream: bool) -> Result<(), Gone> {
-        let Sending::Response(respond) = self else { return Err(Gone) };
+        let Sending::Response(respond, unsent) = self else { return Err(Gone) };
         let mut head = http::Response::new(());
         *head.status_mut() = status;
         *head.headers_mut() = headers;
         match respond.send_response(head, end_stream) {
             Ok(_) if end_stream => *self = Sending::Closed,
-            Ok(stream) => *self = Sending::Stream(stream),
+            Ok(stream) => *self = Sending::stream(stream, unsent.clone()),
             Err(_) => return Err(Gone),
         }
         Ok(())
@@ -64,8 +74,9 @@ impl Sending {
         data: &mut Bytes,
         end_stream: bool,
     ) -> Poll<Result<(), Gone>> {
-        let Sending::Stream(stream) = self else { return Poll::Ready(Err(Gone)) };
+        let Sending::Stream(stream, place) = self else { return Poll::Ready(Err(Gone)) };
         while !data.is_empty() {
+            ready!(place.poll_room(cx));
             stream.reserve_capacity(data.len());
             let mut room = stream.capacity();
             while room == 0 {
@@ -74,9 +85,9 @@ impl Sending {
                     _ => return Poll::Ready(Err(Gone)),
                 }
             }
-            let piece = data.split_to(room.min(data.len()));
+            let piece = place.piece(data.split_to(room.min(data.len())));
             if data.is_empty() {
-                return Poll::Ready(self.send_now(piece, end_stream));
+                return Poll::Ready(self.send_piece(piece, end_stream));
             }
             if stream.send_data(piece, false).is_err() {
                 return Poll::Ready(Err(Gone));
@@ -87,8 +98,12 @@ impl Sending {
 
     /// Sends `data` whether the window has room for it or not; h2 holds what has to wait.
     pub(crate) fn send_now(&mut self, data: Bytes, end_stream: bool) -> Result<(), Gone> {
-        let Sending::Stream(stream) = self else { return Err(Gone) };
-        let sent = stream.send_data(data, end_stream);
+        self.send_piece(Piece::uncounted(data), end_stream)
+    }
+
+    fn send_piece(&mut self, piece: Piece, end_stream: bool) -> Result<(), Gone> {
+        let Sending::Stream(stream, _) = self else { return Err(Gone) };
+        let sent = stream.send_data(piece, end_stream);
         if end_stream {
             *self = Sending::Closed;
         }
@@ -97,7 +112,7 @@ impl Sending {
 
     /// Sends the trailers, which end the stream.
     pub(crate) fn trailers(&mut self, trailers: HeaderMap) -> Result<(), Gone> {
-        let Sending::Stream(stream) = self else { return Err(Gone) };
+        let Sending::Stream(stream, _) = self else { return Err(Gone) };
         let sent = stream.send_trailers(trailers);
         *self = Sending::Closed;
         sent.map_err(|_| Gone)
@@ -106,8 +121,8 @@ impl Sending {
     /// Ends the stream at once; what h2 still holds of it is dropped.
     pub(crate) fn reset(&mut self, error: Http2Error) {
         match self {
-            Sending::Response(respond) => respond.send_reset(error.0.into()),
-            Sending::Stream(stream) => stream.send_reset(error.0.into()),
+            Sending::Response(respond, _) => respond.send_reset(error.0.into()),
+            Sending::Stream(stream, _) => stream.send_reset(error.0.into()),
             Sending::Closed => {}
         }
         *self = Sending::Closed;
@@ -116,8 +131,8 @@ impl Sending {
     /// Ready when the peer has reset the stream or the connection has ended.
     pub(crate) fn poll_reset(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         match self {
-            Sending::Response(respond) => respond.poll_reset(cx).map(drop),
-            Sending::Stream(stream) => stream.poll_reset(cx).map(drop),
+            Sending::Response(respond, _) => respond.poll_reset(cx).map(drop),
+            Sending::Stream(stream, _) => stream.poll_reset(cx).map(drop),
             Sending::Closed => Poll::Pending,
         }
     }

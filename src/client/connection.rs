@@ -20,6 +20,7 @@ use super::{Begin, ClientOptions, Head, Invoke, Opened};
 use crate::call::Side;
 use crate::call::receive::{Counted, Receiving, status_of, witnessed};
 use crate::call::send::Sending;
+use crate::call::unsent::{Piece, Unsent};
 use crate::io::{Connected, Connector, Gather, Outlet, Peer, PeerLimits, Witness, gather};
 use crate::limits::{DATA_FRAME_BUDGET, MIN_KEEPALIVE_TIME, RESET_MEMORY, RESETS_REMEMBERED};
 use crate::status::Status;
@@ -32,13 +33,14 @@ const SETTINGS: u8 = 4;
 
 /// An HTTP/2 connection to a server. When the last of its clients and calls is gone, it closes.
 pub struct Connection {
-    requests: SendRequest<Bytes>,
+    requests: SendRequest<Piece>,
     /// Each call holds one, where they are counted or there is a tap.
     calls: Option<Weak<Counted>>,
     witness: Option<Arc<dyn Witness>>,
     scheme: Scheme,
     authority: Authority,
     peer: Peer,
+    unsent: Arc<Unsent>,
 }
 
 impl Connection {
@@ -56,7 +58,7 @@ impl Connection {
             let connected = connector.connect().await.map_err(can_not_connect)?;
             let (peer, witness) = (connected.peer.clone(), connected.witness.clone());
             let (requests, calls) = shake_hands(connected, options).await?;
-            Ok(Connection { requests, calls, witness, scheme, authority, peer })
+            Ok(Connection { requests, calls, witness, scheme, authority, peer, unsent: Arc::default() })
         };
         match tokio::time::timeout(options.connect_timeout, opening).await {
             Ok(opened) => opened,
@@ -97,7 +99,7 @@ impl Connection {
         let (response, stream) = requests.send_request(request, false).map_err(lost)?;
         let mut receiving = Receiving::response(response, receive_limit, compressors, code_of_http_status);
         receiving.count(self.calls.as_ref().and_then(Weak::upgrade));
-        Ok(Opened { sending: Sending::Stream(stream), receiving })
+        Ok(Opened { sending: Sending::stream(stream, self.unsent.clone()), receiving })
     }
 }
 
@@ -111,7 +113,7 @@ impl Invoke for Connection {
 async fn shake_hands(
     connected: Connected,
     options: &ClientOptions,
-) -> Result<(SendRequest<Bytes>, Option<Weak<Counted>>), Status> {
+) -> Result<(SendRequest<Piece>, Option<Weak<Counted>>), Status> {
     let keepalive = options.keepalive_time.map(|time| time.max(MIN_KEEPALIVE_TIME));
     // Connecting as a whole has a timeout, so that the greeting needs none.
     let limits = PeerLimits { greeting: None, patience: options.peer_timeout, keepalive };
@@ -152,7 +154,7 @@ async fn shake_hands(
 /// Moves bytes until the connection has ended, and then closes it gently. Each call holds
 /// one of `calls`, where keepalive has to know whether there are any.
 async fn drive(
-    mut connection: Pin<Box<h2::client::Connection<Gather, Bytes>>>,
+    mut connection: Pin<Box<h2::client::Connection<Gather, Piece>>>,
     outlet: Outlet,
     calls: Option<Arc<Counted>>,
     counts: bool,

@@ -12,7 +12,6 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use bytes::Bytes;
 use h2::RecvStream;
 use h2::server::{Builder, Connection, SendResponse};
 use http::Request;
@@ -21,7 +20,8 @@ use super::call::Call;
 use super::{ServerOptions, Shared, until};
 use crate::call::receive::{Counted, Receiving};
 use crate::call::send::Sending;
-use crate::io::{Connected, Fault, Gather, Outlet, Peer, PeerLimits, Pings, gather};
+use crate::call::unsent::{Piece, Unsent};
+use crate::io::{Connected, Fault, Gather, Outlet, Peer, PeerLimits, Pings, Witness, gather};
 use crate::limits::{DATA_FRAME_BUDGET, MAX_PING_STRIKES, MIN_IDLE_PING_INTERVAL, PENDING_RESETS, RESET_MEMORY};
 
 /// Serves a connection until it ends. Its preface and SETTINGS have to be there at the time of `greeting`.
@@ -29,16 +29,11 @@ pub(super) async fn serve(connected: Connected, shared: Arc<Shared>, greeting: O
     let options = &shared.options;
     let limits = PeerLimits { greeting, patience: options.peer_timeout, keepalive: Some(options.keepalive_time) };
     let (io, outlet) = gather(connected.io, limits, true);
-    let witness = connected.witness;
     let handshake = drive_handshake(builder(options).handshake(io), &outlet);
     let mut draining = Box::pin(shared.draining());
     // A peer that has not spoken yet has nothing to lose by a server that shuts down.
     if let Some(Some(connection)) = until(draining.as_mut(), handshake).await {
-        let peer = Arc::new(connected.peer);
-        let (began, strikes) = (Vec::new(), PingStrikes::default());
-        let counted = witness.map(|witness| Arc::new(Counted(Some(witness))));
-        let ours = shared.clone();
-        let mut driver = Driver { connection, shared: ours, peer, counted, began, draining: false, calls: 0, strikes };
+        let mut driver = Driver::new(connection, shared.clone(), connected.peer, connected.witness);
         let mut registered = false;
         poll_fn(|cx| {
             // Registered once, this task is woken when the server shuts down: until then a look at the phase is enough.
@@ -81,9 +76,9 @@ fn builder(options: &ServerOptions) -> Builder {
 
 /// Waits for the client's preface, while our SETTINGS leave. `None` where none comes.
 async fn drive_handshake(
-    handshake: h2::server::Handshake<Gather, Bytes>,
+    handshake: h2::server::Handshake<Gather, Piece>,
     outlet: &Outlet,
-) -> Option<Connection<Gather, Bytes>> {
+) -> Option<Connection<Gather, Piece>> {
     let mut handshake = Box::pin(handshake);
     poll_fn(|cx| {
         let shaken = handshake.as_mut().poll(cx);
@@ -95,14 +90,15 @@ async fn drive_handshake(
 }
 
 struct Driver {
-    connection: Connection<Gather, Bytes>,
+    connection: Connection<Gather, Piece>,
     shared: Arc<Shared>,
     peer: Arc<Peer>,
     /// What its calls hold, where there is a tap.
     counted: Option<Arc<Counted>>,
     /// The streams that arrived in this turn.
-    began: Vec<(Request<RecvStream>, SendResponse<Bytes>)>,
+    began: Vec<(Request<RecvStream>, SendResponse<Piece>)>,
     draining: bool,
+    unsent: Arc<Unsent>,
     /// Calls so far, to count which are timed.
     calls: u32,
     strikes: PingStrikes,
@@ -116,6 +112,25 @@ struct PingStrikes {
 }
 
 impl Driver {
+    fn new(
+        connection: Connection<Gather, Piece>,
+        shared: Arc<Shared>,
+        peer: Peer,
+        witness: Option<Arc<dyn Witness>>,
+    ) -> Driver {
+        Driver {
+            connection,
+            shared,
+            peer: Arc::new(peer),
+            counted: witness.map(|witness| Arc::new(Counted(Some(witness)))),
+            began: Vec::new(),
+            draining: false,
+            unsent: Arc::default(),
+            calls: 0,
+            strikes: PingStrikes::default(),
+        }
+    }
+
     /// Ready when the connection has ended: no more streams will come and none is open.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
@@ -162,7 +177,7 @@ impl Driver {
             let (parts, stream) = request.into_parts();
             let mut receiving = Receiving::request(stream, self.shared.options.max_receive_message_size);
             receiving.count(self.counted.clone());
-            let mut call = Call::new(Sending::Response(respond), &self.shared);
+            let mut call = Call::new(Sending::Response(respond, self.unsent.clone()), &self.shared);
             let route = call.begin(parts, receiving, &self.shared, &self.peer);
             self.calls = self.calls.wrapping_add(1);
             // Where a call stands is where it stays until it has to wait: moving it would cost a part of running it.

@@ -2,6 +2,7 @@
 //!
 //! The same constructors serve both ways: `peer.send(data(1, text("hi")))` and `peer.expect(data(1, text("hi")))`.
 
+use std::borrow::Borrow;
 use std::fmt;
 
 use barewire::inspector::FrameType;
@@ -159,6 +160,18 @@ pub fn goaway(last: u32, error: Http2Error) -> Frame {
 
 pub fn window_update(stream: u32, increment: u32) -> Frame {
     Frame::WindowUpdate { stream, increment }
+}
+
+/// Any frame at all.
+pub fn raw(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Frame {
+    Frame::Raw { kind, flags, stream, payload: Bytes::copy_from_slice(payload) }
+}
+
+/// Frames as they stand on the wire.
+pub fn wire(frames: impl IntoIterator<Item = impl Borrow<Frame>>) -> Vec<u8> {
+    let mut wire = BytesMut::new();
+    frames.into_iter().for_each(|frame| frame.borrow().encode(&mut wire));
+    wire.to_vec()
 }
 
 /// A Length-Prefixed-Message.

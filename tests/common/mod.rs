@@ -1,5 +1,6 @@
 //! What the conversations of the tests are made of.
 //!
+//! * [`attack`]: what a hostile client costs our server
 //! * [`frames`]: frames of HTTP/2 as a test writes and reads them, valid or not
 //! * [`peer`]: the far end of a connection, played frame by frame: a client to our server, a server to our client
 //! * [`pipe`]: connections in memory that keep what was written on them, write by write
@@ -11,6 +12,7 @@
 
 #![allow(dead_code, unused_imports)] // Each test file uses its share.
 
+pub mod attack;
 pub mod frames;
 pub mod hpack;
 pub mod peer;

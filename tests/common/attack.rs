@@ -1,0 +1,118 @@
+//! Attacks on our server: what a client says without end, the memory that it costs, and a healthy client beside it.
+//!
+//! Each runs in a thread whose allocations are counted, on one task's share of one core, so that nothing hides behind another.
+
+use std::time::Duration;
+
+use barewire::Client;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+
+use super::frames::*;
+use super::pipe::connected;
+use super::server::TestServer;
+use super::service::{ECHO, WAIT, note};
+
+pub const MIB: usize = 1 << 20;
+
+/// Whether the attacker reads what it is answered.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Reads {
+    Yes,
+    No,
+}
+
+/// Says the greeting and then what `attack` makes of the numbers 0, 1, 2, … until `most` bytes have left, the connection has
+/// ended or nothing moves any more. Between two pieces the healthy client makes a call.
+async fn run(
+    server: &TestServer,
+    healthy: &Client,
+    reads: Reads,
+    most: usize,
+    attack: impl Fn(u32) -> Vec<u8>,
+) -> usize {
+    // Not one that keeps what is written on it.
+    let (near, mut io) = tokio::io::duplex(64 << 10);
+    server.arrivals.send(connected(near)).expect("the server listens");
+    let greeting = [settings([(INITIAL_WINDOW_SIZE, 0x7FFF_FFFF)]), settings_ack()];
+    io.write_all(&[PREFACE, &wire(greeting)].concat()).await.unwrap();
+    let mut sent = 0;
+    for number in 0.. {
+        let piece = attack(number);
+        if sent + piece.len() > most || !said(&mut io, &piece, reads).await {
+            break;
+        }
+        sent += piece.len();
+        if number % 16 == 0 {
+            served(healthy).await;
+        }
+    }
+    served(healthy).await;
+    sent
+}
+
+/// It is answered within a second, by the clock of the test and by that on the wall.
+pub async fn served(healthy: &Client) {
+    let begun = std::time::Instant::now();
+    let answer = tokio::time::timeout(Duration::from_secs(1), healthy.unary(ECHO, note("hello"))).await;
+    assert_eq!(answer.expect("in time").expect("an answer").text, "hello");
+    assert!(begun.elapsed() < Duration::from_secs(1), "{:?} on the real clock", begun.elapsed());
+}
+
+/// Writes all of it; false where the connection has ended or nothing moves.
+async fn said(io: &mut DuplexStream, mut piece: &[u8], reads: Reads) -> bool {
+    let mut space = [0; 16 << 10];
+    while !piece.is_empty() {
+        let (mut reading, mut writing) = tokio::io::split(&mut *io);
+        tokio::select! {
+            biased;
+            read = reading.read(&mut space), if reads == Reads::Yes => match read {
+                Ok(0) | Err(_) => return false,
+                Ok(_) => {}
+            },
+            written = writing.write(piece) => match written {
+                Ok(count) if count > 0 => piece = &piece[count..],
+                _ => return false,
+            },
+            () = tokio::time::sleep(Duration::from_millis(1)) => return false,
+        }
+    }
+    true
+}
+
+/// Runs an attack and holds it to the memory that it may cost beside a server and a healthy client.
+pub fn costs(name: &str, bound: usize, reads: Reads, most: usize, attack: impl Fn(u32) -> Vec<u8>) {
+    let mut sent = 0;
+    let memory = allocation_counter::measure(|| {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        runtime.block_on(async {
+            let server = TestServer::start();
+            let healthy = server.client().await;
+            sent = run(&server, &healthy, reads, most, &attack).await;
+            // What the attacker held is let go of when it is gone; its last words are waited for.
+            tokio::time::sleep(Duration::from_secs(60)).await;
+            served(&healthy).await;
+        });
+    });
+    println!("{name}: {sent} bytes sent, {} held at most, {} after", memory.bytes_max, memory.bytes_current);
+    assert!(memory.bytes_max as usize <= bound, "{name}: {} bytes after {sent} were sent", memory.bytes_max);
+    assert!(memory.bytes_current <= 256 << 10, "{name}: {} bytes are left", memory.bytes_current);
+}
+
+/// The stream of the call `of` among the `each` that piece `number` begins.
+pub fn id(number: u32, of: u32, each: u32) -> u32 {
+    2 * (number * each + of) + 1
+}
+
+/// HEADERS of a call of `WAIT` as one block, without the literals of a test: a few bytes.
+pub fn opens(stream: u32, flags: u8) -> Frame {
+    opens_at(stream, WAIT.path(), flags)
+}
+
+/// The same of another method.
+pub fn opens_at(stream: u32, path: &str, flags: u8) -> Frame {
+    // :method POST, :scheme http, :authority "t", :path, te, content-type.
+    let mut block = vec![0x83, 0x86, 0x01, 1, b't', 0x04, path.len() as u8];
+    block.extend_from_slice(path.as_bytes());
+    block.extend_from_slice(b"\x00\x02te\x08trailers\x0f\x10\x10application/grpc");
+    raw(HEADERS, END_HEADERS | flags, stream, &block)
+}
