@@ -1,6 +1,7 @@
 //! The route guide, client and server of this library, over every transport; and TLS with what can be wrong about it.
 
 mod certificates;
+mod hostile_tls;
 mod service;
 mod tls;
 

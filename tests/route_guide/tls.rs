@@ -21,13 +21,13 @@ use super::certificates::{Authority, NAME};
 use super::{PATIENCE, Serving, client, expect_the_whole_guide, serve, soon};
 
 /// A server over TLS and memory, what its handshakes failed with, and the way to it.
-struct Secure {
-    connector: memory::MemoryConnector,
+pub struct Secure {
+    pub connector: memory::MemoryConnector,
     failures: Mutex<UnboundedReceiver<String>>,
     _serving: Serving,
 }
 
-fn secure(tls: &ServerTls) -> Secure {
+pub fn secure(tls: &ServerTls) -> Secure {
     let (listener, connector) = memory::pair();
     let (failed, failures) = unbounded_channel();
     let listener = tls.listener(listener).unwrap();
@@ -38,7 +38,7 @@ fn secure(tls: &ServerTls) -> Secure {
 }
 
 impl Secure {
-    async fn connect(&self, tls: &ClientTls) -> Result<Client, Status> {
+    pub async fn connect(&self, tls: &ClientTls) -> Result<Client, Status> {
         soon(Client::connect(tls.connector(self.connector.clone()).unwrap())).await
     }
 
@@ -52,17 +52,17 @@ impl Secure {
         (status.message().to_owned(), failure)
     }
 
-    async fn failure(&self) -> String {
+    pub async fn failure(&self) -> String {
         soon(async { self.failures.lock().await.recv().await }).await.unwrap()
     }
 }
 
-async fn expect_served(client: &Client) {
+pub async fn expect_served(client: &Client) {
     let answer = soon(client.unary(GET_FEATURE, Point { latitude: 1, longitude: 2 })).await.unwrap();
     assert_eq!(answer.location, Some(Point { latitude: 1, longitude: 2 }));
 }
 
-fn trusting(authority: &Authority) -> ClientTls {
+pub fn trusting(authority: &Authority) -> ClientTls {
     ClientTls::new(authority.trusted()).server_name(NAME)
 }
 
@@ -308,7 +308,7 @@ async fn seen_by_a_handler(server: &ServerTls, client_tls: &ClientTls) -> TlsIde
 }
 
 /// A client of rustls alone, which offers what it is told to.
-async fn raw_client(
+pub async fn raw_client(
     authority: &Authority,
     offered: &[Vec<u8>],
     version: &'static rustls::SupportedProtocolVersion,

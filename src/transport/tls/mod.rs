@@ -38,7 +38,7 @@ use tokio_rustls::rustls;
 
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::UnixTime;
-use rustls::{CertificateError, CommonState, InvalidMessage, SupportedProtocolVersion, version};
+use rustls::{CertificateError, CommonState, InvalidMessage, PeerIncompatible, SupportedProtocolVersion, version};
 
 use crate::io::TlsIdentity;
 use crate::wire::cause::{By, NoTls};
@@ -108,6 +108,15 @@ fn reason(error: &rustls::Error, peer: &str) -> String {
         Error::InvalidCertificate(error) => format!("the {peer}'s certificate is refused: {error}"),
         Error::InvalidMessage(InvalidMessage::InvalidContentType) => format!("the {peer} does not speak TLS"),
         Error::AlertReceived(alert) => format!("the {peer} refused it with the alert {alert:?}"),
+        Error::PeerIncompatible(
+            PeerIncompatible::Tls12NotOffered
+            | PeerIncompatible::Tls12NotOfferedOrEnabled
+            | PeerIncompatible::ServerDoesNotSupportTls12Or13,
+        ) => format!("the {peer} speaks neither TLS 1.2 nor TLS 1.3"),
+        // Clients that know no version from 1.2 on have none (RFC 5246 section 7.4.1.4.1), and rustls looks at them first.
+        Error::PeerIncompatible(PeerIncompatible::SignatureAlgorithmsExtensionRequired) => {
+            format!("the {peer} speaks neither TLS 1.2 with signature algorithms nor TLS 1.3")
+        }
         Error::NoCertificatesPresented => format!("the {peer} showed no certificate"),
         Error::NoApplicationProtocol => no_h2(peer),
         error => error.to_string(),

@@ -1,0 +1,39 @@
+#!/bin/sh
+# Which lines of src/wire/ and src/call/ the corpora reach: runs every property over its corpus, with LLVM's counters, and
+# prints the share of lines of each file and then every line that none of the inputs has reached.
+#
+#     rustup component add llvm-tools
+#     fuzz/coverage.sh                         all targets
+#     fuzz/coverage.sh message_decoder         some of them
+#
+# The tools have to be of the same LLVM as rustc: the component has them. LLVM_TOOLS=/usr/bin takes others, as Debian's
+# llvm-22 for a rustc whose `rustc -vV` says LLVM 22.
+set -eu
+cd "$(dirname "$0")"
+
+host=$(rustc -vV | sed -n 's/^host: //p')
+tools=${LLVM_TOOLS:-$(rustc --print sysroot)/lib/rustlib/$host/bin}
+if [ ! -x "$tools/llvm-cov" ]; then
+    echo "coverage: there is no llvm-cov in $tools: rustup component add llvm-tools, or LLVM_TOOLS=FOLDER" >&2
+    exit 2
+fi
+target=${CARGO_TARGET_DIR:-target}/coverage
+mkdir -p "$target"
+rm -f "$target"/*.profraw
+
+# A target folder of its own, so that nothing else is built anew; the counters of the build itself are thrown away.
+export CARGO_TARGET_DIR="$target" RUSTFLAGS="-C instrument-coverage"
+LLVM_PROFILE_FILE=/dev/null cargo build --quiet --locked --example replay
+LLVM_PROFILE_FILE="$target/replay-%p.profraw" "$target/debug/examples/replay" "$@"
+"$tools/llvm-profdata" merge -sparse "$target"/replay-*.profraw -o "$target/replay.profdata"
+
+sources=$(find ../src/wire ../src/call -name '*.rs' | sort)
+# shellcheck disable=SC2086
+"$tools/llvm-cov" report "$target/debug/examples/replay" -instr-profile="$target/replay.profdata" \
+    -show-region-summary=false -show-branch-summary=false -sources $sources
+echo
+# shellcheck disable=SC2086
+"$tools/llvm-cov" show "$target/debug/examples/replay" -instr-profile="$target/replay.profdata" \
+    -show-instantiations=false -show-expansions=false -sources $sources |
+    awk -F'|' '/^\// { sub(/:$/, ""); sub(/.*\/src\//, "src/"); file = $0 }
+               $2 ~ /^ *0$/ { number = $1; gsub(/ /, "", number); sub(/^[^|]*\|[^|]*\|/, ""); print file ":" number ": " $0 }'
