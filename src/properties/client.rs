@@ -12,9 +12,11 @@ use tokio::time::{sleep, timeout};
 use super::cut;
 use super::far::{END, Far, PAUSE, PIPE};
 use crate::client::{CallOptions, Client, ClientOptions};
+use crate::compression;
 use crate::io::{Address, Connected, Connector, Peer};
 use crate::method::{BidiStreaming, ClientStreaming, Method, ServerStreaming, Unary};
 use crate::status::Status;
+use crate::wire::encoding::Encoding;
 
 const GET_FEATURE: Method<Vec<u8>, (), Unary> = Method::new("/routeguide.RouteGuide/GetFeature");
 const LIST_FEATURES: Method<Vec<u8>, (), ServerStreaming> = Method::new("/routeguide.RouteGuide/ListFeatures");
@@ -24,10 +26,11 @@ const ROUTE_CHAT: Method<Vec<u8>, Vec<u8>, BidiStreaming> = Method::new("/routeg
 /// SETTINGS without a value, and the acknowledgement of the client's.
 const SETTINGS: &[u8] = &[0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 4, 1, 0, 0, 0, 0];
 
-/// Bits of the first byte, beside the two that choose the kind of call: a deadline, and a server that says nothing before the
-/// rest of the input.
+/// Bits of the first byte, beside the two that choose the kind of call: a deadline, a server that says nothing before the rest
+/// of the input, and compressed requests.
 const DEADLINE: u8 = 4;
 const BARE: u8 = 8;
+const COMPRESSED: u8 = 16;
 
 /// The first byte of the input chooses what is called, and the rest is what a server sends, after its SETTINGS mostly. Then it
 /// half-closes and goes, or goes at once. The call ends with what came or with a status, and so does the connection.
@@ -68,6 +71,7 @@ async fn call(connector: Once, choice: u8) -> Result<(), Status> {
         max_receive_message_size: 2 << 10,
         max_metadata_size: 2 << 10,
         stream_window: 1 << 10,
+        compressors: compression::all(),
         ..ClientOptions::default()
     };
     let client = Client::connect_with(connector, options).await?;
@@ -75,6 +79,7 @@ async fn call(connector: Once, choice: u8) -> Result<(), Status> {
         0 => CallOptions::new(),
         _ => CallOptions::new().timeout(Duration::from_millis(20)),
     };
+    let options = if choice & COMPRESSED == 0 { options } else { options.encoding(Encoding::Gzip) };
     let client = client.with(options);
     match choice & 3 {
         0 => client.unary(GET_FEATURE, vec![1; 100]).await.map(drop),

@@ -9,10 +9,12 @@ use tokio::time::{sleep, timeout};
 use super::cut;
 use super::far::{END, Far, PAUSE, PIPE};
 use crate::call::{Inbound, Outbound, Request, Response};
+use crate::compression;
 use crate::io::{Address, Connected, Listener, Peer};
 use crate::method::{BidiStreaming, ClientStreaming, Method, ServerStreaming, Unary};
 use crate::server::{Router, Server, ServerOptions};
 use crate::status::Status;
+use crate::wire::encoding::Encoding;
 
 // The paths of the route guide, so that calls recorded from its clients reach handlers. The messages have no fields that
 // these read: anything that is Protocol Buffers at all is a request.
@@ -21,6 +23,7 @@ const LIST_FEATURES: Method<(), Vec<u8>, ServerStreaming> = Method::new("/routeg
 const RECORD_ROUTE: Method<(), u64, ClientStreaming> = Method::new("/routeguide.RouteGuide/RecordRoute");
 const ROUTE_CHAT: Method<(), Vec<u8>, BidiStreaming> = Method::new("/routeguide.RouteGuide/RouteChat");
 const WAIT: Method<(), (), Unary> = Method::new("/properties.Guide/Wait");
+const DEAF: Method<(), Vec<u8>, BidiStreaming> = Method::new("/properties.Guide/Deaf");
 
 /// The connection preface (RFC 9113 section 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -64,13 +67,15 @@ async fn converse(data: &[u8]) {
     assert_eq!(tasks(), 0);
 }
 
-/// Limits that a short input can reach.
+/// Limits that a short input can reach; answers are compressed for clients that say they take it.
 fn options() -> ServerOptions {
     ServerOptions {
         max_receive_message_size: 2 << 10,
         max_metadata_size: 2 << 10,
         max_concurrent_streams: 8,
         stream_window: 1 << 10,
+        compressors: compression::all(),
+        encoding: Some(Encoding::Gzip),
         ..ServerOptions::default()
     }
 }
@@ -99,6 +104,7 @@ fn router(live: Arc<AtomicUsize>) -> Router<Guide> {
         .client_streaming(RECORD_ROUTE, Guide::record_route)
         .bidi_streaming(ROUTE_CHAT, Guide::route_chat)
         .unary(WAIT, Guide::wait)
+        .bidi_streaming(DEAF, Guide::deaf)
 }
 
 /// A service of all four kinds that counts its handlers.
@@ -166,6 +172,16 @@ impl Guide {
             }
         }
         Err(Status::not_found("☺"))
+    }
+
+    /// Reads one note and no more, and answers without an end.
+    async fn deaf(&self, mut notes: Inbound<()>, mut answers: Outbound<Vec<u8>>) -> Result<(), Status> {
+        let _live = self.begin();
+        notes.recv().await?;
+        drop(notes);
+        loop {
+            answers.send(vec![0; 1000]).await?;
+        }
     }
 
     /// Never answers.
