@@ -5,11 +5,12 @@ mod common;
 
 use std::time::Duration;
 
+use allocation_counter::AllocationInfo;
 use barewire::{CallOptions, Client, Code, Status};
 use common::frames::*;
 use common::peer::RawPeer;
 use common::pipe::{PipeConnector, pipe};
-use common::service::{COUNT, ECHO, count, note};
+use common::service::{CHAT, COUNT, ECHO, count, note};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 const MIB: usize = 1 << 20;
@@ -23,7 +24,7 @@ fn ok() -> Vec<Frame> {
 
 /// How a unary call ends whose server answers with `first` and then with `again` for as long as it is listened to, up to
 /// 16 MiB; and how much memory it took.
-fn outcome(first: Vec<u8>, again: Vec<u8>) -> (Result<String, Status>, u64) {
+fn outcome(first: Vec<u8>, again: Vec<u8>) -> (Result<String, Status>, AllocationInfo) {
     let mut outcome = None;
     let memory = allocation_counter::measure(|| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
@@ -52,10 +53,13 @@ fn outcome(first: Vec<u8>, again: Vec<u8>) -> (Result<String, Status>, u64) {
             let answer = call.await.expect("it ends by its deadline");
             server.abort();
             reader.abort();
+            drop(client);
+            tokio::time::sleep(Duration::from_secs(60)).await;
+            assert_eq!(tokio::runtime::Handle::current().metrics().num_alive_tasks(), 0);
             answer.map(|note| note.text.clone())
         }));
     });
-    (outcome.expect("it ran"), memory.bytes_max)
+    (outcome.expect("it ran"), memory)
 }
 
 #[test]
@@ -79,8 +83,8 @@ fn every_call_ends_with_a_status_and_costs_little() {
         ("RST_STREAM of a stream never opened", wire([reset(7, Http2Error::CANCEL)]), vec![], &[Unavailable]),
         ("a window update of nothing", wire([window_update(0, 0)]), vec![], &[Unavailable]),
         ("a window overflow", wire([window_update(0, 0x7FFF_FFFF)]), vec![], &[Unavailable]),
-        // h2 resets the stream and tells nobody who waits for its answer.
-        ("the stream's window overflows", wire([window_update(1, 0x7FFF_FFFF)]), vec![], &[Internal, DeadlineExceeded]),
+        // The request has left and needs no window any more.
+        ("the stream's window overflows", wire([window_update(1, 0x7FFF_FFFF)]), vec![], &[DeadlineExceeded]),
         ("CONTINUATION alone", wire([raw(CONTINUATION, END_HEADERS, 1, &[])]), vec![], &[Unavailable]),
         ("a frame over the limit", vec![1, 0, 0, DATA, 0, 0, 0, 0, 1], vec![], &[Unavailable]),
         ("HEADERS that are no HPACK", wire([raw(HEADERS, END_HEADERS, 1, &[0x80])]), vec![], &[Unavailable]),
@@ -112,6 +116,42 @@ fn every_call_ends_with_a_status_and_costs_little() {
         ("empty DATA without end", wire([response(1)]), wire(vec![data(1, []); 100]), &[Unavailable, DeadlineExceeded]),
         ("PINGs without end", vec![], wire(vec![ping(*b"8 octets"); 100]), &[DeadlineExceeded, Unavailable]),
         ("SETTINGS without end", vec![], wire(vec![settings([(4, 100)]); 100]), &[DeadlineExceeded, Unavailable]),
+        ("PRIORITY without end", vec![], wire(vec![raw(PRIORITY, 0, 1, &[0, 0, 0, 3, 9]); 100]), &[DeadlineExceeded]),
+        ("WINDOW_UPDATE without end", vec![], wire(vec![window_update(1, 1); 100]), &[DeadlineExceeded]),
+        (
+            "windows that jump",
+            vec![],
+            wire([0, 65_535].map(|size| settings([(INITIAL_WINDOW_SIZE, size)]))),
+            &[DeadlineExceeded],
+        ),
+        ("RST_STREAM without end", vec![], wire(vec![reset(1, Http2Error::CANCEL); 100]), &[Code::Cancelled]),
+        (
+            "padding without end",
+            wire([response(1)]),
+            wire(vec![data(1, []).padded(255); 10]),
+            &[Unavailable, DeadlineExceeded],
+        ),
+        (
+            "an HPACK bomb",
+            // An entry of 4,000 bytes in the table, then a thousand times its index.
+            wire([raw(
+                HEADERS,
+                END_HEADERS,
+                1,
+                &[&[0x88, 0x40, 4][..], b"name", &[127, 0xa1, 0x1e], &[b'x'; 4000]].concat(),
+            )]),
+            wire([raw(HEADERS, END_HEADERS | END_STREAM, 1, &[0xbe; 1000])]),
+            &[Unknown, Internal, Unavailable],
+        ),
+        ("a table of 4 GiB", wire([vec![settings([(1, u32::MAX)])], ok()].concat()), vec![], &[Code::Ok]),
+        ("HEADERS before they are due", wire([response(3), response(1)]), vec![], &[Unavailable]),
+        (
+            "HEADERS behind a GOAWAY below them",
+            wire([vec![goaway(0, Http2Error::NO_ERROR)], ok()].concat()),
+            vec![],
+            &[Unavailable],
+        ),
+        ("one answer for another's stream", wire([ok(), ok()].concat()), vec![], &[Code::Ok, Unavailable]),
         ("unknown frames without end", vec![], wire(vec![raw(0xEE, 0xFF, 1, b"what?"); 100]), &[DeadlineExceeded]),
         ("GOAWAY before the call", wire([goaway(0, Http2Error::NO_ERROR)]), vec![], &[Unavailable]),
         (
@@ -140,16 +180,54 @@ fn every_call_ends_with_a_status_and_costs_little() {
     for (name, first, again, allowed) in cases {
         let (ended, memory) = outcome(first, again);
         let code = ended.as_ref().map_or_else(Status::code, |_| Code::Ok);
-        if !allowed.contains(&code) || memory > 4 * MIB as u64 {
-            wrong.push(format!("{name}: {ended:?}, {memory} bytes"));
+        if !allowed.contains(&code) || memory.bytes_max > 4 * MIB as u64 || memory.bytes_current > 256 << 10 {
+            let AllocationInfo { bytes_max, bytes_current, .. } = memory;
+            wrong.push(format!("{name}: {ended:?}, {bytes_max} bytes, of which {bytes_current} are left"));
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
+/// An answer of a gigabyte that is read costs no more than the windows, and all of it comes.
+#[test]
+fn an_answer_of_a_gigabyte_is_read_through_a_window() {
+    const MESSAGES: usize = 1 << 16;
+    let memory = allocation_counter::measure(|| {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        runtime.block_on(async {
+            let (near, far) = tokio::io::duplex(64 << 10);
+            let connecting = Client::connect(PipeConnector::new(near));
+            let (client, mut server) = tokio::join!(connecting, RawPeer::server(far, []));
+            let client = client.unwrap();
+            let mut inbound = client.server_streaming(COUNT, count(1)).await.unwrap();
+            server.expect_request(1).await;
+            server.send(response(1)).await;
+            let said = note("x".repeat(16_384 - 9));
+            let message = data(1, text(&said.text));
+            let reader = tokio::spawn(async move {
+                let mut read = 0;
+                while let Some(note) = inbound.recv().await? {
+                    assert_eq!(note.text.len(), said.text.len());
+                    read += 1;
+                }
+                Ok::<usize, Status>(read)
+            });
+            for sent in 0..MESSAGES {
+                while server.window_returned(1).await + (1 << 20) < (sent as u64 + 1) << 14 {
+                    common::quiet().await;
+                }
+                server.send(message.clone()).await;
+            }
+            server.send(trailers(1, "0")).await;
+            assert_eq!(reader.await.unwrap().unwrap(), MESSAGES);
+        });
+    });
+    assert!(memory.bytes_max <= 4 * MIB as u64, "{} bytes", memory.bytes_max);
+}
+
 /// An answer of a gigabyte that nobody reads is as much as the window allows.
 #[test]
-fn an_answer_of_a_gigabyte_costs_a_window() {
+fn an_answer_that_nobody_reads_costs_a_window() {
     let memory = allocation_counter::measure(|| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
         runtime.block_on(async {
@@ -168,6 +246,52 @@ fn an_answer_of_a_gigabyte_costs_a_window() {
         });
     });
     assert!(memory.bytes_max <= 6 * MIB as u64, "{} bytes", memory.bytes_max);
+}
+
+/// A client that comes back to servers which go in mid-call, a thousand times.
+#[test]
+fn a_thousand_servers_that_go_in_mid_call_leave_nothing() {
+    let memory = allocation_counter::measure(|| {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        runtime.block_on(async {
+            for number in 0..1000 {
+                let (near, far) = tokio::io::duplex(64 << 10);
+                let connecting = tokio::spawn(Client::connect(PipeConnector::new(near)));
+                let mut bad = RawPeer::silent(far);
+                bad.write(&wire([settings([]), settings_ack()])).await;
+                let client = connecting.await.unwrap().unwrap();
+                let other = client.clone();
+                let unary = tokio::spawn(async move { other.unary(ECHO, note("hello")).await });
+                let (_out, mut notes) = client.bidi_streaming(CHAT).await.unwrap();
+                if number % 2 == 0 {
+                    common::quiet().await;
+                }
+                let begun = [response(1), data(1, prefix(0, 1000)), response(3), data(3, &text("hello")[..7])];
+                bad.write(&wire(&begun[..number % 5])).await;
+                drop(bad);
+                assert_eq!(unary.await.unwrap().unwrap_err().code(), Code::Unavailable);
+                assert_eq!(common::soon("the end", notes.recv()).await.unwrap_err().code(), Code::Unavailable);
+            }
+            tokio::time::sleep(Duration::from_secs(60)).await;
+            assert_eq!(tokio::runtime::Handle::current().metrics().num_alive_tasks(), 0);
+        });
+    });
+    assert!(memory.bytes_current <= 64 << 10, "{} bytes are left", memory.bytes_current);
+    assert!(memory.bytes_max <= 2 * MIB as u64, "{} bytes", memory.bytes_max);
+}
+
+/// Frames of a stream that is not open yet, before the first call.
+#[tokio::test(start_paused = true)]
+async fn an_answer_before_its_question_ends_the_connection() {
+    for early in
+        [response(1), data(1, text("hello")), trailers(1, "0"), reset(1, Http2Error::CANCEL), window_update(1, 1)]
+    {
+        let (client, mut server) = common::server::client_and_raw_server().await;
+        server.send(early.clone()).await;
+        assert_eq!(server.expect_end().await, [Http2Error::PROTOCOL_ERROR], "{early:?}");
+        let status = common::soon("the end", client.unary(ECHO, note("hello"))).await.unwrap_err();
+        assert_eq!(status.code(), Code::Unavailable, "{early:?}");
+    }
 }
 
 /// What one server does harms no client of another.

@@ -208,6 +208,77 @@ async fn ten_thousand_connections_leave_nothing_behind() {
     assert_eq!(server.figure("Threads"), threads);
 }
 
+/// Frames of HTTP/2: type, flags, stream, payload.
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    [&(payload.len() as u32).to_be_bytes()[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
+}
+
+/// Attacks that end their connection, or that go on until they are given up, over real sockets.
+fn attacks() -> Vec<Vec<u8>> {
+    const END_STREAM: u8 = 1;
+    const END_HEADERS: u8 = 4;
+    let open = |stream: u32| {
+        let path = b"/routeguide.RouteGuide/RouteChat";
+        let mut block = vec![0x83, 0x86, 0x01, 1, b't', 0x04, path.len() as u8];
+        block.extend_from_slice(path);
+        block.extend_from_slice(b"\x00\x02te\x08trailers\x0f\x10\x10application/grpc");
+        frame(1, END_HEADERS, stream, &block)
+    };
+    let many = |make: &dyn Fn(u32) -> Vec<u8>| (0..2000).flat_map(|n| make(2 * n + 1)).collect::<Vec<u8>>();
+    vec![
+        // Rapid reset; resets that the server is made to send; more calls than allowed.
+        many(&|stream| [open(stream), frame(3, 0, stream, &[0, 0, 0, 8])].concat()),
+        many(&|stream| [open(stream), frame(8, 0, stream, &[0; 4])].concat()),
+        many(&open),
+        // A header block without end; PINGs, SETTINGS, PRIORITY, empty DATA in numbers.
+        [frame(1, 0, 1, &[0x83]), many(&|_| frame(9, 0, 1, &[0, 1, b'a', 1, b'b']))].concat(),
+        many(&|_| frame(6, 0, 0, &[7; 8])),
+        many(&|_| frame(4, 0, 0, &[0, 4, 0, 0, 1, 0])),
+        many(&|stream| frame(2, 0, stream, &[0, 0, 0, 3, 9])),
+        [open(1), many(&|_| frame(0, 0, 1, &[]))].concat(),
+        // A message that never comes; DATA behind the end; what is no HTTP/2.
+        [open(1), frame(0, 0, 1, &[0, 0, 0x3f, 0, 0])].concat(),
+        [open(1), frame(0, END_STREAM, 1, &[]), frame(0, 0, 1, &[1; 100])].concat(),
+        vec![0xff; 10_000],
+    ]
+}
+
+#[tokio::test]
+async fn attacks_leave_no_descriptors_threads_or_memory_behind() {
+    let server = Process::start().await;
+    let client = server.client().await;
+    look_up(&client).await.expect("an answer");
+    let descriptors = server.descriptors();
+    let mut settled = None;
+    for round in 0..6 {
+        let mut open = Vec::new();
+        for attack in attacks().iter().cycle().take(110) {
+            let mut stream = TcpStream::connect(&server.address).await.expect("it listens");
+            // The server may have ended the connection before all of it has left.
+            let _: std::io::Result<()> = soon("the attack", async {
+                stream.write_all(PREFACE).await?;
+                stream.write_all(&frame(4, 1, 0, &[])).await?;
+                stream.write_all(attack).await
+            })
+            .await;
+            open.push(stream);
+            let answer = tokio::time::timeout(Duration::from_secs(1), look_up(&client)).await;
+            answer.expect("within a second").expect("an answer");
+        }
+        assert!(server.descriptors() > descriptors, "round {round}");
+        drop(open);
+        server.settle(descriptors).await;
+        let (memory, threads) = (server.figure("VmRSS"), server.figure("Threads"));
+        // The first rounds grow what the allocator keeps for reuse.
+        let (first_memory, first_threads) = match round {
+            0..3 => *settled.insert((memory, threads)),
+            _ => settled.expect("the rounds before"),
+        };
+        assert!(memory < first_memory + 16 * 1024, "{memory} KiB, and {first_memory} KiB after three rounds");
+        assert_eq!(threads, first_threads);
+    }
+}
+
 #[tokio::test]
 async fn a_server_without_descriptors_waits_and_does_not_spin() {
     let mut limited = Command::new("sh");

@@ -275,6 +275,48 @@ async fn a_server_that_stops_where_it_may_not_ends_its_calls_with_the_reason() {
     }
 }
 
+/// A server that opens every window and takes nothing from its socket.
+#[test]
+fn a_server_that_reads_nothing_of_what_it_is_sent_is_left() {
+    let memory = allocation_counter::measure(|| {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        runtime.block_on(async {
+            let (near, far) = tokio::io::duplex(64 << 10);
+            let connecting = tokio::spawn(barewire::Client::connect(common::pipe::PipeConnector::new(near)));
+            let mut server = RawPeer::silent(far);
+            let most = i32::MAX as u32;
+            let wide = [settings([(INITIAL_WINDOW_SIZE, most)]), settings_ack(), window_update(0, most - 65_535)];
+            server.write(&wire(wide)).await;
+            let client = connecting.await.unwrap().unwrap();
+            let begun = Instant::now();
+            let calls = (0..100).map(|_| {
+                let client = client.clone();
+                tokio::spawn(async move {
+                    let (mut out, _notes) = client.bidi_streaming(CHAT).await?;
+                    loop {
+                        out.send(note("x".repeat(1000))).await?;
+                    }
+                    #[allow(unreachable_code)]
+                    Ok::<(), barewire::Status>(())
+                })
+            });
+            for call in calls.collect::<Vec<_>>() {
+                let status = soon("the end", call).await.unwrap().unwrap_err();
+                assert_eq!(
+                    (status.code(), status.message()),
+                    (
+                        Code::Unavailable,
+                        "the connection was lost: the peer did not read what was written to it in time"
+                    )
+                );
+            }
+            assert!(begun.elapsed() >= 19 * SECOND && begun.elapsed() <= 21 * SECOND, "{:?}", begun.elapsed());
+        });
+    });
+    // Two batches a call, and what h2 may hold of all of them.
+    assert!(memory.bytes_max < 10 << 20, "{} bytes", memory.bytes_max);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_server_that_does_not_acknowledge_settings_is_left() {
     let (near, far) = common::pipe::pipe();
