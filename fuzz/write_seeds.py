@@ -71,6 +71,7 @@ def answers():
     yield "metadata_that_is_not_base64", UNARY, head(("k-bin", "?"))
     yield "trailing_metadata_that_is_not_base64", UNARY, head() + data(message(b"")) + trailers("0", ("k-bin", "?"))
     yield "an_encoding_nobody_has", UNARY, head(("grpc-encoding", "lzma"))
+    yield "an_encoding_with_a_long_name", UNARY, head(("grpc-encoding", "x" * 120))
     yield "trailers_only_without_end_stream", UNARY, head(("grpc-status", "5")) + frame(GOAWAY, 0, 0, bytes(8))
     yield "a_message_broken_off", UNARY, head() + data(message(b"hello")[:7]) + trailers()
     yield "no_message", UNARY, head() + trailers()
@@ -91,6 +92,7 @@ def answers():
     yield "details_with_a_field_0", UNARY, details("AAE")
     yield "details_with_a_group", UNARY, details("CwwI")
     yield "details_broken_off", UNARY, details("GQAA")
+    yield "details_with_a_number_of_eleven_bytes", UNARY, details("CP///////////////wE")
     yield "details_twice", UNARY, head() + trailers("5", ("grpc-status-details-bin", "CAU"), ("grpc-status-details-bin", "CAU"))
 
 
