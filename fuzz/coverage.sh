@@ -6,8 +6,8 @@
 #     fuzz/coverage.sh                         all targets
 #     fuzz/coverage.sh message_decoder         some of them
 #
-# The tools have to be of the same LLVM as rustc: the component has them. LLVM_TOOLS=/usr/bin takes others, as Debian's
-# llvm-22 for a rustc whose `rustc -vV` says LLVM 22.
+# The tools have to be of the same LLVM as rustc: the component has them. LLVM_TOOLS=FOLDER takes others, for a rustc whose
+# `rustc -vV` says LLVM 22 those of a system's LLVM 22.
 set -eu
 cd "$(dirname "$0")"
 
