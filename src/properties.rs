@@ -6,6 +6,7 @@
 //!
 //! Compiled for tests and behind the feature `properties`, which no other feature needs.
 
+mod capture;
 mod client;
 mod compressed;
 mod conversation;
@@ -20,6 +21,7 @@ mod server;
 mod tests;
 mod values;
 
+pub use capture::capture;
 pub use client::client_response;
 pub use compressed::compressed;
 pub use conversation::conversation;

@@ -43,8 +43,8 @@ const ROOMS: [(&str, &[&str]); 5] = [
     ("conformance", &["compression", "transport"]),
     // It shows a call of the route guide over a recorded connection.
     ("demonstration", &["inspector", "services", "transport"]),
-    // What restores messages is fuzzed as well.
-    ("properties", &["compression"]),
+    // What restores messages and what reads captures is fuzzed as well.
+    ("properties", &["compression", "inspector"]),
     // The program `barewire`, which has a use for all of them.
     ("tool", &["cli", "demonstration", "inspector", "services", "transport", "watch"]),
     // It shows the bytes of a program's connections, as the environment says.

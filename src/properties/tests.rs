@@ -71,6 +71,11 @@ fn conversation() {
 }
 
 #[test]
+fn capture() {
+    check("capture", super::capture, MADE_UP);
+}
+
+#[test]
 fn differential() {
     check("differential", super::differential, MADE_UP);
 }

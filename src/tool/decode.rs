@@ -30,7 +30,11 @@ pub(super) async fn run(flags: Flags, color: bool) -> Result<(), Stop> {
     for note in &capture.notes {
         cli::say(format_args!("{}: {note}", flags.file.display()));
     }
-    written(Screen::new(&flags.show.or_as(&Wire::Off), color, schema, io::stdout()).capture(&capture))
+    written(Screen::new(&flags.show.or_as(&Wire::Off), color, schema, io::stdout()).capture(&capture))?;
+    match capture.cut_short {
+        Some(cut_short) => Err(Stop::Usage(format!("{}: {cut_short}", flags.file.display()))),
+        None => Ok(()),
+    }
 }
 
 /// The capture in a file.

@@ -7,8 +7,20 @@
 //! ```
 //!
 //! Pure functions over bytes. [`read`] knows what stands in a file; [`Connection::conversation`] explains it.
+//!
+//! ```text
+//! in    pcap.rs, pcapng.rs ─▶ link.rs ─▶ packets.rs      packets to segments to bytes in their order
+//!       lines.rs, raw.rs                                 JSON lines, and bytes as they are
+//! out   redact.rs ─▶ packet.rs ─▶ pcapng_writer.rs       secrets out, TCP made up, blocks
+//! ```
 
+mod cursor;
+mod lines;
+mod link;
 mod packet;
+mod packets;
+mod pcap;
+mod pcapng;
 pub mod pcapng_writer;
 mod raw;
 mod redact;
@@ -21,6 +33,7 @@ use std::time::{Duration, SystemTime};
 use super::conversation::Conversation;
 use super::frame::Direction;
 use super::schema::Schema;
+use packets::Packets;
 
 /// What was recorded of some connections.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,8 +42,10 @@ pub struct Capture {
     pub began: SystemTime,
     /// The connections, in the order in which they were first seen.
     pub connections: Vec<Connection>,
-    /// What a reader should know about the capture as a whole: that it is cut short, that packets were left out.
+    /// What a reader should know about the capture as a whole: what was left out.
     pub notes: Vec<String>,
+    /// Where the file ended too early, if it did.
+    pub cut_short: Option<String>,
 }
 
 /// One connection's bytes.
@@ -62,7 +77,7 @@ pub struct Chunk {
 impl Capture {
     /// A capture of nothing.
     pub fn new(began: SystemTime) -> Self {
-        Self { began, connections: Vec::new(), notes: Vec::new() }
+        Self { began, connections: Vec::new(), notes: Vec::new(), cut_short: None }
     }
 }
 
@@ -98,28 +113,45 @@ impl Chunk {
 /// An address for the ends of a connection that have none, such as a pipe within a process.
 pub const NOWHERE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
 
-/// The capture that a file holds.
+/// The capture that a file holds: pcap, pcapng, JSON lines of this program, or one direction's bytes as they are.
 ///
 /// # Errors
 ///
-/// [`CaptureError`] where the bytes are none of the known kinds. A capture that ends too early is no error: what is there
-/// is read, and [`Capture::notes`] say so.
+/// [`CaptureError`] where there is nothing to read. A capture that ends too early is no error: what is there is read, and
+/// [`Capture::cut_short`] says so.
 pub fn read(file: &[u8]) -> Result<Capture, CaptureError> {
-    raw::read(file).ok_or(CaptureError::Unknown)
+    let mut packets = Packets::default();
+    if pcap::read(file, &mut packets).or_else(|| pcapng::read(file, &mut packets)).is_some() {
+        return packets.finish();
+    }
+    if file.is_empty() {
+        return Err(CaptureError::Empty);
+    }
+    lines::read(file).or_else(|| raw::read(file)).ok_or(CaptureError::Unknown)
 }
 
 /// Why a file can't be read as a capture.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CaptureError {
+    /// Nothing stands in it.
+    Empty,
     /// None of the known kinds.
     Unknown,
+    /// All its packets are of a link type that is not read.
+    Link(u16),
 }
 
 impl std::fmt::Display for CaptureError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
+            Self::Empty => f.write_str("not a capture: it is empty"),
             Self::Unknown => f.write_str(
-                "not a capture: neither pcap, nor pcapng, nor bytes that begin with HTTP/2's preface or a frame",
+                "not a capture: neither pcap, nor pcapng, nor JSON lines of this program, nor bytes that begin with HTTP/2's \
+                 preface or a frame",
+            ),
+            Self::Link(link) => write!(
+                f,
+                "its packets are of link type {link}, which is not read; Ethernet, Linux cooked, raw IP and loopback are"
             ),
         }
     }

@@ -1,0 +1,291 @@
+//! From packets to connections: TCP's bytes in their order, whatever order the packets came in.
+//!
+//! ```text
+//! next            the first byte that is still due
+//! ──────┬──────┬──────┬─────▶
+//!  seen │ due  │ early│          early segments wait until what is due comes, or is known to be lost:
+//! ──────┴──────┴──────┴─────▶    acknowledged by the other side, or not there after a mebibyte, or at the end
+//! ```
+//!
+//! What comes again is passed over; of bytes that come twice the first count.
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::SocketAddr;
+use std::time::{Duration, SystemTime};
+
+use super::link::{self, Other, Segment};
+use super::{Capture, CaptureError, Chunk, Connection};
+use crate::inspector::frame::Direction;
+use crate::inspector::http2::PREFACE;
+
+/// Bytes of a direction that wait for those before them.
+const EARLY: usize = 1 << 20;
+
+/// What is known while the packets of a capture pass.
+#[derive(Debug, Default)]
+pub(super) struct Packets {
+    began: Option<Duration>,
+    now: Duration,
+    connections: Vec<Followed>,
+    /// The connection between two addresses, the lower first.
+    open: HashMap<(SocketAddr, SocketAddr), usize>,
+    notes: Vec<String>,
+    cut_short: Option<String>,
+    unknown_link: Option<u16>,
+    segments: u64,
+    fragments: u64,
+}
+
+/// A connection while its segments come.
+#[derive(Debug)]
+struct Followed {
+    connection: Connection,
+    /// Whether the segment with which it began was seen.
+    syn: bool,
+    over: bool,
+    to_server: Flow,
+    to_client: Flow,
+}
+
+/// One direction of it.
+#[derive(Debug, Default)]
+struct Flow {
+    /// The sequence number that is due next, and how many bytes came before it; `None` before the first segment.
+    next: Option<u32>,
+    offset: u64,
+    early: BTreeMap<u64, Early>,
+    waiting: usize,
+    /// Bytes missing before the next chunk.
+    lost: u64,
+    /// When the last bytes were given out: those that waited for others came with them.
+    time: Duration,
+}
+
+#[derive(Debug)]
+struct Early {
+    time: Duration,
+    bytes: Vec<u8>,
+    missing: usize,
+}
+
+impl Packets {
+    /// A packet of an interface, in the order of the file; without a time it came with the one before.
+    pub(super) fn packet(&mut self, link: u16, time: Option<Duration>, packet: &[u8]) {
+        let time = time.unwrap_or(self.now);
+        self.now = time;
+        let time = time.saturating_sub(*self.began.get_or_insert(time));
+        match link::segment(link, packet) {
+            Ok(segment) => self.segment(time, &segment),
+            Err(Other::Link) => self.unknown_link = self.unknown_link.or(Some(link)),
+            Err(Other::Fragment) => self.fragments += 1,
+            Err(Other::NotTcp) => {}
+        }
+    }
+
+    /// Something that a reader should know; said once.
+    pub(super) fn note(&mut self, note: &str) {
+        if !self.notes.iter().any(|said| said == note) {
+            self.notes.push(note.to_owned());
+        }
+    }
+
+    /// The file ends too early.
+    pub(super) fn cut_short(&mut self, place: &str) {
+        self.cut_short = Some(format!("it is cut short: it ends {place}"));
+    }
+
+    fn segment(&mut self, time: Duration, segment: &Segment<'_>) {
+        self.segments += 1;
+        let key = if segment.from < segment.to { (segment.from, segment.to) } else { (segment.to, segment.from) };
+        let opens = segment.syn && segment.acknowledged.is_none();
+        let known = self.open.get(&key).copied().filter(|&at| {
+            // The same addresses again, for another connection.
+            !opens || self.connections.get(at).is_some_and(|known| known.is_opened_by(segment))
+        });
+        let at = known.unwrap_or_else(|| {
+            self.connections.push(Followed::new(segment));
+            self.connections.len() - 1
+        });
+        self.open.insert(key, at);
+        if let Some(followed) = self.connections.get_mut(at) {
+            followed.segment(time, segment);
+        }
+    }
+
+    /// All connections that have bytes.
+    pub(super) fn finish(mut self) -> Result<Capture, CaptureError> {
+        if let (0, Some(link)) = (self.segments, self.unknown_link) {
+            return Err(CaptureError::Link(link));
+        }
+        if let Some(link) = self.unknown_link {
+            self.note(&format!("packets of link type {link} were left out"));
+        }
+        if self.fragments > 0 {
+            self.note("fragments of IP packets were left out");
+        }
+        if self.segments == 0 {
+            self.note("it has no TCP");
+        }
+        let began = SystemTime::UNIX_EPOCH.checked_add(self.began.unwrap_or_default());
+        let mut capture = Capture::new(began.unwrap_or(SystemTime::UNIX_EPOCH));
+        (capture.notes, capture.cut_short) = (self.notes, self.cut_short);
+        let connections = self.connections.into_iter().map(Followed::finish);
+        capture.connections = connections.filter(|connection| !connection.chunks.is_empty()).collect();
+        if capture.connections.iter().any(Connection::is_tls) {
+            capture
+                .notes
+                .push("it has TLS, which is not decrypted: barewire tap --tls shows what is inside".to_owned());
+        }
+        Ok(capture)
+    }
+}
+
+/// The lower, the more like a server's: clients have high ports by default, and so do the servers of gRPC's examples.
+fn rank(port: u16) -> u16 {
+    if port == 50051 { 0 } else { port }
+}
+
+impl Followed {
+    /// Who connected is who sends the first SYN; without one, who sends HTTP/2's preface, or else who has the higher port, were
+    /// it not that of gRPC's examples.
+    fn new(segment: &Segment<'_>) -> Self {
+        let answers = segment.syn && segment.acknowledged.is_some();
+        let from_server = answers || (!segment.syn && rank(segment.from.port()) < rank(segment.to.port()));
+        let (client, server) = if from_server { (segment.to, segment.from) } else { (segment.from, segment.to) };
+        let connection = Connection::new(client, server);
+        Self { connection, syn: segment.syn, over: false, to_server: Flow::default(), to_client: Flow::default() }
+    }
+
+    /// Whether this SYN is the one that it began with, come again.
+    fn is_opened_by(&self, segment: &Segment<'_>) -> bool {
+        let expected = segment.sequence.wrapping_add(1);
+        !self.over && self.to_server.offset == 0 && self.to_server.next.is_none_or(|next| next == expected)
+    }
+
+    fn segment(&mut self, time: Duration, segment: &Segment<'_>) {
+        let direction = if segment.from == self.connection.client { Direction::ToServer } else { Direction::ToClient };
+        let (flow, back) = match direction {
+            Direction::ToServer => (&mut self.to_server, &mut self.to_client),
+            Direction::ToClient => (&mut self.to_client, &mut self.to_server),
+        };
+        self.over |= segment.reset || segment.fin;
+        let chunks = &mut self.connection.chunks;
+        if let Some(acknowledged) = segment.acknowledged {
+            back.acknowledged(acknowledged, direction.opposite(), chunks);
+        }
+        let sequence = if segment.syn { segment.sequence.wrapping_add(1) } else { segment.sequence };
+        flow.take(sequence, Early { time, bytes: segment.bytes.to_vec(), missing: segment.missing }, direction, chunks);
+    }
+
+    fn finish(mut self) -> Connection {
+        for direction in [Direction::ToServer, Direction::ToClient] {
+            let flow = match direction {
+                Direction::ToServer => &mut self.to_server,
+                Direction::ToClient => &mut self.to_client,
+            };
+            while flow.skip_to_early() {
+                flow.drain(direction, &mut self.connection.chunks);
+            }
+        }
+        let mut connection = self.connection;
+        // What was lost on one side came out late; in the order of time it stands where it belongs.
+        connection.chunks.sort_by_key(|chunk| chunk.time);
+        let begins = |direction| {
+            let mut chunks = connection.chunks.iter().filter(|chunk| chunk.direction == direction).peekable();
+            let whole = chunks.peek().is_some_and(|first| first.lost == 0);
+            whole && chunks.flat_map(|chunk| &chunk.bytes).take(PREFACE.len()).eq(PREFACE)
+        };
+        let (client_begins, server_begins) = (begins(Direction::ToServer), begins(Direction::ToClient));
+        if !self.syn && server_begins {
+            std::mem::swap(&mut connection.client, &mut connection.server);
+            connection.chunks.iter_mut().for_each(|chunk| chunk.direction = chunk.direction.opposite());
+        }
+        connection.from_the_beginning = self.syn || client_begins || server_begins;
+        connection
+    }
+}
+
+impl Flow {
+    fn take(&mut self, sequence: u32, early: Early, direction: Direction, chunks: &mut Vec<Chunk>) {
+        let next = *self.next.get_or_insert(sequence);
+        if early.bytes.is_empty() && early.missing == 0 {
+            return;
+        }
+        // Sequence numbers count modulo 2^32; half of them lie ahead, half behind.
+        let ahead = i64::from(sequence.wrapping_sub(next) as i32);
+        let Some(early) = early.after(-ahead) else { return };
+        let at = self.offset + ahead.max(0) as u64;
+        let known = self.early.get(&at).map_or(0, |known| known.bytes.len() + known.missing);
+        if known < early.bytes.len() + early.missing {
+            self.waiting += early.bytes.len();
+            self.waiting -= self.early.insert(at, early).map_or(0, |shorter| shorter.bytes.len());
+        }
+        self.drain(direction, chunks);
+        while self.waiting > EARLY && self.skip_to_early() {
+            self.drain(direction, chunks);
+        }
+    }
+
+    /// The other side has everything before `number`: what is due and did not come is lost, if later bytes have come.
+    fn acknowledged(&mut self, number: u32, direction: Direction, chunks: &mut Vec<Chunk>) {
+        let Some(next) = self.next.filter(|_| !self.early.is_empty()) else { return };
+        let ahead = number.wrapping_sub(next) as i32;
+        let first = self.early.first_key_value().map_or(0, |(at, _)| at - self.offset);
+        if ahead > 0 && first <= ahead as u64 && self.skip_to_early() {
+            self.drain(direction, chunks);
+        }
+    }
+
+    /// Gives up what is due before the first early bytes; whether there are any.
+    fn skip_to_early(&mut self) -> bool {
+        let Some((&at, _)) = self.early.first_key_value() else { return false };
+        self.advance(at.saturating_sub(self.offset), true);
+        true
+    }
+
+    /// Gives out early bytes that are due.
+    fn drain(&mut self, direction: Direction, chunks: &mut Vec<Chunk>) {
+        while let Some(entry) = self.early.first_entry().filter(|entry| *entry.key() <= self.offset) {
+            let behind = self.offset - *entry.key();
+            let early = entry.remove();
+            self.waiting -= early.bytes.len();
+            let Some(Early { time, bytes, missing }) = early.after(i64::try_from(behind).unwrap_or(i64::MAX)) else {
+                continue;
+            };
+            self.time = self.time.max(time);
+            self.advance(bytes.len() as u64, false);
+            if !bytes.is_empty() {
+                chunks.push(Chunk { time: self.time, direction, lost: std::mem::take(&mut self.lost), bytes });
+            }
+            self.advance(missing as u64, true);
+        }
+    }
+
+    fn advance(&mut self, count: u64, lost: bool) {
+        self.offset += count;
+        self.next = self.next.map(|next| next.wrapping_add(count as u32));
+        self.lost += if lost { count } else { 0 };
+    }
+}
+
+impl Early {
+    /// Without its first bytes; `None` if nothing is left.
+    fn after(mut self, count: i64) -> Option<Early> {
+        let count = usize::try_from(count).unwrap_or(0);
+        let here = count.min(self.bytes.len());
+        self.bytes.drain(..here);
+        self.missing = self.missing.saturating_sub(count - here);
+        (!self.bytes.is_empty() || self.missing > 0).then_some(self)
+    }
+}
+
+impl Connection {
+    /// Whether it begins with a TLS handshake (RFC 8446, section 5.1).
+    fn is_tls(&self) -> bool {
+        self.chunks.first().is_some_and(|chunk| chunk.bytes.starts_with(&[22, 3]))
+    }
+}
+
+#[cfg(test)]
+#[path = "packets_tests.rs"]
+mod tests;

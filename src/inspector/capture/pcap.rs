@@ -1,0 +1,46 @@
+//! pcap (draft-ietf-opsawg-pcap): a header, and packets one after the other.
+//!
+//! ```text
+//! file   → magic(32) version(16 16) reserved(32 32) snaplen(32) link type(32) packet*
+//! packet → seconds(32) fraction(32) captured(32) original(32) bytes
+//!
+//! magic  → 0xa1b2c3d4 where the fraction counts microseconds, 0xa1b23c4d nanoseconds; its byte order is the file's
+//! ```
+
+use std::time::Duration;
+
+use super::cursor::Cursor;
+use super::packets::Packets;
+
+/// Reads a file that begins with one of the magic numbers; `None` if this does not.
+pub(super) fn read(file: &[u8], packets: &mut Packets) -> Option<()> {
+    let (big, nanoseconds) = match file.first_chunk()? {
+        [0xa1, 0xb2, 0xc3, 0xd4] => (true, false),
+        [0xd4, 0xc3, 0xb2, 0xa1] => (false, false),
+        [0xa1, 0xb2, 0x3c, 0x4d] => (true, true),
+        [0x4d, 0x3c, 0xb2, 0xa1] => (false, true),
+        _ => return None,
+    };
+    let mut cursor = Cursor { rest: file, big };
+    let header = cursor.take(20).and_then(|_| cursor.u32());
+    // The upper half may say how long a checksum behind each packet is.
+    let Some(link) = header.map(|link| link as u16) else {
+        packets.cut_short("inside its header");
+        return Some(());
+    };
+    while !cursor.rest.is_empty() {
+        let Some((time, packet)) = packet(&mut cursor, nanoseconds) else {
+            packets.cut_short("inside a packet");
+            break;
+        };
+        packets.packet(link, Some(time), packet);
+    }
+    Some(())
+}
+
+fn packet<'a>(cursor: &mut Cursor<'a>, nanoseconds: bool) -> Option<(Duration, &'a [u8])> {
+    let (seconds, fraction) = (cursor.u32()?, cursor.u32()?);
+    let (captured, _) = (cursor.length()?, cursor.u32()?);
+    let nanos = if nanoseconds { u64::from(fraction) } else { u64::from(fraction) * 1000 };
+    Some((Duration::from_secs(seconds.into()) + Duration::from_nanos(nanos), cursor.take(captured)?))
+}
