@@ -9,10 +9,12 @@
 //! --proto --descriptor-set --reflection                                           names.rs
 //! --show                                                                          show.rs
 //! --pcapng --jsonl --redact …                                                     files.rs
+//! --tls --to-tls …                                                                tls.rs, authority.rs
 //! ```
 //!
 //! What a user has to mend is one line and exit status 2, what fails while it runs is one line and exit status 1.
 
+mod authority;
 mod decode;
 mod feed;
 mod files;
@@ -20,6 +22,7 @@ mod names;
 mod proxy;
 mod show;
 mod tap;
+mod tls;
 mod together;
 
 use std::future::Future;
@@ -54,7 +57,7 @@ enum Color {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Stands between a client and a server, forwards their bytes unchanged and shows what they mean
-    Tap(tap::Flags),
+    Tap(Box<tap::Flags>),
     /// Shows what the bytes of a capture mean: pcap, pcapng, or one direction's bytes as they are
     Decode(decode::Flags),
     /// Prints docs/wire-format.md: two calls byte by byte
@@ -81,7 +84,7 @@ pub fn main() -> ExitCode {
         let color = flags.color.is_on();
         match flags.command {
             None => on_one_thread(demonstrate(color)),
-            Some(Command::Tap(flags)) => on(&mut runtime::Builder::new_multi_thread(), tap::run(flags, color)),
+            Some(Command::Tap(flags)) => on(&mut runtime::Builder::new_multi_thread(), tap::run(*flags, color)),
             Some(Command::Decode(flags)) => on_one_thread(decode::run(flags, color)),
             Some(Command::WireFormat) => on_one_thread(wire_format()),
         }

@@ -14,6 +14,7 @@ use super::files::Files;
 use super::names::Names;
 use super::proxy::{Socket, Witnesses, forward};
 use super::show::{Screen, Show};
+use super::tls::{Agreed, Tls, TlsFlags};
 use super::together::{Either, either};
 use crate::cli::{self, Stop};
 use crate::transport::tcp;
@@ -37,6 +38,8 @@ pub(super) struct Flags {
     show: Show,
     #[command(flatten)]
     files: Files,
+    #[command(flatten)]
+    tls: TlsFlags,
 }
 
 pub(super) async fn run(flags: Flags, color: bool) -> Result<(), Stop> {
@@ -47,6 +50,7 @@ pub(super) async fn run(flags: Flags, color: bool) -> Result<(), Stop> {
     let listener = listener.map_err(|error| Stop::Usage(format!("{error}; choose with --listen")))?.into_socket();
     let address = listener.local_addr().map_err(failed)?;
 
+    let tls = flags.tls.tls(&flags.listen)?;
     let mut feed = Feed::new();
     for file in flags.files.create(&wire, &schema)? {
         feed.add(file).map_err(failed)?;
@@ -57,7 +61,7 @@ pub(super) async fn run(flags: Flags, color: bool) -> Result<(), Stop> {
     }
     let shutdown = cli::shutdown().map_err(failed)?;
     cli::say(format_args!("listening on {address}, forwarding to {}", flags.to));
-    let ended = serve(listener, Arc::from(flags.to), &mut feed, shutdown).await;
+    let ended = serve(listener, Upstream { to: flags.to.into(), tls }, &mut feed, shutdown).await;
     let heard = feed.end();
     super::written(ended.and(heard))
 }
@@ -65,7 +69,7 @@ pub(super) async fn run(flags: Flags, color: bool) -> Result<(), Stop> {
 /// Takes connections until the program shall end, or nobody listens any more.
 async fn serve(
     listener: TcpListener,
-    to: Arc<str>,
+    upstream: Upstream,
     feed: &mut Feed,
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
@@ -89,7 +93,7 @@ async fn serve(
             Ok((client, address)) => {
                 let number = count.fetch_add(1, Ordering::Relaxed) + 1;
                 let witnesses = Witnesses { to_server: feed.witness(number), to_client: feed.witness(number) };
-                tokio::spawn(connection(client, address, to.clone(), witnesses));
+                tokio::spawn(upstream.clone().connection(client, address, witnesses));
             }
             Err(error) => {
                 cli::say(format_args!("can't accept a connection: {error}"));
@@ -99,18 +103,40 @@ async fn serve(
     }
 }
 
-/// One connection. A server that can't be reached is a reset to the client, and a line.
-async fn connection(client: TcpStream, address: SocketAddr, to: Arc<str>, witnesses: Witnesses) {
-    // What is small is not held back here either.
-    let _: io::Result<()> = client.set_nodelay(true);
-    match tcp::connect(&*to).open().await {
-        Ok((server, there)) => {
-            witnesses.to_server.tell(&What::Opened { client: address, server: there });
-            forward(client, server, witnesses).await;
+/// Where connections go, and how.
+#[derive(Clone)]
+struct Upstream {
+    to: Arc<str>,
+    tls: Tls,
+}
+
+impl Upstream {
+    /// One connection. A server that can't be reached is a reset to the client, and a line.
+    async fn connection(self, client: TcpStream, address: SocketAddr, witnesses: Witnesses) {
+        // What is small is not held back here either.
+        let _: io::Result<()> = client.set_nodelay(true);
+        let (client, agreed) = match self.tls.accept(client).await {
+            Ok(accepted) => accepted,
+            Err(error) => return cli::say(format_args!("{address}: {error}")),
+        };
+        match self.open(agreed.as_ref()).await {
+            Ok((server, there, with_server)) => {
+                witnesses.to_server.tell(&What::Opened { client: address, server: there });
+                for agreed in [agreed, with_server].into_iter().flatten() {
+                    witnesses.to_server.tell(&What::Said(agreed.to_string()));
+                }
+                forward(client, server, witnesses).await;
+            }
+            Err(error) => {
+                cli::say(format_args!("{address} gets no connection: can't connect to {}: {error}", self.to));
+                client.reset();
+            }
         }
-        Err(error) => {
-            cli::say(format_args!("{address} gets no connection: can't connect to {to}: {error}"));
-            client.reset();
-        }
+    }
+
+    async fn open(&self, client: Option<&Agreed>) -> io::Result<(Box<dyn Socket>, SocketAddr, Option<Agreed>)> {
+        let (socket, there) = tcp::connect(&*self.to).open().await?;
+        let (server, agreed) = self.tls.connect(socket, &self.to, client).await?;
+        Ok((server, there, agreed))
     }
 }

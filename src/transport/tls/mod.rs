@@ -49,7 +49,7 @@ const H2: &[u8] = b"h2";
 static VERSIONS: [&SupportedProtocolVersion; 2] = [&version::TLS13, &version::TLS12];
 
 /// The cryptography: ring's, whatever else the process has installed.
-fn provider() -> Arc<CryptoProvider> {
+pub(crate) fn provider() -> Arc<CryptoProvider> {
     static PROVIDER: LazyLock<Arc<CryptoProvider>> =
         LazyLock::new(|| Arc::new(rustls::crypto::ring::default_provider()));
     PROVIDER.clone()
@@ -74,7 +74,7 @@ fn identity(session: &CommonState, server_name: Option<&str>) -> Arc<TlsIdentity
 }
 
 /// An error of the handshake in a sentence; `peer` is what the other side is called in it.
-fn explain(error: io::Error, peer: &str) -> io::Error {
+pub(crate) fn explain(error: io::Error, peer: &str) -> io::Error {
     let (by, reason) = match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
         // This side ends the handshake over what the peer shows of itself, the peer over anything else.
         Some(tls @ (rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented)) => {

@@ -16,7 +16,7 @@ use super::provider;
 /// A certificate with its chain and its private key: how one side proves who it is.
 #[derive(Clone, Debug)]
 pub struct Identity {
-    pub(super) key: Arc<CertifiedKey>,
+    pub(crate) key: Arc<CertifiedKey>,
 }
 
 impl Identity {
@@ -65,7 +65,7 @@ impl Identity {
 /// The certificate authorities that one side trusts to vouch for the other.
 #[derive(Clone, Debug)]
 pub struct Authorities {
-    pub(super) roots: Arc<RootCertStore>,
+    pub(crate) roots: Arc<RootCertStore>,
 }
 
 impl Authorities {

@@ -1,0 +1,289 @@
+//! `barewire tap` and `barewire decode` as a user meets them: bytes come out as they went in, ends and resets pass, what can't
+//! be done is one line, and files are whole.
+
+mod process;
+mod tshark;
+
+use barewire::services::route_guide::messages::{Point, Rectangle};
+use barewire::services::route_guide::{Features, GET_FEATURE, Guide, LIST_FEATURES, router};
+use barewire::transport::tcp;
+use barewire::{CallOptions, Client, Metadata, Server};
+use process::{Folder, Tap, barewire, complaint, soon};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+/// Numbers that depend on their seed alone (SplitMix64).
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        mixed ^ (mixed >> 31)
+    }
+
+    fn bytes(&mut self, count: usize) -> Vec<u8> {
+        std::iter::repeat_with(|| self.roll().to_le_bytes()).flatten().take(count).collect()
+    }
+}
+
+/// A port where somebody listens, and its address.
+async fn listener() -> (TcpListener, String) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    (listener, address)
+}
+
+/// A connection through a tap: what the client has of it, and what the server has.
+async fn through(tap: &Tap, listener: &TcpListener) -> (TcpStream, TcpStream) {
+    let client = soon("a connection", TcpStream::connect(&tap.address)).await.unwrap();
+    let (server, _) = soon("the connection behind", listener.accept()).await.unwrap();
+    (client, server)
+}
+
+/// Writes in pieces of any size up to 40,000 bytes, and ends its side.
+async fn say(mut socket: impl tokio::io::AsyncWrite + Unpin, bytes: Vec<u8>, mut dice: Dice) {
+    let mut rest = &bytes[..];
+    while !rest.is_empty() {
+        let (piece, after) = rest.split_at(rest.len().min(1 + dice.roll() as usize % 40_000));
+        socket.write_all(piece).await.unwrap();
+        rest = after;
+    }
+    socket.shutdown().await.unwrap();
+}
+
+async fn hear(mut socket: impl tokio::io::AsyncRead + Unpin) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    socket.read_to_end(&mut bytes).await.unwrap();
+    bytes
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bytes_come_out_as_they_went_in_both_ways_at_once() {
+    let (listener, address) = listener().await;
+    let tap = Tap::start(&address, &["--show", "none"]).await;
+    for seed in 0..4 {
+        let (client, server) = through(&tap, &listener).await;
+        let (request, answer) = (Dice(seed).bytes(3_000_000 + seed as usize), Dice(!seed).bytes(5_000_000));
+        let ((from_client, to_client), (from_server, to_server)) = (client.into_split(), server.into_split());
+        let said = [
+            tokio::spawn(say(to_client, request.clone(), Dice(seed + 10))),
+            tokio::spawn(say(to_server, answer.clone(), Dice(seed + 20))),
+        ];
+        let heard = soon("all bytes", async { tokio::join!(hear(from_server), hear(from_client)) }).await;
+        assert!(heard.0 == request && heard.1 == answer, "bytes changed on their way");
+        for said in said {
+            said.await.unwrap();
+        }
+    }
+    tap.end().await;
+}
+
+#[tokio::test]
+async fn a_side_that_has_no_more_to_say_still_hears() {
+    let (listener, address) = listener().await;
+    let tap = Tap::start(&address, &[]).await;
+    let (mut client, mut server) = through(&tap, &listener).await;
+    client.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
+    client.shutdown().await.unwrap();
+    // The server hears the end before it answers.
+    assert_eq!(soon("the request", hear(&mut server)).await, b"GET / HTTP/1.1\r\n\r\n");
+    server.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
+    drop(server);
+    assert_eq!(soon("the answer", hear(&mut client)).await, b"HTTP/1.1 200 OK\r\n\r\n");
+    let printed = tap.end().await;
+    // What is no HTTP/2 is said to be none, and shown.
+    assert_eq!(printed.matches("not HTTP/2").count(), 2, "{printed}");
+    assert!(printed.contains("GET / HTTP/1.1") && printed.contains("HTTP/1.1 200 OK"), "{printed}");
+    assert!(printed.contains("client ──▶ server  no more bytes"), "{printed}");
+}
+
+#[tokio::test]
+async fn a_reset_is_one_on_the_other_side() {
+    let (listener, address) = listener().await;
+    let tap = Tap::start(&address, &[]).await;
+    for by_client in [true, false] {
+        let (client, server) = through(&tap, &listener).await;
+        let (gone, mut stays) = if by_client { (client, server) } else { (server, client) };
+        gone.set_zero_linger().unwrap();
+        drop(gone);
+        let error = soon("the reset", stays.read(&mut [0; 8])).await.unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
+    }
+    let printed = tap.end().await;
+    assert_eq!(printed.lines().filter(|line| line.ends_with("  reset")).count(), 2, "{printed}");
+}
+
+#[tokio::test]
+async fn a_server_that_refuses_is_one_line_and_later_connections_are_not_lost() {
+    let (listener, address) = listener().await;
+    drop(listener);
+    let mut tap = Tap::start(&address, &[]).await;
+    let mut client = TcpStream::connect(&tap.address).await.unwrap();
+    let heard = soon("the end", client.read(&mut [0; 8])).await;
+    assert!(matches!(&heard, Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset), "{heard:?}");
+    let line = tap.line("gets no connection").await;
+    assert!(line.contains(&address) && line.contains("refused"), "{line}");
+
+    let listener = TcpListener::bind(&address).await.unwrap();
+    let (client, server) = through(&tap, &listener).await;
+    drop((client, server));
+    tap.end().await;
+}
+
+#[tokio::test]
+async fn a_side_that_does_not_read_is_said_to_be_stalled_and_stops_the_other() {
+    let (listener, address) = listener().await;
+    let tap = Tap::start(&address, &[]).await;
+    let (mut client, mut server) = through(&tap, &listener).await;
+    let block = vec![b'x'; 1 << 20];
+    // Sockets and the tap hold some megabytes; a client that is never stopped would go on.
+    let mut sent = 0;
+    while let Ok(written) = tokio::time::timeout(std::time::Duration::from_secs(3), client.write(&block)).await {
+        sent += written.unwrap();
+        assert!(sent < 1 << 30, "nothing stops the client");
+    }
+    let reads = tokio::spawn(async move {
+        let mut heard = 0;
+        while heard < sent {
+            heard += server.read(&mut vec![0; 1 << 20]).await.unwrap();
+        }
+        (server, heard)
+    });
+    let (_server, heard) = soon("all that was sent", reads).await.unwrap();
+    assert_eq!(heard, sent);
+    drop(client);
+    let printed = tap.end().await;
+    assert!(printed.contains("the server has not read for 2 s"), "{}", &printed[printed.len().saturating_sub(2000)..]);
+    assert!(printed.contains("the server reads again, after "), "it does not say when that ends");
+}
+
+#[tokio::test]
+async fn what_a_user_has_to_mend_is_one_line() {
+    let (_listener, address) = listener().await;
+    let folder = Folder::new("mend");
+    let (text, empty) = (folder.file("text"), folder.file("empty"));
+    std::fs::write(&text, "no capture at all").unwrap();
+    std::fs::write(&empty, "").unwrap();
+    let nowhere = folder.file("no/such/file");
+    for (flags, part) in [
+        (&["tap", "--listen", &address, "--to", "localhost:1"][..], "--listen"),
+        (&["tap", "--listen", "localhost", "--to", "localhost:1"], "host:port"),
+        (&["tap", "--listen", "localhost:0", "--to", "a:1", "--pcapng", &nowhere], &nowhere),
+        (&["tap", "--listen", "localhost:0", "--to", "a:1", "--show", "colours"], "colours"),
+        (&["tap", "--listen", "localhost:0", "--to", "a:1", "--to-tls"], "--ca-file"),
+        (&["tap", "--listen", "localhost:0", "--to", "a:1", "--tls-cert", &text], "--tls"),
+        (&["tap", "--listen", "localhost:0", "--to", "a:1", "--proto", &nowhere], "--proto"),
+        (&["tap", "--listen", "localhost:0", "--to", "a:1", "--descriptor-set", &text], &text),
+        (&["decode", &nowhere], &nowhere),
+        (&["decode", &text], "not a capture"),
+        (&["decode", &empty], "empty"),
+    ] {
+        let (status, line) = complaint(flags).await;
+        assert_eq!(status, Some(2), "{flags:?}: {line}");
+        assert!(line.contains(part), "{part:?} is missing in: {line}");
+    }
+}
+
+/// The route guide, and a tap in front of it.
+async fn route_guide(flags: &[&str]) -> Tap {
+    let listener = tcp::listen("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    tokio::spawn(Server::new(router(Guide::new(Features::published()))).serve(listener));
+    Tap::start(&address, flags).await
+}
+
+/// Two calls with a secret, the first of which is repeated so that HPACK refers to it.
+async fn call(address: &str) -> Client {
+    let client = soon("a connection", Client::connect(tcp::connect(address))).await.unwrap();
+    let mut metadata = Metadata::new();
+    metadata.append("authorization", "Bearer a-secret-of-mine").unwrap();
+    metadata.append("x-api-key", "another-secret").unwrap();
+    let options = CallOptions::new().metadata(metadata);
+    let asking = client.with(options);
+    let point = Point { latitude: 409_146_138, longitude: -746_188_906 };
+    for _ in 0..2 {
+        let feature = soon("a feature", asking.unary(GET_FEATURE, point)).await.unwrap();
+        assert!(feature.name.starts_with("Berkshire Valley"));
+    }
+    let everywhere = Rectangle {
+        lo: Some(Point { latitude: 400_000_000, longitude: -750_000_000 }),
+        hi: Some(Point { latitude: 420_000_000, longitude: -730_000_000 }),
+    };
+    let mut features = soon("features", asking.server_streaming(LIST_FEATURES, everywhere)).await.unwrap();
+    while soon("a feature", features.recv()).await.unwrap().is_some() {}
+    client
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn files_are_whole_after_sigterm_and_have_no_secrets() {
+    let folder = Folder::new("whole");
+    let (pcapng, jsonl) = (folder.file("a.pcapng"), folder.file("a.jsonl"));
+    let tap = route_guide(&["--pcapng", &pcapng, "--jsonl", &jsonl]).await;
+    let client = call(&tap.address).await;
+    // The connection is open when the tap is told to end.
+    let printed = tap.end().await;
+    drop(client);
+    assert!(printed.contains("authorization: Bearer a-secret-of-mine"), "a terminal shows all");
+    assert_eq!(printed.matches("routeguide.Feature, ").count(), 102, "{printed}");
+
+    for file in [&pcapng, &jsonl] {
+        let bytes = std::fs::read(file).unwrap();
+        assert!(!bytes.windows(6).any(|window| window == b"secret"), "{file} has the secret");
+        let decoded = barewire(&["decode", file]).await;
+        assert_eq!(decoded.matches("routeguide.Feature, ").count(), 102, "{file}");
+        assert_eq!(decoded.matches("authorization: ").count(), 3, "{file}");
+        assert!(!decoded.contains("secret") && !decoded.contains('✗'), "{file}: {decoded}");
+    }
+    // But for secrets, times and the end, the packets say what the tap saw.
+    let frames = |text: &str| -> Vec<String> {
+        let frames = text.lines().filter(|line| line.contains("  client ") && !line.ends_with("no more bytes"));
+        frames.map(|line| line.split_once("  ").unwrap().1.to_owned()).collect()
+    };
+    let (mut saw, mut wrote) = (frames(&printed), frames(&barewire(&["decode", &pcapng]).await));
+    // Of what passed both ways at the same time, the order may be another.
+    saw.sort();
+    wrote.sort();
+    assert_eq!(saw, wrote);
+    let lines = std::fs::read_to_string(&jsonl).unwrap();
+    assert!(lines.lines().last().unwrap().starts_with("{\"record\":\"end\""));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_said_to_be_secret_is_and_nothing_is_where_that_is_asked_for() {
+    let folder = Folder::new("secret");
+    let (some, all) = (folder.file("some.pcapng"), folder.file("all.pcapng"));
+    for (file, flags) in [(&some, &["--redact", "user-agent"][..]), (&all, &["--no-redact"])] {
+        let flags = [flags, &["--show", "none", "--pcapng", file]].concat();
+        let tap = route_guide(&flags).await;
+        drop(call(&tap.address).await);
+        tap.end().await;
+    }
+    let (some, all) = (barewire(&["decode", &some]).await, barewire(&["decode", &all]).await);
+    assert!(all.contains("authorization: Bearer a-secret-of-mine") && all.contains("user-agent: grpc-rust"));
+    assert!(!some.contains("secret") && !some.contains("grpc-rust") && some.contains("user-agent: "), "{some}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_does_not_grow_beyond_its_limit() {
+    let folder = Folder::new("limit");
+    let file = folder.file("a.pcapng");
+    let mut tap = route_guide(&["--show", "none", "--pcapng", &file, "--max-bytes", "2000"]).await;
+    drop(call(&tap.address).await);
+    assert!(tap.line("is full").await.contains(&file));
+    tap.end().await;
+    assert!(std::fs::metadata(&file).unwrap().len() <= 2000);
+    barewire(&["decode", &file]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tshark_reads_the_packets_as_we_do() {
+    let Some(tshark) = tshark::Tshark::find("packets of the tap read by tshark") else { return };
+    let folder = Folder::new("tshark");
+    let (pcapng, jsonl) = (folder.file("a.pcapng"), folder.file("a.jsonl"));
+    let tap = route_guide(&["--show", "none", "--pcapng", &pcapng, "--jsonl", &jsonl]).await;
+    drop(call(&tap.address).await);
+    tap.end().await;
+    tshark.agrees(&pcapng, &jsonl).await;
+}
