@@ -9,6 +9,7 @@ mod negative;
 mod official;
 mod peers;
 mod programs;
+mod tap;
 
 use std::time::Duration;
 

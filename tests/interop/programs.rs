@@ -142,6 +142,11 @@ impl Certificates {
         }
     }
 
+    /// The file with the authority's certificate.
+    pub fn authority(&self) -> String {
+        self.ca.path()
+    }
+
     /// The flags of a route guide server.
     pub fn route_guide_server(&self) -> Vec<String> {
         words(["-tls", "-cert_file", &self.certificate.path(), "-key_file", &self.key.path()])

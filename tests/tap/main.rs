@@ -8,9 +8,10 @@ use barewire::services::route_guide::messages::{Point, Rectangle};
 use barewire::services::route_guide::{Features, GET_FEATURE, Guide, LIST_FEATURES, router};
 use barewire::transport::tcp;
 use barewire::{CallOptions, Client, Metadata, Server};
-use process::{Folder, Tap, barewire, complaint, soon};
+use process::{BAREWIRE, Folder, Tap, barewire, soon};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::process::Command;
 
 /// Numbers that depend on their seed alone (SplitMix64).
 struct Dice(u64);
@@ -157,6 +158,14 @@ async fn a_side_that_does_not_read_is_said_to_be_stalled_and_stops_the_other() {
     let printed = tap.end().await;
     assert!(printed.contains("the server has not read for 2 s"), "{}", &printed[printed.len().saturating_sub(2000)..]);
     assert!(printed.contains("the server reads again, after "), "it does not say when that ends");
+}
+
+/// The exit status, and the one line on stderr.
+async fn complaint(flags: &[&str]) -> (Option<i32>, String) {
+    let output = Command::new(BAREWIRE).args(flags).env_remove("BAREWIRE_WIRE").output().await.expect("it runs");
+    let line = String::from_utf8(output.stderr).expect("text");
+    assert_eq!(line.lines().count(), 1, "not one line: {line}");
+    (output.status.code(), line.trim_end().to_owned())
 }
 
 #[tokio::test]

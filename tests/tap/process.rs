@@ -73,14 +73,6 @@ pub async fn barewire(flags: &[&str]) -> String {
     String::from_utf8(output.stdout).expect("text")
 }
 
-/// The exit status, and the one line on stderr.
-pub async fn complaint(flags: &[&str]) -> (Option<i32>, String) {
-    let output = Command::new(BAREWIRE).args(flags).env_remove("BAREWIRE_WIRE").output().await.expect("it runs");
-    let line = String::from_utf8(output.stderr).expect("text");
-    assert_eq!(line.lines().count(), 1, "not one line: {line}");
-    (output.status.code(), line.trim_end().to_owned())
-}
-
 /// A file in a folder that is removed when it is dropped.
 pub struct Folder(PathBuf);
 
