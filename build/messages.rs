@@ -10,6 +10,8 @@ const FILES: &[&str] = &[
     "proto/connectrpc/conformance/v1/client_compat.proto",
     "proto/connectrpc/conformance/v1/server_compat.proto",
     "proto/google/rpc/status.proto",
+    "proto/grpc/reflection/v1/reflection.proto",
+    "proto/grpc/reflection/v1alpha/reflection.proto",
     "proto/grpc/testing/test.proto",
     "proto/routeguide/route_guide.proto",
     "proto/xds/service/orca/v3/orca.proto",

@@ -25,7 +25,7 @@ pub(super) struct Flags {
 }
 
 pub(super) async fn run(flags: Flags, color: bool) -> Result<(), Stop> {
-    let schema = flags.names.schema()?;
+    let schema = flags.names.schema(None).await?;
     let capture = read(&flags.file)?;
     for note in &capture.notes {
         cli::say(format_args!("{}: {note}", flags.file.display()));

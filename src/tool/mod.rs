@@ -6,7 +6,7 @@
 //! barewire decode FILE     a capture, explained                                   decode.rs
 //! barewire wire-format     docs/wire-format.md
 //!
-//! --proto --descriptor-set --reflection                                           names.rs
+//! --proto --descriptor-set --reflection                                           names.rs, reflection.rs
 //! --show                                                                          show.rs
 //! --pcapng --jsonl --redact …                                                     files.rs
 //! --tls --to-tls …                                                                tls.rs, authority.rs
@@ -20,6 +20,7 @@ mod feed;
 mod files;
 mod names;
 mod proxy;
+mod reflection;
 mod show;
 mod tap;
 mod tls;

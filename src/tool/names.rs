@@ -1,4 +1,5 @@
-//! Where the names of methods, messages and fields come from: the flags `--proto`, `--proto-path` and `--descriptor-set`.
+//! Where the names of methods, messages and fields come from: the flags `--proto`, `--proto-path`, `--descriptor-set` and
+//! `--reflection`.
 //!
 //! The protos that this program was built with are always known. `.proto` files are compiled in process; no `protoc`.
 
@@ -6,9 +7,12 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use crate::cli::Stop;
+use super::reflection::descriptor_set;
+use crate::cli::{self, Stop};
 use crate::inspector::Schema;
 use crate::services::FILE_DESCRIPTOR_SET;
+use crate::transport::tcp;
+use crate::transport::tls::ClientTls;
 
 /// Where names come from. Without any of these flags, and for what they do not name, fields are shown by number.
 #[derive(Clone, Debug, Default, Args)]
@@ -24,12 +28,25 @@ pub(super) struct Names {
     /// An encoded google.protobuf.FileDescriptorSet with the names, as compilers of .proto files write it
     #[arg(long, value_name = "FILE")]
     descriptor_set: Vec<PathBuf>,
+    /// Asks a server for the names of what it serves, once, at the beginning: the one of --to, or the one at an address. Where
+    /// it does not tell, that is said, and names are those that are known without it
+    #[arg(long, value_name = "ADDR", num_args = 0..=1, require_equals = true, default_missing_value = "")]
+    reflection: Option<String>,
+}
+
+/// The server that a tap stands in front of.
+pub(super) struct Behind<'a> {
+    pub(super) address: &'a str,
+    pub(super) tls: Option<ClientTls>,
 }
 
 impl Names {
     /// All names that the flags ask for, and those that are built in.
-    pub(super) fn schema(&self) -> Result<Schema, Stop> {
+    pub(super) async fn schema(&self, behind: Option<Behind<'_>>) -> Result<Schema, Stop> {
         let mut schema = built_in();
+        if let Some(address) = &self.reflection {
+            self.ask(address, behind, &mut schema).await?;
+        }
         for file in &self.descriptor_set {
             let usage = |what: &dyn std::fmt::Display| {
                 Stop::Usage(format!(
@@ -45,6 +62,28 @@ impl Names {
             schema.add_descriptor_set(&set).map_err(|error| Stop::Usage(format!("--proto: {error}")))?;
         }
         Ok(schema)
+    }
+
+    /// Adds what a server tells of itself.
+    async fn ask(&self, address: &str, behind: Option<Behind<'_>>, schema: &mut Schema) -> Result<(), Stop> {
+        let usage = |error: &dyn std::fmt::Display| Stop::Usage(format!("--reflection: {error}"));
+        let (address, tls) = match behind {
+            Some(behind) if address.is_empty() => (behind.address, behind.tls),
+            None if address.is_empty() => return Err(usage(&"which server? say --reflection=ADDR")),
+            _ => (address, None),
+        };
+        let connector = tcp::connect(address);
+        let asked = match tls {
+            Some(tls) => descriptor_set(tls.connector(connector).map_err(|error| usage(&error))?).await,
+            None => descriptor_set(connector).await,
+        };
+        let added = asked
+            .map_err(|status| status.to_string())
+            .and_then(|set| schema.add_descriptor_set(&set).map_err(|error| error.to_string()));
+        if let Err(why) = added {
+            cli::say(format_args!("{address} does not tell its names: {why}"));
+        }
+        Ok(())
     }
 
     /// The descriptor set of the `.proto` files and of what they import.

@@ -11,7 +11,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::feed::{Feed, What};
 use super::files::Files;
-use super::names::Names;
+use super::names::{Behind, Names};
 use super::proxy::{Socket, Witnesses, forward};
 use super::show::{Screen, Show};
 use super::tls::{Agreed, Tls, TlsFlags};
@@ -44,7 +44,8 @@ pub(super) struct Flags {
 
 pub(super) async fn run(flags: Flags, color: bool) -> Result<(), Stop> {
     let failed = |error: io::Error| Stop::Failed(error.to_string());
-    let schema = flags.names.schema()?;
+    let behind = Behind { address: &flags.to, tls: flags.tls.client_tls()? };
+    let schema = flags.names.schema(Some(behind)).await?;
     let wire = Wire::from_environment()?;
     let listener = tcp::listen(&flags.listen).await;
     let listener = listener.map_err(|error| Stop::Usage(format!("{error}; choose with --listen")))?.into_socket();

@@ -27,7 +27,7 @@ use rustls::{ClientConfig, CommonState, DigitallySignedStruct, ServerConfig, Sig
 use super::authority::Authority;
 use super::proxy::Socket;
 use crate::cli::{self, Stop};
-use crate::transport::tls::{Authorities, Identity, explain, provider};
+use crate::transport::tls::{Authorities, ClientTls, Identity, explain, provider};
 
 /// How long a handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(20);
@@ -94,6 +94,17 @@ impl TlsFlags {
             },
             server_name: self.server_name.clone(),
         })
+    }
+
+    /// How a client of this program's own reaches the server; it trusts what --ca-file names and nothing else.
+    pub(super) fn client_tls(&self) -> Result<Option<ClientTls>, Stop> {
+        let Some(file) = &self.ca_file else { return Ok(None) };
+        let authorities = Authorities::from_file(file).map_err(|error| Stop::Usage(error.to_string()))?;
+        let tls = ClientTls::new(authorities);
+        Ok(Some(match &self.server_name {
+            Some(name) => tls.server_name(name),
+            None => tls,
+        }))
     }
 
     fn server(&self, listen: &str) -> Result<ServerConfig, Stop> {

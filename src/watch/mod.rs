@@ -27,6 +27,9 @@ use file::{CaptureFile, Format, LARGEST, Recorder};
 /// The name of the environment variable.
 pub const WIRE: &str = "BAREWIRE_WIRE";
 
+/// The port of the examples of gRPC.
+const USUAL_PORT: u16 = 50051;
+
 /// Which side of its connections a program is on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
@@ -113,16 +116,17 @@ pub fn record(side: Side, file: CaptureFile) -> Tap {
     })
 }
 
-/// The two addresses of a connection, of which a tap is told one. The other is 0.0.0.0; so are those of a peer without any, whose
-/// port is then the connection's number.
+/// The two addresses of a connection, of which a tap is told one. The other is made up: 0.0.0.0, with gRPC's usual port for a
+/// server, and for a client the connection's number. So are both of a peer that has none.
 fn ends(side: Side, peer: &Peer, number: u64) -> (SocketAddr, SocketAddr) {
     let nowhere = |port| SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), port);
     let there = match &peer.address {
         Address::Tcp(address) => *address,
+        Address::Unix(_) | Address::Memory if side == Side::Client => nowhere(USUAL_PORT),
         Address::Unix(_) | Address::Memory => nowhere(number as u16),
     };
     match side {
-        Side::Server => (there, nowhere(0)),
+        Side::Server => (there, nowhere(USUAL_PORT)),
         // Connections of a client to one server differ by the client's port, which is not known either.
         Side::Client => (nowhere(number as u16), there),
     }

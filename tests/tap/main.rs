@@ -1,6 +1,7 @@
 //! `barewire tap` and `barewire decode` as a user meets them: bytes come out as they went in, ends and resets pass, what can't
 //! be done is one line, and files are whole.
 
+mod names;
 mod process;
 mod tshark;
 
@@ -295,4 +296,33 @@ async fn tshark_reads_the_packets_as_we_do() {
     drop(call(&tap.address).await);
     tap.end().await;
     tshark.agrees(&pcapng, &jsonl).await;
+}
+
+/// A program of this project whose environment asks for a capture.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_environment_of_any_program_asks_for_files() {
+    let folder = Folder::new("wire");
+    let (server_file, client_file) = (folder.file("server.pcapng"), folder.file("client.jsonl"));
+    let mut server = Command::new(env!("CARGO_BIN_EXE_route_guide_server"));
+    server.args(["-host", "127.0.0.1", "-port", "0"]).env("BAREWIRE_WIRE", format!("pcapng:{server_file}"));
+    let mut server = server.stderr(std::process::Stdio::piped()).kill_on_drop(true).spawn().unwrap();
+    let mut stderr = tokio::io::BufReader::new(server.stderr.take().unwrap());
+    let mut line = String::new();
+    soon("the announcement", tokio::io::AsyncBufReadExt::read_line(&mut stderr, &mut line)).await.unwrap();
+    let address = line.trim().strip_prefix("listening on ").unwrap();
+    let mut client = Command::new(env!("CARGO_BIN_EXE_route_guide_client"));
+    client.args(["-addr", address]).env("BAREWIRE_WIRE", format!("jsonl:{client_file}"));
+    assert!(soon("the client's end", client.output()).await.unwrap().status.success());
+    let pid = server.id().unwrap().to_string();
+    assert!(Command::new("kill").args(["-TERM", &pid]).status().await.unwrap().success());
+    assert!(soon("the server's end", server.wait()).await.unwrap().success());
+    for file in [&server_file, &client_file] {
+        let decoded = barewire(&["decode", file]).await;
+        assert_eq!(decoded.matches("Trailers, grpc-status 0 OK").count(), 5, "{file}: {decoded}");
+        assert!(decoded.contains("routeguide.RouteSummary, "), "{file}: {decoded}");
+    }
+    let mut wrong = Command::new(env!("CARGO_BIN_EXE_route_guide_client"));
+    let wrong = wrong.args(["-addr", address]).env("BAREWIRE_WIRE", "loud").output().await.unwrap();
+    assert_eq!(wrong.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&wrong.stderr).contains("pcapng:FILE"));
 }
