@@ -4,6 +4,7 @@
 //! barewire                 the route guide, and the bytes of its first call       demonstration
 //! barewire tap             a proxy that shows what passes, and changes nothing    tap.rs
 //! barewire decode FILE     a capture, explained                                   decode.rs
+//! barewire replay FILE     a captured call sent again, and what has changed      replay.rs
 //! barewire wire-format     docs/wire-format.md
 //!
 //! --proto --descriptor-set --reflection                                           names.rs, reflection.rs
@@ -15,12 +16,16 @@
 //! What a user has to mend is one line and exit status 2, what fails while it runs is one line and exit status 1.
 
 mod authority;
+mod calls;
+mod compare;
 mod decode;
+mod exchange;
 mod feed;
 mod files;
 mod names;
 mod proxy;
 mod reflection;
+mod replay;
 mod show;
 mod tap;
 mod tls;
@@ -61,6 +66,8 @@ enum Command {
     Tap(Box<tap::Flags>),
     /// Shows what the bytes of a capture mean: pcap, pcapng, or one direction's bytes as they are
     Decode(decode::Flags),
+    /// Sends a captured call again, as it was or changed, and shows how its answer differs
+    Replay(replay::Flags),
     /// Prints docs/wire-format.md: two calls byte by byte
     WireFormat,
 }
@@ -87,6 +94,7 @@ pub fn main() -> ExitCode {
             None => on_one_thread(demonstrate(color)),
             Some(Command::Tap(flags)) => on(&mut runtime::Builder::new_multi_thread(), tap::run(*flags, color)),
             Some(Command::Decode(flags)) => on_one_thread(decode::run(flags, color)),
+            Some(Command::Replay(flags)) => on_one_thread(replay::run(flags, color)),
             Some(Command::WireFormat) => on_one_thread(wire_format()),
         }
     })

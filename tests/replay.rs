@@ -1,0 +1,213 @@
+//! `barewire replay`: a captured call sent again to a real server, as it was and changed, and frames that are wrong on purpose.
+
+use std::path::{Path, PathBuf};
+use std::process::{Output, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use barewire::Server;
+use barewire::inspector::write::{CLIENT_PREFACE, DEFAULT_MAX_FRAME_SIZE, RawFrame, header_block, message};
+use barewire::services::route_guide::{Features, Guide, router};
+use barewire::transport::tcp;
+use tokio::process::Command;
+
+const BAREWIRE: &str = env!("CARGO_BIN_EXE_barewire");
+
+/// How long the program may take for what it should do at once.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A point with a feature: field 1 and 2, the second negative.
+const POINT: [u8; 17] = [8, 0x9a, 0xa6, 0x8c, 0xc3, 1, 16, 0x96, 0x9f, 0x98, 0x9c, 0xfd, 0xff, 0xff, 0xff, 0xff, 1];
+
+/// The route guide on a free port.
+async fn serve() -> String {
+    let listener = tcp::listen("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    tokio::spawn(Server::new(router(Guide::new(Features::published()))).serve(listener));
+    address
+}
+
+async fn barewire(flags: &[&str]) -> Output {
+    let mut command = Command::new(BAREWIRE);
+    command.args(flags).stdin(Stdio::null()).kill_on_drop(true);
+    tokio::time::timeout(PATIENCE, command.output()).await.expect("it should not take so long").unwrap()
+}
+
+/// What it prints, where it ends well.
+async fn prints(flags: &[&str]) -> String {
+    let output = barewire(flags).await;
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{flags:?}: {stderr}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// The line with which it refuses.
+async fn complains(flags: &[&str], exit_status: i32) -> String {
+    let output = barewire(flags).await;
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(exit_status), "{flags:?}: {stderr}");
+    assert_eq!(stderr.lines().count(), 1, "{stderr}");
+    stderr
+}
+
+struct File(PathBuf);
+
+impl Drop for File {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+impl File {
+    fn new(name: &str, bytes: impl AsRef<[u8]>) -> File {
+        static FILES: AtomicUsize = AtomicUsize::new(0);
+        let unique = format!("{}-{}-replay-{name}", std::process::id(), FILES.fetch_add(1, Ordering::Relaxed));
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(unique);
+        std::fs::write(&path, bytes).unwrap();
+        File(path)
+    }
+
+    fn path(&self) -> &str {
+        self.0.to_str().unwrap()
+    }
+}
+
+/// What a client said that called GetFeature on stream 1, and RecordRoute with two points on stream 3.
+fn captured() -> File {
+    let mut wire = CLIENT_PREFACE.to_vec();
+    RawFrame::settings(&[]).write(&mut wire);
+    for (stream, method) in [(1, "GetFeature"), (3, "RecordRoute")] {
+        let path = format!("/routeguide.RouteGuide/{method}");
+        let fields = [
+            (":method", "POST"),
+            (":scheme", "http"),
+            (":authority", "test"),
+            (":path", &path),
+            ("te", "trailers"),
+            ("content-type", "application/grpc"),
+            ("grpc-timeout", "10S"),
+        ];
+        let frames = RawFrame::headers(stream, &header_block(fields), false, DEFAULT_MAX_FRAME_SIZE);
+        frames.iter().for_each(|frame| frame.write(&mut wire));
+        let point = message(0, &POINT);
+        let points = if stream == 1 { point.clone() } else { [&point[..], &point[..]].concat() };
+        RawFrame::data(stream, points, true).write(&mut wire);
+    }
+    File::new("client", wire)
+}
+
+#[tokio::test]
+async fn a_call_as_it_was() {
+    let (address, capture) = (serve().await, captured());
+    for flags in [&[][..], &["--call", "1"], &["--stream", "1"], &["--timing", "as-was"]] {
+        let shown = prints(&[&["replay", capture.path(), "--to", &address], flags].concat()).await;
+        for expected in
+            ["Request-Headers", "Berkshire Valley Management Area Trail", "grpc-status: 0", "no answer to compare"]
+        {
+            assert!(shown.contains(expected), "{expected} is missing in:\n{shown}");
+        }
+    }
+    let shown = prints(&["replay", capture.path(), "--to", &address, "--stream", "3"]).await;
+    assert!(shown.contains("routeguide.RouteSummary") && shown.contains("point_count: 2"), "{shown}");
+}
+
+#[tokio::test]
+async fn a_call_with_another_message_or_header() {
+    let (address, capture) = (serve().await, captured());
+    let nowhere = File::new("message", [8, 1]);
+    let file = format!("1=@{}", nowhere.path());
+    for (flags, expected) in [
+        (
+            &["--message", "1=latitude=407838351", "--message", "1=longitude=-746143763"][..],
+            "Patriots Path, Mendham, NJ",
+        ),
+        (&["--message", "1=0801 1002"], "latitude: 1, longitude: 2"),
+        (&["--message", &file], "routeguide.Point, 2 bytes: latitude: 1"),
+        (&["--message", "1=ff"], "grpc-status: 13"),
+        (&["--set-header", ":path=/routeguide.RouteGuide/Missing"], "grpc-status: 12"),
+        (&["--set-header", "content-type=text/plain"], ":status: 415"),
+        (&["--drop-header", "te", "--set-header", "note=with = signs"], "note: with = signs"),
+        (&["--set-header", "grpc-timeout=0n"], "grpc-status: 4"),
+        (&["--call", "2", "--message", "2=00"], "grpc-status: 13"),
+    ] {
+        let shown = prints(&[&["replay", capture.path(), "--to", &address], flags].concat()).await;
+        assert!(shown.contains(expected), "{expected} is missing in:\n{shown}");
+    }
+}
+
+#[tokio::test]
+async fn messages_beyond_the_window() {
+    let (address, capture) = (serve().await, captured());
+    // A string in a field that Point does not know, larger than every window and frame.
+    let large = [&[0x1a, 0x80, 0x89, 0x7a][..], &[b'x'; 2_000_000]].concat();
+    let large = File::new("large", large);
+    let flag = format!("1=@{}", large.path());
+    let shown = prints(&["replay", capture.path(), "--to", &address, "--message", &flag]).await;
+    assert!(shown.contains("grpc-status: 0"), "{}", &shown[shown.len() - 1000..]);
+    assert!(shown.matches("16384 bytes").count() > 100, "it comes in frames that the server takes");
+}
+
+#[tokio::test]
+async fn frames_that_are_wrong_on_purpose() {
+    let address = serve().await;
+    for (script, expected) in [
+        ("preface\nsettings\nframe PING 0 0102 # six octets are missing", "GOAWAY"),
+        ("preface\nsettings\nframe DATA 1 length=16777215 00", "GOAWAY"),
+        ("hex 474554202f20485454502f312e310d0a0d0a474554202f20", "not HTTP/2"),
+        (
+            "preface\nsettings\nwait 20\nheaders 1 END_STREAM :method=POST :scheme=http :path=/a.B/C :authority=x \
+             te=trailers content-type=application/grpc\nwait 50\nframe GOAWAY 0 00000000 00000000",
+            "unknown service a.B",
+        ),
+    ] {
+        let script = File::new("script", script);
+        let shown = prints(&["replay", "--raw", script.path(), "--to", &address, "--patience", "1"]).await;
+        assert!(shown.contains(expected), "{expected} is missing in:\n{shown}");
+        assert!(shown.contains("connects to"), "{shown}");
+    }
+}
+
+#[tokio::test]
+async fn what_the_user_has_to_mend() {
+    let (address, capture) = (serve().await, captured());
+    let (path, nothing) = (capture.path(), File::new("nothing", "hello"));
+    let broken = File::new("script", "preface\nfoo");
+    let empty = File::new("preface", CLIENT_PREFACE);
+    for (flags, expected) in [
+        (&[path, "--call", "3"][..], "there is no such call; it has 2, --call counts them from 1"),
+        (&[path, "--stream", "5"], "there is no such call"),
+        (&[path, "--message", "2=00"], "--message 2=00: the client sent no such message"),
+        (&[path, "--message", "x"], "it has to be N=HEX, N=@FILE or N=FIELD=VALUE"),
+        (&[path, "--message", "1=0"], "the hex digits are odd in number"),
+        (&[path, "--message", "1=foo=1"], "routeguide.Point has no field \"foo\""),
+        (&[path, "--message", "1=@/no/such"], "/no/such: "),
+        (&[path, "--set-header", "x"], "it has to be NAME=VALUE"),
+        (&[path, "--drop-header", "x"], "the call has no such header"),
+        (&[nothing.path()], "not a capture"),
+        (&[empty.path()], "there is no gRPC call in it"),
+        (&["--raw", broken.path()], "line 2: \"foo\" is none of preface"),
+        (&[], "CAPTURE"),
+    ] {
+        let line = complains(&[&["replay", "--to", &address], flags].concat(), 2).await;
+        assert!(line.contains(expected), "{expected} is missing in: {line}");
+    }
+    let taken = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let free = taken.local_addr().unwrap().to_string();
+    drop(taken);
+    let line = complains(&["replay", path, "--to", &free], 2).await;
+    assert!(line.contains("can't connect: ") && line.contains(&free), "{line}");
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_end_the_call() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    tokio::spawn(async move {
+        let (socket, _) = listener.accept().await.unwrap();
+        std::future::pending::<()>().await;
+        drop(socket);
+    });
+    let capture = captured();
+    let line = complains(&["replay", capture.path(), "--to", &address, "--patience", "1", "--show", "none"], 1).await;
+    assert!(line.contains("did not end the call within 1s"), "{line}");
+}
