@@ -66,7 +66,7 @@ pub async fn wire_format() -> Result<String, Stopped> {
     Ok(page)
 }
 
-async fn chat(client: &RouteGuideClient) -> Result<(), Status> {
+pub(super) async fn chat(client: &RouteGuideClient) -> Result<(), Status> {
     let location = Some(Point { latitude: 0, longitude: 1 });
     let (mut notes, mut answers) = client.route_chat().await?;
     for (sent, message) in [(1, "First message"), (2, "Second message")] {

@@ -5,6 +5,7 @@
 //! barewire tap             a proxy that shows what passes, and changes nothing    tap.rs
 //! barewire decode FILE     a capture, explained                                   decode.rs
 //! barewire replay FILE     a captured call sent again, and what has changed      replay.rs
+//! barewire tour            the four kinds of call, frame by frame                 tour.rs
 //! barewire wire-format     docs/wire-format.md
 //!
 //! --proto --descriptor-set --reflection                                           names.rs, reflection.rs
@@ -30,6 +31,7 @@ mod show;
 mod tap;
 mod tls;
 mod together;
+mod tour;
 
 use std::future::Future;
 use std::io::{self, IsTerminal, Write};
@@ -68,6 +70,8 @@ enum Command {
     Decode(decode::Flags),
     /// Sends a captured call again, as it was or changed, and shows how its answer differs
     Replay(replay::Flags),
+    /// Walks the four kinds of call frame by frame, with every byte explained
+    Tour(tour::Flags),
     /// Prints docs/wire-format.md: two calls byte by byte
     WireFormat,
 }
@@ -95,6 +99,7 @@ pub fn main() -> ExitCode {
             Some(Command::Tap(flags)) => on(&mut runtime::Builder::new_multi_thread(), tap::run(*flags, color)),
             Some(Command::Decode(flags)) => on_one_thread(decode::run(flags, color)),
             Some(Command::Replay(flags)) => on_one_thread(replay::run(flags, color)),
+            Some(Command::Tour(flags)) => on_one_thread(tour::run(flags, color)),
             Some(Command::WireFormat) => on_one_thread(wire_format()),
         }
     })
