@@ -212,8 +212,11 @@ fn set_message(body: &mut Body, new: &str, schema: &Schema) -> Result<(), String
     Ok(())
 }
 
+/// A header's name and value.
+type Pair<'a> = (&'a [u8], &'a [u8]);
+
 /// The headers to send. What HPACK can't know of a capture that began late can't be sent.
-fn known_headers(call: &Call) -> Result<Vec<(&[u8], &[u8])>, Stop> {
+fn known_headers(call: &Call) -> Result<Vec<Pair<'_>>, Stop> {
     let known = |field| match field {
         &Field { name: Some(ref name), value: Some(ref value) } => Ok((&**name, &**value)),
         Field { name: Some(name), .. } => {
@@ -231,7 +234,7 @@ fn known_headers(call: &Call) -> Result<Vec<(&[u8], &[u8])>, Stop> {
 async fn send(
     exchange: &mut Exchange,
     call: &Call,
-    headers: &[(&[u8], &[u8])],
+    headers: &[Pair<'_>],
     timing: Timing,
     patience: Duration,
 ) -> io::Result<()> {
