@@ -69,6 +69,11 @@ impl Conversation {
         self.time = time;
     }
 
+    /// The names that it was made with.
+    pub fn schema(&self) -> &Schema {
+        &self.schema
+    }
+
     /// Takes the next bytes of a direction, in pieces of any size.
     pub fn push(&mut self, direction: Direction, bytes: &[u8]) {
         let half = self.half_mut(direction);
@@ -180,6 +185,7 @@ impl Conversation {
             bytes: bytes.to_vec(),
             kind,
             meaning: Meaning::None,
+            ends_stream: false,
             headers: Vec::new(),
             messages: Vec::new(),
             annotations: Vec::new(),
@@ -311,6 +317,7 @@ impl Conversation {
             });
         }
         if block.ends_stream {
+            self.with_kept(number, |last| last.ends_stream = true);
             self.end_of_direction(direction, block.stream, number);
         }
     }
@@ -349,6 +356,7 @@ impl Conversation {
         let Some(call) = call else {
             let value = opaque.flatten().unwrap_or("of a call that is over or was not seen");
             frame.meaning = Meaning::Data;
+            frame.ends_stream = header.ends_stream();
             let leaf = Annotation::new(place, Layer::Opaque, "data").value(value);
             frame.annotations.extend((!data.is_empty()).then_some(leaf));
             frame.annotations.extend(after);
@@ -375,6 +383,7 @@ impl Conversation {
         frame.annotations.extend(found.annotations);
         frame.annotations.extend(after);
         frame.messages = found.complete;
+        frame.ends_stream = header.ends_stream();
         let earlier = found.earlier.zip(frame.messages.first().and_then(|message| message.tree.clone()));
         self.keep(frame);
         if let Some((assembly, tree)) = earlier {

@@ -35,6 +35,8 @@ pub struct Frame {
     pub kind: FrameKind,
     /// What it means to gRPC.
     pub meaning: Meaning,
+    /// Whether its direction of the stream ends with it: END_STREAM on DATA, or on the header block that it completes.
+    pub ends_stream: bool,
     /// The headers, on the frame that completes a header block.
     pub headers: Vec<HeaderField>,
     /// The messages that became complete with this frame.
@@ -129,6 +131,17 @@ pub struct Message {
     /// The tree over the bytes of a message that lies in several frames, prefix included; ranges count from the first
     /// byte of the prefix. For the others, and wherever it does not matter, [`Frame::message_tree`] has the tree.
     pub tree: Option<Annotation>,
+    /// What a compressed message was before, if it could be restored within the limits.
+    pub restored: Option<Restored>,
+}
+
+/// A compressed message as it was before. These bytes are not on the wire: there the message is one leaf.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Restored {
+    /// The bytes of the message.
+    pub bytes: Vec<u8>,
+    /// The tree over `bytes`, which its leaves tile.
+    pub annotations: Vec<Annotation>,
 }
 
 impl Frame {
@@ -168,10 +181,28 @@ impl Frame {
             self.headers.iter().map(|field| size_of::<HeaderField>() + text(&field.name) + text(&field.value));
         let messages = self.messages.iter().map(|message| {
             let segments = message.segments.len() * size_of::<(u64, Range<usize>)>();
-            size_of::<Message>() + segments + message.tree.as_ref().map_or(0, Annotation::cost)
+            let restored = message.restored.as_ref().map_or(0, Restored::cost);
+            size_of::<Message>() + segments + message.tree.as_ref().map_or(0, Annotation::cost) + restored
         });
         let annotations = self.annotations.iter().map(Annotation::cost);
         size_of::<Self>() + self.bytes.len() + headers.chain(messages).chain(annotations).sum::<usize>()
+    }
+}
+
+impl Message {
+    /// The bytes of the message as the application has it; `None` if it is compressed and was not restored.
+    pub fn size(&self) -> Option<u64> {
+        match (&self.restored, self.compressed) {
+            (Some(restored), _) => Some(restored.bytes.len() as u64),
+            (None, true) => None,
+            (None, false) => Some(self.length.into()),
+        }
+    }
+}
+
+impl Restored {
+    fn cost(&self) -> usize {
+        self.bytes.len() + self.annotations.iter().map(Annotation::cost).sum::<usize>()
     }
 }
 

@@ -163,6 +163,7 @@ impl MessageReader {
             length: self.length,
             segments: Vec::new(),
             tree: None,
+            restored: None,
         };
         match assembly {
             _ if !found.has_room() => found.part(range.clone(), || self.part(range, seen)),

@@ -34,9 +34,11 @@
 mod annotation;
 mod assembly;
 mod call;
+mod calls;
 pub mod capture;
 mod conversation;
 mod fields;
+mod filter;
 mod frame;
 mod grpc;
 mod half;
@@ -48,27 +50,34 @@ mod huffman;
 mod json;
 mod limits;
 mod line;
+mod lint;
 mod loss;
 mod print;
 mod protobuf;
 mod redaction;
 mod schema;
 mod text;
+mod view;
+mod windows;
 pub mod write;
 
 #[cfg(test)]
 mod tests;
 
 pub use annotation::{Annotation, Document, Form, Gap, Layer, Leaves, Part, Rule, check_tiling, leaves};
+pub use calls::{CallEnd, CallLines, CallStatus, CallSummary, Calls, Traffic};
 pub use conversation::Conversation;
 pub use fields::{FieldError, Fields, Payload, RawField, WireType};
-pub use frame::{Direction, Frame, FrameKind, Meaning, Message};
+pub use filter::{Filter, FilterError, Sieve};
+pub use frame::{Direction, Frame, FrameKind, Meaning, Message, Restored};
 pub use hpack::{Block, Decoder, HeaderField, HpackError};
 pub use http2::{ErrorCode, FrameHeader, FrameType};
 pub use json::{Endpoints, JsonLines};
 pub use limits::Limits;
 pub use line::{lines, outline};
+pub use lint::{Finding, Lint, LintRule, Severity};
 pub use print::{PrintOptions, legend, print, print_frame};
 pub use redaction::Redaction;
-pub use schema::{FieldType, MethodTypes, Schema, SchemaError, SchemaField};
+pub use schema::{CallKind, FieldType, MethodTypes, Schema, SchemaError, SchemaField};
 pub use text::Text;
+pub use view::{VIEWS, View, view};

@@ -1,5 +1,7 @@
 //! Tests of the inspector over whole blocks, frames and conversations.
 
+mod calls;
+mod connection;
 mod conversation;
 mod frames;
 mod hpack;
