@@ -12,7 +12,6 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use super::annotation::Annotation;
 use super::call::value;
 use super::frame::{Direction, Frame, Meaning};
 use super::headers::{percent_decoded, status_name, timeout};
@@ -357,20 +356,6 @@ impl Frame {
     /// What stands behind the nine bytes of a whole frame of HTTP/2.
     pub(super) fn payload(&self) -> Option<&[u8]> {
         self.header().and_then(|_| self.bytes.get(super::http2::HEADER_LEN..))
-    }
-
-    /// The leaves and nodes with this label, from the top down.
-    pub(super) fn labelled<'a>(&'a self, label: &'a str) -> impl Iterator<Item = &'a Annotation> {
-        let mut open: Vec<&Annotation> = self.annotations.iter().rev().collect();
-        std::iter::from_fn(move || {
-            loop {
-                let next = open.pop()?;
-                open.extend(next.children.iter().rev());
-                if next.label == *label {
-                    return Some(next);
-                }
-            }
-        })
     }
 }
 

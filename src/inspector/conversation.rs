@@ -12,20 +12,25 @@ use std::time::Duration;
 use super::annotation::{Annotation, Gap, Layer, Rule, check_tiling};
 use super::assembly::Assembly;
 use super::call::{Call, classify};
-use super::frame::{Direction, Frame, FrameKind, Meaning};
+use super::frame::{Direction, Frame, FrameKind, Meaning, Restored};
 use super::grpc::{Context, MessageReader};
 use super::half::{Expects, Half, OpenBlock, Piece};
+use super::headers;
 use super::hpack::HeaderField;
 use super::http2::{self, FrameHeader, FrameType, HEADER_LEN};
 use super::limits::Limits;
+use super::protobuf;
 use super::schema::Schema;
 use super::text;
+use crate::call::Compressors;
+use crate::compression;
 
 /// A connection's bytes, decoded as they come.
 #[derive(Clone, Debug)]
 pub struct Conversation {
     schema: Schema,
     limits: Limits,
+    compressors: Compressors,
     to_server: Half,
     to_client: Half,
     calls: BTreeMap<u32, Call>,
@@ -51,6 +56,7 @@ impl Conversation {
         Self {
             schema,
             limits,
+            compressors: compression::all(),
             to_server: Half::new(Expects::Preface, limits),
             to_client: Half::new(Expects::Settings, limits),
             calls: BTreeMap::new(),
@@ -67,6 +73,11 @@ impl Conversation {
     /// that they complete have this time. Zero until it is told.
     pub fn set_time(&mut self, time: Duration) {
         self.time = time;
+    }
+
+    /// Compressed messages are restored by these alone from now on. At the beginning by all that were compiled in.
+    pub fn set_compressors(&mut self, compressors: Compressors) {
+        self.compressors = compressors;
     }
 
     /// The names that it was made with.
@@ -187,6 +198,7 @@ impl Conversation {
             meaning: Meaning::None,
             ends_stream: false,
             headers: Vec::new(),
+            details: None,
             messages: Vec::new(),
             annotations: Vec::new(),
             faults: Vec::new(),
@@ -304,12 +316,14 @@ impl Conversation {
                 Some(_) => Meaning::Headers,
             };
             self.refine(assembly, &decoded.annotations, number);
+            let details = self.details(&decoded.fields);
             if !block.promise {
                 self.headers_of_call(direction, &block, &meaning, &decoded.fields);
             }
             self.with_kept(block.first_frame, |first| first.meaning = meaning.clone());
             self.with_kept(number, |last| {
                 last.meaning = meaning;
+                last.details = details;
                 last.headers = decoded.fields;
                 if let Some(error) = decoded.error {
                     last.faults.push(format!("COMPRESSION_ERROR: {error}"));
@@ -320,6 +334,16 @@ impl Conversation {
             self.with_kept(number, |last| last.ends_stream = true);
             self.end_of_direction(direction, block.stream, number);
         }
+    }
+
+    /// What `grpc-status-details-bin` holds.
+    fn details(&self, headers: &[HeaderField]) -> Option<Restored> {
+        let field = headers.iter().find(|field| field.is("grpc-status-details-bin"))?;
+        let bytes = headers::base64(field.value.as_deref()?)?;
+        let (mut budget, depth) = (self.limits.annotations, self.limits.depth);
+        let status = Some("google.rpc.Status");
+        let annotations = protobuf::annotate(&bytes, 0..bytes.len(), status, &self.schema, &mut budget, depth);
+        Some(Restored { bytes, annotations })
     }
 
     fn headers_of_call(&mut self, direction: Direction, block: &OpenBlock, meaning: &Meaning, headers: &[HeaderField]) {
@@ -370,6 +394,7 @@ impl Conversation {
             limits: &self.limits,
             type_name,
             encoding: side.encoding.as_deref(),
+            compressors: &self.compressors,
             room: room + side.messages.cost(),
         };
         let found = side.messages.push(number, place.start, data, &context);

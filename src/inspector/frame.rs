@@ -39,6 +39,8 @@ pub struct Frame {
     pub ends_stream: bool,
     /// The headers, on the frame that completes a header block.
     pub headers: Vec<HeaderField>,
+    /// The `google.rpc.Status` in `grpc-status-details-bin`, if the headers have one that is base64.
+    pub details: Option<Restored>,
     /// The messages that became complete with this frame.
     pub messages: Vec<Message>,
     /// The tree over `bytes`: its leaves tile them. Ranges count from the frame's first byte.
@@ -135,10 +137,11 @@ pub struct Message {
     pub restored: Option<Restored>,
 }
 
-/// A compressed message as it was before. These bytes are not on the wire: there the message is one leaf.
+/// Bytes that are not on the wire as they are: a compressed message as it was before, or a value behind base64. On the
+/// wire they are one leaf.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Restored {
-    /// The bytes of the message.
+    /// The bytes.
     pub bytes: Vec<u8>,
     /// The tree over `bytes`, which its leaves tile.
     pub annotations: Vec<Annotation>,
@@ -184,7 +187,8 @@ impl Frame {
             let restored = message.restored.as_ref().map_or(0, Restored::cost);
             size_of::<Message>() + segments + message.tree.as_ref().map_or(0, Annotation::cost) + restored
         });
-        let annotations = self.annotations.iter().map(Annotation::cost);
+        let details = self.details.iter().map(Restored::cost);
+        let annotations = self.annotations.iter().map(Annotation::cost).chain(details);
         size_of::<Self>() + self.bytes.len() + headers.chain(messages).chain(annotations).sum::<usize>()
     }
 }

@@ -98,6 +98,16 @@ impl Decoder {
         self.size
     }
 
+    /// The entries of the dynamic table that are known, the newest first.
+    pub fn entries(&self) -> impl ExactSizeIterator<Item = &HeaderField> {
+        self.entries.iter()
+    }
+
+    /// The size that the encoder lets the table have.
+    pub fn table_limit(&self) -> usize {
+        self.max_size
+    }
+
     /// Decodes one complete header block. After an error the dynamic table is unknown.
     pub fn decode(&mut self, block: &[u8]) -> Block {
         let mut decoded = Block { fields: Vec::new(), annotations: Vec::new(), error: None };

@@ -55,9 +55,11 @@ mod loss;
 mod print;
 mod protobuf;
 mod redaction;
+mod restore;
 mod schema;
 mod text;
 mod view;
+mod views;
 mod windows;
 pub mod write;
 
@@ -81,3 +83,6 @@ pub use redaction::Redaction;
 pub use schema::{CallKind, FieldType, MethodTypes, Schema, SchemaError, SchemaField};
 pub use text::Text;
 pub use view::{VIEWS, View, view};
+pub use views::{
+    BlockCost, Flow, HeaderCost, HpackView, Ladder, LadderText, Stall, Step, TableEntry, WindowPoint, WindowSeries,
+};

@@ -12,7 +12,7 @@
 //! Hex digits stand together where they are one number. A line has at most 100 columns.
 
 use super::annotation::{Annotation, Form, Layer, Part};
-use super::frame::{Direction, Frame, FrameKind, Meaning};
+use super::frame::{Direction, Frame, FrameKind, Meaning, Message, Restored};
 use super::headers::status_name;
 use super::http2::{FrameHeader, FrameType};
 use super::text;
@@ -45,10 +45,17 @@ pub fn print<'a>(frames: impl IntoIterator<Item = &'a Frame>, options: &PrintOpt
 
 /// One frame: a title, and a row for each of its fields. Ends with a line break.
 pub fn print_frame(frame: &Frame, options: &PrintOptions) -> String {
-    let mut printer = Printer { frame, options, out: String::new() };
+    let mut printer = Printer { frame, bytes: &frame.bytes, options, out: String::new() };
     printer.title();
     for annotation in &frame.annotations {
         printer.rows(annotation, 0);
+        let here = |message: &&Message| message.segments.last() == Some(&(frame.number, annotation.range.clone()));
+        if let Some(restored) = frame.messages.iter().find(here).and_then(|message| message.restored.as_ref()) {
+            printer.beside(restored, "restored, not on the wire");
+        }
+    }
+    if let Some(details) = &frame.details {
+        printer.beside(details, "google.rpc.Status, base64 on the wire");
     }
     for fault in &frame.faults {
         printer.row(&[], "", "", 0, std::slice::from_ref(fault));
@@ -72,11 +79,13 @@ pub fn legend(options: &PrintOptions) -> String {
 
 struct Printer<'a> {
     frame: &'a Frame,
+    /// What the annotations that are printed lie in.
+    bytes: &'a [u8],
     options: &'a PrintOptions,
     out: String,
 }
 
-impl Printer<'_> {
+impl<'a> Printer<'a> {
     fn title(&mut self) {
         let direction = self.frame.direction.to_string();
         let what = match &self.frame.kind {
@@ -99,6 +108,17 @@ impl Printer<'_> {
                 self.push_line(&format!("{} {gloss}", line(WIDTH.saturating_sub(gloss_width + 1))));
             }
         }
+    }
+
+    /// The tree over bytes that are not on the wire as they are.
+    fn beside(&mut self, restored: &'a Restored, what: &str) {
+        let size = text::count(restored.bytes.len() as u64, "byte");
+        self.row(&[], "", &format!("┆ {size}, {what}:"), 1, &[]);
+        let wire = std::mem::replace(&mut self.bytes, &restored.bytes);
+        for annotation in &restored.annotations {
+            self.rows(annotation, 1);
+        }
+        self.bytes = wire;
     }
 
     /// A row for the leaves at the beginning of a node, and rows for the nodes behind them.
@@ -164,7 +184,7 @@ impl Printer<'_> {
         let mut left = self.options.bytes_per_field;
         let mut hidden = 0;
         for leaf in leaves {
-            let bytes = self.frame.bytes.get(leaf.range.clone()).unwrap_or_default();
+            let bytes = self.bytes.get(leaf.range.clone()).unwrap_or_default();
             let group = if leaf.form == Form::Number { bytes.len().max(1) } else { 1 };
             for token in bytes.chunks(group) {
                 if token.len() > left {
@@ -319,7 +339,7 @@ fn wrap(text: &str, columns: usize) -> Vec<String> {
     lines
 }
 
-fn width(text: &str) -> usize {
+pub(super) fn width(text: &str) -> usize {
     text.chars().map(char_width).sum()
 }
 

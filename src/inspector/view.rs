@@ -6,6 +6,7 @@ use super::line::lines;
 use super::lint::Lint;
 use super::print::{PrintOptions, print_frame};
 use super::schema::Schema;
+use super::views::{Flow, HpackView, LadderText};
 
 /// A way to show the frames of one connection as they come.
 pub trait View: Send {
@@ -27,6 +28,9 @@ pub fn view(name: &str, schema: &Schema, options: &PrintOptions) -> Option<Box<d
             let options = *options;
             Box::new(Each(move |frame: &Frame| format!("{}\n", print_frame(frame, &options))))
         }
+        "ladder" => Box::new(LadderText::default()),
+        "flow" => Box::new(Flow::new()),
+        "hpack" => Box::new(HpackView::new()),
         "lint" => Box::new(Lint::new(schema.clone())),
         "calls" => Box::new(CallLines::new(schema.clone())),
         _ => return None,

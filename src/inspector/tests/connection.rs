@@ -139,6 +139,12 @@ impl Connection {
             .trailers(stream, &[])
     }
 
+    /// No more bytes come.
+    pub(super) fn finish(&mut self) -> &mut Self {
+        self.conversation.finish();
+        self
+    }
+
     /// The frames so far.
     pub(super) fn frames(&mut self) -> Vec<Frame> {
         self.conversation.check().unwrap();

@@ -7,8 +7,12 @@ mod frames;
 mod hpack;
 mod json;
 mod law;
+mod lint;
 mod print;
 mod redaction;
+mod restored;
+mod values;
+mod views;
 
 use super::*;
 
