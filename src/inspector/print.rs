@@ -12,6 +12,7 @@
 //! Hex digits stand together where they are one number. A line has at most 100 columns.
 
 use super::annotation::{Annotation, Form, Layer, Part};
+use super::explain::{Explanation, explain};
 use super::frame::{Direction, Frame, FrameKind, Meaning, Message, Restored};
 use super::headers::status_name;
 use super::http2::{FrameHeader, FrameType};
@@ -24,11 +25,13 @@ pub struct PrintOptions {
     pub color: bool,
     /// Bytes shown of one field before the rest is only counted. 128 by default.
     pub bytes_per_field: usize,
+    /// Whether each frame is followed by what its fields are there for, with links. Off by default.
+    pub explain: bool,
 }
 
 impl Default for PrintOptions {
     fn default() -> Self {
-        Self { color: false, bytes_per_field: 128 }
+        Self { color: false, bytes_per_field: 128, explain: false }
     }
 }
 
@@ -59,6 +62,9 @@ pub fn print_frame(frame: &Frame, options: &PrintOptions) -> String {
     }
     for fault in &frame.faults {
         printer.row(&[], "", "", 0, std::slice::from_ref(fault));
+    }
+    if options.explain {
+        printer.explanations(&frame.annotations, &mut Vec::new());
     }
     printer.out
 }
@@ -216,6 +222,27 @@ impl<'a> Printer<'a> {
             lines.push((more.clone(), width(&more)));
         }
         lines
+    }
+
+    /// What fields are there for, each sentence once.
+    fn explanations(&mut self, annotations: &[Annotation], said: &mut Vec<&'static str>) {
+        for annotation in annotations {
+            let name = if annotation.label.is_empty() { &annotation.detail } else { &annotation.label };
+            for Explanation { sentence, rule } in explain(annotation) {
+                if said.contains(&sentence) {
+                    continue;
+                }
+                said.push(sentence);
+                let lines = wrap(&format!("{name}: {sentence}"), WIDTH - 4);
+                for (number, line) in lines.iter().enumerate() {
+                    let indent = if number == 0 { "  " } else { "    " };
+                    self.push_line(&format!("{indent}{line}"));
+                }
+                let link = paint(self.options, DIM, &rule.link());
+                self.push_line(&format!("    {link}"));
+            }
+            self.explanations(&annotation.children, said);
+        }
     }
 
     fn push_line(&mut self, line: &str) {

@@ -3,6 +3,7 @@
 mod calls;
 mod connection;
 mod conversation;
+mod explain;
 mod frames;
 mod hpack;
 mod json;
