@@ -161,7 +161,7 @@ impl State {
     pub(super) fn place(&self, frame: &Frame, header: &FrameHeader) -> Option<Place> {
         let ends_block = matches!(header.kind, FrameType::HEADERS | FrameType::CONTINUATION)
             && header.has(FrameHeader::END_HEADERS)
-            && !frame.headers.is_empty();
+            && (!frame.headers.is_empty() || frame.faults.is_empty());
         if !ends_block {
             return None;
         }

@@ -353,6 +353,14 @@ fn each_rule_is_broken_by_its_case() {
     }
 }
 
+#[test]
+fn trailers_without_a_field_are_trailers() {
+    let mut it = Connection::new();
+    it.request(1, &[(":path", "/a.B/List")]).message(ToServer, END_STREAM, 1, &[]).response(1, &[]);
+    it.headers(ToClient, END_STREAM, 1, &[]);
+    assert_eq!(names(&found(&it.frames())), ["status-missing"]);
+}
+
 /// What a case breaks besides, because one mistake is against more than one rule.
 #[test]
 fn most_cases_break_one_rule_and_no_other() {
