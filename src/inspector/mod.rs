@@ -10,8 +10,13 @@
 //!       └ messages of gRPC        PROTOCOL-HTTP2.md                grpc.rs
 //!           └ fields of protobuf  protobuf.dev, "Encoding"         protobuf.rs, fields.rs, names from schema.rs
 //! a tree of annotations for every frame                            annotation.rs
-//!   ├ text for a person: every byte, or the outline                print.rs, line.rs
+//!   ├ what is not on the wire as it is: compressed messages        restore.rs
+//!   ├ text for a person: every byte, or the outline                print.rs, line.rs, explain.rs
 //!   └ JSON lines, without what is secret                           json.rs, redaction.rs
+//! the frames of a connection, one after the other                  view.rs
+//!   ├ a line for each call; which of them are shown                calls.rs, filter.rs
+//!   ├ drawings: ladder, flow control, header compression           views/, windows.rs
+//!   └ the rules that a wire can break                              lint/
 //! ```
 //!
 //! **The law:** every byte belongs to exactly one leaf, and the leaves tile the input exactly, for valid, broken and
