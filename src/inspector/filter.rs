@@ -227,12 +227,11 @@ impl Sieve {
         match known {
             // Of the connection, or of a call that is not followed.
             None => {}
-            Some(_) if undecided => {
-                if self.filter.shows_frame(&frame) {
-                    self.cost += frame.cost();
-                    self.waiting.entry(stream).or_default().push_back(frame);
-                }
+            Some(_) if undecided && self.filter.shows_frame(&frame) => {
+                self.cost += frame.cost();
+                self.waiting.entry(stream).or_default().push_back(frame);
             }
+            Some(_) if undecided => {}
             Some(call) if self.filter.shows_call(call) && self.filter.shows_frame(&frame) => shown.push(frame),
             Some(_) => {}
         }

@@ -232,6 +232,9 @@ impl MessageReader {
 
     /// "uncompressed, 13 bytes: routeguide.Point", in the order of the bytes.
     fn summary(&self, context: &Context<'_>) -> Text {
+        if let (0, Some(name)) = (self.flag, &context.type_name) {
+            return Text::uncompressed(self.length, name.clone());
+        }
         let size = text::count(self.length.into(), "byte");
         let name = context.type_name.as_ref().map_or_else(String::new, |name| format!(": {name}"));
         match (self.flag, context.encoding) {
@@ -276,6 +279,9 @@ impl MessageReader {
         let leaf = |range: Range<usize>, label: &'static str, value: Text| {
             Annotation::new(range, Layer::Grpc, label).value(value).rule(Rule::grpc("requests")).number()
         };
+        if within.start == 0 && within.end >= PREFIX_LEN {
+            return vec![leaf(0..1, "Compressed-Flag", flag).fault(fault), leaf(1..5, "Message-Length", length)];
+        }
         let keep = within.start.min(PREFIX_LEN) as usize..within.end.min(PREFIX_LEN) as usize;
         let leaves = [leaf(0..1, "Compressed-Flag", flag).fault(fault), leaf(1..5, "Message-Length", length)];
         leaves.iter().filter_map(|leaf| leaf.clip(&keep, keep.start)).collect()

@@ -92,7 +92,8 @@ impl<'a> Annotator<'a> {
             node.fault = Some(format!("{} can't be {}", known.name, field.payload.wire_type()));
         }
 
-        let mut children = vec![tag(field)];
+        let mut children = Vec::with_capacity(3);
+        children.push(tag(field));
         if let Payload::Len(content) = field.payload {
             let length = noting_length(Text::number(content.len() as u64), &field.length, content.len() as u64);
             children.push(leaf(field.length.clone(), "length").value(length).rule(Rule::protobuf("length-types")));

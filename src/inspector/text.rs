@@ -22,6 +22,7 @@ enum Kind {
     Owned(Box<str>),
     Octets(Arc<[u8]>),
     Said { number: u64, beside: u32, say: Say },
+    Uncompressed { length: u32, name: Arc<str> },
 }
 
 impl Text {
@@ -30,6 +31,11 @@ impl Text {
     /// Numbers, and how to say them when it comes to that.
     pub(super) fn said(number: u64, beside: u32, say: Say) -> Self {
         Self(Kind::Said { number, beside, say })
+    }
+
+    /// "uncompressed, 6 bytes: routeguide.Point".
+    pub(super) fn uncompressed(length: u32, name: Arc<str>) -> Self {
+        Self(Kind::Uncompressed { length, name })
     }
 
     pub(super) fn number(number: u64) -> Self {
@@ -57,7 +63,7 @@ impl Text {
             Kind::Shared(text) => text.is_empty(),
             Kind::Owned(text) => text.is_empty(),
             Kind::Octets(octets) => octets.is_empty(),
-            Kind::Said { .. } => false,
+            Kind::Said { .. } | Kind::Uncompressed { .. } => false,
         }
     }
 
@@ -66,7 +72,7 @@ impl Text {
         match &self.0 {
             Kind::Owned(text) => text.len(),
             Kind::Octets(octets) => octets.len(),
-            Kind::Static(_) | Kind::Shared(_) | Kind::Said { .. } => 0,
+            Kind::Static(_) | Kind::Shared(_) | Kind::Said { .. } | Kind::Uncompressed { .. } => 0,
         }
     }
 }
@@ -79,6 +85,9 @@ impl fmt::Display for Text {
             Kind::Owned(text) => f.write_str(text),
             Kind::Octets(octets) => f.write_str(&plain(octets)),
             Kind::Said { number, beside, say } => say(*number, *beside, f),
+            Kind::Uncompressed { length, name } => {
+                write!(f, "uncompressed, {}: {name}", count((*length).into(), "byte"))
+            }
         }
     }
 }
@@ -103,7 +112,7 @@ impl PartialEq<str> for Text {
             Kind::Static(text) => *text == other,
             Kind::Shared(text) => **text == *other,
             Kind::Owned(text) => **text == *other,
-            Kind::Octets(_) | Kind::Said { .. } => {
+            Kind::Octets(_) | Kind::Said { .. } | Kind::Uncompressed { .. } => {
                 let said = self.to_string();
                 said == other
             }
@@ -168,16 +177,16 @@ pub(super) fn time(span: Duration) -> String {
     let nanoseconds = span.as_nanos();
     let (unit, name) = match nanoseconds {
         0 => return "0 ms".to_owned(),
-        ..1_000 => (1_u128, "ns"),
-        ..1_000_000 => (1_000, "µs"),
-        ..1_000_000_000 => (1_000_000, "ms"),
+        1..1_000 => (1_u128, "ns"),
+        1_000..1_000_000 => (1_000, "µs"),
+        1_000_000..1_000_000_000 => (1_000_000, "ms"),
         _ => (1_000_000_000, "s"),
     };
     let whole = nanoseconds / unit;
     let digits = match whole {
         _ if unit == 1 => 0,
-        ..10 => 2,
-        ..100 => 1,
+        0..10 => 2,
+        10..100 => 1,
         _ => 0,
     };
     let text = format!("{:.digits$}", nanoseconds as f64 / unit as f64);

@@ -9,6 +9,7 @@ mod hpack;
 mod json;
 mod law;
 mod lint;
+mod lint_cases;
 mod print;
 mod redaction;
 mod restored;
