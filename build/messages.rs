@@ -9,6 +9,7 @@ use prost_build::Config;
 const FILES: &[&str] = &[
     "proto/connectrpc/conformance/v1/client_compat.proto",
     "proto/connectrpc/conformance/v1/server_compat.proto",
+    "proto/google/rpc/error_details.proto",
     "proto/google/rpc/status.proto",
     "proto/grpc/reflection/v1/reflection.proto",
     "proto/grpc/reflection/v1alpha/reflection.proto",

@@ -116,7 +116,7 @@ pub mod compression;
 pub mod conformance;
 #[cfg(feature = "programs")]
 pub mod demonstration;
-#[cfg(feature = "inspector")]
+#[cfg(any(test, feature = "inspector"))]
 pub mod inspector;
 #[cfg(feature = "interop")]
 pub mod interop;

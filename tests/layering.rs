@@ -38,12 +38,14 @@ const CORE: [(&str, &[&str]); 9] = [
 ];
 
 /// The rooms that use another room, and which. Every room may use the core; `cli` is for programs and uses no room.
-const ROOMS: [(&str, &[&str]); 5] = [
+const ROOMS: [(&str, &[&str]); 6] = [
     // It is told over the wire how to connect and what to compress.
     ("conformance", &["compression", "transport"]),
     // It shows a call of the route guide over a recorded connection.
     ("demonstration", &["inspector", "services", "transport"]),
-    // What restores messages and what reads captures is fuzzed as well.
+    // It restores compressed messages to show what is in them.
+    ("inspector", &["compression"]),
+    // What restores messages is fuzzed as well, and so is what explains bytes and reads captures.
     ("properties", &["compression", "inspector"]),
     // The program `barewire`, which has a use for all of them.
     ("tool", &["cli", "demonstration", "inspector", "services", "transport", "watch"]),

@@ -36,8 +36,8 @@ pub mod messages {
     include!(concat!(env!("OUT_DIR"), "/connectrpc.conformance.v1.rs"));
 }
 
-/// What `grpc-status-details-bin` carries.
-#[allow(missing_docs)]
+/// What `grpc-status-details-bin` carries. Of the details it has only their names are needed, in the descriptor set.
+#[allow(missing_docs, dead_code)]
 mod rpc {
     include!(concat!(env!("OUT_DIR"), "/google.rpc.rs"));
 }

@@ -198,9 +198,19 @@ pub enum Document {
     Grpc,
     /// The page "Encoding" of the Protocol Buffers documentation.
     Protobuf,
+    /// compression.md, compression in gRPC.
+    Compression,
+    /// statuscodes.md, the status codes of gRPC.
+    StatusCodes,
+    /// A proposal (gRFC) of the gRPC project; the section is the name of its file.
+    Proposal,
 }
 
 impl Rule {
+    pub(super) const fn new(document: Document, section: &'static str) -> Self {
+        Self { document, section }
+    }
+
     pub(super) const fn http2(section: &'static str) -> Self {
         Self { document: Document::Http2, section }
     }
@@ -224,19 +234,40 @@ impl Rule {
             Document::Http2 => format!("https://www.rfc-editor.org/rfc/rfc9113#section-{section}"),
             Document::Hpack => format!("https://www.rfc-editor.org/rfc/rfc7541#section-{section}"),
             Document::Grpc => format!("https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md#{section}"),
+            Document::Compression => {
+                format!("https://github.com/grpc/grpc/blob/master/doc/compression.md#{section}")
+            }
+            Document::StatusCodes => {
+                format!("https://github.com/grpc/grpc/blob/master/doc/statuscodes.md#{section}")
+            }
+            Document::Proposal => format!("https://github.com/grpc/proposal/blob/master/{section}.md"),
             Document::Protobuf => format!("https://protobuf.dev/programming-guides/encoding/#{section}"),
+        }
+    }
+}
+
+impl Document {
+    /// What people call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Document::Http2 => "RFC 9113",
+            Document::Hpack => "RFC 7541",
+            Document::Grpc => "PROTOCOL-HTTP2.md",
+            Document::Protobuf => "Protocol Buffers encoding",
+            Document::Compression => "compression.md",
+            Document::StatusCodes => "statuscodes.md",
+            Document::Proposal => "gRFC",
         }
     }
 }
 
 impl fmt::Display for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let section = self.section;
+        let (document, section) = (self.document.name(), self.section);
         match self.document {
-            Document::Http2 => write!(f, "RFC 9113, section {section}"),
-            Document::Hpack => write!(f, "RFC 7541, section {section}"),
-            Document::Grpc => write!(f, "PROTOCOL-HTTP2.md, {section}"),
-            Document::Protobuf => write!(f, "Protocol Buffers encoding, {section}"),
+            Document::Http2 | Document::Hpack => write!(f, "{document}, section {section}"),
+            Document::Proposal => write!(f, "{document} {}", section.split('-').next().unwrap_or(section)),
+            _ => write!(f, "{document}, {section}"),
         }
     }
 }

@@ -105,13 +105,13 @@ pub(super) fn classify(headers: &[HeaderField], ends_stream: bool) -> Meaning {
 }
 
 /// "application/grpc", alone or continued with "+" or ";".
-fn is_grpc(content_type: &str) -> bool {
+pub(super) fn is_grpc(content_type: &str) -> bool {
     let rest = content_type.get(..16).filter(|head| head.eq_ignore_ascii_case("application/grpc"));
     rest.is_some() && content_type.get(16..).is_some_and(|rest| rest.is_empty() || rest.starts_with(['+', ';']))
 }
 
 /// The first value of a header, if it is known.
-fn value(headers: &[HeaderField], name: &str) -> Option<String> {
+pub(super) fn value(headers: &[HeaderField], name: &str) -> Option<String> {
     let field = headers.iter().find(|field| field.is(name))?;
     field.value.as_deref().map(text::plain)
 }

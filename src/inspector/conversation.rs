@@ -4,6 +4,8 @@
 //! complete, both directions interleaved. The state of the connection that gives bytes their meaning lives here: the
 //! HPACK tables of both directions, the header block that is open, and the calls with their messages.
 
+mod blocks;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::mem;
 use std::ops::Range;
@@ -11,21 +13,23 @@ use std::time::Duration;
 
 use super::annotation::{Annotation, Gap, Layer, Rule, check_tiling};
 use super::assembly::Assembly;
-use super::call::{Call, classify};
+use super::call::Call;
 use super::frame::{Direction, Frame, FrameKind, Meaning};
 use super::grpc::{Context, MessageReader};
-use super::half::{Expects, Half, OpenBlock, Piece};
-use super::hpack::HeaderField;
+use super::half::{Expects, Half, Piece};
 use super::http2::{self, FrameHeader, FrameType, HEADER_LEN};
 use super::limits::Limits;
 use super::schema::Schema;
 use super::text;
+use crate::call::Compressors;
+use crate::compression;
 
 /// A connection's bytes, decoded as they come.
 #[derive(Clone, Debug)]
 pub struct Conversation {
     schema: Schema,
     limits: Limits,
+    compressors: Compressors,
     to_server: Half,
     to_client: Half,
     calls: BTreeMap<u32, Call>,
@@ -51,6 +55,7 @@ impl Conversation {
         Self {
             schema,
             limits,
+            compressors: compression::all(),
             to_server: Half::new(Expects::Preface, limits),
             to_client: Half::new(Expects::Settings, limits),
             calls: BTreeMap::new(),
@@ -67,6 +72,16 @@ impl Conversation {
     /// that they complete have this time. Zero until it is told.
     pub fn set_time(&mut self, time: Duration) {
         self.time = time;
+    }
+
+    /// Compressed messages are restored by these alone from now on. At the beginning by all that were compiled in.
+    pub fn set_compressors(&mut self, compressors: Compressors) {
+        self.compressors = compressors;
+    }
+
+    /// The names that it was made with.
+    pub fn schema(&self) -> &Schema {
+        &self.schema
     }
 
     /// Takes the next bytes of a direction, in pieces of any size.
@@ -180,7 +195,9 @@ impl Conversation {
             bytes: bytes.to_vec(),
             kind,
             meaning: Meaning::None,
+            ends_stream: false,
             headers: Vec::new(),
+            details: None,
             messages: Vec::new(),
             annotations: Vec::new(),
             faults: Vec::new(),
@@ -243,97 +260,6 @@ impl Conversation {
         self.keep(frame);
     }
 
-    /// Between the first and the last frame of a header block, nothing else may stand (RFC 9113, section 4.3).
-    fn hold_block_together(&mut self, frame: &mut Frame, header: &FrameHeader) {
-        let half = self.half_mut(frame.direction);
-        let open = half.block.as_ref().map(|block| block.stream);
-        let continues = header.kind == FrameType::CONTINUATION;
-        if let Some(stream) = open.filter(|&stream| !continues || stream != header.stream) {
-            frame.faults.push(format!("PROTOCOL_ERROR: the header block of stream {stream} is not complete"));
-        } else if open.is_none() && continues {
-            frame.faults.push("PROTOCOL_ERROR: there is no header block to continue".to_owned());
-        } else {
-            return;
-        }
-        half.block = None;
-        half.hpack.lose_track();
-    }
-
-    fn header_block(&mut self, mut frame: Frame, header: &FrameHeader, start: usize, fragment: &[u8]) {
-        let (number, limit) = (frame.number, self.limits.header_block);
-        let half = self.half_mut(frame.direction);
-        if header.kind != FrameType::CONTINUATION {
-            half.block = Some(OpenBlock {
-                first_frame: number,
-                stream: header.stream,
-                ends_stream: header.ends_stream(),
-                promise: header.kind == FrameType::PUSH_PROMISE,
-                assembly: Some(Assembly::default()),
-            });
-        }
-        frame.meaning = Meaning::Headers;
-        let Some(block) = &mut half.block else { return self.keep(frame) };
-        if let Some(assembly) = &mut block.assembly {
-            assembly.push(number, start, fragment);
-            if assembly.cost() > limit {
-                frame.faults.push(format!("the header block is over {limit} bytes and not decoded"));
-                block.assembly = None;
-                half.hpack.lose_track();
-            }
-        }
-        let complete = half.block.take_if(|_| header.has(FrameHeader::END_HEADERS));
-        self.keep(frame);
-        if let Some(block) = complete {
-            self.complete_block(number, block);
-        }
-    }
-
-    /// Decodes a header block whose last frame is `number`, and gives its annotations to its frames.
-    fn complete_block(&mut self, number: u64, block: OpenBlock) {
-        let Some(direction) = self.kept(number).map(|frame| frame.direction) else { return };
-        if let Some(assembly) = &block.assembly {
-            let decoded = self.half_mut(direction).hpack.decode(assembly.bytes());
-            let meaning = match decoded.error {
-                None => classify(&decoded.fields, block.ends_stream),
-                Some(_) => Meaning::Headers,
-            };
-            self.refine(assembly, &decoded.annotations, number);
-            if !block.promise {
-                self.headers_of_call(direction, &block, &meaning, &decoded.fields);
-            }
-            self.with_kept(block.first_frame, |first| first.meaning = meaning.clone());
-            self.with_kept(number, |last| {
-                last.meaning = meaning;
-                last.headers = decoded.fields;
-                if let Some(error) = decoded.error {
-                    last.faults.push(format!("COMPRESSION_ERROR: {error}"));
-                }
-            });
-        }
-        if block.ends_stream {
-            self.end_of_direction(direction, block.stream, number);
-        }
-    }
-
-    fn headers_of_call(&mut self, direction: Direction, block: &OpenBlock, meaning: &Meaning, headers: &[HeaderField]) {
-        if let Meaning::RequestHeaders { path } = meaning
-            && direction == Direction::ToServer
-        {
-            self.forget_call(block.stream);
-            if self.calls.len() >= self.limits.calls
-                && let Some((&oldest, _)) = self.calls.first_key_value()
-            {
-                self.forget_call(oldest);
-            }
-            self.calls.insert(block.stream, Call::new(path, &self.schema));
-        }
-        let opens =
-            matches!(meaning, Meaning::RequestHeaders { .. } | Meaning::ResponseHeaders | Meaning::HttpResponse { .. });
-        if let Some(call) = self.calls.get_mut(&block.stream).filter(|_| opens) {
-            call.side_mut(direction).open(headers);
-        }
-    }
-
     fn data(
         &mut self,
         mut frame: Frame,
@@ -349,6 +275,7 @@ impl Conversation {
         let Some(call) = call else {
             let value = opaque.flatten().unwrap_or("of a call that is over or was not seen");
             frame.meaning = Meaning::Data;
+            frame.ends_stream = header.ends_stream();
             let leaf = Annotation::new(place, Layer::Opaque, "data").value(value);
             frame.annotations.extend((!data.is_empty()).then_some(leaf));
             frame.annotations.extend(after);
@@ -362,6 +289,7 @@ impl Conversation {
             limits: &self.limits,
             type_name,
             encoding: side.encoding.as_deref(),
+            compressors: &self.compressors,
             room: room + side.messages.cost(),
         };
         let found = side.messages.push(number, place.start, data, &context);
@@ -375,6 +303,7 @@ impl Conversation {
         frame.annotations.extend(found.annotations);
         frame.annotations.extend(after);
         frame.messages = found.complete;
+        frame.ends_stream = header.ends_stream();
         let earlier = found.earlier.zip(frame.messages.first().and_then(|message| message.tree.clone()));
         self.keep(frame);
         if let Some((assembly, tree)) = earlier {

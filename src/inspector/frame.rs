@@ -35,8 +35,12 @@ pub struct Frame {
     pub kind: FrameKind,
     /// What it means to gRPC.
     pub meaning: Meaning,
+    /// Whether its direction of the stream ends with it: END_STREAM on DATA, or on the header block that it completes.
+    pub ends_stream: bool,
     /// The headers, on the frame that completes a header block.
     pub headers: Vec<HeaderField>,
+    /// The `google.rpc.Status` in `grpc-status-details-bin`, if the headers have one that is base64.
+    pub details: Option<Restored>,
     /// The messages that became complete with this frame.
     pub messages: Vec<Message>,
     /// The tree over `bytes`: its leaves tile them. Ranges count from the frame's first byte.
@@ -129,6 +133,18 @@ pub struct Message {
     /// The tree over the bytes of a message that lies in several frames, prefix included; ranges count from the first
     /// byte of the prefix. For the others, and wherever it does not matter, [`Frame::message_tree`] has the tree.
     pub tree: Option<Annotation>,
+    /// What a compressed message was before, if it could be restored within the limits.
+    pub restored: Option<Restored>,
+}
+
+/// Bytes that are not on the wire as they are: a compressed message as it was before, or a value behind base64. On the
+/// wire they are one leaf.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Restored {
+    /// The bytes.
+    pub bytes: Vec<u8>,
+    /// The tree over `bytes`, which its leaves tile.
+    pub annotations: Vec<Annotation>,
 }
 
 impl Frame {
@@ -168,10 +184,29 @@ impl Frame {
             self.headers.iter().map(|field| size_of::<HeaderField>() + text(&field.name) + text(&field.value));
         let messages = self.messages.iter().map(|message| {
             let segments = message.segments.len() * size_of::<(u64, Range<usize>)>();
-            size_of::<Message>() + segments + message.tree.as_ref().map_or(0, Annotation::cost)
+            let restored = message.restored.as_ref().map_or(0, Restored::cost);
+            size_of::<Message>() + segments + message.tree.as_ref().map_or(0, Annotation::cost) + restored
         });
-        let annotations = self.annotations.iter().map(Annotation::cost);
+        let details = self.details.iter().map(Restored::cost);
+        let annotations = self.annotations.iter().map(Annotation::cost).chain(details);
         size_of::<Self>() + self.bytes.len() + headers.chain(messages).chain(annotations).sum::<usize>()
+    }
+}
+
+impl Message {
+    /// The bytes of the message as the application has it; `None` if it is compressed and was not restored.
+    pub fn size(&self) -> Option<u64> {
+        match (&self.restored, self.compressed) {
+            (Some(restored), _) => Some(restored.bytes.len() as u64),
+            (None, true) => None,
+            (None, false) => Some(self.length.into()),
+        }
+    }
+}
+
+impl Restored {
+    fn cost(&self) -> usize {
+        self.bytes.len() + self.annotations.iter().map(Annotation::cost).sum::<usize>()
     }
 }
 

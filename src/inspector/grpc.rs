@@ -12,11 +12,13 @@ use std::sync::Arc;
 
 use super::annotation::{Annotation, Layer, Rule};
 use super::assembly::Assembly;
-use super::frame::Message;
+use super::frame::{Message, Restored};
 use super::limits::Limits;
 use super::protobuf;
+use super::restore::{Outcome, restore};
 use super::schema::Schema;
 use super::text::{self, Text};
+use crate::call::Compressors;
 
 /// Compressed-Flag and Message-Length.
 const PREFIX_LEN: u64 = 5;
@@ -28,6 +30,8 @@ pub(super) struct Context<'a> {
     pub(super) type_name: Option<Arc<str>>,
     /// `grpc-encoding`.
     pub(super) encoding: Option<&'a str>,
+    /// What restores compressed messages.
+    pub(super) compressors: &'a Compressors,
     /// Bytes that may be held, besides what this direction holds already.
     pub(super) room: usize,
 }
@@ -55,6 +59,8 @@ pub(super) struct Found {
     pub(super) earlier: Option<Assembly>,
     /// Annotations that may still be made.
     budget: usize,
+    /// Bytes to which compressed messages may still be restored.
+    restorable: usize,
 }
 
 impl MessageReader {
@@ -64,8 +70,8 @@ impl MessageReader {
 
     /// Takes the data at `start` of a frame.
     pub(super) fn push(&mut self, frame: u64, start: usize, data: &[u8], context: &Context<'_>) -> Found {
-        let (annotations, complete, budget) = (Vec::new(), Vec::new(), context.limits.annotations);
-        let mut found = Found { annotations, complete, earlier: None, budget };
+        let (budget, restorable) = (context.limits.annotations, context.limits.message);
+        let mut found = Found { annotations: Vec::new(), complete: Vec::new(), earlier: None, budget, restorable };
         let (mut at, mut rest) = (start, data);
         while !rest.is_empty() {
             if self.received == 0 {
@@ -163,18 +169,21 @@ impl MessageReader {
             length: self.length,
             segments: Vec::new(),
             tree: None,
+            restored: None,
         };
         match assembly {
             _ if !found.has_room() => found.part(range.clone(), || self.part(range, seen)),
             Some(_) if seen == 0 && !self.is_too_long(context) => {
-                let mut tree = self.tree(taken, context, &mut found.budget);
+                let (mut tree, restored) = self.tree(taken, context, found);
+                message.restored = restored;
                 tree.shift(range.start);
                 found.annotations.push(tree);
                 message.segments = vec![(frame, range)];
                 found.complete.push(message);
             }
             Some(assembly) if seen > 0 => {
-                let tree = self.tree(assembly.bytes(), context, &mut found.budget);
+                let (tree, restored) = self.tree(assembly.bytes(), context, found);
+                message.restored = restored;
                 let here = assembly.distribute(std::slice::from_ref(&tree)).next_back();
                 found.annotations.extend(here.into_iter().flat_map(|(_, _, here)| here));
                 message.segments = assembly.segments();
@@ -190,9 +199,10 @@ impl MessageReader {
         self.received = 0;
     }
 
-    /// The whole message, decoded.
-    fn tree(&self, bytes: &[u8], context: &Context<'_>, budget: &mut usize) -> Annotation {
-        *budget = budget.saturating_sub(COST);
+    /// The whole message, decoded, and what it was before it was compressed.
+    fn tree(&self, bytes: &[u8], context: &Context<'_>, found: &mut Found) -> (Annotation, Option<Restored>) {
+        found.budget = found.budget.saturating_sub(COST);
+        let budget = &mut found.budget;
         let value = self.summary(context);
         let mut children = self.prefix(0..PREFIX_LEN);
         let content = PREFIX_LEN as usize..bytes.len();
@@ -200,14 +210,31 @@ impl MessageReader {
             let (name, depth) = (context.type_name.as_deref(), context.limits.depth);
             children.extend(protobuf::annotate(bytes, content, name, context.schema, budget, depth));
         } else {
-            let leaf = Annotation::new(content, Layer::Opaque, "Message").value("compressed");
-            children.push(leaf.rule(Rule::grpc("requests")));
+            let leaf = Annotation::new(content.clone(), Layer::Opaque, MESSAGE).rule(Rule::grpc("requests"));
+            let compressed = bytes.get(content).unwrap_or_default();
+            let outcome = match self.flag {
+                1 => restore(compressed, context, &mut found.restorable, budget),
+                _ => Outcome::Left("not to be read: the Compressed-Flag is neither 0 nor 1".to_owned()),
+            };
+            let (leaf, restored) = match outcome {
+                Outcome::Restored(restored) => {
+                    let size = text::count(restored.bytes.len() as u64, "byte");
+                    (leaf.value(format!("compressed, {size} when restored")), Some(restored))
+                }
+                Outcome::Left(why) => (leaf.value(why), None),
+                Outcome::Broken(why) => (leaf.value("compressed").fault(Some(why)), None),
+            };
+            children.push(leaf);
+            return (node(0..bytes.len()).value(value).children(children), restored);
         }
-        node(0..bytes.len()).value(value).children(children)
+        (node(0..bytes.len()).value(value).children(children), None)
     }
 
     /// "uncompressed, 13 bytes: routeguide.Point", in the order of the bytes.
     fn summary(&self, context: &Context<'_>) -> Text {
+        if let (0, Some(name)) = (self.flag, &context.type_name) {
+            return Text::uncompressed(self.length, name.clone());
+        }
         let size = text::count(self.length.into(), "byte");
         let name = context.type_name.as_ref().map_or_else(String::new, |name| format!(": {name}"));
         match (self.flag, context.encoding) {
@@ -232,7 +259,7 @@ impl MessageReader {
             true => format!("bytes {from} to {to} of {}", self.length),
             false => "inside the prefix".to_owned(),
         };
-        let rest = Annotation::new(at..range.end, Layer::Opaque, "Message").value(value.clone());
+        let rest = Annotation::new(at..range.end, Layer::Opaque, MESSAGE).value(value.clone());
         children.push(rest.rule(Rule::grpc("requests")));
         node(range).value(format!("message {}: {value}", self.number)).children(children)
     }
@@ -252,6 +279,9 @@ impl MessageReader {
         let leaf = |range: Range<usize>, label: &'static str, value: Text| {
             Annotation::new(range, Layer::Grpc, label).value(value).rule(Rule::grpc("requests")).number()
         };
+        if within.start == 0 && within.end >= PREFIX_LEN {
+            return vec![leaf(0..1, "Compressed-Flag", flag).fault(fault), leaf(1..5, "Message-Length", length)];
+        }
         let keep = within.start.min(PREFIX_LEN) as usize..within.end.min(PREFIX_LEN) as usize;
         let leaves = [leaf(0..1, "Compressed-Flag", flag).fault(fault), leaf(1..5, "Message-Length", length)];
         leaves.iter().filter_map(|leaf| leaf.clip(&keep, keep.start)).collect()
@@ -281,6 +311,9 @@ impl Found {
         }
     }
 }
+
+/// Content of which no more is told.
+const MESSAGE: &str = "Message";
 
 const HIDDEN: &str = "more messages";
 

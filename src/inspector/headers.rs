@@ -3,6 +3,7 @@
 //! Names and values: [PROTOCOL-HTTP2.md](https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md#requests).
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::text::{self, Text};
 
@@ -10,8 +11,8 @@ use super::text::{self, Text};
 pub(super) fn shown(name: &[u8], value: &Arc<[u8]>) -> Text {
     let meaning = match name {
         b"grpc-status" => status_name(value).map(str::to_owned),
-        b"grpc-timeout" => timeout(value),
-        b"grpc-message" => percent_decoded(value),
+        b"grpc-timeout" => timeout_text(value),
+        b"grpc-message" => percent_decoded(value).map(|text| text::quoted(&text)),
         _ if name.ends_with(b"-bin") => Some(binary(value)),
         _ => None,
     };
@@ -28,7 +29,7 @@ pub(super) fn status_name(digits: &[u8]) -> Option<&'static str> {
 }
 
 /// <https://github.com/grpc/grpc/blob/master/doc/statuscodes.md>; the position is the number.
-const CODES: [&str; 17] = [
+pub(super) const CODES: [&str; 17] = [
     "OK",
     "CANCELLED",
     "UNKNOWN",
@@ -48,30 +49,46 @@ const CODES: [&str; 17] = [
     "UNAUTHENTICATED",
 ];
 
-/// "10000m" → "10 seconds": in the largest unit of which it is a whole number.
-fn timeout(value: &[u8]) -> Option<String> {
-    const UNITS: [(u8, &str, u128); 6] = [
-        (b'H', "hour", 3_600_000_000_000),
-        (b'M', "minute", 60_000_000_000),
-        (b'S', "second", 1_000_000_000),
-        (b'm', "millisecond", 1_000_000),
-        (b'u', "microsecond", 1_000),
-        (b'n', "nanosecond", 1),
-    ];
+/// The letters of the units, their names, and their nanoseconds.
+const UNITS: [(u8, &str, u128); 6] = [
+    (b'H', "hour", 3_600_000_000_000),
+    (b'M', "minute", 60_000_000_000),
+    (b'S', "second", 1_000_000_000),
+    (b'm', "millisecond", 1_000_000),
+    (b'u', "microsecond", 1_000),
+    (b'n', "nanosecond", 1),
+];
+
+/// A value of `grpc-timeout` as a duration, if it is well-formed.
+pub(super) fn timeout(value: &[u8]) -> Option<Duration> {
+    let (number, (_, _, nanoseconds)) = timeout_parts(value)?;
+    // At most 99,999,999 hours, which is far from the end of u64.
+    Some(
+        Duration::from_secs((number * nanoseconds / 1_000_000_000) as u64)
+            + Duration::from_nanos((number * nanoseconds % 1_000_000_000) as u64),
+    )
+}
+
+fn timeout_parts(value: &[u8]) -> Option<(u128, (u8, &'static str, u128))> {
     let (letter, digits) = value.split_last()?;
     let digits = std::str::from_utf8(digits).ok().filter(|digits| digits.bytes().all(|b| b.is_ascii_digit()))?;
     let number: u64 = digits.parse().ok().filter(|_| digits.len() <= 8)?;
-    let (_, unit, nanoseconds) = UNITS.iter().find(|(unit, ..)| unit == letter)?;
-    let total = u128::from(number) * nanoseconds;
+    Some((number.into(), *UNITS.iter().find(|(unit, ..)| unit == letter)?))
+}
+
+/// "10000m" → "10 seconds": in the largest unit of which it is a whole number.
+fn timeout_text(value: &[u8]) -> Option<String> {
+    let (number, (_, unit, nanoseconds)) = timeout_parts(value)?;
+    let total = number * nanoseconds;
     let whole = UNITS.iter().find(|(.., nanoseconds)| total > 0 && total % nanoseconds == 0);
     Some(match whole {
         Some((_, unit, nanoseconds)) => text::count((total / nanoseconds) as u64, unit),
-        None => text::count(number, unit),
+        None => text::count(number as u64, unit),
     })
 }
 
 /// The text behind `%` and two hex digits each, or nothing where no octet was encoded.
-fn percent_decoded(value: &[u8]) -> Option<String> {
+pub(super) fn percent_decoded(value: &[u8]) -> Option<String> {
     let mut out = Vec::with_capacity(value.len());
     let mut rest = value;
     while let Some((&first, tail)) = rest.split_first() {
@@ -82,7 +99,7 @@ fn percent_decoded(value: &[u8]) -> Option<String> {
         out.push(octet.unwrap_or(first));
         rest = if octet.is_some() { tail.get(2..).unwrap_or_default() } else { tail };
     }
-    (out != value).then(|| text::quoted(&String::from_utf8_lossy(&out)))
+    (out != value).then(|| String::from_utf8_lossy(&out).into_owned())
 }
 
 fn hex(digit: u8) -> Option<u8> {
@@ -108,7 +125,7 @@ fn hex_digits(bytes: &[u8]) -> String {
 }
 
 /// RFC 4648, section 4, with or without padding.
-fn base64(text: &[u8]) -> Option<Vec<u8>> {
+pub(super) fn base64(text: &[u8]) -> Option<Vec<u8>> {
     let unpadded = text.strip_suffix(b"==").or_else(|| text.strip_suffix(b"=")).unwrap_or(text);
     if unpadded.len() % 4 == 1 {
         return None;

@@ -98,6 +98,16 @@ impl Decoder {
         self.size
     }
 
+    /// The entries of the dynamic table that are known, the newest first.
+    pub fn entries(&self) -> impl ExactSizeIterator<Item = &HeaderField> {
+        self.entries.iter()
+    }
+
+    /// The size that the encoder lets the table have.
+    pub fn table_limit(&self) -> usize {
+        self.max_size
+    }
+
     /// Decodes one complete header block. After an error the dynamic table is unknown.
     pub fn decode(&mut self, block: &[u8]) -> Block {
         let mut decoded = Block { fields: Vec::new(), annotations: Vec::new(), error: None };
@@ -194,7 +204,7 @@ impl Decoder {
         }
         self.max_size = size;
         self.evict();
-        let node = Annotation::new(range, Layer::Hpack, "dynamic table size").value(Text::number(size as u64));
+        let node = Annotation::new(range, Layer::Hpack, SIZE_UPDATE).value(Text::number(size as u64));
         Ok((node.detail("size update").rule(Rule::hpack("6.3")), None))
     }
 
@@ -290,6 +300,9 @@ fn extend_hidden(annotations: &mut Vec<Annotation>, range: Range<usize>) {
 
 /// No header has this name, for want of a legal one with a space in it.
 const HIDDEN: &str = "more headers";
+
+/// The label of an instruction that is no header.
+pub(super) const SIZE_UPDATE: &str = "dynamic table size";
 
 /// Instructions after which size updates are no longer shown one by one.
 const MOST: usize = 4096;

@@ -197,7 +197,9 @@ pub(super) struct Dissection {
 
 /// Takes a whole frame apart. `frame` has the nine bytes and the payload that they declare.
 pub(super) fn dissect(header: &FrameHeader, frame: &[u8]) -> Dissection {
-    let mut before = vec![header_node(header, frame)];
+    // Most frames have one node more, or two.
+    let mut before = Vec::with_capacity(3);
+    before.push(header_node(header, frame));
     let mut fields = FieldReader { frame, at: HEADER_LEN, end: frame.len(), rule: header.kind.rule() };
     let size_fault = match (header.kind, header.length) {
         (FrameType::PRIORITY, length) if length != 5 => Some("a PRIORITY has 5 bytes"),

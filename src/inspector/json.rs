@@ -32,7 +32,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Serialize, Serializer};
 
-use super::annotation::{Annotation, Document, Form, Layer, Part, Rule};
+use super::annotation::{Annotation, Form, Layer, Part, Rule};
 use super::frame::{Direction, Frame, FrameKind, Meaning, Message};
 use super::hpack::HeaderField;
 use super::print::gloss;
@@ -338,12 +338,7 @@ fn node(annotation: &Annotation, above: Option<Rule>) -> Node<'_> {
         value: Said(&annotation.value),
         detail: Said(&annotation.detail),
         rule: annotation.rule.filter(|rule| above != Some(*rule)).map(|rule| RuleLine {
-            document: match rule.document {
-                Document::Http2 => "RFC 9113",
-                Document::Hpack => "RFC 7541",
-                Document::Grpc => "PROTOCOL-HTTP2.md",
-                Document::Protobuf => "Protocol Buffers encoding",
-            },
+            document: rule.document.name(),
             section: rule.section,
             url: rule.link(),
         }),

@@ -43,6 +43,9 @@ pub fn lines(frame: &Frame) -> String {
         let [name, value] = [&field.name, &field.value].map(|part| part.as_deref().map_or_else(unknown, text::plain));
         out.push_str(&format!("    {name}: {}\n", shorten(&value)));
     }
+    if let Some(details) = &frame.details {
+        out.push_str(&format!("    google.rpc.Status: {}\n", shorten(&values(&details.annotations, Layer::Protobuf))));
+    }
     for message in &frame.messages {
         out.push_str(&format!("    {}\n", outline(frame, message)));
     }
@@ -59,9 +62,15 @@ pub fn lines(frame: &Frame) -> String {
 /// One of a frame's messages in a line: "routeguide.Point, 6 bytes: latitude: 409172122".
 pub fn outline(frame: &Frame, message: &Message) -> String {
     let name = message.type_name.as_deref().unwrap_or("message");
-    let compressed = if message.compressed { ", compressed" } else { "" };
+    let compressed = match &message.restored {
+        Some(restored) => format!(", compressed from {}", text::count(restored.bytes.len() as u64, "byte")),
+        None if message.compressed => ", compressed".to_owned(),
+        None => String::new(),
+    };
     let head = format!("{name}, {}{compressed}", text::count(message.length.into(), "byte"));
-    let fields = frame.message_tree(message).map(|tree| values(std::slice::from_ref(tree), Layer::Protobuf));
+    let restored = message.restored.as_ref().map(|restored| restored.annotations.as_slice());
+    let tree = restored.or_else(|| frame.message_tree(message).map(std::slice::from_ref));
+    let fields = tree.map(|tree| values(tree, Layer::Protobuf));
     match fields.filter(|fields| !fields.is_empty()) {
         Some(fields) => format!("{head}: {}", shorten(&fields)),
         None => head,
@@ -69,7 +78,7 @@ pub fn outline(frame: &Frame, message: &Message) -> String {
 }
 
 /// What the nodes of a layer say, in the order of their bytes.
-fn values(annotations: &[Annotation], layer: Layer) -> String {
+pub(super) fn values(annotations: &[Annotation], layer: Layer) -> String {
     let mut values = Vec::new();
     annotations.iter().for_each(|annotation| collect_values(annotation, layer, &mut values));
     values.join(", ")
@@ -93,7 +102,7 @@ fn collect_faults<'a>(annotation: &'a Annotation, faults: &mut Vec<&'a str>) {
     annotation.children.iter().for_each(|child| collect_faults(child, faults));
 }
 
-fn shorten(text: &str) -> String {
+pub(super) fn shorten(text: &str) -> String {
     match text.char_indices().nth(SHOWN) {
         Some((end, _)) => format!("{}…", text.get(..end).unwrap_or(text)),
         None => text.to_owned(),

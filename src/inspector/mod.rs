@@ -10,8 +10,13 @@
 //!       └ messages of gRPC        PROTOCOL-HTTP2.md                grpc.rs
 //!           └ fields of protobuf  protobuf.dev, "Encoding"         protobuf.rs, fields.rs, names from schema.rs
 //! a tree of annotations for every frame                            annotation.rs
-//!   ├ text for a person: every byte, or the outline                print.rs, line.rs
+//!   ├ what is not on the wire as it is: compressed messages        restore.rs
+//!   ├ text for a person: every byte, or the outline                print.rs, line.rs, explain.rs
 //!   └ JSON lines, without what is secret                           json.rs, redaction.rs
+//! the frames of a connection, one after the other                  view.rs
+//!   ├ a line for each call; which of them are shown                calls.rs, filter.rs
+//!   ├ drawings: ladder, flow control, header compression           views/, windows.rs
+//!   └ the rules that a wire can break                              lint/
 //! ```
 //!
 //! **The law:** every byte belongs to exactly one leaf, and the leaves tile the input exactly, for valid, broken and
@@ -34,9 +39,12 @@
 mod annotation;
 mod assembly;
 mod call;
+mod calls;
 pub mod capture;
 mod conversation;
+mod explain;
 mod fields;
+mod filter;
 mod frame;
 mod grpc;
 mod half;
@@ -48,27 +56,40 @@ mod huffman;
 mod json;
 mod limits;
 mod line;
+mod lint;
 mod loss;
 mod print;
 mod protobuf;
 mod redaction;
+mod restore;
 mod schema;
 mod text;
+mod view;
+mod views;
+mod windows;
 pub mod write;
 
 #[cfg(test)]
 mod tests;
 
 pub use annotation::{Annotation, Document, Form, Gap, Layer, Leaves, Part, Rule, check_tiling, leaves};
+pub use calls::{CallEnd, CallLines, CallStatus, CallSummary, Calls, Traffic};
 pub use conversation::Conversation;
+pub use explain::{Explanation, explain};
 pub use fields::{FieldError, Fields, Payload, RawField, WireType};
-pub use frame::{Direction, Frame, FrameKind, Meaning, Message};
+pub use filter::{Filter, FilterError, Sieve};
+pub use frame::{Direction, Frame, FrameKind, Meaning, Message, Restored};
 pub use hpack::{Block, Decoder, HeaderField, HpackError};
 pub use http2::{ErrorCode, FrameHeader, FrameType};
 pub use json::{Endpoints, JsonLines};
 pub use limits::Limits;
 pub use line::{lines, outline};
+pub use lint::{Finding, Lint, LintRule, Severity};
 pub use print::{PrintOptions, legend, print, print_frame};
 pub use redaction::Redaction;
-pub use schema::{FieldType, MethodTypes, Schema, SchemaError, SchemaField};
+pub use schema::{CallKind, FieldType, MethodTypes, Schema, SchemaError, SchemaField};
 pub use text::Text;
+pub use view::{VIEWS, View, view};
+pub use views::{
+    BlockCost, Flow, HeaderCost, HpackView, Ladder, LadderText, Stall, Step, TableEntry, WindowPoint, WindowSeries,
+};

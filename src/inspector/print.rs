@@ -12,7 +12,8 @@
 //! Hex digits stand together where they are one number. A line has at most 100 columns.
 
 use super::annotation::{Annotation, Form, Layer, Part};
-use super::frame::{Direction, Frame, FrameKind, Meaning};
+use super::explain::{Explanation, explain};
+use super::frame::{Direction, Frame, FrameKind, Meaning, Message, Restored};
 use super::headers::status_name;
 use super::http2::{FrameHeader, FrameType};
 use super::text;
@@ -24,11 +25,13 @@ pub struct PrintOptions {
     pub color: bool,
     /// Bytes shown of one field before the rest is only counted. 128 by default.
     pub bytes_per_field: usize,
+    /// Whether each frame is followed by what its fields are there for, with links. Off by default.
+    pub explain: bool,
 }
 
 impl Default for PrintOptions {
     fn default() -> Self {
-        Self { color: false, bytes_per_field: 128 }
+        Self { color: false, bytes_per_field: 128, explain: false }
     }
 }
 
@@ -45,13 +48,23 @@ pub fn print<'a>(frames: impl IntoIterator<Item = &'a Frame>, options: &PrintOpt
 
 /// One frame: a title, and a row for each of its fields. Ends with a line break.
 pub fn print_frame(frame: &Frame, options: &PrintOptions) -> String {
-    let mut printer = Printer { frame, options, out: String::new() };
+    let mut printer = Printer { frame, bytes: &frame.bytes, options, out: String::new() };
     printer.title();
     for annotation in &frame.annotations {
         printer.rows(annotation, 0);
+        let here = |message: &&Message| message.segments.last() == Some(&(frame.number, annotation.range.clone()));
+        if let Some(restored) = frame.messages.iter().find(here).and_then(|message| message.restored.as_ref()) {
+            printer.beside(restored, "restored, not on the wire");
+        }
+    }
+    if let Some(details) = &frame.details {
+        printer.beside(details, "google.rpc.Status, base64 on the wire");
     }
     for fault in &frame.faults {
         printer.row(&[], "", "", 0, std::slice::from_ref(fault));
+    }
+    if options.explain {
+        printer.explanations(&frame.annotations, &mut Vec::new());
     }
     printer.out
 }
@@ -72,11 +85,13 @@ pub fn legend(options: &PrintOptions) -> String {
 
 struct Printer<'a> {
     frame: &'a Frame,
+    /// What the annotations that are printed lie in.
+    bytes: &'a [u8],
     options: &'a PrintOptions,
     out: String,
 }
 
-impl Printer<'_> {
+impl<'a> Printer<'a> {
     fn title(&mut self) {
         let direction = self.frame.direction.to_string();
         let what = match &self.frame.kind {
@@ -99,6 +114,17 @@ impl Printer<'_> {
                 self.push_line(&format!("{} {gloss}", line(WIDTH.saturating_sub(gloss_width + 1))));
             }
         }
+    }
+
+    /// The tree over bytes that are not on the wire as they are.
+    fn beside(&mut self, restored: &'a Restored, what: &str) {
+        let size = text::count(restored.bytes.len() as u64, "byte");
+        self.row(&[], "", &format!("┆ {size}, {what}:"), 1, &[]);
+        let wire = std::mem::replace(&mut self.bytes, &restored.bytes);
+        for annotation in &restored.annotations {
+            self.rows(annotation, 1);
+        }
+        self.bytes = wire;
     }
 
     /// A row for the leaves at the beginning of a node, and rows for the nodes behind them.
@@ -164,7 +190,7 @@ impl Printer<'_> {
         let mut left = self.options.bytes_per_field;
         let mut hidden = 0;
         for leaf in leaves {
-            let bytes = self.frame.bytes.get(leaf.range.clone()).unwrap_or_default();
+            let bytes = self.bytes.get(leaf.range.clone()).unwrap_or_default();
             let group = if leaf.form == Form::Number { bytes.len().max(1) } else { 1 };
             for token in bytes.chunks(group) {
                 if token.len() > left {
@@ -196,6 +222,27 @@ impl Printer<'_> {
             lines.push((more.clone(), width(&more)));
         }
         lines
+    }
+
+    /// What fields are there for, each sentence once.
+    fn explanations(&mut self, annotations: &[Annotation], said: &mut Vec<&'static str>) {
+        for annotation in annotations {
+            let name = if annotation.label.is_empty() { &annotation.detail } else { &annotation.label };
+            for Explanation { sentence, rule } in explain(annotation) {
+                if said.contains(&sentence) {
+                    continue;
+                }
+                said.push(sentence);
+                let lines = wrap(&format!("{name}: {sentence}"), WIDTH - 4);
+                for (number, line) in lines.iter().enumerate() {
+                    let indent = if number == 0 { "  " } else { "    " };
+                    self.push_line(&format!("{indent}{line}"));
+                }
+                let link = paint(self.options, DIM, &rule.link());
+                self.push_line(&format!("    {link}"));
+            }
+            self.explanations(&annotation.children, said);
+        }
     }
 
     fn push_line(&mut self, line: &str) {
@@ -319,7 +366,7 @@ fn wrap(text: &str, columns: usize) -> Vec<String> {
     lines
 }
 
-fn width(text: &str) -> usize {
+pub(super) fn width(text: &str) -> usize {
     text.chars().map(char_width).sum()
 }
 

@@ -10,6 +10,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::fields::{FieldError, Fields, Payload};
+use super::frame::Direction;
 use super::text;
 
 /// Methods, messages and enums by their full names. What is not in it is shown by number.
@@ -27,6 +28,52 @@ pub struct MethodTypes {
     pub request: Arc<str>,
     /// The full name of what the server sends.
     pub response: Arc<str>,
+    /// How many messages flow each way, if that is known.
+    pub kind: Option<CallKind>,
+}
+
+/// How many messages flow each way in a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum CallKind {
+    /// One and one.
+    Unary,
+    /// One to the server, any number to the client.
+    ServerStreaming,
+    /// Any number to the server, one to the client.
+    ClientStreaming,
+    /// Any number both ways.
+    BidiStreaming,
+}
+
+impl CallKind {
+    /// The kind by which sides stream.
+    pub fn new(client_streams: bool, server_streams: bool) -> Self {
+        match (client_streams, server_streams) {
+            (false, false) => Self::Unary,
+            (false, true) => Self::ServerStreaming,
+            (true, false) => Self::ClientStreaming,
+            (true, true) => Self::BidiStreaming,
+        }
+    }
+
+    /// Whether a side sends any number of messages.
+    pub fn streams(self, direction: Direction) -> bool {
+        match direction {
+            Direction::ToServer => matches!(self, Self::ClientStreaming | Self::BidiStreaming),
+            Direction::ToClient => matches!(self, Self::ServerStreaming | Self::BidiStreaming),
+        }
+    }
+}
+
+impl fmt::Display for CallKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Unary => "unary",
+            Self::ServerStreaming => "server streaming",
+            Self::ClientStreaming => "client streaming",
+            Self::BidiStreaming => "bidi streaming",
+        })
+    }
 }
 
 /// A field of a message.
@@ -91,7 +138,15 @@ impl Schema {
 
     /// Adds a method by its path: "/routeguide.RouteGuide/GetFeature".
     pub fn add_method(&mut self, path: &str, request: &str, response: &str) {
-        self.methods.insert(path.to_owned(), MethodTypes { request: shared(request), response: shared(response) });
+        let (request, response) = (shared(request), shared(response));
+        self.methods.insert(path.to_owned(), MethodTypes { request, response, kind: None });
+    }
+
+    /// Says of what kind a method is that was added before.
+    pub fn set_kind(&mut self, path: &str, kind: CallKind) {
+        if let Some(method) = self.methods.get_mut(path) {
+            method.kind = Some(kind);
+        }
     }
 
     /// Adds a field to a message, which is there from then on.
@@ -209,13 +264,15 @@ impl Schema {
         Ok(())
     }
 
-    /// `ServiceDescriptorProto`: name 1, method 2; `MethodDescriptorProto`: name 1, input_type 2, output_type 3.
+    /// `ServiceDescriptorProto`: name 1, method 2; `MethodDescriptorProto`: name 1, input_type 2, output_type 3,
+    /// client_streaming 5, server_streaming 6.
     fn service(&mut self, package: &str, service: &[u8]) -> Result<(), SchemaError> {
         let name = join(package, &string(service, 1)?);
         for method in parts(service, 2)? {
             let path = format!("/{name}/{}", string(method, 1)?);
             let (request, response) = (string(method, 2)?, string(method, 3)?);
             self.add_method(&path, request.trim_start_matches('.'), response.trim_start_matches('.'));
+            self.set_kind(&path, CallKind::new(number(method, 5)? != 0, number(method, 6)? != 0));
         }
         Ok(())
     }
@@ -315,6 +372,7 @@ mod tests {
         let schema = Schema::from_descriptor_set(&descriptor_set()).unwrap();
         let method = schema.method("/demo.Guide/Get").unwrap();
         assert_eq!((&*method.request, &*method.response), ("demo.Point", "demo.Point.Inner"));
+        assert_eq!(method.kind, Some(CallKind::ServerStreaming));
         let latitude = SchemaField { name: "latitude".into(), kind: FieldType::Int32 };
         assert_eq!(schema.field("demo.Point", 1), Some(&latitude));
         assert_eq!(schema.field("demo.Point", 2).unwrap().kind, FieldType::Enum("demo.Point.Kind".into()));

@@ -5,6 +5,7 @@
 
 use std::fmt::{self, Write as _};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A text of an annotation. It has no control characters, nothing that turns a line around, and no great length: what
 /// comes from a peer is escaped and shortened.
@@ -21,6 +22,7 @@ enum Kind {
     Owned(Box<str>),
     Octets(Arc<[u8]>),
     Said { number: u64, beside: u32, say: Say },
+    Uncompressed { length: u32, name: Arc<str> },
 }
 
 impl Text {
@@ -29,6 +31,11 @@ impl Text {
     /// Numbers, and how to say them when it comes to that.
     pub(super) fn said(number: u64, beside: u32, say: Say) -> Self {
         Self(Kind::Said { number, beside, say })
+    }
+
+    /// "uncompressed, 6 bytes: routeguide.Point".
+    pub(super) fn uncompressed(length: u32, name: Arc<str>) -> Self {
+        Self(Kind::Uncompressed { length, name })
     }
 
     pub(super) fn number(number: u64) -> Self {
@@ -56,7 +63,7 @@ impl Text {
             Kind::Shared(text) => text.is_empty(),
             Kind::Owned(text) => text.is_empty(),
             Kind::Octets(octets) => octets.is_empty(),
-            Kind::Said { .. } => false,
+            Kind::Said { .. } | Kind::Uncompressed { .. } => false,
         }
     }
 
@@ -65,7 +72,7 @@ impl Text {
         match &self.0 {
             Kind::Owned(text) => text.len(),
             Kind::Octets(octets) => octets.len(),
-            Kind::Static(_) | Kind::Shared(_) | Kind::Said { .. } => 0,
+            Kind::Static(_) | Kind::Shared(_) | Kind::Said { .. } | Kind::Uncompressed { .. } => 0,
         }
     }
 }
@@ -78,6 +85,9 @@ impl fmt::Display for Text {
             Kind::Owned(text) => f.write_str(text),
             Kind::Octets(octets) => f.write_str(&plain(octets)),
             Kind::Said { number, beside, say } => say(*number, *beside, f),
+            Kind::Uncompressed { length, name } => {
+                write!(f, "uncompressed, {}: {name}", count((*length).into(), "byte"))
+            }
         }
     }
 }
@@ -102,7 +112,7 @@ impl PartialEq<str> for Text {
             Kind::Static(text) => *text == other,
             Kind::Shared(text) => **text == *other,
             Kind::Owned(text) => **text == *other,
-            Kind::Octets(_) | Kind::Said { .. } => {
+            Kind::Octets(_) | Kind::Said { .. } | Kind::Uncompressed { .. } => {
                 let said = self.to_string();
                 said == other
             }
@@ -162,6 +172,28 @@ pub(super) fn plain(bytes: &[u8]) -> String {
     out
 }
 
+/// A span of time to three digits or so: "340 ms", "1.25 s".
+pub(super) fn time(span: Duration) -> String {
+    let nanoseconds = span.as_nanos();
+    let (unit, name) = match nanoseconds {
+        0 => return "0 ms".to_owned(),
+        1..1_000 => (1_u128, "ns"),
+        1_000..1_000_000 => (1_000, "µs"),
+        1_000_000..1_000_000_000 => (1_000_000, "ms"),
+        _ => (1_000_000_000, "s"),
+    };
+    let whole = nanoseconds / unit;
+    let digits = match whole {
+        _ if unit == 1 => 0,
+        0..10 => 2,
+        10..100 => 1,
+        _ => 0,
+    };
+    let text = format!("{:.digits$}", nanoseconds as f64 / unit as f64);
+    let short = if digits > 0 { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
+    format!("{short} {name}")
+}
+
 /// How many of something: "1 byte", "5 bytes".
 pub(super) fn count(number: u64, thing: &str) -> String {
     format!("{number} {thing}{}", if number == 1 { "" } else { "s" })
@@ -202,6 +234,22 @@ mod tests {
         assert_eq!(plain(b"a\x1b[31m\r\n\xff\"'"), r#"a\u{1b}[31m\r\n\xff"'"#);
         assert_eq!(plain("x\u{202e}y".as_bytes()), "x\\u{202e}y");
         assert_eq!(Text::octets(&b"a\0"[..].into()), "a\\0");
+    }
+
+    #[test]
+    fn times_have_three_digits() {
+        for (nanoseconds, expected) in [
+            (0, "0 ms"),
+            (999, "999 ns"),
+            (1_000, "1 µs"),
+            (1_250, "1.25 µs"),
+            (12_340_000, "12.3 ms"),
+            (340_000_000, "340 ms"),
+            (61_000_000_000, "61 s"),
+            (3_600_000_000_000, "3600 s"),
+        ] {
+            assert_eq!(time(Duration::from_nanos(nanoseconds)), expected);
+        }
     }
 
     #[test]

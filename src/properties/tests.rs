@@ -76,6 +76,12 @@ fn capture() {
 }
 
 #[test]
+fn inspector_law() {
+    // All views of all frames.
+    check("inspector_law", super::inspector_law, MADE_UP / 4);
+}
+
+#[test]
 fn differential() {
     check("differential", super::differential, MADE_UP);
 }

@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep_until};
 use super::calls::{self, Body, Call, Field, What};
 use super::compare::compare;
 use super::exchange::{Exchange, STREAM, after};
-use super::names::Names;
+use super::names::{Behind, Names};
 use super::show::{Screen, Show};
 use super::{decode, written};
 use crate::cli::Stop;
@@ -80,7 +80,8 @@ enum Timing {
 }
 
 pub(super) async fn run(flags: Flags, color: bool) -> Result<(), Stop> {
-    let schema = flags.names.schema()?;
+    let behind = Behind { address: &flags.to, tls: None };
+    let schema = flags.names.schema(Some(behind)).await?;
     let patience = Duration::from_secs(flags.patience);
     let show = flags.show.or_as(&Wire::Off);
     let screen = |record: Connection| {

@@ -1,12 +1,20 @@
 //! Tests of the inspector over whole blocks, frames and conversations.
 
+mod calls;
+mod connection;
 mod conversation;
+mod explain;
 mod frames;
 mod hpack;
 mod json;
 mod law;
+mod lint;
+mod lint_cases;
 mod print;
 mod redaction;
+mod restored;
+mod values;
+mod views;
 
 use super::*;
 

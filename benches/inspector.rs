@@ -1,0 +1,139 @@
+//! Decoding a capture: every byte of a connection annotated, as a file of it is read.
+//!
+//! `cargo bench --bench inspector`. Bytes are those of the wire, frame headers included.
+
+use barewire::inspector::{CallKind, Conversation, Direction, FieldType, Lint, Schema, lines};
+use divan::Bencher;
+use divan::counter::BytesCount;
+
+/// About as many bytes of DATA in each capture.
+const SIZE: usize = 8 << 20;
+
+/// As a file is read.
+const CHUNK: usize = 64 << 10;
+
+fn main() {
+    divan::main();
+}
+
+/// A stream of messages of this many bytes, packed into DATA of 16 KiB: 22 is a point of a route.
+#[divan::bench(args = [22, 256, 4_096, 65_536, 1_048_576])]
+fn packed(bencher: Bencher, length: usize) {
+    decode(bencher, &stream(length, 16 << 10));
+}
+
+/// The same, each message in a DATA frame of its own.
+#[divan::bench(args = [22, 256, 4_096])]
+fn one_by_one(bencher: Bencher, length: usize) {
+    decode(bencher, &stream(length, length));
+}
+
+/// A unary call after the other: headers, a message each way, trailers.
+#[divan::bench]
+fn calls(bencher: Bencher) {
+    decode(bencher, &unary_calls());
+}
+
+/// The same, with a line for each frame and all rules checked.
+#[divan::bench]
+fn calls_shown_and_checked(bencher: Bencher) {
+    let wire = unary_calls();
+    bencher.counter(BytesCount::new(wire.len())).bench(|| {
+        let (mut lint, mut shown) = (Lint::new(schema()), 0);
+        read(&wire, |conversation| {
+            for frame in conversation.take_frames() {
+                shown += lines(&frame).len() + lint.check(&frame).len();
+            }
+        });
+        shown
+    });
+}
+
+fn decode(bencher: Bencher, wire: &[u8]) {
+    bencher.counter(BytesCount::new(wire.len())).bench(|| {
+        let mut frames = 0;
+        read(wire, |conversation| frames += conversation.take_frames().len());
+        frames
+    });
+}
+
+fn read(wire: &[u8], mut each: impl FnMut(&mut Conversation)) {
+    let mut conversation = Conversation::new(schema());
+    conversation.push(Direction::ToClient, &frame(4, 0, 0, &[]));
+    for chunk in wire.chunks(CHUNK) {
+        conversation.push(Direction::ToServer, chunk);
+        each(&mut conversation);
+    }
+}
+
+fn stream(length: usize, frame_length: usize) -> Vec<u8> {
+    let mut wire = preface();
+    wire.extend(request(1, "/routeguide.RouteGuide/RecordRoute"));
+    let message = message(length);
+    let messages = message.repeat((SIZE / message.len()).max(1));
+    for data in messages.chunks(frame_length) {
+        wire.extend(frame(0, 0, 1, data));
+    }
+    wire
+}
+
+fn unary_calls() -> Vec<u8> {
+    let mut wire = preface();
+    let message = message(22);
+    let mut stream = 1;
+    while wire.len() < SIZE / 4 {
+        wire.extend(request(stream, "/routeguide.RouteGuide/GetFeature"));
+        wire.extend(frame(0, 1, stream, &message));
+        stream += 2;
+    }
+    wire
+}
+
+/// A whole message of this many bytes, prefix included: a point, and text where there is room for more.
+fn message(length: usize) -> Vec<u8> {
+    let mut content = vec![8, 0x9a, 0xf1, 0x8d, 0xc3, 1, 16, 0x86, 0xe2, 0xe2, 0x9b, 0xfd, 0xff, 0xff, 0xff, 0xff, 1];
+    if let Some(rest) = length.checked_sub(5 + 17 + 5).filter(|rest| *rest > 0) {
+        content.push(0x1a);
+        content.extend([rest as u8 | 0x80, (rest >> 7) as u8 | 0x80, (rest >> 14) as u8 | 0x80, (rest >> 21) as u8]);
+        content.resize(content.len() + rest, b'x');
+    }
+    [&[0][..], &(content.len() as u32).to_be_bytes(), &content].concat()
+}
+
+fn preface() -> Vec<u8> {
+    [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", frame(4, 0, 0, &[]).as_slice()].concat()
+}
+
+/// Request-Headers as h2 sends them once its table is filled: mostly indices.
+fn request(stream: u32, path: &str) -> Vec<u8> {
+    let literal = |name: &str, value: &str| {
+        [&[0x40, name.len() as u8][..], name.as_bytes(), &[value.len() as u8], value.as_bytes()].concat()
+    };
+    let block = match stream {
+        1 => {
+            let fields = [("te", "trailers"), ("user-agent", "grpc-rust"), (":path", path)];
+            let fields = fields.map(|(name, value)| literal(name, value)).concat();
+            [&[0x83, 0x86, 0x0f, 0x10, 16][..], b"application/grpc", &fields].concat()
+        }
+        _ => [&[0x83, 0x86, 0x0f, 0x10, 16][..], b"application/grpc", &[0xc0, 0xbf, 0xbe]].concat(),
+    };
+    frame(1, 4, stream, &block)
+}
+
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = (payload.len() as u32).to_be_bytes();
+    [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
+}
+
+fn schema() -> Schema {
+    let mut schema = Schema::new();
+    for (name, kind) in [("RecordRoute", CallKind::ClientStreaming), ("GetFeature", CallKind::Unary)] {
+        let path = format!("/routeguide.RouteGuide/{name}");
+        schema.add_method(&path, "routeguide.Point", "routeguide.Feature");
+        schema.set_kind(&path, kind);
+    }
+    schema.add_field("routeguide.Point", 1, "latitude", FieldType::Int32);
+    schema.add_field("routeguide.Point", 2, "longitude", FieldType::Int32);
+    schema.add_field("routeguide.Point", 3, "text", FieldType::String);
+    schema
+}

@@ -1,0 +1,282 @@
+//! Rules over time: streams, windows, acknowledgements, PING, RST_STREAM and GOAWAY.
+
+use super::super::annotation::{Document, Rule};
+use super::super::calls::{goaway, reset};
+use super::super::frame::{Direction, FrameKind};
+use super::super::http2::{FrameHeader, FrameType};
+use super::super::text;
+use super::super::windows::{Cause, LARGEST};
+use super::{HEADER, LintRule, PATIENCE, Place, Probe, Severity, rule};
+use Severity::{Error, Note, Warning};
+
+pub(super) const RULES: [LintRule; 21] = [
+    rule("settings-first", Error, Rule::http2("3.4"), 68, "Each side's first frame is SETTINGS.", |probe| {
+        let first = probe.state.sender(probe.frame.direction).frames == 0;
+        let other =
+            probe.header().is_some_and(|header| header.kind != FrameType::SETTINGS || header.has(FrameHeader::ACK));
+        probe.report_if(first && other, HEADER);
+    }),
+    rule(
+        "settings-not-acknowledged",
+        Warning,
+        Rule::http2("6.5.3"),
+        68,
+        "SETTINGS are acknowledged at once.",
+        |probe| {
+            for direction in [Direction::ToServer, Direction::ToClient] {
+                let late = |since: &&std::time::Duration| probe.frame.time.saturating_sub(**since) > PATIENCE;
+                let count = probe.state.sender(direction).settings.iter().filter(late).count();
+                if count > 0 {
+                    let who = if direction == Direction::ToServer { "server" } else { "client" };
+                    probe.report(
+                        HEADER,
+                        format!("the {who} has not acknowledged SETTINGS for {}", text::time(PATIENCE)),
+                    );
+                }
+            }
+        },
+    ),
+    rule(
+        "settings-acknowledged-twice",
+        Warning,
+        Rule::http2("6.5.3"),
+        0,
+        "An acknowledgement answers SETTINGS that were sent.",
+        |probe| {
+            let ack = is_ack(probe, FrameType::SETTINGS);
+            let none = probe.state.receiver(probe.frame.direction).settings.is_empty();
+            // After so long it was forgotten what is to be acknowledged.
+            probe.report_if(ack && none && probe.frame.time < PATIENCE, HEADER);
+        },
+    ),
+    rule("ping-not-answered", Warning, Rule::http2("6.7"), 62, "A PING is answered at once.", |probe| {
+        for direction in [Direction::ToServer, Direction::ToClient] {
+            let late = |since: std::time::Duration| probe.frame.time.saturating_sub(since) > PATIENCE;
+            let count = probe.state.sender(direction).pings.iter().filter(|(_, since)| late(*since)).count();
+            if count > 0 {
+                let who = if direction == Direction::ToServer { "server" } else { "client" };
+                probe.report(HEADER, format!("the {who} has not answered a PING for {}", text::time(PATIENCE)));
+            }
+        }
+    }),
+    rule(
+        "ping-answer-differs",
+        Error,
+        Rule::http2("6.7"),
+        62,
+        "The answer to a PING has the eight bytes of the PING.",
+        |probe| {
+            let pings = &probe.state.receiver(probe.frame.direction).pings;
+            let payload = probe.frame.payload().unwrap_or_default();
+            let asked = pings.iter().any(|(data, _)| data.as_slice() == payload);
+            let range = probe.payload_range();
+            // After so long it was forgotten what was asked.
+            probe.report_if(is_ack(probe, FrameType::PING) && !asked && probe.frame.time < PATIENCE, range);
+        },
+    ),
+    rule(
+        "too-many-pings",
+        Warning,
+        Rule::new(Document::Proposal, "A8-client-side-keepalive"),
+        64,
+        "A client sends PINGs no more often than servers allow by default: every 5 minutes, without calls every 2 hours.",
+        |probe| {
+            let ping =
+                probe.header().is_some_and(|header| header.kind == FrameType::PING && !header.has(FrameHeader::ACK));
+            let client = &probe.state.client;
+            let idle = probe.state.open_streams() == 0;
+            let too_soon = client.is_ping_too_soon(probe.frame.time, idle);
+            if ping && probe.frame.direction == Direction::ToServer && too_soon && client.strikes >= 2 {
+                probe.report(
+                    HEADER,
+                    format!(
+                        "PING too soon for the {}th time: a server may answer with GOAWAY ENHANCE_YOUR_CALM",
+                        client.strikes + 1
+                    ),
+                );
+            }
+        },
+    ),
+    rule(
+        "goaway-grows",
+        Error,
+        Rule::http2("6.8"),
+        59,
+        "The last stream of a later GOAWAY is not a later one.",
+        |probe| {
+            let before = probe.state.sender(probe.frame.direction).goaway;
+            if let (Some(before), Some((last, _))) = (before, goaway(probe.frame))
+                && last > before
+            {
+                probe.report(9..13, format!("the last stream was {before} and is {last} now"));
+            }
+        },
+    ),
+    rule(
+        "stream-after-goaway",
+        Note,
+        Rule::http2("6.8"),
+        59,
+        "A client opens no stream behind the GOAWAY of its server. (It may not have read it yet.)",
+        |probe| {
+            let last = probe.state.server.goaway;
+            let beyond = last.is_some_and(|last| probe.frame.stream() > last);
+            probe.report_if(opens(probe) && beyond, HEADER);
+        },
+    ),
+    rule(
+        "too-many-streams",
+        Error,
+        Rule::http2("5.1.2"),
+        58,
+        "No more streams are open than the server allows.",
+        |probe| {
+            let Some(limit) = probe.state.server.max_streams.filter(|_| opens(probe)) else { return };
+            let open = probe.state.open_streams();
+            // Before it has acknowledged them, the client need not know.
+            if open as u64 >= u64::from(limit) && probe.state.server.settings.is_empty() {
+                probe.report(HEADER, format!("{} streams are open where the server allows {limit}", open + 1));
+            }
+        },
+    ),
+    rule("stream-even", Error, Rule::http2("5.1.1"), 0, "A client's streams have odd numbers.", |probe| {
+        let even = is_request(probe) && probe.frame.stream() != 0 && probe.frame.stream() % 2 == 0;
+        probe.report_if(even, 5..9);
+    }),
+    rule(
+        "stream-not-growing",
+        Error,
+        Rule::http2("5.1.1"),
+        0,
+        "Each stream that a client opens has a higher number.",
+        |probe| {
+            let known = probe.state.streams.contains_key(&probe.frame.stream());
+            let lower = is_request(probe) && !known && probe.frame.stream() < probe.state.last_stream;
+            probe.report_if(lower && probe.frame.stream() != 0, 5..9);
+        },
+    ),
+    rule(
+        "stream-never-opened",
+        Error,
+        Rule::http2("5.1"),
+        0,
+        "DATA, RST_STREAM and WINDOW_UPDATE belong to a stream that was opened.",
+        |probe| {
+            let Some(header) = probe.header() else { return };
+            let needs = match header.kind {
+                FrameType::DATA | FrameType::RST_STREAM | FrameType::WINDOW_UPDATE => true,
+                FrameType::HEADERS => probe.frame.direction == Direction::ToClient,
+                _ => false,
+            };
+            // Even ones are a server's to open, by pushing.
+            let idle = header.stream > probe.state.last_stream && header.stream % 2 == 1;
+            probe.report_if(needs && idle, 5..9);
+        },
+    ),
+    rule("window-update-zero", Error, Rule::http2("6.9"), 0, "A WINDOW_UPDATE gives at least one byte.", |probe| {
+        let zero = probe.header().is_some_and(|header| header.kind == FrameType::WINDOW_UPDATE && header.length == 4)
+            && probe.frame.payload().is_some_and(|payload| matches!(payload, [high, 0, 0, 0] if high & 0x7f == 0));
+        probe.report_if(zero, 9..13);
+    }),
+    rule("window-overflow", Error, Rule::http2("6.9.1"), 0, "No window is larger than 2147483647.", |probe| {
+        let over = probe.state.changes.iter().find(|change| change.after > LARGEST && change.cause != Cause::Data);
+        if let Some(change) = over {
+            let range = probe.payload_range();
+            probe.report(range, format!("the window of {} becomes {}", whose(change.stream), change.after));
+        }
+    }),
+    rule(
+        "window-exceeded",
+        Error,
+        Rule::http2("6.9"),
+        57,
+        "No more DATA is sent than the window has room for.",
+        |probe| {
+            let over = probe.state.changes.iter().find(|change| change.after < 0 && change.cause == Cause::Data);
+            if let Some(change) = over {
+                let text = format!(
+                    "{} where the window of {} has {}",
+                    text::count(change.before.abs_diff(change.after), "byte"),
+                    whose(change.stream),
+                    change.before
+                );
+                probe.report(HEADER, text);
+            }
+        },
+    ),
+    rule("data-after-end", Error, Rule::http2("5.1"), 49, "No DATA follows END_STREAM, or trailers.", |probe| {
+        let data = probe.header().is_some_and(|header| header.kind == FrameType::DATA);
+        let ended = probe.stream().is_some_and(|stream| stream.way(probe.frame.direction).ended);
+        probe.report_if(data && ended, HEADER);
+    }),
+    rule("headers-after-end", Error, Rule::http2("5.1"), 39, "No HEADERS follow END_STREAM.", |probe| {
+        let headers = probe.header().is_some_and(|header| header.kind == FrameType::HEADERS);
+        let ended = probe.stream().is_some_and(|stream| stream.way(probe.frame.direction).ended);
+        probe.report_if(headers && ended, HEADER);
+    }),
+    rule(
+        "frame-after-reset",
+        Error,
+        Rule::http2("5.1"),
+        0,
+        "Who has reset a stream sends nothing more on it.",
+        |probe| {
+            let sends = probe.header().is_some_and(|header| {
+                matches!(
+                    header.kind,
+                    FrameType::DATA | FrameType::HEADERS | FrameType::WINDOW_UPDATE | FrameType::CONTINUATION
+                )
+            });
+            let reset = probe.stream().is_some_and(|stream| stream.way(probe.frame.direction).reset);
+            probe.report_if(sends && reset, HEADER);
+        },
+    ),
+    rule(
+        "reset-after-end",
+        Warning,
+        Rule::http2("5.1"),
+        51,
+        "A stream that has ended both ways is not reset.",
+        |probe| {
+            let over = probe.stream().is_some_and(|stream| stream.request.ended && stream.response.ended);
+            probe.report_if(reset(probe.frame).is_some() && over, HEADER);
+        },
+    ),
+    rule(
+        "reset-twice",
+        Warning,
+        Rule::http2("5.4.2"),
+        0,
+        "A side resets a stream once, and does not answer a reset with one.",
+        |probe| {
+            let before = probe.stream().is_some_and(|stream| stream.request.reset || stream.response.reset);
+            probe.report_if(reset(probe.frame).is_some() && before, HEADER);
+        },
+    ),
+    rule("preface-missing", Error, Rule::http2("3.4"), 68, "A client sends the whole preface.", |probe| {
+        let cut = probe.frame.kind == FrameKind::Truncated
+            && probe.frame.direction == Direction::ToServer
+            && probe.frame.offset == 0;
+        let range = 0..probe.frame.bytes.len();
+        probe.report_if(cut, range);
+    }),
+];
+
+fn is_ack(probe: &Probe<'_>, kind: FrameType) -> bool {
+    probe.header().is_some_and(|header| header.kind == kind && header.has(FrameHeader::ACK))
+}
+
+/// HEADERS of a client.
+fn is_request(probe: &Probe<'_>) -> bool {
+    probe.frame.direction == Direction::ToServer
+        && probe.header().is_some_and(|header| header.kind == FrameType::HEADERS)
+}
+
+/// The complete Request-Headers of a new stream.
+fn opens(probe: &Probe<'_>) -> bool {
+    probe.place == Some(Place::Request)
+}
+
+fn whose(stream: u32) -> String {
+    if stream == 0 { "the connection".to_owned() } else { format!("stream {stream}") }
+}

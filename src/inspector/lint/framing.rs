@@ -1,0 +1,188 @@
+//! Rules for frames by themselves: their lengths, flags and padding, and the values of settings.
+
+use super::super::annotation::{Layer, Rule};
+use super::super::frame::{Direction, FrameKind};
+use super::super::http2::{FrameHeader, FrameType, HEADER_LEN, settings};
+use super::{HEADER, LintRule, Probe, Severity, rule};
+use Severity::{Error, Note, Warning};
+
+pub(super) const RULES: [LintRule; 19] = [
+    rule(
+        "not-http2",
+        Error,
+        Rule::http2("3.4"),
+        68,
+        "A connection begins with the preface of HTTP/2, and with SETTINGS of both sides.",
+        |probe| {
+            let range = 0..probe.frame.bytes.len();
+            probe.report_if(probe.frame.kind == FrameKind::NotHttp2, range);
+        },
+    ),
+    rule("cut-short", Warning, Rule::http2("4.1"), 61, "A connection ends between frames.", |probe| {
+        let range = 0..probe.frame.bytes.len();
+        probe.report_if(probe.frame.kind == FrameKind::Truncated, range);
+    }),
+    rule(
+        "frame-over-limit",
+        Error,
+        Rule::http2("4.2"),
+        0,
+        "No frame is larger than the SETTINGS_MAX_FRAME_SIZE of its receiver.",
+        |probe| {
+            let Some(header) = probe.header() else { return };
+            let limit = probe.state.receiver(probe.frame.direction).max_frame;
+            if header.length > limit {
+                probe.report(0..3, format!("{} bytes where the receiver takes {limit}", header.length));
+            }
+        },
+    ),
+    rule(
+        "frame-size",
+        Error,
+        Rule::http2("4.2"),
+        0,
+        "PRIORITY has 5 bytes, RST_STREAM and WINDOW_UPDATE 4, PING 8, GOAWAY at least 8, each setting 6.",
+        |probe| probe.report_faults(Layer::Frame, |fault| fault.starts_with("FRAME_SIZE_ERROR")),
+    ),
+    rule(
+        "frame-on-wrong-stream",
+        Error,
+        Rule::http2("5.1"),
+        0,
+        "SETTINGS, PING and GOAWAY belong to the connection, all others but WINDOW_UPDATE to a stream.",
+        |probe| probe.report_faults(Layer::Frame, |fault| fault.contains("belongs to")),
+    ),
+    rule("reserved-bit", Warning, Rule::http2("4.1"), 0, "The bit before a stream's number is not set.", |probe| {
+        let set = probe.header().is_some() && probe.frame.bytes.get(5).is_some_and(|byte| byte & 0x80 != 0);
+        probe.report_if(set, 5..9);
+    }),
+    rule("unknown-flags", Warning, Rule::http2("4.1"), 0, "Flags that a type does not define are not set.", |probe| {
+        let Some(header) = probe.header() else { return };
+        let defined = match header.kind {
+            FrameType::DATA => 0x9,
+            FrameType::HEADERS => 0x2d,
+            FrameType::SETTINGS | FrameType::PING => 0x1,
+            FrameType::PUSH_PROMISE => 0xc,
+            FrameType::CONTINUATION => 0x4,
+            FrameType(0x2..=0x8) => 0,
+            _ => 0xff,
+        };
+        if header.flags & !defined != 0 {
+            probe.report(4..5, format!("the flags 0x{:x} mean nothing on {}", header.flags & !defined, header.kind));
+        }
+    }),
+    rule(
+        "unknown-type",
+        Note,
+        Rule::http2("5.5"),
+        0,
+        "Frames of a type that a peer does not know are ignored.",
+        |probe| {
+            let unknown = probe.header().is_some_and(|header| header.kind.0 > 0x9);
+            probe.report_if(unknown, 3..4);
+        },
+    ),
+    rule("padding-too-long", Error, Rule::http2("6.1"), 0, "Padding is shorter than the payload.", |probe| {
+        probe.report_faults(Layer::Payload, |fault| fault.contains("more padding than payload"));
+    }),
+    rule("padding-not-zero", Warning, Rule::http2("6.1"), 0, "Padding consists of zeros.", |probe| {
+        probe.report_faults(Layer::Payload, |fault| fault.contains("padding is not all zeros"));
+    }),
+    rule(
+        "empty-data",
+        Note,
+        Rule::http2("10.5"),
+        0,
+        "DATA without a byte and without END_STREAM says nothing, and costs its receiver something.",
+        |probe| {
+            let empty = probe.header().is_some_and(|header| {
+                header.kind == FrameType::DATA && header.length == 0 && !header.has(FrameHeader::END_STREAM)
+            });
+            probe.report_if(empty, HEADER);
+        },
+    ),
+    rule("priority-deprecated", Note, Rule::http2("5.3.2"), 0, "Priorities of RFC 7540 are deprecated.", |probe| {
+        let Some(header) = probe.header() else { return };
+        let carries = match header.kind {
+            FrameType::PRIORITY => true,
+            FrameType::HEADERS => header.has(FrameHeader::PRIORITY),
+            _ => false,
+        };
+        probe.report_if(carries, HEADER);
+    }),
+    rule(
+        "header-block-interrupted",
+        Error,
+        Rule::http2("4.3"),
+        0,
+        "Between the first and the last frame of a header block nothing else is sent.",
+        |probe| {
+            let Some(header) = probe.header() else { return };
+            let open = probe.state.sender(probe.frame.direction).open_block();
+            let goes_on = header.kind == FrameType::CONTINUATION && open == Some(header.stream);
+            if let Some(open) = open.filter(|_| !goes_on) {
+                probe.report(HEADER, format!("{} while the header block of stream {open} is open", header.kind));
+            }
+        },
+    ),
+    rule("continuation-alone", Error, Rule::http2("6.10"), 0, "CONTINUATION continues a header block.", |probe| {
+        let alone = probe.header().is_some_and(|header| header.kind == FrameType::CONTINUATION)
+            && probe.state.sender(probe.frame.direction).open_block().is_none();
+        probe.report_if(alone, HEADER);
+    }),
+    rule("header-block-broken", Error, Rule::http2("4.3"), 0, "A header block can be decoded.", |probe| {
+        let broken = probe.frame.faults.iter().find(|fault| fault.starts_with("COMPRESSION_ERROR"));
+        if let Some(fault) = broken.cloned() {
+            let range = probe.payload_range();
+            probe.report(range, fault);
+        }
+    }),
+    rule(
+        "table-size-update-late",
+        Error,
+        Rule::hpack("4.2"),
+        0,
+        "Updates of the dynamic table's size stand at the beginning of a header block.",
+        |probe| probe.report_faults(Layer::Hpack, |fault| fault.starts_with("size updates stand")),
+    ),
+    rule(
+        "setting-out-of-range",
+        Error,
+        Rule::http2("6.5.2"),
+        0,
+        "Settings have the values that are defined.",
+        |probe| {
+            probe.report_faults(Layer::Payload, |fault| {
+                fault.contains("neither 0 nor 1")
+                    || fault.contains("over 2147483647")
+                    || fault.contains("not within 16384")
+            });
+        },
+    ),
+    rule(
+        "push-enabled-by-server",
+        Error,
+        Rule::http2("6.5.2"),
+        0,
+        "A server does not set ENABLE_PUSH to 1.",
+        |probe| {
+            let Some(header) = probe.header() else { return };
+            let is_settings = header.kind == FrameType::SETTINGS && probe.frame.direction == Direction::ToClient;
+            let payload = probe.frame.payload().unwrap_or_default();
+            let at = settings(payload).position(|setting| setting == (2, 1)).filter(|_| is_settings);
+            if let Some(at) = at {
+                let start = HEADER_LEN + 6 * at;
+                report(probe, start..start + 6);
+            }
+        },
+    ),
+    rule("push", Error, Rule::http2("8.4"), 0, "Only a server pushes, and only to a client that allows it.", |probe| {
+        let pushes = probe.header().is_some_and(|header| header.kind == FrameType::PUSH_PROMISE);
+        let allowed = probe.frame.direction == Direction::ToClient && probe.state.client.push;
+        probe.report_if(pushes && !allowed, HEADER);
+    }),
+];
+
+fn report(probe: &mut Probe<'_>, range: std::ops::Range<usize>) {
+    probe.report_if(true, range);
+}

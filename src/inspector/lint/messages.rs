@@ -1,0 +1,120 @@
+//! Rules for Length-Prefixed-Messages, their compression, and how many there are.
+
+use super::super::annotation::{Document, Layer, Rule};
+use super::super::frame::{Direction, Frame, Meaning};
+use super::super::http2::FrameType;
+use super::super::text;
+use super::{HEADER, LintRule, Place, Probe, Severity, find, rule};
+use Severity::{Error, Note, Warning};
+
+const REQUESTS: Rule = Rule::grpc("requests");
+const COMPRESSION: Rule = Rule::new(Document::Compression, "specification");
+
+/// What receivers take by default.
+const DEFAULT_LIMIT: u32 = 4 << 20;
+
+pub(super) const RULES: [LintRule; 11] = [
+    rule("message-truncated", Error, REQUESTS, 34, "A stream ends between messages.", |probe| {
+        let fault = probe.frame.faults.iter().find(|fault| fault.starts_with("the stream ends inside a message"));
+        if let Some(fault) = fault.cloned() {
+            probe.report(HEADER, fault);
+        }
+    }),
+    rule("flag-reserved", Error, REQUESTS, 26, "The Compressed-Flag is 0 or 1.", |probe| {
+        probe.report_faults(Layer::Grpc, |fault| fault == "the Compressed-Flag is 0 or 1");
+    }),
+    rule("compressed-without-encoding", Error, COMPRESSION, 27, "A compressed message has a grpc-encoding.", |probe| {
+        let Some(stream) = probe.stream() else { return };
+        let none = stream.way(probe.frame.direction).encoding.is_none();
+        if none && let Some(message) = probe.frame.messages.iter().find(|message| message.compressed) {
+            let range = place(probe.frame, message.segments.last());
+            probe.report(range, "the Compressed-Flag is 1 where no grpc-encoding says how");
+        }
+    }),
+    rule("encoding-not-accepted", Error, COMPRESSION, 32, "A server compresses only as the client accepts.", |probe| {
+        let Some(fields) = probe.fields(&[Place::Response]) else { return };
+        let (Some(encoding), Some(stream)) = (find(&fields, "grpc-encoding"), probe.stream()) else { return };
+        let name = String::from_utf8_lossy(encoding.value);
+        let accepts = stream.accepts.as_deref().unwrap_or_default();
+        let listed = accepts.split(',').any(|listed| listed.trim().eq_ignore_ascii_case(&name));
+        if !listed && name != "identity" {
+            probe.report(encoding.range.clone(), format!("the client did not list {}", text::plain(encoding.value)));
+        }
+    }),
+    rule("compressed-broken", Error, COMPRESSION, 30, "A compressed message can be restored by itself.", |probe| {
+        probe.report_faults(Layer::Opaque, |fault| fault.starts_with("can't be restored"));
+    }),
+    rule(
+        "message-undecodable",
+        Warning,
+        Rule::new(Document::StatusCodes, "status-codes-and-their-use-in-grpc"),
+        46,
+        "A message can be decoded as its type.",
+        |probe| {
+            probe.report_faults(Layer::Protobuf, |_| true);
+        },
+    ),
+    rule("message-large", Note, REQUESTS, 28, "Messages over 4 MiB are refused by default.", |probe| {
+        let large = probe.frame.messages.iter().find(|message| message.length > DEFAULT_LIMIT);
+        if let Some(message) = large {
+            let range = place(probe.frame, message.segments.last());
+            probe.report(
+                range,
+                format!("a message of {}: receivers take 4 MiB by default", text::count(message.length.into(), "byte")),
+            );
+        }
+    }),
+    rule("two-requests", Error, REQUESTS, 47, "A method that takes one message is sent one.", |probe| {
+        too_many(probe, Direction::ToServer);
+    }),
+    rule("two-answers", Error, Rule::grpc("responses"), 47, "A method that gives one message gives one.", |probe| {
+        too_many(probe, Direction::ToClient);
+    }),
+    rule("no-request", Error, REQUESTS, 47, "A method that takes one message is not called without.", |probe| {
+        let Some(header) =
+            probe.header().filter(|_| probe.frame.direction == Direction::ToServer && probe.frame.ends_stream)
+        else {
+            return;
+        };
+        let (kind, before) = match (probe.place, probe.stream()) {
+            (Some(Place::Request), _) => {
+                let Meaning::RequestHeaders { path } = &probe.frame.meaning else { return };
+                (probe.state.schema.method(path).and_then(|types| types.kind), 0)
+            }
+            (_, Some(stream)) if header.kind == FrameType::DATA => (stream.kind, stream.request.messages),
+            _ => return,
+        };
+        let due = kind.is_some_and(|kind| !kind.streams(Direction::ToServer));
+        probe.report_if(due && before + probe.frame.messages.len() as u64 == 0, HEADER);
+    }),
+    rule(
+        "no-answer",
+        Error,
+        Rule::grpc("responses"),
+        48,
+        "OK of a method that gives one message comes behind it.",
+        |probe| {
+            let Some(fields) = probe.fields(&[Place::ResponseAlone, Place::Trailers]) else { return };
+            let ok = find(&fields, "grpc-status").is_some_and(|status| status.value == b"0");
+            let missing = probe.stream().is_some_and(|stream| {
+                stream.kind.is_some_and(|kind| !kind.streams(Direction::ToClient)) && stream.response.messages == 0
+            });
+            probe.report_if(ok && missing, HEADER);
+        },
+    ),
+];
+
+/// Reports the second message in a direction where one is due.
+fn too_many(probe: &mut Probe<'_>, direction: Direction) {
+    let Some(stream) = probe.stream().filter(|_| probe.frame.direction == direction) else { return };
+    let one = stream.kind.is_some_and(|kind| !kind.streams(direction));
+    if let Some(second) = probe.frame.messages.iter().find(|message| one && message.number == 2) {
+        let range = place(probe.frame, second.segments.last());
+        probe.report(range, "a second message where one is due");
+    }
+}
+
+/// The part of a message that stands in the frame.
+fn place(frame: &Frame, segment: Option<&(u64, std::ops::Range<usize>)>) -> std::ops::Range<usize> {
+    segment.filter(|(number, _)| *number == frame.number).map_or(HEADER, |(_, range)| range.clone())
+}

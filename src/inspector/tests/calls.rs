@@ -1,0 +1,168 @@
+//! Summaries of calls, and filters over calls and frames.
+
+use super::connection::*;
+use super::*;
+use Direction::{ToClient, ToServer};
+
+fn lines_of(connection: &mut Connection) -> Vec<String> {
+    connection.shown(&mut CallLines::new(Connection::schema())).lines().map(str::to_owned).collect()
+}
+
+/// The end of the only line.
+fn ending(connection: &mut Connection) -> String {
+    let lines = lines_of(connection);
+    let [line] = lines.as_slice() else { panic!("one call: {lines:?}") };
+    line.split("  ").skip(5).collect::<Vec<_>>().join("  ")
+}
+
+#[test]
+fn a_unary_call_in_one_line() {
+    let mut connection = Connection::new();
+    connection.wait(5).request(1, &[]).message(ToServer, END_STREAM, 1, &[8, 42]).wait(12).response(1, &[]);
+    connection.wait(3).message(ToClient, NONE, 1, &[10, 2, b'h', b'i']);
+    connection.trailers(1, &[("grpc-status", "5"), ("grpc-message", "no %C3%BC")]);
+    assert_eq!(
+        lines_of(&mut connection),
+        ["stream 1  /a.B/Get  unary  ↑ 1 message 168 bytes  ↓ 1 message 119 bytes  first byte 12 ms  total 15 ms  \
+          NOT_FOUND: no ü  ended by the server's trailers"]
+    );
+}
+
+#[test]
+fn who_ended_a_call() {
+    let call = |timeout: &str| {
+        let mut connection = Connection::new();
+        connection.request(1, &[("grpc-timeout", timeout)]).message(ToServer, END_STREAM, 1, &[]).wait(100);
+        connection
+    };
+    assert_eq!(
+        ending(call("").trailers(1, &[])),
+        "first byte 100 ms  total 100 ms  OK  ended by the server's trailers"
+    );
+    assert_eq!(ending(call("").reset(ToServer, 1, 8)), "total 100 ms  ended by the client's RST_STREAM CANCEL");
+    assert_eq!(ending(call("1S").reset(ToServer, 1, 8)), "total 100 ms  ended by the client's RST_STREAM CANCEL");
+    assert_eq!(ending(call("99m").reset(ToServer, 1, 8)), "total 100 ms  ended by the client at its deadline of 99 ms");
+    assert_eq!(ending(call("99m").reset(ToClient, 1, 8)), "total 100 ms  ended by the server's RST_STREAM CANCEL");
+    assert_eq!(ending(call("").reset(ToClient, 1, 7)), "total 100 ms  ended by the server's RST_STREAM REFUSED_STREAM");
+    assert_eq!(ending(call("").go_away(ToClient, 0, 0)), "total 100 ms  ended by the server's GOAWAY NO_ERROR");
+    assert_eq!(ending(call("").go_away(ToClient, 1, 0)), "total 100 ms  ended by the connection's end");
+    assert_eq!(
+        ending(call("").go_away(ToClient, 1, 11)),
+        "total 100 ms  ended by the server's GOAWAY ENHANCE_YOUR_CALM"
+    );
+    assert_eq!(ending(&mut call("")), "total 0 ms  ended by the connection's end");
+    let html = [(":status", "502"), ("content-type", "text/html")];
+    let mut foreign = call("");
+    foreign.headers(ToClient, END_STREAM, 1, &html);
+    assert_eq!(ending(&mut foreign), "first byte 100 ms  total 100 ms  HTTP 502  ended by an answer that is not gRPC");
+    let mut silent = call("");
+    silent.response(1, &[]).headers(ToClient, END_STREAM, 1, &[("a", "b")]);
+    assert_eq!(ending(&mut silent), "first byte 100 ms  total 100 ms  no grpc-status  ended by the server's trailers");
+}
+
+#[test]
+fn a_reset_behind_the_trailers_replaces_nothing() {
+    let mut connection = Connection::new();
+    connection.request(1, &[(":path", "/a.B/Record")]).response(1, &[]).wait(7).trailers(1, &[]);
+    let before = lines_of(&mut connection);
+    assert!(before[0].ends_with("total 7 ms  OK  ended by the server's trailers"), "{before:?}");
+    let mut connection = Connection::new();
+    connection.request(1, &[(":path", "/a.B/Record")]).response(1, &[]).wait(7).trailers(1, &[]).wait(1);
+    connection.reset(ToClient, 1, 0);
+    assert!(lines_of(&mut connection)[0].ends_with("total 7 ms  OK  ended by the server's trailers"));
+}
+
+#[test]
+fn kinds_are_those_of_the_schema_or_what_they_look_like() {
+    let mut connection = Connection::new();
+    for (stream, path) in [(1, "/a.B/Chat"), (3, "/x.Y/Z"), (5, "/x.Y/Z")] {
+        connection.request(stream, &[(":path", path)]).message(ToServer, NONE, stream, &[]);
+    }
+    connection.message(ToServer, END_STREAM, 5, &[]);
+    let lines = lines_of(&mut connection);
+    let kinds: Vec<_> = lines.iter().map(|line| line.split("  ").nth(2).unwrap()).collect();
+    assert_eq!(kinds, ["bidi streaming", "unary", "client streaming"]);
+}
+
+#[test]
+fn calls_beyond_the_limit_are_let_go() {
+    let mut connection = Connection::new();
+    for stream in [1, 3, 5, 7] {
+        connection.request(stream, &[]);
+    }
+    let mut calls = Calls::with_limit(Schema::new(), 2);
+    let gone: Vec<_> = connection.frames().iter().flat_map(|frame| calls.advance(frame)).collect();
+    assert_eq!(
+        gone.iter().map(|call| (call.stream, call.end)).collect::<Vec<_>>(),
+        [(1, CallEnd::Forgotten), (3, CallEnd::Forgotten)]
+    );
+    assert_eq!(calls.open().map(|call| call.stream).collect::<Vec<_>>(), [5, 7]);
+}
+
+/// Three calls beside each other: one succeeds, one fails, one stays open.
+fn three_calls() -> Connection {
+    let mut connection = Connection::new();
+    connection.request(1, &[]).request(3, &[(":path", "/a.B/List")]).request(5, &[(":path", "/x.Y/Get")]);
+    for stream in [1, 3, 5] {
+        connection.message(ToServer, END_STREAM, stream, &[8, 1]);
+    }
+    connection.trailers(3, &[("grpc-status", "14")]).response(1, &[]).message(ToClient, NONE, 1, &[]).trailers(1, &[]);
+    connection
+}
+
+/// The numbers of the frames that pass.
+fn passed(filter: &str) -> Vec<u64> {
+    let mut sieve = Sieve::new(filter.parse().unwrap(), Connection::schema());
+    let frames = three_calls().frames();
+    let mut shown: Vec<_> = frames.into_iter().flat_map(|frame| sieve.push(frame)).collect();
+    shown.extend(sieve.finish());
+    assert_eq!(sieve.dropped_frames(), 0);
+    shown.iter().map(|frame| frame.number).collect()
+}
+
+#[test]
+fn frames_pass_a_filter_by_stream_method_status_and_type() {
+    assert_eq!(passed(""), (1..=15).collect::<Vec<_>>());
+    assert_eq!(passed("stream=3"), [7, 10, 12]);
+    assert_eq!(passed("stream!=0,1,3"), [8, 11]);
+    assert_eq!(passed("frame=HEADERS"), [6, 7, 8, 12, 13, 15]);
+    assert_eq!(passed("frame!=HEADERS,DATA,SETTINGS"), [1]);
+    assert_eq!(passed("method=/a.B/List"), [7, 10, 12]);
+    assert_eq!(passed("method~Get"), [6, 8, 9, 11, 13, 14, 15]);
+    assert_eq!(passed("method~Get frame=DATA stream=5"), [11]);
+    // Frames of a call whose status counts come together when it has ended.
+    assert_eq!(passed("status!=0"), [7, 10, 12, 8, 11]);
+    assert_eq!(passed("status=UNAVAILABLE"), [7, 10, 12]);
+    assert_eq!(passed("status=OK"), [6, 9, 13, 14, 15]);
+    assert_eq!(passed("status=none"), [8, 11]);
+}
+
+#[test]
+fn calls_pass_a_filter() {
+    let mut calls = Calls::new(Connection::schema());
+    let frames = three_calls().frames();
+    let mut ended: Vec<_> = frames.iter().flat_map(|frame| calls.advance(frame)).collect();
+    ended.extend(calls.close(None));
+    let shown = |filter: &str| {
+        let filter: Filter = filter.parse().unwrap();
+        ended.iter().filter(|call| filter.shows_call(call)).map(|call| call.stream).collect::<Vec<_>>()
+    };
+    assert_eq!(shown("status!=0"), [3, 5]);
+    assert_eq!(shown("method~/a.B frame=PING"), [3, 1]);
+    assert_eq!(shown("stream=1 status=14"), [0; 0]);
+}
+
+#[test]
+fn what_waits_for_a_status_is_bounded() {
+    let limits = Limits { waiting: 4_000, ..Limits::default() };
+    let mut sieve = Sieve::with_limits("status=0".parse().unwrap(), Schema::new(), &limits);
+    let mut connection = Connection::new();
+    connection.request(1, &[]).request(3, &[]);
+    for _ in 0..100 {
+        connection.message(ToServer, NONE, 1, &[8, 1]);
+    }
+    connection.trailers(3, &[]).data(ToServer, END_STREAM, 3, &[]);
+    let shown: Vec<_> = connection.frames().into_iter().flat_map(|frame| sieve.push(frame)).collect();
+    assert!(sieve.dropped_frames() > 0);
+    assert!(shown.iter().all(|frame| frame.stream() == 3), "{shown:?}");
+}

@@ -1,0 +1,126 @@
+//! What is not on the wire as it is: compressed messages, and the details of a status.
+
+use bytes::BytesMut;
+
+use super::connection::*;
+use super::*;
+use crate::compression;
+use crate::wire::encoding::Encoding;
+use Direction::{ToClient, ToServer};
+
+fn compressed(encoding: Encoding, content: &[u8]) -> Vec<u8> {
+    let mut out = BytesMut::new();
+    compression::all().get(encoding).unwrap().compress(content, &mut out).unwrap();
+    out.to_vec()
+}
+
+/// A question with the number 42 and much that compresses well, as field 9.
+fn question() -> Vec<u8> {
+    [&[8, 42, 0x4a, 100][..], &[b'x'; 100]].concat()
+}
+
+/// The message of a call whose requests are so encoded, in frames of this many bytes.
+fn sent(encoding: &str, content: &[u8], size: usize) -> (Frame, Message) {
+    let mut connection = Connection::new();
+    connection.request(1, &[("grpc-encoding", encoding)]);
+    for chunk in prefixed(1, content).chunks(size) {
+        connection.data(ToServer, NONE, 1, chunk);
+    }
+    let frame = connection.frames().pop().unwrap();
+    let message = frame.messages[0].clone();
+    (frame, message)
+}
+
+#[test]
+fn every_encoding_is_restored_and_stays_one_leaf_on_the_wire() {
+    for encoding in [Encoding::Gzip, Encoding::Deflate, Encoding::Zstd, Encoding::Brotli, Encoding::Snappy] {
+        for size in [7, 1 << 14] {
+            let content = compressed(encoding, &question());
+            let (frame, message) = sent(encoding.name(), &content, size);
+            assert_eq!(check_tiling(0..frame.bytes.len(), &frame.annotations), Ok(()));
+            let tree = frame.message_tree(&message).unwrap();
+            assert_eq!(tree.children.len(), 3, "flag, length, and one leaf");
+            assert_eq!(tree.children[2].value, "compressed, 104 bytes when restored");
+            let restored = message.restored.as_ref().unwrap();
+            assert_eq!((&restored.bytes, message.size()), (&question(), Some(104)));
+            assert_eq!(check_tiling(0..104, &restored.annotations), Ok(()));
+            assert_eq!(
+                (restored.annotations[0].label.to_string(), restored.annotations[0].value.to_string()),
+                ("number".into(), "42".into())
+            );
+        }
+    }
+}
+
+#[test]
+fn what_is_restored_is_shown_below_the_leaf() {
+    let (frame, _) = sent("gzip", &compressed(Encoding::Gzip, &question()), 1 << 14);
+    let lines = lines(&frame);
+    assert!(lines.contains("compressed from 104 bytes: number: 42"), "{lines}");
+    let printed = print_frame(&frame, &PrintOptions::default());
+    let (wire, beside) = printed.split_once("┆ 104 bytes, restored, not on the wire:").unwrap();
+    assert!(wire.contains("Message") && !wire.contains("number"), "{printed}");
+    assert!(beside.contains("0000  08 2a") && beside.contains("number: 42"), "{printed}");
+    assert!(printed.lines().all(|line| line.chars().count() <= 100), "{printed}");
+}
+
+#[test]
+fn what_can_not_be_restored_says_why() {
+    let (frame, message) = sent("gzip", &[1, 2, 3], 100);
+    assert_eq!((&message.restored, message.size()), (&None, None));
+    let leaf = &frame.message_tree(&message).unwrap().children[2];
+    assert!(leaf.fault.as_ref().unwrap().starts_with("can't be restored with gzip"), "{leaf:?}");
+    let (frame, message) = sent("lzma", &[1, 2, 3], 100);
+    let leaf = &frame.message_tree(&message).unwrap().children[2];
+    assert_eq!((leaf.value.to_string().as_str(), &leaf.fault), ("compressed in a way that is not known here", &None));
+    let (_, message) = sent("gzip", &[], 100);
+    assert_eq!(message.size(), Some(0));
+}
+
+/// A few bytes claim to be a million, again and again.
+#[test]
+fn what_is_restored_in_a_frame_is_bounded() {
+    let bomb = prefixed(1, &compressed(Encoding::Gzip, &vec![0; 1_000_000]));
+    let mut connection = Connection::new();
+    connection.request(1, &[("grpc-encoding", "gzip")]).data(ToServer, NONE, 1, &bomb.repeat(10));
+    let frame = connection.frames().pop().unwrap();
+    let restored: usize =
+        frame.messages.iter().filter_map(|message| message.restored.as_ref()).map(|it| it.bytes.len()).sum();
+    assert_eq!((frame.messages.len(), restored), (10, 4_000_000));
+    let last = frame.message_tree(&frame.messages[9]).unwrap();
+    assert!(last.children[2].value.to_string().ends_with("over the limit"), "{last:?}");
+}
+
+fn rpc_schema() -> Schema {
+    let mut schema = Schema::new();
+    schema.add_field("google.rpc.Status", 1, "code", FieldType::Int32);
+    schema.add_field("google.rpc.Status", 2, "message", FieldType::String);
+    schema.add_field("google.rpc.Status", 3, "details", FieldType::Message("google.protobuf.Any".into()));
+    schema.add_field("google.protobuf.Any", 1, "type_url", FieldType::String);
+    schema.add_field("google.protobuf.Any", 2, "value", FieldType::Bytes);
+    schema.add_field("google.rpc.ErrorInfo", 1, "reason", FieldType::String);
+    schema
+}
+
+#[test]
+fn details_of_a_status_are_expanded() {
+    let len = |number: u8, content: &[u8]| [&[number << 3 | 2, content.len() as u8][..], content].concat();
+    let any =
+        |name: &str| [len(1, format!("type.googleapis.com/{name}").as_bytes()), len(2, &len(1, b"FULL"))].concat();
+    let details = [vec![8, 8], len(3, &any("google.rpc.ErrorInfo")), len(3, &any("x.Unknown"))].concat();
+    let encoded = crate::wire::binary::encode(&details);
+    let mut pieces = bytes_of(&GET_FEATURE)[..6].to_vec();
+    let trailers = block(&[RESPONSE[0], RESPONSE[1], ("grpc-status", "8"), ("grpc-status-details-bin", &encoded)]);
+    pieces.push((ToClient, [&[0, 0, trailers.len() as u8, 1, 5, 0, 0, 0, 1][..], &trailers].concat()));
+    let conversation = decode(rpc_schema(), &pieces);
+    let frame = conversation.frames().last().unwrap();
+    let status = frame.details.as_ref().unwrap();
+    assert_eq!((&status.bytes, check_tiling(0..details.len(), &status.annotations)), (&details, Ok(())));
+    let lines = lines(frame);
+    let expected = "google.rpc.Status: code: 8, details: google.protobuf.Any { type_url: \
+                    \"type.googleapis.com/google.rpc.ErrorInfo\", value: google.rpc.ErrorInfo { reason: \"FULL\" } }, \
+                    details: google.protobuf.Any { type_url: \"type.google";
+    assert!(lines.contains(expected.split_at(150).0), "{lines}");
+    let printed = print_frame(frame, &PrintOptions::default());
+    assert!(printed.contains("reason: \"FULL\""), "{printed}");
+}

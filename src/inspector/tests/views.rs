@@ -1,0 +1,302 @@
+//! The drawings: ladder, flow control, header compression.
+
+use std::time::Duration;
+
+use super::connection::*;
+use super::*;
+use Direction::{ToClient, ToServer};
+
+fn slow_call() -> Connection {
+    let mut connection = Connection::new();
+    connection.request(1, &[]).message(ToServer, END_STREAM, 1, &[8, 42]).wait(340);
+    connection.response(1, &[]).message(ToClient, NONE, 1, &[10, 2, b'h', b'i']).trailers(1, &[]);
+    connection
+}
+
+#[test]
+fn a_ladder_as_text() {
+    let mut ladder = Ladder::of_stream(1);
+    slow_call().frames().iter().for_each(|frame| ladder.add(frame));
+    let text = ladder.text();
+    let expected = "\
+     time        gap  client                                                                  server
+     0 ms             │── HEADERS END_HEADERS: Request-Headers ───────────────────────────────────▶│
+                      │   /a.B/Get                                                                 │
+     0 ms             │── DATA END_STREAM: Length-Prefixed-Message, EOS ──────────────────────────▶│
+                      │   a.Question, 2 bytes: number: 42                                          │
+   340 ms    +340 ms  │◀─ HEADERS END_HEADERS: Response-Headers ───────────────────────────────────│
+   340 ms             │◀─ DATA: Length-Prefixed-Message ───────────────────────────────────────────│
+                      │   a.Answer, 4 bytes: text: \"hi\"                                            │
+   340 ms             │◀─ HEADERS END_STREAM END_HEADERS: Trailers, grpc-status 0 OK ──────────────│
+";
+    assert_eq!(text.trim_start(), expected, "\n{text}");
+    let mut all = slow_call().shown(&mut LadderText::default());
+    assert_eq!(all.lines().count(), 1 + 8 + 5, "{all}");
+    all.retain(|c| c != '\n');
+    assert!(all.contains("[1] DATA END_STREAM"), "{all}");
+}
+
+#[test]
+fn a_ladder_for_mermaid() {
+    let mut connection = slow_call();
+    connection.request(3, &[(":path", "/a;b#<script>\"/C")]);
+    let mut ladder = Ladder::new();
+    connection.frames().iter().for_each(|frame| ladder.add(frame));
+    let mermaid = ladder.mermaid();
+    assert!(mermaid.starts_with("sequenceDiagram\n    participant C as client\n"), "{mermaid}");
+    assert!(mermaid.contains("    C->>S: 1: DATA END_STREAM: Length-Prefixed-Message, EOS\n"), "{mermaid}");
+    assert!(mermaid.contains("    Note right of S: a.Question, 2 bytes: number: 42\n"), "{mermaid}");
+    assert!(mermaid.contains("    Note over C,S: 340 ms\n    S->>C: 1: HEADERS"), "{mermaid}");
+    assert!(mermaid.contains("    Note right of S: /a#59;b#35;#60;script#62;#34;/C\n"), "{mermaid}");
+}
+
+/// Markup in which every element that begins also ends, and nothing of the peer's is an element.
+fn check_svg(svg: &str) {
+    assert!(svg.starts_with("<svg xmlns=\"http://www.w3.org/2000/svg\"") && svg.ends_with("</svg>\n"));
+    assert!(svg.contains("prefers-color-scheme:dark"));
+    let mut open = Vec::new();
+    for tag in svg.split('<').skip(1) {
+        let (tag, _) = tag.split_once('>').expect("a tag ends");
+        let name = tag.trim_end_matches('/').split_whitespace().next().unwrap();
+        match name.strip_prefix('/') {
+            Some(name) => assert_eq!(open.pop(), Some(name)),
+            None if tag.ends_with('/') => {}
+            None => open.push(name),
+        }
+        assert!(
+            ["svg", "title", "style", "rect", "line", "text", "polygon", "polyline"]
+                .contains(&name.trim_start_matches('/')),
+            "{name}"
+        );
+    }
+    assert!(open.is_empty(), "{open:?}");
+    assert!(!svg.contains("http://") || svg.matches("http://").count() == 1, "it needs nothing else");
+}
+
+#[test]
+fn a_ladder_as_svg() {
+    let mut connection = slow_call();
+    connection.request(3, &[(":path", "/a.B/<script>&\"")]).data(ToServer, END_STREAM, 3, &[0, 0]);
+    let mut ladder = Ladder::new();
+    connection.frames().iter().for_each(|frame| ladder.add(frame));
+    let svg = ladder.svg();
+    check_svg(&svg);
+    assert_eq!(svg.matches("<polygon").count(), ladder.steps().len());
+    assert!(svg.contains("340 ms without a frame"));
+    assert!(svg.contains("/a.B/&lt;script&gt;&amp;&quot;"));
+    assert!(svg.contains("class=\"warn\""), "the message that is cut short is marked");
+}
+
+#[test]
+fn a_ladder_keeps_its_last_steps() {
+    let mut ladder = Ladder::new().limited(3);
+    slow_call().frames().iter().for_each(|frame| ladder.add(frame));
+    assert_eq!((ladder.steps().len(), ladder.dropped()), (3, 7));
+    assert!(ladder.steps().last().unwrap().label.starts_with("HEADERS END_STREAM"));
+}
+
+/// Fills a stream's window with one message, 65,535 bytes of `length` in all.
+fn fill(connection: &mut Connection, stream: u32, length: usize) {
+    let message = prefixed(0, &vec![0x3a; length]);
+    for chunk in message[..65_535].chunks(16_384) {
+        connection.data(ToClient, NONE, stream, chunk);
+    }
+}
+
+fn listing(stream: u32) -> Connection {
+    let mut connection = Connection::new();
+    connection.request(stream, &[(":path", "/a.B/List")]).message(ToServer, END_STREAM, stream, &[]);
+    connection.response(stream, &[]);
+    connection
+}
+
+fn flow_of(connection: &mut Connection) -> Flow {
+    let mut flow = Flow::new();
+    connection.frames().iter().for_each(|frame| drop(flow.advance(frame)));
+    flow
+}
+
+fn waits(flow: &Flow) -> Vec<String> {
+    flow.stalls().iter().copied().chain(flow.waiting()).map(|stall| stall.to_string()).collect()
+}
+
+#[test]
+fn who_waited_for_whom() {
+    let mut connection = listing(5);
+    fill(&mut connection, 5, 70_000);
+    // The stream has room again, the connection has not.
+    connection.wait(10).window(ToServer, 5, 65_535);
+    assert_eq!(
+        waits(&flow_of(&mut connection)),
+        ["stream 5 to the client still waits after 10 ms for the client's WINDOW_UPDATE of the stream"]
+    );
+
+    let mut connection = listing(5);
+    connection.window(ToServer, 5, 1 << 20);
+    fill(&mut connection, 5, 70_000);
+    connection.wait(340).window(ToServer, 0, 65_535).data(ToClient, NONE, 5, &[0x3a; 100]);
+    let flow = flow_of(&mut connection);
+    assert_eq!(waits(&flow), ["stream 5 to the client waited 340 ms for the client's WINDOW_UPDATE of the connection"]);
+    let stall = flow.stalls()[0];
+    assert_eq!((stall.begun, stall.ended), (Duration::ZERO, Some(Duration::from_millis(340))));
+
+    let mut connection = listing(5);
+    connection.window(ToServer, 0, 1 << 20);
+    fill(&mut connection, 5, 70_000);
+    connection.wait(25).window(ToServer, 5, 1).data(ToClient, NONE, 5, &[0x3a]);
+    connection.wait(25).window(ToServer, 5, 9_000).data(ToClient, NONE, 5, &[0x3a; 4_469]);
+    let expected = "stream 5 to the client waited 25 ms for the client's WINDOW_UPDATE of the stream";
+    assert_eq!(waits(&flow_of(&mut connection)), [expected, expected]);
+}
+
+#[test]
+fn who_has_nothing_to_say_does_not_wait() {
+    // The window was filled by whole messages, and what came next came much later.
+    let mut connection = listing(1);
+    connection.window(ToServer, 0, 1 << 20);
+    fill(&mut connection, 1, 65_530);
+    connection.wait(10).window(ToServer, 1, 65_535).wait(500).message(ToClient, NONE, 1, &[]);
+    assert_eq!(waits(&flow_of(&mut connection)), [""; 0]);
+    // The same, but it goes on at once.
+    let mut connection = listing(1);
+    connection.window(ToServer, 0, 1 << 20);
+    fill(&mut connection, 1, 65_530);
+    connection.wait(10).window(ToServer, 1, 65_535).message(ToClient, NONE, 1, &[]);
+    assert_eq!(waits(&flow_of(&mut connection)).len(), 1);
+    // Trailers need no window.
+    let mut connection = listing(1);
+    fill(&mut connection, 1, 65_530);
+    connection.wait(10).trailers(1, &[]);
+    assert_eq!(waits(&flow_of(&mut connection)), [""; 0]);
+}
+
+#[test]
+fn windows_follow_settings_updates_and_padding() {
+    let mut connection = Connection::new();
+    connection.request(1, &[(":path", "/a.B/Record")]);
+    connection.data(ToServer, PADDED, 1, &[&[3][..], &prefixed(0, &[8, 1]), &[0; 3]].concat());
+    let last = |connection: &mut Connection, stream| {
+        let mut flow = Flow::new();
+        connection.frames().iter().for_each(|frame| drop(flow.advance(frame)));
+        flow.series().find(|series| series.direction == ToServer && series.stream == stream).map(WindowSeries::window)
+    };
+    // Padding and its length count.
+    assert_eq!(last(&mut connection, 0), Some(65_535 - 11));
+    let script = |larger: u32, ack: bool| {
+        let mut connection = Connection::new();
+        connection.request(1, &[(":path", "/a.B/Record")]).setting(ToClient, 4, larger);
+        if ack {
+            connection.frame(ToServer, FrameType::SETTINGS, ACK, 0, &[]);
+        }
+        connection.message(ToServer, NONE, 1, &[8, 1]);
+        last(&mut connection, 1).unwrap()
+    };
+    // More room counts at once, less when it is acknowledged, and that may be less than nothing.
+    assert_eq!((script(100_000, false), script(100_000, true)), (100_000 - 7, 100_000 - 7));
+    assert_eq!((script(5, false), script(5, true)), (65_535 - 7, 5 - 7));
+}
+
+#[test]
+fn flow_control_as_text_and_svg() {
+    let mut connection = listing(5);
+    fill(&mut connection, 5, 70_000);
+    connection.wait(340).window(ToServer, 0, 65_535).window(ToServer, 5, 65_535).data(
+        ToClient,
+        NONE,
+        5,
+        &[0x3a; 4_470],
+    );
+    let frames = connection.frames();
+    let mut flow = Flow::new();
+    let text: String = frames.iter().map(|frame| flow.push(frame)).collect::<String>() + &flow.finish();
+    for expected in [
+        "     0 ms      12  DATA           to client  connection         -16383 ░░░░░░░░░░░░            0\n",
+        "   340 ms      14  WINDOW_UPDATE  to client  stream 5           +65535 ████████████        65535\n",
+        "   340 ms  ◷ stream 5 to the client waited 340 ms for the client's WINDOW_UPDATE of the stream\n",
+        "1 wait for windows, 340 ms in all\n",
+    ] {
+        assert!(text.contains(expected), "{expected}\n{text}");
+    }
+    assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
+    let svg = flow.svg();
+    check_svg(&svg);
+    assert_eq!(svg.matches("<polyline").count(), flow.series().count());
+    assert_eq!(svg.matches("class=\"shade\"").count(), 1);
+}
+
+#[test]
+fn what_flow_control_remembers_is_bounded() {
+    let mut flow = Flow::new();
+    let mut connection = Connection::new();
+    for stream in 0..2_000 {
+        connection.request(2 * stream + 1, &[]).message(ToServer, NONE, 2 * stream + 1, &[]);
+        connection.window(ToClient, 0, 5);
+    }
+    connection.frames().iter().for_each(|frame| drop(flow.advance(frame)));
+    assert!(flow.series().count() <= 256);
+    assert!(flow.series().all(|series| series.points.len() <= 2_048));
+    assert!(format!("{flow:?}").len() < 4_000_000);
+}
+
+#[test]
+fn what_each_header_costs_and_what_the_table_becomes() {
+    let mut view = HpackView::new();
+    let conversation = decode(route_guide(), &bytes_of(&GET_FEATURE));
+    let blocks: Vec<_> = conversation.frames().filter_map(|frame| view.advance(frame)).collect();
+    assert_eq!(blocks.len(), 3);
+    let request = &blocks[0];
+    assert_eq!((request.headers.len(), request.wire, request.table_limit), (7, 0x67, 4_096));
+    assert_eq!(request.headers.iter().map(|header| header.wire).sum::<usize>(), request.wire);
+    let method = &request.headers[0];
+    assert_eq!((method.wire, method.plain, method.how.as_str()), (1, 3 + 7 + 4, "static 3"));
+    assert_eq!((request.before.len(), request.after.len(), request.added().len()), (0, 5, 5));
+    assert_eq!(request.after[0], TableEntry { name: "grpc-timeout".into(), value: "10S".into(), size: 47 });
+    let text: String = conversation.frames().map(|frame| HpackView::push(&mut view, frame)).collect();
+    assert!(text.contains("      + 62 grpc-timeout: 10S  47 bytes\n"), "{text}");
+    assert!(text.contains("      1 of    14  :method: POST"), "{text}");
+}
+
+#[test]
+fn entries_that_are_evicted_are_named() {
+    let field = |name: &str, value: &str| {
+        [&[0x40, name.len() as u8], name.as_bytes(), &[value.len() as u8], value.as_bytes()].concat()
+    };
+    let mut connection = Connection::new();
+    // A table for two entries of 35 bytes.
+    let first = [&[0x3f, 0x31][..], &field("a", "11"), &field("b", "22")].concat();
+    connection.frame(ToServer, FrameType::HEADERS, END_HEADERS, 1, &first);
+    connection.frame(ToServer, FrameType::HEADERS, NONE, 3, &field("c", "33")[..2]);
+    connection.frame(ToServer, FrameType::CONTINUATION, END_HEADERS, 3, &[&field("c", "33")[2..], &[0xbe]].concat());
+    let mut view = HpackView::new();
+    let blocks: Vec<_> = connection.frames().iter().filter_map(|frame| view.advance(frame)).collect();
+    let names = |entries: &[TableEntry]| entries.iter().map(|entry| entry.name.clone()).collect::<Vec<_>>();
+    let second = &blocks[1];
+    assert_eq!(
+        (names(&second.before), names(&second.after)),
+        (vec!["b".into(), "a".into()], vec!["c".into(), "b".into()])
+    );
+    assert_eq!((names(second.added()), names(second.evicted())), (vec!["c".to_owned()], vec!["a".to_owned()]));
+    let text = second.text();
+    assert!(text.contains("    table of 80: 2 entries, 70 bytes → 2 entries, 70 bytes\n"), "{text}");
+    assert!(text.contains("      + 62 c: 33  35 bytes\n      - 63 a: 11  35 bytes\n"), "{text}");
+    assert!(text.contains("      1 of     6  c: 33"), "{text}");
+}
+
+#[test]
+fn a_block_that_can_not_be_decoded_is_said_to_be_so() {
+    let mut connection = Connection::new();
+    connection.frame(ToServer, FrameType::HEADERS, END_HEADERS, 1, &[0x82, 0x80]);
+    let shown = connection.shown(&mut HpackView::new());
+    assert!(shown.contains("1 header: 13 bytes plain, 2 on the wire, 84 % saved\n"), "{shown}");
+    assert!(shown.contains("the rest can't be decoded"), "{shown}");
+}
+
+#[test]
+fn every_view_has_a_name_and_shows_a_call() {
+    for name in VIEWS {
+        let mut view = view(name, &Connection::schema(), &PrintOptions::default()).unwrap();
+        let shown = slow_call().shown(&mut *view);
+        assert!(!shown.is_empty() && shown.ends_with('\n'), "{name}: {shown}");
+    }
+    assert!(view("picture", &Schema::new(), &PrintOptions::default()).is_none());
+}
