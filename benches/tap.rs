@@ -55,6 +55,9 @@ async fn copy(to: &str) {
     }
 }
 
+/// A proxy by its name, and how it is started.
+type Way<'a> = (&'a str, Box<dyn Fn() -> Child + 'a>);
+
 fn proxies() {
     runtime().block_on(async {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
@@ -63,7 +66,7 @@ fn proxies() {
         let this = this.to_str().expect("a name in UTF-8");
         let tap = ["tap", "--listen", "127.0.0.1:0", "--to", &to];
         let nowhere = Stdio::null;
-        let ways: [(&str, Box<dyn Fn() -> Child>); 4] = [
+        let ways: [Way; 4] = [
             ("copy", Box::new(|| start(this, &["copy", &to], nowhere()))),
             (
                 "tap, nothing shown",
@@ -89,7 +92,7 @@ fn proxies() {
                 child.kill().and_then(|()| child.wait()).expect("it ran");
             }
         }
-        let medians: Vec<f64> = figures.iter_mut().map(median).collect();
+        let medians: Vec<f64> = figures.iter_mut().map(|figures| median(figures)).collect();
         for ((name, _), median) in ways.iter().zip(&medians) {
             println!("{name:24} {median:6.0} MB/s  {:.2} of copy", median / medians[0]);
         }
@@ -163,7 +166,7 @@ fn captures() {
     }
 }
 
-fn median(figures: &mut Vec<f64>) -> f64 {
+fn median(figures: &mut [f64]) -> f64 {
     figures.sort_by(f64::total_cmp);
     figures[figures.len() / 2]
 }
