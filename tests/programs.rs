@@ -254,7 +254,7 @@ fn the_wire_is_shown_on_demand() {
     );
     let (status, complaint) = shown("pictures");
     assert_eq!(status, Some(2));
-    expect(complaint, &["BAREWIRE_WIRE", "\"pictures\"", "text or hex"]);
+    expect(complaint, &["BAREWIRE_WIRE", "\"pictures\"", "text, hex, pcapng:FILE"]);
     let (_, silent) = shown("");
     assert!(!silent.contains("[1]"), "an empty value is none: {silent}");
 }
