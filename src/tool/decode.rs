@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
+use super::files::SecretFlags;
 use super::names::Names;
+use super::page::{self, Told};
 use super::show::{Screen, Show};
 use super::written;
 use crate::cli::{self, Stop};
@@ -22,15 +24,42 @@ pub(super) struct Flags {
     names: Names,
     #[command(flatten)]
     show: Show,
+    /// Serves a page that shows calls, bytes and their meaning, at host:port or at a port of the loopback interface, until the
+    /// program is ended
+    #[arg(long, value_name = "ADDR", num_args = 0..=1, require_equals = true, default_missing_value = "0", help_heading = "Views")]
+    web: Option<String>,
+    /// Writes that page with the capture inside
+    #[arg(long, value_name = "FILE", help_heading = "Views")]
+    html: Option<PathBuf>,
+    #[command(flatten)]
+    secrets: SecretFlags,
 }
 
 pub(super) async fn run(flags: Flags, color: bool) -> Result<(), Stop> {
+    let failed = |error: io::Error| Stop::Failed(error.to_string());
     let schema = flags.names.schema(None).await?;
     let capture = read(&flags.file)?;
     for note in &capture.notes {
         cli::say(format_args!("{}: {note}", flags.file.display()));
     }
-    written(Screen::new(&flags.show.or_as(&Wire::Off), color, schema, io::stdout()).capture(&capture))?;
+    if let Some(file) = &flags.html {
+        let page = page::create(file, &flags.file.display().to_string())?;
+        let mut page = Told::new(flags.secrets.redaction(), schema.clone(), capture.began, page);
+        page.capture(&capture).map_err(|error| Stop::Failed(format!("{}: {error}", file.display())))?;
+    }
+    let page = match &flags.web {
+        // The capture is in memory as a whole, and so is what is said of it.
+        Some(address) => Some((page::open(address, usize::MAX).await?, cli::shutdown().map_err(failed)?)),
+        None => None,
+    };
+    let show = flags.show.or_as(&Wire::Off);
+    if show.is_on() {
+        written(Screen::new(&show, color, schema.clone(), io::stdout()).capture(&capture))?;
+    }
+    if let Some((page, shutdown)) = page {
+        Told::new(flags.secrets.redaction(), schema, capture.began, page).capture(&capture).map_err(failed)?;
+        shutdown.await;
+    }
     match capture.cut_short {
         Some(cut_short) => Err(Stop::Usage(format!("{}: {cut_short}", flags.file.display()))),
         None => Ok(()),

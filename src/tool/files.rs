@@ -52,6 +52,11 @@ impl SecretFlags {
 }
 
 impl Files {
+    /// What is taken out of these files, and of a page.
+    pub(super) fn redaction(&self) -> Redaction {
+        self.secrets.redaction()
+    }
+
     /// A listener for each file that the flags or the environment ask for; the files are there then.
     pub(super) fn create(&self, wire: &Wire, schema: &Schema) -> Result<Vec<Box<dyn Listener>>, Stop> {
         let by_flags = [(Format::Pcapng, &self.pcapng), (Format::JsonLines, &self.jsonl)];

@@ -24,6 +24,7 @@ mod exchange;
 mod feed;
 mod files;
 mod names;
+mod page;
 mod proxy;
 mod reflection;
 mod replay;

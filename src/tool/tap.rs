@@ -2,9 +2,10 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use clap::Args;
 use tokio::net::{TcpListener, TcpStream};
@@ -12,6 +13,7 @@ use tokio::net::{TcpListener, TcpStream};
 use super::feed::{Feed, What};
 use super::files::Files;
 use super::names::{Behind, Names};
+use super::page::{self, Told};
 use super::proxy::{Socket, Witnesses, forward};
 use super::show::{Screen, Show};
 use super::tls::{Agreed, Tls, TlsFlags};
@@ -40,6 +42,12 @@ pub(super) struct Flags {
     files: Files,
     #[command(flatten)]
     tls: TlsFlags,
+    /// Serves a page that shows calls, bytes and their meaning while they pass: host:port, or a port of the loopback interface
+    #[arg(long, value_name = "ADDR", help_heading = "Views")]
+    web: Option<String>,
+    /// Writes that page with everything inside, whole when the program ends
+    #[arg(long, value_name = "FILE", help_heading = "Views")]
+    html: Option<PathBuf>,
 }
 
 pub(super) async fn run(flags: Flags, color: bool) -> Result<(), Stop> {
@@ -52,9 +60,17 @@ pub(super) async fn run(flags: Flags, color: bool) -> Result<(), Stop> {
     let address = listener.local_addr().map_err(failed)?;
 
     let tls = flags.tls.tls(&flags.listen)?;
-    let mut feed = Feed::new();
+    let (mut feed, began) = (Feed::new(), SystemTime::now());
     for file in flags.files.create(&wire, &schema)? {
         feed.add(file).map_err(failed)?;
+    }
+    if let Some(address) = &flags.web {
+        let page = page::open(address, page::KEPT).await?;
+        feed.add(Box::new(Told::new(flags.files.redaction(), schema.clone(), began, page))).map_err(failed)?;
+    }
+    if let Some(file) = &flags.html {
+        let page = page::create(file, &flags.to)?;
+        feed.add(Box::new(Told::new(flags.files.redaction(), schema.clone(), began, page))).map_err(failed)?;
     }
     let show = flags.show.or_as(&wire);
     if show.is_on() {

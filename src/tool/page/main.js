@@ -1,0 +1,334 @@
+// The state of the page, and what changes it: selecting, hovering, keys, the filter.
+
+const state = {
+  capture: new Capture(),
+  /** The frames that pass the filter, and the filter itself. */
+  shown: [], passes: () => true,
+  /** What is selected: a call, a frame with its bytes and tree, a node and a byte of it; and what the pointer is on. */
+  call: undefined, frame: undefined, open: undefined, node: undefined, byte: undefined, hover: undefined,
+  nodes: [], closed: new Set(), perRow: 16, follow: true,
+};
+
+const panes = ["calls", "frames", "hex", "tree"];
+const rows = {
+  calls: new Rows(byId("calls"), 40, (index) => callRow(state, index)),
+  frames: new Rows(byId("frames"), 24, (index) => frameRow(state, index)),
+  hex: new Rows(byId("hex"), 24, (index) => hexRow(state, index)),
+  tree: new Rows(byId("tree"), 24, (index) => treeRow(state, index)),
+};
+
+/** Says which row or byte of a list the keyboard is on. */
+function active(list, index) {
+  const element = byId(list);
+  if (index === undefined || index < 0) element.removeAttribute("aria-activedescendant");
+  else element.setAttribute("aria-activedescendant", `${list}-${index}`);
+}
+
+// ---- the lists of calls and frames
+
+function isShown(frame) {
+  return (!state.call || frame.call === state.call) && state.passes(frame);
+}
+
+/** Finds the frames to be shown anew: the filter, the call, or the frames have changed. */
+function refilter() {
+  state.shown = state.capture.frames.filter(isShown);
+  listFrames();
+}
+
+function listFrames() {
+  const { frames } = state.capture;
+  rows.frames.resize(state.shown.length);
+  const all = state.shown.length === frames.length;
+  byId("frames-count").textContent = all ? frames.length.toLocaleString("en") : `${state.shown.length.toLocaleString("en")} of ${frames.length.toLocaleString("en")}`;
+  byId("all-frames").hidden = !state.call;
+  const at = state.shown.indexOf(state.frame);
+  active("frames", at);
+}
+
+function listCalls() {
+  rows.calls.resize(state.capture.calls.length);
+  byId("calls-count").textContent = state.capture.calls.length.toLocaleString("en");
+}
+
+function selectCall(call, reveal = true) {
+  state.call = call;
+  refilter();
+  rows.calls.draw(true);
+  active("calls", call ? call.index : undefined);
+  if (call && reveal) rows.calls.reveal(call.index);
+  if (call && state.frame?.call !== call) selectFrame(state.shown[0]);
+  else if (state.frame) rows.frames.reveal(state.shown.indexOf(state.frame));
+}
+
+function selectFrame(frame) {
+  if (!frame) return;
+  state.frame = frame;
+  const open = state.capture.open(frame);
+  const leaves = leavesOf(open.roots);
+  open.leafAt = (at) => {
+    let [low, high] = [0, leaves.length - 1];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (leaves[middle].range[1] <= at) low = middle + 1;
+      else high = middle;
+    }
+    return within(at, leaves[low]) ? leaves[low] : undefined;
+  };
+  // The leaves of what says itself what it means are how that is encoded: closed until someone asks.
+  state.closed = new Set();
+  const fold = (node) => {
+    if (node.children?.length && node.children.every((child) => !child.children?.length && !child.fault)) state.closed.add(node);
+    node.children?.forEach(fold);
+  };
+  if (leaves.length > 24) open.roots.forEach(fold);
+  Object.assign(state, { open, hover: undefined, byte: undefined, node: undefined });
+  byId("hex").scrollTop = 0;
+  byId("tree").scrollTop = 0;
+  byId("hex-title").title = frame.summary;
+  byId("hex-count").textContent = `frame ${frame.number} · ${frame.type} · ${count(frame.size, "byte")} from ${open.offset.toLocaleString("en")}`;
+  const at = state.shown.indexOf(frame);
+  rows.frames.draw(true);
+  active("frames", at);
+  if (at >= 0) rows.frames.reveal(at);
+  active("hex");
+  drawOpen();
+}
+
+/** A frame that somebody picked from the list: unless it is the newest, the list stays where it is. */
+function choose(at) {
+  follow(at === state.shown.length - 1);
+  selectFrame(state.shown[at]);
+}
+
+function step(by, wanted = () => true) {
+  for (let at = state.shown.indexOf(state.frame) + by; at >= 0 && at < state.shown.length; at += by) {
+    if (wanted(state.shown[at])) return selectFrame(state.shown[at]);
+  }
+}
+
+/** Goes to a frame by its number, out of the call if it does not belong to it. */
+function goTo(number) {
+  const frame = state.capture.frames.find((one) => one.number === number && one.connection === state.frame.connection);
+  if (!frame) return say(`Frame ${number} is not here any more.`);
+  if (!isShown(frame)) {
+    byId("filter").value = "";
+    filter();
+    selectCall(undefined);
+  }
+  selectFrame(frame);
+}
+
+// ---- bytes and meaning of the frame that is open
+
+function drawOpen() {
+  state.perRow = PER_ROW();
+  byId("hex").style.setProperty("--per-row", state.perRow);
+  state.nodes = openNodes(state);
+  rows.hex.resize(Math.ceil((state.open?.bytes.length ?? 0) / state.perRow));
+  rows.tree.resize(state.nodes.length);
+  active("tree", state.nodes.indexOf(state.node));
+  drawMarks();
+  byId("details").replaceChildren(...detailsOf(state, goTo));
+}
+
+function drawMarks() {
+  rows.hex.draw(true);
+  rows.tree.draw(true);
+  const node = state.hover ?? state.node;
+  const names = node ? pathOf(node) : [];
+  const steps = names.map((name, place) => make("span", { className: place === names.length - 1 ? "last" : "" }, name));
+  byId("path").replaceChildren(...steps, node ? make("span", { className: "value" }, node.value ?? "") : "");
+  byId("path").className = node?.layer ?? "";
+}
+
+/** Selects a node: its bytes are marked, and the cursor is on the first of them. */
+function selectNode(node, byte = node?.range[0]) {
+  if (!node) return;
+  for (let above = node.parent; above; above = above.parent) state.closed.delete(above);
+  Object.assign(state, { node, byte, hover: undefined });
+  drawOpen();
+  rows.tree.reveal(state.nodes.indexOf(node));
+  rows.hex.reveal(Math.floor(byte / state.perRow));
+  active("hex", byte);
+}
+
+function selectByte(at) {
+  if (!state.open?.bytes.length) return;
+  const byte = clamp(at, 0, state.open.bytes.length - 1);
+  const leaf = state.open.leafAt(byte);
+  if (leaf) selectNode(leaf, byte);
+}
+
+function hover(node) {
+  if (node === state.hover) return;
+  state.hover = node;
+  drawMarks();
+}
+
+function toggle(node, open) {
+  if (!node?.children?.length) return;
+  if (open) state.closed.delete(node);
+  else state.closed.add(node);
+  drawOpen();
+}
+
+// ---- pointer
+
+const indexUnder = (event) => {
+  const at = event.target.closest("[data-index]")?.dataset.index;
+  return at === undefined ? undefined : Number(at);
+};
+const byteUnder = (event) => {
+  const at = event.target.closest("[data-at]")?.dataset.at;
+  return at === undefined ? undefined : Number(at);
+};
+
+byId("calls").addEventListener("click", (event) => {
+  const at = indexUnder(event);
+  if (at !== undefined) selectCall(state.capture.calls[at], false);
+});
+byId("frames").addEventListener("click", (event) => {
+  const at = indexUnder(event);
+  if (at !== undefined) choose(at);
+});
+byId("tree").addEventListener("click", (event) => {
+  const node = state.nodes[indexUnder(event)];
+  if (event.target.closest(".twist")) toggle(node, state.closed.has(node));
+  else selectNode(node);
+});
+byId("hex").addEventListener("click", (event) => {
+  const at = byteUnder(event);
+  if (at !== undefined) selectByte(at);
+});
+byId("tree").addEventListener("pointermove", (event) => hover(state.nodes[indexUnder(event)]));
+byId("tree").addEventListener("pointerleave", () => hover(undefined));
+byId("hex").addEventListener("pointermove", (event) => {
+  const at = byteUnder(event);
+  const leaf = at === undefined ? undefined : state.open?.leafAt(at);
+  if (leaf === state.hover) return;
+  hover(leaf);
+  // The node is shown in the tree: itself, or the closed one that it is in.
+  let seen = leaf;
+  while (seen && !state.nodes.includes(seen)) seen = seen.parent;
+  if (seen) rows.tree.reveal(state.nodes.indexOf(seen));
+});
+byId("hex").addEventListener("pointerleave", () => hover(undefined));
+byId("all-frames").addEventListener("click", () => selectCall(undefined));
+
+// ---- keys
+
+const keys = {
+  calls(key) {
+    const at = moved(key, state.call?.index ?? -1, state.capture.calls.length, rows.calls.page);
+    if (at !== undefined) selectCall(state.capture.calls[at]);
+    else if (key === "Enter" || key === "ArrowRight") byId("frames").focus();
+    else return false;
+    return true;
+  },
+  frames(key) {
+    const at = moved(key, state.shown.indexOf(state.frame), state.shown.length, rows.frames.page);
+    if (at !== undefined) choose(at);
+    else if (key === "Enter" || key === "ArrowRight") byId("hex").focus();
+    else if (key === "ArrowLeft") byId("calls").focus();
+    else return false;
+    return true;
+  },
+  hex(key) {
+    const { perRow, byte = -1 } = state;
+    const steps = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -perRow, ArrowDown: perRow, PageUp: -perRow * rows.hex.page, PageDown: perRow * rows.hex.page };
+    if (key in steps) selectByte(byte < 0 ? 0 : byte + steps[key]);
+    else if (key === "Home") selectByte(0);
+    else if (key === "End") selectByte(Infinity);
+    else if (key === "Enter") byId("tree").focus();
+    else return false;
+    return true;
+  },
+  tree(key) {
+    const at = moved(key, state.nodes.indexOf(state.node), state.nodes.length, rows.tree.page);
+    const { node } = state;
+    const inner = Boolean(node?.children?.length);
+    if (at !== undefined) selectNode(state.nodes[at]);
+    else if (key === "ArrowRight" && inner) state.closed.has(node) ? toggle(node, true) : selectNode(node.children[0]);
+    else if (key === "ArrowLeft" && inner && !state.closed.has(node)) toggle(node, false);
+    else if (key === "ArrowLeft" && node?.parent) selectNode(node.parent);
+    else if (key === "Enter" || key === " ") toggle(node, state.closed.has(node));
+    else return false;
+    return true;
+  },
+};
+
+const anywhere = {
+  "?": () => byId("help").showModal(),
+  "/": () => byId("filter").focus(),
+  "[": () => step(-1),
+  "]": () => step(1),
+  "{": () => step(-1, (frame) => frame.fault),
+  "}": () => step(1, (frame) => frame.fault),
+  o: () => byId("file").click(),
+  s: () => save(),
+  f: () => follow(!state.follow),
+  Escape: () => (state.call ? selectCall(undefined) : clearFilter()),
+};
+panes.forEach((pane, place) => { anywhere[place + 1] = () => byId(pane).focus(); });
+
+document.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey || byId("help").open) return;
+  const { target, key } = event;
+  if (target.matches("input, select")) {
+    if (key === "Escape") byId("frames").focus();
+    return;
+  }
+  const handled = keys[target.id]?.(key);
+  if (!handled && !(key in anywhere)) return;
+  event.preventDefault();
+  if (!handled) anywhere[key]();
+});
+
+// ---- the filter
+
+function filter() {
+  const error = byId("filter-error");
+  try {
+    state.passes = parseFilter(byId("filter").value);
+    error.textContent = "";
+  } catch (wrong) {
+    error.textContent = wrong.message;
+    return;
+  }
+  refilter();
+  if (state.frame) rows.frames.reveal(state.shown.indexOf(state.frame));
+}
+
+function clearFilter() {
+  for (const id of ["filter", "types", "statuses"]) byId(id).value = "";
+  filter();
+}
+
+byId("filter").addEventListener("input", filter);
+byId("filter-form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  byId("frames").focus();
+});
+for (const [id, key] of [["types", "type"], ["statuses", "status"]]) {
+  byId(id).addEventListener("change", (event) => {
+    byId("filter").value = withTerm(byId("filter").value, key, event.target.value);
+    filter();
+  });
+}
+
+/** Offers the types and outcomes that there are. */
+function offer() {
+  for (const [id, values] of [["types", state.capture.types], ["statuses", state.capture.statuses]]) {
+    const select = byId(id);
+    if (select.options.length === values.size + 1) continue;
+    const chosen = select.value;
+    select.replaceChildren(select.options[0], ...[...values].sort().map((value) => make("option", { value }, value)));
+    select.value = chosen;
+  }
+}
+
+byId("filter-hints").append(...["stream=1", "method~", "status!=OK", "type=HEADERS,DATA", "from=client", "fault"].map((value) => make("option", { value })));
+byId("legend").append(...Object.entries(LAYERS).map(([layer, name]) => make("li", {}, make("span", { className: `swatch ${layer}` }), name)));
+byId("help-button").addEventListener("click", () => byId("help").showModal());
+addEventListener("resize", () => state.open && drawOpen());

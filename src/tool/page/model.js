@@ -1,0 +1,184 @@
+// The capture: frames as they come, line by line, and the calls that they make up.
+// Of each frame only an outline is kept besides its line; the line is read again when the frame is looked at.
+
+/** Frames that are kept, and the length of their lines together; beyond, the oldest go. */
+const MOST = { frames: 200000, length: 2 ** 29 };
+
+const STATUS = ["OK", "CANCELLED", "UNKNOWN", "INVALID_ARGUMENT", "DEADLINE_EXCEEDED", "NOT_FOUND", "ALREADY_EXISTS",
+  "PERMISSION_DENIED", "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION", "ABORTED", "OUT_OF_RANGE", "UNIMPLEMENTED", "INTERNAL",
+  "UNAVAILABLE", "DATA_LOSS", "UNAUTHENTICATED"];
+
+const KIND = { preface: "preface", truncated: "cut short", bytes: "bytes", fragment: "fragment", lost: "lost" };
+
+class Capture {
+  constructor() {
+    Object.assign(this, { frames: [], calls: [], connections: new Map(), dropped: 0, unread: 0, end: 0, length: 0 });
+    this.byStream = new Map();
+    /** Where messages lie that are spread over frames: "connection/frame" → [{ frame, message, range, at }]. */
+    this.spread = new Map();
+    this.types = new Set();
+    this.statuses = new Set();
+  }
+
+  /** Takes a line; gives the frame, if it was one. */
+  add(line) {
+    let record;
+    try {
+      record = JSON.parse(line);
+    } catch {
+      this.unread += 1;
+      return undefined;
+    }
+    if (record?.record === "connection") this.connections.set(record.connection, { ...record, line });
+    else if (record?.record === "end") this.over(record, line);
+    else if (record?.record === "frame" && typeof record.bytes === "string") return this.frame(record, line);
+    else this.unread += 1;
+    return undefined;
+  }
+
+  over(record, line) {
+    const connection = this.connections.get(record.connection);
+    if (connection) Object.assign(connection, { over: record.time, lost: record.dropped, endLine: line });
+    this.end = Math.max(this.end, record.time);
+    for (const call of this.calls) {
+      if (call.connection === record.connection && call.open) close(call, record.time, "cut off", false);
+    }
+  }
+
+  frame(record, line) {
+    const { connection, number, time, type, stream = 0, summary } = record;
+    const frame = {
+      line, connection, number, time, stream, summary, gist: gistOf(record),
+      type: type ?? KIND[record.kind] ?? record.kind,
+      up: record.direction === "to_server",
+      size: record.bytes.length / 2,
+      fault: record.faults.length > 0 || line.includes('"fault":"'),
+      call: undefined,
+    };
+    this.end = Math.max(this.end, time);
+    this.types.add(frame.type);
+    if (stream > 0) this.ofCall(frame, record);
+    for (const message of record.messages) this.place(frame, message);
+    this.frames.push(frame);
+    this.length += line.length;
+    return frame;
+  }
+
+  /** Lets go of the oldest frames if there are too many, and of the calls that ended with them; gives their number. */
+  trim() {
+    if (this.frames.length <= MOST.frames && this.length <= MOST.length) return 0;
+    const gone = this.frames.splice(0, Math.ceil(this.frames.length / 10));
+    for (const frame of gone) {
+      this.spread.delete(`${frame.connection}/${frame.number}`);
+      this.length -= frame.line.length;
+    }
+    const oldest = this.frames[0]?.time ?? 0;
+    this.calls = this.calls.filter((call) => {
+      const kept = call.open || call.ended >= oldest;
+      if (!kept) this.byStream.delete(`${call.connection}/${call.stream}`);
+      return kept;
+    });
+    this.calls.forEach((call, index) => { call.index = index; });
+    this.dropped += gone.length;
+    return gone.length;
+  }
+
+  ofCall(frame, record) {
+    const key = `${frame.connection}/${frame.stream}`;
+    let call = this.byStream.get(key);
+    if (record.meaning === "request_headers" && frame.up) {
+      const [, service = "", method = ""] = /^\/(.*)\/([^/]*)$/.exec(record.path) ?? [];
+      call = {
+        connection: frame.connection, stream: frame.stream, path: record.path, service, method: method || record.path,
+        began: frame.time, ended: undefined, open: true, status: undefined, ok: undefined, kind: record.call_kind,
+        up: 0, down: 0, bytesUp: 0, bytesDown: 0, frames: 0, fault: false, index: this.calls.length,
+      };
+      this.calls.push(call);
+      this.byStream.set(key, call);
+    }
+    if (!call) return;
+    frame.call = call;
+    call.frames += 1;
+    call.fault ||= frame.fault;
+    call[frame.up ? "up" : "down"] += record.messages.length;
+    call[frame.up ? "bytesUp" : "bytesDown"] += frame.size;
+    const { meaning, status } = record;
+    if (meaning === "trailers" || meaning === "trailers_only") {
+      const code = status ?? "none";
+      close(call, frame.time, STATUS[Number(code)] ?? `status ${code}`, code === "0");
+    } else if (meaning === "http_response") {
+      close(call, frame.time, `HTTP ${status}`, false);
+    } else if (frame.type === "RST_STREAM" && call.open) {
+      const code = record.annotations.find((node) => node.label === "error code");
+      close(call, frame.time, code ? code.value : "reset", false);
+    }
+    if (!call.open) this.statuses.add(call.status);
+  }
+
+  place(frame, message) {
+    let at = 0;
+    if (message.segments.length < 2) return;
+    for (const segment of message.segments) {
+      const key = `${frame.connection}/${segment.frame}`;
+      const length = segment.range[1] - segment.range[0];
+      const entry = { frame, message: message.number, range: segment.range, at, segments: message.segments };
+      this.spread.set(key, [...(this.spread.get(key) ?? []), entry]);
+      at += length;
+    }
+  }
+
+  /** A frame with its bytes and its tree, in which the parts of spread messages are told apart. */
+  open(frame) {
+    const record = JSON.parse(frame.line);
+    const bytes = Uint8Array.from({ length: frame.size }, (_, at) => parseInt(record.bytes.substr(2 * at, 2), 16));
+    for (const part of this.spread.get(`${frame.connection}/${frame.number}`) ?? []) {
+      const place = record.annotations.findIndex(({ range }) => range[0] === part.range[0] && range[1] === part.range[1]);
+      const messages = part.frame === frame ? record.messages : JSON.parse(part.frame.line).messages;
+      const tree = messages.find((message) => message.number === part.message)?.tree;
+      const length = part.range[1] - part.range[0];
+      const own = tree && clip(tree, part.at, part.at + length, part.range[0]);
+      if (place >= 0 && own) record.annotations[place] = { ...own, frames: part.segments.map((segment) => segment.frame) };
+    }
+    return { ...record, bytes, roots: record.annotations };
+  }
+
+  lines() {
+    const starts = [...this.connections.values()];
+    return [
+      ...starts.map((connection) => connection.line),
+      ...this.frames.map((frame) => frame.line),
+      ...starts.map((connection) => connection.endLine).filter(Boolean),
+    ];
+  }
+}
+
+/** What a frame says, in a few words: the method, the first messages, the outcome. */
+function gistOf({ meaning, path, status, messages, summary, lost }) {
+  if (meaning === "request_headers") return path;
+  if (meaning === "trailers" || meaning === "trailers_only") return status ? `${summary.split(",")[0]}: ${STATUS[Number(status)] ?? status}` : summary;
+  if (lost) return `${count(lost, "byte")} passed here and were not recorded`;
+  if (!messages.length) return "";
+  const fields = (list) => list.slice(0, 6).map(({ name, value, fields: inner }) => (inner ? `${name} { ${fields(inner)} }` : `${name}: ${value}`)).join(", ");
+  const [{ type, length, fields: first }] = messages;
+  const said = `${type ? type.split(".").pop() : count(length, "byte")} ${first.length ? `{ ${fields(first)} }` : type ? "{}" : ""}`.trim();
+  const more = messages.length > 1 ? `${count(messages.length, "message")}: ` : "";
+  return `${more}${said.length > 160 ? `${said.slice(0, 160)}…` : said}`;
+}
+
+function close(call, time, status, ok) {
+  Object.assign(call, { open: false, ended: time, status, ok });
+}
+
+/** The part of a tree between two places, moved so that the first of them lands on `to`. */
+function clip(node, from, until, to) {
+  const [start, end] = [Math.max(node.range[0], from), Math.min(node.range[1], until)];
+  if (start >= end) return undefined;
+  const [before, after] = [node.range[0] < start, node.range[1] > end];
+  const part = before ? (after ? "middle" : "tail") : after ? "head" : node.part;
+  return {
+    ...node, part,
+    range: [start - from + to, end - from + to],
+    value: before ? undefined : node.value,
+    children: (node.children ?? []).map((child) => clip(child, from, until, to)).filter(Boolean),
+  };
+}

@@ -1,0 +1,177 @@
+// The four panes: calls, frames, bytes, meaning. Each shows what the state says and changes nothing by itself.
+
+const LAYERS = {
+  frame: "frame header", payload: "frame payload", hpack: "HPACK", grpc: "gRPC", protobuf: "Protocol Buffers", opaque: "other bytes",
+};
+
+/** A row of a list. Its id lets the list say which of its rows is active. */
+function row(list, index, length, selected, className, ...cells) {
+  return make("div", {
+    id: `${list}-${index}`, className: `row ${className}${selected ? " selected" : ""}`, role: "option", "aria-selected": String(selected),
+    "aria-posinset": index + 1, "aria-setsize": length, "data-index": index,
+  }, ...cells);
+}
+
+const cell = (className, text, title) => make("span", { className, title }, text);
+
+const SHAPES = { unary: "unary", server_streaming: "server ≫", client_streaming: "client ≫", bidi_streaming: "bidi ≫" };
+
+/** The kind of a call: as the schema has it, otherwise by the messages seen so far. */
+function kindOf(call) {
+  if (call.kind) return SHAPES[call.kind] ?? call.kind;
+  const shape = `${call.up > 1 ? "client" : ""}${call.down > 1 ? "server" : ""}`;
+  return { "": "unary", client: "client ≫", server: "server ≫", clientserver: "bidi ≫" }[shape];
+}
+
+function callRow(state, index) {
+  const call = state.capture.calls[index];
+  const { end, calls } = state.capture;
+  const until = call.ended ?? end;
+  // The axis begins with the first call: a program may have waited for it long.
+  const begin = calls[0].began;
+  const length = end - begin || 1;
+  const [left, width] = [(call.began - begin) / length, (until - call.began) / length];
+  const bar = make("i", { className: "bar" });
+  bar.style.left = `${100 * left}%`;
+  bar.style.width = `${100 * width}%`;
+  const status = call.open ? "open" : call.status;
+  const outcome = call.open ? "open" : call.ok ? "ok" : "failed";
+  const many = state.capture.connections.size > 1 ? `connection ${call.connection} · ` : "";
+  const element = row("calls", index, state.capture.calls.length, state.call === call, `call-row ${outcome}`,
+    make("span", { className: "method", title: call.path }, make("b", {}, call.method), make("small", {}, `${many}stream ${call.stream} · ${call.service}`)),
+    cell("kind", kindOf(call), call.kind ? undefined : "by the messages so far"),
+    make("span", { className: "messages", title: `${count(call.bytesUp, "byte")} up, ${count(call.bytesDown, "byte")} down, frames included` },
+      make("span", { className: "up" }, `↑${call.up}`), " ", make("span", { className: "down" }, `↓${call.down}`)),
+    cell("status", `${call.open ? "◌" : call.ok ? "✓" : "✗"} ${status}`),
+    cell("number", span(until - call.began)),
+    make("span", { className: "track" }, bar));
+  element.setAttribute("aria-label", `${call.method} of ${call.service}, stream ${call.stream}, ${kindOf(call)}, ${count(call.up, "message")} up, ${call.down} down, ${status}, ${span(until - call.began)}`);
+  return element;
+}
+
+function frameRow(state, index) {
+  const frame = state.shown[index];
+  const stream = frame.stream || "";
+  const selected = state.frame === frame;
+  const element = row("frames", index, state.shown.length, selected, `frame-row ${frame.up ? "up" : "down"}${frame.fault ? " fault" : ""}`,
+    cell("number", String(frame.number)),
+    cell("number", frame.time.toFixed(6)),
+    cell("arrow", frame.up ? "→" : "←", frame.up ? "client to server" : "server to client"),
+    cell("type", frame.type),
+    cell("number", String(stream)),
+    cell("number", String(frame.size)),
+    make("span", { className: "summary", title: `${frame.summary}${frame.gist ? `\n${frame.gist}` : ""}` },
+      frame.fault ? "✗ " : "", make("span", { className: frame.gist ? "gist" : "" }, frame.gist || frame.summary)));
+  element.setAttribute("aria-label", `Frame ${frame.number}, ${frame.up ? "client to server" : "server to client"}, ${frame.type}${stream ? `, stream ${stream}` : ""}, ${count(frame.size, "byte")}. ${frame.summary}${frame.gist ? `: ${frame.gist}` : ""}${frame.fault ? ". Something is wrong with it." : ""}`);
+  return element;
+}
+
+/** The leaves of a tree in the order of their bytes; each node knows its parent and its depth from now on. */
+function leavesOf(roots) {
+  const leaves = [];
+  const walk = (node, parent, depth, rule) => {
+    node.parent = parent;
+    node.depth = depth;
+    node.rule ??= rule;
+    if (node.children?.length) node.children.forEach((child) => walk(child, node, depth + 1, node.rule));
+    else leaves.push(node);
+  };
+  roots.forEach((root) => walk(root, undefined, 0, undefined));
+  return leaves;
+}
+
+const nameOf = (node) => node.label || node.detail || "field";
+
+function pathOf(node) {
+  const names = [];
+  for (let at = node; at; at = at.parent) names.unshift(nameOf(at));
+  return names;
+}
+
+const PER_ROW = () => (matchMedia("(max-width: 1060px) and (min-width: 821px), (max-width: 560px)").matches ? 8 : 16);
+
+const within = (at, node) => node && at >= node.range[0] && at < node.range[1];
+
+/** Sixteen bytes: those of a leaf stand on one ground in the colour of its layer, and the text beside them. */
+function hexRow(state, index) {
+  const { bytes, leafAt } = state.open;
+  const start = index * state.perRow;
+  const cells = [];
+  const texts = [];
+  for (let at = start; at < Math.min(start + state.perRow, bytes.length); at += 1) {
+    const leaf = leafAt(at);
+    const hidden = leaf?.form === "redacted";
+    const marks = [
+      "byte", leaf?.layer ?? "opaque",
+      at === leaf?.range[0] && "first", at === (leaf?.range[1] ?? 0) - 1 && "last", leaf?.fault && "fault",
+      within(at, state.node) && "selected", within(at, state.hover) && "hover", at === state.byte && "cursor",
+    ].filter(Boolean).join(" ");
+    const digits = hidden ? "··" : bytes[at].toString(16).padStart(2, "0");
+    const shown = hidden ? "·" : bytes[at] > 32 && bytes[at] < 127 ? String.fromCharCode(bytes[at]) : bytes[at] === 32 ? "␣" : "·";
+    cells.push(make("span", { id: `hex-${at}`, className: marks, role: "gridcell", "data-at": at,
+      "aria-label": `byte ${at}, ${hidden ? "redacted" : digits}, ${leaf ? nameOf(leaf) : ""}`, "aria-selected": String(at === state.byte) }, digits));
+    texts.push(make("span", { className: marks, "data-at": at, "aria-hidden": "true" }, shown));
+  }
+  return make("div", { className: "row hex", role: "row" },
+    make("span", { className: "offset", role: "rowheader" }, start.toString(16).padStart(4, "0")),
+    make("span", { className: "bytes", role: "presentation" }, ...cells),
+    make("span", { className: "ascii", role: "presentation", "aria-hidden": "true" }, ...texts));
+}
+
+/** The nodes that are not hidden in a closed one, from the top. */
+function openNodes(state) {
+  const nodes = [];
+  const walk = (list) => list.forEach((node) => {
+    nodes.push(node);
+    if (node.children?.length && !state.closed.has(node)) walk(node.children);
+  });
+  walk(state.open?.roots ?? []);
+  return nodes;
+}
+
+function treeRow(state, index) {
+  const node = state.nodes[index];
+  const inner = Boolean(node.children?.length);
+  const expanded = inner && !state.closed.has(node);
+  const selected = state.node === node;
+  const continued = { head: " …", middle: "… …", tail: "… " }[node.part];
+  const element = make("div", {
+    id: `tree-${index}`, className: `row node ${node.layer}${selected ? " selected" : ""}${state.hover === node ? " hover" : ""}${node.fault ? " fault" : ""}`,
+    role: "treeitem", "aria-level": node.depth + 1, "aria-selected": String(selected), "data-index": index,
+    "aria-expanded": inner ? String(expanded) : undefined,
+  },
+  make("span", { className: "twist", "aria-hidden": "true" }, inner ? (expanded ? "▾" : "▸") : ""),
+  make("span", { className: "swatch", title: LAYERS[node.layer], "aria-hidden": "true" }),
+  make("span", { className: "label" }, nameOf(node)),
+  make("span", { className: "value" }, `${node.value ?? ""}${continued ?? ""}`),
+  node.label && node.detail ? make("span", { className: "detail" }, node.detail) : null,
+  node.fault ? make("span", { className: "wrong" }, `✗ ${node.fault}`) : null);
+  element.style.paddingInlineStart = `${0.4 + 1.05 * node.depth}rem`;
+  return element;
+}
+
+/** What is to be said of the selected node: its place, its value, the rule, and the frames that it lies in. */
+function detailsOf(state, go) {
+  const { node, open } = state;
+  if (!open) return [];
+  const faults = open.faults.map((fault) => make("p", { className: "wrong" }, `✗ ${fault}`));
+  if (!node) return faults;
+  const [from, until] = node.range;
+  const digits = [...open.bytes.slice(from, Math.min(until, from + 64))].map((byte) => byte.toString(16).padStart(2, "0")).join(" ");
+  const entry = (name, ...value) => (value.length && value[0] ? [make("dt", {}, name), make("dd", {}, ...value)] : []);
+  const top = (() => { let at = node; while (at.parent) at = at.parent; return at; })();
+  const parts = top.frames?.filter((number, place, all) => all.indexOf(number) === place) ?? [];
+  const where = until - from === 1 ? `byte ${from}` : `bytes ${from} to ${until - 1}, ${until - from} of them`;
+  return [
+    make("h3", {}, make("span", { className: `swatch ${node.layer}`, "aria-hidden": "true" }), nameOf(node), make("small", {}, LAYERS[node.layer])),
+    make("dl", {},
+      ...entry("value", node.value),
+      ...entry("encoding", node.label ? node.detail : undefined),
+      ...entry("where", where),
+      ...entry("bytes", make("code", {}, node.form === "redacted" ? "redacted" : digits + (until - from > 64 ? " …" : ""))),
+      ...entry("rule", node.rule && make("a", { href: node.rule.url, target: "_blank", rel: "noreferrer noopener" }, `${node.rule.document}, ${/^\d/.test(node.rule.section) ? "section " : ""}${node.rule.section}`)),
+      ...(parts.length > 1 ? entry("lies in", ...parts.slice(0, 12).map((number) => make("button", { type: "button", onclick: () => go(number) }, `frame ${number}`)), parts.length > 12 ? ` and ${parts.length - 12} more` : "") : []),
+      ...entry("wrong", node.fault && make("span", { className: "wrong" }, node.fault))),
+    ...faults,
+  ];
+}

@@ -1,0 +1,132 @@
+//! The newest lines, up to a number of bytes, for any number of readers at their own pace.
+//!
+//! Whoever writes never waits. A reader that does not keep up misses lines and is told how many.
+
+use std::collections::VecDeque;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+
+/// Lines with numbers that count up from 0.
+#[derive(Debug)]
+pub(super) struct Ring {
+    kept: Mutex<Kept>,
+    news: Notify,
+    limit: usize,
+}
+
+#[derive(Debug, Default)]
+struct Kept {
+    lines: VecDeque<Arc<str>>,
+    /// The number of the first line in `lines`.
+    first: u64,
+    bytes: usize,
+    ended: bool,
+}
+
+/// What a reader is given at once.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct News {
+    /// Lines that went before the reader came to them.
+    pub(super) missed: u64,
+    pub(super) lines: Vec<Arc<str>>,
+    /// The number of the line after these.
+    pub(super) next: u64,
+    /// No line follows any more.
+    pub(super) ended: bool,
+}
+
+/// What a line costs beside its text, about.
+const LINE: usize = 32;
+
+impl Ring {
+    pub(super) fn new(limit: usize) -> Self {
+        Self { kept: Mutex::default(), news: Notify::new(), limit }
+    }
+
+    /// Adds a line. The newest stays, whatever its length.
+    pub(super) fn push(&self, line: &str) {
+        let mut kept = self.lock();
+        kept.bytes += line.len() + LINE;
+        kept.lines.push_back(line.into());
+        while kept.bytes > self.limit && kept.lines.len() > 1 {
+            let oldest = kept.lines.pop_front().map_or(0, |line| line.len() + LINE);
+            kept.bytes -= oldest;
+            kept.first += 1;
+        }
+        drop(kept);
+        self.news.notify_waiters();
+    }
+
+    /// No line follows any more.
+    pub(super) fn end(&self) {
+        self.lock().ended = true;
+        self.news.notify_waiters();
+    }
+
+    /// The lines from number `at` on, about `most` bytes of them; waits until there is one or the end.
+    pub(super) async fn read(&self, at: u64, most: usize) -> News {
+        loop {
+            let mut notified = pin!(self.news.notified());
+            notified.as_mut().enable();
+            let news = self.news(at, most);
+            if news.ended || news.missed > 0 || !news.lines.is_empty() {
+                return news;
+            }
+            notified.await;
+        }
+    }
+
+    fn news(&self, at: u64, most: usize) -> News {
+        let kept = self.lock();
+        let missed = kept.first.saturating_sub(at);
+        let from = usize::try_from(at.max(kept.first) - kept.first).unwrap_or(usize::MAX).min(kept.lines.len());
+        let mut bytes = 0;
+        let fits = |line: &&Arc<str>| {
+            let first = bytes == 0;
+            bytes += line.len();
+            first || bytes <= most
+        };
+        let lines: Vec<_> = kept.lines.range(from..).take_while(fits).cloned().collect();
+        let to = from + lines.len();
+        News { missed, next: kept.first + to as u64, ended: kept.ended && to == kept.lines.len(), lines }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Kept> {
+        // A panic elsewhere can't leave it half written.
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn texts(news: &News) -> Vec<&str> {
+        news.lines.iter().map(|line| &**line).collect()
+    }
+
+    #[tokio::test]
+    async fn readers_wait_catch_up_and_are_told_what_they_missed() {
+        let ring = Arc::new(Ring::new(3 * (LINE + 1)));
+        let waiting = tokio::spawn({
+            let ring = ring.clone();
+            async move { ring.read(0, 100).await }
+        });
+        tokio::task::yield_now().await;
+        ring.push("a");
+        assert_eq!(texts(&waiting.await.unwrap()), ["a"]);
+        ["b", "c", "d", "e"].iter().for_each(|line| ring.push(line));
+        let late = ring.read(1, 100).await;
+        assert_eq!((late.missed, texts(&late), late.next), (1, vec!["c", "d", "e"], 5));
+        let few = ring.read(2, 2).await;
+        assert_eq!((few.missed, texts(&few), few.next), (0, vec!["c", "d"], 4));
+        ring.push(&"long".repeat(100));
+        let long = ring.read(5, 2).await;
+        assert_eq!((long.lines.len(), long.ended), (1, false), "one line is given, however long");
+        ring.end();
+        assert!(ring.read(6, 100).await.ended);
+        assert!(ring.read(5, 100).await.ended);
+    }
+}
