@@ -11,6 +11,14 @@ async fn the_wire_format_page_is_what_goes_over_the_wire() {
     assert!(page == committed, "write it anew: cargo run -- wire-format > docs/wire-format.md\n{page}");
 }
 
+#[tokio::test]
+async fn the_picture_is_what_a_terminal_shows() {
+    let picture = demonstration::wire_format_svg().await.expect("the calls succeed");
+    let committed = include_str!("../docs/images/get-feature.svg");
+    let command = "cargo run -- wire-format --svg > docs/images/get-feature.svg";
+    assert!(picture == committed, "draw it anew: {command}\n{picture}");
+}
+
 fn barewire() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_barewire"));
     command.env_remove("NO_COLOR");

@@ -1,8 +1,9 @@
 //! `docs/wire-format.md`: two calls byte by byte.
 
+use super::picture::picture;
 use super::recorded::{conversation, record};
 use super::{RECORDING_LIMIT, Stopped};
-use crate::inspector::{PrintOptions, print};
+use crate::inspector::{Frame, PrintOptions, print};
 use crate::services::route_guide::messages::{Point, RouteNote};
 use crate::services::route_guide::{self, CALL_TIMEOUT, Features, Guide, RouteGuideClient};
 use crate::transport::memory;
@@ -42,6 +43,28 @@ frame with END_STREAM, and the trailers come back.
 ///
 /// [`Stopped`], if one of the calls fails.
 pub async fn wire_format() -> Result<String, Stopped> {
+    let mut page = HEAD.to_owned();
+    for (introduction, frames) in [GET_FEATURE, ROUTE_CHAT].into_iter().zip(two_calls().await?) {
+        let bytes = print(&frames, &PrintOptions::default());
+        page.extend([introduction, "\n```text\n", &bytes, "```\n"]);
+    }
+    Ok(page)
+}
+
+/// Draws the messages and the end of the first call as a terminal shows them: `docs/images/get-feature.svg`.
+///
+/// # Errors
+///
+/// [`Stopped`], if one of the calls fails.
+pub async fn wire_format_svg() -> Result<String, Stopped> {
+    let [get_feature, _] = two_calls().await?;
+    let shown = get_feature.iter().filter(|frame| frame.stream() != 0);
+    let bytes = print(shown, &PrintOptions { color: true, ..PrintOptions::default() });
+    Ok(picture("GetFeature, byte by byte: barewire", &bytes))
+}
+
+/// The frames of GetFeature, with those that begin the connection, and of RouteChat.
+async fn two_calls() -> Result<[Vec<Frame>; 2], Stopped> {
     let (listener, connector) = memory::pair();
     let server = Server::new(route_guide::router(Guide::new(Features::published())));
     let server = tokio::spawn(server.serve(listener));
@@ -57,13 +80,10 @@ pub async fn wire_format() -> Result<String, Stopped> {
 
     let entries = recording.entries();
     let mut conversation = conversation();
-    let mut page = HEAD.to_owned();
-    for (introduction, entries) in [(GET_FEATURE, &entries[..unary]), (ROUTE_CHAT, &entries[unary..])] {
+    Ok([&entries[..unary], &entries[unary..]].map(|entries| {
         record(&mut conversation, entries);
-        let bytes = print(&conversation.take_frames(), &PrintOptions::default());
-        page.extend([introduction, "\n```text\n", &bytes, "```\n"]);
-    }
-    Ok(page)
+        conversation.take_frames()
+    }))
 }
 
 pub(super) async fn chat(client: &RouteGuideClient) -> Result<(), Status> {

@@ -2,14 +2,16 @@
 //!
 //! [`run`] is what the program `barewire` does: a server on a free port of the loopback interface, a client that calls all
 //! four methods over a real connection, and the bytes of the first call, recorded under HTTP/2 as they went through the socket.
-//! [`four_kinds`] has the frames of one call of each kind. [`wire_format`] is the same over the in-memory transport, without the time and the place in it: `docs/wire-format.md`.
+//! [`four_kinds`] has the frames of one call of each kind. [`wire_format`] is the same over the in-memory transport, without the
+//! time and the place in it: `docs/wire-format.md`, and [`wire_format_svg`] a picture of its first call.
 
 mod document;
 mod kinds;
+mod picture;
 mod recorded;
 mod story;
 
-pub use document::wire_format;
+pub use document::{wire_format, wire_format_svg};
 pub use kinds::{Recorded, four_kinds};
 
 use std::io::{self, Write};

@@ -74,7 +74,11 @@ enum Command {
     /// Walks the four kinds of call frame by frame, with every byte explained
     Tour(tour::Flags),
     /// Prints docs/wire-format.md: two calls byte by byte
-    WireFormat,
+    WireFormat {
+        /// Prints docs/images/get-feature.svg instead: a picture of the first call
+        #[arg(long)]
+        svg: bool,
+    },
 }
 
 impl Color {
@@ -101,7 +105,7 @@ pub fn main() -> ExitCode {
             Some(Command::Decode(flags)) => on_one_thread(decode::run(flags, color)),
             Some(Command::Replay(flags)) => on_one_thread(replay::run(flags, color)),
             Some(Command::Tour(flags)) => on_one_thread(tour::run(flags, color)),
-            Some(Command::WireFormat) => on_one_thread(wire_format()),
+            Some(Command::WireFormat { svg }) => on_one_thread(wire_format(svg)),
         }
     })
 }
@@ -121,8 +125,8 @@ async fn demonstrate(color: bool) -> Result<(), Stop> {
     told(shown.and_then(|()| out.flush().map_err(demonstration::Stopped::Output)))
 }
 
-async fn wire_format() -> Result<(), Stop> {
-    let page = demonstration::wire_format().await;
+async fn wire_format(svg: bool) -> Result<(), Stop> {
+    let page = if svg { demonstration::wire_format_svg().await } else { demonstration::wire_format().await };
     told(page.and_then(|page| io::stdout().write_all(page.as_bytes()).map_err(demonstration::Stopped::Output)))
 }
 
