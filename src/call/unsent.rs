@@ -26,12 +26,6 @@ pub(crate) struct Unsent {
 }
 
 impl Unsent {
-    /// Counts a piece from now until it is dropped.
-    fn piece(self: &Arc<Unsent>, bytes: Bytes) -> Piece {
-        self.bytes.fetch_add(bytes.len(), Ordering::SeqCst);
-        Piece { counted: bytes.len(), bytes, unsent: Some(self.clone()) }
-    }
-
     fn has_room(&self) -> bool {
         self.bytes.load(Ordering::SeqCst) < UNSENT
     }
@@ -65,7 +59,8 @@ impl Place {
 
     /// Bytes to be given to h2, which count until it lets go of them.
     pub(crate) fn piece(&self, bytes: Bytes) -> Piece {
-        self.unsent.piece(bytes)
+        self.unsent.bytes.fetch_add(bytes.len(), Ordering::SeqCst);
+        Piece { counted: bytes.len(), bytes, unsent: Some(self.unsent.clone()) }
     }
 
     /// Ready when this stream may give h2 a piece.
