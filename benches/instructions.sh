@@ -1,10 +1,13 @@
 #!/usr/bin/env bash
-# Counts the user-space instructions of one unary GetFeature call with callgrind: first bare h2, which decodes nothing,
-# then barewire, in the same run and under the same load. docs/performance.md says what the numbers mean.
+# Counts the user-space instructions of one unary GetFeature call, or of one message of a stream, with callgrind: first
+# bare h2, which decodes nothing, then barewire, in the same run and under the same load. docs/performance.md says what the
+# numbers mean.
 #
 #   benches/instructions.sh            the server under callgrind, a bare h2 client as the load
 #   benches/instructions.sh client     the client under callgrind, the bare h2 server to answer it
 #   benches/instructions.sh both       one after the other
+#   benches/instructions.sh messages   the server, for each message that it streams (ListFeatures) and decodes (RecordRoute)
+#   benches/instructions.sh guard      what benches/guard.sh holds: a unary call at 100 in flight, and messages
 #
 # Each program runs twice, with FEW and with MANY calls; the difference divided by the difference of calls is what one
 # call costs, and start-up cancels. Every answer is checked by the client; a wrong one ends the run with exit 1.
@@ -14,6 +17,9 @@ set -euo pipefail
 
 few=${FEW:-2000}
 many=${MANY:-12000}
+messages=10000 # of one call, where messages are counted
+few_streams=2
+many_streams=12
 max_ratio=${MAX_RATIO:-}
 patience=600 # seconds for one run: far above what one needs, so that a hang ends
 
@@ -22,11 +28,19 @@ refuse() {
     exit 2
 }
 
+# What is counted, a row each: side, kind of call, calls in flight, headers.
+on_server=("server unary 100 plain" "server unary 100 deadline" "server unary 1 plain" "server unary 1 deadline")
+# The bare client makes up a new deadline for each call, as the load of a server should; barewire's client sends its own,
+# so there is nothing to compare.
+on_client=("client unary 100 plain" "client unary 1 plain")
+of_messages=("server list 1 plain" "server record 1 plain")
 case "$#:${1:-server}" in
-0:* | 1:server) sides=(server) ;;
-1:client) sides=(client) ;;
-1:both) sides=(server client) ;;
-*) refuse "unknown arguments \"$*\": give server, client or both" ;;
+0:* | 1:server) rows=("${on_server[@]}") ;;
+1:client) rows=("${on_client[@]}") ;;
+1:both) rows=("${on_server[@]}" "${on_client[@]}") ;;
+1:messages) rows=("${of_messages[@]}") ;;
+1:guard) rows=("${on_server[0]}" "${of_messages[@]}") ;;
+*) refuse "unknown arguments \"$*\": give server, client, both, messages or guard" ;;
 esac
 [[ $few =~ ^[0-9]+$ && $many =~ ^[0-9]+$ ]] && ((many > few)) || refuse "MANY=$many must be a number above FEW=$few"
 [[ -z $max_ratio || $max_ratio =~ ^[0-9]+(\.[0-9]+)?$ ]] || refuse "MAX_RATIO=$max_ratio: give a number such as 1.2"
@@ -77,7 +91,7 @@ run() {
     local load=(--calls "$4" "${@:5}")
     rm -f "$counts/$name"
     if [[ $side == server ]]; then
-        start under_callgrind "$name" "${library}_server"
+        start under_callgrind "$name" "${library}_server" --features "$features"
         timeout "$patience" "$programs/bare_client" --port "$port" "${load[@]}"
         stop
     else
@@ -87,44 +101,53 @@ run() {
     fi
 }
 
-# per_call SIDE LIBRARY LOAD…: instructions of one call, the slope between few and many.
-per_call() {
-    local side=$1 library=$2
-    shift 2
+# slope SIDE LIBRARY FEW MANY EACH LOAD…: instructions of one call or message, of which a call has EACH.
+slope() {
+    local side=$1 library=$2 few=$3 many=$4 each=$5
+    shift 5
     local name="$side-$library$(printf '%s' "${@/#--/-}")"
     run "$side" "$library" "$name-few" "$few" "$@"
     run "$side" "$library" "$name-many" "$many" "$@"
-    instructions=$((($(total "$name-many") - $(total "$name-few")) / (many - few)))
+    instructions=$(awk -v a="$(total "$name-few")" -v b="$(total "$name-many")" -v n="$(((many - few) * each))" \
+        'BEGIN { printf "%.*f", (n > 50000 ? 2 : 0), (b - a) / n }')
 }
 
-json='{"bench":"unary_instructions","side":"%s","in_flight":%d,"headers":"%s","bare":%d,"barewire":%d,"ratio":%s}'
-row='%-7s %9s  %-9s %10s %10s %7s\n'
+# count LIBRARY: sets $instructions for the current row.
+count() {
+    features=100
+    case $kind in
+    unary)
+        local load=(--in-flight "$in_flight")
+        [[ $headers == plain ]] || load+=(--deadline)
+        slope "$side" "$1" "$few" "$many" 1 "${load[@]}"
+        ;;
+    *)
+        features=$messages
+        slope "$side" "$1" "$few_streams" "$many_streams" "$messages" "--$kind" "$messages"
+        ;;
+    esac
+}
+
+json='{"bench":"instructions","side":"%s","kind":"%s","in_flight":%d,"headers":"%s","bare":%s,"barewire":%s,"ratio":%s}'
+table='%-7s %-7s %9s  %-9s %10s %10s %7s\n'
 # shellcheck disable=SC2059 # the formats are the ones above
-printf "$row" side "in flight" headers "bare h2" barewire ratio
+printf "$table" side kind "in flight" headers "bare h2" barewire ratio
 lines=()
 failed=0
-for side in "${sides[@]}"; do
-    for in_flight in 100 1; do
-        for headers in plain deadline; do
-            # The bare client makes up a new deadline for each call, as the load of a server should; barewire's client
-            # sends its own, so there is nothing to compare.
-            [[ $side:$headers != client:deadline ]] || continue
-            load=(--in-flight "$in_flight")
-            [[ $headers == plain ]] || load+=(--deadline)
-            per_call "$side" bare "${load[@]}"
-            bare=$instructions
-            per_call "$side" barewire "${load[@]}"
-            ratio=$(awk -v a="$instructions" -v b="$bare" 'BEGIN { printf "%.3f", a / b }')
-            # shellcheck disable=SC2059
-            printf "$row" "$side" "$in_flight" "$headers" "$bare" "$instructions" "$ratio"
-            # shellcheck disable=SC2059
-            lines+=("$(printf "$json" "$side" "$in_flight" "$headers" "$bare" "$instructions" "$ratio")")
-            if [[ -n $max_ratio ]] && awk -v r="$ratio" -v m="$max_ratio" 'BEGIN { exit !(r > m) }'; then
-                echo "instructions.sh: $side, $in_flight in flight, $headers: $ratio is above MAX_RATIO=$max_ratio" >&2
-                failed=1
-            fi
-        done
-    done
+for row in "${rows[@]}"; do
+    read -r side kind in_flight headers <<<"$row"
+    count bare
+    bare=$instructions
+    count barewire
+    ratio=$(awk -v a="$instructions" -v b="$bare" 'BEGIN { printf "%.3f", a / b }')
+    # shellcheck disable=SC2059
+    printf "$table" "$side" "$kind" "$in_flight" "$headers" "$bare" "$instructions" "$ratio"
+    # shellcheck disable=SC2059
+    lines+=("$(printf "$json" "$side" "$kind" "$in_flight" "$headers" "$bare" "$instructions" "$ratio")")
+    if [[ -n $max_ratio ]] && awk -v r="$ratio" -v m="$max_ratio" 'BEGIN { exit !(r > m) }'; then
+        echo "instructions.sh: $row: $ratio is above MAX_RATIO=$max_ratio" >&2
+        failed=1
+    fi
 done
 printf '\n%s\n' "${lines[0]}"
 printf '%s\n' "${lines[@]:1}"

@@ -1,8 +1,12 @@
 //! What the programs of this package share: one GetFeature call byte for byte, the HTTP/2 settings of both sides, and
-//! the command line.
+//! the command line; and h2 with nothing above it, as a server ([`ceiling`]) and as a client ([`load`]).
 //!
 //! The comparison is fair only while both sides carry the same call: the same request headers arrive, the same bytes
 //! answer them, over the same windows. So all of it stands here, once, and every client checks every answer against it.
+
+pub mod ceiling;
+pub mod load;
+pub mod prefixed;
 
 use std::fmt::Display;
 use std::future::Future;
@@ -11,11 +15,22 @@ use std::process::ExitCode;
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, TE, USER_AGENT};
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Path of the one method that is called.
-pub const PATH: &str = "/routeguide.RouteGuide/GetFeature";
+/// Path of the unary method.
+pub const GET_FEATURE: &str = "/routeguide.RouteGuide/GetFeature";
+/// Path of the method that streams features.
+pub const LIST_FEATURES: &str = "/routeguide.RouteGuide/ListFeatures";
+/// Path of the method that takes a stream of points.
+pub const RECORD_ROUTE: &str = "/routeguide.RouteGuide/RecordRoute";
+/// Path of the method that answers each note.
+pub const ROUTE_CHAT: &str = "/routeguide.RouteGuide/RouteChat";
 
 /// `Point { latitude: 409146138, longitude: -746188906 }` behind its five-byte prefix.
 pub const REQUEST: &[u8] = b"\x00\x00\x00\x00\x11\x08\x9a\xa6\x8c\xc3\x01\x10\x96\x9f\x98\x9c\xfd\xff\xff\xff\xff\x01";
+
+/// A `Rectangle` of the whole Earth behind its prefix.
+pub const EARTH: &[u8] = b"\x00\x00\x00\x00\x26\
+    \x0a\x16\x08\x80\xae\xec\xd2\xfc\xff\xff\xff\xff\x01\x10\x80\xdc\xd8\xa5\xf9\xff\xff\xff\xff\x01\
+    \x12\x0c\x08\x80\xd2\x93\xad\x03\x10\x80\xa4\xa7\xda\x06";
 
 /// The `Feature` published at that point: name, then location, behind the prefix.
 pub const ANSWER: &[u8] = b"\x00\x00\x00\x00\x4f\
@@ -62,9 +77,9 @@ pub fn client_settings() -> h2::client::Builder {
     settings
 }
 
-/// The request headers a grpc-go client sends for [`PATH`], but for `grpc-timeout`.
-pub fn request_headers(port: u16) -> Result<http::Request<()>, http::Error> {
-    http::Request::post(format!("http://localhost:{port}{PATH}"))
+/// The request headers a grpc-go client sends to the method at `path`, but for `grpc-timeout`.
+pub fn request_headers(port: u16, path: &str) -> Result<http::Request<()>, http::Error> {
+    http::Request::post(format!("http://localhost:{port}{path}"))
         .header(CONTENT_TYPE, GRPC)
         .header(USER_AGENT, HeaderValue::from_static("grpc-go/1.85.0"))
         .header(TE, HeaderValue::from_static("trailers"))
@@ -79,9 +94,25 @@ pub fn timeout_header(call: u32) -> Result<HeaderValue, http::header::InvalidHea
     HeaderValue::try_from(format!("{}u", 9_999_999 - call % 100_000))
 }
 
+/// Which calls a client makes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Kind {
+    /// GetFeature.
+    #[default]
+    Unary,
+    /// ListFeatures, of all there are.
+    List,
+    /// RecordRoute.
+    Record,
+}
+
 /// What a client is asked to do.
 #[derive(Debug, Clone, Copy)]
 pub struct Load {
+    /// Which method it calls.
+    pub kind: Kind,
+    /// How many messages a call of [`Kind::List`] brings, or how many one of [`Kind::Record`] sends.
+    pub messages: u32,
     /// Port of the server on 127.0.0.1.
     pub port: u16,
     /// How many calls to make altogether.
@@ -93,9 +124,9 @@ pub struct Load {
 }
 
 impl Load {
-    /// Reads `--port P --calls N --in-flight M [--deadline]`.
+    /// Reads `--port P --calls N --in-flight M [--deadline] [--list MESSAGES | --record MESSAGES]`.
     pub fn from_args() -> Result<Load, String> {
-        let mut load = Load { port: 0, calls: 1, in_flight: 1, deadline: false };
+        let mut load = Load { kind: Kind::Unary, messages: 1, port: 0, calls: 1, in_flight: 1, deadline: false };
         let mut args = std::env::args().skip(1);
         while let Some(flag) = args.next() {
             match flag.as_str() {
@@ -103,7 +134,12 @@ impl Load {
                 "--calls" => load.calls = number(&flag, args.next())?,
                 "--in-flight" => load.in_flight = number(&flag, args.next())?,
                 "--deadline" => load.deadline = true,
-                _ => return Err(format!("unknown flag {flag}: use --port, --calls, --in-flight, --deadline")),
+                "--list" => (load.kind, load.messages) = (Kind::List, number(&flag, args.next())?),
+                "--record" => (load.kind, load.messages) = (Kind::Record, number(&flag, args.next())?),
+                _ => {
+                    let known = "--port, --calls, --in-flight, --deadline, --list, --record";
+                    return Err(format!("unknown flag {flag}: use {known}"));
+                }
             }
         }
         if load.port == 0 || load.in_flight == 0 {
@@ -115,6 +151,16 @@ impl Load {
     /// The numbers of the calls that caller `caller` of `in_flight` makes, one after another.
     pub fn share(&self, caller: u32) -> impl Iterator<Item = u32> + Send + use<> {
         (caller..self.calls).step_by(self.in_flight as usize)
+    }
+}
+
+/// How many features a server has: `--features N`, otherwise the hundred published ones.
+pub fn features_from_args() -> Result<usize, String> {
+    let mut args = std::env::args().skip(1);
+    match (args.next().as_deref(), args.next()) {
+        (None, _) => Ok(100),
+        (Some(flag @ "--features"), value) => number(flag, value),
+        (Some(flag), _) => Err(format!("unknown flag {flag}: use --features")),
     }
 }
 
@@ -147,8 +193,20 @@ pub fn run<E: Display>(program: impl Future<Output = Result<(), E>>) -> ExitCode
 
 /// As [`run`], for a client: reads its command line first; a bad one is exit 2.
 pub fn run_client<F: Future<Output = Result<(), String>>>(client: impl FnOnce(Load) -> F) -> ExitCode {
-    match Load::from_args() {
-        Ok(load) => run(client(load)),
+    run_with(Load::from_args(), client)
+}
+
+/// As [`run`], for a server: reads from the command line how many features it has; a bad one is exit 2.
+pub fn run_server<F: Future<Output = std::io::Result<()>>>(server: impl FnOnce(usize) -> F) -> ExitCode {
+    run_with(features_from_args(), server)
+}
+
+fn run_with<A, E: Display, F: Future<Output = Result<(), E>>>(
+    args: Result<A, String>,
+    program: impl FnOnce(A) -> F,
+) -> ExitCode {
+    match args {
+        Ok(args) => run(program(args)),
         Err(error) => {
             eprintln!("{error}");
             ExitCode::from(2)

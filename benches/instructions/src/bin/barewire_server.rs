@@ -1,15 +1,17 @@
 //! barewire's route guide server, as a user would write it: the same transport as the bare server, and everything that
-//! gRPC asks for between the stream and the handler.
+//! gRPC asks for between the stream and the handler. Only RecordRoute does less than the guide: it counts the points, since
+//! measuring distances on Earth costs more than receiving them.
 
 use std::process::ExitCode;
 use std::time::Duration;
 
-use barewire::services::route_guide::{Features, Guide, router};
-use barewire::{Server, ServerOptions, transport};
-use barewire_instructions::{announce, run, told_to_end};
+use barewire::services::route_guide::messages::{Feature, Point, RouteSummary};
+use barewire::services::route_guide::{Features, GET_FEATURE, Guide, LIST_FEATURES, RECORD_ROUTE, RouteGuide};
+use barewire::{Inbound, Response, Router, Server, ServerOptions, Status, transport};
+use barewire_instructions::{announce, run_server, told_to_end};
 
 fn main() -> ExitCode {
-    run(async {
+    run_server(async |features| {
         let listener = transport::tcp::listen("127.0.0.1:0").await?;
         announce(listener.local_addr()?.port());
         let mut options = ServerOptions::default();
@@ -19,7 +21,21 @@ fn main() -> ExitCode {
             // A server that can't be told to end would be killed uncounted, so it ends at once.
             let _: std::io::Result<()> = told_to_end().await;
         };
-        let guide = Guide::new(Features::published());
-        Server::new(router(guide)).with_options(options).serve_until(listener, told_to_end).await
+        let published: Vec<Feature> = Features::published().iter().cloned().collect();
+        let guide = Guide::new(Features::new(published.into_iter().cycle().take(features).collect()));
+        let router = Router::new(guide)
+            .unary(GET_FEATURE, Guide::get_feature)
+            .server_streaming(LIST_FEATURES, Guide::list_features)
+            .client_streaming(RECORD_ROUTE, count);
+        Server::new(router).with_options(options).serve_until(listener, told_to_end).await
     })
+}
+
+/// RecordRoute, as far as it receives.
+async fn count(_: &Guide, mut points: Inbound<Point>) -> Result<Response<RouteSummary>, Status> {
+    let mut summary = RouteSummary::default();
+    while points.recv().await?.is_some() {
+        summary.point_count += 1;
+    }
+    Ok(summary.into())
 }

@@ -1,0 +1,49 @@
+#!/usr/bin/env bash
+# Holds the speed of a release build: counts the server's instructions for a unary call, for a message that it streams and
+# for one that it decodes, each as a ratio to bare h2 in the same run, and fails when a ratio is more than 3 % above the one
+# in benches/ratios.json. Counts do not depend on how busy the machine is.
+#
+#   benches/guard.sh            compares
+#   benches/guard.sh --update   writes what it has counted to benches/ratios.json; say in docs/performance.md why it changed
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")"
+
+case "$#:${1:-}" in
+0: | 1:--update) ;;
+*)
+    echo "guard.sh: unknown arguments \"$*\": the only flag is --update" >&2
+    exit 2
+    ;;
+esac
+
+counted=$(./instructions.sh guard)
+printf '%s\n' "$counted"
+python3 - "${1:-}" ratios.json 3<<<"$counted" <<'PYTHON'
+import json
+import os
+import sys
+
+TOLERANCE = 1.03
+NAMES = {"unary": "unary call", "list": "message streamed", "record": "message decoded"}
+
+update, path = sys.argv[1] == "--update", sys.argv[2]
+rows = [json.loads(line) for line in os.fdopen(3) if line.startswith("{")]
+counted = {NAMES[row["kind"]]: row["ratio"] for row in rows}
+if len(counted) != len(NAMES):
+    sys.exit(f"guard.sh: {len(NAMES)} ratios expected, counted {counted}")
+if update:
+    with open(path, "w") as file:
+        json.dump(counted, file, indent=2)
+        file.write("\n")
+    sys.exit()
+with open(path) as file:
+    committed = json.load(file)
+failed = False
+for name, ratio in counted.items():
+    limit = committed[name] * TOLERANCE
+    failed |= ratio > limit
+    verdict = "TOO MUCH" if ratio > limit else "ok"
+    print(f"{name:18} {ratio:8.3f} times bare h2; {committed[name]:.3f} committed, {limit:.3f} allowed: {verdict}")
+if failed:
+    sys.exit("guard.sh: find out why (callgrind_annotate, see docs/performance.md), or --update with a reason written there")
+PYTHON

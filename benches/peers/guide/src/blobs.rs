@@ -1,0 +1,30 @@
+//! The messages of `bench.Blobs` (`proto/blobs.proto`): bytes of a chosen size.
+
+use bytes::Bytes;
+use prost::Message;
+
+/// The largest blob that is asked for.
+const LARGEST: usize = 16 << 20;
+
+/// How many bytes a blob shall have, and how many blobs there shall be.
+#[derive(Clone, Copy, PartialEq, Eq, Message)]
+pub struct Ask {
+    #[prost(int32, tag = "1")]
+    pub size: i32,
+    #[prost(int32, tag = "2")]
+    pub count: i32,
+}
+
+/// Some bytes, not copied where the library hands prost a `Bytes`.
+#[derive(Clone, PartialEq, Eq, Message)]
+pub struct Blob {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub value: Bytes,
+}
+
+/// A blob of zeros that costs no memory of its own.
+pub fn zeros(size: i32) -> Blob {
+    static ZEROS: [u8; LARGEST] = [0; LARGEST];
+    let size = usize::try_from(size).unwrap_or_default().min(LARGEST);
+    Blob { value: Bytes::from_static(&ZEROS[..size]) }
+}

@@ -1,0 +1,148 @@
+//! What the programs of this package share: their command line, their runtime and allocator, TLS for those that have none of
+//! their own.
+
+pub mod load;
+pub mod tls;
+
+use std::fmt::Display;
+use std::future::Future;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use tokio::runtime::{Builder, Runtime};
+
+#[cfg(feature = "mimalloc")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// The window of a stream, in bytes: the same for all peers that have one to set.
+pub const STREAM_WINDOW: u32 = 1 << 20;
+/// The window of a connection, in bytes.
+pub const CONNECTION_WINDOW: u32 = 16 << 20;
+/// How many calls a connection may have in progress.
+pub const CONCURRENT_STREAMS: u32 = 1_000;
+/// The largest message, in bytes: 16 MiB and some.
+pub const LARGEST_MESSAGE: usize = 32 << 20;
+
+/// What every peer's program is asked to do.
+#[derive(Debug, Parser)]
+pub enum Peer {
+    /// Serve the route guide and bench.Blobs; the first line on stdout is the port
+    Serve(Serve),
+    /// Make calls, and print what they took as JSON
+    Call(Call),
+}
+
+/// How to serve.
+#[derive(Clone, Debug, Args)]
+pub struct Serve {
+    /// Worker threads of the runtime; 0 is the current-thread runtime
+    #[arg(long, default_value_t = 2)]
+    pub workers: usize,
+    /// How often the hundred features are there
+    #[arg(long, default_value_t = 1_000)]
+    pub repeat: usize,
+    /// The certificate, in PEM; with --key it serves TLS
+    #[arg(long, requires = "key")]
+    pub cert: Option<PathBuf>,
+    /// The certificate's key
+    #[arg(long, requires = "cert")]
+    pub key: Option<PathBuf>,
+}
+
+impl Serve {
+    /// Certificate and key, where it shall be TLS.
+    pub fn identity(&self) -> Option<(&PathBuf, &PathBuf)> {
+        self.cert.as_ref().zip(self.key.as_ref())
+    }
+
+    /// The runtime that was asked for.
+    pub fn runtime(&self) -> std::io::Result<Runtime> {
+        runtime(self.workers)
+    }
+}
+
+/// Which calls to make.
+#[derive(Clone, Debug, Args)]
+pub struct Call {
+    /// The server's port on 127.0.0.1
+    #[arg(long)]
+    pub port: u16,
+    /// How many calls, or how many messages of one call
+    #[arg(long, default_value_t = 1)]
+    pub count: u32,
+    /// How many calls at the same time
+    #[arg(long, default_value_t = 1)]
+    pub in_flight: u32,
+    /// Which method
+    #[command(subcommand)]
+    pub method: Method,
+}
+
+impl Call {
+    /// How many calls caller `caller` of `in_flight` makes.
+    pub fn share(&self, caller: u32) -> u32 {
+        (self.count + self.in_flight - 1 - caller) / self.in_flight
+    }
+}
+
+/// What a client calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]
+pub enum Method {
+    /// GetFeature
+    Unary,
+    /// ListFeatures, once
+    List,
+    /// RecordRoute, once
+    Record,
+}
+
+/// A runtime with so many workers; with 0 it is the current-thread one.
+pub fn runtime(workers: usize) -> std::io::Result<Runtime> {
+    match workers {
+        0 => Builder::new_current_thread().enable_all().build(),
+        workers => Builder::new_multi_thread().worker_threads(workers).enable_all().build(),
+    }
+}
+
+/// Runs a peer: serves on a runtime as asked for, calls on the current thread. An error is one line and exit 1.
+pub fn main<E: Display, S, C>(serve: impl FnOnce(Serve) -> S, call: impl FnOnce(Call) -> C) -> ExitCode
+where
+    S: Future<Output = Result<(), E>>,
+    C: Future<Output = Result<(), E>>,
+{
+    let say = |error: E| error.to_string();
+    let outcome = match Peer::parse() {
+        Peer::Serve(flags) => match flags.runtime() {
+            Ok(runtime) => runtime.block_on(async {
+                tokio::select! {
+                    ended = serve(flags) => ended.map_err(say),
+                    told = barewire_instructions::told_to_end() => told.map_err(|error| error.to_string()),
+                }
+            }),
+            Err(error) => Err(error.to_string()),
+        },
+        Peer::Call(flags) => match runtime(0) {
+            Ok(runtime) => runtime.block_on(call(flags)).map_err(say),
+            Err(error) => Err(error.to_string()),
+        },
+    };
+    ended(outcome)
+}
+
+/// One line on stderr and exit 1, where there is an error.
+pub fn ended(outcome: Result<(), String>) -> ExitCode {
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Errors of every kind, as what is said about them.
+pub fn say(error: impl Display) -> String {
+    error.to_string()
+}
