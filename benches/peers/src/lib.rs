@@ -46,6 +46,9 @@ pub struct Serve {
     /// The certificate, in PEM; with --key it serves TLS
     #[arg(long, requires = "key")]
     pub cert: Option<PathBuf>,
+    /// Everything takes fifty times as long, since the process is counted: no handler is slow for that
+    #[arg(long)]
+    pub counted: bool,
     /// The certificate's key
     #[arg(long, requires = "cert")]
     pub key: Option<PathBuf>,
@@ -72,6 +75,9 @@ pub struct Call {
     /// How many calls, or how many messages of one call
     #[arg(long, default_value_t = 1)]
     pub count: u32,
+    /// How often to make a call of many messages; the bare client alone knows it
+    #[arg(long, default_value_t = 1)]
+    pub calls: u32,
     /// How many calls at the same time
     #[arg(long, default_value_t = 1)]
     pub in_flight: u32,

@@ -58,7 +58,7 @@ impl Connection {
         unary(&mut self.requests, target.request(GET_FEATURE)?, Bytes::from_static(REQUEST), ANSWER).await
     }
 
-    /// Says goodbye; whether the peer hears it is its own affair.
+    /// Says goodbye, once no stream is held any more; whether the peer hears it is its own affair.
     pub async fn close(self) {
         drop(self.requests);
         let _ended = self.driver.await;
@@ -124,6 +124,7 @@ pub async fn download(target: &Target, size: i32, count: i32) -> Outcome<String>
     })
     .await?;
     expect(&counter, count as usize)?;
+    drop(stream);
     Ok(measured(connection, count as usize, counter.bytes, begun).await)
 }
 
@@ -137,6 +138,7 @@ pub async fn upload(target: &Target, size: usize, count: usize) -> Outcome<Strin
     }
     stream.send_data(Bytes::new(), true).map_err(say)?;
     answer(response, |_| Ok(())).await?;
+    drop(stream);
     Ok(measured(connection, count, count * blob(size).len(), begun).await)
 }
 

@@ -35,8 +35,8 @@ async fn call(flags: Call) -> Result<(), String> {
     let (requests, driver) = load::connect(stream).await?;
     let (kind, calls, messages) = match flags.method {
         Method::Unary => (Kind::Unary, flags.count, 1),
-        Method::List => (Kind::List, 1, flags.count),
-        Method::Record => (Kind::Record, 1, flags.count),
+        Method::List => (Kind::List, flags.calls, flags.count),
+        Method::Record => (Kind::Record, flags.calls, flags.count),
     };
     let wanted = Load { kind, messages, port: flags.port, calls, in_flight: flags.in_flight, deadline: false };
     load::run(wanted, requests).await?;

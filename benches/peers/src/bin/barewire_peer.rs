@@ -3,6 +3,7 @@
 use std::future::pending;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use barewire::io::Listener;
 use barewire::transport::tcp;
@@ -37,15 +38,15 @@ async fn serve(flags: Serve) -> Result<(), String> {
     let guide = Guide::published(flags.repeat).map_err(say)?;
     announce(listener.local_addr().map_err(say)?.port());
     match flags.identity() {
-        None => serve_on(listener, guide).await,
+        None => serve_on(listener, guide, flags.counted).await,
         Some((cert, key)) => {
             let tls = ServerTls::new(Identity::from_files(cert, key).map_err(say)?);
-            serve_on(tls.listener(listener).map_err(say)?, guide).await
+            serve_on(tls.listener(listener).map_err(say)?, guide, flags.counted).await
         }
     }
 }
 
-async fn serve_on(listener: impl Listener, guide: Guide) -> Result<(), String> {
+async fn serve_on(listener: impl Listener, guide: Guide, counted: bool) -> Result<(), String> {
     let router = Router::new(Service(guide))
         .unary(GET_FEATURE, Service::get_feature)
         .server_streaming(LIST_FEATURES, Service::list_features)
@@ -57,6 +58,9 @@ async fn serve_on(listener: impl Listener, guide: Guide) -> Result<(), String> {
         .bidi_streaming(ECHO, Service::echo);
     let mut options = ServerOptions::default();
     options.max_receive_message_size = LARGEST_MESSAGE;
+    if counted {
+        options.inline_limit = Duration::from_secs(60);
+    }
     Server::new(router).with_options(options).serve_until(listener, pending()).await.map_err(say)
 }
 

@@ -1,0 +1,1 @@
+"""What `run.py` is made of: building, running, measuring, and writing down."""
