@@ -34,7 +34,7 @@ pub(super) struct Names {
     reflection: Option<String>,
 }
 
-/// The server that a tap stands in front of.
+/// The server that a tap stands in front of, or that a call is sent to.
 pub(super) struct Behind<'a> {
     pub(super) address: &'a str,
     pub(super) tls: Option<ClientTls>,
