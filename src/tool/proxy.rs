@@ -52,11 +52,12 @@ pub(super) async fn forward(client: impl Socket, server: impl Socket, mut witnes
     let answer = pump(Direction::ToClient, &mut from_server, &mut to_client, &mut witnesses.to_client);
     let ended = both(request, answer).await;
     let reset = !matches!(ended, Ok((Side::Ended, Side::Ended)));
+    // Told before the sockets are gone, so that whoever sees the end can rely on its being told.
+    witnesses.to_server.tell(&What::Closed { reset });
     if reset {
         unsplit(from_client, to_client).reset();
         unsplit(from_server, to_server).reset();
     }
-    witnesses.to_server.tell(&What::Closed { reset });
 }
 
 fn unsplit<S: Socket>(read: ReadHalf<S>, write: WriteHalf<S>) -> S {
