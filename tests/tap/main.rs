@@ -106,7 +106,10 @@ async fn a_reset_is_one_on_the_other_side() {
     let (listener, address) = listener().await;
     let tap = Tap::start(&address, &[]).await;
     for by_client in [true, false] {
-        let (client, server) = through(&tap, &listener).await;
+        let (mut client, mut server) = through(&tap, &listener).await;
+        // Before anything has passed, a reset may come so early that there is no connection yet.
+        client.write_all(b"x").await.unwrap();
+        soon("a byte", server.read_exact(&mut [0])).await.unwrap();
         let (gone, mut stays) = if by_client { (client, server) } else { (server, client) };
         gone.set_zero_linger().unwrap();
         drop(gone);
