@@ -84,9 +84,11 @@ pub(super) const RULES: [LintRule; 21] = [
             let ping =
                 probe.header().is_some_and(|header| header.kind == FrameType::PING && !header.has(FrameHeader::ACK));
             let client = &probe.state.client;
-            let idle = probe.state.open_streams() == 0;
-            let too_soon = client.is_ping_too_soon(probe.frame.time, idle);
-            if ping && probe.frame.direction == Direction::ToServer && too_soon && client.strikes >= 2 {
+            if !ping || client.strikes < 2 {
+                return;
+            }
+            let too_soon = client.is_ping_too_soon(probe.frame.time, probe.state.open_streams() == 0);
+            if probe.frame.direction == Direction::ToServer && too_soon {
                 probe.report(
                     HEADER,
                     format!(

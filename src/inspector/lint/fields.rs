@@ -259,7 +259,7 @@ pub(super) const MORE: [LintRule; 3] = [
         "Beside :authority there is no host.",
         |probe| {
             let Some(fields) = probe.fields(&[Place::Request]) else { return };
-            if let (Some(host), Some(_)) = (find(&fields, "host"), find(&fields, ":authority")) {
+            if let (Some(host), Some(_)) = (find(fields, "host"), find(fields, ":authority")) {
                 let range = host.range.clone();
                 probe.report(range, "host stands beside :authority, which counts");
             }
@@ -270,8 +270,8 @@ pub(super) const MORE: [LintRule; 3] = [
 /// Reports each field of any block for which there is something to say.
 fn each(probe: &mut Probe<'_>, says: impl Fn(&Field<'_>) -> Option<String>) {
     for field in probe.fields(&ALL).unwrap_or_default() {
-        if let Some(sentence) = says(&field) {
-            probe.report(field.range, sentence);
+        if let Some(sentence) = says(field) {
+            probe.report(field.range.clone(), sentence);
         }
     }
 }

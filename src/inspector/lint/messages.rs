@@ -33,7 +33,7 @@ pub(super) const RULES: [LintRule; 11] = [
     }),
     rule("encoding-not-accepted", Error, COMPRESSION, 32, "A server compresses only as the client accepts.", |probe| {
         let Some(fields) = probe.fields(&[Place::Response]) else { return };
-        let (Some(encoding), Some(stream)) = (find(&fields, "grpc-encoding"), probe.stream()) else { return };
+        let (Some(encoding), Some(stream)) = (find(fields, "grpc-encoding"), probe.stream()) else { return };
         let name = String::from_utf8_lossy(encoding.value);
         let accepts = stream.accepts.as_deref().unwrap_or_default();
         let listed = accepts.split(',').any(|listed| listed.trim().eq_ignore_ascii_case(&name));
@@ -95,7 +95,7 @@ pub(super) const RULES: [LintRule; 11] = [
         "OK of a method that gives one message comes behind it.",
         |probe| {
             let Some(fields) = probe.fields(&[Place::ResponseAlone, Place::Trailers]) else { return };
-            let ok = find(&fields, "grpc-status").is_some_and(|status| status.value == b"0");
+            let ok = find(fields, "grpc-status").is_some_and(|status| status.value == b"0");
             let missing = probe.stream().is_some_and(|stream| {
                 stream.kind.is_some_and(|kind| !kind.streams(Direction::ToClient)) && stream.response.messages == 0
             });

@@ -25,7 +25,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use self::state::{Place, State, Stream};
-use super::annotation::{Layer, Rule};
+use super::annotation::{Annotation, Layer, Rule};
 use super::frame::{Direction, Frame};
 use super::hpack::SIZE_UPDATE;
 use super::http2::{FrameHeader, HEADER_LEN};
@@ -115,9 +115,14 @@ impl Lint {
     pub fn check(&mut self, frame: &Frame) -> Vec<Finding> {
         self.state.begin(frame);
         let place = frame.header().and_then(|header| self.state.place(frame, header));
+        let fields = place.and_then(|_| fields(frame));
+        let faults = faults(frame);
         let mut findings = Vec::new();
-        for rule in Self::rules() {
-            (rule.check)(&mut Probe { state: &self.state, frame, place, rule, findings: &mut findings });
+        // What holds over time can't be judged where not everything was seen.
+        let judged = |rule: &&LintRule| !self.state.lossy || !connection::RULES.iter().any(|it| it.name == rule.name);
+        for rule in Self::rules().filter(judged) {
+            let (state, fields, faults) = (&self.state, fields.as_deref(), faults.as_slice());
+            (rule.check)(&mut Probe { state, frame, place, fields, faults, rule, findings: &mut findings });
         }
         self.state.end(frame, place);
         self.findings += findings.len() as u64;
@@ -195,6 +200,8 @@ struct Probe<'a> {
     state: &'a State,
     frame: &'a Frame,
     place: Option<Place>,
+    fields: Option<&'a [Field<'a>]>,
+    faults: &'a [&'a Annotation],
     rule: &'static LintRule,
     findings: &'a mut Vec<Finding>,
 }
@@ -234,18 +241,9 @@ impl<'a> Probe<'a> {
     }
 
     /// The header block of such a place that is complete with this frame, if it was understood.
-    fn fields(&self, places: &[Place]) -> Option<Vec<Field<'a>>> {
+    fn fields(&self, places: &[Place]) -> Option<&'a [Field<'a>]> {
         self.place.filter(|place| places.contains(place))?;
-        let nodes =
-            self.frame.annotations.iter().rev().filter(|node| node.layer == Layer::Hpack && node.label != *SIZE_UPDATE);
-        // Where a block lies in several frames, the last of them has the last fields.
-        let ranges = nodes.map(|node| node.range.clone()).chain(std::iter::repeat(HEADER));
-        let headers = self.frame.headers.iter().rev().zip(ranges);
-        let field = headers
-            .map(|(field, range)| Some(Field { name: field.name.as_deref()?, value: field.value.as_deref()?, range }));
-        let mut fields = field.collect::<Option<Vec<_>>>()?;
-        fields.reverse();
-        Some(fields)
+        self.fields
     }
 
     /// What is known of the frame's stream.
@@ -260,14 +258,39 @@ impl<'a> Probe<'a> {
 
     /// Reports what the decoder has marked in nodes of a layer, if it says this.
     fn report_faults(&mut self, layer: Layer, says: fn(&str) -> bool) {
-        let mut open: Vec<_> = self.frame.annotations.iter().rev().collect();
-        while let Some(node) = open.pop() {
-            open.extend(node.children.iter().rev());
-            if let Some(fault) = node.fault.as_deref().filter(|fault| node.layer == layer && says(fault)) {
+        for node in self.faults.iter().filter(|node| node.layer == layer) {
+            if let Some(fault) = node.fault.as_deref().filter(|fault| says(fault)) {
                 self.report(node.range.clone(), fault);
             }
         }
     }
+}
+
+/// The header block that is complete with a frame, if all of it is known.
+fn fields(frame: &Frame) -> Option<Vec<Field<'_>>> {
+    let is_field = |node: &&Annotation| node.layer == Layer::Hpack && node.label != *SIZE_UPDATE;
+    let nodes = frame.annotations.iter().rev().filter(is_field);
+    // Where a block lies in several frames, the last of them has the last fields.
+    let ranges = nodes.map(|node| node.range.clone()).chain(std::iter::repeat(HEADER));
+    let headers = frame.headers.iter().rev().zip(ranges);
+    let field = headers
+        .map(|(field, range)| Some(Field { name: field.name.as_deref()?, value: field.value.as_deref()?, range }));
+    let mut fields = field.collect::<Option<Vec<_>>>()?;
+    fields.reverse();
+    Some(fields)
+}
+
+/// The nodes in which the decoder has marked something, in their order.
+fn faults(frame: &Frame) -> Vec<&Annotation> {
+    let (mut open, mut faults) = (Vec::new(), Vec::new());
+    open.extend(frame.annotations.iter().rev());
+    while let Some(node) = open.pop() {
+        open.extend(node.children.iter().rev());
+        if node.fault.is_some() {
+            faults.push(node);
+        }
+    }
+    faults
 }
 
 impl Field<'_> {

@@ -40,7 +40,7 @@ pub(super) const RULES: [LintRule; 16] = [
         "A request names its authority.",
         |probe| {
             let Some(fields) = probe.fields(&[Place::Request]) else { return };
-            let named = find(&fields, ":authority").is_some() || find(&fields, "host").is_some();
+            let named = find(fields, ":authority").is_some() || find(fields, "host").is_some();
             probe.report_if(!named, HEADER);
         },
     ),
@@ -134,7 +134,7 @@ pub(super) const RULES: [LintRule; 16] = [
 /// Reports the first field of a name in Request-Headers if there is something to say of its value.
 fn check(probe: &mut Probe<'_>, name: &str, says: impl Fn(&[u8]) -> Option<String>) {
     let fields = probe.fields(&[Place::Request]).unwrap_or_default();
-    let Some(field) = find(&fields, name) else { return };
+    let Some(field) = find(fields, name) else { return };
     if let Some(sentence) = says(field.value) {
         probe.report(field.range.clone(), sentence);
     }
@@ -143,7 +143,7 @@ fn check(probe: &mut Probe<'_>, name: &str, says: impl Fn(&[u8]) -> Option<Strin
 /// Reports that Request-Headers have no field of a name.
 fn missing(probe: &mut Probe<'_>, name: &str, sentence: impl Into<String>) {
     let Some(fields) = probe.fields(&[Place::Request]) else { return };
-    if find(&fields, name).is_none() {
+    if find(fields, name).is_none() {
         probe.report(HEADER, sentence);
     }
 }

@@ -29,7 +29,7 @@ pub(super) const RULES: [LintRule; 20] = [
             let Some(fields) = probe.fields(&[Place::Response, Place::ResponseAlone, Place::Informational]) else {
                 return;
             };
-            match find(&fields, ":status") {
+            match find(fields, ":status") {
                 None => probe.report(HEADER, ":status is missing"),
                 Some(field) if field.value.len() != 3 || !field.value.iter().all(u8::is_ascii_digit) => {
                     let sentence = format!(":status is \"{}\"", field.shown());
@@ -41,7 +41,7 @@ pub(super) const RULES: [LintRule; 20] = [
     ),
     rule("http-status-not-200", Error, RESPONSES, 36, "Every answer of gRPC has the HTTP status 200.", |probe| {
         let Some(fields) = probe.fields(&BEGINS) else { return };
-        let (Some(status), true) = (find(&fields, ":status"), says_grpc(&fields)) else { return };
+        let (Some(status), true) = (find(fields, ":status"), says_grpc(fields)) else { return };
         if status.value != b"200" {
             probe.report(
                 status.range.clone(),
@@ -51,10 +51,10 @@ pub(super) const RULES: [LintRule; 20] = [
     }),
     rule("answer-not-grpc", Error, RESPONSES, 36, "Every answer of gRPC has a content-type of gRPC.", |probe| {
         let Some(fields) = probe.fields(&BEGINS) else { return };
-        if says_grpc(&fields) || !probe.stream().is_some_and(|stream| stream.request.grpc) {
+        if says_grpc(fields) || !probe.stream().is_some_and(|stream| stream.request.grpc) {
             return;
         }
-        match find(&fields, "content-type") {
+        match find(fields, "content-type") {
             None => probe.report(HEADER, "content-type is missing in the answer"),
             Some(field) => {
                 probe.report(field.range.clone(), format!("the answer's content-type is \"{}\"", field.shown()))
@@ -63,7 +63,7 @@ pub(super) const RULES: [LintRule; 20] = [
     }),
     rule("status-too-early", Error, RESPONSES, 37, "grpc-status stands where the stream ends.", |probe| {
         let Some(fields) = probe.fields(&[Place::Response, Place::Informational, Place::Trailers]) else { return };
-        if let Some(field) = find(&fields, "grpc-status").filter(|_| !probe.frame.ends_stream) {
+        if let Some(field) = find(fields, "grpc-status").filter(|_| !probe.frame.ends_stream) {
             probe.report(field.range.clone(), "grpc-status in headers without END_STREAM does not count");
         }
     }),
@@ -74,8 +74,8 @@ pub(super) const RULES: [LintRule; 20] = [
     rule("status-missing", Error, RESPONSES, 41, "A gRPC answer ends with grpc-status.", |probe| {
         let ends = probe.frame.ends_stream
             && probe.fields(&ENDS).is_some_and(|fields| {
-                let grpc = probe.stream().is_some_and(|stream| stream.response.grpc) || says_grpc(&fields);
-                grpc && find(&fields, "grpc-status").is_none()
+                let grpc = probe.stream().is_some_and(|stream| stream.response.grpc) || says_grpc(fields);
+                grpc && find(fields, "grpc-status").is_none()
             });
         probe.report_if(ends, HEADER);
     }),
@@ -161,7 +161,7 @@ pub(super) const RULES: [LintRule; 20] = [
     }),
     rule("details-differ", Error, RESPONSES, 44, "The code of the details is that of grpc-status.", |probe| {
         let Some(fields) = probe.fields(&ENDS) else { return };
-        let (Some(status), Some(details)) = (find(&fields, "grpc-status"), find(&fields, "grpc-status-details-bin"))
+        let (Some(status), Some(details)) = (find(fields, "grpc-status"), find(fields, "grpc-status-details-bin"))
         else {
             return;
         };
@@ -179,8 +179,8 @@ pub(super) const RULES: [LintRule; 20] = [
         "An answer that is not HTTP 200 says no grpc-status.",
         |probe| {
             let Some(fields) = probe.fields(&[Place::ResponseAlone]) else { return };
-            let other = find(&fields, ":status").is_some_and(|status| status.value != b"200");
-            if let Some(field) = find(&fields, "grpc-status").filter(|_| other && !says_grpc(&fields)) {
+            let other = find(fields, ":status").is_some_and(|status| status.value != b"200");
+            if let Some(field) = find(fields, "grpc-status").filter(|_| other && !says_grpc(fields)) {
                 probe.report(field.range.clone(), "grpc-status stands beside an HTTP error, and counts");
             }
         },
@@ -216,7 +216,7 @@ fn says_grpc(fields: &[Field<'_>]) -> bool {
 /// Reports the first field of a name where an answer ends, if there is something to say of it.
 fn check(probe: &mut Probe<'_>, name: &str, says: impl Fn(&Field<'_>) -> Option<String>) {
     let fields = probe.fields(&ENDS).unwrap_or_default();
-    let Some(field) = find(&fields, name) else { return };
+    let Some(field) = find(fields, name) else { return };
     if let Some(sentence) = says(field) {
         probe.report(field.range.clone(), sentence);
     }

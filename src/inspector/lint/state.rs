@@ -26,6 +26,10 @@ pub(super) struct State {
     /// What the frame that is judged does to the windows.
     pub(super) changes: Vec<Change>,
     limit: usize,
+    /// The client's preface was seen.
+    preface: bool,
+    /// Bytes of the connection were not recorded.
+    pub(super) lossy: bool,
 }
 
 /// What one side has said of the connection.
@@ -124,6 +128,8 @@ impl State {
             windows: Windows::new(limit),
             changes: Vec::new(),
             limit,
+            preface: false,
+            lossy: false,
         }
     }
 
@@ -152,8 +158,16 @@ impl State {
         self.streams.values().filter(|stream| !stream.is_over()).count()
     }
 
-    /// Counts what the frame does to the windows, before it is judged.
+    /// Notices what was not seen, and counts what the frame does to the windows, before it is judged.
     pub(super) fn begin(&mut self, frame: &Frame) {
+        let late = self.client.frames == 0 && !self.preface && frame.direction == Direction::ToServer;
+        match frame.kind {
+            FrameKind::Preface => self.preface = true,
+            FrameKind::Lost { .. } | FrameKind::Fragment => self.lose_track(),
+            // The beginning was not seen.
+            FrameKind::Http2(_) if late => self.lose_track(),
+            _ => {}
+        }
         self.changes = self.windows.push(frame);
     }
 
@@ -181,6 +195,17 @@ impl State {
             }
             _ => Place::Elsewhere,
         })
+    }
+
+    /// Bytes were lost: what was said in them is not known, and with it what may follow.
+    fn lose_track(&mut self) {
+        self.lossy = true;
+        self.streams.clear();
+        for side in [&mut self.client, &mut self.server] {
+            (side.max_frame, side.max_headers, side.block) = (u32::MAX, None, None);
+            side.settings.clear();
+            side.pings.clear();
+        }
     }
 
     /// Takes note of the frame, after it was judged.
@@ -212,7 +237,7 @@ impl State {
 
     fn connection(&mut self, frame: &Frame, header: &FrameHeader) {
         let time = frame.time;
-        let idle = self.open_streams() == 0;
+        let idle = header.kind == FrameType::PING && self.open_streams() == 0;
         let opposite = frame.direction.opposite();
         let payload = frame.payload().unwrap_or_default();
         let last = goaway(frame).map(|(last, _)| last);

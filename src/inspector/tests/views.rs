@@ -283,6 +283,32 @@ fn entries_that_are_evicted_are_named() {
 }
 
 #[test]
+fn what_was_not_seen_is_not_judged() {
+    let pieces = bytes_of(&GET_FEATURE);
+    let mut late = Conversation::joined_late(route_guide());
+    pieces[3..].iter().for_each(|(direction, bytes)| late.push(*direction, bytes));
+    let mut gap = Conversation::new(route_guide());
+    pieces[..4].iter().for_each(|(direction, bytes)| gap.push(*direction, bytes));
+    gap.lose(ToServer, 1_000);
+    gap.lose(ToClient, 1_000);
+    pieces[4..].iter().for_each(|(direction, bytes)| gap.push(*direction, bytes));
+    for frames in [late.take_frames(), gap.take_frames()] {
+        assert!(frames.len() > 5, "{frames:?}");
+        let mut lint = Lint::new(route_guide());
+        let findings: Vec<_> = frames.iter().flat_map(|frame| lint.check(frame)).collect();
+        assert!(
+            findings.iter().all(|finding| ["user-agent-missing", "cut-short"].contains(&finding.name)),
+            "{findings:?}"
+        );
+        for name in VIEWS {
+            let mut view = view(name, &route_guide(), &PrintOptions::default()).unwrap();
+            frames.iter().for_each(|frame| drop(view.push(frame)));
+            view.finish();
+        }
+    }
+}
+
+#[test]
 fn a_block_that_can_not_be_decoded_is_said_to_be_so() {
     let mut connection = Connection::new();
     connection.frame(ToServer, FrameType::HEADERS, END_HEADERS, 1, &[0x82, 0x80]);

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use super::super::frame::{Direction, Frame};
+use super::super::frame::{Direction, Frame, FrameKind};
 use super::super::http2::{self, FrameHeader, FrameType};
 use super::super::limits::Limits;
 use super::super::text;
@@ -30,6 +30,8 @@ pub struct Flow {
     series: BTreeMap<(bool, u32), WindowSeries>,
     stalls: Vec<Stall>,
     last: Duration,
+    /// Bytes were not recorded: what windows are from there on is not known.
+    lossy: bool,
 }
 
 /// A window over time.
@@ -112,7 +114,15 @@ impl Flow {
     pub fn new() -> Self {
         let limit = Limits::default().calls;
         let (senders, series) = (BTreeMap::new(), BTreeMap::new());
-        Self { windows: Windows::new(limit), limit, senders, series, stalls: Vec::new(), last: Duration::ZERO }
+        Self {
+            windows: Windows::new(limit),
+            limit,
+            senders,
+            series,
+            stalls: Vec::new(),
+            last: Duration::ZERO,
+            lossy: false,
+        }
     }
 
     /// Takes the next frame; gives the waits that have ended with it.
@@ -153,7 +163,8 @@ impl Flow {
     fn follow(&mut self, frame: &Frame) -> (Vec<Change>, Vec<Stall>) {
         self.last = self.last.max(frame.time);
         let mut stalls = Vec::new();
-        let Some(header) = frame.header() else { return (Vec::new(), stalls) };
+        self.lossy |= matches!(frame.kind, FrameKind::Lost { .. });
+        let Some(header) = frame.header().filter(|_| !self.lossy) else { return (Vec::new(), stalls) };
         let key = (frame.direction == Direction::ToClient, header.stream);
         // Looked at before the frame uses the window up again.
         if matches!(header.kind, FrameType::DATA | FrameType::HEADERS) {
@@ -365,6 +376,9 @@ impl View for Flow {
             waiting.iter().map(|stall| format!("{:>9}  ◷ {stall}\n", text::time(self.last))).collect();
         let all: Duration = self.stalls.iter().chain(&waiting).map(|stall| stall.waited).sum();
         let count = self.stalls.len() + waiting.len();
+        if self.lossy {
+            out.push_str("bytes were not recorded: windows are not known from there on\n");
+        }
         out.push_str(&match count {
             0 => "nobody waited for a window\n".to_owned(),
             _ => format!("{} for windows, {} in all\n", text::count(count as u64, "wait"), text::time(all)),

@@ -11,7 +11,7 @@
 //! *Plain* is what a header would cost as a literal, without table and Huffman code. The blocks are decoded here a second
 //! time, so that the view needs nothing but frames.
 
-use super::super::frame::{Direction, Frame};
+use super::super::frame::{Direction, Frame, FrameKind};
 use super::super::hpack::{Decoder, HeaderField, SIZE_UPDATE};
 use super::super::http2::{self, FrameHeader, FrameType};
 use super::super::limits::Limits;
@@ -98,6 +98,11 @@ impl HpackView {
 
     /// Takes the next frame; gives the block that is complete with it.
     pub fn advance(&mut self, frame: &Frame) -> Option<BlockCost> {
+        if let FrameKind::Lost { .. } = frame.kind {
+            let half = self.half_mut(frame.direction);
+            half.decoder.lose_track();
+            half.block = None;
+        }
         let header = frame.header()?;
         match header.kind {
             FrameType::SETTINGS => {
@@ -133,6 +138,10 @@ impl HpackView {
             return None;
         }
         let block = half.block.take_if(|_| header.has(FrameHeader::END_HEADERS))?;
+        // Where the conversation does not know the table, this does not either.
+        if frame.headers.iter().any(|field| field.name.is_none() || field.value.is_none()) {
+            half.decoder.lose_track();
+        }
         let before = entries(&half.decoder);
         let decoded = half.decoder.decode(&block);
         let nodes = decoded.annotations.iter().filter(|node| node.label != *SIZE_UPDATE);
