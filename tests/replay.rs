@@ -9,6 +9,7 @@ use barewire::Server;
 use barewire::inspector::write::{CLIENT_PREFACE, DEFAULT_MAX_FRAME_SIZE, RawFrame, header_block, message};
 use barewire::services::route_guide::{Features, Guide, router};
 use barewire::transport::tcp;
+use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
 const BAREWIRE: &str = env!("CARGO_BIN_EXE_barewire");
@@ -133,6 +134,61 @@ async fn a_call_with_another_message_or_header() {
         let shown = prints(&[&["replay", capture.path(), "--to", &address], flags].concat()).await;
         assert!(shown.contains(expected), "{expected} is missing in:\n{shown}");
     }
+}
+
+/// What our client and our server said to each other over a real connection, as `BAREWIRE_WIRE` writes it.
+#[tokio::test]
+async fn the_answer_beside_the_captured_one() {
+    let address = serve().await;
+    let capture = File::new("calls.pcapng", "");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_route_guide_client"));
+    command.args(["-addr", &address]).env("BAREWIRE_WIRE", format!("pcapng:{}", capture.path()));
+    let output = tokio::time::timeout(PATIENCE, command.output()).await.expect("it ends").unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+
+    let replay = |flags: &'static [&'static str]| {
+        let all = [&["replay", capture.path(), "--to", &address, "--show", "none"], flags].concat();
+        async move { prints(&all).await }
+    };
+    // Two GetFeature and one ListFeatures; the answer to a route has the time it took.
+    for call in ["1", "2", "3"] {
+        let flags = ["replay", capture.path(), "--to", &address, "--show", "none", "--call", call, "--expect-same"];
+        assert!(prints(&flags).await.ends_with("the answer is the captured one\n"), "{call}");
+    }
+    let differs =
+        replay(&["--call", "1", "--message", "1=latitude=407838351", "--message", "1=longitude=-746143763"]).await;
+    assert!(differs.contains("- message 1: routeguide.Feature, ") && differs.contains("Berkshire Valley"), "{differs}");
+    assert!(differs.contains("+ message 1: routeguide.Feature, ") && differs.contains("Patriots Path"), "{differs}");
+    let refused = replay(&["--call", "1", "--set-header", ":path=/routeguide.RouteGuide/Missing"]).await;
+    assert!(
+        refused.contains("- trailers: grpc-status: 0") && refused.contains("+ trailers: grpc-status: 12"),
+        "{refused}"
+    );
+    let chat = replay(&["--call", "5"]).await;
+    assert!(chat.starts_with("\n/routeguide.RouteGuide/RouteChat again"), "{chat}");
+    let flags = ["replay", capture.path(), "--to", &address, "--show", "none", "--message", "1=0801", "--expect-same"];
+    let output = barewire(&flags).await;
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "the answer is not the captured one\n");
+}
+
+/// Keys from a pipe lead through the tour, and without any it prints itself.
+#[tokio::test]
+async fn the_tour_by_keys_from_a_pipe() {
+    let mut command = Command::new(BAREWIRE);
+    command.arg("tour").stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
+    let mut tour = command.spawn().unwrap();
+    let mut keys = tour.stdin.take().unwrap();
+    keys.write_all(b"n3q").await.unwrap();
+    let output = tokio::time::timeout(PATIENCE, tour.wait_with_output()).await.expect("q ends it").unwrap();
+    let shown = String::from_utf8(output.stdout).unwrap();
+    let titles: Vec<&str> = shown.lines().filter(|line| line.contains(".  Frame ")).collect();
+    assert_eq!(titles.len(), 3, "{shown}");
+    assert!(titles[2].starts_with("3 of 4: RecordRoute, client streaming.  Frame 1 of "), "{titles:?}");
+    drop(keys);
+    let (without, all) = (prints(&["tour"]).await, prints(&["tour", "--no-pause"]).await);
+    assert_eq!(without, all);
+    assert!(all.contains("4 of 4: RouteChat, bidirectional streaming."));
 }
 
 #[tokio::test]

@@ -85,6 +85,9 @@ pub(super) async fn run(flags: Flags, color: bool) -> Result<(), Stop> {
     let patience = Duration::from_secs(flags.patience);
     let show = flags.show.or_as(&Wire::Off);
     let screen = |record: Connection| {
+        if !show.is_on() {
+            return Ok(());
+        }
         let capture = Capture { connections: vec![record], ..Capture::new(SystemTime::now()) };
         written(Screen::new(&show, color, schema.clone(), io::stdout()).capture(&capture))
     };

@@ -134,63 +134,41 @@ pub enum ProtocolError {
 }
 
 impl ProtocolError {
-    /// The code that this error has as a [`Status`]: the one table.
+    /// The code that this error has as a [`Status`].
     pub fn code(&self) -> Code {
-        match self {
-            ProtocolError::MessageTooLarge { .. } | ProtocolError::InflatedMessageTooLarge { .. } => {
-                Code::ResourceExhausted
-            }
-            ProtocolError::NoMessage | ProtocolError::TooManyMessages => CARDINALITY_CODE,
-            ProtocolError::UnsupportedRequestEncoding { .. } | ProtocolError::MalformedPath { .. } => {
-                Code::Unimplemented
-            }
-            ProtocolError::MissingStatus | ProtocolError::MalformedStatus { .. } => Code::Unknown,
-            ProtocolError::NotGrpc { status, .. } => code_of_http_status(*status),
-            ProtocolError::ReservedFlag { .. }
-            | ProtocolError::TruncatedPrefix { .. }
-            | ProtocolError::TruncatedMessage { .. }
-            | ProtocolError::CompressedWithoutEncoding
-            | ProtocolError::UnsupportedResponseEncoding { .. }
-            | ProtocolError::UndecodableCompression { .. }
-            | ProtocolError::UndecodableMessage { .. }
-            | ProtocolError::MethodNotPost { .. }
-            | ProtocolError::ContentType { .. }
-            | ProtocolError::Te { .. }
-            | ProtocolError::NoAuthority
-            | ProtocolError::SeveralHosts
-            | ProtocolError::MalformedTimeout { .. }
-            | ProtocolError::MalformedBinary { .. }
-            | ProtocolError::DetailsDisagree { .. } => Code::Internal,
-        }
+        self.row().0
     }
 
     /// Where the rule stands that the peer broke.
     pub fn rule(&self) -> &'static str {
+        self.row().1
+    }
+
+    /// The one table.
+    fn row(&self) -> (Code, &'static str) {
+        use ProtocolError::*;
+        const MESSAGES: &str = "PROTOCOL-HTTP2.md, Length-Prefixed-Message";
+        const REQUESTS: &str = "PROTOCOL-HTTP2.md, Requests";
+        const RESPONSES: &str = "PROTOCOL-HTTP2.md, Responses";
+        const JUDGED: &str = "PROTOCOL-HTTP2.md, Responses (judged by http-grpc-status-mapping.md)";
+        const COMPRESSION: &str = "compression.md";
         match self {
-            ProtocolError::MessageTooLarge { .. } | ProtocolError::InflatedMessageTooLarge { .. } => {
-                "the receiver's limit (docs/security.md)"
+            MessageTooLarge { .. } | InflatedMessageTooLarge { .. } => {
+                (Code::ResourceExhausted, "the receiver's limit")
             }
-            ProtocolError::ReservedFlag { .. }
-            | ProtocolError::TruncatedPrefix { .. }
-            | ProtocolError::TruncatedMessage { .. } => "PROTOCOL-HTTP2.md, Length-Prefixed-Message",
-            ProtocolError::CompressedWithoutEncoding
-            | ProtocolError::UnsupportedRequestEncoding { .. }
-            | ProtocolError::UnsupportedResponseEncoding { .. }
-            | ProtocolError::UndecodableCompression { .. } => "compression.md",
-            ProtocolError::UndecodableMessage { .. } => "the method's message type",
-            ProtocolError::NoMessage | ProtocolError::TooManyMessages => "the method's kind (statuscodes.md)",
-            ProtocolError::SeveralHosts => "RFC 9110, section 7.2",
-            ProtocolError::NotGrpc { .. } => "PROTOCOL-HTTP2.md, Responses (judged by http-grpc-status-mapping.md)",
-            ProtocolError::MissingStatus
-            | ProtocolError::MalformedStatus { .. }
-            | ProtocolError::DetailsDisagree { .. } => "PROTOCOL-HTTP2.md, Responses",
-            ProtocolError::MethodNotPost { .. }
-            | ProtocolError::MalformedPath { .. }
-            | ProtocolError::ContentType { .. }
-            | ProtocolError::Te { .. }
-            | ProtocolError::NoAuthority
-            | ProtocolError::MalformedTimeout { .. }
-            | ProtocolError::MalformedBinary { .. } => "PROTOCOL-HTTP2.md, Requests",
+            ReservedFlag { .. } | TruncatedPrefix { .. } | TruncatedMessage { .. } => (Code::Internal, MESSAGES),
+            UndecodableMessage { .. } => (Code::Internal, "the method's message type"),
+            NoMessage | TooManyMessages => (CARDINALITY_CODE, "the method's kind (statuscodes.md)"),
+            UnsupportedRequestEncoding { .. } => (Code::Unimplemented, COMPRESSION),
+            CompressedWithoutEncoding | UnsupportedResponseEncoding { .. } => (Code::Internal, COMPRESSION),
+            UndecodableCompression { .. } => (Code::Internal, COMPRESSION),
+            MalformedPath { .. } => (Code::Unimplemented, REQUESTS),
+            MethodNotPost { .. } | ContentType { .. } | Te { .. } | NoAuthority => (Code::Internal, REQUESTS),
+            MalformedTimeout { .. } | MalformedBinary { .. } => (Code::Internal, REQUESTS),
+            SeveralHosts => (Code::Internal, "RFC 9110, section 7.2"),
+            NotGrpc { status, .. } => (code_of_http_status(*status), JUDGED),
+            MissingStatus | MalformedStatus { .. } => (Code::Unknown, RESPONSES),
+            DetailsDisagree { .. } => (Code::Internal, RESPONSES),
         }
     }
 
