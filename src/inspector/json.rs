@@ -15,10 +15,10 @@
 //! | `kind` | `preface`, `frame`, `truncated`, `bytes` (of a direction that is not HTTP/2), `fragment` (its beginning was not seen), `lost` (`lost` bytes were not recorded) |
 //! | `type`, `flags`, `flag_names`, `stream`, `length` | the header, if `kind` is `frame` |
 //! | `meaning` | what it is to gRPC: `request_headers`, `response_headers`, `messages`, `half_close`, `trailers`, `trailers_only`, `informational`, `http_response`, `headers` (not complete), `data` (not gRPC); absent if nothing |
-//! | `path`, `status` | of a request; `grpc-status`, or the HTTP status of an `http_response` |
+//! | `path`, `call_kind`, `status` | of a request, and `unary`, `server_streaming`, `client_streaming` or `bidi_streaming` if that is known; `grpc-status`, or the HTTP status of an `http_response` |
 //! | `summary` | the same for a person |
 //! | `headers` | `name`, `value` (`null` if unknown), `value_hex` if it is not UTF-8, `never_indexed`, `redacted` |
-//! | `messages` | those that it completes: `number`, `type`, `length`, `compressed`, `segments` (`frame`, `range`), `fields` (`name`, `value`, `fields`), `tree` if it lies in several frames |
+//! | `messages` | those that it completes: `number`, `type`, `length`, `compressed`, `segments` (`frame`, `range`), `fields` (`name`, `value`, `fields`), `tree` if it lies in several frames, `restored` (`bytes`, `annotations`) if it was compressed |
 //! | `faults` | what is wrong with the frame |
 //! | `bytes` | all of them, in hex |
 //! | `annotations` | the tree whose leaves tile the bytes |
@@ -33,16 +33,18 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use serde::{Serialize, Serializer};
 
 use super::annotation::{Annotation, Form, Layer, Part, Rule};
-use super::frame::{Direction, Frame, FrameKind, Meaning, Message};
+use super::frame::{Direction, Frame, FrameKind, Meaning, Message, Restored};
 use super::hpack::HeaderField;
 use super::print::gloss;
 use super::redaction::Redaction;
+use super::schema::{CallKind, Schema};
 use super::text::Text;
 
 /// Writes conversations as JSON lines; each line ends with a line break.
 #[derive(Clone, Debug)]
 pub struct JsonLines {
     redaction: Redaction,
+    kinds: Schema,
 }
 
 /// What is known of a connection besides its bytes.
@@ -59,7 +61,12 @@ pub struct Endpoints {
 impl JsonLines {
     /// Lines from which `redaction` has taken what must not be in them.
     pub fn new(redaction: Redaction) -> Self {
-        Self { redaction }
+        Self { redaction, kinds: Schema::new() }
+    }
+
+    /// Says of what kind a call is, where the schema has its method.
+    pub fn naming(self, schema: &Schema) -> Self {
+        Self { kinds: schema.clone(), ..self }
     }
 
     /// The line that a connection begins with.
@@ -109,6 +116,10 @@ impl JsonLines {
             meaning: meaning(&shown.meaning),
             path: match &shown.meaning {
                 Meaning::RequestHeaders { path } => Some(path),
+                _ => None,
+            },
+            call_kind: match &shown.meaning {
+                Meaning::RequestHeaders { path } => self.kinds.method(path).and_then(|types| types.kind).map(kind),
                 _ => None,
             },
             status: match &shown.meaning {
@@ -179,6 +190,8 @@ struct FrameLine<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     path: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    call_kind: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     status: Option<&'a str>,
     summary: String,
     headers: Vec<HeaderLine<'a>>,
@@ -219,6 +232,14 @@ struct MessageLine<'a> {
     fields: Vec<Field<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     tree: Option<Node<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    restored: Option<RestoredLine<'a>>,
+}
+
+#[derive(Serialize)]
+struct RestoredLine<'a> {
+    bytes: Hex<'a>,
+    annotations: Vec<Node<'a>>,
 }
 
 #[derive(Serialize)]
@@ -285,6 +306,15 @@ fn meaning(meaning: &Meaning) -> Option<&'static str> {
     })
 }
 
+fn kind(kind: CallKind) -> &'static str {
+    match kind {
+        CallKind::Unary => "unary",
+        CallKind::ServerStreaming => "server_streaming",
+        CallKind::ClientStreaming => "client_streaming",
+        CallKind::BidiStreaming => "bidi_streaming",
+    }
+}
+
 fn header_of(field: &HeaderField, redacted: bool) -> HeaderLine<'_> {
     let value = field.value.as_deref();
     HeaderLine {
@@ -305,8 +335,15 @@ fn message_of<'a>(frame: &'a Frame, message: &'a Message) -> MessageLine<'a> {
         length: message.length,
         compressed: message.compressed,
         segments: message.segments.iter().map(segment).collect(),
-        fields: frame.message_tree(message).map(|tree| fields(&tree.children)).unwrap_or_default(),
+        fields: match &message.restored {
+            Some(restored) => fields(&restored.annotations),
+            None => frame.message_tree(message).map(|tree| fields(&tree.children)).unwrap_or_default(),
+        },
         tree: message.tree.as_ref().map(|tree| node(tree, None)),
+        restored: message.restored.as_ref().map(|Restored { bytes, annotations }| RestoredLine {
+            bytes: Hex(bytes),
+            annotations: nodes(annotations, None),
+        }),
     }
 }
 

@@ -73,6 +73,9 @@ impl Redaction {
         match kind {
             Some(FrameType::HEADERS | FrameType::PUSH_PROMISE | FrameType::CONTINUATION) => {
                 let mut frame = frame.clone();
+                if self.hides_name("grpc-status-details-bin") || !self.fields.is_empty() {
+                    frame.details = None;
+                }
                 for field in frame.headers.iter_mut().filter(|field| self.hides(field)) {
                     field.value = Some(REDACTED.as_bytes().into());
                 }
@@ -89,6 +92,9 @@ impl Redaction {
                 // Over several frames a message's tree counts from its own first byte.
                 let trees = frame.messages.iter_mut().filter_map(|message| message.tree.as_mut());
                 trees.for_each(|tree| self.message(tree, &mut []));
+                for restored in frame.messages.iter_mut().filter_map(|message| message.restored.as_mut()) {
+                    restored.annotations.iter_mut().for_each(|node| self.message(node, &mut restored.bytes));
+                }
                 Cow::Owned(frame)
             }
             _ => Cow::Borrowed(frame),

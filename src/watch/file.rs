@@ -109,7 +109,7 @@ impl CaptureFile {
                 Form::Pcapng { packets, redactor: Box::new(Redactor::new(redaction.clone(), true)) }
             }
             Format::JsonLines => {
-                let lines = JsonLines::new(redaction.clone());
+                let lines = JsonLines::new(redaction.clone()).naming(schema);
                 let (client, server) = (Some(client.to_string()), Some(server.to_string()));
                 let endpoints = Endpoints { client, server, began: Some(*began) };
                 self.append(lines.connection(number, &endpoints).as_bytes())?;

@@ -114,6 +114,8 @@ const cases = {
     await until(page, () => document.querySelectorAll("#calls .open").length === 0);
     const methods = await page.locator("#calls .method b").allInnerTexts();
     assert.deepEqual(methods, ["GetFeature", "GetFeature", "ListFeatures", "RecordRoute", "RouteChat"]);
+    assert.deepEqual(await page.locator("#calls .kind").allInnerTexts(), ["unary", "unary", "server ≫", "client ≫", "bidi ≫"]);
+    assert.equal(await page.locator("#calls .kind[title]").count(), 0, "kinds are known from the schema");
     for (const status of await page.locator("#calls .status").allInnerTexts()) assert.equal(status, "✓ OK");
     const before = await text(page, "#frames-count");
     client(tap);

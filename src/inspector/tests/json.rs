@@ -88,3 +88,17 @@ fn what_can_not_be_text_or_is_not_known_is_said() {
     assert_eq!(frames[4]["headers"], serde_json::json!([{"name": null, "value": null}]));
     assert_eq!((&frames[5]["kind"], &frames[5]["direction"]), (&"bytes".into(), &"to_client".into()));
 }
+
+#[test]
+fn the_kind_of_a_call_is_said_where_it_is_known() {
+    let mut schema = route_guide();
+    let path = "/routeguide.RouteGuide/GetFeature";
+    schema.set_kind(path, CallKind::new(false, true));
+    let conversation = decode(schema.clone(), &bytes_of(&GET_FEATURE));
+    let lines = JsonLines::new(Redaction::default()).naming(&schema);
+    let said: String = conversation.frames().map(|frame| lines.frame(1, frame)).collect();
+    let frames = objects(&said);
+    assert_eq!((&frames[4]["path"], &frames[4]["call_kind"]), (&path.into(), &"server_streaming".into()));
+    assert!(frames.iter().enumerate().all(|(at, frame)| at == 4 || frame["call_kind"].is_null()));
+    assert!(!lines_of(&conversation, Redaction::default()).contains("call_kind"));
+}

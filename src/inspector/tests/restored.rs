@@ -124,3 +124,18 @@ fn details_of_a_status_are_expanded() {
     let printed = print_frame(frame, &PrintOptions::default());
     assert!(printed.contains("reason: \"FULL\""), "{printed}");
 }
+
+#[test]
+fn what_is_restored_is_written_without_its_secrets() {
+    let (frame, _) = sent("gzip", &compressed(Encoding::Gzip, &question()), 1 << 14);
+    let message = |redaction| -> serde_json::Value {
+        let line: serde_json::Value = serde_json::from_str(&JsonLines::new(redaction).frame(1, &frame)).unwrap();
+        line["messages"][0].clone()
+    };
+    let open = message(Redaction::none());
+    assert_eq!(open["fields"][0], serde_json::json!({"name": "number", "value": "42"}));
+    assert!(open["restored"]["bytes"].as_str().unwrap().starts_with("082a4a64787878"), "{open}");
+    let shut = message(Redaction::default().field("number"));
+    assert_eq!(shut["fields"][0], serde_json::json!({"name": "number", "value": "redacted"}));
+    assert!(shut["restored"]["bytes"].as_str().unwrap().starts_with("08004a64787878"), "{shut}");
+}

@@ -31,7 +31,7 @@ pub(in crate::tool) struct Told<L> {
 
 impl<L: Lines> Told<L> {
     pub(in crate::tool) fn new(redaction: Redaction, schema: Schema, began: SystemTime, lines: L) -> Self {
-        let (json, now) = (JsonLines::new(redaction), Duration::ZERO);
+        let (json, now) = (JsonLines::new(redaction).naming(&schema), Duration::ZERO);
         Self { json, schema, began, conversations: BTreeMap::new(), now, lines }
     }
 
