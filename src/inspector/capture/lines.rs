@@ -39,7 +39,12 @@ pub(super) fn read(file: &[u8]) -> Option<Capture> {
                     capture.began = SystemTime::UNIX_EPOCH.checked_add(began).unwrap_or(SystemTime::UNIX_EPOCH);
                 }
             }
-            Some("frame") => connection.chunks.push(chunk(&record)),
+            Some("frame") => {
+                let mut chunk = chunk(&record);
+                // Lines that somebody has changed may go back in time; what passes does not.
+                chunk.time = chunk.time.max(connection.chunks.last().map_or(Duration::ZERO, |last| last.time));
+                connection.chunks.push(chunk);
+            }
             _ => {}
         }
     }
