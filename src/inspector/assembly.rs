@@ -44,6 +44,14 @@ impl Assembly {
         self.segments.iter().map(|segment| (segment.frame, segment.range.clone())).collect()
     }
 
+    /// Where the bytes stand, if all of them stand in one frame.
+    pub(super) fn only_segment(&self) -> Option<(u64, Range<usize>)> {
+        match self.segments.as_slice() {
+            [only] => Some((only.frame, only.range.clone())),
+            _ => None,
+        }
+    }
+
     /// Annotations over the whole as each frame's own: its number, the place that they tile, and they themselves.
     pub(super) fn distribute(
         &self,

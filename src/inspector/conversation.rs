@@ -307,7 +307,7 @@ impl Conversation {
         let earlier = found.earlier.zip(frame.messages.first().and_then(|message| message.tree.clone()));
         self.keep(frame);
         if let Some((assembly, tree)) = earlier {
-            self.refine(&assembly, &[tree], number - 1);
+            self.refine(&assembly, vec![tree], number - 1);
         }
     }
 
@@ -377,14 +377,23 @@ impl Conversation {
     }
 
     /// Puts what was decoded as a whole in the place of what its parts were, in the frames up to `last`.
-    fn refine(&mut self, assembly: &Assembly, annotations: &[Annotation], last: u64) {
-        for (number, place, parts) in assembly.distribute(annotations).take_while(|(number, ..)| *number <= last) {
-            self.with_kept(number, |frame| {
-                let at = frame.annotations.partition_point(|annotation| annotation.range.start < place.start);
-                if frame.annotations.get(at).is_some_and(|annotation| annotation.range == place) {
-                    frame.annotations.splice(at..=at, parts);
-                }
-            });
+    fn refine(&mut self, assembly: &Assembly, mut annotations: Vec<Annotation>, last: u64) {
+        if let Some((number, place)) = assembly.only_segment().filter(|(number, _)| *number <= last) {
+            annotations.iter_mut().for_each(|annotation| annotation.shift(place.start));
+            return self.put(number, &place, annotations);
         }
+        for (number, place, parts) in assembly.distribute(&annotations).take_while(|(number, ..)| *number <= last) {
+            self.put(number, &place, parts);
+        }
+    }
+
+    /// Puts annotations in the place of the one that covers theirs.
+    fn put(&mut self, number: u64, place: &Range<usize>, parts: Vec<Annotation>) {
+        self.with_kept(number, |frame| {
+            let at = frame.annotations.partition_point(|annotation| annotation.range.start < place.start);
+            if frame.annotations.get(at).is_some_and(|annotation| annotation.range == *place) {
+                frame.annotations.splice(at..=at, parts);
+            }
+        });
     }
 }

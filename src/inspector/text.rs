@@ -214,6 +214,10 @@ fn push_more(out: &mut String, more: usize) {
 }
 
 fn escape_into(out: &mut String, text: &str, quotes: bool) {
+    // Most text needs no escape, and is looked at by the byte.
+    if text.bytes().all(|byte| matches!(byte, 0x20..=0x7e) && byte != b'"' && byte != b'\\') {
+        return out.push_str(text);
+    }
     for c in text.chars() {
         match c {
             '\'' => out.push(c),

@@ -65,7 +65,7 @@ impl Conversation {
                 None => classify(&decoded.fields, block.ends_stream),
                 Some(_) => Meaning::Headers,
             };
-            self.refine(assembly, &decoded.annotations, number);
+            self.refine(assembly, decoded.annotations, number);
             let details = self.details(&decoded.fields);
             if !block.promise {
                 self.headers_of_call(direction, &block, &meaning, &decoded.fields);
