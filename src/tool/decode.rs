@@ -8,7 +8,8 @@ use clap::Args;
 use super::files::SecretFlags;
 use super::names::Names;
 use super::page::{self, Told};
-use super::show::{Screen, Show};
+use super::drawing::Drawings;
+use super::show::{Only, Screen, Show};
 use super::written;
 use crate::cli::{self, Stop};
 use crate::inspector::capture::{self, Capture};
@@ -24,6 +25,10 @@ pub(super) struct Flags {
     names: Names,
     #[command(flatten)]
     show: Show,
+    #[command(flatten)]
+    only: Only,
+    #[command(flatten)]
+    drawings: Drawings,
     /// Serves a page that shows calls, bytes and their meaning, at host:port or at a port of the loopback interface, until the
     /// program is ended
     #[arg(long, value_name = "ADDR", num_args = 0..=1, require_equals = true, default_missing_value = "0", help_heading = "Views")]
@@ -37,11 +42,13 @@ pub(super) struct Flags {
 
 pub(super) async fn run(flags: Flags, color: bool) -> Result<(), Stop> {
     let failed = |error: io::Error| Stop::Failed(error.to_string());
+    let filter = flags.only.filter()?;
     let schema = flags.names.schema(None).await?;
     let capture = read(&flags.file)?;
     for note in &capture.notes {
         cli::say(format_args!("{}: {note}", flags.file.display()));
     }
+    flags.drawings.draw(&capture, &schema, &filter)?;
     if let Some(file) = &flags.html {
         let page = page::create(file, &flags.file.display().to_string())?;
         let mut page = Told::new(flags.secrets.redaction(), schema.clone(), capture.began, page);
@@ -54,7 +61,7 @@ pub(super) async fn run(flags: Flags, color: bool) -> Result<(), Stop> {
     };
     let show = flags.show.or_as(&Wire::Off);
     if show.is_on() {
-        written(Screen::new(&show, color, schema.clone(), io::stdout()).capture(&capture))?;
+        written(Screen::new(&show, filter, color, schema.clone(), io::stdout()).capture(&capture))?;
     }
     if let Some((page, shutdown)) = page {
         Told::new(flags.secrets.redaction(), schema, capture.began, page).capture(&capture).map_err(failed)?;

@@ -9,7 +9,8 @@
 //! barewire wire-format     docs/wire-format.md
 //!
 //! --proto --descriptor-set --reflection                                           names.rs, reflection.rs
-//! --show                                                                          show.rs
+//! --show --stream --method --status --frame                                       show.rs
+//! --ladder --windows                                                              drawing.rs
 //! --pcapng --jsonl --redact …                                                     files.rs
 //! --tls --to-tls …                                                                tls.rs, authority.rs
 //! ```
@@ -20,6 +21,7 @@ mod authority;
 mod calls;
 mod compare;
 mod decode;
+mod drawing;
 mod exchange;
 mod feed;
 mod files;

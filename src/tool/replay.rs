@@ -18,7 +18,7 @@ use super::names::{Behind, Names};
 use super::show::{Screen, Show};
 use super::{decode, written};
 use crate::cli::Stop;
-use crate::inspector::Schema;
+use crate::inspector::{Filter, Schema};
 use crate::inspector::capture::{Capture, Connection};
 use crate::inspector::write::{DEFAULT_MAX_FRAME_SIZE, RawFrame, Script, Step, header_block, hex, message, set_field};
 use crate::transport::tcp;
@@ -89,7 +89,7 @@ pub(super) async fn run(flags: Flags, color: bool) -> Result<(), Stop> {
             return Ok(());
         }
         let capture = Capture { connections: vec![record], ..Capture::new(SystemTime::now()) };
-        written(Screen::new(&show, color, schema.clone(), io::stdout()).capture(&capture))
+        written(Screen::new(&show, Filter::default(), color, schema.clone(), io::stdout()).capture(&capture))
     };
     if let Some(file) = &flags.raw {
         let script = Script::parse(&text_of(file)?).map_err(|error| usage(file, &error))?;

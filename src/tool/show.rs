@@ -1,4 +1,4 @@
-//! What is printed of the frames that pass: the flag `--show`, and who writes it.
+//! What is printed of the frames that pass: the flags `--show` and those that filter, and who writes it.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -7,8 +7,9 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 
 use super::feed::{Heard, Listener, What};
+use crate::cli::Stop;
 use crate::inspector::capture::{self, Capture};
-use crate::inspector::{self, Conversation, Frame, PrintOptions, Schema};
+use crate::inspector::{self, Conversation, Filter, Frame, PrintOptions, Schema, Sieve};
 use crate::watch::Wire;
 
 /// What is shown.
@@ -18,6 +19,27 @@ pub(super) struct Show {
     /// What is printed; several views may be given, with commas or one flag each. Without it: lines
     #[arg(long, value_name = "VIEW", value_enum, value_delimiter = ',')]
     show: Vec<View>,
+    /// Below the bytes of hex, a sentence for each field and where its rule can be read
+    #[arg(long)]
+    explain: bool,
+}
+
+/// Which frames and calls are shown; all of what is asked must hold.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Filters")]
+pub(super) struct Only {
+    /// Only these streams: a number, or several with commas
+    #[arg(long, value_name = "N,…")]
+    stream: Option<String>,
+    /// Only calls of this method: its path, or ~ and a part of it
+    #[arg(long, value_name = "PATH")]
+    method: Option<String>,
+    /// Only calls that ended so: a code's number or name, or several with commas; ! in front turns it round
+    #[arg(long, value_name = "CODE,…")]
+    status: Option<String>,
+    /// Only frames of this type: DATA, HEADERS, RST_STREAM …, or several with commas
+    #[arg(long, value_name = "TYPE,…")]
+    frame: Option<String>,
 }
 
 /// A way to look at frames.
@@ -27,6 +49,16 @@ enum View {
     Lines,
     /// Every byte of each frame, and beside it what it means
     Hex,
+    /// A line for each call when it has ended: its method, sizes, times, status and who ended it
+    Calls,
+    /// Who said what to whom, as a ladder with times
+    Ladder,
+    /// The flow-control windows over time, and who waited for whom
+    Flow,
+    /// What each header costs, and what the tables of HPACK become
+    Hpack,
+    /// What breaks a rule of gRPC or HTTP/2
+    Lint,
     /// Nothing
     None,
 }
@@ -34,32 +66,68 @@ enum View {
 impl Show {
     /// These views; without any the one that the environment asks for.
     pub(super) fn or_as(&self, wire: &Wire) -> Show {
-        match wire {
-            _ if !self.show.is_empty() => self.clone(),
-            Wire::Hex => Show { show: vec![View::Hex] },
-            Wire::Off | Wire::Text | Wire::File(..) => Show { show: vec![View::Lines] },
-        }
+        let show = match wire {
+            _ if !self.show.is_empty() => return self.clone(),
+            Wire::Hex => View::Hex,
+            _ if self.explain => View::Hex,
+            Wire::Off | Wire::Text | Wire::File(..) => View::Lines,
+        };
+        Show { show: vec![show], ..self.clone() }
     }
 
     /// Whether anything is shown.
     pub(super) fn is_on(&self) -> bool {
         self.show.iter().any(|view| *view != View::None)
     }
+
+}
+
+impl Only {
+    /// The filter that the flags make.
+    ///
+    /// # Errors
+    ///
+    /// [`Stop::Usage`] for a value that a filter can't have.
+    pub(super) fn filter(&self) -> Result<Filter, Stop> {
+        let Only { stream, method, status, frame } = self;
+        let flags = [("stream", stream), ("method", method), ("status", status), ("frame", frame)];
+        let terms = flags.iter().filter_map(|(name, value)| {
+            let value = value.as_deref()?;
+            Some(match value.strip_prefix('!') {
+                Some(not) => format!("{name}!={not}"),
+                None if *name == "method" && value.starts_with('~') => format!("{name}{value}"),
+                None => format!("{name}={value}"),
+            })
+        });
+        let terms: Vec<String> = terms.collect();
+        Filter::parse(terms.iter().map(String::as_str)).map_err(|error| Stop::Usage(error.to_string()))
+    }
 }
 
 /// Prints what happens on connections, each line with the connection's number and the time in front.
 pub(super) struct Screen<W: Write> {
     views: Vec<View>,
-    color: bool,
+    options: PrintOptions,
     schema: Schema,
-    conversations: BTreeMap<usize, Conversation>,
+    filter: Filter,
+    connections: BTreeMap<usize, Shown>,
     out: io::BufWriter<W>,
 }
 
+/// A connection that is shown.
+struct Shown {
+    conversation: Conversation,
+    sieve: Sieve,
+    views: Vec<Box<dyn inspector::View>>,
+    /// When its last frame was complete.
+    time: Duration,
+}
+
 impl<W: Write> Screen<W> {
-    pub(super) fn new(show: &Show, color: bool, schema: Schema, out: W) -> Self {
+    pub(super) fn new(show: &Show, filter: Filter, color: bool, schema: Schema, out: W) -> Self {
         let out = io::BufWriter::with_capacity(64 << 10, out);
-        Self { views: show.show.clone(), color, schema, conversations: BTreeMap::new(), out }
+        let options = PrintOptions { color, explain: show.explain, ..PrintOptions::default() };
+        Self { views: show.show.clone(), options, schema, filter, connections: BTreeMap::new(), out }
     }
 
     /// Prints a whole capture, one connection after the other.
@@ -73,36 +141,63 @@ impl<W: Write> Screen<W> {
     fn connection(&mut self, number: usize, connection: &capture::Connection) -> io::Result<()> {
         let began = connection.chunks.first().map_or(Duration::ZERO, |chunk| chunk.time);
         self.line(number, began, format_args!("{} connects to {}", connection.client, connection.server))?;
-        let mut conversation = connection.begin(self.schema.clone());
+        let mut shown = self.begin(connection.begin(self.schema.clone()));
         for chunk in &connection.chunks {
-            chunk.push_into(&mut conversation);
-            self.frames(number, &mut conversation)?;
+            chunk.push_into(&mut shown.conversation);
+            self.frames(number, &mut shown)?;
         }
-        conversation.finish();
-        self.frames(number, &mut conversation)
+        self.over(number, shown)
+    }
+
+    fn begin(&self, conversation: Conversation) -> Shown {
+        let views = self.views.iter().filter_map(|view| {
+            let name = view.to_possible_value()?;
+            inspector::view(name.get_name(), &self.schema, &self.options)
+        });
+        let sieve = Sieve::new(self.filter.clone(), self.schema.clone());
+        Shown { conversation, sieve, views: views.collect(), time: Duration::ZERO }
     }
 
     /// The frames that are complete and were not shown.
-    fn frames(&mut self, connection: usize, conversation: &mut Conversation) -> io::Result<()> {
-        for frame in conversation.take_frames() {
-            self.frame(connection, &frame)?;
+    fn frames(&mut self, connection: usize, shown: &mut Shown) -> io::Result<()> {
+        for frame in shown.conversation.take_frames() {
+            for frame in shown.sieve.push(frame) {
+                self.frame(connection, shown, &frame)?;
+            }
         }
         Ok(())
     }
 
-    fn frame(&mut self, connection: usize, frame: &Frame) -> io::Result<()> {
-        for at in 0..self.views.len() {
-            let text = match self.views.get(at) {
-                Some(View::Lines) => inspector::lines(frame),
-                Some(View::Hex) => {
-                    inspector::print_frame(frame, &PrintOptions { color: self.color, ..PrintOptions::default() }) + "\n"
-                }
-                Some(View::None) | None => continue,
-            };
-            self.front(connection, frame.time)?;
-            self.out.write_all(text.as_bytes())?;
+    fn frame(&mut self, connection: usize, shown: &mut Shown, frame: &Frame) -> io::Result<()> {
+        shown.time = frame.time;
+        for view in &mut shown.views {
+            let text = view.push(frame);
+            self.text(connection, frame.time, &text)?;
         }
         Ok(())
+    }
+
+    /// No more bytes come: what was held back is shown.
+    fn over(&mut self, connection: usize, mut shown: Shown) -> io::Result<()> {
+        shown.conversation.finish();
+        self.frames(connection, &mut shown)?;
+        for frame in shown.sieve.finish() {
+            self.frame(connection, &mut shown, &frame)?;
+        }
+        for view in &mut shown.views {
+            let text = view.finish();
+            self.text(connection, shown.time, &text)?;
+        }
+        Ok(())
+    }
+
+    /// What a view says, which may be nothing.
+    fn text(&mut self, connection: usize, time: Duration, text: &str) -> io::Result<()> {
+        if text.is_empty() {
+            return Ok(());
+        }
+        self.front(connection, time)?;
+        self.out.write_all(text.as_bytes())
     }
 
     /// A line about a connection that is no frame.
@@ -118,10 +213,10 @@ impl<W: Write> Screen<W> {
 
     /// Does something with a connection's conversation, and shows what comes of it.
     fn with(&mut self, connection: usize, act: impl FnOnce(&mut Conversation)) -> io::Result<()> {
-        let Some(mut conversation) = self.conversations.remove(&connection) else { return Ok(()) };
-        act(&mut conversation);
-        self.frames(connection, &mut conversation)?;
-        self.conversations.insert(connection, conversation);
+        let Some(mut shown) = self.connections.remove(&connection) else { return Ok(()) };
+        act(&mut shown.conversation);
+        self.frames(connection, &mut shown)?;
+        self.connections.insert(connection, shown);
         Ok(())
     }
 }
@@ -131,7 +226,8 @@ impl<W: Write + Send> Listener for Screen<W> {
         let Heard { connection, time, what } = heard;
         match what {
             What::Opened { client, server } => {
-                self.conversations.insert(connection, Conversation::new(self.schema.clone()));
+                let shown = self.begin(Conversation::new(self.schema.clone()));
+                self.connections.insert(connection, shown);
                 self.line(connection, time, format_args!("{client} connects to {server}"))
             }
             What::Passed { direction, lost, bytes } => self.with(connection, |conversation| {
@@ -148,8 +244,9 @@ impl<W: Write + Send> Listener for Screen<W> {
                 self.line(connection, time, format_args!("{direction}  no more bytes"))
             }
             What::Closed { reset } => {
-                self.with(connection, Conversation::finish)?;
-                self.conversations.remove(&connection);
+                if let Some(shown) = self.connections.remove(&connection) {
+                    self.over(connection, shown)?;
+                }
                 self.line(connection, time, format_args!("{}", if reset { "reset" } else { "closed" }))
             }
         }
@@ -160,9 +257,8 @@ impl<W: Write + Send> Listener for Screen<W> {
     }
 
     fn end(&mut self) -> io::Result<()> {
-        for (connection, mut conversation) in std::mem::take(&mut self.conversations) {
-            conversation.finish();
-            self.frames(connection, &mut conversation)?;
+        for (connection, shown) in std::mem::take(&mut self.connections) {
+            self.over(connection, shown)?;
         }
         self.out.flush()
     }

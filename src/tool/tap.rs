@@ -15,7 +15,7 @@ use super::files::Files;
 use super::names::{Behind, Names};
 use super::page::{self, Told};
 use super::proxy::{Socket, Witnesses, forward};
-use super::show::{Screen, Show};
+use super::show::{Only, Screen, Show};
 use super::tls::{Agreed, Tls, TlsFlags};
 use super::together::{Either, either};
 use crate::cli::{self, Stop};
@@ -39,6 +39,8 @@ pub(super) struct Flags {
     #[command(flatten)]
     show: Show,
     #[command(flatten)]
+    only: Only,
+    #[command(flatten)]
     files: Files,
     #[command(flatten)]
     tls: TlsFlags,
@@ -52,6 +54,7 @@ pub(super) struct Flags {
 
 pub(super) async fn run(flags: Flags, color: bool) -> Result<(), Stop> {
     let failed = |error: io::Error| Stop::Failed(error.to_string());
+    let filter = flags.only.filter()?;
     let behind = Behind { address: &flags.to, tls: flags.tls.client_tls()? };
     let schema = flags.names.schema(Some(behind)).await?;
     let wire = Wire::from_environment()?;
@@ -74,7 +77,7 @@ pub(super) async fn run(flags: Flags, color: bool) -> Result<(), Stop> {
     }
     let show = flags.show.or_as(&wire);
     if show.is_on() {
-        feed.add(Box::new(Screen::new(&show, color, schema, io::stdout()))).map_err(failed)?;
+        feed.add(Box::new(Screen::new(&show, filter, color, schema, io::stdout()))).map_err(failed)?;
     }
     let shutdown = cli::shutdown().map_err(failed)?;
     cli::say(format_args!("listening on {address}, forwarding to {}", flags.to));

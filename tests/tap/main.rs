@@ -303,6 +303,49 @@ async fn tshark_reads_the_packets_as_we_do() {
 
 /// A program of this project whose environment asks for a capture.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_view_shows_a_capture_in_its_way_and_filters_leave_out_the_rest() {
+    let folder = Folder::new("views");
+    let (pcapng, ladder) = (folder.file("a.pcapng"), folder.file("ladder.svg"));
+    let (mermaid, windows) = (folder.file("ladder.mmd"), folder.file("windows.svg"));
+    let tap = route_guide(&["--show", "calls", "--pcapng", &pcapng]).await;
+    drop(call(&tap.address).await);
+    let printed = tap.end().await;
+    assert_eq!(printed.matches("/routeguide.RouteGuide/").count(), 3, "{printed}");
+    for (view, part) in [
+        ("calls", "/routeguide.RouteGuide/ListFeatures"),
+        ("ladder", "Request-Headers"),
+        ("flow", "connection"),
+        ("hpack", ":path"),
+    ] {
+        let shown = barewire(&["decode", &pcapng, "--show", view]).await;
+        assert!(shown.contains(part), "{view}: {shown}");
+    }
+    let clean = barewire(&["decode", &pcapng, "--show", "lint"]).await;
+    assert!(!clean.contains("error"), "our own client and server break no rule: {clean}");
+    let explained = barewire(&["decode", &pcapng, "--explain", "--stream", "1", "--frame", "DATA"]).await;
+    assert!(explained.contains("https://protobuf.dev/"), "{explained}");
+    let only = barewire(&["decode", &pcapng, "--method", "~ListFeatures", "--status", "OK", "--frame", "HEADERS"]).await;
+    assert!(only.contains("stream 5") && !only.contains("stream 1 ") && !only.contains("  DATA  "), "{only}");
+    let failed = barewire(&["decode", &pcapng, "--show", "calls,lines", "--status", "!0"]).await;
+    assert!(!failed.contains("/routeguide.RouteGuide/"), "{failed}");
+    barewire(&["decode", &pcapng, "--show", "none", "--ladder", &ladder, "--windows", &windows]).await;
+    barewire(&["decode", &pcapng, "--show", "none", "--ladder", &mermaid]).await;
+    for (file, beginning) in [(&ladder, "<svg"), (&windows, "<svg"), (&mermaid, "sequenceDiagram")] {
+        let drawn = std::fs::read_to_string(file).unwrap();
+        assert!(drawn.starts_with(beginning) && drawn.len() > 1000, "{file}: {drawn}");
+    }
+    for (flags, part) in [
+        (&["decode", &pcapng, "--status", "GOOD"][..], "GOOD"),
+        (&["decode", &pcapng, "--frame", "DATUM"], "DATUM"),
+        (&["decode", &pcapng, "--ladder", "a.png"], ".svg or .mmd"),
+        (&["decode", &pcapng, "--connection", "7", "--windows", &windows], "no connection 7"),
+    ] {
+        let (status, line) = complaint(flags).await;
+        assert!(status == Some(2) && line.contains(part), "{part:?} is missing in: {line}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_environment_of_any_program_asks_for_files() {
     let folder = Folder::new("wire");
     let (server_file, client_file) = (folder.file("server.pcapng"), folder.file("client.jsonl"));
