@@ -23,7 +23,7 @@ use http::{HeaderMap, StatusCode};
 use super::Side;
 use super::compress::{Compressor, Compressors, restore};
 use crate::io::Witness;
-use crate::limits::BODY_EXCERPT;
+use crate::limits::{BATCH, BODY_EXCERPT};
 use crate::metadata::Metadata;
 use crate::status::{Code, Status};
 use crate::wire::code_map::{self, Http2Error, code_of_http2_error};
@@ -44,6 +44,8 @@ pub(crate) struct Receiving {
     decoder: MessageDecoder,
     /// Of the bytes in the decoder, counted from the front, those whose window was returned before their message is whole.
     returned: usize,
+    /// Of the messages that were taken, the bytes whose window is still to be returned.
+    owed: usize,
     /// What restores messages that are flagged as compressed.
     compressor: Option<Arc<dyn Compressor>>,
     /// On a client, what the answer may be compressed with.
@@ -120,6 +122,7 @@ impl Receiving {
             stream,
             decoder: MessageDecoder::new(limit),
             returned: 0,
+            owed: 0,
             compressor: None,
             compressors: Compressors::none(),
             code_of_http_status: code_map::code_of_http_status,
@@ -245,7 +248,7 @@ impl Receiving {
 
     /// Throws away what has arrived and what still arrives, and returns its window: nobody will read it.
     pub(crate) fn discard(&mut self, cx: &mut Context<'_>) {
-        let held = self.decoder.unfinished().saturating_sub(self.returned);
+        let held = self.decoder.unfinished().saturating_sub(self.returned) + std::mem::take(&mut self.owed);
         self.returned = 0;
         self.decoder = MessageDecoder::new(0);
         if let Some(stream) = &mut self.stream {
@@ -389,26 +392,33 @@ impl Receiving {
         Status::new(code, error.to_string()).caused(By::Peer, What::Protocol(error))
     }
 
-    /// A message of `taken` bytes, prefix included, was taken: what of its window was not returned early is returned now.
+    /// A message of `taken` bytes, prefix included, was taken: what of its window was not returned early is returned now, or
+    /// together with that of the messages behind it that are here already, when half of these have been taken. Each return
+    /// costs as much as a small message.
     fn return_window(&mut self, taken: usize) {
         let early = self.returned.min(taken);
         self.returned -= early;
         if self.is_unary && self.has_ended() && taken <= LAST_MESSAGE {
             return;
         }
-        if let Some(stream) = &mut self.stream {
-            release(stream, taken - early);
+        self.owed += taken - early;
+        if self.owed >= self.decoder.buffered().min(BATCH) {
+            self.return_owed(0);
         }
     }
 
     /// Somebody waits for the rest of a message: without this, one larger than the window would never come.
     fn return_window_of_part(&mut self) {
         let part = self.decoder.unfinished().saturating_sub(self.returned);
-        if part > 0 {
-            self.returned += part;
-            if let Some(stream) = &mut self.stream {
-                release(stream, part);
-            }
+        self.returned += part;
+        self.return_owed(part);
+    }
+
+    /// Returns the window that is owed, and `more`.
+    fn return_owed(&mut self, more: usize) {
+        let due = std::mem::take(&mut self.owed) + more;
+        if let Some(stream) = &mut self.stream {
+            release(stream, due);
         }
     }
 }

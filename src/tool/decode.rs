@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
+use super::drawing::Drawings;
 use super::files::SecretFlags;
 use super::names::Names;
 use super::page::{self, Told};
-use super::drawing::Drawings;
 use super::show::{Only, Screen, Show};
 use super::written;
 use crate::cli::{self, Stop};

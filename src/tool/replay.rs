@@ -18,9 +18,9 @@ use super::names::{Behind, Names};
 use super::show::{Screen, Show};
 use super::{decode, written};
 use crate::cli::Stop;
-use crate::inspector::{Filter, Schema};
 use crate::inspector::capture::{Capture, Connection};
 use crate::inspector::write::{DEFAULT_MAX_FRAME_SIZE, RawFrame, Script, Step, header_block, hex, message, set_field};
+use crate::inspector::{Filter, Schema};
 use crate::transport::tcp;
 use crate::watch::Wire;
 

@@ -79,7 +79,6 @@ impl Show {
     pub(super) fn is_on(&self) -> bool {
         self.show.iter().any(|view| *view != View::None)
     }
-
 }
 
 impl Only {

@@ -324,7 +324,8 @@ async fn each_view_shows_a_capture_in_its_way_and_filters_leave_out_the_rest() {
     assert!(!clean.contains("error"), "our own client and server break no rule: {clean}");
     let explained = barewire(&["decode", &pcapng, "--explain", "--stream", "1", "--frame", "DATA"]).await;
     assert!(explained.contains("https://protobuf.dev/"), "{explained}");
-    let only = barewire(&["decode", &pcapng, "--method", "~ListFeatures", "--status", "OK", "--frame", "HEADERS"]).await;
+    let only =
+        barewire(&["decode", &pcapng, "--method", "~ListFeatures", "--status", "OK", "--frame", "HEADERS"]).await;
     assert!(only.contains("stream 5") && !only.contains("stream 1 ") && !only.contains("  DATA  "), "{only}");
     let failed = barewire(&["decode", &pcapng, "--show", "calls,lines", "--status", "!0"]).await;
     assert!(!failed.contains("/routeguide.RouteGuide/"), "{failed}");
