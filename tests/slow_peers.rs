@@ -96,11 +96,14 @@ async fn patience_is_an_option() {
 
 #[test]
 fn five_hundred_that_stall_cost_kilobytes_each_and_hold_nobody_up() {
-    for (name, said, _) in stalls() {
+    let ready = [PREFACE, &wire(&[settings([]), settings_ack()])].concat();
+    let silent = ("no answer to a PING", ready, "a PING was not acknowledged in time");
+    for (name, said, _) in stalls().into_iter().chain([silent]) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
         let memory = allocation_counter::measure(|| {
             runtime.block_on(async {
-                let server = TestServer::start();
+                // A healthy client answers the PINGs that ask whether it is there; one that stops does not.
+                let server = TestServer::with(|options| options.keepalive_time = 2 * SECOND);
                 let healthy = server.client().await;
                 let mut stalled = Vec::new();
                 for _ in 0..500 {
