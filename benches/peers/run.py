@@ -14,6 +14,7 @@ measures, and what the numbers mean, stands in docs/performance.md, of which it 
 from __future__ import annotations
 
 import argparse
+import fcntl
 import shutil
 import time
 
@@ -63,6 +64,17 @@ def main() -> None:
         return
     rounds, seconds = (1, 0.2) if flags.quick else (3, 0.6)
     settings = Settings(flags.rounds or rounds, flags.seconds or seconds, flags.quick, tuple(flags.only))
+    programs.TARGET.mkdir(parents=True, exist_ok=True)
+    with (programs.TARGET / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise SystemExit("run.py: another run is measuring: two would measure each other") from None
+        measure(flags, settings)
+
+
+def measure(flags: argparse.Namespace, settings: Settings) -> None:
+    """Builds, measures section by section, and writes or prints."""
     say("building")
     programs.build()
     begun = time.monotonic()

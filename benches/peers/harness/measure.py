@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from .process import BOTH, LOAD_CORE, Failed, Run, Server, load, own_cpu, timed
 from .programs import CLIENTS, LOAD, MILLION, SERVERS, TARGET, Peer, rust
@@ -55,11 +55,17 @@ def say(text: str) -> None:
     print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
 
 
-def running(stack: ExitStack, peers: Iterable[Peer], tls: bool = False) -> list[Server]:
-    """Starts servers, and asks each for a right answer of every method before anything is measured."""
-    servers = [stack.enter_context(Server(peer, tls)) for peer in peers]
-    for server in servers:
-        load(server, "check", *([] if server.peer.streams else ["--only-unary"]))
+def running(stack: ExitStack, results: Results, peers: Iterable[Peer], tls: bool = False) -> list[Server]:
+    """Starts servers, and asks each for a right answer of every method; who has none is left out, with the reason."""
+    servers = []
+    for peer in peers:
+        try:
+            server = stack.enter_context(Server(peer, tls))
+            load(server, "check", *([] if peer.streams else ["--only-unary"]))
+            servers.append(server)
+        except Failed as failure:
+            say(f"left out: {peer.name}: {failure}")
+            results.runs.append({"what": "left out", "peer": peer.name, "round": 0, "failed": str(failure)})
     return servers
 
 
@@ -138,7 +144,7 @@ def latency(server: Server, settings: Settings) -> Values:
 
 def unary(settings: Settings, results: Results) -> None:
     with ExitStack() as stack:
-        servers = running(stack, settings.peers())
+        servers = running(stack, results, settings.peers())
         rows = {"unary 1×1": lambda server: latency(server, settings)} | unary_rows(settings)
         in_turns(settings, results, servers, rows)
 
@@ -151,11 +157,10 @@ def two_workers(settings: Settings, results: Results) -> None:
             for workers in (1, 2):
                 command = peer.command if peer.name == "grpc-go" else rust(f"{peer.name}_peer", workers)
                 environment = {"GOMAXPROCS": str(workers)} if peer.name == "grpc-go" else {}
-                server = stack.enter_context(Server(Peer(f"{peer.name}, {workers}", "", command, environment), cores=BOTH))
-                load(server, "check")
-                stack.callback(server.stop)
-                row = [(f"workers {what}", measure) for what, measure in list(unary_rows(settings, BOTH).items())[:3]]
-                for what, measure in row:
+                one = Peer(f"{peer.name}, {workers}", "", command, environment)
+                server = stack.enter_context(Server(one, cores=BOTH))
+                rows = list(unary_rows(settings, BOTH).items())[:3]
+                for what, measure in [(f"workers {what}", measure) for what, measure in rows]:
                     say(f"{what}: {server.peer.name}")
                     for turn in range(settings.rounds):
                         results.take(what, server.peer.name, turn, lambda: measure(server))
@@ -202,13 +207,13 @@ def big_rows(settings: Settings) -> dict[str, Callable[[Server], Values]]:
 
 def streams(settings: Settings, results: Results) -> None:
     with ExitStack() as stack:
-        servers = running(stack, settings.peers(lambda peer: peer.streams))
+        servers = running(stack, results, settings.peers(lambda peer: peer.streams))
         in_turns(settings, results, servers, stream_rows(settings))
 
 
 def big(settings: Settings, results: Results) -> None:
     with ExitStack() as stack:
-        servers = running(stack, settings.peers(lambda peer: peer.streams))
+        servers = running(stack, results, settings.peers(lambda peer: peer.streams))
         in_turns(settings, results, servers, big_rows(settings))
 
 
@@ -219,7 +224,7 @@ def tls(settings: Settings, results: Results) -> None:
     rows |= {"1 MiB to the client": big_rows(settings)["1 MiB to the client"]}
     rows |= {"connections": lambda server: accepted(server, settings)}
     with ExitStack() as stack:
-        servers = running(stack, settings.peers(lambda peer: peer.tls), tls=True)
+        servers = running(stack, results, settings.peers(lambda peer: peer.tls), tls=True)
         in_turns(settings, results, servers, {f"TLS, {what}": measure for what, measure in rows.items()})
 
 
@@ -259,7 +264,7 @@ def connections(settings: Settings, results: Results) -> None:
         for peer in peers:
             results.take("idle connection", peer.name, turn, lambda: idle(peer, tuple(sorted({1_000, most}))))
     with ExitStack() as stack:
-        servers = running(stack, peers)
+        servers = running(stack, results, peers)
         in_turns(settings, results, servers, {"connections": lambda server: accepted(server, settings)})
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
@@ -267,7 +272,7 @@ def connections(settings: Settings, results: Results) -> None:
 def stalls(settings: Settings, results: Results) -> None:
     """Messages of 1 byte to 64 KiB, one by one at three rates: those that took 40 ms or longer."""
     with ExitStack() as stack:
-        for server in running(stack, settings.peers(lambda peer: peer.streams and "mimalloc" not in peer.name)):
+        for server in running(stack, results, settings.peers(lambda peer: peer.streams and "mimalloc" not in peer.name)):
             say(f"no stall: {server.peer.name}")
 
             def measure() -> Values:
@@ -280,7 +285,11 @@ def stalls(settings: Settings, results: Results) -> None:
 
 def million(settings: Settings, results: Results) -> None:
     """1,000,000 messages of 22 bytes from grpc-go's client, one RecordRoute: who survives."""
-    for peer in settings.peers(lambda peer: peer.streams and peer.name != "bare" and "mimalloc" not in peer.name):
+    peers = settings.peers(lambda peer: peer.streams and peer.name != "bare" and "mimalloc" not in peer.name)
+    # What h2 lets small frames cost depends on the windows, which is why their defaults matter here.
+    wider = [peer for peer in peers if peer.name in ("tonic", "connectrpc")]
+    peers += [replace(peer, name=f"{peer.name}, its defaults", command=(*peer.command, "--defaults")) for peer in wider]
+    for peer in peers:
         say(f"a million messages: {peer.name}")
         with Server(peer) as server:
 

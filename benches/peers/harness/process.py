@@ -30,11 +30,18 @@ class Server:
         self.process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=os.environ | peer.environment
         )
+        try:
+            self.port = self.announced()
+            self.wait_until_it_listens()
+        except Failed:
+            self.stop()
+            raise
+
+    def announced(self) -> int:
         line = self.process.stdout.readline().strip()
         if not line.isdigit():
-            raise Failed(f"{peer.name} did not start")
-        self.port = int(line)
-        self.wait_until_it_listens()
+            raise Failed(f"{self.peer.name} did not start")
+        return int(line)
 
     def wait_until_it_listens(self) -> None:
         """A server may name its port before it binds it."""

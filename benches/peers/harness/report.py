@@ -52,6 +52,7 @@ CHAPTERS = [
     ("No stall", ("no stall",), "Echo of 1 byte to 64 KiB, every power of two and its neighbours, one message after the other with pauses of 0, 0.3 and 2 ms."),
     ("A million messages from grpc-go's client", ("a million",), "One RecordRoute of 22-byte messages, a DATA frame each."),
     ("Instructions and copies", ("instructions", "copies"), "Counted by valgrind in user space, on a current-thread runtime; copies are bytes moved by memcpy and memmove for each byte of the messages."),
+    ("Left out", ("left out",), "Servers that did not start, or answered wrongly before anything was measured."),
     ("Build", ("build",), "A route guide server with TLS: `lean/barewire` and `lean/tonic`, fat LTO, stripped."),
 ]
 
@@ -104,7 +105,7 @@ def read() -> dict:
 def write_json(data: dict) -> None:
     """One line for each run, so that a difference can be read, and the medians first."""
     head = {key: value for key, value in data.items() if key not in ("runs", "medians")} | {"medians": medians(data)}
-    text = json.dumps(head, indent=1, ensure_ascii=False).rstrip("}\n ")
+    text = json.dumps(head, indent=1, ensure_ascii=False).removesuffix("\n}")
     runs = ",\n".join("  " + json.dumps(run, ensure_ascii=False) for run in data["runs"])
     JSON.write_text(f'{text},\n "runs": [\n{runs}\n ]\n}}\n')
 

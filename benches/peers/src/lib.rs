@@ -46,6 +46,9 @@ pub struct Serve {
     /// The certificate, in PEM; with --key it serves TLS
     #[arg(long, requires = "key")]
     pub cert: Option<PathBuf>,
+    /// The library's own defaults instead of the windows that barewire has
+    #[arg(long)]
+    pub defaults: bool,
     /// Everything takes fifty times as long, since the process is counted: no handler is slow for that
     #[arg(long)]
     pub counted: bool,

@@ -1,5 +1,4 @@
-//! connectrpc 0.9 for Rust, on its own server: windows as wide as barewire's instead of adaptive ones, no compression, no
-//! catching of slow headers. Messages and services are what its generator writes (`build.rs`).
+//! connectrpc 0.9 for Rust, on its own server: windows as wide as barewire's instead of adaptive ones, no compression. Messages and services are what its generator writes (`build.rs`).
 
 use std::pin::Pin;
 use std::process::ExitCode;
@@ -38,11 +37,14 @@ async fn serve(flags: Serve) -> Result<(), String> {
     let router = Router::new().add_service(Arc::new(Service(guide))).add_service(Arc::new(BlobService));
     let bound = Server::bind("127.0.0.1:0").await.map_err(say)?;
     announce(bound.local_addr().map_err(say)?.port());
-    let server = bound
-        .with_http2_adaptive_window(false)
-        .with_http2_initial_stream_window_size(STREAM_WINDOW)
-        .with_http2_initial_connection_window_size(CONNECTION_WINDOW)
-        .with_max_concurrent_streams(CONCURRENT_STREAMS);
+    let server = match flags.defaults {
+        true => bound,
+        false => bound
+            .with_http2_adaptive_window(false)
+            .with_http2_initial_stream_window_size(STREAM_WINDOW)
+            .with_http2_initial_connection_window_size(CONNECTION_WINDOW)
+            .with_max_concurrent_streams(CONCURRENT_STREAMS),
+    };
     let service = ConnectRpcService::new(router).with_limits(Limits::unlimited());
     tokio::select! {
         ended = server.serve_with_service(service) => ended.map_err(say),

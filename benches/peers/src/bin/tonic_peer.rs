@@ -36,13 +36,15 @@ fn main() -> ExitCode {
 async fn serve(flags: Serve) -> Result<(), String> {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.map_err(say)?;
     let guide = Arc::new(Guide::published(flags.repeat).map_err(say)?);
-    let mut server = Server::builder()
-        .tcp_nodelay(true)
-        .initial_stream_window_size(STREAM_WINDOW)
-        .initial_connection_window_size(CONNECTION_WINDOW)
-        .max_concurrent_streams(CONCURRENT_STREAMS)
-        .http2_adaptive_window(Some(false))
-        .accept_http1(false);
+    let mut server = Server::builder().tcp_nodelay(true);
+    if !flags.defaults {
+        server = server
+            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .max_concurrent_streams(CONCURRENT_STREAMS)
+            .http2_adaptive_window(Some(false))
+            .accept_http1(false);
+    }
     if let Some((cert, key)) = flags.identity() {
         let identity = Identity::from_pem(fs::read(cert).map_err(say)?, fs::read(key).map_err(say)?);
         server = server.tls_config(ServerTlsConfig::new().identity(identity)).map_err(say)?;
