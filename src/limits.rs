@@ -49,9 +49,16 @@ pub(crate) const PENDING_RESETS: usize = 1000;
 pub(crate) const RESETS_REMEMBERED: usize = 10_000;
 /// What waits to be written to a socket, in bytes.
 pub(crate) const BACKLOG: usize = 64 << 10;
+/// What is read from a socket at once where much has come, in bytes; h2 takes it by the half of a frame.
+pub(crate) const READ_AHEAD: usize = 64 << 10;
 /// DATA of all calls of a connection that h2 has taken and the socket has not, in bytes. More than a socket's buffer, so that
 /// it is never what a peer that reads has to wait for.
 pub(crate) const UNSENT: usize = 4 << 20;
+/// The part of [`UNSENT`] that one call may have, in bytes: a message of a MiB and what else leaves with it. h2's own limit is
+/// 400 KiB, for which such a message waits twice.
+pub(crate) const UNSENT_OF_CALL: usize = (1 << 20) + BATCH;
+/// The largest piece of a message that h2 is given at once, in bytes: by so much may [`UNSENT`] be exceeded.
+pub(crate) const PIECE: usize = 256 << 10;
 /// What a call gathers before it leaves in one DATA frame, in bytes; larger messages leave as they are.
 pub(crate) const BATCH: usize = 16 << 10;
 /// How much of a body that is not gRPC's is kept for an error's message, in bytes.

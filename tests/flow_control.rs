@@ -99,7 +99,8 @@ async fn a_socket_that_is_not_read_stops_the_handler_whatever_the_window() {
     peer.send(window_update(0, 0x7fff_ffff - 65_535)).await;
     peer.send(flood(1, 1_000_000)).await;
     let sent = sent(&mut server).await;
-    assert!(sent < 1024, "{sent} kilobytes are on their way");
+    // `UNSENT_OF_CALL`, and what is in the pipe and in two batches.
+    assert!(sent < 1536, "{sent} kilobytes are on their way");
 }
 
 #[tokio::test(start_paused = true)]

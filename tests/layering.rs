@@ -68,7 +68,7 @@ const PANIC_LINTS: [&str; 4] = ["unwrap_used", "expect_used", "indexing_slicing"
 const LONGEST_FILE: usize = 500;
 
 /// How many lines the core may have, documentation included, unit tests not.
-const LARGEST_CORE: usize = 7_000;
+const LARGEST_CORE: usize = 7_200;
 
 #[test]
 fn dependencies_point_down() {

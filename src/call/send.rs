@@ -18,6 +18,7 @@ use h2::server::SendResponse;
 use http::{HeaderMap, StatusCode};
 
 use super::unsent::{Piece, Place, Unsent};
+use crate::limits::PIECE;
 use crate::wire::code_map::Http2Error;
 
 /// The sending half of a call.
@@ -85,7 +86,7 @@ impl Sending {
                     _ => return Poll::Ready(Err(Gone)),
                 }
             }
-            let piece = place.piece(data.split_to(room.min(data.len())));
+            let piece = place.piece(data.split_to(room.min(data.len()).min(PIECE)));
             if data.is_empty() {
                 return Poll::Ready(self.send_piece(piece, end_stream));
             }

@@ -22,7 +22,7 @@ use crate::call::receive::{Counted, Receiving, status_of, witnessed};
 use crate::call::send::Sending;
 use crate::call::unsent::{Piece, Unsent};
 use crate::io::{Connected, Connector, Gather, Outlet, Peer, PeerLimits, Witness, gather};
-use crate::limits::{DATA_FRAME_BUDGET, MIN_KEEPALIVE_TIME, RESET_MEMORY, RESETS_REMEMBERED};
+use crate::limits::{DATA_FRAME_BUDGET, MIN_KEEPALIVE_TIME, RESET_MEMORY, RESETS_REMEMBERED, UNSENT_OF_CALL};
 use crate::status::Status;
 use crate::wire::cause::{By, NoTls, What};
 
@@ -126,6 +126,7 @@ async fn shake_hands(
         .initial_window_size(options.stream_window)
         .initial_connection_window_size(options.connection_window)
         .max_header_list_size(options.max_metadata_size)
+        .max_send_buffer_size(UNSENT_OF_CALL)
         .data_frame_budget(DATA_FRAME_BUDGET)
         .enable_push(false);
     let (requests, connection) = builder.handshake(io).await.map_err(|error| status_of(&error, Side::Client))?;

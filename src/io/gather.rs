@@ -8,6 +8,9 @@
 //! A turn asks the socket for more until that has nothing, and then no more: h2 tries to read once for every stream that a
 //! server accepts, and the socket would be asked as often.
 //!
+//! A read that fills all the room that h2 gives, 8 KiB, is followed by one of [`READ_AHEAD`], from which h2 is served: large
+//! messages take an eighth of the system calls.
+//!
 //! The buffer holds [`BACKLOG`] bytes at most; beyond that writing waits for the socket, as it would without this. It is
 //! borrowed from a small pool of the thread while there is something in it, so that an idle connection has none.
 //!
@@ -15,9 +18,10 @@
 //! shut down, and what the peer still sends is read and thrown away for a moment. Closed with unread bytes, the kernel would
 //! send a TCP reset, which can overtake the GOAWAY that says why.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
+use std::ops::Range;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
@@ -26,7 +30,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::Io;
 use super::guard::{Due, Fault, Guard, PeerLimits, Pings};
-use crate::limits::{BACKLOG, LINGER};
+use crate::limits::{BACKLOG, LINGER, READ_AHEAD};
 
 /// How many idle buffers a thread keeps.
 const POOLED: usize = 4;
@@ -36,6 +40,8 @@ const GREETING: usize = 32;
 
 thread_local! {
     static POOL: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
+    /// An idle buffer to read ahead into.
+    static AHEAD: Cell<Option<Vec<u8>>> = const { Cell::new(None) };
 }
 
 /// Splits a byte stream into the side that h2 gets and the side that stays.
@@ -43,7 +49,8 @@ thread_local! {
 /// What passes is watched by a [`Guard`]: where the peer does not keep up, reading and writing fail with the reason.
 pub(crate) fn gather(io: Box<dyn Io>, limits: PeerLimits, is_server: bool) -> (Gather, Outlet) {
     let guard = Guard::new(limits, is_server);
-    let inner = Inner { io, guard, backlog: Vec::new(), written: 0, is_dry: false, greeting: Vec::new() };
+    let ahead = Ahead::default();
+    let inner = Inner { io, guard, backlog: Vec::new(), written: 0, ahead, is_dry: false, greeting: Vec::new() };
     let shared = Arc::new(Mutex::new(inner));
     (Gather(shared.clone()), Outlet(shared))
 }
@@ -60,9 +67,19 @@ struct Inner {
     backlog: Vec<u8>,
     /// How much of the backlog the socket has taken.
     written: usize,
+    ahead: Ahead,
     /// Whether the socket had nothing more to read in this turn, and will wake the task when it has.
     is_dry: bool,
     greeting: Vec<u8>,
+}
+
+/// What was read and h2 has not taken.
+#[derive(Default)]
+struct Ahead {
+    buffer: Vec<u8>,
+    left: Range<usize>,
+    /// Whether the last read filled all the room that it had: more is likely to be there.
+    is_worthwhile: bool,
 }
 
 impl Outlet {
@@ -174,6 +191,32 @@ impl Inner {
         });
     }
 
+    fn poll_read_into(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        ready!(Pin::new(&mut self.io).poll_read(cx, buf))?;
+        self.ahead.is_worthwhile = buf.remaining() == 0;
+        self.received(&buf.filled()[before..]);
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_read_ahead(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut space = AHEAD.take().unwrap_or_else(|| vec![0; READ_AHEAD]);
+        let mut buf = ReadBuf::new(&mut space);
+        let read = self.poll_read_into(cx, &mut buf);
+        self.ahead.left = 0..buf.filled().len();
+        match self.ahead.left.is_empty() {
+            true => AHEAD.set(Some(space)),
+            false => self.ahead.buffer = space,
+        }
+        read
+    }
+
+    fn received(&mut self, bytes: &[u8]) {
+        self.guard.received(bytes);
+        let missing = GREETING.saturating_sub(self.greeting.len());
+        self.greeting.extend_from_slice(&bytes[..bytes.len().min(missing)]);
+    }
+
     fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut space = [0; 4096];
         loop {
@@ -186,24 +229,36 @@ impl Inner {
     }
 }
 
+impl Ahead {
+    fn give(&mut self, buf: &mut ReadBuf<'_>) {
+        if self.left.is_empty() {
+            return;
+        }
+        let end = self.left.end.min(self.left.start + buf.remaining());
+        buf.put_slice(&self.buffer[self.left.start..end]);
+        self.left.start = end;
+        if self.left.is_empty() {
+            AHEAD.set(Some(std::mem::take(&mut self.buffer)));
+        }
+    }
+}
+
 impl AsyncRead for Gather {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let mut inner = lock(&self.0);
-        if inner.is_dry {
-            return Poll::Pending;
+        let inner = &mut *lock(&self.0);
+        if inner.ahead.left.is_empty() {
+            if inner.is_dry {
+                return Poll::Pending;
+            }
+            let read =
+                if inner.ahead.is_worthwhile { inner.poll_read_ahead(cx) } else { inner.poll_read_into(cx, buf) };
+            if read?.is_pending() {
+                let overdue = inner.poll_overdue(cx);
+                inner.is_dry = overdue.is_pending();
+                return overdue.map(Err);
+            }
         }
-        let before = buf.filled().len();
-        if Pin::new(&mut inner.io).poll_read(cx, buf)?.is_pending() {
-            let overdue = inner.poll_overdue(cx);
-            inner.is_dry = overdue.is_pending();
-            return overdue.map(Err);
-        }
-        inner.guard.received(&buf.filled()[before..]);
-        let missing = GREETING.saturating_sub(inner.greeting.len());
-        if missing > 0 {
-            let fresh = &buf.filled()[before..];
-            inner.greeting.extend_from_slice(&fresh[..fresh.len().min(missing)]);
-        }
+        inner.ahead.give(buf);
         Poll::Ready(Ok(()))
     }
 }
@@ -292,5 +347,49 @@ mod tests {
         };
         let ((), received) = tokio::join!(write, read);
         assert!(received == sent);
+    }
+
+    /// A socket that has all of it at once, and counts how often it is asked.
+    struct Arrived {
+        bytes: std::io::Cursor<Vec<u8>>,
+        reads: Arc<Mutex<Vec<usize>>>,
+    }
+
+    impl AsyncRead for Arrived {
+        fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+            self.reads.lock().unwrap().push(buf.remaining());
+            Pin::new(&mut self.bytes).poll_read(cx, buf)
+        }
+    }
+
+    impl AsyncWrite for Arrived {
+        fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+            Poll::Ready(Ok(buf.len()))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    #[tokio::test]
+    async fn where_much_has_come_the_socket_is_asked_seldom_and_nothing_is_lost() {
+        let sent: Vec<u8> = (0..300_000u32).flat_map(u32::to_le_bytes).collect();
+        for size in [100_000, READ_AHEAD + 8192, 8192, 5, 0] {
+            let reads = Arc::default();
+            let socket = Arrived { bytes: std::io::Cursor::new(sent[..size].to_vec()), reads: Arc::clone(&reads) };
+            let (mut gathering, outlet) = gather(Box::new(socket), patient(), true);
+            let (mut received, mut room) = (Vec::new(), [0; 8192]);
+            while let count @ 1.. = gathering.read(&mut room).await.unwrap() {
+                received.extend_from_slice(&room[..count]);
+            }
+            assert!(received == sent[..size], "{size}");
+            assert!(reads.lock().unwrap().len() <= 3 + size / READ_AHEAD, "{size}: {:?}", reads.lock());
+            assert!(lock(&outlet.0).ahead.buffer.is_empty(), "what has been given holds no buffer");
+        }
     }
 }

@@ -22,7 +22,9 @@ use crate::call::receive::{Counted, Receiving};
 use crate::call::send::Sending;
 use crate::call::unsent::{Piece, Unsent};
 use crate::io::{Connected, Fault, Gather, Outlet, Peer, PeerLimits, Pings, Witness, gather};
-use crate::limits::{DATA_FRAME_BUDGET, MAX_PING_STRIKES, MIN_IDLE_PING_INTERVAL, PENDING_RESETS, RESET_MEMORY};
+use crate::limits::{
+    DATA_FRAME_BUDGET, MAX_PING_STRIKES, MIN_IDLE_PING_INTERVAL, PENDING_RESETS, RESET_MEMORY, UNSENT_OF_CALL,
+};
 
 /// Serves a connection until it ends. Its preface and SETTINGS have to be there at the time of `greeting`.
 pub(super) async fn serve(connected: Connected, shared: Arc<Shared>, greeting: Option<tokio::time::Instant>) {
@@ -70,6 +72,7 @@ fn builder(options: &ServerOptions) -> Builder {
         .initial_connection_window_size(options.connection_window)
         .max_concurrent_streams(options.max_concurrent_streams)
         .max_header_list_size(options.max_metadata_size)
+        .max_send_buffer_size(UNSENT_OF_CALL)
         .data_frame_budget(DATA_FRAME_BUDGET);
     builder
 }

@@ -10,6 +10,8 @@
 //! PROTOCOL-HTTP2.md, "Length-Prefixed-Message". The borders of DATA frames mean nothing: a prefix may lie in two of them
 //! and one may hold a hundred messages. Called by `call/receive.rs` and `call/typed.rs`.
 
+use std::collections::VecDeque;
+
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 use super::error::ProtocolError;
@@ -68,8 +70,8 @@ pub struct EncodedMessage {
 /// Push what arrives, take the messages, and say when the stream has ended. However the input is cut into chunks, the same
 /// messages come out and the same error. After an error the decoder is done and repeats it.
 ///
-/// It holds the bytes that were pushed and not yet taken, and no more than twice as much: a declared length reserves
-/// nothing.
+/// It holds the bytes that were pushed and not yet taken, and no more than twice as much but for the moment in which they are
+/// put together: a declared length reserves nothing before half of the message has come.
 ///
 /// ```
 /// use barewire::wire::message::MessageDecoder;
@@ -86,12 +88,27 @@ pub struct EncodedMessage {
 #[derive(Debug)]
 pub struct MessageDecoder {
     limit: usize,
-    /// The chunk in hand, from which whole messages are cut without a copy; used up before `gathered` is filled.
+    /// The chunk in hand, from which messages are cut without a copy.
     chunk: Bytes,
-    /// Where the pieces of a message that lies in several chunks come together.
-    gathered: BytesMut,
+    /// What came behind it, if anything did.
+    later: Option<Box<Later>>,
     state: State,
 }
+
+/// What came behind the chunk in hand.
+#[derive(Debug, Default)]
+struct Later {
+    /// From the front, chunks that stay as they came, or that were put together.
+    chunks: VecDeque<Bytes>,
+    /// Behind them, where small chunks are put together, and a message that has come by half.
+    tail: BytesMut,
+    /// The bytes of both.
+    length: usize,
+}
+
+/// From this size a chunk stays as it came. Smaller ones would keep too much memory from being used again: they are parts of
+/// the buffers that HTTP/2 reads into, of 16 KiB and more.
+const LARGE_CHUNK: usize = 8 << 10;
 
 #[derive(Debug)]
 enum State {
@@ -103,7 +120,7 @@ enum State {
 impl MessageDecoder {
     /// A decoder that refuses messages of more than `limit` bytes, on their prefix.
     pub fn new(limit: usize) -> MessageDecoder {
-        MessageDecoder { limit, chunk: Bytes::new(), gathered: BytesMut::new(), state: State::Prefix }
+        MessageDecoder { limit, chunk: Bytes::new(), later: None, state: State::Prefix }
     }
 
     /// The largest message that is not refused, in bytes.
@@ -112,6 +129,7 @@ impl MessageDecoder {
     }
 
     /// Adds the next bytes of the stream.
+    #[inline]
     pub fn push(&mut self, chunk: Bytes) {
         if matches!(self.state, State::Failed(_)) {
             return;
@@ -120,11 +138,11 @@ impl MessageDecoder {
             self.chunk = chunk;
             return;
         }
-        if !self.chunk.is_empty() {
-            self.gathered.extend_from_slice(&self.chunk);
-            self.chunk = Bytes::new();
-        }
-        self.gathered.extend_from_slice(&chunk);
+        let awaited = match self.state {
+            State::Message(prefix) => prefix.length as usize,
+            _ => 0,
+        };
+        self.later.get_or_insert_default().push(&mut self.chunk, chunk, awaited);
     }
 
     /// The next message, or `None` until more bytes are pushed.
@@ -135,25 +153,22 @@ impl MessageDecoder {
     /// there.
     #[allow(clippy::should_implement_trait)] // It is no iterator: None means "not yet".
     pub fn next(&mut self) -> Result<Option<EncodedMessage>, ProtocolError> {
-        loop {
-            match &self.state {
-                State::Failed(error) => return Err(ProtocolError::clone(error)),
-                State::Prefix => {
-                    let Some(bytes) = self.peek_prefix() else { return Ok(None) };
-                    match Prefix::decode(bytes, self.limit) {
-                        Ok(prefix) => {
-                            self.advance(PREFIX_LENGTH);
-                            self.state = State::Message(prefix);
-                        }
-                        Err(error) => self.fail(error),
-                    }
-                }
-                State::Message(prefix) => {
-                    let prefix = *prefix;
-                    let Some(payload) = self.take(prefix.length as usize) else { return Ok(None) };
-                    self.state = State::Prefix;
-                    return Ok(Some(EncodedMessage { compressed: prefix.compressed, payload }));
-                }
+        let prefix = match &self.state {
+            State::Failed(error) => return Err(ProtocolError::clone(error)),
+            State::Message(prefix) => *prefix,
+            State::Prefix => {
+                let Some(bytes) = self.take_prefix() else { return Ok(None) };
+                Prefix::decode(bytes, self.limit).inspect_err(|error| self.fail(error.clone()))?
+            }
+        };
+        match self.take(prefix.length as usize) {
+            Some(payload) => {
+                self.state = State::Prefix;
+                Ok(Some(EncodedMessage { compressed: prefix.compressed, payload }))
+            }
+            None => {
+                self.state = State::Message(prefix);
+                Ok(None)
             }
         }
     }
@@ -177,8 +192,7 @@ impl MessageDecoder {
 
     /// How many bytes are held: pushed, and not yet taken as part of a message or its prefix.
     pub fn buffered(&self) -> usize {
-        // One of the two is empty but for the moment in which a message begins in one and ends in the other.
-        self.chunk.len() + self.gathered.len()
+        self.chunk.len() + self.later.as_ref().map_or(0, |later| later.length)
     }
 
     /// How many bytes of a message that is not whole were pushed, its prefix included. Meaningful when
@@ -192,38 +206,110 @@ impl MessageDecoder {
 
     /// How many bytes of memory the gathering buffer has.
     pub fn capacity(&self) -> usize {
-        self.gathered.capacity()
+        self.later.as_ref().map_or(0, |later| later.tail.capacity())
     }
 
     fn fail(&mut self, error: ProtocolError) {
-        self.chunk = Bytes::new();
-        self.gathered = BytesMut::new();
-        self.state = State::Failed(Box::new(error));
+        *self = MessageDecoder { state: State::Failed(Box::new(error)), ..MessageDecoder::new(self.limit) };
     }
 
-    fn peek_prefix(&self) -> Option<[u8; PREFIX_LENGTH]> {
-        let bytes = if self.chunk.is_empty() { &self.gathered[..] } else { &self.chunk[..] };
-        bytes.first_chunk().copied()
+    fn take_prefix(&mut self) -> Option<[u8; PREFIX_LENGTH]> {
+        let Some(prefix) = self.chunk.first_chunk().copied() else {
+            return self.take_from_several(PREFIX_LENGTH)?.first_chunk().copied();
+        };
+        self.chunk.advance(PREFIX_LENGTH);
+        Some(prefix)
     }
 
-    fn advance(&mut self, count: usize) {
-        if self.chunk.is_empty() { self.gathered.advance(count) } else { self.chunk.advance(count) }
+    /// The next `count` bytes, when they are there.
+    fn take(&mut self, count: usize) -> Option<Bytes> {
+        if self.chunk.len() < count { self.take_from_several(count) } else { Some(self.chunk.split_to(count)) }
     }
 
-    fn take(&mut self, length: usize) -> Option<Bytes> {
-        if self.buffered() < length {
+    fn take_from_several(&mut self, count: usize) -> Option<Bytes> {
+        if self.buffered() < count {
             return None;
         }
         if self.chunk.is_empty() {
-            let message = self.gathered.split_to(length).freeze();
-            if self.gathered.is_empty() {
-                // Let go of the allocation: the message shares it, and an idle stream should hold nothing.
-                self.gathered = BytesMut::new();
-            }
-            Some(message)
-        } else {
-            Some(self.chunk.split_to(length))
+            self.turn_to_next();
         }
+        if self.chunk.len() >= count {
+            return Some(self.chunk.split_to(count));
+        }
+        let mut taken = BytesMut::with_capacity(count);
+        while taken.len() < count {
+            if self.chunk.is_empty() {
+                self.turn_to_next();
+            }
+            let piece = self.chunk.split_to(self.chunk.len().min(count - taken.len()));
+            taken.extend_from_slice(&piece);
+        }
+        Some(taken.freeze())
+    }
+
+    fn turn_to_next(&mut self) {
+        if let Some(later) = &mut self.later {
+            self.chunk = later.take_chunk();
+            if later.length == 0 {
+                self.later = None;
+            }
+        }
+    }
+}
+
+impl Later {
+    /// Adds a chunk behind these, which come behind `first`; `awaited` is the length of the message that has begun, 0 where
+    /// none has.
+    ///
+    /// When half of a message has come there is a place for the whole, so that it is copied once, and a length that is only
+    /// declared reserves nothing.
+    #[inline]
+    fn push(&mut self, first: &mut Bytes, mut chunk: Bytes, awaited: usize) {
+        let held = first.len() + self.length;
+        let missing = awaited.saturating_sub(held).min(chunk.len());
+        if missing > 0 && 2 * (held + missing) >= awaited {
+            self.gather(std::mem::take(first), awaited);
+            self.tail.extend_from_slice(&chunk.split_to(missing));
+            self.length += missing;
+        }
+        self.length += chunk.len();
+        if chunk.len() >= LARGE_CHUNK {
+            self.end_tail();
+            return self.chunks.push_back(chunk);
+        }
+        if self.length == chunk.len() && first.len() < LARGE_CHUNK {
+            self.length += first.len();
+            self.tail.extend_from_slice(&std::mem::take(first));
+        }
+        self.tail.extend_from_slice(&chunk);
+    }
+
+    /// Moves `first` and all of these to a place that has room for `whole` bytes.
+    fn gather(&mut self, first: Bytes, whole: usize) {
+        if first.is_empty() && self.chunks.is_empty() && self.tail.capacity() >= whole {
+            return;
+        }
+        let mut gathered = BytesMut::with_capacity(whole);
+        self.length += first.len();
+        gathered.extend_from_slice(&first);
+        self.chunks.drain(..).for_each(|chunk| gathered.extend_from_slice(&chunk));
+        gathered.extend_from_slice(&self.tail);
+        self.tail = gathered;
+    }
+
+    fn end_tail(&mut self) {
+        if !self.tail.is_empty() {
+            self.chunks.push_back(std::mem::take(&mut self.tail).freeze());
+        }
+    }
+
+    fn take_chunk(&mut self) -> Bytes {
+        if self.chunks.is_empty() {
+            self.end_tail();
+        }
+        let chunk = self.chunks.pop_front().unwrap_or_default();
+        self.length -= chunk.len();
+        chunk
     }
 }
 
@@ -347,6 +433,53 @@ mod tests {
         assert_eq!(decoder.next(), Ok(None));
         decoder.push(Bytes::from_static(b"b"));
         assert!(decoder.capacity() <= 64, "{}", decoder.capacity());
+    }
+
+    /// A message of a MiB that comes in frames, between two small ones.
+    #[test]
+    fn a_large_message_is_put_together_in_one_place_when_half_of_it_has_come() {
+        let large: Bytes = (0..1 << 18).flat_map(u32::to_le_bytes).collect();
+        let mut wire = BytesMut::new();
+        for payload in [&b"before"[..], &large, b"after"] {
+            encode_message(&mut wire, false, usize::MAX, |buffer| buffer.put_slice(payload)).unwrap();
+        }
+        for (frame, prompt) in
+            [(16 << 10, true), (16 << 10, false), (1 << 10, true), (1 << 10, false), (8 << 10, false)]
+        {
+            let mut decoder = MessageDecoder::new(large.len());
+            let (mut pushed, mut messages, mut place) = (0, Vec::new(), 0);
+            for chunk in wire.chunks(frame) {
+                decoder.push(Bytes::copy_from_slice(chunk));
+                pushed += chunk.len();
+                if prompt || pushed == wire.len() {
+                    messages.extend(std::iter::from_fn(|| decoder.next().unwrap()));
+                }
+                if prompt && (large.len() / 2 + frame..large.len()).contains(&pushed) {
+                    let capacity = decoder.capacity();
+                    assert!(place == 0 || place == capacity, "it moved with {pushed} bytes");
+                    place = capacity;
+                }
+            }
+            assert_eq!(decoder.finish(), Ok(()));
+            let payloads: Vec<_> = messages.into_iter().map(|message: EncodedMessage| message.payload).collect();
+            assert!(payloads == [&b"before"[..], &large, b"after"], "in frames of {frame}");
+            assert!(!prompt || place >= large.len(), "{place}");
+            assert_eq!((decoder.buffered(), decoder.capacity()), (0, 0), "nothing is left behind");
+        }
+    }
+
+    #[test]
+    fn a_small_chunk_is_copied_so_that_nothing_large_is_kept_for_it() {
+        let frame = Bytes::from(vec![0; 64 << 10]);
+        let mut decoder = MessageDecoder::new(usize::MAX);
+        decoder.push(Bytes::from_static(&[0, 0, 1, 0, 0]));
+        for part in [1, 2, 3, 4] {
+            decoder.push(frame.slice(..part));
+            assert_eq!(decoder.next(), Ok(None));
+        }
+        assert!(frame.is_unique());
+        decoder.push(frame.slice(..LARGE_CHUNK));
+        assert!(!frame.is_unique(), "a large one stays where it is");
     }
 
     #[test]
