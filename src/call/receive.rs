@@ -15,7 +15,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use bytes::{Bytes, BytesMut};
+use bytes::buf::Take;
+use bytes::{Buf, Bytes, BytesMut};
 use h2::RecvStream;
 use h2::client::ResponseFuture;
 use http::{HeaderMap, StatusCode};
@@ -27,7 +28,7 @@ use crate::limits::{BATCH, BODY_EXCERPT};
 use crate::metadata::Metadata;
 use crate::status::{Code, Status};
 use crate::wire::code_map::{self, Http2Error, code_of_http2_error};
-use crate::wire::message::{EncodedMessage, MessageDecoder, PREFIX_LENGTH};
+use crate::wire::message::{MessageDecoder, PREFIX_LENGTH};
 use crate::wire::response::{GRPC_STATUS, ResponseHead, ResponseHeaders, Trailers};
 use crate::wire::{By, ProtocolError, What};
 
@@ -176,10 +177,6 @@ impl Receiving {
         self.failed_here
     }
 
-    pub(crate) fn has_failed(&self) -> bool {
-        matches!(self.phase, Phase::Ended(Err(_)))
-    }
-
     /// Ends the call from this side: every further read gives `status`.
     pub(crate) fn fail(&mut self, status: Status) {
         self.failed_here = true;
@@ -201,25 +198,46 @@ impl Receiving {
         self.decoder = MessageDecoder::new(0);
     }
 
-    /// The next message: `None` after the last, when the call has ended well.
-    pub(crate) fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<EncodedMessage>, Status>> {
+    /// The next message, as `read` reads it where it lies, told whether it was compressed: `None` after the last, when the
+    /// call has ended well. An error of `read` fails the call.
+    pub(crate) fn poll_message<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        read: impl Fn(bool, Take<&mut Bytes>) -> Result<T, Status>,
+    ) -> Poll<Result<Option<T>, Status>> {
         loop {
             // Most often the whole message comes in one frame, and has to come first.
             let has_nothing = self.decoder.unfinished() == 0 && !self.has_ended();
-            if !has_nothing && let Some(next) = self.take() {
+            if !has_nothing && let Some(next) = self.take(&read) {
                 return Poll::Ready(next);
             }
             ready!(self.poll_once(cx));
         }
     }
 
-    /// The next message out of what has arrived; `None` where it has not arrived yet, and then the caller must poll again
-    /// when something has.
-    pub(crate) fn take(&mut self) -> Option<Result<Option<EncodedMessage>, Status>> {
-        match self.decoder.next() {
-            Ok(Some(message)) => {
-                self.return_window(PREFIX_LENGTH + message.payload.len());
-                Some(if message.compressed { self.restore(message) } else { Ok(Some(message)) })
+    /// The next message out of what has arrived, see [`Receiving::poll_message`]; `None` where it has not arrived yet, and then
+    /// the caller must poll again when something has.
+    pub(crate) fn take<T>(
+        &mut self,
+        read: impl FnOnce(bool, Take<&mut Bytes>) -> Result<T, Status>,
+    ) -> Option<Result<Option<T>, Status>> {
+        let (compressor, limit) = (self.compressor.as_ref(), self.decoder.limit());
+        let next = self.decoder.next_with(|prefix, mut payload| {
+            let message = if prefix.compressed {
+                let payload = payload.copy_to_bytes(payload.remaining());
+                restore(compressor, &payload, limit).and_then(|mut restored| {
+                    let length = restored.len();
+                    read(true, (&mut restored).take(length))
+                })
+            } else {
+                read(false, payload)
+            };
+            (PREFIX_LENGTH + prefix.length as usize, message)
+        });
+        match next {
+            Ok(Some((taken, message))) => {
+                self.return_window(taken);
+                Some(message.map(Some).map_err(|status| self.refuse(status)))
             }
             Ok(None) => match &self.phase {
                 // What the peer itself says of the call's end is worth more than where its messages broke off.
@@ -266,13 +284,6 @@ impl Receiving {
             }
         }
         Poll::Ready(())
-    }
-
-    fn restore(&mut self, message: EncodedMessage) -> Result<Option<EncodedMessage>, Status> {
-        match restore(self.compressor.as_ref(), &message.payload, self.decoder.limit()) {
-            Ok(payload) => Ok(Some(EncodedMessage { compressed: true, payload })),
-            Err(status) => Err(self.refuse(status)),
-        }
     }
 
     fn refuse(&mut self, error: impl Into<Status>) -> Status {

@@ -10,7 +10,8 @@ use std::marker::PhantomData;
 use std::pin::Pin;
 use std::task::{self, Poll, ready};
 
-use bytes::{Bytes, BytesMut};
+use bytes::buf::Take;
+use bytes::{Buf, Bytes, BytesMut};
 use futures_core::Stream;
 use futures_sink::Sink;
 use prost::Message;
@@ -19,11 +20,12 @@ use super::compress::Packing;
 use super::envelope::Context;
 use super::exchange::{SharedBatch, SharedInbox};
 use super::lock;
+use super::receive::Receiving;
 use crate::metadata::Metadata;
 use crate::status::Status;
 use crate::wire::ProtocolError;
 use crate::wire::encoding::Encoding;
-use crate::wire::message::{EncodedMessage, PREFIX_LENGTH};
+use crate::wire::message::PREFIX_LENGTH;
 
 /// The messages that come in on a streaming call; a [`Stream`] as well.
 ///
@@ -68,20 +70,15 @@ impl<T: Message + Default> Inbound<T> {
     /// [`Inbound::recv`] for those who poll.
     pub fn poll_recv(&mut self, cx: &mut task::Context<'_>) -> Poll<Result<Option<T>, Status>> {
         let mut inbox = lock(&self.inbox);
-        let Some(next) = inbox.receiving.take() else {
+        let next = inbox.receiving.take(|compressed, payload| {
+            self.compressed = compressed;
+            decode(payload)
+        });
+        let Some(next) = next else {
             inbox.wait(cx);
             return Poll::Pending;
         };
-        if let Ok(Some(message)) = &next {
-            self.compressed = message.compressed;
-        }
-        let next = next.and_then(|message| message.map(decode).transpose());
-        Poll::Ready(next.inspect_err(|status| {
-            if !inbox.receiving.has_failed() {
-                inbox.receiving.fail(status.clone());
-            }
-            inbox.tell_driver();
-        }))
+        Poll::Ready(next.inspect_err(|_| inbox.tell_driver()))
     }
 
     /// On a client: waits for the initial metadata. They come with the first message or before it; a call that ended
@@ -290,10 +287,22 @@ impl<T> fmt::Debug for Outbound<T> {
     }
 }
 
+/// Exactly one message, with whether it was compressed, and then the end: with none or a second nobody gets any.
+pub(crate) async fn only<T: Message + Default>(receiving: &mut Receiving) -> Result<(T, bool), Status> {
+    receiving.expect_one();
+    // What can't be decoded fails the call when the rest of it is known.
+    let read = |compressed, payload: Take<&mut Bytes>| Ok((decode(payload), compressed));
+    let (message, compressed) =
+        poll_fn(|cx| receiving.poll_message(cx, read)).await?.ok_or(ProtocolError::NoMessage)?;
+    match poll_fn(|cx| receiving.poll_message(cx, |_, _| Ok(()))).await? {
+        None => Ok((message?, compressed)),
+        Some(()) => Err(ProtocolError::TooManyMessages.into_status()),
+    }
+}
+
 /// A payload to a message.
-pub(crate) fn decode<T: Message + Default>(message: EncodedMessage) -> Result<T, Status> {
-    T::decode(message.payload)
-        .map_err(|error| ProtocolError::UndecodableMessage { reason: error.to_string() }.into_status())
+fn decode<T: Message + Default>(payload: impl Buf) -> Result<T, Status> {
+    T::decode(payload).map_err(|error| ProtocolError::UndecodableMessage { reason: error.to_string() }.into_status())
 }
 
 /// A message to a Length-Prefixed-Message, in one buffer of just its size.

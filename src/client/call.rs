@@ -3,7 +3,6 @@
 //! A unary call runs in its caller's task. A streaming call has a task of its own, which moves bytes between HTTP/2 and the
 //! two handles that the caller holds, and which ends the call at its deadline even when nobody polls it.
 
-use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -15,14 +14,12 @@ use super::{Begin, Client, Head, Opened};
 use crate::call::compress::Packing;
 use crate::call::deadline::Deadline;
 use crate::call::exchange::{Batch, Exchange, Inbox, SharedBatch};
-use crate::call::receive::Receiving;
 use crate::call::send::Gone;
-use crate::call::typed::{decode, encode};
+use crate::call::typed::{encode, only};
 use crate::call::{Inbound, Outbound, Response, lock};
 use crate::metadata::Metadata;
 use crate::status::{Code, Status};
 use crate::wire::code_map::Http2Error;
-use crate::wire::message::EncodedMessage;
 use crate::wire::request::Outgoing;
 use crate::wire::{By, ProtocolError, What};
 
@@ -40,9 +37,9 @@ where
     let mut deadline = Deadline::after(client.options.timeout);
     let call = async {
         let mut receiving = begin_with_only(client, path, message).await?.receiving;
-        let answer = only(&mut receiving).await.and_then(|answer| Ok((answer.compressed, decode(answer)?)));
+        let answer = only(&mut receiving).await;
         let metadata = receiving.take_metadata();
-        let (compressed, answer) = answer.map_err(|status| with_headers(status, metadata.as_deref()))?;
+        let (answer, compressed) = answer.map_err(|status| with_headers(status, metadata.as_deref()))?;
         Ok(Response::received(answer, compressed, metadata))
     };
     within(&mut deadline, call).await
@@ -121,26 +118,12 @@ async fn begin_with_only(client: &Client, path: &'static str, message: Bytes) ->
     Ok(opened)
 }
 
-/// Exactly one message, and then the status.
-async fn only(receiving: &mut Receiving) -> Result<EncodedMessage, Status> {
-    receiving.expect_one();
-    let message = next(receiving).await?.ok_or(ProtocolError::NoMessage)?;
-    match next(receiving).await? {
-        None => Ok(message),
-        Some(_) => Err(ProtocolError::TooManyMessages.into_status()),
-    }
-}
-
 /// A failure, with the initial metadata that came before it.
 fn with_headers(status: Status, metadata: Option<&(Metadata, Metadata)>) -> Status {
     match metadata {
         Some((headers, _)) if !headers.is_empty() => status.with_headers(headers.clone()),
         _ => status,
     }
-}
-
-async fn next(receiving: &mut Receiving) -> Result<Option<EncodedMessage>, Status> {
-    poll_fn(|cx| receiving.poll_message(cx)).await
 }
 
 /// Gives a streaming call its task, and its caller the reading end.

@@ -4,7 +4,7 @@
 //! `self` and with two; every such function implements them by itself, and a handler whose future is not `Send`, or whose
 //! messages are not the method's, is refused by the compiler where it is registered.
 
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -14,13 +14,11 @@ use prost::Message;
 use crate::call::compress::Packing;
 use crate::call::exchange::{Batch, Inbox, SharedBatch, SharedInbox};
 use crate::call::receive::Receiving;
-use crate::call::typed::{decode, encode};
+use crate::call::typed::{encode, only};
 use crate::call::{Context, Inbound, Outbound, Request, Response};
 use crate::metadata::Metadata;
 use crate::status::Status;
-use crate::wire::ProtocolError;
 use crate::wire::encoding::Encoding;
-use crate::wire::message::EncodedMessage;
 
 /// A handler with one argument: `async fn(&self, Argument) -> Output`.
 pub trait Handler<'a, S, Argument, Output>: Clone + Send + Sync + 'static {
@@ -100,9 +98,9 @@ where
 {
     let Incoming { mut receiving, context, packing } = incoming;
     let future = Box::pin(async move {
-        let message = only(&mut receiving).await?;
+        let (message, compressed) = only(&mut receiving).await?;
         drop(receiving);
-        let request = request(message, context)?;
+        let request = Request::with_context(message, context, compressed);
         reply(handler.call(&service, request).await?, packing)
     });
     Handling { future, inbox: None, batch: None }
@@ -119,9 +117,9 @@ where
     let batch = Batch::new(packing);
     let out = Outbound::new(batch.clone());
     let future = Box::pin(async move {
-        let message = only(&mut receiving).await?;
+        let (message, compressed) = only(&mut receiving).await?;
         drop(receiving);
-        let request = request(message, context)?;
+        let request = Request::with_context(message, context, compressed);
         handler.call(&service, request, out).await.map(|()| Reply::default())
     });
     Handling { future, inbox: None, batch: Some(batch) }
@@ -154,21 +152,6 @@ where
     let out = Outbound::new(batch.clone());
     let future = Box::pin(async move { handler.call(&service, inbound, out).await.map(|()| Reply::default()) });
     Handling { future, inbox: Some(inbox), batch: Some(batch) }
-}
-
-/// Exactly one message, and then the half-close: with none or a second the handler is never called.
-async fn only(receiving: &mut Receiving) -> Result<EncodedMessage, Status> {
-    receiving.expect_one();
-    let message = poll_fn(|cx| receiving.poll_message(cx)).await?.ok_or(ProtocolError::NoMessage)?;
-    match poll_fn(|cx| receiving.poll_message(cx)).await? {
-        None => Ok(message),
-        Some(_) => Err(ProtocolError::TooManyMessages.into_status()),
-    }
-}
-
-fn request<Req: Message + Default>(message: EncodedMessage, context: Context) -> Result<Request<Req>, Status> {
-    let compressed = message.compressed;
-    Ok(Request::with_context(decode(message)?, context, compressed))
 }
 
 fn reply<Resp: Message>(response: Response<Resp>, mut packing: Packing) -> Outcome {

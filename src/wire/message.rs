@@ -10,11 +10,11 @@
 //! PROTOCOL-HTTP2.md, "Length-Prefixed-Message". The borders of DATA frames mean nothing: a prefix may lie in two of them
 //! and one may hold a hundred messages. Called by `call/receive.rs` and `call/typed.rs`.
 
-use std::collections::VecDeque;
-
+use bytes::buf::Take;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 use super::error::ProtocolError;
+use super::later::Later;
 
 /// The bytes of a prefix: one of flag, four of length.
 pub const PREFIX_LENGTH: usize = 5;
@@ -95,21 +95,6 @@ pub struct MessageDecoder {
     state: State,
 }
 
-/// What came behind the chunk in hand.
-#[derive(Debug, Default)]
-struct Later {
-    /// From the front, chunks that stay as they came, or that were put together.
-    chunks: VecDeque<Bytes>,
-    /// Behind them, where small chunks are put together, and a message that has come by half.
-    tail: BytesMut,
-    /// The bytes of both.
-    length: usize,
-}
-
-/// From this size a chunk stays as it came. Smaller ones would keep too much memory from being used again: they are parts of
-/// the buffers that HTTP/2 reads into, of 16 KiB and more.
-const LARGE_CHUNK: usize = 8 << 10;
-
 #[derive(Debug)]
 enum State {
     Prefix,
@@ -153,6 +138,23 @@ impl MessageDecoder {
     /// there.
     #[allow(clippy::should_implement_trait)] // It is no iterator: None means "not yet".
     pub fn next(&mut self) -> Result<Option<EncodedMessage>, ProtocolError> {
+        self.next_with(|Prefix { compressed, .. }, mut payload| {
+            let payload = payload.copy_to_bytes(payload.remaining());
+            EncodedMessage { compressed, payload }
+        })
+    }
+
+    /// The next message, which `read` reads where it lies, or `None` until more bytes are pushed. What it does not read of the
+    /// message is passed over. It spares a small message the cost of being shared.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`MessageDecoder::next`].
+    #[inline]
+    pub fn next_with<T>(
+        &mut self,
+        read: impl FnOnce(Prefix, Take<&mut Bytes>) -> T,
+    ) -> Result<Option<T>, ProtocolError> {
         let prefix = match &self.state {
             State::Failed(error) => return Err(ProtocolError::clone(error)),
             State::Message(prefix) => *prefix,
@@ -161,16 +163,16 @@ impl MessageDecoder {
                 Prefix::decode(bytes, self.limit).inspect_err(|error| self.fail(error.clone()))?
             }
         };
-        match self.take(prefix.length as usize) {
-            Some(payload) => {
-                self.state = State::Prefix;
-                Ok(Some(EncodedMessage { compressed: prefix.compressed, payload }))
-            }
-            None => {
-                self.state = State::Message(prefix);
-                Ok(None)
-            }
+        let length = prefix.length as usize;
+        if !self.is_together(length) {
+            self.state = State::Message(prefix);
+            return Ok(None);
         }
+        self.state = State::Prefix;
+        let behind = self.chunk.len().saturating_sub(length);
+        let result = read(prefix, (&mut self.chunk).take(length));
+        self.chunk.advance(self.chunk.len().saturating_sub(behind));
+        Ok(Some(result))
     }
 
     /// Says that the stream has ended, after the last message was taken.
@@ -192,7 +194,7 @@ impl MessageDecoder {
 
     /// How many bytes are held: pushed, and not yet taken as part of a message or its prefix.
     pub fn buffered(&self) -> usize {
-        self.chunk.len() + self.later.as_ref().map_or(0, |later| later.length)
+        self.chunk.len() + self.later.as_ref().map_or(0, |later| later.length())
     }
 
     /// How many bytes of a message that is not whole were pushed, its prefix included. Meaningful when
@@ -206,7 +208,7 @@ impl MessageDecoder {
 
     /// How many bytes of memory the gathering buffer has.
     pub fn capacity(&self) -> usize {
-        self.later.as_ref().map_or(0, |later| later.tail.capacity())
+        self.later.as_ref().map_or(0, |later| later.capacity())
     }
 
     fn fail(&mut self, error: ProtocolError) {
@@ -214,102 +216,51 @@ impl MessageDecoder {
     }
 
     fn take_prefix(&mut self) -> Option<[u8; PREFIX_LENGTH]> {
-        let Some(prefix) = self.chunk.first_chunk().copied() else {
-            return self.take_from_several(PREFIX_LENGTH)?.first_chunk().copied();
-        };
+        if !self.is_together(PREFIX_LENGTH) {
+            return None;
+        }
+        let prefix = *self.chunk.first_chunk()?;
         self.chunk.advance(PREFIX_LENGTH);
         Some(prefix)
     }
 
-    /// The next `count` bytes, when they are there.
-    fn take(&mut self, count: usize) -> Option<Bytes> {
-        if self.chunk.len() < count { self.take_from_several(count) } else { Some(self.chunk.split_to(count)) }
+    /// Whether the next `count` bytes are there, and then in one chunk, the one in hand.
+    fn is_together(&mut self, count: usize) -> bool {
+        self.chunk.len() >= count || self.put_together(count)
     }
 
-    fn take_from_several(&mut self, count: usize) -> Option<Bytes> {
+    fn put_together(&mut self, count: usize) -> bool {
         if self.buffered() < count {
-            return None;
+            return false;
         }
         if self.chunk.is_empty() {
             self.turn_to_next();
         }
         if self.chunk.len() >= count {
-            return Some(self.chunk.split_to(count));
+            return true;
         }
-        let mut taken = BytesMut::with_capacity(count);
-        while taken.len() < count {
+        let mut together = BytesMut::with_capacity(count);
+        while together.len() < count {
             if self.chunk.is_empty() {
                 self.turn_to_next();
             }
-            let piece = self.chunk.split_to(self.chunk.len().min(count - taken.len()));
-            taken.extend_from_slice(&piece);
+            let piece = self.chunk.split_to(self.chunk.len().min(count - together.len()));
+            together.extend_from_slice(&piece);
         }
-        Some(taken.freeze())
+        let rest = std::mem::replace(&mut self.chunk, together.freeze());
+        if !rest.is_empty() {
+            self.later.get_or_insert_default().put_back(rest);
+        }
+        true
     }
 
     fn turn_to_next(&mut self) {
         if let Some(later) = &mut self.later {
             self.chunk = later.take_chunk();
-            if later.length == 0 {
+            if later.length() == 0 {
                 self.later = None;
             }
         }
-    }
-}
-
-impl Later {
-    /// Adds a chunk behind these, which come behind `first`; `awaited` is the length of the message that has begun, 0 where
-    /// none has.
-    ///
-    /// When half of a message has come there is a place for the whole, so that it is copied once, and a length that is only
-    /// declared reserves nothing.
-    #[inline]
-    fn push(&mut self, first: &mut Bytes, mut chunk: Bytes, awaited: usize) {
-        let held = first.len() + self.length;
-        let missing = awaited.saturating_sub(held).min(chunk.len());
-        if missing > 0 && 2 * (held + missing) >= awaited {
-            self.gather(std::mem::take(first), awaited);
-            self.tail.extend_from_slice(&chunk.split_to(missing));
-            self.length += missing;
-        }
-        self.length += chunk.len();
-        if chunk.len() >= LARGE_CHUNK {
-            self.end_tail();
-            return self.chunks.push_back(chunk);
-        }
-        if self.length == chunk.len() && first.len() < LARGE_CHUNK {
-            self.length += first.len();
-            self.tail.extend_from_slice(&std::mem::take(first));
-        }
-        self.tail.extend_from_slice(&chunk);
-    }
-
-    /// Moves `first` and all of these to a place that has room for `whole` bytes.
-    fn gather(&mut self, first: Bytes, whole: usize) {
-        if first.is_empty() && self.chunks.is_empty() && self.tail.capacity() >= whole {
-            return;
-        }
-        let mut gathered = BytesMut::with_capacity(whole);
-        self.length += first.len();
-        gathered.extend_from_slice(&first);
-        self.chunks.drain(..).for_each(|chunk| gathered.extend_from_slice(&chunk));
-        gathered.extend_from_slice(&self.tail);
-        self.tail = gathered;
-    }
-
-    fn end_tail(&mut self) {
-        if !self.tail.is_empty() {
-            self.chunks.push_back(std::mem::take(&mut self.tail).freeze());
-        }
-    }
-
-    fn take_chunk(&mut self) -> Bytes {
-        if self.chunks.is_empty() {
-            self.end_tail();
-        }
-        let chunk = self.chunks.pop_front().unwrap_or_default();
-        self.length -= chunk.len();
-        chunk
     }
 }
 
@@ -348,6 +299,7 @@ pub fn encode_message(
 
 #[cfg(test)]
 mod tests {
+    use super::super::later::LARGE_CHUNK;
     use super::*;
 
     const LIMIT: usize = 64;

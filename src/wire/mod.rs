@@ -31,6 +31,8 @@
 
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic))]
 
+mod later;
+
 pub mod binary;
 pub mod cause;
 pub mod code_map;

@@ -20,7 +20,7 @@ import (
 )
 
 // The notes that are remembered before all are forgotten, as the Rust peers do.
-const mostNotes = 200_000
+const mostNotes = 1000
 
 func serve(arguments []string) error {
 	flags := flag.NewFlagSet("serve", flag.ExitOnError)
