@@ -3,18 +3,23 @@
 //!
 //! RFC 5246 and RFC 8446 (sections 4.1.2, 5.1, 6); RFC 8996: TLS 1.0 and 1.1 are over.
 
+use std::io::Write as _;
+use std::process::Stdio;
 use std::time::Duration;
 
 use barewire::io::{Connected, Connector, Io, Listener};
+use barewire::services::route_guide::{Guide, router};
 use barewire::transport::memory::{self, MemoryConnector};
+use barewire::transport::tcp;
 use barewire::transport::tls::{ClientTls, ServerTls};
-use barewire::{Client, Code};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use barewire::{Client, Code, Server, ServerOptions};
+use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::process::Command;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::certificates::{Authority, NAME};
 use super::tls::{expect_served, raw_client, secure, trusting};
-use super::{serve_guide, soon};
+use super::{Serving, serve_guide, soon};
 
 const SECOND: Duration = Duration::from_secs(1);
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
@@ -261,4 +266,58 @@ async fn a_session_without_a_word_in_it_is_closed() {
     let waited = begun.elapsed() - 5 * SECOND;
     assert!(waited >= 19 * SECOND && waited <= 21 * SECOND, "{waited:?}");
     expect_served(&server.connect(&trusting(&authority)).await.unwrap()).await;
+}
+
+/// RFC 5246 section 7.4.1.2 lets a client of TLS 1.2 begin the handshake anew. rustls does not, and says so by a warning
+/// (section 7.2.2); OpenSSL, which can ask for it, gives up then.
+#[tokio::test]
+async fn a_client_that_wants_to_renegotiate_is_told_that_there_is_none() {
+    if std::process::Command::new("openssl").arg("version").output().is_err() {
+        assert!(std::env::var_os("CI").is_none_or(|ci| ci != "true"), "openssl is not installed");
+        // Around the capture of the test harness: it has to be seen.
+        let _ = writeln!(std::io::stderr(), "DID NOT RUN: renegotiation (openssl is not installed)");
+        return;
+    }
+    let authority = Authority::new("authority");
+    let listener = tcp::listen("localhost:0").await.unwrap();
+    let address = format!("localhost:{}", listener.local_addr().unwrap().port());
+    // The warning leaves with what the server says next, which is that no preface came in this time.
+    let mut options = ServerOptions::default();
+    options.handshake_timeout = 5 * SECOND;
+    let listener = ServerTls::new(authority.identity("localhost")).listener(listener).unwrap();
+    let _serving = Serving(tokio::spawn(Server::new(router(Guide::default())).with_options(options).serve(listener)));
+    let tls = ClientTls::new(authority.trusted());
+    let other = Client::connect(tls.connector(tcp::connect(address.clone())).unwrap()).await.unwrap();
+
+    let mut openssl = Command::new("openssl")
+        .args(["s_client", "-tls1_2", "-alpn", "h2", "-msg", "-connect", &address])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let (mut asked, mut said) = (openssl.stdin.take().unwrap(), BufReader::new(openssl.stdout.take().unwrap()));
+    read_until(&mut said, "Verify return code").await;
+    expect_served(&other).await;
+    // A line that begins with R asks for it.
+    asked.write_all(b"R\n").await.unwrap();
+    read_until(&mut said, ">>> TLS 1.2, Handshake").await;
+    read_until(&mut said, "<<< TLS 1.2, Alert [length 0002], warning no_renegotiation").await;
+    expect_served(&other).await;
+    drop(asked);
+    assert!(!soon(openssl.wait()).await.unwrap().success());
+    expect_served(&other).await;
+}
+
+/// Reads lines, which need not be text, until one has these words.
+async fn read_until(lines: &mut (impl AsyncBufRead + Unpin), words: &str) {
+    let read = async {
+        let mut line = Vec::new();
+        while !String::from_utf8_lossy(&line).contains(words) {
+            line.clear();
+            assert_ne!(lines.read_until(b'\n', &mut line).await.unwrap(), 0, "it ended before it said: {words}");
+        }
+    };
+    soon(read).await;
 }
