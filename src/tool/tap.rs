@@ -4,11 +4,12 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
 use clap::Args;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 use super::feed::{Feed, What};
 use super::files::Files;
@@ -34,6 +35,9 @@ pub(super) struct Flags {
     /// The server, host:port
     #[arg(long, value_name = "ADDR")]
     to: String,
+    /// Goes on although the server was never reached: it may be started later
+    #[arg(long)]
+    wait: bool,
     #[command(flatten)]
     names: Names,
     #[command(flatten)]
@@ -81,9 +85,18 @@ pub(super) async fn run(flags: Flags, color: bool) -> Result<(), Stop> {
     }
     let shutdown = cli::shutdown().map_err(failed)?;
     cli::say(format_args!("listening on {address}, forwarding to {}", flags.to));
-    let ended = serve(listener, Upstream { to: flags.to.into(), tls }, &mut feed, shutdown).await;
+    let (refused, mut refusals) = unbounded_channel();
+    let upstream = Upstream { to: flags.to.into(), tls, reached: Arc::new(AtomicBool::new(flags.wait)), refused };
+    let mut refusal = None;
+    let shutdown = async {
+        if let Either::Second(Some(said)) = either(shutdown, refusals.recv()).await {
+            refusal = Some(said);
+        }
+    };
+    let ended = serve(listener, upstream, &mut feed, shutdown).await;
     let heard = feed.end();
-    super::written(ended.and(heard))
+    super::written(ended.and(heard))?;
+    refusal.map_or(Ok(()), |said| Err(Stop::Usage(said)))
 }
 
 /// Takes connections until the program shall end, or nobody listens any more.
@@ -128,10 +141,14 @@ async fn serve(
 struct Upstream {
     to: Arc<str>,
     tls: Tls,
+    /// Whether it was reached, or need not be.
+    reached: Arc<AtomicBool>,
+    /// Told when it can't be reached and never was: the address is wrong then, most likely.
+    refused: UnboundedSender<String>,
 }
 
 impl Upstream {
-    /// One connection. A server that can't be reached is a reset to the client, and a line.
+    /// One connection. A server that can't be reached is a reset to the client and a line, and where it never was the end.
     async fn connection(self, client: TcpStream, address: SocketAddr, witnesses: Witnesses) {
         // What is small is not held back here either.
         let _: io::Result<()> = client.set_nodelay(true);
@@ -141,6 +158,7 @@ impl Upstream {
         };
         match self.open(agreed.as_ref()).await {
             Ok((server, there, with_server)) => {
+                self.reached.store(true, Ordering::Relaxed);
                 witnesses.to_server.tell(&What::Opened { client: address, server: there });
                 for agreed in [agreed, with_server].into_iter().flatten() {
                     witnesses.to_server.tell(&What::Said(agreed.to_string()));
@@ -148,8 +166,14 @@ impl Upstream {
                 forward(client, server, witnesses).await;
             }
             Err(error) => {
-                cli::say(format_args!("{address} gets no connection: can't connect to {}: {error}", self.to));
                 client.reset();
+                if !self.reached.load(Ordering::Relaxed) {
+                    let said = format!("can't connect to {}: {error}; start it before, or give --wait", self.to);
+                    // Nobody listens when the first who was refused has been heard.
+                    let _ = self.refused.send(said);
+                    return;
+                }
+                cli::say(format_args!("{address} gets no connection: can't connect to {}: {error}", self.to));
             }
         }
     }

@@ -6,11 +6,10 @@
 //! ([`Cause::frames`](crate::wire::Cause)), GOAWAY's debug data among them.
 //!
 //! ```no_run
-//! use barewire::transport::{record::Recording, tap::Tap, tcp};
+//! use barewire::transport::{record::Recording, tap::TapExt, tcp};
 //! # async fn example() -> Result<(), barewire::Status> {
 //! let recording = Recording::with_limit(1 << 20);
-//! let connector = Tap::to(recording.clone()).around(tcp::connect("localhost:50051"));
-//! let client = barewire::Client::connect(connector).await?;
+//! let client = barewire::Client::connect(tcp::connect("localhost:50051").tap(recording.clone())).await?;
 //! # Ok(())
 //! # }
 //! ```
@@ -82,6 +81,16 @@ impl fmt::Debug for Tap {
         f.write_str(if self.0.is_some() { "Tap(on)" } else { "Tap(off)" })
     }
 }
+
+/// `.tap(sink)` on any [`Listener`] or [`Connector`].
+pub trait TapExt: Sized {
+    /// With a tap around it: a clone of `sink` hears each connection, as with [`Tap::to`].
+    fn tap<S: Sink + Clone + Sync + 'static>(self, sink: S) -> Tapped<Self> {
+        Tap::to(sink).around(self)
+    }
+}
+
+impl<T> TapExt for T {}
 
 /// A [`Listener`] or a [`Connector`] with a [`Tap`] around it.
 #[derive(Clone, Debug)]

@@ -124,7 +124,7 @@ async fn a_reset_is_one_on_the_other_side() {
 async fn a_server_that_refuses_is_one_line_and_later_connections_are_not_lost() {
     let (listener, address) = listener().await;
     drop(listener);
-    let mut tap = Tap::start(&address, &[]).await;
+    let mut tap = Tap::start(&address, &["--wait"]).await;
     let mut client = TcpStream::connect(&tap.address).await.unwrap();
     let heard = soon("the end", client.read(&mut [0; 8])).await;
     assert!(matches!(&heard, Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset), "{heard:?}");
@@ -135,6 +135,19 @@ async fn a_server_that_refuses_is_one_line_and_later_connections_are_not_lost() 
     let (client, server) = through(&tap, &listener).await;
     drop((client, server));
     tap.end().await;
+}
+
+#[tokio::test]
+async fn a_server_that_was_never_there_is_one_line_and_exit_status_2() {
+    let (listener, address) = listener().await;
+    drop(listener);
+    let mut tap = Tap::start(&address, &[]).await;
+    let mut client = TcpStream::connect(&tap.address).await.unwrap();
+    let line = tap.line("refused").await;
+    assert!(line.contains(&format!("can't connect to {address}: ")) && line.ends_with("or give --wait"), "{line}");
+    assert_eq!(tap.ended().await, Some(2));
+    let heard = soon("the end", client.read(&mut [0; 8])).await;
+    assert!(matches!(&heard, Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset), "{heard:?}");
 }
 
 #[tokio::test]

@@ -56,6 +56,11 @@ impl Tap {
         line.trim_end().to_owned()
     }
 
+    /// Waits until it has ended by itself, and gives its exit status.
+    pub async fn ended(mut self) -> Option<i32> {
+        soon("the end", self.child.wait()).await.expect("it ran").code()
+    }
+
     /// Ends it as systems do, and gives what it has printed.
     pub async fn end(mut self) -> String {
         let pid = self.child.id().expect("it runs").to_string();
