@@ -30,6 +30,31 @@ pub fn message_decoder(data: &[u8]) {
             assert_eq!(decode(limit, take_every, cut(data)), expected, "in uneven pieces");
         }
     }
+    large_messages(data);
+}
+
+/// Four bytes of the input are the length of a message and that of a chunk: messages and chunks of up to 64 KiB, as inputs by
+/// themselves never have them.
+fn large_messages(data: &[u8]) {
+    let (sizes, _) = data.as_chunks::<4>();
+    let sizes = &sizes[..sizes.len().min(16)];
+    let (mut wire, mut expected) = (BytesMut::new(), Vec::new());
+    for (&[high, low, ..], seed) in sizes.iter().zip(0u8..) {
+        let length = u16::from_be_bytes([high, low]);
+        let payload: Bytes = (0..length).map(|place| (place >> 8) as u8 ^ place as u8 ^ seed).collect();
+        encode_message(&mut wire, false, usize::MAX, |buffer| buffer.put_slice(&payload)).unwrap();
+        expected.push(EncodedMessage { compressed: false, payload });
+    }
+    for take_every in [1, 2, usize::MAX] {
+        let (mut rest, mut chunks) = (&wire[..], Vec::new());
+        for &[_, _, high, low] in sizes.iter().cycle().take(2 * sizes.len()) {
+            let (chunk, after) = rest.split_at(rest.len().min(u16::from_be_bytes([high, low]).into()));
+            rest = after;
+            chunks.push(chunk);
+        }
+        chunks.push(rest);
+        assert_eq!(decode(usize::MAX, take_every, chunks), (expected.clone(), Ok(())), "in large chunks");
+    }
 }
 
 /// Decodes what comes in pieces, taking messages out after every so many of them, and holds the decoder's own figures

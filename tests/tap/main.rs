@@ -11,7 +11,7 @@ use barewire::transport::tcp;
 use barewire::{CallOptions, Client, Metadata, Server};
 use process::{BAREWIRE, Folder, Tap, barewire, soon};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::process::Command;
 
 /// Numbers that depend on their seed alone (SplitMix64).
@@ -31,10 +31,25 @@ impl Dice {
 }
 
 /// A port where somebody listens, and its address.
+/// A port that nobody else gets and that refuses connections, until the socket listens.
+fn refusing() -> (TcpSocket, String) {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = socket.local_addr().unwrap().to_string();
+    (socket, address)
+}
+
 async fn listener() -> (TcpListener, String) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     (listener, address)
+}
+
+/// A client whose connection is reset, perhaps before it knows that it has one.
+async fn expect_reset(address: &str) {
+    let heard = async { TcpStream::connect(address).await?.read(&mut [0; 8]).await };
+    let heard = soon("the reset", heard).await;
+    assert!(matches!(&heard, Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset), "{heard:?}");
 }
 
 /// A connection through a tap: what the client has of it, and what the server has.
@@ -122,16 +137,13 @@ async fn a_reset_is_one_on_the_other_side() {
 
 #[tokio::test]
 async fn a_server_that_refuses_is_one_line_and_later_connections_are_not_lost() {
-    let (listener, address) = listener().await;
-    drop(listener);
+    let (socket, address) = refusing();
     let mut tap = Tap::start(&address, &["--wait"]).await;
-    let mut client = TcpStream::connect(&tap.address).await.unwrap();
-    let heard = soon("the end", client.read(&mut [0; 8])).await;
-    assert!(matches!(&heard, Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset), "{heard:?}");
+    expect_reset(&tap.address).await;
     let line = tap.line("gets no connection").await;
     assert!(line.contains(&address) && line.contains("refused"), "{line}");
 
-    let listener = TcpListener::bind(&address).await.unwrap();
+    let listener = socket.listen(1).unwrap();
     let (client, server) = through(&tap, &listener).await;
     drop((client, server));
     tap.end().await;
@@ -139,15 +151,12 @@ async fn a_server_that_refuses_is_one_line_and_later_connections_are_not_lost() 
 
 #[tokio::test]
 async fn a_server_that_was_never_there_is_one_line_and_exit_status_2() {
-    let (listener, address) = listener().await;
-    drop(listener);
+    let (_socket, address) = refusing();
     let mut tap = Tap::start(&address, &[]).await;
-    let mut client = TcpStream::connect(&tap.address).await.unwrap();
+    expect_reset(&tap.address).await;
     let line = tap.line("refused").await;
     assert!(line.contains(&format!("can't connect to {address}: ")) && line.ends_with("or give --wait"), "{line}");
-    assert_eq!(tap.ended().await, Some(2));
-    let heard = soon("the end", client.read(&mut [0; 8])).await;
-    assert!(matches!(&heard, Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset), "{heard:?}");
+    assert_eq!(tap.ended().await.0, Some(2));
 }
 
 #[tokio::test]

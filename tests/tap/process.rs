@@ -56,18 +56,19 @@ impl Tap {
         line.trim_end().to_owned()
     }
 
-    /// Waits until it has ended by itself, and gives its exit status.
-    pub async fn ended(mut self) -> Option<i32> {
-        soon("the end", self.child.wait()).await.expect("it ran").code()
+    /// Waits until it has ended; gives its exit status, and what it has printed.
+    pub async fn ended(mut self) -> (Option<i32>, String) {
+        let status = soon("the end", self.child.wait()).await.expect("it ran");
+        (status.code(), self.stdout.await.expect("text"))
     }
 
     /// Ends it as systems do, and gives what it has printed.
-    pub async fn end(mut self) -> String {
+    pub async fn end(self) -> String {
         let pid = self.child.id().expect("it runs").to_string();
         assert!(Command::new("kill").args(["-TERM", &pid]).status().await.expect("kill runs").success());
-        let status = soon("the end", self.child.wait()).await.expect("it ran");
-        assert!(status.success(), "{status}");
-        self.stdout.await.expect("text")
+        let (status, printed) = self.ended().await;
+        assert_eq!(status, Some(0));
+        printed
     }
 }
 
