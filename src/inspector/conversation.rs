@@ -292,7 +292,8 @@ impl Conversation {
             compressors: &self.compressors,
             room: room + side.messages.cost(),
         };
-        let found = side.messages.push(number, place.start, data, &context);
+        let before = mem::take(&mut frame.annotations);
+        let found = side.messages.push(number, place.start, data, before, &context);
         self.waiting = self.waiting.saturating_sub(held) + call.cost();
 
         frame.meaning = match (data.is_empty(), header.ends_stream()) {
@@ -300,11 +301,11 @@ impl Conversation {
             (true, true) => Meaning::HalfClose,
             (true, false) => Meaning::None,
         };
-        frame.annotations.extend(found.annotations);
+        frame.annotations = found.annotations;
         frame.annotations.extend(after);
         frame.messages = found.complete;
         frame.ends_stream = header.ends_stream();
-        let earlier = found.earlier.zip(frame.messages.first().and_then(|message| message.tree.clone()));
+        let earlier = found.earlier.zip(frame.messages.first().and_then(|message| message.tree.as_deref().cloned()));
         self.keep(frame);
         if let Some((assembly, tree)) = earlier {
             self.refine(&assembly, vec![tree], number - 1);

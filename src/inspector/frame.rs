@@ -132,9 +132,9 @@ pub struct Message {
     pub segments: Vec<(u64, Range<usize>)>,
     /// The tree over the bytes of a message that lies in several frames, prefix included; ranges count from the first
     /// byte of the prefix. For the others, and wherever it does not matter, [`Frame::message_tree`] has the tree.
-    pub tree: Option<Annotation>,
+    pub tree: Option<Box<Annotation>>,
     /// What a compressed message was before, if it could be restored within the limits.
-    pub restored: Option<Restored>,
+    pub restored: Option<Box<Restored>>,
 }
 
 /// Bytes that are not on the wire as they are: a compressed message as it was before, or a value behind base64. On the
@@ -174,7 +174,7 @@ impl Frame {
             let at = self.annotations.partition_point(|annotation| annotation.range.start < place.start);
             self.annotations.get(at).filter(|annotation| annotation.range == *place)
         };
-        message.tree.as_ref().or_else(here)
+        message.tree.as_deref().or_else(here)
     }
 
     /// The memory that this frame takes, about.
@@ -184,8 +184,8 @@ impl Frame {
             self.headers.iter().map(|field| size_of::<HeaderField>() + text(&field.name) + text(&field.value));
         let messages = self.messages.iter().map(|message| {
             let segments = message.segments.len() * size_of::<(u64, Range<usize>)>();
-            let restored = message.restored.as_ref().map_or(0, Restored::cost);
-            size_of::<Message>() + segments + message.tree.as_ref().map_or(0, Annotation::cost) + restored
+            let restored = message.restored.as_ref().map_or(0, |restored| size_of::<Restored>() + restored.cost());
+            size_of::<Message>() + segments + message.tree.as_ref().map_or(0, |tree| tree.cost()) + restored
         });
         let details = self.details.iter().map(Restored::cost);
         let annotations = self.annotations.iter().map(Annotation::cost).chain(details);

@@ -51,7 +51,7 @@ pub(super) struct MessageReader {
 
 /// What one frame's data contained.
 pub(super) struct Found {
-    /// A tree for each message, or part of one; they tile the data.
+    /// What stands before the data, and a tree for each message, or part of one; the trees tile the data.
     pub(super) annotations: Vec<Annotation>,
     /// The messages that are complete now.
     pub(super) complete: Vec<Message>,
@@ -68,10 +68,17 @@ impl MessageReader {
         Self { number: 0, received: 0, flag: 0, length: 0, assembly: None }
     }
 
-    /// Takes the data at `start` of a frame.
-    pub(super) fn push(&mut self, frame: u64, start: usize, data: &[u8], context: &Context<'_>) -> Found {
+    /// Takes the data at `start` of a frame; what is found goes behind the annotations `before` it.
+    pub(super) fn push(
+        &mut self,
+        frame: u64,
+        start: usize,
+        data: &[u8],
+        before: Vec<Annotation>,
+        context: &Context<'_>,
+    ) -> Found {
         let (budget, restorable) = (context.limits.annotations, context.limits.message);
-        let mut found = Found { annotations: Vec::new(), complete: Vec::new(), earlier: None, budget, restorable };
+        let mut found = Found { annotations: before, complete: Vec::new(), earlier: None, budget, restorable };
         let (mut at, mut rest) = (start, data);
         while !rest.is_empty() {
             if self.received == 0 {
@@ -175,7 +182,7 @@ impl MessageReader {
             _ if !found.has_room() => found.part(range.clone(), || self.part(range, seen)),
             Some(_) if seen == 0 && !self.is_too_long(context) => {
                 let (mut tree, restored) = self.tree(taken, context, found);
-                message.restored = restored;
+                message.restored = restored.map(Box::new);
                 tree.shift(range.start);
                 found.annotations.push(tree);
                 message.segments = vec![(frame, range)];
@@ -183,11 +190,11 @@ impl MessageReader {
             }
             Some(assembly) if seen > 0 => {
                 let (tree, restored) = self.tree(assembly.bytes(), context, found);
-                message.restored = restored;
+                message.restored = restored.map(Box::new);
                 let here = assembly.distribute(std::slice::from_ref(&tree)).next_back();
                 found.annotations.extend(here.into_iter().flat_map(|(_, _, here)| here));
                 message.segments = assembly.segments();
-                message.tree = Some(tree);
+                message.tree = Some(Box::new(tree));
                 found.complete.push(message);
                 found.earlier = Some(assembly);
             }
@@ -204,11 +211,13 @@ impl MessageReader {
         found.budget = found.budget.saturating_sub(COST);
         let budget = &mut found.budget;
         let value = self.summary(context);
-        let mut children = self.prefix(0..PREFIX_LEN);
+        // Most messages have a field or two.
+        let mut children = Vec::with_capacity(4);
+        children.extend(self.prefix());
         let content = PREFIX_LEN as usize..bytes.len();
         if self.flag == 0 {
             let (name, depth) = (context.type_name.as_deref(), context.limits.depth);
-            children.extend(protobuf::annotate(bytes, content, name, context.schema, budget, depth));
+            protobuf::annotate_into(&mut children, bytes, content, name, context.schema, budget, depth);
         } else {
             let leaf = Annotation::new(content.clone(), Layer::Opaque, MESSAGE).rule(Rule::grpc("requests"));
             let compressed = bytes.get(content).unwrap_or_default();
@@ -249,7 +258,8 @@ impl MessageReader {
     fn part(&self, range: Range<usize>, seen: u64) -> Annotation {
         let mut children = Vec::new();
         let mut at = range.start;
-        for mut leaf in self.prefix(seen..self.received) {
+        let keep = seen.min(PREFIX_LEN) as usize..self.received.min(PREFIX_LEN) as usize;
+        for mut leaf in self.prefix().iter().filter_map(|leaf| leaf.clip(&keep, keep.start)) {
             leaf.range = at..at + leaf.range.len();
             at = leaf.range.end;
             children.push(leaf);
@@ -264,8 +274,8 @@ impl MessageReader {
         node(range).value(format!("message {}: {value}", self.number)).children(children)
     }
 
-    /// The leaves of the prefix within a range of the message's bytes.
-    fn prefix(&self, within: Range<u64>) -> Vec<Annotation> {
+    /// The leaves of the prefix.
+    fn prefix(&self) -> [Annotation; 2] {
         let flag: Text = match self.flag {
             0 => "0, uncompressed".into(),
             1 => "1, compressed".into(),
@@ -279,12 +289,7 @@ impl MessageReader {
         let leaf = |range: Range<usize>, label: &'static str, value: Text| {
             Annotation::new(range, Layer::Grpc, label).value(value).rule(Rule::grpc("requests")).number()
         };
-        if within.start == 0 && within.end >= PREFIX_LEN {
-            return vec![leaf(0..1, "Compressed-Flag", flag).fault(fault), leaf(1..5, "Message-Length", length)];
-        }
-        let keep = within.start.min(PREFIX_LEN) as usize..within.end.min(PREFIX_LEN) as usize;
-        let leaves = [leaf(0..1, "Compressed-Flag", flag).fault(fault), leaf(1..5, "Message-Length", length)];
-        leaves.iter().filter_map(|leaf| leaf.clip(&keep, keep.start)).collect()
+        [leaf(0..1, "Compressed-Flag", flag).fault(fault), leaf(1..5, "Message-Length", length)]
     }
 }
 

@@ -340,7 +340,7 @@ fn message_of<'a>(frame: &'a Frame, message: &'a Message) -> MessageLine<'a> {
             None => frame.message_tree(message).map(|tree| fields(&tree.children)).unwrap_or_default(),
         },
         tree: message.tree.as_ref().map(|tree| node(tree, None)),
-        restored: message.restored.as_ref().map(|Restored { bytes, annotations }| RestoredLine {
+        restored: message.restored.as_deref().map(|Restored { bytes, annotations }| RestoredLine {
             bytes: Hex(bytes),
             annotations: nodes(annotations, None),
         }),

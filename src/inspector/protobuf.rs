@@ -21,10 +21,24 @@ pub(super) fn annotate(
     budget: &mut usize,
     depth: usize,
 ) -> Vec<Annotation> {
-    let mut annotator = Annotator { bytes, schema, budget: *budget, depth, any: None };
-    let nodes = annotator.fields(&mut Fields::within(bytes, range), message, None);
-    *budget = annotator.budget;
+    let mut nodes = Vec::new();
+    annotate_into(&mut nodes, bytes, range, message, schema, budget, depth);
     nodes
+}
+
+/// The same, behind the `nodes` that are there.
+pub(super) fn annotate_into(
+    nodes: &mut Vec<Annotation>,
+    bytes: &[u8],
+    range: Range<usize>,
+    message: Option<&str>,
+    schema: &Schema,
+    budget: &mut usize,
+    depth: usize,
+) {
+    let mut annotator = Annotator { bytes, schema, budget: *budget, depth, any: None };
+    annotator.fields(&mut Fields::within(bytes, range), message, None, nodes);
+    *budget = annotator.budget;
 }
 
 struct Annotator<'a> {
@@ -46,28 +60,32 @@ const COST: usize = 4;
 
 impl<'a> Annotator<'a> {
     /// Fields up to the end, or up to the end of `group`; whatever can't be decoded is one leaf.
-    fn fields(&mut self, fields: &mut Fields<'a>, message: Option<&str>, group: Option<u32>) -> Vec<Annotation> {
-        let mut nodes = Vec::new();
+    fn fields(
+        &mut self,
+        fields: &mut Fields<'a>,
+        message: Option<&str>,
+        group: Option<u32>,
+        nodes: &mut Vec<Annotation>,
+    ) {
+        let names = message.and_then(|message| self.schema.fields(message));
         loop {
             if self.budget < COST {
                 let rest = leaf(fields.take_rest(), MORE).value("not told apart: too many");
-                nodes.extend((!rest.range.is_empty()).then_some(rest));
-                return nodes;
+                return nodes.extend((!rest.range.is_empty()).then_some(rest));
             }
             let error = match fields.next() {
-                None => return nodes,
+                None => return,
                 Some(Ok(field)) if field.payload == Payload::GroupEnd && group == Some(field.number) => {
-                    nodes.push(tag(&field));
-                    return nodes;
+                    return nodes.push(tag(&field));
                 }
                 Some(Ok(field)) if field.payload == Payload::GroupEnd => {
                     let end = fields.take_rest().end;
                     let fault = format!("the end of group {} which has no beginning", field.number);
-                    nodes.push(leaf(field.tag.start..end, "not decodable").fault(Some(fault)));
-                    return nodes;
+                    return nodes.push(leaf(field.tag.start..end, "not decodable").fault(Some(fault)));
                 }
                 Some(Ok(field)) => {
-                    nodes.push(self.field(&field, fields, message));
+                    let known = names.and_then(|names| names.get(&field.number));
+                    nodes.push(self.field(&field, known, fields, message));
                     continue;
                 }
                 Some(Err(error)) => error,
@@ -76,9 +94,14 @@ impl<'a> Annotator<'a> {
         }
     }
 
-    fn field(&mut self, field: &RawField<'a>, fields: &mut Fields<'a>, message: Option<&str>) -> Annotation {
+    fn field(
+        &mut self,
+        field: &RawField<'a>,
+        known: Option<&SchemaField>,
+        fields: &mut Fields<'a>,
+        message: Option<&str>,
+    ) -> Annotation {
         self.budget = self.budget.saturating_sub(COST);
-        let known = message.and_then(|message| self.schema.field(message, field.number));
         let label = known.map_or(Text::number(field.number.into()), |known| known.name.clone().into());
         let mut node = leaf(field.tag.start..field.value.end, label).rule(Rule::protobuf("structure"));
         node.detail = match field.payload {
@@ -141,7 +164,7 @@ impl<'a> Annotator<'a> {
         {
             node.value = name_or(name, "message");
             self.depth -= 1;
-            children.extend(self.fields(&mut Fields::within(self.bytes, range), name.map(|name| &**name), None));
+            self.fields(&mut Fields::within(self.bytes, range), name.map(|name| &**name), None, children);
             self.depth += 1;
             return;
         }
@@ -216,13 +239,14 @@ impl<'a> Annotator<'a> {
             return;
         }
         self.depth -= 1;
-        let inner = self.fields(fields, name.map(|name| &**name), Some(field.number));
+        let before = children.len();
+        self.fields(fields, name.map(|name| &**name), Some(field.number), children);
+        let inner = children.get(before..).unwrap_or_default();
         self.depth += 1;
         let closed =
             inner.last().is_some_and(|last| last.children.is_empty() && (last.label == TAG || last.label == MORE));
         node.fault = (!closed).then(|| "the group has no end".to_owned());
         node.range.end = inner.last().map_or(node.range.end, |last| last.range.end);
-        children.extend(inner);
     }
 }
 

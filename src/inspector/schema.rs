@@ -4,7 +4,7 @@
 //! writes it, or built by hand. Of the descriptors only what is needed here is read, by their field numbers:
 //! <https://github.com/protocolbuffers/protobuf/blob/main/src/google/protobuf/descriptor.proto>.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use super::text;
 #[derive(Clone, Debug, Default)]
 pub struct Schema {
     methods: HashMap<String, MethodTypes>,
-    messages: HashMap<Arc<str>, HashMap<u32, SchemaField>>,
+    messages: HashMap<Arc<str>, BTreeMap<u32, SchemaField>>,
     enums: HashMap<Arc<str>, HashMap<i32, Arc<str>>>,
 }
 
@@ -171,7 +171,12 @@ impl Schema {
 
     /// The field of that number in a message.
     pub fn field(&self, message: &str, number: u32) -> Option<&SchemaField> {
-        self.messages.get(message)?.get(&number)
+        self.fields(message)?.get(&number)
+    }
+
+    /// The fields of a message by their numbers.
+    pub(super) fn fields(&self, message: &str) -> Option<&BTreeMap<u32, SchemaField>> {
+        self.messages.get(message)
     }
 
     /// The field of that name in a message, and its number.

@@ -75,7 +75,7 @@ fn check_leaves(frames: &[Frame], pushed: &[Vec<u8>; 2]) {
 
 /// What is not on the wire has trees of its own, which tile it, and is bounded by itself.
 fn check_beside(frame: &Frame, limits: &Limits) {
-    let restored = frame.messages.iter().filter_map(|message| message.restored.as_ref());
+    let restored = frame.messages.iter().filter_map(|message| message.restored.as_deref());
     let size: usize = restored.clone().map(|restored| restored.bytes.len()).sum();
     assert!(size <= limits.message, "{size} bytes are restored for one frame");
     for beside in restored.chain(&frame.details) {
