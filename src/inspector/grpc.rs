@@ -10,7 +10,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::annotation::{Annotation, Layer, Rule};
+use super::annotation::{Annotation, Layer, Rule, clip_all};
 use super::assembly::Assembly;
 use super::frame::{Message, Restored};
 use super::limits::Limits;
@@ -182,7 +182,7 @@ impl MessageReader {
             _ if !found.has_room() => found.part(range.clone(), || self.part(range, seen)),
             Some(_) if seen == 0 && !self.is_too_long(context) => {
                 let (mut tree, restored) = self.tree(taken, context, found);
-                message.restored = restored.map(Box::new);
+                message.restored = restored;
                 tree.shift(range.start);
                 found.annotations.push(tree);
                 message.segments = vec![(frame, range)];
@@ -190,7 +190,7 @@ impl MessageReader {
             }
             Some(assembly) if seen > 0 => {
                 let (tree, restored) = self.tree(assembly.bytes(), context, found);
-                message.restored = restored.map(Box::new);
+                message.restored = restored;
                 let here = assembly.distribute(std::slice::from_ref(&tree)).next_back();
                 found.annotations.extend(here.into_iter().flat_map(|(_, _, here)| here));
                 message.segments = assembly.segments();
@@ -207,7 +207,7 @@ impl MessageReader {
     }
 
     /// The whole message, decoded, and what it was before it was compressed.
-    fn tree(&self, bytes: &[u8], context: &Context<'_>, found: &mut Found) -> (Annotation, Option<Restored>) {
+    fn tree(&self, bytes: &[u8], context: &Context<'_>, found: &mut Found) -> (Annotation, Option<Box<Restored>>) {
         found.budget = found.budget.saturating_sub(COST);
         let budget = &mut found.budget;
         let value = self.summary(context);
@@ -217,7 +217,7 @@ impl MessageReader {
         let content = PREFIX_LEN as usize..bytes.len();
         if self.flag == 0 {
             let (name, depth) = (context.type_name.as_deref(), context.limits.depth);
-            protobuf::annotate_into(&mut children, bytes, content, name, context.schema, budget, depth);
+            children = protobuf::annotate(children, bytes, content, name, context.schema, budget, depth);
         } else {
             let leaf = Annotation::new(content.clone(), Layer::Opaque, MESSAGE).rule(Rule::grpc("requests"));
             let compressed = bytes.get(content).unwrap_or_default();
@@ -228,7 +228,7 @@ impl MessageReader {
             let (leaf, restored) = match outcome {
                 Outcome::Restored(restored) => {
                     let size = text::count(restored.bytes.len() as u64, "byte");
-                    (leaf.value(format!("compressed, {size} when restored")), Some(restored))
+                    (leaf.value(format!("compressed, {size} when restored")), Some(Box::new(restored)))
                 }
                 Outcome::Left(why) => (leaf.value(why), None),
                 Outcome::Broken(why) => (leaf.value("compressed").fault(Some(why)), None),
@@ -256,14 +256,9 @@ impl MessageReader {
     /// The part of a message that ends with the last byte received, `seen` of whose bytes came before it: its prefix is
     /// told apart, the rest is not.
     fn part(&self, range: Range<usize>, seen: u64) -> Annotation {
-        let mut children = Vec::new();
-        let mut at = range.start;
         let keep = seen.min(PREFIX_LEN) as usize..self.received.min(PREFIX_LEN) as usize;
-        for mut leaf in self.prefix().iter().filter_map(|leaf| leaf.clip(&keep, keep.start)) {
-            leaf.range = at..at + leaf.range.len();
-            at = leaf.range.end;
-            children.push(leaf);
-        }
+        let mut children = clip_all(&self.prefix(), &keep, range.start);
+        let at = range.start + keep.len();
         let (from, to) = (seen.max(PREFIX_LEN) - PREFIX_LEN, self.received.saturating_sub(PREFIX_LEN));
         let value = match self.received >= PREFIX_LEN {
             true => format!("bytes {from} to {to} of {}", self.length),

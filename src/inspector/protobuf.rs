@@ -11,9 +11,10 @@ use super::fields::{Fields, Payload, RawField, WireType, varint};
 use super::schema::{FieldType, Schema, SchemaField};
 use super::text::{self, Text};
 
-/// The fields of a message at `range` of `bytes`: a tree for each; they tile the range. At most `budget` annotations
-/// are made, and messages entered `depth` deep.
+/// The fields of a message at `range` of `bytes`, behind the `nodes` that are there: a tree for each; they tile the
+/// range. At most `budget` annotations are made, and messages entered `depth` deep.
 pub(super) fn annotate(
+    mut nodes: Vec<Annotation>,
     bytes: &[u8],
     range: Range<usize>,
     message: Option<&str>,
@@ -21,24 +22,10 @@ pub(super) fn annotate(
     budget: &mut usize,
     depth: usize,
 ) -> Vec<Annotation> {
-    let mut nodes = Vec::new();
-    annotate_into(&mut nodes, bytes, range, message, schema, budget, depth);
-    nodes
-}
-
-/// The same, behind the `nodes` that are there.
-pub(super) fn annotate_into(
-    nodes: &mut Vec<Annotation>,
-    bytes: &[u8],
-    range: Range<usize>,
-    message: Option<&str>,
-    schema: &Schema,
-    budget: &mut usize,
-    depth: usize,
-) {
     let mut annotator = Annotator { bytes, schema, budget: *budget, depth, any: None };
-    annotator.fields(&mut Fields::within(bytes, range), message, None, nodes);
+    annotator.fields(&mut Fields::within(bytes, range), message, None, &mut nodes);
     *budget = annotator.budget;
+    nodes
 }
 
 struct Annotator<'a> {

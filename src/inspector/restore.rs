@@ -40,6 +40,6 @@ pub(super) fn restore(content: &[u8], context: &Context<'_>, room: &mut usize, b
     }
     *room -= bytes.len().min(*room);
     let (message, depth) = (context.type_name.as_deref(), context.limits.depth);
-    let annotations = protobuf::annotate(&bytes, 0..bytes.len(), message, context.schema, budget, depth);
+    let annotations = protobuf::annotate(Vec::new(), &bytes, 0..bytes.len(), message, context.schema, budget, depth);
     Outcome::Restored(Restored { bytes: bytes.into(), annotations })
 }

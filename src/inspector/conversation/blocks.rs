@@ -97,7 +97,8 @@ impl Conversation {
         let bytes = headers::base64(field.value.as_deref()?)?;
         let (mut budget, depth) = (self.limits.annotations, self.limits.depth);
         let status = Some("google.rpc.Status");
-        let annotations = protobuf::annotate(&bytes, 0..bytes.len(), status, &self.schema, &mut budget, depth);
+        let annotations =
+            protobuf::annotate(Vec::new(), &bytes, 0..bytes.len(), status, &self.schema, &mut budget, depth);
         Some(Restored { bytes, annotations })
     }
 

@@ -216,7 +216,8 @@ fn random_messages() {
         let range = numbers.below(4).min(bytes.len())..bytes.len();
         for name in [None, Some("routeguide.Feature")] {
             for (mut budget, depth) in [(1000, 4), (9, 1), (0, 0)] {
-                let tree = protobuf::annotate(&bytes, range.clone(), name, &route_guide(), &mut budget, depth);
+                let tree =
+                    protobuf::annotate(Vec::new(), &bytes, range.clone(), name, &route_guide(), &mut budget, depth);
                 assert_eq!(check_tiling(range.clone(), &tree), Ok(()), "{bytes:02x?}");
             }
         }

@@ -28,7 +28,7 @@ fn schema() -> Schema {
 
 /// The fields at the top as "label: value", and the faults below them.
 fn read(bytes: &[u8], message: Option<&str>) -> (Vec<String>, Vec<String>) {
-    let tree = annotate(bytes, 0..bytes.len(), message, &schema(), &mut 1000, 4);
+    let tree = annotate(Vec::new(), bytes, 0..bytes.len(), message, &schema(), &mut 1000, 4);
     assert_eq!(check_tiling(0..bytes.len(), &tree), Ok(()));
     let mut faults = Vec::new();
     collect_faults(&tree, &mut faults);
@@ -105,26 +105,26 @@ fn what_is_wrong_is_said_where_it_is() {
 #[test]
 fn a_varint_that_is_longer_than_needed_is_pointed_out() {
     named(&[0x08, 0x81, 0x00], "i32: 1 (longer than needed)");
-    let tree = annotate(&[0x88, 0x00, 1], 0..3, None, &schema(), &mut 10, 1);
+    let tree = annotate(Vec::new(), &[0x88, 0x00, 1], 0..3, None, &schema(), &mut 10, 1);
     assert_eq!(tree[0].children[0].value, "field 1, VARINT (longer than needed)");
 }
 
 #[test]
 fn depth_and_number_of_annotations_are_bounded() {
     let nested = [0x5a, 8, 0x5a, 6, 0x5a, 4, 0x5a, 2, 0x08, 0x01];
-    let tree = annotate(&nested, 0..10, Some("All"), &schema(), &mut 1000, 2);
+    let tree = annotate(Vec::new(), &nested, 0..10, Some("All"), &schema(), &mut 1000, 2);
     assert_eq!(tree[0].children[2].children[2].value, "4 bytes");
     let groups = [0x63; 100];
-    let tree = annotate(&groups, 0..100, Some("All"), &schema(), &mut 1000, 4);
+    let tree = annotate(Vec::new(), &groups, 0..100, Some("All"), &schema(), &mut 1000, 4);
     assert_eq!(check_tiling(0..100, &tree), Ok(()));
 
     let many = [0x08, 0x01].repeat(100);
     let mut budget = 40;
-    let tree = annotate(&many, 0..200, Some("All"), &schema(), &mut budget, 4);
+    let tree = annotate(Vec::new(), &many, 0..200, Some("All"), &schema(), &mut budget, 4);
     assert_eq!((tree.len(), budget), (11, 0));
     assert_eq!((tree[10].label.to_string(), tree[10].range.clone()), ("more fields".to_owned(), 20..200));
     let packed = [&[0x0a, 100][..], &[1; 100]].concat();
-    let tree = annotate(&packed, 0..102, Some("All"), &schema(), &mut 20, 4);
+    let tree = annotate(Vec::new(), &packed, 0..102, Some("All"), &schema(), &mut 20, 4);
     assert_eq!(tree[0].value, "1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1");
     assert_eq!(check_tiling(0..102, &tree), Ok(()));
 }
