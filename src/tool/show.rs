@@ -187,7 +187,13 @@ impl<W: Write> Screen<W> {
             let text = view.finish();
             self.text(connection, shown.time, &text)?;
         }
-        Ok(())
+        match shown.conversation.dropped_frames() + shown.sieve.dropped_frames() {
+            0 => Ok(()),
+            1 => self.line(connection, shown.time, format_args!("1 frame is not shown: too many had to wait")),
+            count => {
+                self.line(connection, shown.time, format_args!("{count} frames are not shown: too many had to wait"))
+            }
+        }
     }
 
     /// What a view says, which may be nothing.

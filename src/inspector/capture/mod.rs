@@ -79,6 +79,15 @@ impl Capture {
     pub fn new(began: SystemTime) -> Self {
         Self { began, connections: Vec::new(), notes: Vec::new(), cut_short: None }
     }
+
+    /// The same, with no chunk longer than [`PIECE`].
+    fn in_pieces(mut self) -> Self {
+        for connection in &mut self.connections {
+            let chunks = std::mem::take(&mut connection.chunks).into_iter();
+            connection.chunks = chunks.flat_map(Chunk::in_pieces).collect();
+        }
+        self
+    }
 }
 
 impl Connection {
@@ -102,6 +111,14 @@ impl Connection {
 }
 
 impl Chunk {
+    fn in_pieces(mut self) -> impl Iterator<Item = Chunk> {
+        let tail = self.bytes.split_off(self.bytes.len().min(PIECE));
+        let (time, direction) = (self.time, self.direction);
+        let rest: Vec<_> = tail.chunks(PIECE).map(<[u8]>::to_vec).collect();
+        let rest = rest.into_iter().map(move |bytes| Chunk { time, direction, lost: 0, bytes });
+        std::iter::once(self).chain(rest)
+    }
+
     /// Lets a conversation have these bytes, and know what is missing before them.
     pub fn push_into(&self, conversation: &mut Conversation) {
         conversation.set_time(self.time);
@@ -127,8 +144,13 @@ pub fn read(file: &[u8]) -> Result<Capture, CaptureError> {
     if file.is_empty() {
         return Err(CaptureError::Empty);
     }
-    lines::read(file).or_else(|| raw::read(file)).ok_or(CaptureError::Unknown)
+    let capture = lines::read(file).or_else(|| raw::read(file));
+    capture.map(Capture::in_pieces).ok_or(CaptureError::Unknown)
 }
+
+/// The most bytes of a chunk that is read from a file without packets: the frames of so many can be kept until they are
+/// taken, while those of a whole file may be more than [`Limits::frames`](super::Limits::frames).
+const PIECE: usize = 16 << 10;
 
 /// Why a file can't be read as a capture.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -33,3 +33,28 @@ fn direction(file: &[u8]) -> Option<Direction> {
 fn first_is_settings(file: &[u8]) -> bool {
     FrameHeader::parse(file).is_some_and(|header| header.kind == FrameType::SETTINGS && header.stream == 0)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::read;
+    use super::*;
+    use crate::inspector::Schema;
+
+    #[test]
+    fn every_frame_of_a_long_dump_comes_out() {
+        let ping = [&[0, 0, 8, 6, 0, 0, 0, 0, 0][..], &[7; 8]].concat();
+        let dump = [PREFACE, &ping.repeat(250_000)].concat();
+        let capture = read(&dump).unwrap();
+        let connection = &capture.connections[0];
+        let bytes: Vec<u8> = connection.chunks.iter().flat_map(|chunk| chunk.bytes.clone()).collect();
+        assert!(bytes == dump, "the chunks are not the file");
+
+        let mut conversation = connection.begin(Schema::new());
+        let mut frames = 0;
+        for chunk in &connection.chunks {
+            chunk.push_into(&mut conversation);
+            frames += conversation.take_frames().len();
+        }
+        assert_eq!((frames, conversation.dropped_frames()), (250_001, 0));
+    }
+}
