@@ -1,9 +1,5 @@
-//! What a range of bytes means: the tree that every layer of the inspector produces.
-//!
-//! A node covers exactly what its children cover, one after the other; a leaf has no children and at least one byte.
-//! Ranges count from the first byte of the frame that the tree belongs to.
+//! What a range of bytes means: the node of a [`Tree`](super::Tree), which every layer of the inspector produces.
 
-use std::error::Error;
 use std::fmt;
 use std::ops::Range;
 
@@ -24,15 +20,15 @@ pub struct Annotation {
     /// How it is encoded: "static 3", "field 1, varint". Empty where there is nothing to say.
     pub detail: Text,
     /// The rule of a specification that gives the bytes their meaning.
-    pub rule: Option<Rule>,
+    pub rule: Option<&'static Rule>,
     /// What is wrong with these bytes, if something is.
-    pub fault: Option<String>,
+    pub fault: Option<Box<str>>,
     /// How the bytes want to be read.
     pub form: Form,
     /// Whether this is the whole or a part of something that lies in several frames.
     pub part: Part,
-    /// The parts, which tile `range`; none for a leaf.
-    pub children: Vec<Annotation>,
+    /// How many annotations are below this one in its [`Tree`](super::Tree): its children, and theirs.
+    pub(super) below: u32,
 }
 
 /// The protocol that a byte belongs to, from the connection inwards.
@@ -89,7 +85,7 @@ impl Annotation {
             fault: None,
             form: Form::Bytes,
             part: Part::Whole,
-            children: Vec::new(),
+            below: 0,
         }
     }
 
@@ -101,7 +97,7 @@ impl Annotation {
         Self { detail: detail.into(), ..self }
     }
 
-    pub(super) fn rule(self, rule: Rule) -> Self {
+    pub(super) fn rule(self, rule: &'static Rule) -> Self {
         Self { rule: Some(rule), ..self }
     }
 
@@ -109,24 +105,20 @@ impl Annotation {
         Self { form: Form::Number, ..self }
     }
 
-    /// Children must tile the range; empty ones are left out, because a leaf has at least one byte.
-    pub(super) fn children(self, mut children: Vec<Annotation>) -> Self {
-        children.retain(|child| !child.range.is_empty());
-        Self { children, ..self }
+    pub(super) fn fault(self, fault: Option<impl Into<Box<str>>>) -> Self {
+        Self { fault: fault.map(Into::into), ..self }
     }
 
-    pub(super) fn fault(self, fault: Option<String>) -> Self {
-        Self { fault, ..self }
+    /// Whether nothing is below it.
+    pub fn is_leaf(&self) -> bool {
+        self.below == 0
     }
 
-    /// The part of this annotation within `keep`, moved so that `keep.start` lands on `to`; `None` if it has no byte
-    /// there. This is how what was decoded over several frames is given back to each of them.
-    pub(super) fn clip(&self, keep: &Range<usize>, to: usize) -> Option<Annotation> {
+    /// The part of this annotation within `keep`, in which it has a byte, moved so that `keep.start` lands on `to`; without
+    /// what is below it.
+    pub(super) fn clip(&self, keep: &Range<usize>, to: usize) -> Annotation {
         let start = self.range.start.max(keep.start);
         let end = self.range.end.min(keep.end);
-        if start >= end {
-            return None;
-        }
         let moved = |at: usize| at.saturating_sub(keep.start).saturating_add(to);
         let part = match (self.range.start < start, self.range.end > end) {
             (false, false) => self.part,
@@ -134,10 +126,10 @@ impl Annotation {
             (true, true) => Part::Middle,
             (true, false) => Part::Tail,
         };
-        Some(Self {
+        Self {
             range: moved(start)..moved(end),
             part,
-            children: clip_all(&self.children, keep, to),
+            below: 0,
             layer: self.layer,
             label: self.label.clone(),
             value: if part.is_continued() { Text::EMPTY } else { self.value.clone() },
@@ -145,30 +137,14 @@ impl Annotation {
             rule: self.rule,
             fault: self.fault.clone(),
             form: self.form,
-        })
-    }
-
-    /// The same tree, `by` bytes further on.
-    pub(super) fn shift(&mut self, by: usize) {
-        self.range = self.range.start.saturating_add(by)..self.range.end.saturating_add(by);
-        for child in &mut self.children {
-            child.shift(by);
         }
     }
 
-    /// The memory that this tree takes, about.
+    /// The memory that this takes besides its own, about.
     pub(super) fn cost(&self) -> usize {
-        let texts =
-            self.label.cost() + self.value.cost() + self.detail.cost() + self.fault.as_ref().map_or(0, String::len);
-        size_of::<Self>() + texts + self.children.iter().map(Annotation::cost).sum::<usize>()
+        let fault = self.fault.as_ref().map_or(0, |fault| fault.len());
+        self.label.cost() + self.value.cost() + self.detail.cost() + fault
     }
-}
-
-/// Clips annotations that tile a range. Searched, not scanned: a message may lie in as many frames as it has bytes.
-pub(super) fn clip_all(annotations: &[Annotation], keep: &Range<usize>, to: usize) -> Vec<Annotation> {
-    let first = annotations.partition_point(|annotation| annotation.range.end <= keep.start);
-    let clipped = annotations.iter().skip(first).take_while(|annotation| annotation.range.start < keep.end);
-    clipped.filter_map(|annotation| annotation.clip(keep, to)).collect()
 }
 
 impl Part {
@@ -269,106 +245,5 @@ impl fmt::Display for Rule {
             Document::Proposal => write!(f, "{document} {}", section.split('-').next().unwrap_or(section)),
             _ => write!(f, "{document}, {section}"),
         }
-    }
-}
-
-/// The leaves below `annotations`, in the order of their bytes.
-pub fn leaves(annotations: &[Annotation]) -> Leaves<'_> {
-    Leaves { open: vec![annotations.iter()] }
-}
-
-/// The iterator of [`leaves`].
-#[derive(Clone, Debug)]
-pub struct Leaves<'a> {
-    open: Vec<std::slice::Iter<'a, Annotation>>,
-}
-
-impl<'a> Iterator for Leaves<'a> {
-    type Item = &'a Annotation;
-
-    fn next(&mut self) -> Option<&'a Annotation> {
-        loop {
-            match self.open.last_mut()?.next() {
-                Some(leaf) if leaf.children.is_empty() => return Some(leaf),
-                Some(node) => self.open.push(node.children.iter()),
-                None => {
-                    self.open.pop();
-                }
-            }
-        }
-    }
-}
-
-/// Holds the law: the leaves tile `within` exactly, and every node covers what its children cover.
-///
-/// # Errors
-///
-/// [`Gap`] at the first place where a byte has no leaf, more than one, or none of its own in a node's children.
-pub fn check_tiling(within: Range<usize>, annotations: &[Annotation]) -> Result<(), Gap> {
-    let mut expected = within.start;
-    for annotation in annotations {
-        if annotation.range.start != expected || annotation.range.is_empty() {
-            return Err(Gap { expected, found: annotation.range.start });
-        }
-        if !annotation.children.is_empty() {
-            check_tiling(annotation.range.clone(), &annotation.children)?;
-        }
-        expected = annotation.range.end;
-    }
-    if expected == within.end { Ok(()) } else { Err(Gap { expected, found: within.end }) }
-}
-
-/// A place where annotations do not tile their input.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Gap {
-    /// Where the next leaf, or the end, should have been.
-    pub expected: usize,
-    /// Where it is.
-    pub found: usize,
-}
-
-impl fmt::Display for Gap {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "the annotations do not tile the bytes: expected one at offset {}, found {}",
-            self.expected, self.found
-        )
-    }
-}
-
-impl Error for Gap {}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn leaf(range: Range<usize>) -> Annotation {
-        Annotation::new(range, Layer::Opaque, "leaf")
-    }
-
-    #[test]
-    fn a_tree_that_tiles_and_trees_that_do_not() {
-        let node = leaf(2..5).children(vec![leaf(2..4), leaf(4..4), leaf(4..5)]);
-        let tree = [leaf(0..2), node, leaf(5..6)];
-        assert_eq!(check_tiling(0..6, &tree), Ok(()));
-        assert_eq!(leaves(&tree).map(|leaf| leaf.range.clone()).collect::<Vec<_>>(), [0..2, 2..4, 4..5, 5..6]);
-        assert_eq!(check_tiling(0..7, &tree), Err(Gap { expected: 6, found: 7 }));
-        assert_eq!(check_tiling(0..3, &[leaf(0..1), leaf(2..3)]), Err(Gap { expected: 1, found: 2 }));
-        assert_eq!(check_tiling(0..3, &[leaf(0..2), leaf(1..3)]), Err(Gap { expected: 2, found: 1 }));
-        let hollow = leaf(0..3).children(vec![leaf(0..2)]);
-        assert_eq!(check_tiling(0..3, &[hollow]), Err(Gap { expected: 2, found: 3 }));
-    }
-
-    #[test]
-    fn clipping_gives_each_frame_its_part() {
-        let node = leaf(0..10).children(vec![leaf(0..4), leaf(4..10)]);
-        let head = node.clip(&(0..6), 20).unwrap();
-        assert_eq!((head.range.clone(), head.part), (20..26, Part::Head));
-        assert_eq!(head.children[0].part, Part::Whole);
-        assert_eq!((head.children[1].range.clone(), head.children[1].part), (24..26, Part::Head));
-        let tail = node.clip(&(6..10), 9).unwrap();
-        assert_eq!((tail.range.clone(), tail.part, tail.children.len()), (9..13, Part::Tail, 1));
-        assert_eq!(node.clip(&(10..12), 0), None);
     }
 }

@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use super::annotation::{Annotation, clip_all};
+use super::tree::Tree;
 
 /// Bytes gathered from frames, and where they came from.
 #[derive(Clone, Debug, Default)]
@@ -44,22 +44,11 @@ impl Assembly {
         self.segments.iter().map(|segment| (segment.frame, segment.range.clone())).collect()
     }
 
-    /// Where the bytes stand, if all of them stand in one frame.
-    pub(super) fn only_segment(&self) -> Option<(u64, Range<usize>)> {
-        match self.segments.as_slice() {
-            [only] => Some((only.frame, only.range.clone())),
-            _ => None,
-        }
-    }
-
     /// Annotations over the whole as each frame's own: its number, the place that they tile, and they themselves.
-    pub(super) fn distribute(
-        &self,
-        annotations: &[Annotation],
-    ) -> impl DoubleEndedIterator<Item = (u64, Range<usize>, Vec<Annotation>)> {
+    pub(super) fn distribute(&self, annotations: &Tree) -> impl Iterator<Item = (u64, Range<usize>, Tree)> {
+        let mut cutter = annotations.cutter();
         self.segments.iter().map(move |Segment { frame, range, at }| {
-            let keep = *at..at.saturating_add(range.len());
-            (*frame, range.clone(), clip_all(annotations, &keep, range.start))
+            (*frame, range.clone(), cutter.part(&(*at..at.saturating_add(range.len())), range.start))
         })
     }
 }

@@ -11,7 +11,7 @@ use std::mem;
 use std::ops::Range;
 use std::time::Duration;
 
-use super::annotation::{Annotation, Gap, Layer, Rule, check_tiling};
+use super::annotation::{Annotation, Layer};
 use super::assembly::Assembly;
 use super::call::Call;
 use super::frame::{Direction, Frame, FrameKind, Meaning};
@@ -21,6 +21,7 @@ use super::http2::{self, FrameHeader, FrameType, HEADER_LEN};
 use super::limits::Limits;
 use super::schema::Schema;
 use super::text;
+use super::tree::{Gap, Tree, check_tiling};
 use crate::call::Compressors;
 use crate::compression;
 
@@ -171,7 +172,7 @@ impl Conversation {
         match piece {
             Piece::Preface(bytes) => {
                 let mut frame = self.frame(direction, bytes, FrameKind::Preface);
-                frame.annotations = vec![http2::preface_leaf(bytes.len())];
+                frame.annotations = http2::preface_leaf(bytes.len()).into();
                 self.keep(frame);
             }
             Piece::Frame(header, bytes) => self.http2(direction, &header, bytes),
@@ -199,14 +200,14 @@ impl Conversation {
             headers: Vec::new(),
             details: None,
             messages: Vec::new(),
-            annotations: Vec::new(),
+            annotations: Tree::default(),
             faults: Vec::new(),
         }
     }
 
     fn opaque(&mut self, direction: Direction, bytes: &[u8], kind: FrameKind, label: &'static str) {
         let mut frame = self.frame(direction, bytes, kind);
-        frame.annotations = vec![Annotation::new(0..bytes.len(), Layer::Opaque, label).value(text::plain(bytes))];
+        frame.annotations = Annotation::new(0..bytes.len(), Layer::Opaque, label).value(text::plain(bytes)).into();
         self.keep(frame);
     }
 
@@ -223,28 +224,23 @@ impl Conversation {
         let seen = bytes.len() - HEADER_LEN;
         frame.faults.push(format!("the bytes end inside a frame: {seen} of {} bytes of payload", header.length));
         let rest = Annotation::new(HEADER_LEN..bytes.len(), Layer::Opaque, "payload").value("incomplete");
-        frame.annotations = vec![http2::header_node(&header, bytes)];
-        frame.annotations.extend((seen > 0).then_some(rest));
+        http2::push_header(&mut frame.annotations, &header, bytes);
+        frame.annotations.push(rest);
         self.keep(frame);
     }
 
     fn http2(&mut self, direction: Direction, header: &FrameHeader, bytes: &[u8]) {
         let dissection = http2::dissect(header, bytes);
         let mut frame = self.frame(direction, bytes, FrameKind::Http2(*header));
-        let body = bytes.get(dissection.body.clone()).unwrap_or_default();
         frame.annotations = dissection.before;
         self.hold_block_together(&mut frame, header);
         match header.kind {
             FrameType::DATA => {
-                self.data(frame, header, dissection.body, body, dissection.after);
+                self.data(frame, header, dissection.body, dissection.after);
                 return self.end_of_stream(direction, header);
             }
             FrameType::HEADERS | FrameType::PUSH_PROMISE | FrameType::CONTINUATION => {
-                let fragment = Annotation::new(dissection.body.clone(), Layer::Hpack, "header block fragment");
-                let rule = Rule::http2("4.3");
-                frame.annotations.extend((!body.is_empty()).then(|| fragment.rule(rule)));
-                frame.annotations.extend(dissection.after);
-                return self.header_block(frame, header, dissection.body.start, body);
+                return self.header_block(frame, header, dissection.body, dissection.after);
             }
             FrameType::SETTINGS => {
                 let payload = bytes.get(HEADER_LEN..).unwrap_or_default();
@@ -260,25 +256,17 @@ impl Conversation {
         self.keep(frame);
     }
 
-    fn data(
-        &mut self,
-        mut frame: Frame,
-        header: &FrameHeader,
-        place: Range<usize>,
-        data: &[u8],
-        after: Vec<Annotation>,
-    ) {
+    fn data(&mut self, mut frame: Frame, header: &FrameHeader, place: Range<usize>, padding: Option<Annotation>) {
         let (number, direction) = (frame.number, frame.direction);
+        frame.ends_stream = header.ends_stream();
         let room = self.limits.waiting.saturating_sub(self.waiting);
         let opaque = self.calls.get(&header.stream).map(|call| call.side(direction).opaque());
         let call = self.calls.get_mut(&header.stream).filter(|_| opaque == Some(None));
         let Some(call) = call else {
             let value = opaque.flatten().unwrap_or("of a call that is over or was not seen");
             frame.meaning = Meaning::Data;
-            frame.ends_stream = header.ends_stream();
-            let leaf = Annotation::new(place, Layer::Opaque, "data").value(value);
-            frame.annotations.extend((!data.is_empty()).then_some(leaf));
-            frame.annotations.extend(after);
+            frame.annotations.push(Annotation::new(place, Layer::Opaque, "data").value(value));
+            padding.into_iter().for_each(|padding| frame.annotations.push(padding));
             return self.keep(frame);
         };
         let type_name = call.type_name(direction);
@@ -292,24 +280,22 @@ impl Conversation {
             compressors: &self.compressors,
             room: room + side.messages.cost(),
         };
-        let before = mem::take(&mut frame.annotations);
-        let found = side.messages.push(number, place.start, data, before, &context);
-        self.waiting = self.waiting.saturating_sub(held) + call.cost();
-
-        frame.meaning = match (data.is_empty(), header.ends_stream()) {
+        frame.meaning = match (place.is_empty(), frame.ends_stream) {
             (false, _) => Meaning::Messages,
             (true, true) => Meaning::HalfClose,
             (true, false) => Meaning::None,
         };
-        frame.annotations = found.annotations;
-        frame.annotations.extend(after);
-        frame.messages = found.complete;
-        frame.ends_stream = header.ends_stream();
-        let earlier = found.earlier.zip(frame.messages.first().and_then(|message| message.tree.as_deref().cloned()));
-        self.keep(frame);
-        if let Some((assembly, tree)) = earlier {
-            self.refine(&assembly, vec![tree], number - 1);
+        let before = mem::take(&mut frame.annotations);
+        let found = side.messages.push(number, &frame.bytes, place, before, &context);
+        self.waiting = self.waiting.saturating_sub(held) + call.cost();
+
+        (frame.annotations, frame.messages) = (found.annotations, found.complete);
+        padding.into_iter().for_each(|padding| frame.annotations.push(padding));
+        let whole = frame.messages.first().and_then(|message| message.tree.as_deref());
+        if let Some((assembly, tree)) = found.earlier.zip(whole) {
+            self.refine(&assembly, tree, number);
         }
+        self.keep(frame);
     }
 
     fn end_of_stream(&mut self, direction: Direction, header: &FrameHeader) {
@@ -361,11 +347,6 @@ impl Conversation {
         }
     }
 
-    fn kept(&self, number: u64) -> Option<&Frame> {
-        let first = self.frames.front()?.number;
-        self.frames.get(usize::try_from(number.checked_sub(first)?).ok()?)
-    }
-
     /// Changes a frame if it is still here.
     fn with_kept(&mut self, number: u64, change: impl FnOnce(&mut Frame)) {
         let place = self.frames.front().and_then(|first| number.checked_sub(first.number));
@@ -377,24 +358,16 @@ impl Conversation {
         }
     }
 
-    /// Puts what was decoded as a whole in the place of what its parts were, in the frames up to `last`.
-    fn refine(&mut self, assembly: &Assembly, mut annotations: Vec<Annotation>, last: u64) {
-        if let Some((number, place)) = assembly.only_segment().filter(|(number, _)| *number <= last) {
-            annotations.iter_mut().for_each(|annotation| annotation.shift(place.start));
-            return self.put(number, &place, annotations);
-        }
-        for (number, place, parts) in assembly.distribute(&annotations).take_while(|(number, ..)| *number <= last) {
-            self.put(number, &place, parts);
-        }
-    }
-
-    /// Puts annotations in the place of the one that covers theirs.
-    fn put(&mut self, number: u64, place: &Range<usize>, parts: Vec<Annotation>) {
-        self.with_kept(number, |frame| {
-            let at = frame.annotations.partition_point(|annotation| annotation.range.start < place.start);
-            if frame.annotations.get(at).is_some_and(|annotation| annotation.range == *place) {
-                frame.annotations.splice(at..=at, parts);
+    /// Puts what was decoded as a whole in the place of what its parts were, in the frames before `number`; gives what belongs
+    /// to that one.
+    fn refine(&mut self, assembly: &Assembly, annotations: &Tree, number: u64) -> Tree {
+        let mut own = Tree::default();
+        for (frame, place, part) in assembly.distribute(annotations) {
+            match frame == number {
+                true => own = part,
+                false => self.with_kept(frame, |frame| frame.annotations.replace(&place, part)),
             }
-        });
+        }
+        own
     }
 }

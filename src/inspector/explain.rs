@@ -30,7 +30,7 @@ pub fn explain(annotation: &Annotation) -> Vec<Explanation> {
     if label == "error code" {
         found.extend(CODES.iter().filter(|entry| entry.label == value).map(Entry::explanation));
     }
-    let of_rule = || FIELDS.iter().filter(|entry| entry.rule == rule);
+    let of_rule = || FIELDS.iter().filter(|entry| entry.rule == *rule);
     let entry = of_rule().find(|entry| entry.label == label).or_else(|| of_rule().find(|entry| entry.label.is_empty()));
     found.extend(entry.map(Entry::explanation));
     found

@@ -5,9 +5,9 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::annotation::Annotation;
 use super::hpack::HeaderField;
 use super::http2::FrameHeader;
+use super::tree::{Node, Tree};
 
 /// Which way bytes went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -47,7 +47,7 @@ pub struct Frame {
     ///
     /// Where something lies in several frames, its part here is refined when the last of them is complete, provided
     /// that the conversation still has this frame.
-    pub annotations: Vec<Annotation>,
+    pub annotations: Tree,
     /// What is wrong with the frame as a whole, or at this place of the conversation.
     pub faults: Vec<String>,
 }
@@ -132,7 +132,7 @@ pub struct Message {
     pub segments: Vec<(u64, Range<usize>)>,
     /// The tree over the bytes of a message that lies in several frames, prefix included; ranges count from the first
     /// byte of the prefix. For the others, and wherever it does not matter, [`Frame::message_tree`] has the tree.
-    pub tree: Option<Box<Annotation>>,
+    pub tree: Option<Box<Tree>>,
     /// What a compressed message was before, if it could be restored within the limits.
     pub restored: Option<Box<Restored>>,
 }
@@ -144,7 +144,7 @@ pub struct Restored {
     /// The bytes.
     pub bytes: Vec<u8>,
     /// The tree over `bytes`, which its leaves tile.
-    pub annotations: Vec<Annotation>,
+    pub annotations: Tree,
 }
 
 impl Frame {
@@ -166,15 +166,13 @@ impl Frame {
         self.header().map_or(0, |header| header.stream)
     }
 
-    /// The tree of one of this frame's messages; `None` for a message over a limit. Its ranges count from the first
-    /// byte of the message or of the frame, wherever the tree's own begins.
-    pub fn message_tree<'a>(&'a self, message: &'a Message) -> Option<&'a Annotation> {
-        let here = || {
-            let (_, place) = message.segments.first()?;
-            let at = self.annotations.partition_point(|annotation| annotation.range.start < place.start);
-            self.annotations.get(at).filter(|annotation| annotation.range == *place)
-        };
-        message.tree.as_deref().or_else(here)
+    /// The node of one of this frame's messages; `None` for a message over a limit. Its ranges count from the first byte
+    /// of the message or of the frame, wherever the node's own begins.
+    pub fn message_tree<'a>(&'a self, message: &'a Message) -> Option<Node<'a>> {
+        match &message.tree {
+            Some(tree) => tree.iter().next(),
+            None => message.segments.first().and_then(|(_, place)| self.annotations.at(place)),
+        }
     }
 
     /// The memory that this frame takes, about.
@@ -187,9 +185,9 @@ impl Frame {
             let restored = message.restored.as_ref().map_or(0, |restored| size_of::<Restored>() + restored.cost());
             size_of::<Message>() + segments + message.tree.as_ref().map_or(0, |tree| tree.cost()) + restored
         });
-        let details = self.details.iter().map(Restored::cost);
-        let annotations = self.annotations.iter().map(Annotation::cost).chain(details);
-        size_of::<Self>() + self.bytes.len() + headers.chain(messages).chain(annotations).sum::<usize>()
+        let details = self.details.as_ref().map_or(0, Restored::cost);
+        let beside = headers.chain(messages).sum::<usize>() + details;
+        size_of::<Self>() + self.bytes.len() + self.annotations.cost() + beside
     }
 }
 
@@ -206,7 +204,7 @@ impl Message {
 
 impl Restored {
     fn cost(&self) -> usize {
-        self.bytes.len() + self.annotations.iter().map(Annotation::cost).sum::<usize>()
+        self.bytes.len() + self.annotations.cost()
     }
 }
 

@@ -10,7 +10,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::annotation::{Annotation, Layer, Rule, clip_all};
+use super::annotation::{Annotation, Layer, Rule};
 use super::assembly::Assembly;
 use super::frame::{Message, Restored};
 use super::limits::Limits;
@@ -18,6 +18,7 @@ use super::protobuf;
 use super::restore::{Outcome, restore};
 use super::schema::Schema;
 use super::text::{self, Text};
+use super::tree::Tree;
 use crate::call::Compressors;
 
 /// Compressed-Flag and Message-Length.
@@ -51,8 +52,8 @@ pub(super) struct MessageReader {
 
 /// What one frame's data contained.
 pub(super) struct Found {
-    /// What stands before the data, and a tree for each message, or part of one; the trees tile the data.
-    pub(super) annotations: Vec<Annotation>,
+    /// What stands before the data, and a node for each message, or part of one; these nodes tile the data.
+    pub(super) annotations: Tree,
     /// The messages that are complete now.
     pub(super) complete: Vec<Message>,
     /// Where the first of them lies, if it began in an earlier frame, where it is to be shown too.
@@ -68,31 +69,30 @@ impl MessageReader {
         Self { number: 0, received: 0, flag: 0, length: 0, assembly: None }
     }
 
-    /// Takes the data at `start` of a frame; what is found goes behind the annotations `before` it.
+    /// Takes the data at `place` of a frame; what is found goes behind the annotations `before` it.
     pub(super) fn push(
         &mut self,
-        frame: u64,
-        start: usize,
-        data: &[u8],
-        before: Vec<Annotation>,
+        number: u64,
+        frame: &[u8],
+        place: Range<usize>,
+        before: Tree,
         context: &Context<'_>,
     ) -> Found {
         let (budget, restorable) = (context.limits.annotations, context.limits.message);
         let mut found = Found { annotations: before, complete: Vec::new(), earlier: None, budget, restorable };
-        let (mut at, mut rest) = (start, data);
+        let mut rest = place;
         while !rest.is_empty() {
             if self.received == 0 {
                 self.begin();
             }
             let seen = self.received;
-            let (taken, tail) = self.take(rest);
-            let range = at..at + taken.len();
-            (at, rest) = (range.end, tail);
+            let range = rest.start..rest.start + self.take(frame.get(rest.clone()).unwrap_or_default());
+            rest.start = range.end;
             if self.is_complete() {
-                self.complete(&mut found, frame, range, seen, taken, context);
+                self.complete(&mut found, number, range, seen, frame, context);
             } else {
-                self.keep(frame, range.start, taken, context);
-                found.part(range.clone(), || self.part(range, seen));
+                self.keep(number, range.start, frame.get(range.clone()).unwrap_or_default(), context);
+                self.part(&mut found, range, seen);
             }
         }
         found
@@ -122,8 +122,8 @@ impl MessageReader {
         self.received >= PREFIX_LEN && self.received == self.total()
     }
 
-    /// Divides what belongs to the current message from what comes after it, and reads the prefix on the way.
-    fn take<'a>(&mut self, data: &'a [u8]) -> (&'a [u8], &'a [u8]) {
+    /// How many bytes of data belong to the current message; reads its prefix on the way.
+    fn take(&mut self, data: &[u8]) -> usize {
         let mut taken = 0;
         for &byte in data.iter().take(PREFIX_LEN.saturating_sub(self.received) as usize) {
             match self.received {
@@ -139,7 +139,7 @@ impl MessageReader {
             self.received += payload as u64;
             taken += payload;
         }
-        data.split_at_checked(taken).unwrap_or((data, &[]))
+        taken
     }
 
     fn keep(&mut self, frame: u64, start: usize, taken: &[u8], context: &Context<'_>) {
@@ -155,18 +155,18 @@ impl MessageReader {
         u64::from(self.length) > context.limits.message as u64
     }
 
-    /// The message that ends with `taken`, which stands at `range` of the frame; `seen` bytes of it came before.
+    /// The message that ends at `range` of the frame; `seen` bytes of it came before.
     fn complete(
         &mut self,
         found: &mut Found,
-        frame: u64,
+        number: u64,
         range: Range<usize>,
         seen: u64,
-        taken: &[u8],
+        frame: &[u8],
         context: &Context<'_>,
     ) {
         if seen > 0 {
-            self.keep(frame, range.start, taken, context);
+            self.keep(number, range.start, frame.get(range.clone()).unwrap_or_default(), context);
         }
         let assembly = self.assembly.take();
         let mut message = Message {
@@ -179,64 +179,69 @@ impl MessageReader {
             restored: None,
         };
         match assembly {
-            _ if !found.has_room() => found.part(range.clone(), || self.part(range, seen)),
+            _ if !found.has_room() => self.part(found, range, seen),
             Some(_) if seen == 0 && !self.is_too_long(context) => {
-                let (mut tree, restored) = self.tree(taken, context, found);
-                message.restored = restored;
-                tree.shift(range.start);
-                found.annotations.push(tree);
-                message.segments = vec![(frame, range)];
+                let mut tree = std::mem::take(&mut found.annotations);
+                message.restored = self.tree(&mut tree, frame, range.clone(), context, found);
+                found.annotations = tree;
+                message.segments = vec![(number, range)];
                 found.complete.push(message);
             }
             Some(assembly) if seen > 0 => {
-                let (tree, restored) = self.tree(assembly.bytes(), context, found);
-                message.restored = restored;
-                let here = assembly.distribute(std::slice::from_ref(&tree)).next_back();
-                found.annotations.extend(here.into_iter().flat_map(|(_, _, here)| here));
+                let (mut tree, bytes) = (Tree::default(), assembly.bytes());
+                message.restored = self.tree(&mut tree, bytes, 0..bytes.len(), context, found);
+                let here = bytes.len() - range.len()..bytes.len();
+                found.annotations.append(&mut tree.cutter().part(&here, range.start));
                 message.segments = assembly.segments();
                 message.tree = Some(Box::new(tree));
                 found.complete.push(message);
                 found.earlier = Some(assembly);
             }
             _ => {
-                found.part(range.clone(), || self.part(range, seen));
+                self.part(found, range, seen);
                 found.complete.push(message);
             }
         }
         self.received = 0;
     }
 
-    /// The whole message, decoded, and what it was before it was compressed.
-    fn tree(&self, bytes: &[u8], context: &Context<'_>, found: &mut Found) -> (Annotation, Option<Box<Restored>>) {
+    /// Adds the whole message at `range` of `bytes`, decoded; gives what it was before it was compressed.
+    fn tree(
+        &self,
+        tree: &mut Tree,
+        bytes: &[u8],
+        range: Range<usize>,
+        context: &Context<'_>,
+        found: &mut Found,
+    ) -> Option<Box<Restored>> {
         found.budget = found.budget.saturating_sub(COST);
         let budget = &mut found.budget;
-        let value = self.summary(context);
-        // Most messages have a field or two.
-        let mut children = Vec::with_capacity(4);
-        children.extend(self.prefix());
-        let content = PREFIX_LEN as usize..bytes.len();
+        let content = range.start + PREFIX_LEN as usize..range.end;
+        let node = tree.open(message_node(range.clone()).value(self.summary(context)));
+        self.prefix(tree, range.start);
+        let mut was = None;
         if self.flag == 0 {
             let (name, depth) = (context.type_name.as_deref(), context.limits.depth);
-            children = protobuf::annotate(children, bytes, content, name, context.schema, budget, depth);
+            protobuf::annotate(tree, bytes, content, name, context.schema, budget, depth);
         } else {
-            let leaf = Annotation::new(content.clone(), Layer::Opaque, MESSAGE).rule(Rule::grpc("requests"));
+            let leaf = Annotation::new(content.clone(), Layer::Opaque, MESSAGE).rule(REQUESTS);
             let compressed = bytes.get(content).unwrap_or_default();
             let outcome = match self.flag {
                 1 => restore(compressed, context, &mut found.restorable, budget),
                 _ => Outcome::Left("not to be read: the Compressed-Flag is neither 0 nor 1".to_owned()),
             };
-            let (leaf, restored) = match outcome {
+            tree.push(match outcome {
                 Outcome::Restored(restored) => {
                     let size = text::count(restored.bytes.len() as u64, "byte");
-                    (leaf.value(format!("compressed, {size} when restored")), Some(Box::new(restored)))
+                    was = Some(Box::new(restored));
+                    leaf.value(format!("compressed, {size} when restored"))
                 }
-                Outcome::Left(why) => (leaf.value(why), None),
-                Outcome::Broken(why) => (leaf.value("compressed").fault(Some(why)), None),
-            };
-            children.push(leaf);
-            return (node(0..bytes.len()).value(value).children(children), restored);
+                Outcome::Left(why) => leaf.value(why),
+                Outcome::Broken(why) => leaf.value("compressed").fault(Some(why)),
+            });
         }
-        (node(0..bytes.len()).value(value).children(children), None)
+        tree.close(node);
+        was
     }
 
     /// "uncompressed, 13 bytes: routeguide.Point", in the order of the bytes.
@@ -253,38 +258,55 @@ impl MessageReader {
         }
     }
 
-    /// The part of a message that ends with the last byte received, `seen` of whose bytes came before it: its prefix is
-    /// told apart, the rest is not.
-    fn part(&self, range: Range<usize>, seen: u64) -> Annotation {
-        let keep = seen.min(PREFIX_LEN) as usize..self.received.min(PREFIX_LEN) as usize;
-        let mut children = clip_all(&self.prefix(), &keep, range.start);
-        let at = range.start + keep.len();
+    /// Adds the part of a message that ends with the last byte received, `seen` of whose bytes came before it: its prefix is
+    /// told apart, the rest is not. Over the limit one leaf stands for all that follow.
+    fn part(&self, found: &mut Found, range: Range<usize>, seen: u64) {
+        let has_room = found.has_room();
+        let tree = &mut found.annotations;
+        if !has_room {
+            return match tree.last_mut() {
+                Some(last) if last.label == HIDDEN => last.range.end = range.end,
+                _ => {
+                    let rest = Annotation::new(range, Layer::Opaque, HIDDEN);
+                    tree.push(rest.value("over the limit, not told apart"));
+                }
+            };
+        }
+        found.budget -= COST;
         let (from, to) = (seen.max(PREFIX_LEN) - PREFIX_LEN, self.received.saturating_sub(PREFIX_LEN));
         let value = match self.received >= PREFIX_LEN {
             true => format!("bytes {from} to {to} of {}", self.length),
             false => "inside the prefix".to_owned(),
         };
-        let rest = Annotation::new(at..range.end, Layer::Opaque, MESSAGE).value(value.clone());
-        children.push(rest.rule(Rule::grpc("requests")));
-        node(range).value(format!("message {}: {value}", self.number)).children(children)
+        let node = tree.open(message_node(range.clone()).value(format!("message {}: {value}", self.number)));
+        let of_prefix = seen.min(PREFIX_LEN) as usize..self.received.min(PREFIX_LEN) as usize;
+        if !of_prefix.is_empty() {
+            let mut prefix = Tree::default();
+            self.prefix(&mut prefix, 0);
+            tree.append(&mut prefix.cutter().part(&of_prefix, range.start));
+        }
+        let rest = Annotation::new(range.start + of_prefix.len()..range.end, Layer::Opaque, MESSAGE);
+        tree.push(rest.value(value).rule(REQUESTS));
+        tree.close(node);
     }
 
-    /// The leaves of the prefix.
-    fn prefix(&self) -> [Annotation; 2] {
+    /// The leaves of the prefix, which begins at `start`.
+    fn prefix(&self, tree: &mut Tree, start: usize) {
         let flag: Text = match self.flag {
             0 => "0, uncompressed".into(),
             1 => "1, compressed".into(),
             other => Text::number(other.into()),
         };
-        let fault = (self.flag > 1).then(|| "the Compressed-Flag is 0 or 1".to_owned());
+        let fault = (self.flag > 1).then_some("the Compressed-Flag is 0 or 1");
         let length = match self.received {
             0..PREFIX_LEN => "incomplete".into(),
             _ => Text::bytes(self.length.into()),
         };
         let leaf = |range: Range<usize>, label: &'static str, value: Text| {
-            Annotation::new(range, Layer::Grpc, label).value(value).rule(Rule::grpc("requests")).number()
+            Annotation::new(range, Layer::Grpc, label).value(value).rule(REQUESTS).number()
         };
-        [leaf(0..1, "Compressed-Flag", flag).fault(fault), leaf(1..5, "Message-Length", length)]
+        tree.push(leaf(start..start + 1, "Compressed-Flag", flag).fault(fault));
+        tree.push(leaf(start + 1..start + PREFIX_LEN as usize, "Message-Length", length));
     }
 }
 
@@ -295,21 +317,6 @@ impl Found {
     fn has_room(&self) -> bool {
         self.budget >= COST
     }
-
-    /// Adds a part of a message, or, over the limit, lets one leaf stand for all that follow.
-    fn part(&mut self, range: Range<usize>, part: impl FnOnce() -> Annotation) {
-        if self.has_room() {
-            self.budget -= COST;
-            return self.annotations.push(part());
-        }
-        match self.annotations.last_mut() {
-            Some(last) if last.label == HIDDEN => last.range.end = range.end,
-            _ => {
-                let rest = Annotation::new(range, Layer::Opaque, HIDDEN);
-                self.annotations.push(rest.value("over the limit, not told apart"));
-            }
-        }
-    }
 }
 
 /// Content of which no more is told.
@@ -317,6 +324,8 @@ const MESSAGE: &str = "Message";
 
 const HIDDEN: &str = "more messages";
 
-fn node(range: Range<usize>) -> Annotation {
-    Annotation::new(range, Layer::Grpc, "").detail("Length-Prefixed-Message").rule(Rule::grpc("requests"))
+const REQUESTS: &Rule = &Rule::grpc("requests");
+
+fn message_node(range: Range<usize>) -> Annotation {
+    Annotation::new(range, Layer::Grpc, "").detail("Length-Prefixed-Message").rule(REQUESTS)
 }

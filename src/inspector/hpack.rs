@@ -22,6 +22,7 @@ use super::annotation::{Annotation, Layer, Rule};
 use super::hpack_tables::STATIC;
 use super::limits::Limits;
 use super::text::{self, Text};
+use super::tree::Tree;
 use super::{headers, huffman};
 
 /// One header as the block had it.
@@ -62,7 +63,7 @@ pub struct Block {
     /// The headers in their order, up to [`Limits::header_list`].
     pub fields: Vec<HeaderField>,
     /// A tree for each instruction; they tile the block.
-    pub annotations: Vec<Annotation>,
+    pub annotations: Tree,
     /// Why the rest of the block could not be decoded, if it could not.
     pub error: Option<HpackError>,
 }
@@ -110,62 +111,81 @@ impl Decoder {
 
     /// Decodes one complete header block. After an error the dynamic table is unknown.
     pub fn decode(&mut self, block: &[u8]) -> Block {
-        let mut decoded = Block { fields: Vec::new(), annotations: Vec::new(), error: None };
-        let mut list = 0;
-        let mut reader = Reader { block, at: 0, huffman: false };
-        while reader.at < block.len() {
-            let start = reader.at;
-            let (mut node, field) = match self.instruction(&mut reader) {
-                Ok(decoded) => decoded,
+        let mut annotations = Tree::default();
+        let (fields, error) = self.decode_within(block, 0..block.len(), &mut annotations);
+        Block { fields, annotations, error }
+    }
+
+    /// Decodes the header block at `range` of `bytes`; what it says goes behind the annotations that are there.
+    pub(super) fn decode_within(
+        &mut self,
+        bytes: &[u8],
+        range: Range<usize>,
+        tree: &mut Tree,
+    ) -> (Vec<HeaderField>, Option<HpackError>) {
+        let mut fields = Vec::with_capacity(ROOM);
+        let (mut list, mut updates) = (0, 0);
+        let mut reader = Reader { block: bytes.get(..range.end).unwrap_or(bytes), at: range.start, huffman: false };
+        while reader.at < reader.block.len() {
+            let (start, node) = (reader.at, tree.len());
+            let field = match self.instruction(&mut reader, tree) {
+                Ok(field) => field,
                 Err(error) => {
-                    let rest = Annotation::new(start..block.len(), Layer::Hpack, "not decodable");
-                    decoded.annotations.push(rest.fault(Some(error.to_string())));
-                    decoded.error = Some(error);
+                    tree.truncate(node);
+                    let rest = Annotation::new(start..reader.block.len(), Layer::Hpack, "not decodable");
+                    tree.push(rest.fault(Some(error.to_string())));
                     self.lose_track();
-                    break;
+                    return (fields, Some(error));
                 }
             };
+            let hidden = match &field {
+                Some(field) => {
+                    list += size(field);
+                    list > self.limits.header_list
+                }
+                None => {
+                    updates += 1;
+                    updates > MOST
+                }
+            };
+            if hidden {
+                tree.truncate(node);
+                extend_hidden(tree, start..reader.at);
+                continue;
+            }
+            let Some(node) = tree.all_mut().get_mut(node) else { continue };
             match field {
                 Some(field) => {
-                    list += size(&field);
-                    if list > self.limits.header_list {
-                        extend_hidden(&mut decoded.annotations, start..reader.at);
-                        continue;
-                    }
-                    name_node(&mut node, &field);
-                    decoded.fields.push(field);
+                    name_node(node, &field);
+                    fields.push(field);
                 }
                 // Two say all there is to say: the smallest size in between, and the final one (section 4.2).
-                None if list > 0 || decoded.annotations.len() >= 2 => {
-                    node.fault = Some("size updates stand at the beginning of a block, at most two".to_owned());
-                    if decoded.annotations.len() >= MOST {
-                        extend_hidden(&mut decoded.annotations, start..reader.at);
-                        continue;
-                    }
+                None if list > 0 || updates > 2 => {
+                    node.fault = Some("size updates stand at the beginning of a block, at most two".into());
                 }
                 None => {}
             }
-            decoded.annotations.push(node);
         }
-        decoded
+        (fields, None)
     }
 
-    fn instruction(&mut self, reader: &mut Reader<'_>) -> Result<(Annotation, Option<HeaderField>), HpackError> {
+    /// The next instruction as a node, and its header.
+    fn instruction(&mut self, reader: &mut Reader<'_>, tree: &mut Tree) -> Result<Option<HeaderField>, HpackError> {
         let first = reader.peek()?;
         match first.leading_zeros() {
-            0 => self.indexed(reader),
-            1 => self.literal(reader, 6, Indexing::Added),
-            2 => self.size_update(reader),
-            3 => self.literal(reader, 4, Indexing::Never),
-            _ => self.literal(reader, 4, Indexing::None),
+            0 => self.indexed(reader, tree).map(Some),
+            1 => self.literal(reader, 6, Indexing::Added, tree).map(Some),
+            2 => self.size_update(reader, tree).map(|()| None),
+            3 => self.literal(reader, 4, Indexing::Never, tree).map(Some),
+            _ => self.literal(reader, 4, Indexing::None, tree).map(Some),
         }
     }
 
-    fn indexed(&mut self, reader: &mut Reader<'_>) -> Result<(Annotation, Option<HeaderField>), HpackError> {
+    fn indexed(&mut self, reader: &mut Reader<'_>, tree: &mut Tree) -> Result<HeaderField, HpackError> {
         let (index, range) = reader.integer(7)?;
         let field = self.entry(index)?;
-        let node = Annotation::new(range, Layer::Hpack, "").detail(place(index)).rule(Rule::hpack("6.1"));
-        Ok((node, Some(field)))
+        tree.push(Annotation::new(range, Layer::Hpack, "").detail(place(index)).rule(const { &Rule::hpack("6.1") }));
+        Ok(field)
     }
 
     fn literal(
@@ -173,31 +193,35 @@ impl Decoder {
         reader: &mut Reader<'_>,
         prefix: u32,
         indexing: Indexing,
-    ) -> Result<(Annotation, Option<HeaderField>), HpackError> {
-        let (index, index_range) = reader.integer(prefix)?;
-        let start = index_range.start;
-        let mut parts = vec![Annotation::new(index_range, Layer::Hpack, "index").value(place(index))];
+        tree: &mut Tree,
+    ) -> Result<HeaderField, HpackError> {
+        let (index, range) = reader.integer(prefix)?;
+        let node = tree.open(Annotation::new(range.clone(), Layer::Hpack, ""));
+        tree.push(Annotation::new(range, Layer::Hpack, "index").value(place(index)));
         let name = match index {
-            0 => Some(reader.string("name", &mut parts)?),
+            0 => Some(reader.string("name", tree)?),
             _ => self.entry(index)?.name,
         };
-        let value = Some(reader.string("value", &mut parts)?);
+        let value = Some(reader.string("value", tree)?);
         let field = HeaderField { name, value, never_indexed: matches!(indexing, Indexing::Never) };
-        let section = match indexing {
+        let rule = match indexing {
             Indexing::Added => {
                 self.add(field.clone());
-                "6.2.1"
+                const { &Rule::hpack("6.2.1") }
             }
-            Indexing::None => "6.2.2",
-            Indexing::Never => "6.2.3",
+            Indexing::None => const { &Rule::hpack("6.2.2") },
+            Indexing::Never => const { &Rule::hpack("6.2.3") },
         };
         let flags = u32::from(std::mem::take(&mut reader.huffman)) << 8 | indexing as u32;
-        let detail = Text::said(index as u64, flags, say_literal);
-        let node = Annotation::new(start..reader.at, Layer::Hpack, "").detail(detail).rule(Rule::hpack(section));
-        Ok((node.children(parts), Some(field)))
+        if let Some(node) = tree.close(node) {
+            node.range.end = reader.at;
+            node.detail = Text::said(index as u64, flags, say_literal);
+            node.rule = Some(rule);
+        }
+        Ok(field)
     }
 
-    fn size_update(&mut self, reader: &mut Reader<'_>) -> Result<(Annotation, Option<HeaderField>), HpackError> {
+    fn size_update(&mut self, reader: &mut Reader<'_>, tree: &mut Tree) -> Result<(), HpackError> {
         let (size, range) = reader.integer(5)?;
         if size > self.allowed {
             return Err(HpackError::TableSize { size, allowed: self.allowed });
@@ -205,7 +229,8 @@ impl Decoder {
         self.max_size = size;
         self.evict();
         let node = Annotation::new(range, Layer::Hpack, SIZE_UPDATE).value(Text::number(size as u64));
-        Ok((node.detail("size update").rule(Rule::hpack("6.3")), None))
+        tree.push(node.detail("size update").rule(const { &Rule::hpack("6.3") }));
+        Ok(())
     }
 
     fn entry(&self, index: usize) -> Result<HeaderField, HpackError> {
@@ -291,10 +316,10 @@ fn name_node(node: &mut Annotation, field: &HeaderField) {
 }
 
 /// What is over the limit shares one leaf, so that an instruction of a single byte can't cost a tree each.
-fn extend_hidden(annotations: &mut Vec<Annotation>, range: Range<usize>) {
-    match annotations.last_mut() {
+fn extend_hidden(tree: &mut Tree, range: Range<usize>) {
+    match tree.last_mut() {
         Some(last) if last.label == HIDDEN => last.range.end = range.end,
-        _ => annotations.push(Annotation::new(range, Layer::Hpack, HIDDEN).value("over the limit, not shown")),
+        _ => tree.push(Annotation::new(range, Layer::Hpack, HIDDEN).value("over the limit, not shown")),
     }
 }
 
@@ -304,8 +329,13 @@ const HIDDEN: &str = "more headers";
 /// The label of an instruction that is no header.
 pub(super) const SIZE_UPDATE: &str = "dynamic table size";
 
-/// Instructions after which size updates are no longer shown one by one.
+/// Size updates after which they are no longer shown one by one.
 const MOST: usize = 4096;
+
+/// Most blocks have no more headers.
+const ROOM: usize = 12;
+
+const STRING: &Rule = &Rule::hpack("5.2");
 
 /// A cursor over a header block; nothing moves past its end.
 struct Reader<'a> {
@@ -351,7 +381,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A string literal (RFC 7541, section 5.2), and the leaves of its length and its octets.
-    fn string(&mut self, what: &'static str, leaves: &mut Vec<Annotation>) -> Result<Arc<[u8]>, HpackError> {
+    fn string(&mut self, what: &'static str, tree: &mut Tree) -> Result<Arc<[u8]>, HpackError> {
         let huffman = self.peek()? & 0x80 != 0;
         let (length, length_range) = self.integer(7)?;
         let range = self.at..self.at.saturating_add(length);
@@ -366,8 +396,8 @@ impl<'a> Reader<'a> {
             write!(f, "{}{coding}", text::count(length, "byte"))
         });
         let length_leaf = Annotation::new(length_range, Layer::Hpack, length_label).value(length_value);
-        leaves.push(length_leaf.rule(Rule::hpack("5.2")));
-        leaves.push(Annotation::new(range, Layer::Hpack, what).value(Text::octets(&string)).rule(Rule::hpack("5.2")));
+        tree.push(length_leaf.rule(STRING));
+        tree.push(Annotation::new(range, Layer::Hpack, what).value(Text::octets(&string)).rule(STRING));
         Ok(string)
     }
 }

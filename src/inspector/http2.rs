@@ -22,6 +22,7 @@ use std::ops::Range;
 
 use super::annotation::{Annotation, Layer, Rule};
 use super::text::{self, Say, Text};
+use super::tree::Tree;
 
 /// What a client sends before its first frame (RFC 9113, section 3.4).
 pub(super) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -59,23 +60,23 @@ impl FrameType {
     pub const WINDOW_UPDATE: Self = Self(0x8);
     pub const CONTINUATION: Self = Self(0x9);
 
-    /// The names and sections; the position is the number.
-    const KNOWN: [(&'static str, &'static str); 10] = [
-        ("DATA", "6.1"),
-        ("HEADERS", "6.2"),
-        ("PRIORITY", "6.3"),
-        ("RST_STREAM", "6.4"),
-        ("SETTINGS", "6.5"),
-        ("PUSH_PROMISE", "6.6"),
-        ("PING", "6.7"),
-        ("GOAWAY", "6.8"),
-        ("WINDOW_UPDATE", "6.9"),
-        ("CONTINUATION", "6.10"),
+    /// The names and rules; the position is the number.
+    const KNOWN: [(&'static str, &'static Rule); 10] = [
+        ("DATA", &Rule::http2("6.1")),
+        ("HEADERS", &Rule::http2("6.2")),
+        ("PRIORITY", &Rule::http2("6.3")),
+        ("RST_STREAM", &Rule::http2("6.4")),
+        ("SETTINGS", &Rule::http2("6.5")),
+        ("PUSH_PROMISE", &Rule::http2("6.6")),
+        ("PING", &Rule::http2("6.7")),
+        ("GOAWAY", &Rule::http2("6.8")),
+        ("WINDOW_UPDATE", &Rule::http2("6.9")),
+        ("CONTINUATION", &Rule::http2("6.10")),
     ];
 
-    fn rule(self) -> Rule {
+    fn rule(self) -> &'static Rule {
         // A frame of an unknown type is ignored, as section 4.1 has it.
-        Rule::http2(Self::KNOWN.get(usize::from(self.0)).map_or("4.1", |(_, section)| section))
+        Self::KNOWN.get(usize::from(self.0)).map_or(FRAME_FORMAT, |(_, rule)| rule)
     }
 
     /// Whether such a frame belongs to a stream; `None` where it may belong to either, or where that is unknown.
@@ -190,17 +191,22 @@ impl FrameHeader {
 
 /// A frame taken apart, but for its body: the part of a header block, or of a stream's data, that it carries.
 pub(super) struct Dissection {
-    pub(super) before: Vec<Annotation>,
+    pub(super) before: Tree,
     pub(super) body: Range<usize>,
-    pub(super) after: Vec<Annotation>,
+    /// The padding.
+    pub(super) after: Option<Annotation>,
 }
 
 /// Takes a whole frame apart. `frame` has the nine bytes and the payload that they declare.
 pub(super) fn dissect(header: &FrameHeader, frame: &[u8]) -> Dissection {
-    // Most frames have one node more, or two.
-    let mut before = Vec::with_capacity(3);
-    before.push(header_node(header, frame));
-    let mut fields = FieldReader { frame, at: HEADER_LEN, end: frame.len(), rule: header.kind.rule() };
+    let mut fields = FieldReader {
+        frame,
+        at: HEADER_LEN,
+        end: frame.len(),
+        rule: header.kind.rule(),
+        tree: Tree::with_room_for(ROOM),
+    };
+    push_header(&mut fields.tree, header, frame);
     let size_fault = match (header.kind, header.length) {
         (FrameType::PRIORITY, length) if length != 5 => Some("a PRIORITY has 5 bytes"),
         (FrameType::RST_STREAM, length) if length != 4 => Some("an RST_STREAM has 4 bytes"),
@@ -212,50 +218,41 @@ pub(super) fn dissect(header: &FrameHeader, frame: &[u8]) -> Dissection {
         _ => None,
     };
     if let Some(fault) = size_fault {
-        if let Some(node) = before.first_mut() {
-            node.fault = Some(format!("FRAME_SIZE_ERROR: {fault}"));
+        if let Some(node) = fields.tree.all_mut().get_mut(0) {
+            node.fault = Some(format!("FRAME_SIZE_ERROR: {fault}").into());
         }
-        let rest = fields.rest("payload", Layer::Payload).rule(Rule::http2("4.2"));
-        return fields.without_body(before, vec![rest]);
+        fields.rule = const { &Rule::http2("4.2") };
+        fields.rest("payload", Layer::Payload);
+        return fields.dissected(None);
     }
+    let mut after = None;
     match header.kind {
         FrameType::DATA | FrameType::HEADERS | FrameType::PUSH_PROMISE | FrameType::CONTINUATION => {
-            let after = fields.around_the_body(header, &mut before);
-            Dissection { before, body: fields.at..fields.end, after }
+            after = fields.around_the_body(header);
         }
-        FrameType::PRIORITY => {
-            let leaves = fields.priority();
-            fields.without_body(before, leaves)
-        }
-        FrameType::RST_STREAM => {
-            let leaves = vec![fields.error_code()];
-            fields.without_body(before, leaves)
-        }
-        FrameType::SETTINGS => {
-            let settings = fields.settings();
-            fields.without_body(before, settings)
-        }
+        FrameType::PRIORITY => fields.priority(),
+        FrameType::RST_STREAM => fields.error_code(),
+        FrameType::SETTINGS => fields.settings(),
         FrameType::GOAWAY => {
-            let last = fields.number(4, "last stream", |value| Text::number(value & 0x7fff_ffff));
-            let leaves = vec![last, fields.error_code(), fields.rest("debug data", Layer::Payload)];
-            fields.without_body(before, leaves)
+            fields.number(4, "last stream", |value| Text::number(value & 0x7fff_ffff));
+            fields.error_code();
+            fields.rest("debug data", Layer::Payload);
         }
         FrameType::WINDOW_UPDATE => {
             let increment = frame.last_chunk().map_or(0, |&last| u32::from_be_bytes(last) & 0x7fff_ffff);
-            let fault = (increment == 0).then(|| "PROTOCOL_ERROR: an increment of 0".to_owned());
-            let leaf = fields.number(4, "increment", |_| Text::bytes(increment.into())).fault(fault);
-            fields.without_body(before, vec![leaf])
+            fields.number(4, "increment", |_| Text::bytes(increment.into()));
+            if let (0, Some(leaf)) = (increment, fields.tree.last_mut()) {
+                leaf.fault = Some("PROTOCOL_ERROR: an increment of 0".into());
+            }
         }
-        FrameType::PING => {
-            let leaf = fields.rest("opaque data", Layer::Payload);
-            fields.without_body(before, vec![leaf])
-        }
-        _ => {
-            let leaf = fields.rest("payload of an unknown type", Layer::Opaque);
-            fields.without_body(before, vec![leaf])
-        }
+        FrameType::PING => fields.rest("opaque data", Layer::Payload),
+        _ => fields.rest("payload of an unknown type", Layer::Opaque),
     }
+    fields.dissected(after)
 }
+
+/// Most frames have no more annotations: those of the nine bytes, and of a small message or a header block of indices.
+const ROOM: usize = 16;
 
 /// The settings of a SETTINGS frame's payload: identifier and value.
 pub(super) fn settings(payload: &[u8]) -> impl Iterator<Item = (u16, u32)> + '_ {
@@ -269,7 +266,7 @@ pub(super) fn settings(payload: &[u8]) -> impl Iterator<Item = (u16, u32)> + '_ 
 pub(super) const HEADER_TABLE_SIZE: u16 = 1;
 
 /// The nine bytes as a node: a summary of them, and a leaf for each field.
-pub(super) fn header_node(header: &FrameHeader, frame: &[u8]) -> Annotation {
+pub(super) fn push_header(tree: &mut Tree, header: &FrameHeader, frame: &[u8]) {
     let reserved = frame.get(5).is_some_and(|byte| byte & 0x80 != 0);
     let stream_fault = match (header.kind.on_a_stream(), header.stream) {
         _ if reserved => Some("the reserved bit is set".to_owned()),
@@ -277,19 +274,20 @@ pub(super) fn header_node(header: &FrameHeader, frame: &[u8]) -> Annotation {
         (Some(false), 1..) => Some(format!("PROTOCOL_ERROR: {} belongs to the connection", header.kind)),
         _ => None,
     };
-    let leaves = vec![
-        header_leaf(0..3, "length", Text::bytes(header.length.into())),
-        header_leaf(3..4, "type", header.said(|packed, _, f| write!(f, "{}", FrameHeader::unpack(packed, 0).kind))),
-        header_leaf(4..5, "flags", header.said(say_flags)),
-        header_leaf(5..9, "stream", header.said(|_, stream, f| f.write_str(&stream_name(stream)))).fault(stream_fault),
-    ];
     let summary = header.said(|packed, stream, f| {
         let header = FrameHeader::unpack(packed, stream);
         let (length, flags) = (text::count(header.length.into(), "byte"), header.flag_names());
         let flags = if flags.is_empty() { flags } else { format!(" {flags},") };
         write!(f, "{length}, {},{flags} {}", header.kind, stream_name(stream))
     });
-    header_leaf(0..HEADER_LEN, "", summary).detail("frame header").children(leaves)
+    let node = tree.open(header_leaf(0..HEADER_LEN, "", summary).detail("frame header"));
+    tree.push(header_leaf(0..3, "length", Text::bytes(header.length.into())));
+    let kind = header.said(|packed, _, f| write!(f, "{}", FrameHeader::unpack(packed, 0).kind));
+    tree.push(header_leaf(3..4, "type", kind));
+    tree.push(header_leaf(4..5, "flags", header.said(say_flags)));
+    let stream = header.said(|_, stream, f| f.write_str(&stream_name(stream)));
+    tree.push(header_leaf(5..9, "stream", stream).fault(stream_fault));
+    tree.close(node);
 }
 
 fn say_flags(packed: u64, stream: u32, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -304,7 +302,7 @@ fn stream_name(stream: u32) -> String {
 }
 
 fn header_leaf(range: Range<usize>, label: &'static str, value: Text) -> Annotation {
-    Annotation::new(range, Layer::Frame, label).value(value).rule(Rule::http2("4.1")).number()
+    Annotation::new(range, Layer::Frame, label).value(value).rule(FRAME_FORMAT).number()
 }
 
 /// The client connection preface, or as much of it as there is.
@@ -312,103 +310,105 @@ pub(super) fn preface_leaf(length: usize) -> Annotation {
     Annotation::new(0..length, Layer::Frame, "")
         .value("\"PRI * HTTP/2.0\\r\\n\\r\\nSM\\r\\n\\r\\n\"")
         .detail("connection preface")
-        .rule(Rule::http2("3.4"))
+        .rule(const { &Rule::http2("3.4") })
 }
 
-/// A cursor over a payload's fixed fields; `at` never passes `end`.
+const FRAME_FORMAT: &Rule = &Rule::http2("4.1");
+
+/// A cursor over a payload's fixed fields, each of which becomes a leaf; `at` never passes `end`.
 struct FieldReader<'a> {
     frame: &'a [u8],
     at: usize,
     end: usize,
-    rule: Rule,
+    rule: &'static Rule,
+    tree: Tree,
 }
 
 impl FieldReader<'_> {
     /// The next `length` bytes as a big-endian number. Fewer where the payload ends, which its length has ruled out.
-    fn number(&mut self, length: usize, label: &'static str, show: impl Fn(u64) -> Text) -> Annotation {
+    fn number(&mut self, length: usize, label: &'static str, show: impl Fn(u64) -> Text) {
         let end = self.at.saturating_add(length).min(self.end);
         let range = self.at..end;
         self.at = end;
         let bytes = self.frame.get(range.clone()).unwrap_or_default();
         let value = bytes.iter().fold(0, |value, &byte| value << 8 | u64::from(byte));
-        Annotation::new(range, Layer::Payload, label).value(show(value)).rule(self.rule).number()
+        self.tree.push(Annotation::new(range, Layer::Payload, label).value(show(value)).rule(self.rule).number());
     }
 
-    fn rest(&mut self, label: &'static str, layer: Layer) -> Annotation {
+    fn rest(&mut self, label: &'static str, layer: Layer) {
         let range = self.at..self.end;
         self.at = self.end;
         let shown = text::plain(self.frame.get(range.clone()).unwrap_or_default());
-        Annotation::new(range, layer, label).value(shown).rule(self.rule)
+        self.tree.push(Annotation::new(range, layer, label).value(shown).rule(self.rule));
     }
 
-    fn error_code(&mut self) -> Annotation {
-        let name = |code| Text::said(code, 0, |code, _, f| write!(f, "{}", ErrorCode(code as u32)));
-        self.number(4, "error code", name).rule(Rule::http2("7"))
+    fn error_code(&mut self) {
+        let of_frame = std::mem::replace(&mut self.rule, const { &Rule::http2("7") });
+        self.number(4, "error code", |code| Text::said(code, 0, |code, _, f| write!(f, "{}", ErrorCode(code as u32))));
+        self.rule = of_frame;
     }
 
-    fn priority(&mut self) -> Vec<Annotation> {
-        let dependency = self.number(4, "stream dependency", |value| {
+    fn priority(&mut self) {
+        self.number(4, "stream dependency", |value| {
             let exclusive = if value >> 31 == 1 { ", exclusive" } else { "" };
             format!("stream {}{exclusive}", value & 0x7fff_ffff).into()
         });
         // Deprecated, and still sent (RFC 9113, section 5.3.2).
-        vec![dependency, self.number(1, "weight", |value| Text::number(value + 1))]
+        self.number(1, "weight", |value| Text::number(value + 1));
     }
 
-    fn settings(&mut self) -> Vec<Annotation> {
+    fn settings(&mut self) {
         // There are nine; a frame that repeats them without end is not told apart to its end.
         const MOST: usize = 1024;
-        let mut nodes = Vec::new();
-        while self.end - self.at >= 6 && nodes.len() < MOST {
-            let start = self.at;
-            let bytes = self.frame.get(start..start + 6).unwrap_or_default();
+        for _ in 0..MOST {
+            let place = self.at..self.at.saturating_add(6);
+            let bytes = self.frame.get(place.clone()).unwrap_or_default();
             let Some((id, value)) = settings(bytes).next() else { break };
             let (name, fault) = setting(id, value);
-            let leaves = vec![self.number(2, "identifier", |_| name.clone()), self.number(4, "value", Text::number)];
-            let node = Annotation::new(start..self.at, Layer::Payload, name.clone()).value(Text::number(value.into()));
-            let fault = fault.map(str::to_owned);
             let detail = Text::said(id.into(), 0, |id, _, f| write!(f, "setting {id}"));
-            nodes.push(node.detail(detail).rule(self.rule).fault(fault).children(leaves));
+            let node = Annotation::new(place, Layer::Payload, name.clone()).value(Text::number(value.into()));
+            let node = self.tree.open(node.detail(detail).rule(self.rule).fault(fault));
+            self.number(2, "identifier", |_| name.clone());
+            self.number(4, "value", Text::number);
+            self.tree.close(node);
         }
-        nodes.push(self.rest("more settings", Layer::Payload));
-        nodes
+        self.rest("more settings", Layer::Payload);
     }
 
-    /// What stands around a header block fragment or data; leaves `at..end` as the body.
-    fn around_the_body(&mut self, header: &FrameHeader, before: &mut Vec<Annotation>) -> Vec<Annotation> {
+    /// What stands around a header block fragment or data; leaves `at..end` as the body, and gives the padding behind it.
+    fn around_the_body(&mut self, header: &FrameHeader) -> Option<Annotation> {
         let mut padding = 0;
         let padded = header.has(FrameHeader::PADDED) && header.kind != FrameType::CONTINUATION;
-        let pad_place = before.len();
+        let pad_place = self.tree.len();
         if padded && self.at < self.end {
             padding = self.frame.get(self.at).copied().unwrap_or_default();
-            before.push(self.number(1, "pad length", Text::bytes));
+            self.number(1, "pad length", Text::bytes);
         }
         if header.kind == FrameType::HEADERS && header.has(FrameHeader::PRIORITY) {
-            before.extend(self.priority().into_iter().filter(|leaf| !leaf.range.is_empty()));
+            self.priority();
         }
-        if header.kind == FrameType::PUSH_PROMISE && self.at < self.end {
-            before.push(self.number(4, "promised stream", |value| Text::number(value & 0x7fff_ffff)));
+        if header.kind == FrameType::PUSH_PROMISE {
+            self.number(4, "promised stream", |value| Text::number(value & 0x7fff_ffff));
         }
         let padding = usize::from(padding);
         if padding > self.end - self.at {
-            if let Some(leaf) = before.get_mut(pad_place) {
-                leaf.fault = Some("PROTOCOL_ERROR: more padding than payload".to_owned());
+            if let Some(leaf) = self.tree.all_mut().get_mut(pad_place) {
+                leaf.fault = Some("PROTOCOL_ERROR: more padding than payload".into());
             }
-            return Vec::new();
+            return None;
         }
         if padding == 0 {
-            return Vec::new();
+            return None;
         }
         let range = self.end - padding..self.end;
         self.end = range.start;
         let zeros = self.frame.get(range.clone()).unwrap_or_default().iter().all(|&byte| byte == 0);
         let leaf = Annotation::new(range, Layer::Payload, "padding").value(Text::bytes(padding as u64));
-        vec![leaf.rule(self.rule).fault((!zeros).then(|| "padding is not all zeros".to_owned()))]
+        Some(leaf.rule(self.rule).fault((!zeros).then_some("padding is not all zeros")))
     }
 
-    fn without_body(&self, mut before: Vec<Annotation>, leaves: Vec<Annotation>) -> Dissection {
-        before.extend(leaves.into_iter().filter(|leaf| !leaf.range.is_empty()));
-        Dissection { before, body: self.end..self.end, after: Vec::new() }
+    fn dissected(self, after: Option<Annotation>) -> Dissection {
+        Dissection { before: self.tree, body: self.at..self.end, after }
     }
 }
 

@@ -32,13 +32,14 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Serialize, Serializer};
 
-use super::annotation::{Annotation, Form, Layer, Part, Rule};
+use super::annotation::{Form, Layer, Part, Rule};
 use super::frame::{Direction, Frame, FrameKind, Meaning, Message, Restored};
 use super::hpack::HeaderField;
 use super::print::gloss;
 use super::redaction::Redaction;
 use super::schema::{CallKind, Schema};
 use super::text::Text;
+use super::tree::Node;
 
 /// Writes conversations as JSON lines; each line ends with a line break.
 #[derive(Clone, Debug)]
@@ -198,7 +199,7 @@ struct FrameLine<'a> {
     messages: Vec<MessageLine<'a>>,
     faults: &'a [String],
     bytes: Hex<'a>,
-    annotations: Vec<Node<'a>>,
+    annotations: Vec<NodeLine<'a>>,
 }
 
 #[derive(Serialize)]
@@ -231,7 +232,7 @@ struct MessageLine<'a> {
     segments: Vec<Segment>,
     fields: Vec<Field<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    tree: Option<Node<'a>>,
+    tree: Option<NodeLine<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     restored: Option<RestoredLine<'a>>,
 }
@@ -239,7 +240,7 @@ struct MessageLine<'a> {
 #[derive(Serialize)]
 struct RestoredLine<'a> {
     bytes: Hex<'a>,
-    annotations: Vec<Node<'a>>,
+    annotations: Vec<NodeLine<'a>>,
 }
 
 #[derive(Serialize)]
@@ -257,7 +258,7 @@ struct Field<'a> {
 }
 
 #[derive(Serialize)]
-struct Node<'a> {
+struct NodeLine<'a> {
     range: [usize; 2],
     layer: &'static str,
     #[serde(skip_serializing_if = "Said::is_empty")]
@@ -275,7 +276,7 @@ struct Node<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     form: Option<&'static str>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    children: Vec<Node<'a>>,
+    children: Vec<NodeLine<'a>>,
 }
 
 #[derive(Serialize)]
@@ -337,9 +338,9 @@ fn message_of<'a>(frame: &'a Frame, message: &'a Message) -> MessageLine<'a> {
         segments: message.segments.iter().map(segment).collect(),
         fields: match &message.restored {
             Some(restored) => fields(&restored.annotations),
-            None => frame.message_tree(message).map(|tree| fields(&tree.children)).unwrap_or_default(),
+            None => frame.message_tree(message).map(|tree| fields(tree.children())).unwrap_or_default(),
         },
-        tree: message.tree.as_ref().map(|tree| node(tree, None)),
+        tree: message.tree.as_ref().and_then(|tree| tree.iter().next()).map(|tree| node(tree, None)),
         restored: message.restored.as_deref().map(|Restored { bytes, annotations }| RestoredLine {
             bytes: Hex(bytes),
             annotations: nodes(annotations, None),
@@ -348,20 +349,23 @@ fn message_of<'a>(frame: &'a Frame, message: &'a Message) -> MessageLine<'a> {
 }
 
 /// The fields among the nodes: those which have parts. The leaves between them are how they are encoded.
-fn fields(nodes: &[Annotation]) -> Vec<Field<'_>> {
-    let fields_below = nodes.iter().filter(|node| node.layer == Layer::Protobuf && !node.children.is_empty());
-    fields_below
-        .map(|node| Field { name: Said(&node.label), value: Said(&node.value), fields: fields(&node.children) })
-        .collect()
+fn fields<'a>(nodes: impl IntoIterator<Item = Node<'a>>) -> Vec<Field<'a>> {
+    let fields_below = nodes.into_iter().filter(|node| node.layer == Layer::Protobuf && !node.is_leaf());
+    let field = |node: Node<'a>| {
+        let annotation = node.annotation();
+        Field { name: Said(&annotation.label), value: Said(&annotation.value), fields: fields(node.children()) }
+    };
+    fields_below.map(field).collect()
 }
 
-fn nodes(annotations: &[Annotation], above: Option<Rule>) -> Vec<Node<'_>> {
-    annotations.iter().map(|annotation| node(annotation, above)).collect()
+fn nodes<'a>(nodes: impl IntoIterator<Item = Node<'a>>, above: Option<&'static Rule>) -> Vec<NodeLine<'a>> {
+    nodes.into_iter().map(|child| node(child, above)).collect()
 }
 
 /// A node, below one that follows the rule `above`.
-fn node(annotation: &Annotation, above: Option<Rule>) -> Node<'_> {
-    Node {
+fn node<'a>(node: Node<'a>, above: Option<&'static Rule>) -> NodeLine<'a> {
+    let annotation = node.annotation();
+    NodeLine {
         range: [annotation.range.start, annotation.range.end],
         layer: match annotation.layer {
             Layer::Frame => "frame",
@@ -374,7 +378,7 @@ fn node(annotation: &Annotation, above: Option<Rule>) -> Node<'_> {
         label: Said(&annotation.label),
         value: Said(&annotation.value),
         detail: Said(&annotation.detail),
-        rule: annotation.rule.filter(|rule| above != Some(*rule)).map(|rule| RuleLine {
+        rule: annotation.rule.filter(|rule| above != Some(rule)).map(|rule| RuleLine {
             document: rule.document.name(),
             section: rule.section,
             url: rule.link(),
@@ -391,7 +395,7 @@ fn node(annotation: &Annotation, above: Option<Rule>) -> Node<'_> {
             Form::Number => Some("number"),
             Form::Redacted => Some("redacted"),
         },
-        children: nodes(&annotation.children, annotation.rule.or(above)),
+        children: nodes(node.children(), annotation.rule.or(above)),
     }
 }
 

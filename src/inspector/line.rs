@@ -7,11 +7,12 @@
 //!     routeguide.Point, 6 bytes: latitude: 409172122
 //! ```
 
-use super::annotation::{Annotation, Layer};
+use super::annotation::Layer;
 use super::frame::{Frame, FrameKind, Message};
 use super::http2::FrameType;
 use super::print::{describe, gloss};
 use super::text;
+use super::tree::Node;
 
 /// The most characters of a header value or of a message that are shown.
 const SHOWN: usize = 200;
@@ -51,7 +52,7 @@ pub fn lines(frame: &Frame) -> String {
     }
     let mut faults = Vec::new();
     faults.extend(frame.faults.iter().map(String::as_str));
-    frame.annotations.iter().for_each(|annotation| collect_faults(annotation, &mut faults));
+    faults.extend(frame.annotations.all().iter().filter_map(|annotation| annotation.fault.as_deref()));
     faults.dedup();
     for fault in faults {
         out.push_str(&format!("    ✗ {fault}\n"));
@@ -68,9 +69,10 @@ pub fn outline(frame: &Frame, message: &Message) -> String {
         None => String::new(),
     };
     let head = format!("{name}, {}{compressed}", text::count(message.length.into(), "byte"));
-    let restored = message.restored.as_ref().map(|restored| restored.annotations.as_slice());
-    let tree = restored.or_else(|| frame.message_tree(message).map(std::slice::from_ref));
-    let fields = tree.map(|tree| values(tree, Layer::Protobuf));
+    let fields = match &message.restored {
+        Some(restored) => Some(values(&restored.annotations, Layer::Protobuf)),
+        None => frame.message_tree(message).map(|tree| values(tree.children(), Layer::Protobuf)),
+    };
     match fields.filter(|fields| !fields.is_empty()) {
         Some(fields) => format!("{head}: {}", shorten(&fields)),
         None => head,
@@ -78,28 +80,23 @@ pub fn outline(frame: &Frame, message: &Message) -> String {
 }
 
 /// What the nodes of a layer say, in the order of their bytes.
-pub(super) fn values(annotations: &[Annotation], layer: Layer) -> String {
+pub(super) fn values<'a>(nodes: impl IntoIterator<Item = Node<'a>>, layer: Layer) -> String {
     let mut values = Vec::new();
-    annotations.iter().for_each(|annotation| collect_values(annotation, layer, &mut values));
+    nodes.into_iter().for_each(|node| collect_values(node, layer, &mut values));
     values.join(", ")
 }
 
-fn collect_values(annotation: &Annotation, layer: Layer, values: &mut Vec<String>) {
-    let says = annotation.layer == layer && !annotation.label.is_empty() && !annotation.value.is_empty();
+fn collect_values(node: Node<'_>, layer: Layer, values: &mut Vec<String>) {
+    let says = node.layer == layer && !node.label.is_empty() && !node.value.is_empty();
     // The leaves of a node that says what it means are how that is encoded.
-    let children = annotation.children.iter().filter(|child| !says || !child.children.is_empty());
+    let children = node.children().filter(|child| !says || !child.is_leaf());
     if !says {
         return children.for_each(|child| collect_values(child, layer, values));
     }
     let mut within = Vec::new();
     children.for_each(|child| collect_values(child, layer, &mut within));
     let within = if within.is_empty() { String::new() } else { format!(" {{ {} }}", within.join(", ")) };
-    values.push(format!("{}: {}{within}", annotation.label, annotation.value));
-}
-
-fn collect_faults<'a>(annotation: &'a Annotation, faults: &mut Vec<&'a str>) {
-    faults.extend(annotation.fault.as_deref());
-    annotation.children.iter().for_each(|child| collect_faults(child, faults));
+    values.push(format!("{}: {}{within}", node.label, node.value));
 }
 
 pub(super) fn shorten(text: &str) -> String {

@@ -51,7 +51,7 @@ impl Conversation {
     /// Bytes of a direction whose place in a frame, or in anything, is not known.
     pub(super) fn out_of_place(&mut self, direction: Direction, bytes: &[u8], label: &'static str) {
         let mut frame = self.frame(direction, bytes, FrameKind::Fragment);
-        frame.annotations = vec![Annotation::new(0..bytes.len(), Layer::Opaque, label)];
+        frame.annotations = Annotation::new(0..bytes.len(), Layer::Opaque, label).into();
         self.keep(frame);
     }
 }

@@ -9,7 +9,7 @@
 //!       ├ header blocks           RFC 7541                         hpack.rs, huffman.rs, hpack_tables.rs
 //!       └ messages of gRPC        PROTOCOL-HTTP2.md                grpc.rs
 //!           └ fields of protobuf  protobuf.dev, "Encoding"         protobuf.rs, fields.rs, names from schema.rs
-//! a tree of annotations for every frame                            annotation.rs
+//! a tree of annotations for every frame                            annotation.rs, tree.rs
 //!   ├ what is not on the wire as it is: compressed messages        restore.rs
 //!   ├ text for a person: every byte, or the outline                print.rs, line.rs, explain.rs
 //!   └ JSON lines, without what is secret                           json.rs, redaction.rs
@@ -64,6 +64,7 @@ mod redaction;
 mod restore;
 mod schema;
 mod text;
+mod tree;
 mod view;
 mod views;
 mod windows;
@@ -72,7 +73,7 @@ pub mod write;
 #[cfg(test)]
 mod tests;
 
-pub use annotation::{Annotation, Document, Form, Gap, Layer, Leaves, Part, Rule, check_tiling, leaves};
+pub use annotation::{Annotation, Document, Form, Layer, Part, Rule};
 pub use calls::{CallEnd, CallLines, CallStatus, CallSummary, Calls, Traffic};
 pub use conversation::Conversation;
 pub use explain::{Explanation, explain};
@@ -89,6 +90,7 @@ pub use print::{PrintOptions, legend, print, print_frame};
 pub use redaction::Redaction;
 pub use schema::{CallKind, FieldType, MethodTypes, Schema, SchemaError, SchemaField};
 pub use text::Text;
+pub use tree::{Gap, Node, Nodes, Tree, check_tiling};
 pub use view::{VIEWS, View, view};
 pub use views::{
     BlockCost, Flow, HeaderCost, HpackView, Ladder, LadderText, Stall, Step, TableEntry, WindowPoint, WindowSeries,

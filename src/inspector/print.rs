@@ -17,6 +17,7 @@ use super::frame::{Direction, Frame, FrameKind, Meaning, Message, Restored};
 use super::headers::status_name;
 use super::http2::{FrameHeader, FrameType};
 use super::text;
+use super::tree::Node;
 
 /// How frames are printed. The output depends on nothing else: not on the time, not on the terminal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,7 +65,7 @@ pub fn print_frame(frame: &Frame, options: &PrintOptions) -> String {
         printer.row(&[], "", "", 0, std::slice::from_ref(fault));
     }
     if options.explain {
-        printer.explanations(&frame.annotations, &mut Vec::new());
+        printer.explanations(frame.annotations.all());
     }
     printer.out
 }
@@ -128,17 +129,16 @@ impl<'a> Printer<'a> {
     }
 
     /// A row for the leaves at the beginning of a node, and rows for the nodes behind them.
-    fn rows(&mut self, annotation: &Annotation, depth: usize) {
-        let lead = annotation.children.iter().take_while(|child| child.children.is_empty()).count();
-        let (leaves, nodes) = match annotation.children.split_at_checked(lead) {
-            Some((leaves, nodes)) if !annotation.children.is_empty() => (leaves, nodes),
-            _ => (std::slice::from_ref(annotation), [].as_slice()),
-        };
-        let (detail, text) = self.texts(annotation);
-        let own = annotation.fault.iter();
-        let of_leaves = leaves.iter().filter(|_| lead > 0).flat_map(|leaf| &leaf.fault);
-        let faults: Vec<String> = own.chain(of_leaves).cloned().collect();
-        self.row(leaves, &detail, &text, depth, &faults);
+    fn rows(&mut self, node: Node<'_>, depth: usize) {
+        let mut leaves: Vec<_> = node.children().take_while(|child| child.is_leaf()).map(Node::annotation).collect();
+        let nodes = node.children().skip(leaves.len());
+        let (detail, text) = self.texts(&node);
+        let faults = node.fault.iter().chain(leaves.iter().flat_map(|leaf| &leaf.fault));
+        let faults: Vec<_> = faults.map(|fault| fault.to_string()).collect();
+        if node.is_leaf() {
+            leaves.push(node.annotation());
+        }
+        self.row(&leaves, &detail, &text, depth, &faults);
         for node in nodes {
             self.rows(node, depth + 1);
         }
@@ -161,7 +161,7 @@ impl<'a> Printer<'a> {
         (detail, text)
     }
 
-    fn row(&mut self, leaves: &[Annotation], detail: &str, text: &str, depth: usize, faults: &[String]) {
+    fn row(&mut self, leaves: &[&Annotation], detail: &str, text: &str, depth: usize, faults: &[String]) {
         let indent = (2 * depth).min(16);
         let hex = self.hex(leaves);
         let details = wrap(detail, DETAIL_WIDTH);
@@ -184,7 +184,7 @@ impl<'a> Printer<'a> {
     }
 
     /// Lines of hex digits with their width: those of a number together, other bytes one by one.
-    fn hex(&self, leaves: &[Annotation]) -> Vec<(String, usize)> {
+    fn hex(&self, leaves: &[&Annotation]) -> Vec<(String, usize)> {
         let mut lines = Vec::new();
         let (mut line, mut line_width) = (String::new(), 0);
         let mut left = self.options.bytes_per_field;
@@ -225,7 +225,8 @@ impl<'a> Printer<'a> {
     }
 
     /// What fields are there for, each sentence once.
-    fn explanations(&mut self, annotations: &[Annotation], said: &mut Vec<&'static str>) {
+    fn explanations(&mut self, annotations: &[Annotation]) {
+        let mut said = Vec::new();
         for annotation in annotations {
             let name = if annotation.label.is_empty() { &annotation.detail } else { &annotation.label };
             for Explanation { sentence, rule } in explain(annotation) {
@@ -241,7 +242,6 @@ impl<'a> Printer<'a> {
                 let link = paint(self.options, DIM, &rule.link());
                 self.push_line(&format!("    {link}"));
             }
-            self.explanations(&annotation.children, said);
         }
     }
 

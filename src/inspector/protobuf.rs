@@ -10,33 +10,41 @@ use super::annotation::{Annotation, Layer, Rule};
 use super::fields::{Fields, Payload, RawField, WireType, varint};
 use super::schema::{FieldType, Schema, SchemaField};
 use super::text::{self, Text};
+use super::tree::Tree;
 
-/// The fields of a message at `range` of `bytes`, behind the `nodes` that are there: a tree for each; they tile the
+/// The fields of a message at `range` of `bytes`, behind the annotations that are in the tree: a node for each; they tile the
 /// range. At most `budget` annotations are made, and messages entered `depth` deep.
 pub(super) fn annotate(
-    mut nodes: Vec<Annotation>,
+    tree: &mut Tree,
     bytes: &[u8],
     range: Range<usize>,
     message: Option<&str>,
     schema: &Schema,
     budget: &mut usize,
     depth: usize,
-) -> Vec<Annotation> {
-    let mut annotator = Annotator { bytes, schema, budget: *budget, depth, any: None };
-    annotator.fields(&mut Fields::within(bytes, range), message, None, &mut nodes);
+) {
+    let mut annotator = Annotator { bytes, schema, tree, budget: *budget, depth, any: None };
+    annotator.fields(&mut Fields::within(bytes, range), message, None);
     *budget = annotator.budget;
-    nodes
 }
 
 struct Annotator<'a> {
     bytes: &'a [u8],
     schema: &'a Schema,
+    tree: &'a mut Tree,
     /// Annotations that may still be made.
     budget: usize,
     /// Messages and groups that may still be entered.
     depth: usize,
     /// The type that the last `type_url` of a `google.protobuf.Any` names.
     any: Option<Arc<str>>,
+}
+
+/// What is said of a field when its content is known.
+#[derive(Default)]
+struct Said {
+    value: Text,
+    fault: Option<Box<str>>,
 }
 
 /// A message with the name of its type.
@@ -46,38 +54,37 @@ const ANY: &str = "google.protobuf.Any";
 const COST: usize = 4;
 
 impl<'a> Annotator<'a> {
-    /// Fields up to the end, or up to the end of `group`; whatever can't be decoded is one leaf.
-    fn fields(
-        &mut self,
-        fields: &mut Fields<'a>,
-        message: Option<&str>,
-        group: Option<u32>,
-        nodes: &mut Vec<Annotation>,
-    ) {
+    /// Fields up to the end, or up to the end of `group`; whatever can't be decoded is one leaf. Whether no more can be said of
+    /// the group: it has come to its end, or there are too many annotations.
+    fn fields(&mut self, fields: &mut Fields<'a>, message: Option<&str>, group: Option<u32>) -> bool {
         let names = message.and_then(|message| self.schema.fields(message));
         loop {
             if self.budget < COST {
-                let rest = leaf(fields.take_rest(), MORE).value("not told apart: too many");
-                return nodes.extend((!rest.range.is_empty()).then_some(rest));
+                let rest = leaf(fields.take_rest(), "more fields").value("not told apart: too many");
+                let more = !rest.range.is_empty();
+                self.tree.push(rest);
+                return more;
             }
-            let error = match fields.next() {
-                None => return,
+            let fault = match fields.next() {
+                None => return false,
                 Some(Ok(field)) if field.payload == Payload::GroupEnd && group == Some(field.number) => {
-                    return nodes.push(tag(&field));
+                    self.tag(&field);
+                    return true;
                 }
                 Some(Ok(field)) if field.payload == Payload::GroupEnd => {
                     let end = fields.take_rest().end;
                     let fault = format!("the end of group {} which has no beginning", field.number);
-                    return nodes.push(leaf(field.tag.start..end, "not decodable").fault(Some(fault)));
+                    self.tree.push(leaf(field.tag.start..end, "not decodable").fault(Some(fault)));
+                    return false;
                 }
                 Some(Ok(field)) => {
                     let known = names.and_then(|names| names.get(&field.number));
-                    nodes.push(self.field(&field, known, fields, message));
+                    self.field(&field, known, fields, message);
                     continue;
                 }
-                Some(Err(error)) => error,
+                Some(Err(error)) => error.to_string(),
             };
-            nodes.push(leaf(fields.take_rest(), "not decodable").fault(Some(error.to_string())));
+            self.tree.push(leaf(fields.take_rest(), "not decodable").fault(Some(fault)));
         }
     }
 
@@ -87,41 +94,55 @@ impl<'a> Annotator<'a> {
         known: Option<&SchemaField>,
         fields: &mut Fields<'a>,
         message: Option<&str>,
-    ) -> Annotation {
+    ) {
         self.budget = self.budget.saturating_sub(COST);
         let label = known.map_or(Text::number(field.number.into()), |known| known.name.clone().into());
-        let mut node = leaf(field.tag.start..field.value.end, label).rule(Rule::protobuf("structure"));
-        node.detail = match field.payload {
+        let detail = match field.payload {
             Payload::Len(content) => Text::said(content.len() as u64, field.number, |length, number, f| {
                 write!(f, "field {number}, LEN {length}")
             }),
             _ => tag_text(field),
         };
+        let node = leaf(field.tag.start..field.value.end, label).detail(detail).rule(STRUCTURE);
+        let node = self.tree.open(node);
+        self.tag(field);
         let kind = known.map(|SchemaField { kind, .. }| kind).filter(|kind| kind.fits(&field.payload));
+        let mut said = match field.payload {
+            Payload::Len(content) => {
+                let length = noting_length(Text::number(content.len() as u64), &field.length, content.len() as u64);
+                self.tree.push(leaf(field.length.clone(), "length").value(length).rule(LENGTH));
+                self.content(field, content, message, kind)
+            }
+            Payload::GroupStart => self.group(field, fields, kind),
+            payload => Said { value: self.scalar(field, payload, kind), fault: None },
+        };
         if let (Some(known), None) = (known, kind) {
-            node.fault = Some(format!("{} can't be {}", known.name, field.payload.wire_type()));
+            let fault = || format!("{} can't be {}", known.name, field.payload.wire_type()).into();
+            said.fault = said.fault.or_else(|| Some(fault()));
         }
+        let end = self.tree.last_mut().map_or(field.value.end, |last| last.range.end);
+        if let Some(node) = self.tree.close(node) {
+            node.range.end = end;
+            (node.value, node.fault) = (said.value, said.fault);
+        }
+    }
 
-        let mut children = Vec::with_capacity(3);
-        children.push(tag(field));
-        if let Payload::Len(content) = field.payload {
-            let length = noting_length(Text::number(content.len() as u64), &field.length, content.len() as u64);
-            children.push(leaf(field.length.clone(), "length").value(length).rule(Rule::protobuf("length-types")));
+    fn tag(&mut self, field: &RawField<'_>) {
+        let number = u64::from(field.number) << 3 | field.payload.wire_type() as u64;
+        let value = noting_length(tag_text(field), &field.tag, number);
+        self.tree.push(leaf(field.tag.clone(), "tag").value(value).rule(STRUCTURE));
+    }
+
+    /// A number, as its type says.
+    fn scalar(&mut self, field: &RawField<'_>, payload: Payload<'_>, kind: Option<&FieldType>) -> Text {
+        let mut value = kind.map_or_else(|| unnamed_scalar(payload), |kind| self.schema.scalar(payload, kind));
+        let mut rule = const { &Rule::protobuf("non-varint-numbers") };
+        if let Payload::Varint(number) = payload {
+            value = noting_length(value, &field.value, number);
+            rule = const { &Rule::protobuf("varints") };
         }
-        match (field.payload, kind) {
-            (Payload::Len(content), _) => self.content(field, content, message, kind, &mut node, &mut children),
-            (Payload::GroupStart, _) => self.group(field, fields, kind, &mut node, &mut children),
-            (payload, Some(kind)) => node.value = self.schema.scalar(payload, kind),
-            (payload, None) => node.value = unnamed_scalar(payload),
-        }
-        if let Payload::Varint(value) = field.payload {
-            node.value = noting_length(node.value, &field.value, value);
-        }
-        if !matches!(field.payload, Payload::Len(_) | Payload::GroupStart) {
-            let rule = if matches!(field.payload, Payload::Varint(_)) { "varints" } else { "non-varint-numbers" };
-            children.push(leaf(field.value.clone(), "value").value(node.value.clone()).rule(Rule::protobuf(rule)));
-        }
-        node.children(children)
+        self.tree.push(leaf(field.value.clone(), "value").value(value.clone()).rule(rule));
+        value
     }
 
     /// LEN: a nested message, packed numbers, text or bytes.
@@ -131,9 +152,7 @@ impl<'a> Annotator<'a> {
         content: &'a [u8],
         message: Option<&str>,
         kind: Option<&FieldType>,
-        node: &mut Annotation,
-        children: &mut Vec<Annotation>,
-    ) {
+    ) -> Said {
         let range = field.value.clone();
         let in_any = message == Some(ANY);
         if in_any && field.number == 1 {
@@ -149,29 +168,30 @@ impl<'a> Annotator<'a> {
         if let Some(name) = nested
             && self.depth > 0
         {
-            node.value = name_or(name, "message");
             self.depth -= 1;
-            self.fields(&mut Fields::within(self.bytes, range), name.map(|name| &**name), None, children);
+            self.fields(&mut Fields::within(self.bytes, range), name.map(|name| &**name), None);
             self.depth += 1;
-            return;
+            return Said { value: name_or(name, "message"), fault: None };
         }
+        let mut said = Said::default();
         match kind {
             Some(FieldType::String) => {
                 let text = std::str::from_utf8(content);
-                node.value = text.map_or_else(|_| text::plain(content), text::quoted).into();
-                node.fault = text.err().map(|_| "a string that is not UTF-8".to_owned());
+                said.value = text.map_or_else(|_| text::plain(content), text::quoted).into();
+                said.fault = text.err().map(|_| "a string that is not UTF-8".into());
             }
-            Some(FieldType::Bytes) => node.value = Text::bytes(content.len() as u64),
+            Some(FieldType::Bytes) => said.value = Text::bytes(content.len() as u64),
             Some(kind) if kind.wire_type() != WireType::Len => {
-                node.value = self.packed(range, kind, children).into();
-                return;
+                said.value = self.packed(range, kind).into();
+                return said;
             }
             _ => {
                 let text = std::str::from_utf8(content).ok().filter(|text| is_printable(text));
-                node.value = text.map_or(Text::bytes(content.len() as u64), |text| text::quoted(text).into());
+                said.value = text.map_or(Text::bytes(content.len() as u64), |text| text::quoted(text).into());
             }
         }
-        children.push(leaf(range, "value").value(node.value.clone()).rule(Rule::protobuf("length-types")));
+        self.tree.push(leaf(range, "value").value(said.value.clone()).rule(LENGTH));
+        said
     }
 
     /// The message that a `type_url` ends with, if the schema has it.
@@ -181,66 +201,45 @@ impl<'a> Annotator<'a> {
     }
 
     /// Numbers one after the other, each a leaf.
-    fn packed(&mut self, range: Range<usize>, kind: &FieldType, leaves: &mut Vec<Annotation>) -> String {
-        let rule = Rule::protobuf("packed");
+    fn packed(&mut self, range: Range<usize>, kind: &FieldType) -> String {
+        let rule = const { &Rule::protobuf("packed") };
         let (mut at, mut values) = (range.start, Vec::new());
         while at < range.end && self.budget > 0 {
             self.budget -= 1;
             let Some((payload, end)) = element(self.bytes, at..range.end, kind.wire_type()) else {
                 let rest = leaf(at..range.end, "not decodable");
-                leaves.push(rest.fault(Some("packed numbers end inside one".to_owned())).rule(rule));
+                self.tree.push(rest.fault(Some("packed numbers end inside one")).rule(rule));
                 return values.join(", ");
             };
             let value = self.schema.scalar(payload, kind);
-            leaves.push(leaf(at..end, "element").value(value.clone()).rule(rule));
             match values.len() {
                 0..16 => values.push(value.to_string()),
                 16 => values.push("…".to_owned()),
                 _ => {}
             }
+            self.tree.push(leaf(at..end, "element").value(value).rule(rule));
             at = end;
         }
-        if at < range.end {
-            leaves.push(leaf(at..range.end, "more elements").value("not told apart: too many").rule(rule));
-        }
+        self.tree.push(leaf(at..range.end, "more elements").value("not told apart: too many").rule(rule));
         values.join(", ")
     }
 
-    fn group(
-        &mut self,
-        field: &RawField<'a>,
-        fields: &mut Fields<'a>,
-        kind: Option<&FieldType>,
-        node: &mut Annotation,
-        children: &mut Vec<Annotation>,
-    ) {
+    fn group(&mut self, field: &RawField<'a>, fields: &mut Fields<'a>, kind: Option<&FieldType>) -> Said {
         let name = match kind {
             Some(FieldType::Group(name)) => Some(name),
             _ => None,
         };
-        node.value = name_or(name, "group");
+        let value = name_or(name, "group");
         if self.depth == 0 {
-            let rest = fields.take_rest();
-            node.range.end = rest.end;
-            children.push(leaf(rest, "not decodable").fault(Some("groups are nested too deep".to_owned())));
-            return;
+            let fault = Some("groups are nested too deep");
+            self.tree.push(leaf(fields.take_rest(), "not decodable").fault(fault));
+            return Said { value, fault: None };
         }
         self.depth -= 1;
-        let before = children.len();
-        self.fields(fields, name.map(|name| &**name), Some(field.number), children);
-        let inner = children.get(before..).unwrap_or_default();
+        let closed = self.fields(fields, name.map(|name| &**name), Some(field.number));
         self.depth += 1;
-        let closed =
-            inner.last().is_some_and(|last| last.children.is_empty() && (last.label == TAG || last.label == MORE));
-        node.fault = (!closed).then(|| "the group has no end".to_owned());
-        node.range.end = inner.last().map_or(node.range.end, |last| last.range.end);
+        Said { value, fault: (!closed).then(|| "the group has no end".into()) }
     }
-}
-
-fn tag(field: &RawField<'_>) -> Annotation {
-    let number = u64::from(field.number) << 3 | field.payload.wire_type() as u64;
-    let value = noting_length(tag_text(field), &field.tag, number);
-    leaf(field.tag.clone(), TAG).value(value).rule(Rule::protobuf("structure"))
 }
 
 /// "field 1, VARINT".
@@ -261,8 +260,8 @@ fn name_or(name: Option<&Arc<str>>, otherwise: &'static str) -> Text {
     name.map_or(otherwise.into(), |name| name.clone().into())
 }
 
-const TAG: &str = "tag";
-const MORE: &str = "more fields";
+const STRUCTURE: &Rule = &Rule::protobuf("structure");
+const LENGTH: &Rule = &Rule::protobuf("length-types");
 
 fn leaf(range: Range<usize>, label: impl Into<Text>) -> Annotation {
     Annotation::new(range, Layer::Protobuf, label)

@@ -11,7 +11,7 @@ use super::annotation::{Annotation, Form, Layer};
 use super::frame::{Frame, FrameKind};
 use super::hpack::HeaderField;
 use super::http2::{FrameHeader, FrameType};
-use super::text::Text;
+use super::tree::{Node, Tree};
 
 /// Which values are taken out of frames that are written to disk or shown on a page.
 ///
@@ -79,21 +79,21 @@ impl Redaction {
                 for field in frame.headers.iter_mut().filter(|field| self.hides(field)) {
                     field.value = Some(REDACTED.as_bytes().into());
                 }
-                for node in &mut frame.annotations {
-                    self.block(node, &mut frame.bytes);
+                let mut annotations = Tree::default();
+                for node in &frame.annotations {
+                    self.block(node, &mut frame.bytes, &mut annotations);
                 }
+                frame.annotations = annotations;
                 Cow::Owned(frame)
             }
             Some(FrameType::DATA) if !self.fields.is_empty() => {
                 let mut frame = frame.clone();
-                for node in &mut frame.annotations {
-                    self.message(node, &mut frame.bytes);
-                }
+                self.messages(&mut frame.annotations, &mut frame.bytes);
                 // Over several frames a message's tree counts from its own first byte.
                 let trees = frame.messages.iter_mut().filter_map(|message| message.tree.as_mut());
-                trees.for_each(|tree| self.message(tree, &mut []));
+                trees.for_each(|tree| self.messages(tree, &mut []));
                 for restored in frame.messages.iter_mut().filter_map(|message| message.restored.as_mut()) {
-                    restored.annotations.iter_mut().for_each(|node| self.message(node, &mut restored.bytes));
+                    self.messages(&mut restored.annotations, &mut restored.bytes);
                 }
                 Cow::Owned(frame)
             }
@@ -114,47 +114,58 @@ impl Redaction {
     }
 
     /// A node of a frame with a header block, or with a part of one.
-    fn block(&self, node: &mut Annotation, bytes: &mut [u8]) {
+    fn block(&self, node: Node<'_>, bytes: &mut [u8], shown: &mut Tree) {
         let opaque = node.layer == Layer::Opaque;
         let undecoded = ["header block fragment", "not decodable", "more headers"];
         if opaque || (node.layer == Layer::Hpack && undecoded.iter().any(|label| node.label == *label)) {
-            return hide(node, bytes, 0);
+            return shown.push(hidden(&node, bytes, 0));
         }
         let never_indexed = node.rule.is_some_and(|rule| rule.section == "6.2.3");
         let secret = never_indexed || node.label == "unknown name" || self.hides_name(&node.label.to_string());
         if node.layer != Layer::Hpack || !secret || node.label.is_empty() {
-            return;
+            return shown.push_node(node);
         }
-        node.value = Text::from(REDACTED);
-        let length = node.children.iter().find(|child| child.label == "value length");
+        let length = node.children().find(|child| child.label == "value length");
         let huffman = length.and_then(|length| bytes.get(length.range.start)).is_none_or(|first| first & 0x80 != 0);
-        for value in node.children.iter_mut().filter(|child| child.label == "value") {
-            hide(value, bytes, if huffman { 0xfc } else { b'X' });
+        let open = shown.open(node.annotation().clone().value(REDACTED));
+        for child in node.children() {
+            match child.label == "value" {
+                true => shown.push(hidden(&child, bytes, if huffman { 0xfc } else { b'X' })),
+                false => shown.push_node(child),
+            }
         }
+        shown.close(open);
+    }
+
+    /// A tree over messages.
+    fn messages(&self, tree: &mut Tree, bytes: &mut [u8]) {
+        let mut shown = Tree::default();
+        tree.iter().for_each(|node| self.message(node, bytes, &mut shown));
+        *tree = shown;
     }
 
     /// A node within a message.
-    fn message(&self, node: &mut Annotation, bytes: &mut [u8]) {
-        let leaf = node.children.is_empty();
+    fn message(&self, node: Node<'_>, bytes: &mut [u8], shown: &mut Tree) {
         let unknown = node.layer == Layer::Opaque || ["not decodable", "more fields"].iter().any(|l| node.label == *l);
-        if leaf && unknown {
-            return hide(node, bytes, 0);
+        if node.is_leaf() && unknown {
+            return shown.push(hidden(&node, bytes, 0));
         }
-        let named = node.layer == Layer::Protobuf && !leaf;
+        let named = node.layer == Layer::Protobuf && !node.is_leaf();
         if !named || !self.fields.iter().any(|field| node.label == field.as_str()) {
-            return node.children.iter_mut().for_each(|child| self.message(child, bytes));
+            let open = shown.open(node.annotation().clone());
+            node.children().for_each(|child| self.message(child, bytes, shown));
+            shown.close(open);
+            return;
         }
-        node.value = Text::from(REDACTED);
-        let encoding =
-            |child: &Annotation| child.children.is_empty() && (child.label == "tag" || child.label == "length");
-        let kept = node.children.iter().take_while(|child| encoding(child)).count();
-        let content = node.children.get(kept).map_or(node.range.end, |child| child.range.start)..node.range.end;
-        node.children.truncate(kept);
-        if !content.is_empty() {
-            let mut value = Annotation::new(content, Layer::Protobuf, "value");
-            hide(&mut value, bytes, 0);
-            node.children.push(value);
+        let open = shown.open(node.annotation().clone().value(REDACTED));
+        let mut content = node.range.clone();
+        let encoding = |child: &Node<'_>| child.is_leaf() && (child.label == "tag" || child.label == "length");
+        for child in node.children().take_while(encoding) {
+            content.start = child.range.end;
+            shown.push_node(child);
         }
+        shown.push(hidden(&Annotation::new(content, Layer::Protobuf, "value"), bytes, 0));
+        shown.close(open);
     }
 
     /// What is not HTTP/2 may be HTTP/1.1, whose headers are lines.
@@ -171,7 +182,7 @@ impl Redaction {
             return Cow::Borrowed(frame);
         }
         let mut frame = frame.clone();
-        for node in &mut frame.annotations {
+        for node in frame.annotations.all_mut() {
             node.value = super::text::plain(shown.get(node.range.clone()).unwrap_or_default()).into();
         }
         frame.bytes = shown;
@@ -179,12 +190,10 @@ impl Redaction {
     }
 }
 
-/// Takes a node's bytes out, and all that is said of them.
-fn hide(node: &mut Annotation, bytes: &mut [u8], mask: u8) {
+/// A leaf in the place of a node, whose bytes are taken out, and all that is said of them.
+fn hidden(node: &Annotation, bytes: &mut [u8], mask: u8) -> Annotation {
     if let Some(bytes) = bytes.get_mut(node.range.clone()) {
         bytes.fill(mask);
     }
-    node.value = Text::from(REDACTED);
-    node.form = Form::Redacted;
-    node.children.clear();
+    Annotation { form: Form::Redacted, below: 0, ..node.clone().value(REDACTED) }
 }

@@ -8,6 +8,7 @@ use bytes::BytesMut;
 use super::frame::Restored;
 use super::grpc::Context;
 use super::protobuf;
+use super::tree::Tree;
 use crate::call::DecompressError;
 use crate::wire::encoding::Encoding;
 
@@ -40,6 +41,7 @@ pub(super) fn restore(content: &[u8], context: &Context<'_>, room: &mut usize, b
     }
     *room -= bytes.len().min(*room);
     let (message, depth) = (context.type_name.as_deref(), context.limits.depth);
-    let annotations = protobuf::annotate(Vec::new(), &bytes, 0..bytes.len(), message, context.schema, budget, depth);
+    let mut annotations = Tree::default();
+    protobuf::annotate(&mut annotations, &bytes, 0..bytes.len(), message, context.schema, budget, depth);
     Outcome::Restored(Restored { bytes: bytes.into(), annotations })
 }

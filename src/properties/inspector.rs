@@ -3,7 +3,7 @@
 use super::cut;
 use crate::inspector::{
     CallKind, Conversation, Direction, FieldType, Flow, Frame, FrameKind, HpackView, Ladder, Limits, Lint,
-    PrintOptions, Schema, Sieve, VIEWS, check_tiling, leaves, lines, print_frame, view,
+    PrintOptions, Schema, Sieve, VIEWS, check_tiling, lines, print_frame, view,
 };
 
 /// Little enough that inputs go over it.
@@ -66,7 +66,7 @@ fn check_leaves(frames: &[Frame], pushed: &[Vec<u8>; 2]) {
     for (direction, pushed) in [Direction::ToServer, Direction::ToClient].into_iter().zip(pushed) {
         let frames = frames.iter().filter(|frame| frame.direction == direction);
         let found: Vec<u8> = frames
-            .flat_map(|frame| leaves(&frame.annotations).flat_map(|leaf| &frame.bytes[leaf.range.clone()]))
+            .flat_map(|frame| frame.annotations.leaves().flat_map(|leaf| &frame.bytes[leaf.range.clone()]))
             .copied()
             .collect();
         assert!(found == *pushed, "{} bytes pushed, {} found", pushed.len(), found.len());
@@ -83,7 +83,7 @@ fn check_beside(frame: &Frame, limits: &Limits) {
     }
     for message in &frame.messages {
         if let Some(tree) = frame.message_tree(message) {
-            assert_eq!(check_tiling(tree.range.clone(), std::slice::from_ref(tree)), Ok(()));
+            assert_eq!(check_tiling(tree.range.clone(), [tree]), Ok(()));
             assert_eq!(tree.range.len(), 5 + message.length as usize);
         }
     }

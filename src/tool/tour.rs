@@ -11,9 +11,7 @@ use crossterm::terminal;
 use super::written;
 use crate::cli::Stop;
 use crate::demonstration::{self, Recorded};
-use crate::inspector::{
-    Annotation, Frame, FrameHeader, FrameKind, FrameType, Meaning, PrintOptions, Rule, legend, print_frame,
-};
+use crate::inspector::{Frame, FrameHeader, FrameKind, FrameType, Meaning, PrintOptions, Rule, legend, print_frame};
 
 /// The flags of `barewire tour`.
 #[derive(Debug, Args)]
@@ -226,15 +224,13 @@ fn explanation(frame: &Frame) -> &'static str {
 }
 
 /// The rules that give a frame's bytes their meaning, each once, in the order of the bytes.
-fn rules(frame: &Frame) -> Vec<Rule> {
-    fn collect(annotation: &Annotation, rules: &mut Vec<Rule>) {
-        if let Some(rule) = annotation.rule.filter(|rule| !rules.contains(rule)) {
+fn rules(frame: &Frame) -> Vec<&'static Rule> {
+    let mut rules = Vec::new();
+    for rule in frame.annotations.all().iter().filter_map(|annotation| annotation.rule) {
+        if !rules.contains(&rule) {
             rules.push(rule);
         }
-        annotation.children.iter().for_each(|child| collect(child, rules));
     }
-    let mut rules = Vec::new();
-    frame.annotations.iter().for_each(|annotation| collect(annotation, &mut rules));
     rules
 }
 

@@ -15,7 +15,6 @@
 
 use std::ops::Range;
 
-use crate::inspector::annotation::Annotation;
 use crate::inspector::frame::Direction;
 use crate::inspector::half::{Expects, Half, Piece};
 use crate::inspector::hpack::HeaderField;
@@ -23,6 +22,7 @@ use crate::inspector::http2::{self, FrameHeader, FrameType};
 use crate::inspector::huffman;
 use crate::inspector::limits::Limits;
 use crate::inspector::redaction::Redaction;
+use crate::inspector::tree::Node;
 
 /// The frames of a header block that are held until it is complete.
 const LONGEST_BLOCK: usize = 1 << 20;
@@ -193,8 +193,8 @@ impl Side {
 }
 
 /// Overwrites the value of an instruction that has one; an index has none.
-fn overwrite(block: &mut [u8], instruction: &Annotation, field: &HeaderField) {
-    let [.., length, value] = instruction.leaves_of_literal() else { return };
+fn overwrite(block: &mut [u8], instruction: Node<'_>, field: &HeaderField) {
+    let Some((length, value)) = instruction.value_of_literal() else { return };
     let huffman = block.get(length.range.start).is_some_and(|first| first & 0x80 != 0);
     let symbols = field.value.as_ref().map_or(0, |value| value.len());
     match huffman.then(|| huffman::filler(value.range.len(), symbols)).flatten() {
@@ -218,18 +218,15 @@ fn fill(bytes: &mut [u8], range: &Range<usize>, with: u8) {
     }
 }
 
-impl Annotation {
+impl<'a> Node<'a> {
     fn is_size_update(&self) -> bool {
         self.label == "dynamic table size"
     }
 
-    /// The leaves of a literal, of which the last two are the value's length and the value. An empty value has no octets, and
-    /// so no leaf.
-    fn leaves_of_literal(&self) -> &[Annotation] {
-        match self.children.last() {
-            Some(last) if last.label == "value" => &self.children,
-            _ => &[],
-        }
+    /// The last two leaves of a literal: the value's length and the value. An empty value has no octets, and so no leaf.
+    fn value_of_literal(self) -> Option<(Node<'a>, Node<'a>)> {
+        let (length, value) = self.children().zip(self.children().skip(1)).last()?;
+        (value.label == "value").then_some((length, value))
     }
 }
 

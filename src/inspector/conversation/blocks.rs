@@ -1,6 +1,9 @@
 //! Header blocks of a conversation: gathered over their frames, decoded, and given back to them.
 
+use std::ops::Range;
+
 use super::Conversation;
+use crate::inspector::annotation::{Annotation, Layer, Rule};
 use crate::inspector::assembly::Assembly;
 use crate::inspector::call::{Call, classify};
 use crate::inspector::frame::{Direction, Frame, Meaning, Restored};
@@ -9,6 +12,7 @@ use crate::inspector::headers;
 use crate::inspector::hpack::HeaderField;
 use crate::inspector::http2::{FrameHeader, FrameType};
 use crate::inspector::protobuf;
+use crate::inspector::tree::Tree;
 
 impl Conversation {
     /// Between the first and the last frame of a header block, nothing else may stand (RFC 9113, section 4.3).
@@ -27,10 +31,18 @@ impl Conversation {
         half.hpack.lose_track();
     }
 
-    pub(super) fn header_block(&mut self, mut frame: Frame, header: &FrameHeader, start: usize, fragment: &[u8]) {
-        let (number, limit) = (frame.number, self.limits.header_block);
-        let half = self.half_mut(frame.direction);
-        if header.kind != FrameType::CONTINUATION {
+    /// Takes a frame with the header block, or the fragment of one, at `place`.
+    pub(super) fn header_block(
+        &mut self,
+        mut frame: Frame,
+        header: &FrameHeader,
+        place: Range<usize>,
+        padding: Option<Annotation>,
+    ) {
+        let (number, direction, limit) = (frame.number, frame.direction, self.limits.header_block);
+        let (begins, ends) = (header.kind != FrameType::CONTINUATION, header.has(FrameHeader::END_HEADERS));
+        let half = self.half_mut(direction);
+        if begins {
             half.block = Some(OpenBlock {
                 first_frame: number,
                 stream: header.stream,
@@ -40,55 +52,62 @@ impl Conversation {
             });
         }
         frame.meaning = Meaning::Headers;
-        let Some(block) = &mut half.block else { return self.keep(frame) };
-        if let Some(assembly) = &mut block.assembly {
-            assembly.push(number, start, fragment);
+        // A block within one frame need not be gathered.
+        let whole = begins && ends && place.len() <= limit;
+        if let Some(block) = half.block.as_mut().filter(|_| !whole)
+            && let Some(assembly) = &mut block.assembly
+        {
+            assembly.push(number, place.start, frame.bytes.get(place.clone()).unwrap_or_default());
             if assembly.cost() > limit {
                 frame.faults.push(format!("the header block is over {limit} bytes and not decoded"));
                 block.assembly = None;
                 half.hpack.lose_track();
             }
         }
-        let complete = half.block.take_if(|_| header.has(FrameHeader::END_HEADERS));
+        let complete = half.block.take_if(|_| ends);
+        match &complete {
+            Some(block @ OpenBlock { assembly: Some(assembly), .. }) => {
+                self.decode_block(&mut frame, place, block, assembly);
+            }
+            _ => {
+                let fragment = Annotation::new(place, Layer::Hpack, "header block fragment");
+                frame.annotations.push(fragment.rule(const { &Rule::http2("4.3") }));
+            }
+        }
+        padding.into_iter().for_each(|padding| frame.annotations.push(padding));
+        frame.ends_stream = complete.as_ref().is_some_and(|block| block.ends_stream);
         self.keep(frame);
-        if let Some(block) = complete {
-            self.complete_block(number, block);
+        if let Some(block) = complete.filter(|block| block.ends_stream) {
+            self.end_of_direction(direction, block.stream, number);
         }
     }
 
-    /// Decodes a header block whose last frame is `number`, and gives its annotations to its frames.
-    fn complete_block(&mut self, number: u64, block: OpenBlock) {
-        let Some(direction) = self.kept(number).map(|frame| frame.direction) else { return };
-        if let Some(assembly) = &block.assembly {
-            let decoded = self.half_mut(direction).hpack.decode(assembly.bytes());
-            let meaning = match decoded.error {
-                None => classify(&decoded.fields, block.ends_stream),
-                Some(_) => Meaning::Headers,
-            };
-            self.refine(assembly, decoded.annotations, number);
-            let details = self.details(&decoded.fields);
-            if !block.promise {
-                self.headers_of_call(direction, &block, &meaning, &decoded.fields);
+    /// Decodes a header block whose last frame is `frame`, and gives its annotations to its frames. What was not gathered
+    /// stands at `place`.
+    fn decode_block(&mut self, frame: &mut Frame, place: Range<usize>, block: &OpenBlock, assembly: &Assembly) {
+        let (number, direction) = (frame.number, frame.direction);
+        let decoder = &mut self.half_mut(direction).hpack;
+        let (fields, error) = match assembly.bytes() {
+            [] => decoder.decode_within(&frame.bytes, place, &mut frame.annotations),
+            _ => {
+                let decoded = decoder.decode(assembly.bytes());
+                frame.annotations.append(&mut self.refine(assembly, &decoded.annotations, number));
+                (decoded.fields, decoded.error)
             }
-            if block.first_frame != number {
-                self.with_kept(block.first_frame, |first| first.meaning = meaning.clone());
-            }
-            self.with_kept(number, |last| {
-                last.meaning = meaning;
-                last.details = details;
-                last.headers = decoded.fields;
-                last.ends_stream = block.ends_stream;
-                if let Some(error) = decoded.error {
-                    last.faults.push(format!("COMPRESSION_ERROR: {error}"));
-                }
-            });
+        };
+        if let Some(error) = error {
+            frame.faults.push(format!("COMPRESSION_ERROR: {error}"));
+        } else {
+            frame.meaning = classify(&fields, block.ends_stream);
         }
-        if block.ends_stream {
-            if block.assembly.is_none() {
-                self.with_kept(number, |last| last.ends_stream = true);
-            }
-            self.end_of_direction(direction, block.stream, number);
+        if block.first_frame != number {
+            self.with_kept(block.first_frame, |first| first.meaning = frame.meaning.clone());
         }
+        frame.details = self.details(&fields);
+        if !block.promise {
+            self.headers_of_call(direction, block, &frame.meaning, &fields);
+        }
+        frame.headers = fields;
     }
 
     /// What `grpc-status-details-bin` holds.
@@ -97,8 +116,8 @@ impl Conversation {
         let bytes = headers::base64(field.value.as_deref()?)?;
         let (mut budget, depth) = (self.limits.annotations, self.limits.depth);
         let status = Some("google.rpc.Status");
-        let annotations =
-            protobuf::annotate(Vec::new(), &bytes, 0..bytes.len(), status, &self.schema, &mut budget, depth);
+        let mut annotations = Tree::default();
+        protobuf::annotate(&mut annotations, &bytes, 0..bytes.len(), status, &self.schema, &mut budget, depth);
         Some(Restored { bytes, annotations })
     }
 

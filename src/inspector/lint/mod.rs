@@ -32,6 +32,7 @@ use super::http2::{FrameHeader, HEADER_LEN};
 use super::limits::Limits;
 use super::schema::Schema;
 use super::text;
+use super::tree::Node;
 use super::view::View;
 
 /// A rule that bytes on a wire can break.
@@ -268,10 +269,11 @@ impl<'a> Probe<'a> {
 
 /// The header block that is complete with a frame, if all of it is known.
 fn fields(frame: &Frame) -> Option<Vec<Field<'_>>> {
-    let is_field = |node: &&Annotation| node.layer == Layer::Hpack && node.label != *SIZE_UPDATE;
-    let nodes = frame.annotations.iter().rev().filter(is_field);
+    let is_field = |node: &Node<'_>| node.layer == Layer::Hpack && node.label != *SIZE_UPDATE;
+    let mut nodes: Vec<_> = frame.annotations.iter().filter(is_field).map(|node| node.range.clone()).collect();
+    nodes.reverse();
     // Where a block lies in several frames, the last of them has the last fields.
-    let ranges = nodes.map(|node| node.range.clone()).chain(std::iter::repeat(HEADER));
+    let ranges = nodes.into_iter().chain(std::iter::repeat(HEADER));
     let headers = frame.headers.iter().rev().zip(ranges);
     let field = headers
         .map(|(field, range)| Some(Field { name: field.name.as_deref()?, value: field.value.as_deref()?, range }));
@@ -282,15 +284,7 @@ fn fields(frame: &Frame) -> Option<Vec<Field<'_>>> {
 
 /// The nodes in which the decoder has marked something, in their order.
 fn faults(frame: &Frame) -> Vec<&Annotation> {
-    let (mut open, mut faults) = (Vec::new(), Vec::new());
-    open.extend(frame.annotations.iter().rev());
-    while let Some(node) = open.pop() {
-        open.extend(node.children.iter().rev());
-        if node.fault.is_some() {
-            faults.push(node);
-        }
-    }
-    faults
+    frame.annotations.all().iter().filter(|annotation| annotation.fault.is_some()).collect()
 }
 
 impl Field<'_> {

@@ -1,5 +1,7 @@
 //! Conversations: what each frame means, what lies in several of them, what is wrong with them.
 
+use std::ops::Range;
+
 use super::*;
 
 fn titles(conversation: &Conversation) -> Vec<(Direction, String)> {
@@ -14,9 +16,24 @@ fn frame(conversation: &Conversation, number: usize) -> &Frame {
     conversation.frames().nth(number - 1).unwrap()
 }
 
+fn first(frame: &Frame) -> Node<'_> {
+    frame.annotations.iter().next().unwrap()
+}
+
+/// What comes behind the frame's header.
+fn second(frame: &Frame) -> Node<'_> {
+    frame.annotations.iter().nth(1).unwrap()
+}
+
+/// Which part of itself a node's child is, and where.
+fn place(node: &Node<'_>, child: usize) -> (Part, Range<usize>) {
+    let child = node.children().nth(child).unwrap();
+    (child.part, child.range.clone())
+}
+
 /// The nodes directly in a frame or below, as "label: value".
-fn texts(annotations: &[Annotation]) -> Vec<String> {
-    annotations.iter().map(|node| format!("{}: {}", node.label, node.value)).collect()
+fn texts<'a>(nodes: impl IntoIterator<Item = Node<'a>>) -> Vec<String> {
+    nodes.into_iter().map(|node| format!("{}: {}", node.label, node.value)).collect()
 }
 
 /// GetFeature up to its Request-Headers, and then the given pieces.
@@ -46,7 +63,7 @@ fn get_feature_frame_by_frame() {
     ];
     assert_eq!(titles(&conversation), expected.map(|(direction, title)| (direction, title.to_owned())));
     assert!(conversation.frames().all(|frame| frame.faults.is_empty()));
-    assert!(conversation.frames().flat_map(|frame| leaves(&frame.annotations)).all(|leaf| leaf.fault.is_none()));
+    assert!(conversation.frames().flat_map(|frame| frame.annotations.all()).all(|node| node.fault.is_none()));
 
     let path = "/routeguide.RouteGuide/GetFeature".to_owned();
     assert_eq!(frame(&conversation, 5).meaning, Meaning::RequestHeaders { path });
@@ -60,7 +77,7 @@ fn get_feature_frame_by_frame() {
         "te: trailers",
         "grpc-timeout: 10S (10 seconds)",
     ];
-    assert_eq!(texts(&frame(&conversation, 5).annotations[1..]), expected);
+    assert_eq!(texts(frame(&conversation, 5).annotations.iter().skip(1)), expected);
 
     let answer = frame(&conversation, 9);
     let [message] = answer.messages.as_slice() else { panic!("one message") };
@@ -74,15 +91,15 @@ fn get_feature_frame_by_frame() {
         "name: \"Berkshire Valley Management Area Trail\"",
         "location: routeguide.Point",
     ];
-    assert_eq!(texts(&tree.children), expected);
-    let location = &tree.children[3];
+    assert_eq!(texts(tree.children()), expected);
+    let location = tree.children().nth(3).unwrap();
     assert_eq!(
-        texts(&location.children),
+        texts(location.children()),
         ["tag: field 2, LEN", "length: 17", "latitude: 409172122", "longitude: -747065082"]
     );
-    assert_eq!(location.children[2].range, 9 + 47..9 + 53);
+    assert_eq!(location.children().nth(2).unwrap().range, 9 + 47..9 + 53);
     assert_eq!(
-        location.children[2].rule.unwrap().link(),
+        location.children().nth(2).unwrap().rule.unwrap().link(),
         "https://protobuf.dev/programming-guides/encoding/#structure"
     );
 }
@@ -94,14 +111,13 @@ fn a_message_in_three_frames_is_shown_in_each_of_them() {
         (ToServer, "000003 00 00 00000001  f18dc3"),
         (ToServer, "000003 00 01 00000001  01 10 05"),
     ]);
-    let parts: Vec<_> =
-        conversation.frames().skip(5).map(|frame| (&frame.annotations[1], frame.messages.len())).collect();
+    let parts: Vec<_> = conversation.frames().skip(5).map(|frame| (second(frame), frame.messages.len())).collect();
     let [(head, 0), (middle, 0), (tail, 1)] = parts.as_slice() else { panic!("{parts:?}") };
     assert_eq!([head.part, middle.part, tail.part], [Part::Head, Part::Middle, Part::Tail]);
-    assert_eq!(texts(&head.children)[2], "latitude: 409172122");
-    assert_eq!((head.children[2].part, head.children[2].range.clone()), (Part::Head, 14..16));
-    assert_eq!((middle.children[0].part, middle.children[0].range.clone()), (Part::Middle, 9..12));
-    assert_eq!(texts(&tail.children), ["latitude: ", "longitude: 5"]);
+    assert_eq!(texts(head.children())[2], "latitude: 409172122");
+    assert_eq!(place(head, 2), (Part::Head, 14..16));
+    assert_eq!(place(middle, 0), (Part::Middle, 9..12));
+    assert_eq!(texts(tail.children()), ["latitude: ", "longitude: 5"]);
     let segments = &frame(&conversation, 8).messages[0].segments;
     assert_eq!(*segments, [(6, 9..16), (7, 9..12), (8, 9..12)]);
 }
@@ -116,11 +132,12 @@ fn frames_that_were_taken_keep_what_was_known_then() {
     conversation.push(ToServer, &hex("000005 00 00 00000001  0004 089af1"));
     let taken = conversation.take_frames();
     assert_eq!(taken.len(), 7);
-    assert_eq!(taken[6].annotations[1].value, "message 1: bytes 0 to 3 of 4");
+    assert_eq!(second(&taken[6]).value, "message 1: bytes 0 to 3 of 4");
     conversation.push(ToServer, &hex("000001 00 00 00000001  01"));
     assert_eq!(conversation.frames().len(), 1);
-    assert_eq!(frame(&conversation, 1).messages[0].segments.len(), 3);
-    assert_eq!(texts(&frame(&conversation, 1).messages[0].tree.as_ref().unwrap().children)[2], "latitude: 30874");
+    let last = frame(&conversation, 1);
+    assert_eq!(last.messages[0].segments.len(), 3);
+    assert_eq!(texts(last.message_tree(&last.messages[0]).unwrap().children())[2], "latitude: 30874");
     conversation.check().unwrap();
 }
 
@@ -132,7 +149,7 @@ fn several_messages_in_one_frame() {
         data.messages.iter().map(|message| (message.number, message.length)).collect::<Vec<_>>(),
         [(1, 0), (2, 2)]
     );
-    let values: Vec<_> = data.annotations[1..].iter().map(|node| node.value.to_string()).collect();
+    let values: Vec<_> = data.annotations.iter().skip(1).map(|node| node.value.to_string()).collect();
     let expected = [
         "uncompressed, 0 bytes: routeguide.Point",
         "uncompressed, 2 bytes: routeguide.Point",
@@ -153,7 +170,7 @@ fn compressed_messages_name_their_encoding() {
         ),
         (ToClient, "000008 00 00 00000001  01 00000003 1f8b08"),
     ]);
-    assert_eq!(frame(&conversation, 7).annotations[1].value, "compressed with gzip, 3 bytes: routeguide.Feature");
+    assert_eq!(second(frame(&conversation, 7)).value, "compressed with gzip, 3 bytes: routeguide.Feature");
     assert!(frame(&conversation, 7).messages[0].compressed);
 }
 
@@ -168,9 +185,9 @@ fn a_header_block_in_three_frames() {
     assert_eq!(frame(&conversation, 6).meaning, status);
     assert_eq!(frame(&conversation, 8).meaning, status);
     assert_eq!(frame(&conversation, 8).headers.len(), 2);
-    assert_eq!(texts(&frame(&conversation, 6).annotations[1..]), [":status: 200"]);
-    assert_eq!(texts(&frame(&conversation, 7).annotations[1..]), ["grpc-status: 14 (UNAVAILABLE)"]);
-    assert_eq!(frame(&conversation, 8).annotations[1].part, Part::Tail);
+    assert_eq!(texts(frame(&conversation, 6).annotations.iter().skip(1)), [":status: 200"]);
+    assert_eq!(texts(frame(&conversation, 7).annotations.iter().skip(1)), ["grpc-status: 14 (UNAVAILABLE)"]);
+    assert_eq!(second(frame(&conversation, 8)).part, Part::Tail);
 }
 
 #[test]
@@ -191,7 +208,7 @@ fn only_continuation_may_follow_an_open_header_block() {
     ]);
     assert_eq!(frame(&conversation, 7).faults, ["PROTOCOL_ERROR: the header block of stream 1 is not complete"]);
     assert_eq!(frame(&conversation, 8).faults, ["PROTOCOL_ERROR: there is no header block to continue"]);
-    assert_eq!(texts(&frame(&conversation, 9).annotations[2..])[0].split(':').next(), Some("unknown name"));
+    assert_eq!(texts(frame(&conversation, 9).annotations.iter().skip(2))[0].split(':').next(), Some("unknown name"));
 }
 
 #[test]
@@ -216,7 +233,7 @@ fn what_is_not_http2() {
     let kinds: Vec<_> = conversation.frames().map(|frame| (frame.direction, frame.kind, frame.bytes.len())).collect();
     let raw = FrameKind::NotHttp2;
     assert_eq!(kinds, [(ToServer, raw, 13), (ToServer, raw, 4), (ToClient, raw, 26)]);
-    assert_eq!(frame(&conversation, 3).annotations[0].value, r"HTTP/1.1 400 Bad Request\r\n");
+    assert_eq!(first(frame(&conversation, 3)).value, r"HTTP/1.1 400 Bad Request\r\n");
 }
 
 #[test]
@@ -224,9 +241,9 @@ fn the_end_inside_a_frame() {
     let conversation = call_then(&[(ToServer, "000008 06 00 00000000  0102"), (ToClient, "000008 06")]);
     assert_eq!(frame(&conversation, 6).kind, FrameKind::Truncated);
     assert_eq!(frame(&conversation, 6).faults, ["the bytes end inside a frame: 2 of 8 bytes of payload"]);
-    assert_eq!(frame(&conversation, 7).annotations[0].label, "incomplete frame header");
+    assert_eq!(first(frame(&conversation, 7)).label, "incomplete frame header");
     let preface = decode(Schema::new(), &[(ToServer, b"PRI *".to_vec())]);
-    assert_eq!(frame(&preface, 1).annotations[0].label, "part of the preface");
+    assert_eq!(first(frame(&preface, 1)).label, "part of the preface");
 }
 
 #[test]
@@ -238,8 +255,8 @@ fn data_outside_a_call_of_grpc() {
     ]);
     assert_eq!(frame(&conversation, 6).meaning, Meaning::HttpResponse { status: "200".to_owned() });
     assert_eq!(frame(&conversation, 7).meaning, Meaning::Data);
-    assert_eq!(frame(&conversation, 7).annotations[1].value, "not messages: the content-type is another");
-    assert_eq!(frame(&conversation, 8).annotations[1].value, "of a call that is over or was not seen");
+    assert_eq!(second(frame(&conversation, 7)).value, "not messages: the content-type is another");
+    assert_eq!(second(frame(&conversation, 8)).value, "of a call that is over or was not seen");
 }
 
 #[test]
@@ -251,14 +268,14 @@ fn memory_is_bounded_by_the_limits() {
     }
     conversation.push(ToServer, &hex("00000a 00 00 00000001  00 00000005 0801 1001 00"));
     let long = conversation.frames().last().unwrap();
-    assert_eq!(long.annotations[1].value, "message 1: bytes 0 to 5 of 5");
+    assert_eq!(second(long).value, "message 1: bytes 0 to 5 of 5");
     assert_eq!((long.messages.len(), long.message_tree(&long.messages[0])), (1, None));
 
     let empty = [hex("0000fa 00 00 00000001"), hex("00 00000000").repeat(50)].concat();
     conversation.push(ToServer, &empty);
     let many = conversation.frames().last().unwrap();
-    assert!(many.annotations.len() < 15);
-    assert_eq!(many.annotations.last().unwrap().label, "more messages");
+    assert!(many.annotations.iter().count() < 15);
+    assert_eq!(many.annotations.iter().last().unwrap().label, "more messages");
 
     for _ in 0..100 {
         conversation.push(ToServer, &hex("000005 00 00 00000001  00 00000000"));

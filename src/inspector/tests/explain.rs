@@ -28,25 +28,18 @@ fn all_kinds_of_frames() -> Vec<Frame> {
     it.frames()
 }
 
-fn walk<'a>(nodes: &'a [Annotation], visit: &mut impl FnMut(&'a Annotation)) {
-    for node in nodes {
-        visit(node);
-        walk(&node.children, visit);
-    }
-}
-
 #[test]
 fn whatever_has_a_rule_has_a_sentence() {
     let mut seen = 0;
     for frame in all_kinds_of_frames() {
-        walk(&frame.annotations, &mut |node| {
+        for node in frame.annotations.all() {
             let found = explain(node);
             assert_eq!(node.rule.is_none(), found.is_empty(), "{node:?}");
             seen += found.len();
             for explanation in found {
                 assert!(explanation.sentence.ends_with('.') && explanation.rule.link().starts_with("https://"));
             }
-        });
+        }
     }
     assert!(seen > 300, "{seen}");
 }
@@ -57,11 +50,11 @@ fn what_it_means_comes_before_how_it_is_encoded() {
     let sentences = |label: &str, value: &str| {
         let mut found = Vec::new();
         for frame in &frames {
-            walk(&frame.annotations, &mut |node| {
+            for node in frame.annotations.all() {
                 if node.label == *label && node.value.to_string().starts_with(value) && found.is_empty() {
                     found = explain(node).iter().map(|explanation| explanation.sentence).collect();
                 }
-            });
+            }
         }
         found
     };

@@ -10,15 +10,13 @@ fn read(digits: &str) -> (Vec<String>, Vec<String>) {
     assert_eq!(bytes.len(), 9 + header.length as usize, "{digits}");
     let dissection = dissect(&header, &bytes);
     let mut annotations = dissection.before;
-    if !dissection.body.is_empty() {
-        annotations.push(Annotation::new(dissection.body, Layer::Opaque, "body"));
-    }
-    annotations.extend(dissection.after);
+    annotations.push(Annotation::new(dissection.body, Layer::Opaque, "body"));
+    dissection.after.into_iter().for_each(|padding| annotations.push(padding));
     assert_eq!(check_tiling(0..bytes.len(), &annotations), Ok(()), "{digits}");
-    let faults = annotations.iter().chain(leaves(&annotations)).filter_map(|annotation| annotation.fault.clone());
-    let mut faults: Vec<_> = faults.collect();
+    let faults = annotations.all().iter().filter_map(|annotation| annotation.fault.as_deref());
+    let mut faults: Vec<_> = faults.map(str::to_owned).collect();
     faults.dedup();
-    let texts = leaves(&annotations).skip(4).map(|leaf| format!("{}: {}", leaf.label, leaf.value));
+    let texts = annotations.leaves().skip(4).map(|leaf| format!("{}: {}", leaf.label, leaf.value));
     (texts.collect(), faults)
 }
 
@@ -103,5 +101,5 @@ fn settings_without_end_are_not_told_apart_without_end() {
     let frame = [hex("004650 04 00 00000000"), hex("0003 00000001").repeat(3000)].concat();
     let dissection = dissect(&FrameHeader::parse(&frame).unwrap(), &frame);
     assert_eq!(check_tiling(0..frame.len(), &dissection.before), Ok(()));
-    assert_eq!(dissection.before.len(), 1 + 1024 + 1);
+    assert_eq!(dissection.before.iter().count(), 1 + 1024 + 1);
 }

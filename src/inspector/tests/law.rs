@@ -43,14 +43,14 @@ fn hold(pieces: &[(Direction, Vec<u8>)], limits: Limits) -> Conversation {
         let pushed: Vec<u8> = pushed.flat_map(|(_, bytes)| bytes).copied().collect();
         let frames = conversation.frames().filter(|frame| frame.direction == direction);
         let found: Vec<u8> = frames
-            .flat_map(|frame| leaves(&frame.annotations).flat_map(|leaf| &frame.bytes[leaf.range.clone()]))
+            .flat_map(|frame| frame.annotations.leaves().flat_map(|leaf| &frame.bytes[leaf.range.clone()]))
             .copied()
             .collect();
         assert!(pushed == found, "{} bytes pushed, {} found", pushed.len(), found.len());
     }
     for (frame, message) in conversation.frames().flat_map(|frame| frame.messages.iter().map(move |it| (frame, it))) {
         if let Some(tree) = frame.message_tree(message) {
-            assert_eq!(check_tiling(tree.range.clone(), std::slice::from_ref(tree)), Ok(()));
+            assert_eq!(check_tiling(tree.range.clone(), [tree]), Ok(()));
             assert_eq!(tree.range.len(), 5 + message.length as usize);
         }
     }
@@ -216,8 +216,8 @@ fn random_messages() {
         let range = numbers.below(4).min(bytes.len())..bytes.len();
         for name in [None, Some("routeguide.Feature")] {
             for (mut budget, depth) in [(1000, 4), (9, 1), (0, 0)] {
-                let tree =
-                    protobuf::annotate(Vec::new(), &bytes, range.clone(), name, &route_guide(), &mut budget, depth);
+                let (mut tree, schema) = (Tree::default(), route_guide());
+                protobuf::annotate(&mut tree, &bytes, range.clone(), name, &schema, &mut budget, depth);
                 assert_eq!(check_tiling(range.clone(), &tree), Ok(()), "{bytes:02x?}");
             }
         }

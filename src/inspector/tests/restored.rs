@@ -39,13 +39,13 @@ fn every_encoding_is_restored_and_stays_one_leaf_on_the_wire() {
             let (frame, message) = sent(encoding.name(), &content, size);
             assert_eq!(check_tiling(0..frame.bytes.len(), &frame.annotations), Ok(()));
             let tree = frame.message_tree(&message).unwrap();
-            assert_eq!(tree.children.len(), 3, "flag, length, and one leaf");
-            assert_eq!(tree.children[2].value, "compressed, 104 bytes when restored");
+            assert_eq!(tree.children().count(), 3, "flag, length, and one leaf");
+            assert_eq!(tree.children().nth(2).unwrap().value, "compressed, 104 bytes when restored");
             let restored = message.restored.as_ref().unwrap();
             assert_eq!((&restored.bytes, message.size()), (&question(), Some(104)));
             assert_eq!(check_tiling(0..104, &restored.annotations), Ok(()));
             assert_eq!(
-                (restored.annotations[0].label.to_string(), restored.annotations[0].value.to_string()),
+                (restored.annotations.all()[0].label.to_string(), restored.annotations.all()[0].value.to_string()),
                 ("number".into(), "42".into())
             );
         }
@@ -68,10 +68,10 @@ fn what_is_restored_is_shown_below_the_leaf() {
 fn what_can_not_be_restored_says_why() {
     let (frame, message) = sent("gzip", &[1, 2, 3], 100);
     assert_eq!((&message.restored, message.size()), (&None, None));
-    let leaf = &frame.message_tree(&message).unwrap().children[2];
+    let leaf = frame.message_tree(&message).unwrap().children().nth(2).unwrap();
     assert!(leaf.fault.as_ref().unwrap().starts_with("can't be restored with gzip"), "{leaf:?}");
     let (frame, message) = sent("lzma", &[1, 2, 3], 100);
-    let leaf = &frame.message_tree(&message).unwrap().children[2];
+    let leaf = frame.message_tree(&message).unwrap().children().nth(2).unwrap();
     assert_eq!((leaf.value.to_string().as_str(), &leaf.fault), ("compressed in a way that is not known here", &None));
     let (_, message) = sent("gzip", &[], 100);
     assert_eq!(message.size(), Some(0));
@@ -88,7 +88,7 @@ fn what_is_restored_in_a_frame_is_bounded() {
         frame.messages.iter().filter_map(|message| message.restored.as_ref()).map(|it| it.bytes.len()).sum();
     assert_eq!((frame.messages.len(), restored), (10, 4_000_000));
     let last = frame.message_tree(&frame.messages[9]).unwrap();
-    assert!(last.children[2].value.to_string().ends_with("over the limit"), "{last:?}");
+    assert!(last.children().nth(2).unwrap().value.to_string().ends_with("over the limit"), "{last:?}");
 }
 
 fn rpc_schema() -> Schema {

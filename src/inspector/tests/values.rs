@@ -28,18 +28,20 @@ fn schema() -> Schema {
 
 /// The fields at the top as "label: value", and the faults below them.
 fn read(bytes: &[u8], message: Option<&str>) -> (Vec<String>, Vec<String>) {
-    let tree = annotate(Vec::new(), bytes, 0..bytes.len(), message, &schema(), &mut 1000, 4);
+    let tree = annotated(bytes, message, 1000, 4);
     assert_eq!(check_tiling(0..bytes.len(), &tree), Ok(()));
-    let mut faults = Vec::new();
-    collect_faults(&tree, &mut faults);
+    let faults = tree.all().iter().filter_map(|node| node.fault.as_deref().map(str::to_owned)).collect();
     (tree.iter().map(|node| format!("{}: {}", node.label, node.value)).collect(), faults)
 }
 
-fn collect_faults(tree: &[Annotation], faults: &mut Vec<String>) {
-    for node in tree {
-        faults.extend(node.fault.clone());
-        collect_faults(&node.children, faults);
-    }
+fn child(node: Node<'_>, place: usize) -> Node<'_> {
+    node.children().nth(place).unwrap()
+}
+
+fn annotated(bytes: &[u8], message: Option<&str>, mut budget: usize, depth: usize) -> Tree {
+    let mut tree = Tree::default();
+    annotate(&mut tree, bytes, 0..bytes.len(), message, &schema(), &mut budget, depth);
+    tree
 }
 
 fn named(bytes: &[u8], expected: &str) {
@@ -105,26 +107,28 @@ fn what_is_wrong_is_said_where_it_is() {
 #[test]
 fn a_varint_that_is_longer_than_needed_is_pointed_out() {
     named(&[0x08, 0x81, 0x00], "i32: 1 (longer than needed)");
-    let tree = annotate(Vec::new(), &[0x88, 0x00, 1], 0..3, None, &schema(), &mut 10, 1);
-    assert_eq!(tree[0].children[0].value, "field 1, VARINT (longer than needed)");
+    let tree = annotated(&[0x88, 0x00, 1], None, 10, 1);
+    assert_eq!(tree.all()[1].value, "field 1, VARINT (longer than needed)");
 }
 
 #[test]
 fn depth_and_number_of_annotations_are_bounded() {
     let nested = [0x5a, 8, 0x5a, 6, 0x5a, 4, 0x5a, 2, 0x08, 0x01];
-    let tree = annotate(Vec::new(), &nested, 0..10, Some("All"), &schema(), &mut 1000, 2);
-    assert_eq!(tree[0].children[2].children[2].value, "4 bytes");
+    let tree = annotated(&nested, Some("All"), 1000, 2);
+    assert_eq!(child(child(tree.iter().next().unwrap(), 2), 2).value, "4 bytes");
     let groups = [0x63; 100];
-    let tree = annotate(Vec::new(), &groups, 0..100, Some("All"), &schema(), &mut 1000, 4);
+    let tree = annotated(&groups, Some("All"), 1000, 4);
     assert_eq!(check_tiling(0..100, &tree), Ok(()));
 
     let many = [0x08, 0x01].repeat(100);
     let mut budget = 40;
-    let tree = annotate(Vec::new(), &many, 0..200, Some("All"), &schema(), &mut budget, 4);
-    assert_eq!((tree.len(), budget), (11, 0));
-    assert_eq!((tree[10].label.to_string(), tree[10].range.clone()), ("more fields".to_owned(), 20..200));
+    let mut tree = Tree::default();
+    annotate(&mut tree, &many, 0..200, Some("All"), &schema(), &mut budget, 4);
+    assert_eq!((tree.iter().count(), budget), (11, 0));
+    let last = tree.iter().last().unwrap();
+    assert_eq!((last.label.to_string(), last.range.clone()), ("more fields".to_owned(), 20..200));
     let packed = [&[0x0a, 100][..], &[1; 100]].concat();
-    let tree = annotate(Vec::new(), &packed, 0..102, Some("All"), &schema(), &mut 20, 4);
-    assert_eq!(tree[0].value, "1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1");
+    let tree = annotated(&packed, Some("All"), 20, 4);
+    assert_eq!(tree.all()[0].value, "1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1");
     assert_eq!(check_tiling(0..102, &tree), Ok(()));
 }
