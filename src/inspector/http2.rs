@@ -174,7 +174,17 @@ impl FrameHeader {
 
     /// The names of the flags that are set, divided by spaces; those that the type does not define as one number.
     pub fn flag_names(&self) -> String {
-        let defined: &[(u8, &str)] = match self.kind {
+        FlagNames(*self).to_string()
+    }
+}
+
+/// [`FrameHeader::flag_names`] while they are written.
+pub(super) struct FlagNames(pub(super) FrameHeader);
+
+impl fmt::Display for FlagNames {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(header) = self;
+        let defined: &[(u8, &str)] = match header.kind {
             FrameType::DATA => &[(0x1, "END_STREAM"), (0x8, "PADDED")],
             FrameType::HEADERS => &[(0x1, "END_STREAM"), (0x4, "END_HEADERS"), (0x8, "PADDED"), (0x20, "PRIORITY")],
             FrameType::SETTINGS | FrameType::PING => &[(0x1, "ACK")],
@@ -182,10 +192,12 @@ impl FrameHeader {
             FrameType::CONTINUATION => &[(0x4, "END_HEADERS")],
             _ => &[],
         };
-        let known = defined.iter().filter(|(flag, _)| self.has(*flag));
-        let rest = known.clone().fold(self.flags, |flags, (flag, _)| flags & !flag);
-        let names = known.map(|(_, name)| (*name).to_owned()).chain((rest != 0).then(|| format!("0x{rest:x}")));
-        names.collect::<Vec<_>>().join(" ")
+        let (mut rest, mut gap) = (header.flags, "");
+        for (flag, name) in defined.iter().filter(|(flag, _)| header.has(*flag)) {
+            write!(f, "{gap}{name}")?;
+            (rest, gap) = (rest & !flag, " ");
+        }
+        if rest == 0 { Ok(()) } else { write!(f, "{gap}0x{rest:x}") }
     }
 }
 

@@ -35,7 +35,7 @@ use serde::{Serialize, Serializer};
 use super::annotation::{Form, Layer, Part, Rule};
 use super::frame::{Direction, Frame, FrameKind, Meaning, Message, Restored};
 use super::hpack::HeaderField;
-use super::print::gloss;
+use super::print::Gloss;
 use super::redaction::Redaction;
 use super::schema::{CallKind, Schema};
 use super::text::Text;
@@ -128,7 +128,7 @@ impl JsonLines {
                 Meaning::TrailersOnly { status } | Meaning::HttpResponse { status } => Some(status),
                 _ => None,
             },
-            summary: gloss(&shown),
+            summary: Gloss(&shown).to_string(),
             headers: frame
                 .headers
                 .iter()

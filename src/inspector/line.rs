@@ -7,103 +7,166 @@
 //!     routeguide.Point, 6 bytes: latitude: 409172122
 //! ```
 
+use std::fmt::{self, Write as _};
+
 use super::annotation::Layer;
 use super::frame::{Frame, FrameKind, Message};
 use super::http2::FrameType;
-use super::print::{describe, gloss};
-use super::text;
-use super::tree::Node;
+use super::print::{Description, Gloss};
+use super::text::{self, Count, Plain};
+use super::tree::{Node, Nodes};
 
 /// The most characters of a header value or of a message that are shown.
 const SHOWN: usize = 200;
 
 /// A frame in outline; each line ends with a line break.
 pub fn lines(frame: &Frame) -> String {
-    let mut words = vec![frame.direction.to_string()];
-    words.push(match &frame.kind {
-        FrameKind::Preface => "connection preface".to_owned(),
-        FrameKind::Http2(header) => describe(header),
-        FrameKind::Truncated => "incomplete".to_owned(),
-        FrameKind::NotHttp2 => "bytes".to_owned(),
-        FrameKind::Fragment => "part of a frame".to_owned(),
-        FrameKind::Lost { .. } => "lost".to_owned(),
-    });
-    words.push(gloss(frame));
-    let data = frame.header().filter(|header| header.kind == FrameType::DATA);
-    words.extend(data.map(|header| text::count(header.length.into(), "byte")));
-    if data.is_none() && frame.headers.is_empty() {
-        words.push(shorten(&values(&frame.annotations, Layer::Payload)));
+    let mut out = String::with_capacity(ROOM);
+    push(&mut out, frame.direction);
+    match &frame.kind {
+        FrameKind::Preface => push_word(&mut out, "connection preface"),
+        FrameKind::Http2(header) => push_word(&mut out, Description(header)),
+        FrameKind::Truncated => push_word(&mut out, "incomplete"),
+        FrameKind::NotHttp2 => push_word(&mut out, "bytes"),
+        FrameKind::Fragment => push_word(&mut out, "part of a frame"),
+        FrameKind::Lost { .. } => push_word(&mut out, "lost"),
+    }
+    push_word(&mut out, Gloss(frame));
+    match frame.header().filter(|header| header.kind == FrameType::DATA) {
+        Some(header) => push_word(&mut out, Count(header.length.into(), "byte")),
+        None if frame.headers.is_empty() => push_word(&mut out, values(&frame.annotations, Layer::Payload)),
+        None => {}
     }
     if matches!(frame.kind, FrameKind::NotHttp2 | FrameKind::Truncated | FrameKind::Fragment) {
-        words.push(shorten(&text::plain(&frame.bytes)));
+        push_word(&mut out, shorten(&text::plain(&frame.bytes)));
     }
-    let mut out = words.into_iter().filter(|word| !word.is_empty()).collect::<Vec<_>>().join("  ");
     out.push('\n');
-    let unknown = || "unknown".to_owned();
     for field in &frame.headers {
-        let [name, value] = [&field.name, &field.value].map(|part| part.as_deref().map_or_else(unknown, text::plain));
-        out.push_str(&format!("    {name}: {}\n", shorten(&value)));
+        let [name, value] = [&field.name, &field.value].map(|part| Plain(part.as_deref().unwrap_or(b"unknown")));
+        push(&mut out, format_args!("    {name}: "));
+        push_short(&mut out, |out| push(out, value));
+        out.push('\n');
     }
     if let Some(details) = &frame.details {
-        out.push_str(&format!("    google.rpc.Status: {}\n", shorten(&values(&details.annotations, Layer::Protobuf))));
+        let status = values(&details.annotations, Layer::Protobuf);
+        push(&mut out, format_args!("    google.rpc.Status: {status}\n"));
     }
     for message in &frame.messages {
-        out.push_str(&format!("    {}\n", outline(frame, message)));
+        out.push_str("    ");
+        push_outline(&mut out, frame, message);
+        out.push('\n');
     }
-    let mut faults = Vec::new();
-    faults.extend(frame.faults.iter().map(String::as_str));
-    faults.extend(frame.annotations.all().iter().filter_map(|annotation| annotation.fault.as_deref()));
-    faults.dedup();
-    for fault in faults {
-        out.push_str(&format!("    ✗ {fault}\n"));
+    let of_bytes = frame.annotations.all().iter().filter_map(|annotation| annotation.fault.as_deref());
+    let mut last = None;
+    for fault in frame.faults.iter().map(String::as_str).chain(of_bytes) {
+        if last.replace(fault) != Some(fault) {
+            push(&mut out, format_args!("    ✗ {fault}\n"));
+        }
     }
     out
 }
 
 /// One of a frame's messages in a line: "routeguide.Point, 6 bytes: latitude: 409172122".
 pub fn outline(frame: &Frame, message: &Message) -> String {
+    let mut out = String::new();
+    push_outline(&mut out, frame, message);
+    out
+}
+
+fn push_outline(out: &mut String, frame: &Frame, message: &Message) {
     let name = message.type_name.as_deref().unwrap_or("message");
-    let compressed = match &message.restored {
-        Some(restored) => format!(", compressed from {}", text::count(restored.bytes.len() as u64, "byte")),
-        None if message.compressed => ", compressed".to_owned(),
-        None => String::new(),
+    push(out, format_args!("{name}, {}", Count(message.length.into(), "byte")));
+    match &message.restored {
+        Some(restored) => {
+            push(out, format_args!(", compressed from {}", Count(restored.bytes.len() as u64, "byte")));
+        }
+        None if message.compressed => out.push_str(", compressed"),
+        None => {}
+    }
+    let nodes = match &message.restored {
+        Some(restored) => Some(restored.annotations.iter()),
+        None => frame.message_tree(message).map(Node::children),
     };
-    let head = format!("{name}, {}{compressed}", text::count(message.length.into(), "byte"));
-    let fields = match &message.restored {
-        Some(restored) => Some(values(&restored.annotations, Layer::Protobuf)),
-        None => frame.message_tree(message).map(|tree| values(tree.children(), Layer::Protobuf)),
-    };
-    match fields.filter(|fields| !fields.is_empty()) {
-        Some(fields) => format!("{head}: {}", shorten(&fields)),
-        None => head,
+    let head = out.len();
+    out.push_str(": ");
+    let fields = out.len();
+    nodes.into_iter().for_each(|nodes| push_values(out, nodes, Layer::Protobuf));
+    if out.len() == fields {
+        out.truncate(head);
     }
 }
 
-/// What the nodes of a layer say, in the order of their bytes.
-pub(super) fn values<'a>(nodes: impl IntoIterator<Item = Node<'a>>, layer: Layer) -> String {
-    let mut values = Vec::new();
-    nodes.into_iter().for_each(|node| collect_values(node, layer, &mut values));
-    values.join(", ")
+/// What the nodes of a layer say, in the order of their bytes, shortened.
+pub(super) fn values<'a>(nodes: impl IntoIterator<IntoIter = Nodes<'a>>, layer: Layer) -> String {
+    let mut values = String::new();
+    push_values(&mut values, nodes.into_iter(), layer);
+    values
 }
 
-fn collect_values(node: Node<'_>, layer: Layer, values: &mut Vec<String>) {
+fn push_values(out: &mut String, nodes: Nodes<'_>, layer: Layer) {
+    // What is beyond is cut off: a character has four bytes at most.
+    let enough = out.len() + 4 * (SHOWN + 1);
+    push_short(out, |out| {
+        let mut first = true;
+        nodes.for_each(|node| push_value(out, node, layer, &mut first, enough));
+    });
+}
+
+fn push_value(out: &mut String, node: Node<'_>, layer: Layer, first: &mut bool, enough: usize) {
+    if out.len() >= enough {
+        return;
+    }
     let says = node.layer == layer && !node.label.is_empty() && !node.value.is_empty();
     // The leaves of a node that says what it means are how that is encoded.
     let children = node.children().filter(|child| !says || !child.is_leaf());
     if !says {
-        return children.for_each(|child| collect_values(child, layer, values));
+        return children.for_each(|child| push_value(out, child, layer, first, enough));
     }
-    let mut within = Vec::new();
-    children.for_each(|child| collect_values(child, layer, &mut within));
-    let within = if within.is_empty() { String::new() } else { format!(" {{ {} }}", within.join(", ")) };
-    values.push(format!("{}: {}{within}", node.label, node.value));
+    out.push_str(if std::mem::take(first) { "" } else { ", " });
+    push(out, format_args!("{}: {}", node.label, node.value));
+    let end = out.len();
+    out.push_str(" { ");
+    let (inside, mut first) = (out.len(), true);
+    children.for_each(|child| push_value(out, child, layer, &mut first, enough));
+    match out.len() == inside {
+        true => out.truncate(end),
+        false => out.push_str(" }"),
+    }
+}
+
+/// Most frames need no more bytes.
+const ROOM: usize = 256;
+
+fn push(out: &mut String, what: impl fmt::Display) {
+    // A string takes whatever is written.
+    let _ = write!(out, "{what}");
+}
+
+/// A word of a line, unless it is empty.
+fn push_word(out: &mut String, word: impl fmt::Display) {
+    let end = out.len();
+    out.push_str("  ");
+    push(out, word);
+    if out.len() == end + 2 {
+        out.truncate(end);
+    }
+}
+
+/// Cuts off what is too much of what `push` writes.
+fn push_short(out: &mut String, push: impl FnOnce(&mut String)) {
+    let start = out.len();
+    push(out);
+    let written = out.get(start..).filter(|written| written.len() > SHOWN);
+    if let Some((end, _)) = written.and_then(|written| written.char_indices().nth(SHOWN)) {
+        out.truncate(start + end);
+        out.push('…');
+    }
 }
 
 pub(super) fn shorten(text: &str) -> String {
-    match text.char_indices().nth(SHOWN) {
-        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or(text)),
-        None => text.to_owned(),
-    }
+    let mut out = String::new();
+    push_short(&mut out, |out| out.push_str(text));
+    out
 }
 
 #[cfg(test)]

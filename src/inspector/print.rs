@@ -11,12 +11,14 @@
 //!
 //! Hex digits stand together where they are one number. A line has at most 100 columns.
 
+use std::fmt;
+
 use super::annotation::{Annotation, Form, Layer, Part};
 use super::explain::{Explanation, explain};
 use super::frame::{Direction, Frame, FrameKind, Meaning, Message, Restored};
 use super::headers::status_name;
-use super::http2::{FrameHeader, FrameType};
-use super::text;
+use super::http2::{FlagNames, FrameHeader, FrameType};
+use super::text::{self, Count};
 use super::tree::Node;
 
 /// How frames are printed. The output depends on nothing else: not on the time, not on the terminal.
@@ -97,13 +99,13 @@ impl<'a> Printer<'a> {
         let direction = self.frame.direction.to_string();
         let what = match &self.frame.kind {
             FrameKind::Preface => "connection preface".to_owned(),
-            FrameKind::Http2(header) => describe(header),
+            FrameKind::Http2(header) => Description(header).to_string(),
             FrameKind::Truncated => "incomplete".to_owned(),
             FrameKind::NotHttp2 => "bytes".to_owned(),
             FrameKind::Fragment => "part of a frame".to_owned(),
             FrameKind::Lost { .. } => "lost".to_owned(),
         };
-        let gloss = gloss(self.frame);
+        let gloss = Gloss(self.frame).to_string();
         let (title, gloss_width) = (width(&direction) + 2 + width(&what), width(&gloss));
         let (direction, what) = (paint(self.options, BOLD, &direction), paint(self.options, BOLD, &what));
         let line = |columns: usize| paint(self.options, DIM, &"─".repeat(columns));
@@ -252,38 +254,50 @@ impl<'a> Printer<'a> {
 }
 
 /// "HEADERS  stream 1  END_STREAM END_HEADERS".
-pub(super) fn describe(header: &FrameHeader) -> String {
-    let mut words = vec![header.kind.to_string()];
-    words.extend((header.stream != 0).then(|| format!("stream {}", header.stream)));
-    words.extend((header.flags != 0).then(|| header.flag_names()));
-    words.join("  ")
+pub(super) struct Description<'a>(pub(super) &'a FrameHeader);
+
+impl fmt::Display for Description<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(header) = self;
+        write!(f, "{}", header.kind)?;
+        if header.stream != 0 {
+            write!(f, "  stream {}", header.stream)?;
+        }
+        if header.flags != 0 { write!(f, "  {}", FlagNames(**header)) } else { Ok(()) }
+    }
 }
 
 /// What a frame is there for, in a few words: gRPC's own where it has them.
-pub(super) fn gloss(frame: &Frame) -> String {
-    let eos = match frame.header() {
-        Some(header) if header.ends_stream() => ", EOS",
-        _ => "",
-    };
-    let status = |status: &str| match status_name(status.as_bytes()) {
-        Some(name) => format!(", grpc-status {status} {name}"),
-        None => format!(", grpc-status {}", shorten(status)),
-    };
-    match &frame.meaning {
-        Meaning::None => connection_gloss(frame).to_owned(),
-        Meaning::RequestHeaders { .. } => format!("{}{eos}", frame.meaning),
-        Meaning::HttpResponse { status } => format!("{}: {}", frame.meaning, shorten(status)),
-        Meaning::Trailers { status: Some(code) } => format!("{}{}", frame.meaning, status(code)),
-        Meaning::TrailersOnly { status: code } => format!("{}{}", frame.meaning, status(code)),
-        Meaning::Messages => match frame.messages.len() {
-            0 => format!("part of a {}{eos}", frame.meaning),
-            1 => format!("{}{eos}", frame.meaning),
-            count => format!("{}{eos}", text::count(count as u64, "Length-Prefixed-Message")),
-        },
-        Meaning::HalfClose if frame.direction == Direction::ToServer => {
-            "EOS: the client has sent everything".to_owned()
+pub(super) struct Gloss<'a>(pub(super) &'a Frame);
+
+impl fmt::Display for Gloss<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(frame) = self;
+        let meaning = &frame.meaning;
+        let eos = match frame.header() {
+            Some(header) if header.ends_stream() => ", EOS",
+            _ => "",
+        };
+        match meaning {
+            Meaning::None => f.write_str(connection_gloss(frame)),
+            Meaning::RequestHeaders { .. } => write!(f, "{meaning}{eos}"),
+            Meaning::HttpResponse { status } => write!(f, "{meaning}: {}", shorten(status)),
+            Meaning::Trailers { status: Some(code) } | Meaning::TrailersOnly { status: code } => {
+                match status_name(code.as_bytes()) {
+                    Some(name) => write!(f, "{meaning}, grpc-status {code} {name}"),
+                    None => write!(f, "{meaning}, grpc-status {}", shorten(code)),
+                }
+            }
+            Meaning::Messages => match frame.messages.len() {
+                0 => write!(f, "part of a {meaning}{eos}"),
+                1 => write!(f, "{meaning}{eos}"),
+                count => write!(f, "{}{eos}", Count(count as u64, "Length-Prefixed-Message")),
+            },
+            Meaning::HalfClose if frame.direction == Direction::ToServer => {
+                f.write_str("EOS: the client has sent everything")
+            }
+            other => write!(f, "{other}"),
         }
-        other => other.to_string(),
     }
 }
 

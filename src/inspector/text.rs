@@ -3,7 +3,7 @@
 //! A conversation has far more annotations than anyone looks at, so a [`Text`] keeps a number and how to say it, or
 //! shares the bytes it is made from.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -48,7 +48,7 @@ impl Text {
 
     /// "1 byte", "5 bytes".
     pub(super) fn bytes(number: u64) -> Self {
-        Self::said(number, 0, |number, _, f| f.write_str(&count(number, "byte")))
+        Self::said(number, 0, |number, _, f| write!(f, "{}", Count(number, "byte")))
     }
 
     /// The octets of a header's name or value.
@@ -83,10 +83,10 @@ impl fmt::Display for Text {
             Kind::Static(text) => f.write_str(text),
             Kind::Shared(text) => f.write_str(text),
             Kind::Owned(text) => f.write_str(text),
-            Kind::Octets(octets) => f.write_str(&plain(octets)),
+            Kind::Octets(octets) => write!(f, "{}", Plain(octets)),
             Kind::Said { number, beside, say } => say(*number, *beside, f),
             Kind::Uncompressed { length, name } => {
-                write!(f, "uncompressed, {}: {name}", count((*length).into(), "byte"))
+                write!(f, "uncompressed, {}: {name}", Count((*length).into(), "byte"))
             }
         }
     }
@@ -155,27 +155,34 @@ const SHOWN: usize = 512;
 
 /// `text` between quotes, with what can't be shown escaped.
 pub(super) fn quoted(text: &str) -> String {
-    let (shown, more) = shorten(text);
+    let (shown, hidden) = shorten(text);
     let mut out = String::with_capacity(shown.len() + 2);
     out.push('"');
-    escape_into(&mut out, shown, true);
+    // A string takes whatever is written.
+    let _ = escape(&mut out, shown, true);
     out.push('"');
-    push_more(&mut out, more);
+    let _ = more(&mut out, hidden);
     out
 }
 
 /// Header names and values as they are, with what can't be shown escaped.
 pub(super) fn plain(bytes: &[u8]) -> String {
-    let head = bytes.get(..SHOWN).unwrap_or(bytes);
-    let mut out = String::with_capacity(head.len());
-    for chunk in head.utf8_chunks() {
-        escape_into(&mut out, chunk.valid(), false);
-        for byte in chunk.invalid() {
-            let _ = write!(out, "\\x{byte:02x}");
+    Plain(bytes).to_string()
+}
+
+/// [`plain`] while it is written.
+pub(super) struct Plain<'a>(pub(super) &'a [u8]);
+
+impl fmt::Display for Plain<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(bytes) = self;
+        let head = bytes.get(..SHOWN).unwrap_or(bytes);
+        for chunk in head.utf8_chunks() {
+            escape(f, chunk.valid(), false)?;
+            chunk.invalid().iter().try_for_each(|byte| write!(f, "\\x{byte:02x}"))?;
         }
+        more(f, bytes.len() - head.len())
     }
-    push_more(&mut out, bytes.len() - head.len());
-    out
 }
 
 /// A span of time to three digits or so: "340 ms", "1.25 s".
@@ -202,7 +209,17 @@ pub(super) fn time(span: Duration) -> String {
 
 /// How many of something: "1 byte", "5 bytes".
 pub(super) fn count(number: u64, thing: &str) -> String {
-    format!("{number} {thing}{}", if number == 1 { "" } else { "s" })
+    Count(number, thing).to_string()
+}
+
+/// [`count`] while it is written.
+pub(super) struct Count<'a>(pub(super) u64, pub(super) &'a str);
+
+impl fmt::Display for Count<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(number, thing) = self;
+        write!(f, "{number} {thing}{}", if *number == 1 { "" } else { "s" })
+    }
 }
 
 fn shorten(text: &str) -> (&str, usize) {
@@ -213,24 +230,20 @@ fn shorten(text: &str) -> (&str, usize) {
     text.split_at_checked(end).map_or((text, 0), |(shown, rest)| (shown, rest.len()))
 }
 
-fn push_more(out: &mut String, more: usize) {
-    if more > 0 {
-        let _ = write!(out, " … {more} more bytes");
-    }
+fn more(out: &mut impl fmt::Write, more: usize) -> fmt::Result {
+    if more > 0 { write!(out, " … {more} more bytes") } else { Ok(()) }
 }
 
-fn escape_into(out: &mut String, text: &str, quotes: bool) {
+fn escape(out: &mut impl fmt::Write, text: &str, quotes: bool) -> fmt::Result {
     // Most text needs no escape, and is looked at by the byte.
     if text.bytes().all(|byte| matches!(byte, 0x20..=0x7e) && byte != b'"' && byte != b'\\') {
-        return out.push_str(text);
+        return out.write_str(text);
     }
-    for c in text.chars() {
-        match c {
-            '\'' => out.push(c),
-            '"' if !quotes => out.push(c),
-            _ => out.extend(c.escape_debug()),
-        }
-    }
+    text.chars().try_for_each(|c| match c {
+        '\'' => out.write_char(c),
+        '"' if !quotes => out.write_char(c),
+        _ => c.escape_debug().try_for_each(|c| out.write_char(c)),
+    })
 }
 
 #[cfg(test)]

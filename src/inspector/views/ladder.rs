@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use super::super::annotation::Layer;
 use super::super::frame::{Direction, Frame, FrameKind, Meaning};
-use super::super::line::{outline, shorten, values};
-use super::super::print::gloss;
+use super::super::line::{outline, values};
+use super::super::print::Gloss;
 use super::super::text;
 use super::super::view::View;
 use super::svg::Svg;
@@ -201,18 +201,18 @@ impl Step {
             FrameKind::NotHttp2 | FrameKind::Fragment => text::count(frame.bytes.len() as u64, "byte"),
             FrameKind::Lost { count } => format!("{} not recorded", text::count(*count, "byte")),
         };
-        let gloss = gloss(frame);
+        let gloss = Gloss(frame).to_string();
         let label = if gloss.is_empty() { what } else { format!("{what}: {gloss}") };
         let mut notes = Vec::new();
         if let Meaning::RequestHeaders { path } = &frame.meaning {
             notes.push(text::plain(path.as_bytes()));
         }
         if frame.headers.is_empty() {
-            let fields = shorten(&values(&frame.annotations, Layer::Payload));
+            let fields = values(&frame.annotations, Layer::Payload);
             notes.extend((!fields.is_empty()).then_some(fields));
         }
         if let Some(details) = &frame.details {
-            notes.push(format!("google.rpc.Status: {}", shorten(&values(&details.annotations, Layer::Protobuf))));
+            notes.push(format!("google.rpc.Status: {}", values(&details.annotations, Layer::Protobuf)));
         }
         notes.extend(frame.messages.iter().take(NOTES).map(|message| outline(frame, message)));
         if let Some(more) = frame.messages.len().checked_sub(NOTES).filter(|more| *more > 0) {
