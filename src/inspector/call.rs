@@ -1,5 +1,6 @@
 //! What is known of a call while its frames pass: its method, its encodings, and where each direction is.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::frame::{Direction, Meaning};
@@ -81,23 +82,28 @@ impl Side {
 
     /// Notes what the headers that open a direction say of its messages.
     pub(super) fn open(&mut self, headers: &[HeaderField]) {
-        self.encoding = value(headers, "grpc-encoding").filter(|encoding| encoding != "identity");
+        self.encoding = encoding(headers);
         self.foreign = value(headers, "content-type").is_some_and(|content_type| !is_grpc(&content_type));
     }
 }
 
+/// `grpc-encoding`, unless it changes nothing.
+pub(super) fn encoding(headers: &[HeaderField]) -> Option<String> {
+    value(headers, "grpc-encoding").filter(|encoding| encoding != "identity").map(Cow::into_owned)
+}
+
 /// Which production of gRPC's grammar a header block is, from its headers alone.
 pub(super) fn classify(headers: &[HeaderField], ends_stream: bool) -> Meaning {
-    let grpc_status = value(headers, "grpc-status");
+    let grpc_status = value(headers, "grpc-status").map(Cow::into_owned);
     if headers.iter().any(|field| field.is(":method")) {
-        return Meaning::RequestHeaders { path: value(headers, ":path").unwrap_or_default() };
+        return Meaning::RequestHeaders { path: value(headers, ":path").unwrap_or_default().into_owned() };
     }
     match (value(headers, ":status"), grpc_status) {
         (Some(status), _) if status.len() == 3 && status.starts_with('1') => Meaning::Informational,
         (Some(_), Some(status)) if ends_stream => Meaning::TrailersOnly { status },
         (Some(status), _) => match value(headers, "content-type") {
             Some(content_type) if is_grpc(&content_type) && !ends_stream => Meaning::ResponseHeaders,
-            _ => Meaning::HttpResponse { status },
+            _ => Meaning::HttpResponse { status: status.into_owned() },
         },
         (None, None) if headers.iter().any(|field| field.name.is_none()) => Meaning::Headers,
         (None, status) => Meaning::Trailers { status },
@@ -110,10 +116,10 @@ pub(super) fn is_grpc(content_type: &str) -> bool {
     rest.is_some() && content_type.get(16..).is_some_and(|rest| rest.is_empty() || rest.starts_with(['+', ';']))
 }
 
-/// The first value of a header, if it is known.
-pub(super) fn value(headers: &[HeaderField], name: &str) -> Option<String> {
+/// The first value of a header as a text, if it is known.
+pub(super) fn value<'a>(headers: &'a [HeaderField], name: &str) -> Option<Cow<'a, str>> {
     let field = headers.iter().find(|field| field.is(name))?;
-    field.value.as_deref().map(text::plain)
+    field.value.as_deref().map(text::plain_text)
 }
 
 #[cfg(test)]

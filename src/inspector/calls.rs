@@ -146,11 +146,8 @@ impl Calls {
         {
             ended.extend(self.begin(frame, header.stream, path));
         }
-        if let Some(mut call) = self.open.remove(&header.stream) {
-            match call.advance(frame, header) {
-                true => ended.push(call.summary),
-                false => drop(self.open.insert(header.stream, call)),
-            }
+        if self.open.get_mut(&header.stream).is_some_and(|call| call.advance(frame, header)) {
+            ended.extend(self.open.remove(&header.stream).map(|call| call.summary));
         }
         if header.kind == FrameType::GOAWAY && frame.direction == Direction::ToClient {
             ended.extend(self.go_away(frame));
@@ -262,7 +259,7 @@ impl Open {
                 if !frame.headers.is_empty() && frame.direction == Direction::ToClient =>
             {
                 let message = value(&frame.headers, "grpc-message").unwrap_or_default();
-                let message = percent_decoded(message.as_bytes()).unwrap_or(message);
+                let message = percent_decoded(message.as_bytes()).map_or(message, Into::into);
                 call.status = Some(CallStatus { code: code.clone(), message: text::plain(message.as_bytes()) });
             }
             _ => {}

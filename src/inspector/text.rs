@@ -3,6 +3,7 @@
 //! A conversation has far more annotations than anyone looks at, so a [`Text`] keeps a number and how to say it, or
 //! shares the bytes it is made from.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -170,6 +171,19 @@ pub(super) fn plain(bytes: &[u8]) -> String {
     Plain(bytes).to_string()
 }
 
+/// [`plain`], as it stands there if nothing is to be escaped.
+pub(super) fn plain_text(bytes: &[u8]) -> Cow<'_, str> {
+    match std::str::from_utf8(bytes) {
+        Ok(text) if bytes.len() <= SHOWN && is_plain(text) => Cow::Borrowed(text),
+        _ => Cow::Owned(plain(bytes)),
+    }
+}
+
+/// Most text needs no escape, and is looked at by the byte.
+fn is_plain(text: &str) -> bool {
+    text.bytes().all(|byte| matches!(byte, 0x20..=0x7e) && byte != b'"' && byte != b'\\')
+}
+
 /// [`plain`] while it is written.
 pub(super) struct Plain<'a>(pub(super) &'a [u8]);
 
@@ -235,8 +249,7 @@ fn more(out: &mut impl fmt::Write, more: usize) -> fmt::Result {
 }
 
 fn escape(out: &mut impl fmt::Write, text: &str, quotes: bool) -> fmt::Result {
-    // Most text needs no escape, and is looked at by the byte.
-    if text.bytes().all(|byte| matches!(byte, 0x20..=0x7e) && byte != b'"' && byte != b'\\') {
+    if is_plain(text) {
         return out.write_str(text);
     }
     text.chars().try_for_each(|c| match c {

@@ -100,16 +100,7 @@ impl Lint {
 
     /// All rules.
     pub fn rules() -> impl Iterator<Item = &'static LintRule> {
-        let tables: [&[LintRule]; 7] = [
-            &framing::RULES,
-            &connection::RULES,
-            &fields::RULES,
-            &fields::MORE,
-            &request::RULES,
-            &response::RULES,
-            &messages::RULES,
-        ];
-        tables.into_iter().flatten()
+        TABLES.into_iter().flat_map(|(table, _)| table)
     }
 
     /// Takes the next frame; gives what is wrong with it, where it stands.
@@ -119,11 +110,12 @@ impl Lint {
         let fields = place.and_then(|_| fields(frame));
         let faults = faults(frame);
         let mut findings = Vec::new();
-        // What holds over time can't be judged where not everything was seen.
-        let judged = |rule: &&LintRule| !self.state.lossy || !connection::RULES.iter().any(|it| it.name == rule.name);
-        for rule in Self::rules().filter(judged) {
-            let (state, fields, faults) = (&self.state, fields.as_deref(), faults.as_slice());
-            (rule.check)(&mut Probe { state, frame, place, fields, faults, rule, findings: &mut findings });
+        let judged = |over_time: bool| !(over_time && self.state.lossy);
+        for (table, _) in TABLES.into_iter().filter(|(_, over_time)| judged(*over_time)) {
+            for rule in table {
+                let (state, fields, faults) = (&self.state, fields.as_deref(), faults.as_slice());
+                (rule.check)(&mut Probe { state, frame, place, fields, faults, rule, findings: &mut findings });
+            }
         }
         self.state.end(frame, place);
         self.findings += findings.len() as u64;
@@ -135,6 +127,17 @@ impl Lint {
         self.findings
     }
 }
+
+/// The rules, and whether they hold over time: such can't be judged where not everything was seen.
+static TABLES: [(&[LintRule], bool); 7] = [
+    (&framing::RULES, false),
+    (&connection::RULES, true),
+    (&fields::RULES, false),
+    (&fields::MORE, false),
+    (&request::RULES, false),
+    (&response::RULES, false),
+    (&messages::RULES, false),
+];
 
 impl View for Lint {
     fn push(&mut self, frame: &Frame) -> String {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use super::super::call::{is_grpc, value};
+use super::super::call::{encoding, is_grpc, value};
 use super::super::calls::{goaway, reset};
 use super::super::frame::{Direction, Frame, FrameKind};
 use super::super::headers::timeout;
@@ -20,6 +20,8 @@ pub(super) struct State {
     pub(super) client: Side,
     pub(super) server: Side,
     pub(super) streams: BTreeMap<u32, Stream>,
+    /// Those of `streams` that are over, in the order in which they ended.
+    over: VecDeque<u32>,
     /// The highest stream that the client has opened.
     pub(super) last_stream: u32,
     windows: Windows,
@@ -124,6 +126,7 @@ impl State {
             client: side.clone(),
             server: side,
             streams: BTreeMap::new(),
+            over: VecDeque::new(),
             last_stream: 0,
             windows: Windows::new(limit),
             changes: Vec::new(),
@@ -155,7 +158,7 @@ impl State {
 
     /// The streams that count against SETTINGS_MAX_CONCURRENT_STREAMS.
     pub(super) fn open_streams(&self) -> usize {
-        self.streams.values().filter(|stream| !stream.is_over()).count()
+        self.streams.len() - self.over.len()
     }
 
     /// Notices what was not seen, and counts what the frame does to the windows, before it is judged.
@@ -201,6 +204,7 @@ impl State {
     fn lose_track(&mut self) {
         self.lossy = true;
         self.streams.clear();
+        self.over.clear();
         for side in [&mut self.client, &mut self.server] {
             (side.max_frame, side.max_headers, side.block) = (u32::MAX, None, None);
             side.settings.clear();
@@ -222,6 +226,7 @@ impl State {
             self.headers(frame, header, place);
         }
         let Some(stream) = self.streams.get_mut(&header.stream) else { return };
+        let was_over = stream.is_over();
         let way = stream.way_mut(frame.direction);
         way.messages += frame.messages.len() as u64;
         if header.kind == FrameType::DATA {
@@ -229,6 +234,9 @@ impl State {
         }
         way.ended |= frame.ends_stream;
         way.reset |= header.kind == FrameType::RST_STREAM;
+        if stream.is_over() && !was_over {
+            self.over.push_back(header.stream);
+        }
         let overdue = stream.timeout.is_some_and(|timeout| stream.is_overdue(timeout, frame.time));
         if overdue {
             stream.timeout = None;
@@ -301,8 +309,7 @@ impl State {
     /// Keeps the map within its limit: what is over goes first, then what is oldest.
     fn forget(&mut self) {
         while self.streams.len() >= self.limit {
-            let over = self.streams.iter().find(|(_, stream)| stream.is_over()).map(|(id, _)| *id);
-            let Some(id) = over.or_else(|| self.streams.keys().next().copied()) else { return };
+            let Some(id) = self.over.pop_front().or_else(|| self.streams.keys().next().copied()) else { return };
             self.streams.remove(&id);
         }
     }
@@ -325,7 +332,7 @@ impl State {
             }
             Place::Response | Place::ResponseAlone => {
                 if let Some(stream) = self.streams.get_mut(&header.stream) {
-                    stream.response = Way::begin(fields);
+                    stream.response = Way { reset: stream.response.reset, ..Way::begin(fields) };
                 }
             }
             _ => {}
@@ -376,7 +383,7 @@ impl Way {
         Self {
             begun: true,
             grpc: value(fields, "content-type").is_some_and(|content_type| is_grpc(&content_type)),
-            encoding: value(fields, "grpc-encoding").filter(|encoding| encoding != "identity"),
+            encoding: encoding(fields),
             content_length: value(fields, "content-length").and_then(|length| length.parse().ok()),
             ..Self::default()
         }
