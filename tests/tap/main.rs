@@ -1,6 +1,8 @@
 //! `barewire tap` and `barewire decode` as a user meets them: bytes come out as they went in, ends and resets pass, what can't
 //! be done is one line, and files are whole.
 
+#[path = "../common/installed.rs"]
+mod installed;
 mod names;
 mod process;
 mod tshark;
