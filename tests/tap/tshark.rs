@@ -8,6 +8,10 @@ use tokio::process::Command;
 
 use super::installed::is_installed;
 
+/// The types of frames by their numbers.
+pub const TYPES: [&str; 9] =
+    ["DATA", "HEADERS", "PRIORITY", "RST_STREAM", "SETTINGS", "PUSH_PROMISE", "PING", "GOAWAY", "WINDOW_UPDATE"];
+
 /// Wireshark's dissectors, which none of us wrote.
 pub struct Tshark(());
 
@@ -53,19 +57,8 @@ impl Tshark {
 
         let frames: Vec<&Value> = records.iter().filter(|record| record["kind"] == "frame").collect();
         let ours = |of: &dyn Fn(&Value) -> Option<String>| count(frames.iter().filter_map(|frame| of(frame)));
-        let types = [
-            "DATA",
-            "HEADERS",
-            "PRIORITY",
-            "RST_STREAM",
-            "SETTINGS",
-            "PUSH_PROMISE",
-            "PING",
-            "GOAWAY",
-            "WINDOW_UPDATE",
-        ];
         let by_type = ours(&|frame| {
-            let place = types.iter().position(|name| frame["type"] == *name)?;
+            let place = TYPES.iter().position(|name| frame["type"] == *name)?;
             Some(place.to_string())
         });
         assert_eq!(count(self.values(pcapng, port, "http2.type").await), by_type, "frames by type");
