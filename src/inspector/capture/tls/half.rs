@@ -57,8 +57,8 @@ struct Half {
     missing: Option<u64>,
     /// How many bytes may still be tried.
     effort: u64,
-    /// Whether a record before the first application data was opened by no key.
-    unopened: bool,
+    /// Bytes of records before the first application data that no key has opened.
+    unopened: u64,
     /// Bytes that passed and are not decrypted, since the last chunk.
     lost: u64,
     /// What counts as said when an EndOfEarlyData comes (RFC 8446, section 4.5).
@@ -76,7 +76,7 @@ pub(super) fn hear(chunks: &[Chunk], direction: Direction, version: u16, keys: V
         pending: Vec::new(),
         missing: None,
         effort: 0,
-        unopened: false,
+        unopened: 0,
         lost: 0,
         early: Vec::new(),
         said: Said::default(),
@@ -133,7 +133,7 @@ impl Half {
             let Some((stage, kind, content)) = self.open(record) else {
                 // It may be of the handshake, whose secret is not known, or early data that was refused.
                 let excused = self.missing.is_none() && !self.said.begun && !self.tls12;
-                self.unopened |= excused;
+                self.unopened += if excused { record.length() } else { 0 };
                 return excused;
             };
             self.content(stage, kind, content, place);
@@ -202,11 +202,12 @@ impl Half {
         self.said.trouble = self.said.trouble.or(match self.missing {
             Some(_) => Some("a gap, behind which no record is found"),
             None if begun && !self.pending.is_empty() => Some("a record that is not there as a whole"),
-            None if !begun && self.unopened => Some("records of which the secrets open none"),
+            None if !begun && self.unopened > 0 => Some("records that the secrets do not open"),
             None => None,
         });
-        let lost = self.lost.saturating_add(self.pending.len() as u64);
-        if begun && lost > 0 {
+        let unopened = if begun { 0 } else { self.unopened };
+        let lost = self.lost.saturating_add(unopened + self.pending.len() as u64);
+        if (begun || self.said.trouble.is_some()) && lost > 0 {
             let end = Chunk { time, direction: self.direction, lost, bytes: Vec::new() };
             self.said.chunks.push((number, end));
         }

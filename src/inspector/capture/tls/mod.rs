@@ -93,7 +93,8 @@ fn open(connection: &mut Connection, log: &KeyLog) -> Result<String, String> {
     let alpn = alpn.map_or(String::new(), |alpn| format!(", ALPN {alpn}"));
     let mut note = format!("{}, {suite}{alpn}: decrypted{}", version_name(version), alerts(&said));
     for (said, side) in said.iter().zip(SIDES) {
-        note.extend(said.trouble.map(|trouble| format!("; of the {side} only up to {trouble}")));
+        let how_far = if said.begun { "only up to" } else { "nothing:" };
+        note.extend(said.trouble.map(|trouble| format!("; of the {side} {how_far} {trouble}")));
     }
     let mut chunks: Vec<_> = said.into_iter().flat_map(|said| said.chunks).collect();
     chunks.sort_by_key(|(number, _)| *number);

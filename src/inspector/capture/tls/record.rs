@@ -39,6 +39,11 @@ impl<'a> Record<'a> {
         }
         Ok(rest.split_at_checked(length).map(|(fragment, rest)| (Self { kind, header, fragment }, rest)))
     }
+
+    /// How many bytes it has in all.
+    pub(super) fn length(&self) -> u64 {
+        (self.header.len() + self.fragment.len()) as u64
+    }
 }
 
 /// What the first message of a direction says that `read` can read: only those that are not encrypted, at the beginning.

@@ -95,8 +95,8 @@ fn the_secrets_of_the_handshake_are_not_needed() {
 #[test]
 fn a_direction_without_a_secret_is_named() {
     let (chunks, note) = decrypted(records(&SIMPLE), &log_of(simple::RANDOM, &SECRETS[..1]));
-    assert_eq!(chunks, [chunk(5, ToServer, 0, &fifty())]);
-    assert!(note.contains("of the server only up to records of which the secrets open none"), "{note}");
+    assert_eq!(chunks, [chunk(5, ToServer, 0, &fifty()), chunk(8, ToClient, 679 + 227 + 72 + 24, &[])]);
+    assert!(note.contains("of the server nothing: records that the secrets do not open"), "{note}");
 }
 
 #[test]
@@ -181,7 +181,7 @@ fn behind_a_gap_records_are_found_again() {
     chunks[6].lost += 2;
     decrypt(&mut lossy, &simple_log());
     assert!(
-        lossy.notes[0].ends_with("of the client only up to a gap, behind which no record is found"),
+        lossy.notes[0].ends_with("of the client nothing: a gap, behind which no record is found"),
         "{:?}",
         lossy.notes
     );
@@ -226,8 +226,8 @@ fn what_is_not_decrypted_stays_and_is_said_to() {
     // A record of data that was changed ends its direction, and what follows is counted.
     let said = changed(5, "a23f", "a23e");
     let (chunks, note) = decrypted(said, &simple_log());
-    assert_eq!(chunks, [chunk(6, ToClient, 0, &fifty())]);
-    assert!(note.contains("of the client only up to records of which the secrets open none"), "{note}");
+    assert_eq!(chunks, [chunk(6, ToClient, 0, &fifty()), chunk(7, ToServer, 72 + 24, &[])]);
+    assert!(note.contains("of the client nothing: records that the secrets do not open"), "{note}");
     let (chunks, note) = decrypted(changed(8, "b58f", "b58e"), &simple_log());
     assert_eq!(chunks.last(), Some(&chunk(8, ToClient, 24, &[])));
     assert!(note.contains("of the server only up to a record that the secrets do not open"), "{note}");
