@@ -23,7 +23,7 @@ use tokio_rustls::rustls::{
 };
 
 use super::installed::is_installed;
-use super::process::{BAREWIRE, Folder, Tap, soon};
+use super::process::{BAREWIRE, Folder, Tap, barewire, soon};
 use super::tshark::{TYPES, Tshark};
 use super::{call, complaint, serve};
 
@@ -102,7 +102,8 @@ async fn openssl_talks_to_openssl_and_the_call_is_seen() {
     ] {
         let folder = Folder::new(&format!("openssl-{}", name.replace([' ', ','], "")));
         let (pcapng, jsonl, keys) = (folder.file("a.pcapng"), folder.file("a.jsonl"), folder.file("keys.txt"));
-        let mut ends = Ends::start(&serve().await, &folder, version, ciphers, conf).await;
+        let (plain, page) = (serve().await, folder.file("page.html"));
+        let mut ends = Ends::start(&plain, &folder, version, ciphers, conf).await;
         let tap = Tap::start(&ends.address().await, &["--show", "none", "--pcapng", &pcapng, "--jsonl", &jsonl]).await;
         ends.connect_to(&tap.address).await;
         drop(call(&ends.address().await).await);
@@ -119,6 +120,14 @@ async fn openssl_talks_to_openssl_and_the_call_is_seen() {
         std::fs::write(&inside, with_secrets(&std::fs::read(&pcapng).unwrap(), &std::fs::read(&keys).unwrap()))
             .unwrap();
         assert_eq!(decoded(&[&inside]).await.1, printed);
+        let again = barewire(&["replay", &pcapng, "--key-log", &keys, "--to", &plain]).await;
+        assert!(again.contains("/routeguide.RouteGuide/GetFeature again"), "{again}");
+        decoded(&[&pcapng, "--key-log", &keys, "--show", "none", "--html", &page]).await;
+        let page = std::fs::read_to_string(&page).unwrap();
+        assert!(
+            page.contains("Berkshire Valley") && !page.contains("a-secret-of-mine"),
+            "secrets are none of a file's"
+        );
         let (_, lines) = decoded(&[&jsonl, "--key-log", &keys]).await;
         assert_eq!(lines.matches("routeguide.Feature, ").count(), 102, "{lines}");
         if tshark.is_some() {
@@ -283,7 +292,7 @@ fn rustls_talks_to_rustls_and_what_it_says_is_seen() {
 
         let mut keys = capture::KeyLog::default();
         assert!(keys.add(pair.keys.0.lock().unwrap().as_bytes()) > 0);
-        let capture = capture::read_with(&pair.file, keys).unwrap();
+        let capture = capture::read_with(&pair.file, keys.clone()).unwrap();
         let [note] = &capture.notes[..] else { panic!("{suite}: {:?}", capture.notes) };
         assert!(
             note.contains(&suite.replace("TLS13", "TLS")) && note.ends_with(", ALPN h2: decrypted"),
@@ -300,6 +309,14 @@ fn rustls_talks_to_rustls_and_what_it_says_is_seen() {
         let behind = said(ToServer).skip(place).flat_map(|chunk| chunk.bytes.clone()).collect::<Vec<_>>();
         assert!(behind == [&[7; 40_000 - (2 << 14)][..], b"the end"].concat(), "{suite}");
         assert_eq!(said(ToServer).map(|chunk| chunk.lost).filter(|lost| *lost > 0).count(), 1);
+        // Cut anywhere, what is decrypted is the beginning of it.
+        for end in (0..pair.file.len()).step_by(2003) {
+            let Ok(cut) = capture::read_with(&pair.file[..end], keys.clone()) else { continue };
+            let chunks = cut.connections.iter().flat_map(|connection| &connection.chunks);
+            let said = chunks.filter(|chunk| chunk.direction == ToClient).flat_map(|chunk| chunk.bytes.clone());
+            let decrypted = cut.notes.iter().any(|note| note.contains(": decrypted"));
+            assert!(!decrypted || heard.starts_with(&said.collect::<Vec<_>>()), "{suite}: {end}");
+        }
     }
 }
 
