@@ -7,6 +7,7 @@ use clap::Args;
 
 use super::drawing::Drawings;
 use super::files::SecretFlags;
+use super::keys::Keys;
 use super::names::Names;
 use super::page::{self, Told};
 use super::show::{Only, Screen, Show};
@@ -21,6 +22,8 @@ pub(super) struct Flags {
     /// The capture: pcap, pcapng, or one direction's bytes as they are
     #[arg(value_name = "FILE")]
     file: PathBuf,
+    #[command(flatten)]
+    keys: Keys,
     #[command(flatten)]
     names: Names,
     #[command(flatten)]
@@ -44,7 +47,7 @@ pub(super) async fn run(flags: Flags, color: bool) -> Result<(), Stop> {
     let failed = |error: io::Error| Stop::Failed(error.to_string());
     let filter = flags.only.filter()?;
     let schema = flags.names.schema(None).await?;
-    let capture = read(&flags.file)?;
+    let capture = read(&flags.file, &flags.keys)?;
     for note in &capture.notes {
         cli::say(format_args!("{}: {note}", flags.file.display()));
     }
@@ -73,9 +76,10 @@ pub(super) async fn run(flags: Flags, color: bool) -> Result<(), Stop> {
     }
 }
 
-/// The capture in a file.
-pub(super) fn read(file: &Path) -> Result<Capture, Stop> {
+/// The capture in a file, without its TLS where the secrets are known.
+pub(super) fn read(file: &Path, keys: &Keys) -> Result<Capture, Stop> {
+    let keys = keys.log()?;
     let usage = |what: &dyn std::fmt::Display| Stop::Usage(format!("{}: {what}", file.display()));
     let bytes = std::fs::read(file).map_err(|error| usage(&error))?;
-    capture::read(&bytes).map_err(|error| usage(&error))
+    capture::read_with(&bytes, keys).map_err(|error| usage(&error))
 }

@@ -13,6 +13,7 @@
 //! --ladder --windows                                                              drawing.rs
 //! --pcapng --jsonl --redact …                                                     files.rs
 //! --tls --to-tls …                                                                tls.rs, authority.rs
+//! --key-log                                                                       keys.rs
 //! ```
 //!
 //! What a user has to mend is one line and exit status 2, what fails while it runs is one line and exit status 1.
@@ -25,6 +26,7 @@ mod drawing;
 mod exchange;
 mod feed;
 mod files;
+mod keys;
 mod names;
 mod page;
 mod proxy;

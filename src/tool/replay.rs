@@ -14,6 +14,7 @@ use tokio::time::{Instant, sleep_until};
 use super::calls::{self, Body, Call, Field, What};
 use super::compare::compare;
 use super::exchange::{Exchange, STREAM, after};
+use super::keys::Keys;
 use super::names::{Behind, Names};
 use super::show::{Screen, Show};
 use super::{decode, written};
@@ -65,6 +66,8 @@ pub(super) struct Flags {
     /// Fails where the answer is not the captured one
     #[arg(long, conflicts_with = "raw")]
     expect_same: bool,
+    #[command(flatten)]
+    keys: Keys,
     #[command(flatten)]
     names: Names,
     #[command(flatten)]
@@ -141,7 +144,7 @@ fn text_of(file: &Path) -> Result<String, Stop> {
 
 /// The call that the flags choose; the first without them.
 fn chosen(flags: &Flags, file: &Path, schema: &Schema) -> Result<Call, Stop> {
-    let capture = decode::read(file)?;
+    let capture = decode::read(file, &flags.keys)?;
     let mut calls: Vec<Call> = capture.connections.iter().flat_map(|it| calls::calls(it, schema)).collect();
     let count = calls.len();
     let place = match (flags.call, flags.stream) {

@@ -2,6 +2,7 @@
 //!
 //! * [`attack`]: what a hostile client costs our server
 //! * [`frames`]: frames of HTTP/2 as a test writes and reads them, valid or not
+//! * [`installed`]: whether a program of others is there
 //! * [`peer`]: the far end of a connection, played frame by frame: a client to our server, a server to our client
 //! * [`pipe`]: connections in memory that keep what was written on them, write by write
 //! * [`service`]: a small service of all four kinds that tells a test what happens to it
@@ -15,6 +16,7 @@
 pub mod attack;
 pub mod frames;
 pub mod hpack;
+pub mod installed;
 pub mod peer;
 pub mod pipe;
 pub mod server;

@@ -1,9 +1,10 @@
 //! Where the programs are. Go's are built once, from modules pinned under `tests/peers/go`, into `target/peers`.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
+
+use super::common::installed::is_installed;
 
 /// A pair of route guide programs.
 pub struct Peers {
@@ -86,13 +87,7 @@ impl Interop {
 /// Where a module's programs are, built at the first call; `None`, said aloud, where Go is not installed. On CI that is a
 /// failure.
 fn go(suite: &str, built: &OnceLock<PathBuf>, module: &str, programs: &[(&str, &str)]) -> Option<PathBuf> {
-    if Command::new("go").arg("version").output().is_err() {
-        assert!(std::env::var_os("CI").is_none_or(|ci| ci != "true"), "{suite} did not run: Go is not installed");
-        // Not through eprintln!, which the test harness keeps to itself when a test passes.
-        let _ = writeln!(std::io::stderr(), "DID NOT RUN: {suite} (Go is not installed)");
-        return None;
-    }
-    Some(built.get_or_init(|| build(module, programs)).clone())
+    is_installed("go", "version", suite).then(|| built.get_or_init(|| build(module, programs)).clone())
 }
 
 fn build(module: &str, programs: &[(&str, &str)]) -> PathBuf {

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
+use super::common::installed;
 use super::peers::Peers;
 use super::programs::{Certificates, Server, run, words};
 use super::{PATIENCE, take, without_timestamp};

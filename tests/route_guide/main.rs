@@ -2,6 +2,8 @@
 
 mod certificates;
 mod hostile_tls;
+#[path = "../common/installed.rs"]
+mod installed;
 mod service;
 mod tls;
 

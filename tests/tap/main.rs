@@ -1,8 +1,11 @@
 //! `barewire tap` and `barewire decode` as a user meets them: bytes come out as they went in, ends and resets pass, what can't
 //! be done is one line, and files are whole.
 
+#[path = "../common/installed.rs"]
+mod installed;
 mod names;
 mod process;
+mod tls;
 mod tshark;
 
 use barewire::services::route_guide::messages::{Point, Rectangle};
@@ -221,12 +224,17 @@ async fn what_a_user_has_to_mend_is_one_line() {
     }
 }
 
-/// The route guide, and a tap in front of it.
-async fn route_guide(flags: &[&str]) -> Tap {
+/// The route guide, at an address.
+async fn serve() -> String {
     let listener = tcp::listen("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     tokio::spawn(Server::new(router(Guide::new(Features::published()))).serve(listener));
-    Tap::start(&address, flags).await
+    address
+}
+
+/// The route guide, and a tap in front of it.
+async fn route_guide(flags: &[&str]) -> Tap {
+    Tap::start(&serve().await, flags).await
 }
 
 /// Two calls with a secret, the first of which is repeated so that HPACK refers to it.

@@ -1,11 +1,16 @@
 //! What tshark reads in a capture, beside what this project reads.
 
 use std::collections::BTreeMap;
-use std::io::Write;
 use std::path::Path;
 
 use serde_json::Value;
 use tokio::process::Command;
+
+use super::installed::is_installed;
+
+/// The types of frames by their numbers.
+pub const TYPES: [&str; 9] =
+    ["DATA", "HEADERS", "PRIORITY", "RST_STREAM", "SETTINGS", "PUSH_PROMISE", "PING", "GOAWAY", "WINDOW_UPDATE"];
 
 /// Wireshark's dissectors, which none of us wrote.
 pub struct Tshark(());
@@ -13,13 +18,7 @@ pub struct Tshark(());
 impl Tshark {
     /// `None`, said aloud, where it is not installed. On CI that is a failure.
     pub fn find(suite: &str) -> Option<Tshark> {
-        if std::process::Command::new("tshark").arg("--version").output().is_ok() {
-            return Some(Tshark(()));
-        }
-        assert!(std::env::var_os("CI").is_none_or(|ci| ci != "true"), "{suite} did not run: tshark is not installed");
-        // Not through eprintln!, which the test harness keeps to itself when a test passes.
-        let _ = writeln!(std::io::stderr(), "DID NOT RUN: {suite} (tshark is not installed)");
-        None
+        is_installed("tshark", "--version", suite).then_some(Tshark(()))
     }
 
     /// One line for each packet that passes the filter, with the values of these fields.
@@ -58,19 +57,8 @@ impl Tshark {
 
         let frames: Vec<&Value> = records.iter().filter(|record| record["kind"] == "frame").collect();
         let ours = |of: &dyn Fn(&Value) -> Option<String>| count(frames.iter().filter_map(|frame| of(frame)));
-        let types = [
-            "DATA",
-            "HEADERS",
-            "PRIORITY",
-            "RST_STREAM",
-            "SETTINGS",
-            "PUSH_PROMISE",
-            "PING",
-            "GOAWAY",
-            "WINDOW_UPDATE",
-        ];
         let by_type = ours(&|frame| {
-            let place = types.iter().position(|name| frame["type"] == *name)?;
+            let place = TYPES.iter().position(|name| frame["type"] == *name)?;
             Some(place.to_string())
         });
         assert_eq!(count(self.values(pcapng, port, "http2.type").await), by_type, "frames by type");

@@ -11,6 +11,7 @@
 //! ```text
 //! in    pcap.rs, pcapng.rs ─▶ link.rs ─▶ packets.rs      packets to segments to bytes in their order
 //!       lines.rs, raw.rs                                 JSON lines, and bytes as they are
+//!       tls/                                             what is inside TLS, where its secrets are known
 //! out   redact.rs ─▶ packet.rs ─▶ pcapng_writer.rs       secrets out, TCP made up, blocks
 //! ```
 
@@ -24,8 +25,10 @@ mod pcapng;
 pub mod pcapng_writer;
 mod raw;
 mod redact;
+mod tls;
 
 pub use redact::Redactor;
+pub use tls::KeyLog;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, SystemTime};
@@ -130,26 +133,41 @@ impl Chunk {
 /// An address for the ends of a connection that have none, such as a pipe within a process.
 pub const NOWHERE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
 
-/// The capture that a file holds: pcap, pcapng, JSON lines of this program, or one direction's bytes as they are.
+/// The capture that a file holds: pcap, pcapng, JSON lines of this program, or one direction's bytes as they are. TLS is
+/// decrypted with the secrets that the file has.
 ///
 /// # Errors
 ///
 /// [`CaptureError`] where there is nothing to read. A capture that ends too early is no error: what is there is read, and
-/// [`Capture::cut_short`] says so.
+/// [`Capture::cut_short`] says so. Nor is TLS that stays as it was recorded, which [`Capture::notes`] say.
 pub fn read(file: &[u8]) -> Result<Capture, CaptureError> {
-    let mut packets = Packets::default();
-    if pcap::read(file, &mut packets).or_else(|| pcapng::read(file, &mut packets)).is_some() {
-        return packets.finish();
-    }
-    if file.is_empty() {
-        return Err(CaptureError::Empty);
-    }
-    let capture = lines::read(file).or_else(|| raw::read(file));
-    capture.map(Capture::in_pieces).ok_or(CaptureError::Unknown)
+    read_with(file, KeyLog::default())
 }
 
-/// The most bytes of a chunk that is read from a file without packets: the frames of so many can be kept until they are
-/// taken, while those of a whole file may be more than [`Limits::frames`](super::Limits::frames).
+/// As [`read`]; TLS 1.3 (RFC 8446) and 1.2 (RFC 5246) are decrypted with the secrets of a key log as well.
+///
+/// Where TLS was, chunks are application data: a record each, with the time of the bytes that completed it. [`Chunk::lost`]
+/// counts bytes of records then, as what is in those that are missing is not known.
+///
+/// # Errors
+///
+/// Those of [`read`].
+pub fn read_with(file: &[u8], mut keys: KeyLog) -> Result<Capture, CaptureError> {
+    let mut packets = Packets::default();
+    let mut capture =
+        if pcap::read(file, &mut packets).is_some() || pcapng::read(file, &mut packets, &mut keys).is_some() {
+            packets.finish()?
+        } else if file.is_empty() {
+            return Err(CaptureError::Empty);
+        } else {
+            lines::read(file).or_else(|| raw::read(file)).ok_or(CaptureError::Unknown)?
+        };
+    tls::decrypt(&mut capture, &keys);
+    Ok(capture.in_pieces())
+}
+
+/// The most bytes of a chunk that is read from a file: the frames of so many can be kept until they are taken, while those of
+/// a whole file may be more than [`Limits::frames`](super::Limits::frames).
 const PIECE: usize = 16 << 10;
 
 /// Why a file can't be read as a capture.

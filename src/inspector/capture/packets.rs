@@ -14,7 +14,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
 
 use super::link::{self, Other, Segment};
-use super::{Capture, CaptureError, Chunk, Connection};
+use super::{Capture, CaptureError, Chunk, Connection, tls};
 use crate::inspector::frame::Direction;
 use crate::inspector::http2::PREFACE;
 
@@ -131,11 +131,6 @@ impl Packets {
         (capture.notes, capture.cut_short) = (self.notes, self.cut_short);
         let connections = self.connections.into_iter().map(Followed::finish);
         capture.connections = connections.filter(|connection| !connection.chunks.is_empty()).collect();
-        if capture.connections.iter().any(Connection::is_tls) {
-            capture
-                .notes
-                .push("it has TLS, which is not decrypted: barewire tap --tls shows what is inside".to_owned());
-        }
         Ok(capture)
     }
 }
@@ -146,8 +141,8 @@ fn rank(port: u16) -> u16 {
 }
 
 impl Followed {
-    /// Who connected is who sends the first SYN; without one, who sends HTTP/2's preface, or else who has the higher port, were
-    /// it not that of gRPC's examples.
+    /// Who connected is who sends the first SYN; without one, who sends HTTP/2's preface or TLS's ClientHello, or else who has
+    /// the higher port, were it not that of gRPC's examples.
     fn new(segment: &Segment<'_>) -> Self {
         let answers = segment.syn && segment.acknowledged.is_some();
         let from_server = answers || (!segment.syn && rank(segment.from.port()) < rank(segment.to.port()));
@@ -193,7 +188,8 @@ impl Followed {
         let begins = |direction| {
             let mut chunks = connection.chunks.iter().filter(|chunk| chunk.direction == direction).peekable();
             let whole = chunks.peek().is_some_and(|first| first.lost == 0);
-            whole && chunks.flat_map(|chunk| &chunk.bytes).take(PREFACE.len()).eq(PREFACE)
+            let beginning: Vec<u8> = chunks.flat_map(|chunk| &chunk.bytes).copied().take(PREFACE.len()).collect();
+            whole && (beginning == PREFACE || tls::is_client_hello(&beginning))
         };
         let (client_begins, server_begins) = (begins(Direction::ToServer), begins(Direction::ToClient));
         if !self.syn && server_begins {
@@ -276,13 +272,6 @@ impl Early {
         self.bytes.drain(..here);
         self.missing = self.missing.saturating_sub(count - here);
         (!self.bytes.is_empty() || self.missing > 0).then_some(self)
-    }
-}
-
-impl Connection {
-    /// Whether it begins with a TLS handshake (RFC 8446, section 5.1).
-    fn is_tls(&self) -> bool {
-        self.chunks.first().is_some_and(|chunk| chunk.bytes.starts_with(&[22, 3]))
     }
 }
 

@@ -139,6 +139,10 @@ fn joined_late_the_client_is_who_has_the_preface_or_the_higher_port() {
     let capture = followed(&packets);
     assert_eq!((capture.connections[0].client.port(), capture.connections[0].from_the_beginning), (7, true));
     assert_eq!(text(&capture, Direction::ToServer).1, TEXT);
+    // The beginning of a ClientHello says as much.
+    let hello = ends.packet(Direction::ToServer, PSH | ACK, &[22, 3, 1, 0, 200, 1, 0, 0, 196]);
+    let capture = followed(&[hello]);
+    assert_eq!((capture.connections[0].client.port(), capture.connections[0].from_the_beginning), (7, true));
 }
 
 #[test]
@@ -301,6 +305,6 @@ fn pcapng_of_two_interfaces_and_every_packet_block() {
         let capture = read(&file.concat()).unwrap();
         assert_eq!(text(&capture, Direction::ToServer), (0, TEXT.to_vec()));
         assert_eq!(capture.connections[0].chunks[1].time, Duration::from_millis(1_000_500));
-        assert!(capture.notes.iter().any(|note| note.contains("TLS secrets")), "{:?}", capture.notes);
+        assert!(capture.notes.iter().any(|note| note.contains("block of secrets")), "{:?}", capture.notes);
     }
 }

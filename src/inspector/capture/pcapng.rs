@@ -8,15 +8,19 @@
 //! Packet (obsolete)        2           interface(16) drops(16) time(64) captured(32) original(32) packet
 //! Simple Packet            3           original(32) packet, on the first interface, without a time
 //! Enhanced Packet          6           interface(32) time(64) captured(32) original(32) packet, options
-//! Decryption Secrets       10          not used: see docs/inspector.md
+//! Decryption Secrets       10          type(32) length(32) secrets: 0x544c534b is a key log of TLS
 //! ```
 
 use std::time::Duration;
 
 use super::cursor::Cursor;
 use super::packets::Packets;
+use super::tls::KeyLog;
 
 const SECTION: [u8; 4] = [0x0a, 0x0d, 0x0d, 0x0a];
+
+/// The type of secrets that are a key log of TLS, "TLSK".
+const TLS_KEY_LOG: u32 = 0x544c_534b;
 
 /// What is known of an interface.
 #[derive(Clone, Copy, Debug)]
@@ -29,7 +33,7 @@ struct Interface {
 }
 
 /// Reads a file that begins with a section header; `None` if this does not.
-pub(super) fn read(file: &[u8], packets: &mut Packets) -> Option<()> {
+pub(super) fn read(file: &[u8], packets: &mut Packets, keys: &mut KeyLog) -> Option<()> {
     if !file.starts_with(&SECTION) {
         return None;
     }
@@ -57,7 +61,9 @@ pub(super) fn read(file: &[u8], packets: &mut Packets) -> Option<()> {
             2 | 3 | 6 if packet(kind, body, &interfaces, packets).is_none() => {
                 packets.note("a packet whose block is broken was left out");
             }
-            10 => packets.note("it has TLS secrets, which are not used: TLS is not decrypted"),
+            10 if secrets(body, keys).is_none() => {
+                packets.note("a block of secrets that is no key log of TLS was left out");
+            }
             _ => {}
         }
     }
@@ -96,6 +102,13 @@ fn interface(mut body: Cursor<'_>) -> Option<Interface> {
         }
     }
     Some(interface)
+}
+
+/// Takes the secrets of a block, wherever in the file it stands.
+fn secrets(mut body: Cursor<'_>, keys: &mut KeyLog) -> Option<()> {
+    let (kind, length) = (body.u32()?, body.length()?);
+    let text = body.take(length)?;
+    (kind == TLS_KEY_LOG && keys.add(text) > 0).then_some(())
 }
 
 fn packet(kind: u32, mut body: Cursor<'_>, interfaces: &[Interface], packets: &mut Packets) -> Option<()> {
