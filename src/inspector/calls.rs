@@ -17,7 +17,7 @@ use super::frame::{Direction, Frame, Meaning};
 use super::headers::{percent_decoded, status_name, timeout};
 use super::http2::{ErrorCode, FrameHeader, FrameType};
 use super::schema::{CallKind, Schema};
-use super::text::{self, count};
+use super::text::{self, Count, Plain, Time};
 use super::view::View;
 
 /// A call, as far as it has come.
@@ -291,13 +291,13 @@ pub(super) fn reset(frame: &Frame) -> Option<ErrorCode> {
 
 impl fmt::Display for CallSummary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "stream {}  {}  {}  ", self.stream, text::plain(self.path.as_bytes()), self.kind)?;
+        write!(f, "stream {}  {}  {}  ", self.stream, Plain(self.path.as_bytes()), self.kind)?;
         write!(f, "↑ {}  ↓ {}", self.request, self.response)?;
         if let Some(first_byte) = self.first_byte {
-            write!(f, "  first byte {}", text::time(first_byte))?;
+            write!(f, "  first byte {}", Time(first_byte))?;
         }
         if let Some(total) = self.total {
-            write!(f, "  total {}", text::time(total))?;
+            write!(f, "  total {}", Time(total))?;
         }
         match (&self.status, &self.http_status) {
             (Some(status), _) => write!(f, "  {status}")?,
@@ -314,7 +314,7 @@ impl fmt::Display for CallSummary {
 
 impl fmt::Display for Traffic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", count(self.messages, "message"), count(self.wire, "byte"))?;
+        write!(f, "{} {}", Count(self.messages, "message"), Count(self.wire, "byte"))?;
         match (self.plain == self.sent, self.unrestored) {
             (_, 1..) => write!(f, " ({} compressed, not restored)", self.unrestored),
             (false, 0) => write!(f, " ({} of messages, {} uncompressed)", self.sent, self.plain),

@@ -2,6 +2,7 @@
 //!
 //! Names and values: [PROTOCOL-HTTP2.md](https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md#requests).
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +11,10 @@ use super::text::{self, Text};
 /// A header's value for a person: as it is, and in brackets what it stands for where that is not plain to see.
 pub(super) fn shown(name: &[u8], value: &Arc<[u8]>) -> Text {
     let meaning = match name {
-        b"grpc-status" => status_name(value).map(str::to_owned),
+        b"grpc-status" => match status(value) {
+            Some(number) => return Text::said(number as u64, 0, say_status),
+            None => status_name(value).map(str::to_owned),
+        },
         b"grpc-timeout" => timeout_text(value),
         b"grpc-message" => percent_decoded(value).map(|text| text::quoted(&text)),
         _ if name.ends_with(b"-bin") => Some(binary(value)),
@@ -20,6 +24,21 @@ pub(super) fn shown(name: &[u8], value: &Arc<[u8]>) -> Text {
         Some(meaning) => format!("{} ({meaning})", text::plain(value)).into(),
         None => Text::octets(value),
     }
+}
+
+/// A status code that has a name, in as few digits as it needs.
+fn status(digits: &[u8]) -> Option<usize> {
+    let number = match digits {
+        [ones @ b'0'..=b'9'] => usize::from(ones - b'0'),
+        [b'1', ones @ b'0'..=b'9'] => 10 + usize::from(ones - b'0'),
+        _ => return None,
+    };
+    (number < CODES.len()).then_some(number)
+}
+
+/// "5 (NOT_FOUND)".
+fn say_status(number: u64, _: u32, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    write!(f, "{number} ({})", CODES.get(number as usize).copied().unwrap_or_default())
 }
 
 /// The name of a status code, from the digits of `grpc-status`.

@@ -16,24 +16,30 @@ const LONGEST: usize = 30;
 /// is not filled with the first bits of it.
 pub(super) fn decode(coded: &[u8]) -> Result<Vec<u8>, HpackError> {
     let mut text = Vec::with_capacity(coded.len() * 8 / 5);
-    let (mut code, mut length) = (0_u32, 0_usize);
-    for octet in coded {
-        for bit in (0..8).rev() {
-            code = code << 1 | u32::from(octet >> bit & 1);
-            length += 1;
-            match symbol(code, length) {
-                Some(EOS) => return Err(HpackError::HuffmanEos),
-                Some(symbol) => {
-                    text.push(symbol as u8);
-                    (code, length) = (0, 0);
+    let mut octets = coded.iter();
+    // The next bits, the first of them the highest; zeros behind those that are there.
+    let (mut bits, mut there) = (0_u64, 0);
+    loop {
+        while there <= u64::BITS as usize - 8
+            && let Some(octet) = octets.next()
+        {
+            bits |= u64::from(*octet) << (u64::BITS as usize - 8 - there);
+            there += 8;
+        }
+        let head = (bits >> 32) as u32;
+        match symbol(head) {
+            Some((symbol, length)) if length <= there => {
+                if symbol == EOS {
+                    return Err(HpackError::HuffmanEos);
                 }
-                // No code is longer, and the set of codes is complete: every 30 bits hold a symbol.
-                None if length >= LONGEST => return Err(HpackError::HuffmanEos),
-                None => {}
+                text.push(symbol as u8);
+                (bits, there) = (bits << length, there - length);
             }
+            _ => break,
         }
     }
-    let padded_with_ones = length < 8 && code == (1 << length) - 1;
+    // Less than an octet of ones, with which the last one is filled.
+    let padded_with_ones = there < 8 && bits.leading_ones() as usize == there;
     if padded_with_ones { Ok(text) } else { Err(HpackError::HuffmanPadding) }
 }
 
@@ -65,14 +71,13 @@ static FILLERS: LazyLock<Vec<(u32, usize)>> = LazyLock::new(|| {
     groups.filter(|(_, group)| group.count > 0).map(|(length, group)| (group.first_code, length)).collect()
 });
 
-/// The symbol whose code is the `length` bits in `code`, if there is one.
-fn symbol(code: u32, length: usize) -> Option<usize> {
-    let group = CANONICAL.groups.get(length)?;
-    let place = code.checked_sub(group.first_code)?;
-    if place >= group.count {
-        return None;
-    }
-    CANONICAL.symbols.get((group.first_place + place) as usize).map(|&symbol| usize::from(symbol))
+/// The symbol whose code 32 bits begin with, and how many bits it has. Longer codes are higher numbers, so that the shortest
+/// that is not exceeded is the one.
+fn symbol(head: u32) -> Option<(usize, usize)> {
+    let at = CANONICAL.groups.iter().position(|group| u64::from(head) < group.behind)?;
+    let group = CANONICAL.groups.get(at)?;
+    let place = group.first_place + (head >> (32 - at)).checked_sub(group.first_code)?;
+    CANONICAL.symbols.get(place as usize).map(|&symbol| (usize::from(symbol), at))
 }
 
 /// The codes of one length: consecutive, in the order of their symbols.
@@ -81,6 +86,8 @@ struct Group {
     first_code: u32,
     count: u32,
     first_place: u32,
+    /// What 32 bits are below that begin with one of the codes, or a shorter one.
+    behind: u64,
 }
 
 struct Canonical {
@@ -93,12 +100,14 @@ static CANONICAL: Canonical = canonical();
 /// Runs at compile time, where an index out of bounds is an error of the build.
 #[allow(clippy::indexing_slicing)]
 const fn canonical() -> Canonical {
-    let mut table =
-        Canonical { groups: [Group { first_code: 0, count: 0, first_place: 0 }; LONGEST + 1], symbols: [0; 257] };
+    let mut table = Canonical {
+        groups: [Group { first_code: 0, count: 0, first_place: 0, behind: 0 }; LONGEST + 1],
+        symbols: [0; 257],
+    };
     let (mut length, mut code, mut place) = (1, 0, 0);
     while length <= LONGEST {
         code <<= 1;
-        table.groups[length] = Group { first_code: code, count: 0, first_place: place };
+        table.groups[length] = Group { first_code: code, count: 0, first_place: place, behind: 0 };
         let mut symbol = 0;
         while symbol < CODE_LENGTHS.len() {
             if CODE_LENGTHS[symbol] as usize == length {
@@ -109,6 +118,7 @@ const fn canonical() -> Canonical {
             }
             symbol += 1;
         }
+        table.groups[length].behind = (code as u64) << (32 - length);
         length += 1;
     }
     table
@@ -144,9 +154,9 @@ mod tests {
             (0xfffffe2, 28, 2),
             (0x3ffffffc, 30, 10),
         ] {
-            assert_eq!(symbol(code, length), Some(usize::from(expected)), "{code:#x}");
+            assert_eq!(symbol(code << (32 - length)), Some((usize::from(expected), length)), "{code:#x}");
         }
-        assert_eq!(symbol(0x3fffffff, 30), Some(EOS));
+        assert_eq!(symbol(0x3fffffff << 2), Some((EOS, 30)));
     }
 
     #[test]

@@ -201,24 +201,35 @@ impl fmt::Display for Plain<'_> {
 
 /// A span of time to three digits or so: "340 ms", "1.25 s".
 pub(super) fn time(span: Duration) -> String {
-    let nanoseconds = span.as_nanos();
-    let (unit, name) = match nanoseconds {
-        0 => return "0 ms".to_owned(),
-        1..1_000 => (1_u128, "ns"),
-        1_000..1_000_000 => (1_000, "µs"),
-        1_000_000..1_000_000_000 => (1_000_000, "ms"),
-        _ => (1_000_000_000, "s"),
-    };
-    let whole = nanoseconds / unit;
-    let digits = match whole {
-        _ if unit == 1 => 0,
-        0..10 => 2,
-        10..100 => 1,
-        _ => 0,
-    };
-    let text = format!("{:.digits$}", nanoseconds as f64 / unit as f64);
-    let short = if digits > 0 { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
-    format!("{short} {name}")
+    Time(span).to_string()
+}
+
+/// [`time`] while it is written.
+pub(super) struct Time(pub(super) Duration);
+
+impl fmt::Display for Time {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let nanoseconds = self.0.as_nanos();
+        let (unit, name) = match nanoseconds {
+            0 => return f.write_str("0 ms"),
+            1..1_000 => (1, "ns"),
+            1_000..1_000_000 => (1_000, "µs"),
+            1_000_000..1_000_000_000 => (1_000_000, "ms"),
+            _ => (1_000_000_000, "s"),
+        };
+        let digits = match nanoseconds / unit {
+            0..10 => 2,
+            10..100 => 1,
+            _ => 0,
+        };
+        // Rounded to that many digits, and counted in hundredths.
+        let hundredths = (nanoseconds * 10_u128.pow(digits) + unit / 2) / unit * 10_u128.pow(2 - digits);
+        match (hundredths / 100, hundredths % 100) {
+            (whole, 0) => write!(f, "{whole} {name}"),
+            (whole, part) if part % 10 == 0 => write!(f, "{whole}.{} {name}", part / 10),
+            (whole, part) => write!(f, "{whole}.{part:02} {name}"),
+        }
+    }
 }
 
 /// How many of something: "1 byte", "5 bytes".
@@ -279,7 +290,12 @@ mod tests {
             (999, "999 ns"),
             (1_000, "1 µs"),
             (1_250, "1.25 µs"),
+            (1_047_000, "1.05 ms"),
+            (9_996_000, "10 ms"),
             (12_340_000, "12.3 ms"),
+            (12_350_000, "12.4 ms"),
+            (1_500_000_000, "1.5 s"),
+            (1_005_000_000, "1.01 s"),
             (340_000_000, "340 ms"),
             (61_000_000_000, "61 s"),
             (3_600_000_000_000, "3600 s"),

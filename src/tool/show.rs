@@ -160,6 +160,10 @@ impl<W: Write> Screen<W> {
     /// The frames that are complete and were not shown.
     fn frames(&mut self, connection: usize, shown: &mut Shown) -> io::Result<()> {
         for frame in shown.conversation.take_frames() {
+            if self.filter.is_empty() {
+                self.frame(connection, shown, &frame)?;
+                continue;
+            }
             for frame in shown.sieve.push(frame) {
                 self.frame(connection, shown, &frame)?;
             }
