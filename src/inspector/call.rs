@@ -92,7 +92,13 @@ pub(super) fn encoding(headers: &[HeaderField]) -> Option<String> {
     value(headers, "grpc-encoding").filter(|encoding| encoding != "identity").map(Cow::into_owned)
 }
 
-/// Which production of gRPC's grammar a header block is, from its headers alone.
+/// Whether a header may be there whose value is not known.
+fn may_hide(headers: &[HeaderField], name: &str) -> bool {
+    headers.iter().any(|field| field.name.is_none() || (field.is(name) && field.value.is_none()))
+}
+
+/// Which production of gRPC's grammar a header block is, from its headers alone. Where what decides it is not known, it is
+/// no more than headers.
 pub(super) fn classify(headers: &[HeaderField], ends_stream: bool) -> Meaning {
     let grpc_status = value(headers, "grpc-status").map(Cow::into_owned);
     if headers.iter().any(|field| field.is(":method")) {
@@ -103,9 +109,10 @@ pub(super) fn classify(headers: &[HeaderField], ends_stream: bool) -> Meaning {
         (Some(_), Some(status)) if ends_stream => Meaning::TrailersOnly { status },
         (Some(status), _) => match value(headers, "content-type") {
             Some(content_type) if is_grpc(&content_type) && !ends_stream => Meaning::ResponseHeaders,
+            None if may_hide(headers, "content-type") => Meaning::Headers,
             _ => Meaning::HttpResponse { status: status.into_owned() },
         },
-        (None, None) if headers.iter().any(|field| field.name.is_none()) => Meaning::Headers,
+        (None, None) if may_hide(headers, "grpc-status") => Meaning::Headers,
         (None, status) => Meaning::Trailers { status },
     }
 }
@@ -156,7 +163,14 @@ mod tests {
             assert_eq!(classify(&headers(&list), ends_stream), expected, "{list:?}");
         }
         let unknown = HeaderField { name: None, value: None, never_indexed: false };
-        assert_eq!(classify(&[unknown], true), Meaning::Headers);
+        assert_eq!(classify(&[unknown.clone()], true), Meaning::Headers);
+        let named = |name: &str| HeaderField { name: Some(name.as_bytes().into()), ..unknown.clone() };
+        assert_eq!(classify(&[named("grpc-status")], true), Meaning::Headers);
+        let status = || headers(&[(":status", "200")]).remove(0);
+        assert_eq!(classify(&[status(), unknown.clone()], false), Meaning::Headers);
+        assert_eq!(classify(&[status(), named("content-type")], false), Meaning::Headers);
+        let foreign = [headers(&[(":status", "200"), ("content-type", "text/html")]), vec![unknown]].concat();
+        assert_eq!(classify(&foreign, false), Meaning::HttpResponse { status: "200".into() });
     }
 
     #[test]

@@ -25,7 +25,7 @@ use super::view::View;
 pub struct CallSummary {
     /// The stream of HTTP/2 that carries it.
     pub stream: u32,
-    /// The method: "/routeguide.RouteGuide/GetFeature".
+    /// The method: "/routeguide.RouteGuide/GetFeature". Empty if it is not known.
     pub path: String,
     /// Its kind: of the schema, or what the messages that were seen look like.
     pub kind: CallKind,
@@ -49,6 +49,8 @@ pub struct CallSummary {
     pub timeout: Option<Duration>,
     /// How the call ended by gRPC's own words, if they came.
     pub status: Option<CallStatus>,
+    /// Whether the server has ended the call with headers that are not known, so that its status is not either.
+    pub status_is_unknown: bool,
     /// The HTTP status of an answer that is not one of gRPC.
     pub http_status: Option<String>,
     /// Who ended it, and how.
@@ -185,6 +187,7 @@ impl Calls {
             total: None,
             timeout: value(&frame.headers, "grpc-timeout").and_then(|value| timeout(value.as_bytes())),
             status: None,
+            status_is_unknown: false,
             http_status: None,
             end: CallEnd::Open,
         };
@@ -267,6 +270,7 @@ impl Open {
         if frame.ends_stream && frame.direction == Direction::ToClient && call.end == CallEnd::Open {
             let foreign = call.http_status.is_some() && call.status.is_none();
             call.end = if foreign { CallEnd::HttpResponse } else { CallEnd::Trailers };
+            call.status_is_unknown = frame.meaning == Meaning::Headers;
             call.total = Some(elapsed);
         }
         self.client_ended |= frame.ends_stream && frame.direction == Direction::ToServer;
@@ -291,7 +295,8 @@ pub(super) fn reset(frame: &Frame) -> Option<ErrorCode> {
 
 impl fmt::Display for CallSummary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "stream {}  {}  {}  ", self.stream, Plain(self.path.as_bytes()), self.kind)?;
+        let path = if self.path.is_empty() { "method unknown" } else { &self.path };
+        write!(f, "stream {}  {}  {}  ", self.stream, Plain(path.as_bytes()), self.kind)?;
         write!(f, "↑ {}  ↓ {}", self.request, self.response)?;
         if let Some(first_byte) = self.first_byte {
             write!(f, "  first byte {}", Time(first_byte))?;
@@ -302,6 +307,7 @@ impl fmt::Display for CallSummary {
         match (&self.status, &self.http_status) {
             (Some(status), _) => write!(f, "  {status}")?,
             (None, Some(status)) => write!(f, "  HTTP {status}")?,
+            (None, None) if self.status_is_unknown => write!(f, "  status unknown")?,
             (None, None) if self.end == CallEnd::Trailers => write!(f, "  no grpc-status")?,
             (None, None) => {}
         }

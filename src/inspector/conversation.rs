@@ -14,7 +14,7 @@ use std::time::Duration;
 use super::annotation::{Annotation, Layer};
 use super::assembly::Assembly;
 use super::call::Call;
-use super::frame::{Direction, Frame, FrameKind, Meaning};
+use super::frame::{self, Direction, Frame, FrameKind, Meaning};
 use super::grpc::{Context, MessageReader};
 use super::half::{Expects, Half, Piece};
 use super::http2::{self, FrameHeader, FrameType, HEADER_LEN};
@@ -176,7 +176,10 @@ impl Conversation {
                 self.keep(frame);
             }
             Piece::Frame(header, bytes) => self.http2(direction, &header, bytes),
-            Piece::NotHttp2(bytes) => self.opaque(direction, bytes, FrameKind::NotHttp2, "not HTTP/2"),
+            Piece::NotHttp2(bytes) => {
+                let label = if self.half(direction).tls { frame::TLS } else { "not HTTP/2" };
+                self.opaque(direction, bytes, FrameKind::NotHttp2, label);
+            }
             Piece::Rest(bytes) => self.out_of_place(direction, bytes, "rest of a frame of which bytes are lost"),
             Piece::Lost(bytes) => self.out_of_place(direction, bytes, "of a frame whose beginning was not seen"),
         }

@@ -149,6 +149,7 @@ impl Term {
             Of::Stream(streams) => streams.contains(&call.stream),
             Of::Method(path) => *path == call.path,
             Of::MethodPart(part) => call.path.contains(part.as_str()),
+            Of::Status(_) if call.status_is_unknown => return Some(false),
             Of::Status(codes) => {
                 let code = call.status.as_ref().map(|status| status.code.as_str());
                 codes.iter().any(|wanted| wanted.as_deref() == code)

@@ -147,7 +147,16 @@ pub struct Restored {
     pub annotations: Tree,
 }
 
+/// What a direction's bytes are that begin with a record of TLS, and not with HTTP/2.
+pub(super) const TLS: &str = "TLS";
+
 impl Frame {
+    /// Whether these are bytes of TLS where HTTP/2 is expected.
+    pub(super) fn is_tls(&self) -> bool {
+        let label = self.annotations.all().first().map(|annotation| &annotation.label);
+        self.kind == FrameKind::NotHttp2 && label.is_some_and(|label| *label == TLS)
+    }
+
     /// The header of HTTP/2, if this is a whole frame of it.
     pub fn header(&self) -> Option<&FrameHeader> {
         match &self.kind {

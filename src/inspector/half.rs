@@ -17,6 +17,8 @@ pub(super) struct Half {
     pub(super) offset: u64,
     pub(super) hpack: Decoder,
     pub(super) block: Option<OpenBlock>,
+    /// Whether it has begun with a record of TLS, and not with HTTP/2.
+    pub(super) tls: bool,
 }
 
 /// What a direction's next bytes are.
@@ -64,7 +66,7 @@ pub(super) enum Piece<'a> {
 
 impl Half {
     pub(super) fn new(expects: Expects, limits: Limits) -> Self {
-        Self { expects, pending: Vec::new(), offset: 0, hpack: Decoder::new(limits), block: None }
+        Self { expects, pending: Vec::new(), offset: 0, hpack: Decoder::new(limits), block: None, tls: false }
     }
 
     /// Cuts the next piece off, or `None` if more bytes are needed.
@@ -77,9 +79,7 @@ impl Half {
                 return Some((Piece::Preface(preface), rest));
             }
             Expects::Preface if PREFACE.starts_with(bytes) => return None,
-            Expects::Settings if bytes.get(3).is_none_or(|&kind| FrameType(kind) == FrameType::SETTINGS) => {
-                FrameHeader::parse(bytes)?
-            }
+            Expects::Settings if may_be_settings(bytes) => FrameHeader::parse(bytes)?,
             Expects::Frame => FrameHeader::parse(bytes)?,
             Expects::Rest { missing, header_block } => {
                 let (rest, after) = bytes.split_at_checked(missing as usize).unwrap_or((bytes, &[]));
@@ -91,6 +91,7 @@ impl Half {
             }
             Expects::Lost { from } => return self.lost(bytes, from),
             Expects::Preface | Expects::Settings | Expects::Nothing => {
+                self.tls |= self.expects != Expects::Nothing && bytes.starts_with(&HANDSHAKE);
                 self.expects = Expects::Nothing;
                 return Some((Piece::NotHttp2(bytes), &[]));
             }
@@ -120,6 +121,19 @@ impl Half {
         let (lost, rest) = bytes.split_at_checked(end)?;
         Some((Piece::Lost(lost), rest))
     }
+}
+
+/// How a connection with TLS begins: a record of type handshake, of version 3.x (RFC 8446, section 5.1).
+const HANDSHAKE: [u8; 2] = [22, 3];
+
+/// The longest payload before either side has allowed more (RFC 9113, section 4.2).
+const LONGEST: u32 = 1 << 14;
+
+/// Whether these bytes can begin a server's preface. A record of TLS can not: 22, 3, 3 would be a length of more than a MiB.
+fn may_be_settings(bytes: &[u8]) -> bool {
+    bytes.first_chunk().is_none_or(|&[a, b, c, kind]| {
+        FrameType(kind) == FrameType::SETTINGS && u32::from_be_bytes([0, a, b, c]) <= LONGEST
+    })
 }
 
 impl Direction {

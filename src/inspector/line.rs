@@ -37,8 +37,12 @@ pub fn lines(frame: &Frame) -> String {
         None if frame.headers.is_empty() => push_word(&mut out, values(&frame.annotations, Layer::Payload)),
         None => {}
     }
-    if matches!(frame.kind, FrameKind::NotHttp2 | FrameKind::Truncated | FrameKind::Fragment) {
-        push_word(&mut out, shorten(&text::plain(&frame.bytes)));
+    match frame.kind {
+        FrameKind::NotHttp2 if frame.is_tls() => push_word(&mut out, Count(frame.bytes.len() as u64, "byte")),
+        FrameKind::NotHttp2 | FrameKind::Truncated | FrameKind::Fragment => {
+            push_word(&mut out, shorten(&text::plain(&frame.bytes)));
+        }
+        _ => {}
     }
     out.push('\n');
     for field in &frame.headers {

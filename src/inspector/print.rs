@@ -281,6 +281,9 @@ impl fmt::Display for Gloss<'_> {
         match meaning {
             Meaning::None => f.write_str(connection_gloss(frame)),
             Meaning::RequestHeaders { .. } => write!(f, "{meaning}{eos}"),
+            Meaning::Headers if frame.headers.iter().any(|field| field.name.is_none() || field.value.is_none()) => {
+                write!(f, "{meaning} that are partly unknown{eos}")
+            }
             Meaning::HttpResponse { status } => write!(f, "{meaning}: {}", shorten(status)),
             Meaning::Trailers { status: Some(code) } | Meaning::TrailersOnly { status: code } => {
                 match status_name(code.as_bytes()) {
@@ -310,6 +313,10 @@ fn connection_gloss(frame: &Frame) -> &'static str {
     let Some(header) = frame.header() else {
         return match frame.kind {
             FrameKind::Preface => "this is HTTP/2",
+            FrameKind::NotHttp2 if frame.is_tls() && frame.offset == 0 => {
+                "TLS: barewire tap --tls shows what is inside, and decode --key-log what was recorded"
+            }
+            FrameKind::NotHttp2 if frame.is_tls() => "TLS",
             FrameKind::NotHttp2 => "not HTTP/2",
             FrameKind::Fragment => "its beginning was not seen",
             FrameKind::Lost { .. } => "bytes that passed unseen",

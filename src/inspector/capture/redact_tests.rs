@@ -116,6 +116,16 @@ fn after_a_loss_what_may_be_secret_is_overwritten() {
     assert!(out.ends_with(b"data"));
 }
 
+/// TLS has no headers in the clear: it is recorded as it passes.
+#[test]
+fn tls_passes_at_once() {
+    let hello = [0x16, 3, 3, 4, 0xba, 2, 0, 4, 0xb6, 3, 3];
+    let mut redactor = Redactor::new(Redaction::default(), true);
+    let mut out = Vec::new();
+    redactor.push(Direction::ToClient, &hello, &mut out);
+    assert_eq!(out, hello);
+}
+
 #[test]
 fn lines_of_another_protocol() {
     let request = b"GET / HTTP/1.1\r\nHost: a:1\r\nAuthorization: Basic c2VjcmV0\r\nX-Api-Key:k\r\n\r\nbody: y";

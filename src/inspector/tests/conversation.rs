@@ -236,6 +236,22 @@ fn what_is_not_http2() {
     assert_eq!(first(frame(&conversation, 3)).value, r"HTTP/1.1 400 Bad Request\r\n");
 }
 
+/// A server's hello with a key share of ML-KEM is as long as to have SETTINGS' type where a frame would have its own.
+#[test]
+fn tls_is_not_taken_for_a_frame() {
+    let mut conversation = Conversation::new(Schema::new());
+    conversation.push(ToServer, &hex("16 03 01 0006 01 000002 0303"));
+    conversation.push(ToClient, &hex("16 03 03 04ba 02"));
+    conversation.push(ToClient, &hex("0004b6 0303"));
+    conversation.finish();
+    conversation.check().unwrap();
+    let told: Vec<_> = conversation.frames().map(lines).collect();
+    let hint = "TLS: barewire tap --tls shows what is inside, and decode --key-log what was recorded";
+    assert_eq!(told[0], format!("client ──▶ server  bytes  {hint}  11 bytes\n"));
+    assert_eq!(told[1], format!("client ◀── server  bytes  {hint}  6 bytes\n"));
+    assert_eq!(told[2], "client ◀── server  bytes  TLS  5 bytes\n");
+}
+
 #[test]
 fn the_end_inside_a_frame() {
     let conversation = call_then(&[(ToServer, "000008 06 00 00000000  0102"), (ToClient, "000008 06")]);
