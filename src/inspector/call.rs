@@ -163,7 +163,7 @@ mod tests {
             assert_eq!(classify(&headers(&list), ends_stream), expected, "{list:?}");
         }
         let unknown = HeaderField { name: None, value: None, never_indexed: false };
-        assert_eq!(classify(&[unknown.clone()], true), Meaning::Headers);
+        assert_eq!(classify(std::slice::from_ref(&unknown), true), Meaning::Headers);
         let named = |name: &str| HeaderField { name: Some(name.as_bytes().into()), ..unknown.clone() };
         assert_eq!(classify(&[named("grpc-status")], true), Meaning::Headers);
         let status = || headers(&[(":status", "200")]).remove(0);

@@ -183,72 +183,100 @@ fn frame_type(text: &str) -> Option<FrameType> {
     exact.or_else(|| known().next().filter(|_| known().count() == 1))
 }
 
-/// Lets the frames of a connection through a filter, as they come.
+/// Lets the frames of a connection through a filter, as they come, or what is said of each in its place.
 ///
-/// Frames that pass come out in their order, but for those of a call whose status must be known first: they come out
-/// together when it has ended. What waits is bounded; of the call that has waited longest nothing is shown then.
+/// What passes comes out in its order, but for the frames of a call whose status must be known first: they come out together
+/// when it has ended. What waits is bounded; of the call that has waited longest nothing is shown then.
 #[derive(Clone, Debug)]
-pub struct Sieve {
+pub struct Sieve<T = Frame> {
     filter: Filter,
     calls: Calls,
-    waiting: BTreeMap<u32, VecDeque<Frame>>,
-    /// The cost of the frames that wait, and the most that it may be.
+    waiting: BTreeMap<u32, VecDeque<Waiting<T>>>,
+    /// The cost of what waits, and the most that it may be.
     cost: usize,
     limit: usize,
     dropped: u64,
 }
 
-impl Sieve {
+/// What waits for the status of its call.
+#[derive(Clone, Debug)]
+struct Waiting<T> {
+    /// The number of the frame.
+    number: u64,
+    cost: usize,
+    said: T,
+}
+
+/// What becomes of a frame.
+enum Verdict {
+    Shown,
+    Waits,
+    Hidden,
+}
+
+impl<T> Sieve<T> {
     /// A sieve for the frames of one connection.
     pub fn new(filter: Filter, schema: Schema) -> Self {
         let limits = Limits::default();
         Self::with_limits(filter, schema, &limits)
     }
 
-    /// A sieve in which at most [`Limits::calls`] calls wait, with frames that cost [`Limits::waiting`] at most.
+    /// A sieve in which at most [`Limits::calls`] calls wait, with what costs [`Limits::waiting`] at most.
     pub fn with_limits(filter: Filter, schema: Schema, limits: &Limits) -> Self {
         let calls = Calls::with_limit(schema, limits.calls);
         Self { filter, calls, waiting: BTreeMap::new(), cost: 0, limit: limits.waiting, dropped: 0 }
     }
 
-    /// Takes the next frame; gives those that are to be shown now.
-    pub fn push(&mut self, frame: Frame) -> Vec<Frame> {
+    /// Takes what is said of the next frame, which takes so many bytes; gives what is to be shown now.
+    pub fn push_said(&mut self, frame: &Frame, said: T, cost: usize) -> Vec<T> {
+        let (verdict, ended) = self.judge(frame);
+        self.keep(verdict, &ended, frame.stream(), Waiting { number: frame.number, cost, said })
+    }
+
+    fn judge(&mut self, frame: &Frame) -> (Verdict, Vec<CallSummary>) {
+        let of_frame = if self.filter.shows_frame(frame) { Verdict::Shown } else { Verdict::Hidden };
         if !self.filter.asks_for_calls() {
-            return if self.filter.shows_frame(&frame) { vec![frame] } else { Vec::new() };
+            return (of_frame, Vec::new());
         }
-        let ended = self.calls.advance(&frame);
+        let ended = self.calls.advance(frame);
         let stream = frame.stream();
         let known = self
             .calls
             .open()
             .find(|call| call.stream == stream)
             .or_else(|| ended.iter().rfind(|call| call.stream == stream));
-        let undecided = self.filter.asks_for_status();
-        let mut shown = Vec::new();
-        match known {
+        let verdict = match (known, of_frame) {
+            (Some(_), Verdict::Shown) if self.filter.asks_for_status() => Verdict::Waits,
+            (Some(call), of_frame) if self.filter.shows_call(call) => of_frame,
             // Of the connection, or of a call that is not followed.
-            None => {}
-            Some(_) if undecided && self.filter.shows_frame(&frame) => {
-                self.cost += frame.cost();
-                self.waiting.entry(stream).or_default().push_back(frame);
+            _ => Verdict::Hidden,
+        };
+        (verdict, ended)
+    }
+
+    fn keep(&mut self, verdict: Verdict, ended: &[CallSummary], stream: u32, said: Waiting<T>) -> Vec<T> {
+        let mut shown = Vec::new();
+        match verdict {
+            Verdict::Shown => shown.push(said.said),
+            Verdict::Waits => {
+                self.cost += said.cost;
+                self.waiting.entry(stream).or_default().push_back(said);
             }
-            Some(_) if undecided => {}
-            Some(call) if self.filter.shows_call(call) && self.filter.shows_frame(&frame) => shown.push(frame),
-            Some(_) => {}
+            Verdict::Hidden => {}
         }
-        for call in &ended {
+        for call in ended {
             shown.extend(self.release(call));
         }
         while self.cost > self.limit {
-            let oldest = self.waiting.iter().min_by_key(|(_, frames)| frames.front().map(|frame| frame.number));
+            let oldest = self.waiting.iter().min_by_key(|(_, said)| said.front().map(|said| said.number));
             let Some(stream) = oldest.map(|(stream, _)| *stream) else { break };
-            self.forget(stream);
+            self.dropped += self.take(stream).len() as u64;
         }
         shown
     }
 
-    /// Says that the connection has ended; gives the frames of calls that ended with it.
-    pub fn finish(&mut self) -> Vec<Frame> {
+    /// Says that the connection has ended; gives what is said of calls that ended with it.
+    pub fn finish(&mut self) -> Vec<T> {
         let ended = self.calls.close(None);
         ended.iter().flat_map(|call| self.release(call)).collect()
     }
@@ -258,16 +286,24 @@ impl Sieve {
         self.dropped
     }
 
-    fn release(&mut self, call: &CallSummary) -> Vec<Frame> {
-        let frames = self.waiting.remove(&call.stream).unwrap_or_default();
-        self.cost = self.cost.saturating_sub(frames.iter().map(Frame::cost).sum());
-        if self.filter.shows_call(call) { frames.into() } else { Vec::new() }
+    fn release(&mut self, call: &CallSummary) -> Vec<T> {
+        let waiting = self.take(call.stream);
+        if self.filter.shows_call(call) { waiting.into_iter().map(|it| it.said).collect() } else { Vec::new() }
     }
 
-    fn forget(&mut self, stream: u32) {
-        let frames = self.waiting.remove(&stream).unwrap_or_default();
-        self.cost = self.cost.saturating_sub(frames.iter().map(Frame::cost).sum());
-        self.dropped += frames.len() as u64;
+    fn take(&mut self, stream: u32) -> VecDeque<Waiting<T>> {
+        let waiting = self.waiting.remove(&stream).unwrap_or_default();
+        self.cost = self.cost.saturating_sub(waiting.iter().map(|it| it.cost).sum());
+        waiting
+    }
+}
+
+impl Sieve {
+    /// Takes the next frame; gives those that are to be shown now.
+    pub fn push(&mut self, frame: Frame) -> Vec<Frame> {
+        let (verdict, ended) = self.judge(&frame);
+        let cost = if matches!(verdict, Verdict::Waits) { frame.cost() } else { 0 };
+        self.keep(verdict, &ended, frame.stream(), Waiting { number: frame.number, cost, said: frame })
     }
 }
 

@@ -9,7 +9,7 @@ use clap::{Args, ValueEnum};
 use super::feed::{Heard, Listener, What};
 use crate::cli::Stop;
 use crate::inspector::capture::{self, Capture};
-use crate::inspector::{self, Conversation, Filter, Frame, PrintOptions, Schema, Sieve};
+use crate::inspector::{self, Conversation, Filter, PrintOptions, Schema, Sieve};
 use crate::watch::Wire;
 
 /// What is shown.
@@ -116,10 +116,20 @@ pub(super) struct Screen<W: Write> {
 /// A connection that is shown.
 struct Shown {
     conversation: Conversation,
-    sieve: Sieve,
-    views: Vec<Box<dyn inspector::View>>,
+    /// Views see every frame, because what they say of one depends on those before; what they say is what a filter hides.
+    sieve: Sieve<Said>,
+    views: Vec<(View, Box<dyn inspector::View>)>,
     /// When its last frame was complete.
     time: Duration,
+    /// Its frames, and those that were shown.
+    frames: u64,
+    passed: u64,
+}
+
+/// What is said of a frame.
+struct Said {
+    time: Duration,
+    texts: Vec<(View, String)>,
 }
 
 impl<W: Write> Screen<W> {
@@ -151,31 +161,36 @@ impl<W: Write> Screen<W> {
     fn begin(&self, conversation: Conversation) -> Shown {
         let views = self.views.iter().filter_map(|view| {
             let name = view.to_possible_value()?;
-            inspector::view(name.get_name(), &self.schema, &self.options)
+            Some((*view, inspector::view(name.get_name(), &self.schema, &self.options)?))
         });
         let sieve = Sieve::new(self.filter.clone(), self.schema.clone());
-        Shown { conversation, sieve, views: views.collect(), time: Duration::ZERO }
+        Shown { conversation, sieve, views: views.collect(), time: Duration::ZERO, frames: 0, passed: 0 }
     }
 
     /// The frames that are complete and were not shown.
     fn frames(&mut self, connection: usize, shown: &mut Shown) -> io::Result<()> {
         for frame in shown.conversation.take_frames() {
+            shown.time = frame.time;
+            shown.frames += 1;
             if self.filter.is_empty() {
-                self.frame(connection, shown, &frame)?;
+                for (view, by) in &mut shown.views {
+                    self.text(connection, frame.time, *view, &by.push(&frame))?;
+                }
                 continue;
             }
-            for frame in shown.sieve.push(frame) {
-                self.frame(connection, shown, &frame)?;
-            }
+            let texts: Vec<_> = shown.views.iter_mut().map(|(view, by)| (*view, by.push(&frame))).collect();
+            let cost = size_of::<Said>() + texts.iter().map(|(_, text)| size_of_val(text) + text.len()).sum::<usize>();
+            let passed = shown.sieve.push_said(&frame, Said { time: frame.time, texts }, cost);
+            self.passed(connection, shown, passed)?;
         }
         Ok(())
     }
 
-    fn frame(&mut self, connection: usize, shown: &mut Shown, frame: &Frame) -> io::Result<()> {
-        shown.time = frame.time;
-        for view in &mut shown.views {
-            let text = view.push(frame);
-            self.text(connection, frame.time, &text)?;
+    /// What a filter has let through.
+    fn passed(&mut self, connection: usize, shown: &mut Shown, passed: Vec<Said>) -> io::Result<()> {
+        for Said { time, texts } in passed {
+            shown.passed += 1;
+            texts.iter().try_for_each(|(view, text)| self.text(connection, time, *view, text))?;
         }
         Ok(())
     }
@@ -184,12 +199,13 @@ impl<W: Write> Screen<W> {
     fn over(&mut self, connection: usize, mut shown: Shown) -> io::Result<()> {
         shown.conversation.finish();
         self.frames(connection, &mut shown)?;
-        for frame in shown.sieve.finish() {
-            self.frame(connection, &mut shown, &frame)?;
+        let passed = shown.sieve.finish();
+        self.passed(connection, &mut shown, passed)?;
+        for (view, by) in &mut shown.views {
+            self.text(connection, shown.time, *view, &by.finish())?;
         }
-        for view in &mut shown.views {
-            let text = view.finish();
-            self.text(connection, shown.time, &text)?;
+        if !self.filter.is_empty() && shown.passed == 0 && shown.frames > 0 {
+            self.line(connection, shown.time, format_args!("the filter hides all frames: {}", shown.frames))?;
         }
         match shown.conversation.dropped_frames() + shown.sieve.dropped_frames() {
             0 => Ok(()),
@@ -200,13 +216,25 @@ impl<W: Write> Screen<W> {
         }
     }
 
-    /// What a view says, which may be nothing.
-    fn text(&mut self, connection: usize, time: Duration, text: &str) -> io::Result<()> {
+    /// What a view says, which may be nothing. In front stand the connection and the time: of a block once, of lines that say
+    /// something each by itself in every one, and without the time where a line has its own.
+    fn text(&mut self, connection: usize, time: Duration, view: View, text: &str) -> io::Result<()> {
         if text.is_empty() {
             return Ok(());
         }
-        self.front(connection, time)?;
-        self.out.write_all(text.as_bytes())
+        match view {
+            View::Lines | View::Hex | View::Hpack | View::None => {
+                self.front(connection, time)?;
+                self.out.write_all(text.as_bytes())
+            }
+            View::Calls | View::Lint => text.lines().try_for_each(|line| {
+                self.front(connection, time)?;
+                writeln!(self.out, "{line}")
+            }),
+            View::Ladder | View::Flow => {
+                text.lines().try_for_each(|line| writeln!(self.out, "{}", format!("[{connection}]  {line}").trim_end()))
+            }
+        }
     }
 
     /// A line about a connection that is no frame.

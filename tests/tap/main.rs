@@ -352,6 +352,21 @@ async fn each_view_shows_a_capture_in_its_way_and_filters_leave_out_the_rest() {
     }
     let clean = barewire(&["decode", &pcapng, "--show", "lint"]).await;
     assert!(!clean.contains("error"), "our own client and server break no rule: {clean}");
+    // A filter takes lines away and changes none: what a view says depends on frames that are not shown.
+    for view in ["flow", "hpack", "ladder", "calls"] {
+        let shown = |flags: &'static [&'static str]| {
+            let all = [&["decode", &pcapng, "--show", view], flags].concat();
+            async move { barewire(&all).await }
+        };
+        let (all, some) = (shown(&[]).await, shown(&["--method", "~ListFeatures"]).await);
+        assert!(some.lines().count() < all.lines().count(), "{view}: {some}");
+        let odd = some.lines().find(|line| !all.lines().any(|known| known == *line));
+        assert_eq!(odd, None, "{view}");
+    }
+    let ladder_lines = barewire(&["decode", &pcapng, "--show", "ladder"]).await;
+    assert!(ladder_lines.lines().all(|line| line.starts_with("[1] ")), "{ladder_lines}");
+    let nothing = barewire(&["decode", &pcapng, "--stream", "77"]).await;
+    assert!(nothing.contains("the filter hides all frames: "), "{nothing}");
     let explained = barewire(&["decode", &pcapng, "--explain", "--stream", "1", "--frame", "DATA"]).await;
     assert!(explained.contains("https://protobuf.dev/"), "{explained}");
     let only =
