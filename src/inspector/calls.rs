@@ -168,6 +168,11 @@ impl Calls {
         std::mem::take(&mut self.open).into_values().map(|call| call.close(end, time)).collect()
     }
 
+    /// No more of the connection is known: what is left is still open.
+    pub fn leave(&mut self) -> Vec<CallSummary> {
+        std::mem::take(&mut self.open).into_values().map(|call| call.summary).collect()
+    }
+
     /// Begins a call; one on the same stream, or the oldest of too many, has ended then.
     fn begin(&mut self, frame: &Frame, stream: u32, path: &str) -> Option<CallSummary> {
         let crowded = self.open.len() >= self.limit && !self.open.contains_key(&stream);
@@ -384,5 +389,9 @@ impl View for CallLines {
 
     fn finish(&mut self) -> String {
         self.calls.close(self.last).iter().map(|call| format!("{call}\n")).collect()
+    }
+
+    fn leave(&mut self) -> String {
+        self.calls.leave().iter().map(|call| format!("{call} when the recording ends\n")).collect()
     }
 }

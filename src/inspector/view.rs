@@ -15,6 +15,11 @@ pub trait View: Send {
 
     /// Says that the connection has ended; gives the rest in whole lines.
     fn finish(&mut self) -> String;
+
+    /// Says that no more of the connection is known, which may go on; gives the rest in whole lines.
+    fn leave(&mut self) -> String {
+        self.finish()
+    }
 }
 
 /// The names that [`view`] knows.

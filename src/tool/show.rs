@@ -19,7 +19,7 @@ pub(super) struct Show {
     /// What is printed; several views may be given, with commas or one flag each. Without it: lines
     #[arg(long, value_name = "VIEW", value_enum, value_delimiter = ',')]
     show: Vec<View>,
-    /// Below the bytes of hex, a sentence for each field and where its rule can be read
+    /// Shows hex, and below the bytes a sentence for each field and where its rule can be read
     #[arg(long)]
     explain: bool,
 }
@@ -67,6 +67,10 @@ impl Show {
     /// These views; without any the one that the environment asks for.
     pub(super) fn or_as(&self, wire: &Wire) -> Show {
         let show = match wire {
+            // What is explained are bytes.
+            _ if self.explain && !self.show.is_empty() && !self.show.contains(&View::Hex) => {
+                return Show { show: [&self.show[..], &[View::Hex]].concat(), ..self.clone() };
+            }
             _ if !self.show.is_empty() => return self.clone(),
             Wire::Hex => View::Hex,
             _ if self.explain => View::Hex,
@@ -155,7 +159,8 @@ impl<W: Write> Screen<W> {
             chunk.push_into(&mut shown.conversation);
             self.frames(number, &mut shown)?;
         }
-        self.over(number, shown)
+        self.over(number, shown, connection.end.is_some())?;
+        connection.end.map_or(Ok(()), |end| self.closed(number, end.time, end.reset))
     }
 
     fn begin(&self, conversation: Conversation) -> Shown {
@@ -195,14 +200,19 @@ impl<W: Write> Screen<W> {
         Ok(())
     }
 
-    /// No more bytes come: what was held back is shown.
-    fn over(&mut self, connection: usize, mut shown: Shown) -> io::Result<()> {
+    fn closed(&mut self, connection: usize, time: Duration, reset: bool) -> io::Result<()> {
+        self.line(connection, time, format_args!("{}", if reset { "reset" } else { "closed" }))
+    }
+
+    /// No more bytes come, because the connection has ended or the recording has: what was held back is shown.
+    fn over(&mut self, connection: usize, mut shown: Shown, ended: bool) -> io::Result<()> {
         shown.conversation.finish();
         self.frames(connection, &mut shown)?;
         let passed = shown.sieve.finish();
         self.passed(connection, &mut shown, passed)?;
         for (view, by) in &mut shown.views {
-            self.text(connection, shown.time, *view, &by.finish())?;
+            let text = if ended { by.finish() } else { by.leave() };
+            self.text(connection, shown.time, *view, &text)?;
         }
         if !self.filter.is_empty() && shown.passed == 0 && shown.frames > 0 {
             self.line(connection, shown.time, format_args!("the filter hides all frames: {}", shown.frames))?;
@@ -282,9 +292,9 @@ impl<W: Write + Send> Listener for Screen<W> {
             }
             What::Closed { reset } => {
                 if let Some(shown) = self.connections.remove(&connection) {
-                    self.over(connection, shown)?;
+                    self.over(connection, shown, true)?;
                 }
-                self.line(connection, time, format_args!("{}", if reset { "reset" } else { "closed" }))
+                self.closed(connection, time, reset)
             }
         }
     }
@@ -295,7 +305,7 @@ impl<W: Write + Send> Listener for Screen<W> {
 
     fn end(&mut self) -> io::Result<()> {
         for (connection, shown) in std::mem::take(&mut self.connections) {
-            self.over(connection, shown)?;
+            self.over(connection, shown, false)?;
         }
         self.out.flush()
     }

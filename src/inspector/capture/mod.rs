@@ -62,6 +62,17 @@ pub struct Connection {
     pub from_the_beginning: bool,
     /// What passed, in its order.
     pub chunks: Vec<Chunk>,
+    /// How it ended, if that is in the capture.
+    pub end: Option<End>,
+}
+
+/// The end of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct End {
+    /// When, counted from the beginning of the capture.
+    pub time: Duration,
+    /// Whether a side has reset it, instead of both having closed it.
+    pub reset: bool,
 }
 
 /// Bytes that passed together.
@@ -96,7 +107,7 @@ impl Capture {
 impl Connection {
     /// A connection of which nothing has passed yet.
     pub fn new(client: SocketAddr, server: SocketAddr) -> Self {
-        Self { client, server, from_the_beginning: true, chunks: Vec::new() }
+        Self { client, server, from_the_beginning: true, chunks: Vec::new(), end: None }
     }
 
     /// All that passed, explained.

@@ -14,7 +14,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
 
 use super::link::{self, Other, Segment};
-use super::{Capture, CaptureError, Chunk, Connection, tls};
+use super::{Capture, CaptureError, Chunk, Connection, End, tls};
 use crate::inspector::frame::Direction;
 use crate::inspector::http2::PREFACE;
 
@@ -43,6 +43,8 @@ struct Followed {
     /// Whether the segment with which it began was seen.
     syn: bool,
     over: bool,
+    /// Which sides have closed it: the client, the server.
+    closed: [bool; 2],
     to_server: Flow,
     to_client: Flow,
 }
@@ -148,7 +150,14 @@ impl Followed {
         let from_server = answers || (!segment.syn && rank(segment.from.port()) < rank(segment.to.port()));
         let (client, server) = if from_server { (segment.to, segment.from) } else { (segment.from, segment.to) };
         let connection = Connection::new(client, server);
-        Self { connection, syn: segment.syn, over: false, to_server: Flow::default(), to_client: Flow::default() }
+        Self {
+            connection,
+            syn: segment.syn,
+            over: false,
+            closed: [false; 2],
+            to_server: Flow::default(),
+            to_client: Flow::default(),
+        }
     }
 
     /// Whether this SYN is the one that it began with, come again.
@@ -164,6 +173,11 @@ impl Followed {
             Direction::ToClient => (&mut self.to_client, &mut self.to_server),
         };
         self.over |= segment.reset || segment.fin;
+        let [client, server] = &mut self.closed;
+        *(if direction == Direction::ToServer { &mut *client } else { &mut *server }) |= segment.fin;
+        if (segment.reset || (*client && *server)) && self.connection.end.is_none() {
+            self.connection.end = Some(End { time, reset: segment.reset });
+        }
         let chunks = &mut self.connection.chunks;
         if let Some(acknowledged) = segment.acknowledged {
             back.acknowledged(acknowledged, direction.opposite(), chunks);

@@ -308,3 +308,20 @@ fn pcapng_of_two_interfaces_and_every_packet_block() {
         assert!(capture.notes.iter().any(|note| note.contains("block of secrets")), "{:?}", capture.notes);
     }
 }
+
+#[test]
+fn a_connection_ends_when_both_sides_have_closed_it_or_one_resets_it() {
+    let end = |flags: &[(Direction, u8)]| {
+        let (mut packets, _) = conversation(1);
+        let mut ends = ends();
+        packets.push(ends.packet(Direction::ToServer, PSH | ACK, TEXT));
+        packets.extend(flags.iter().map(|(direction, flags)| ends.packet(*direction, *flags, &[])));
+        followed(&packets).connections[0].end
+    };
+    let (to_server, to_client) = (Direction::ToServer, Direction::ToClient);
+    assert_eq!(end(&[]), None);
+    assert_eq!(end(&[(to_server, FIN | ACK)]), None);
+    let closed = end(&[(to_server, FIN | ACK), (to_client, FIN | ACK)]);
+    assert_eq!(closed, Some(End { time: MILLISECOND * 5, reset: false }));
+    assert_eq!(end(&[(to_client, RST)]), Some(End { time: MILLISECOND * 4, reset: true }));
+}

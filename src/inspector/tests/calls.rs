@@ -138,6 +138,15 @@ fn frames_pass_a_filter_by_stream_method_status_and_type() {
 }
 
 #[test]
+fn a_call_is_not_ended_by_the_end_of_a_recording() {
+    let mut view = CallLines::new(Connection::schema());
+    three_calls().frames().iter().for_each(|frame| drop(view.push(frame)));
+    let left = view.clone().leave();
+    assert!(left.contains("stream 5") && left.ends_with("  still open when the recording ends\n"), "{left}");
+    assert!(view.finish().ends_with("  ended by the connection's end\n"));
+}
+
+#[test]
 fn calls_pass_a_filter() {
     let mut calls = Calls::new(Connection::schema());
     let frames = three_calls().frames();
