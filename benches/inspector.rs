@@ -28,7 +28,7 @@ fn one_by_one(bencher: Bencher, length: usize) {
     decode(bencher, &stream(length, length));
 }
 
-/// A unary call after the other: headers, a message each way, trailers.
+/// Unary calls, a hundred at a time: headers, a message each way, trailers.
 #[divan::bench]
 fn calls(bencher: Bencher) {
     decode(bencher, &unary_calls());
@@ -38,7 +38,7 @@ fn calls(bencher: Bencher) {
 #[divan::bench]
 fn calls_shown_and_checked(bencher: Bencher) {
     let wire = unary_calls();
-    bencher.counter(BytesCount::new(wire.len())).bench(|| {
+    bencher.counter(BytesCount::new(length(&wire))).bench(|| {
         let (mut lint, mut shown) = (Lint::new(schema()), 0);
         read(&wire, |conversation| {
             for frame in conversation.take_frames() {
@@ -49,24 +49,33 @@ fn calls_shown_and_checked(bencher: Bencher) {
     });
 }
 
-fn decode(bencher: Bencher, wire: &[u8]) {
-    bencher.counter(BytesCount::new(wire.len())).bench(|| {
+/// What passes: the bytes of a direction and then those of another, as they would be read.
+type Wire = Vec<(Direction, Vec<u8>)>;
+
+fn length(wire: &Wire) -> usize {
+    wire.iter().map(|(_, bytes)| bytes.len()).sum()
+}
+
+fn decode(bencher: Bencher, wire: &Wire) {
+    bencher.counter(BytesCount::new(length(wire))).bench(|| {
         let mut frames = 0;
         read(wire, |conversation| frames += conversation.take_frames().len());
         frames
     });
 }
 
-fn read(wire: &[u8], mut each: impl FnMut(&mut Conversation)) {
+fn read(wire: &Wire, mut each: impl FnMut(&mut Conversation)) {
     let mut conversation = Conversation::new(schema());
     conversation.push(Direction::ToClient, &frame(4, 0, 0, &[]));
-    for chunk in wire.chunks(CHUNK) {
-        conversation.push(Direction::ToServer, chunk);
-        each(&mut conversation);
+    for (direction, bytes) in wire {
+        for chunk in bytes.chunks(CHUNK) {
+            conversation.push(*direction, chunk);
+            each(&mut conversation);
+        }
     }
 }
 
-fn stream(length: usize, frame_length: usize) -> Vec<u8> {
+fn stream(length: usize, frame_length: usize) -> Wire {
     let mut wire = preface();
     wire.extend(request(1, "/routeguide.RouteGuide/RecordRoute"));
     let message = message(length);
@@ -74,17 +83,20 @@ fn stream(length: usize, frame_length: usize) -> Vec<u8> {
     for data in messages.chunks(frame_length) {
         wire.extend(frame(0, 0, 1, data));
     }
-    wire
+    vec![(Direction::ToServer, wire)]
 }
 
-fn unary_calls() -> Vec<u8> {
-    let mut wire = preface();
-    let message = message(22);
-    let mut stream = 1;
-    while wire.len() < SIZE / 4 {
-        wire.extend(request(stream, "/routeguide.RouteGuide/GetFeature"));
-        wire.extend(frame(0, 1, stream, &message));
-        stream += 2;
+fn unary_calls() -> Wire {
+    let mut wire = vec![(Direction::ToServer, preface())];
+    let (message, mut first) = (message(22), 1);
+    while length(&wire) < SIZE / 4 {
+        let streams = || (first..first + 200).step_by(2);
+        let call =
+            |stream| [request(stream, "/routeguide.RouteGuide/GetFeature"), frame(0, 1, stream, &message)].concat();
+        wire.push((Direction::ToServer, streams().flat_map(call).collect()));
+        let answer = |stream| [response(stream), frame(0, 0, stream, &message), trailers(stream)].concat();
+        wire.push((Direction::ToClient, streams().flat_map(answer).collect()));
+        first += 200;
     }
     wire
 }
@@ -118,6 +130,17 @@ fn request(stream: u32, path: &str) -> Vec<u8> {
         _ => [&[0x83, 0x86, 0x0f, 0x10, 16][..], b"application/grpc", &[0xc0, 0xbf, 0xbe]].concat(),
     };
     frame(1, 4, stream, &block)
+}
+
+/// `:status: 200`, and a content-type that is in the table from the first answer on.
+fn response(stream: u32) -> Vec<u8> {
+    let added = [&[0x88, 0x5f, 16][..], b"application/grpc"].concat();
+    frame(1, 4, stream, if stream == 1 { &added } else { &[0x88, 0xbe] })
+}
+
+/// `grpc-status: 0`, as it stands.
+fn trailers(stream: u32) -> Vec<u8> {
+    frame(1, 5, stream, &[&[0x00, 11][..], b"grpc-status", &[1], b"0"].concat())
 }
 
 fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {

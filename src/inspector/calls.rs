@@ -1,7 +1,7 @@
 //! Calls in summary: one line for each, when it has ended.
 //!
 //! ```text
-//! stream 1  /routeguide.RouteGuide/GetFeature  unary  ↑ 1 message 22 bytes  ↓ 1 message 64 bytes
+//! stream 1  /routeguide.RouteGuide/GetFeature  unary  ↑ 1 message, 77 bytes on the wire  ↓ 1 message, 54 bytes on the wire
 //!           first byte 1.2 ms  total 1.4 ms  OK  ended by the server's trailers
 //! ```
 //!
@@ -325,7 +325,7 @@ impl fmt::Display for CallSummary {
 
 impl fmt::Display for Traffic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", Count(self.messages, "message"), Count(self.wire, "byte"))?;
+        write!(f, "{}, {} on the wire", Count(self.messages, "message"), Count(self.wire, "byte"))?;
         match (self.plain == self.sent, self.unrestored) {
             (_, 1..) => write!(f, " ({} compressed, not restored)", self.unrestored),
             (false, 0) => write!(f, " ({} of messages, {} uncompressed)", self.sent, self.plain),

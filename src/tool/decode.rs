@@ -52,6 +52,11 @@ pub(super) async fn run(flags: Flags, color: bool) -> Result<(), Stop> {
         cli::say(format_args!("{}: {note}", flags.file.display()));
     }
     flags.drawings.draw(&capture, &schema, &filter)?;
+    if !filter.is_empty() && (flags.html.is_some() || flags.web.is_some()) {
+        cli::say(
+            "the page has the whole capture, and a filter of its own: the one given counts for what is printed and for the ladder",
+        );
+    }
     if let Some(file) = &flags.html {
         let page = page::create(file, &flags.file.display().to_string())?;
         let mut page = Told::new(flags.secrets.redaction(), schema.clone(), capture.began, page);

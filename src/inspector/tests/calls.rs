@@ -23,8 +23,10 @@ fn a_unary_call_in_one_line() {
     connection.trailers(1, &[("grpc-status", "5"), ("grpc-message", "no %C3%BC")]);
     assert_eq!(
         lines_of(&mut connection),
-        ["stream 1  /a.B/Get  unary  ↑ 1 message 168 bytes  ↓ 1 message 119 bytes  first byte 12 ms  total 15 ms  \
-          NOT_FOUND: no ü  ended by the server's trailers"]
+        [
+            "stream 1  /a.B/Get  unary  ↑ 1 message, 168 bytes on the wire  ↓ 1 message, 119 bytes on the wire  first byte 12 ms  total 15 ms  \
+          NOT_FOUND: no ü  ended by the server's trailers"
+        ]
     );
 }
 
