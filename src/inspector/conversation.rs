@@ -269,7 +269,7 @@ impl Conversation {
             let value = opaque.flatten().unwrap_or("of a call that is over or was not seen");
             frame.meaning = Meaning::Data;
             frame.annotations.push(Annotation::new(place, Layer::Opaque, "data").value(value));
-            padding.into_iter().for_each(|padding| frame.annotations.push(padding));
+            frame.annotations.extend(padding);
             return self.keep(frame);
         };
         let type_name = call.type_name(direction);
@@ -293,7 +293,7 @@ impl Conversation {
         self.waiting = self.waiting.saturating_sub(held) + call.cost();
 
         (frame.annotations, frame.messages) = (found.annotations, found.complete);
-        padding.into_iter().for_each(|padding| frame.annotations.push(padding));
+        frame.annotations.extend(padding);
         let whole = frame.messages.first().and_then(|message| message.tree.as_deref());
         if let Some((assembly, tree)) = found.earlier.zip(whole) {
             self.refine(&assembly, tree, number);

@@ -78,6 +78,11 @@ impl Tree {
         }
     }
 
+    /// Adds leaves, but for those that have no byte.
+    pub(super) fn extend(&mut self, leaves: impl IntoIterator<Item = Annotation>) {
+        leaves.into_iter().for_each(|leaf| self.push(leaf));
+    }
+
     /// Adds a node whose children come next, up to its [`Tree::close`].
     pub(super) fn open(&mut self, node: Annotation) -> usize {
         self.nodes.push(node);

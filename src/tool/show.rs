@@ -153,7 +153,12 @@ impl<W: Write> Screen<W> {
 
     fn connection(&mut self, number: usize, connection: &capture::Connection) -> io::Result<()> {
         let began = connection.chunks.first().map_or(Duration::ZERO, |chunk| chunk.time);
-        self.line(number, began, format_args!("{} connects to {}", connection.client, connection.server))?;
+        match (connection.client, connection.server) {
+            (capture::NOWHERE, capture::NOWHERE) => {
+                self.line(number, began, format_args!("a connection whose addresses are not known"))?;
+            }
+            (client, server) => self.line(number, began, format_args!("{client} connects to {server}"))?,
+        }
         let mut shown = self.begin(connection.begin(self.schema.clone()));
         for chunk in &connection.chunks {
             chunk.push_into(&mut shown.conversation);

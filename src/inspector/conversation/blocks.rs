@@ -74,7 +74,7 @@ impl Conversation {
                 frame.annotations.push(fragment.rule(const { &Rule::http2("4.3") }));
             }
         }
-        padding.into_iter().for_each(|padding| frame.annotations.push(padding));
+        frame.annotations.extend(padding);
         frame.ends_stream = complete.as_ref().is_some_and(|block| block.ends_stream);
         self.keep(frame);
         if let Some(block) = complete.filter(|block| block.ends_stream) {

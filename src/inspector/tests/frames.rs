@@ -11,7 +11,7 @@ fn read(digits: &str) -> (Vec<String>, Vec<String>) {
     let dissection = dissect(&header, &bytes);
     let mut annotations = dissection.before;
     annotations.push(Annotation::new(dissection.body, Layer::Opaque, "body"));
-    dissection.after.into_iter().for_each(|padding| annotations.push(padding));
+    annotations.extend(dissection.after);
     assert_eq!(check_tiling(0..bytes.len(), &annotations), Ok(()), "{digits}");
     let faults = annotations.all().iter().filter_map(|annotation| annotation.fault.as_deref());
     let mut faults: Vec<_> = faults.map(str::to_owned).collect();
