@@ -77,9 +77,7 @@ impl Half {
                 return Some((Piece::Preface(preface), rest));
             }
             Expects::Preface if PREFACE.starts_with(bytes) => return None,
-            Expects::Settings if bytes.get(3).is_none_or(|&kind| FrameType(kind) == FrameType::SETTINGS) => {
-                FrameHeader::parse(bytes)?
-            }
+            Expects::Settings if Self::may_begin_settings(bytes) => FrameHeader::parse(bytes)?,
             Expects::Frame => FrameHeader::parse(bytes)?,
             Expects::Rest { missing, header_block } => {
                 let (rest, after) = bytes.split_at_checked(missing as usize).unwrap_or((bytes, &[]));
@@ -98,6 +96,12 @@ impl Half {
         let (frame, rest) = bytes.split_at_checked(HEADER_LEN + header.length as usize)?;
         self.expects = Expects::Frame;
         Some((Piece::Frame(header, frame), rest))
+    }
+
+    /// Whether a server's first frame can begin so: SETTINGS, and no longer than a client takes that has said nothing yet. (A
+    /// record of TLS may have the type of SETTINGS in its length.)
+    fn may_begin_settings(bytes: &[u8]) -> bool {
+        !matches!(bytes, [high, _, _, kind, ..] if *high != 0 || FrameType(*kind) != FrameType::SETTINGS)
     }
 
     /// Gives out what can't be a part of a frame, and goes on with frames where they are found.
