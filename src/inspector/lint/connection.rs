@@ -83,7 +83,7 @@ pub(super) const RULES: [LintRule; 21] = [
             let ping =
                 probe.header().is_some_and(|header| header.kind == FrameType::PING && !header.has(FrameHeader::ACK));
             let client = &probe.state.client;
-            if !ping || client.strikes < 2 || !probe.state.timed {
+            if !ping || client.strikes < 2 {
                 return;
             }
             let too_soon = client.is_ping_too_soon(probe.frame.time, probe.state.open_streams() == 0);

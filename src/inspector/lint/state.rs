@@ -44,7 +44,7 @@ pub(super) struct State {
     pub(super) lossy: bool,
     /// When the first frame came, and whether another came at another time: captures may have no times.
     first: Option<Duration>,
-    pub(super) timed: bool,
+    timed: bool,
     /// The number of the last frame: where the next is not the one behind it, some were withheld.
     last_frame: u64,
 }

@@ -242,3 +242,20 @@ fn what_is_not_http2_is_said_once_for_each_direction() {
     });
     assert_eq!(names(&found(&it.finish().frames())), ["tls-not-decrypted"; 2]);
 }
+
+#[test]
+fn who_is_joined_late_has_begun_before() {
+    let mut late = Conversation::joined_late(Connection::schema());
+    let wire = |frames: &mut Connection| frames.frames().into_iter().flat_map(|frame| frame.bytes).collect::<Vec<_>>();
+    let answer = wire(Connection::new().request(1, &[]).response(1, &[]).trailers(1, &[]));
+    // The answer to a call before it, without the preface and the SETTINGS.
+    let from = answer.windows(9).rposition(|head| head[3..] == [1, 4, 0, 0, 0, 1]).unwrap();
+    late.push(ToClient, &answer[from..]);
+    late.push(ToClient, &wire(Connection::bare().window(ToClient, 0, 5)));
+    late.push(
+        ToServer,
+        &wire(Connection::bare().frame(ToServer, FrameType::SETTINGS, ACK, 0, &[]).window(ToServer, 0, 5)),
+    );
+    assert!(late.frames().len() > 2);
+    assert_eq!(found(&late.take_frames()), []);
+}
