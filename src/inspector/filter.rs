@@ -79,10 +79,10 @@ impl Filter {
     }
 
     /// Whether a frame is shown if its call is, or if there is no such question.
-    fn shows_frame(&self, frame: &Frame) -> bool {
+    fn shows_frame(&self, kind: Option<FrameType>, stream: u32) -> bool {
         self.terms.iter().all(|term| match &term.of {
-            Of::Frame(types) => term.not != frame.header().is_some_and(|header| types.contains(&header.kind)),
-            Of::Stream(streams) => term.not != streams.contains(&frame.stream()),
+            Of::Frame(types) => term.not != kind.is_some_and(|kind| types.contains(&kind)),
+            Of::Stream(streams) => term.not != streams.contains(&stream),
             Of::Method(_) | Of::MethodPart(_) | Of::Status(_) => true,
         })
     }
@@ -192,6 +192,8 @@ pub struct Sieve<T = Frame> {
     filter: Filter,
     calls: Calls,
     waiting: BTreeMap<u32, VecDeque<Waiting<T>>>,
+    /// The streams of the last calls that have ended, and whether they are shown.
+    ended: VecDeque<(u32, bool)>,
     /// The cost of what waits, and the most that it may be.
     cost: usize,
     limit: usize,
@@ -206,6 +208,9 @@ struct Waiting<T> {
     cost: usize,
     said: T,
 }
+
+/// Calls that have ended and are remembered.
+const ENDED: usize = 1_024;
 
 /// What becomes of a frame.
 enum Verdict {
@@ -224,7 +229,15 @@ impl<T> Sieve<T> {
     /// A sieve in which at most [`Limits::calls`] calls wait, with what costs [`Limits::waiting`] at most.
     pub fn with_limits(filter: Filter, schema: Schema, limits: &Limits) -> Self {
         let calls = Calls::with_limit(schema, limits.calls);
-        Self { filter, calls, waiting: BTreeMap::new(), cost: 0, limit: limits.waiting, dropped: 0 }
+        Self {
+            filter,
+            calls,
+            waiting: BTreeMap::new(),
+            ended: VecDeque::new(),
+            cost: 0,
+            limit: limits.waiting,
+            dropped: 0,
+        }
     }
 
     /// Takes what is said of the next frame, which takes so many bytes; gives what is to be shown now.
@@ -233,12 +246,34 @@ impl<T> Sieve<T> {
         self.keep(verdict, &ended, frame.stream(), Waiting { number: frame.number, cost, said })
     }
 
+    /// Takes what is said late of an earlier frame, of which the type and the stream are known, and which takes so many bytes;
+    /// gives it back if it is to be shown now.
+    pub fn push_late(&mut self, kind: Option<FrameType>, stream: u32, said: T, cost: usize) -> Vec<T> {
+        let call = self.calls.open().find(|call| call.stream == stream);
+        let ended = self.ended.iter().rfind(|(ended, _)| *ended == stream);
+        let verdict = match (call, ended) {
+            _ if !self.filter.shows_frame(kind, stream) => Verdict::Hidden,
+            _ if !self.filter.asks_for_calls() => Verdict::Shown,
+            (Some(_), _) if self.filter.asks_for_status() => Verdict::Waits,
+            (Some(call), _) if self.filter.shows_call(call) => Verdict::Shown,
+            (None, Some((_, true))) => Verdict::Shown,
+            _ => Verdict::Hidden,
+        };
+        self.keep(verdict, &[], stream, Waiting { number: 0, cost, said })
+    }
+
     fn judge(&mut self, frame: &Frame) -> (Verdict, Vec<CallSummary>) {
-        let of_frame = if self.filter.shows_frame(frame) { Verdict::Shown } else { Verdict::Hidden };
+        let kind = frame.header().map(|header| header.kind);
+        let of_frame = if self.filter.shows_frame(kind, frame.stream()) { Verdict::Shown } else { Verdict::Hidden };
         if !self.filter.asks_for_calls() {
             return (of_frame, Vec::new());
         }
         let ended = self.calls.advance(frame);
+        for call in &ended {
+            self.ended.push_back((call.stream, self.filter.shows_call(call)));
+        }
+        let surplus = self.ended.len().saturating_sub(ENDED);
+        self.ended.drain(..surplus);
         let stream = frame.stream();
         let known = self
             .calls

@@ -91,7 +91,8 @@ impl Half {
             }
             Expects::Lost { from } => return self.lost(bytes, from),
             Expects::Preface | Expects::Settings | Expects::Nothing => {
-                self.tls |= self.expects != Expects::Nothing && bytes.starts_with(&HANDSHAKE);
+                // A record of TLS: its type and its version (RFC 8446, section 5.1).
+                self.tls |= self.expects != Expects::Nothing && matches!(bytes, [20..=23, 3, 0..=4, ..]);
                 self.expects = Expects::Nothing;
                 return Some((Piece::NotHttp2(bytes), &[]));
             }
@@ -122,9 +123,6 @@ impl Half {
         Some((Piece::Lost(lost), rest))
     }
 }
-
-/// How a connection with TLS begins: a record of type handshake, of version 3.x (RFC 8446, section 5.1).
-const HANDSHAKE: [u8; 2] = [22, 3];
 
 /// The longest payload before either side has allowed more (RFC 9113, section 4.2).
 const LONGEST: u32 = 1 << 14;

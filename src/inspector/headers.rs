@@ -125,8 +125,19 @@ fn hex(digit: u8) -> Option<u8> {
     char::from(digit).to_digit(16).map(|digit| digit as u8)
 }
 
-/// Base64, of which a header may carry several after each other, divided by commas.
+/// The bytes that the value of a `-bin` header stands for: those behind a NUL as they are (gRFC G1), or base64.
+pub(super) fn binary_value(value: &[u8]) -> Option<Vec<u8>> {
+    match value {
+        [0, bytes @ ..] => Some(bytes.to_vec()),
+        _ => base64(value),
+    }
+}
+
+/// Bytes behind a NUL, or base64, of which a header may carry several after each other, divided by commas.
 fn binary(value: &[u8]) -> String {
+    if let [0, bytes @ ..] = value {
+        return text::count(bytes.len() as u64, "byte") + &hex_digits(bytes);
+    }
     let items = value.split(|&octet| octet == b',').map(|item| match base64(item.trim_ascii()) {
         Some(bytes) => text::count(bytes.len() as u64, "byte") + &hex_digits(&bytes),
         None => "not base64".to_owned(),
@@ -208,6 +219,8 @@ mod tests {
         assert_eq!(show("key-bin", ""), " (0 bytes)");
         assert_eq!(show("key-bin", "A"), "A (not base64)");
         assert_eq!(show("key-bin", "_-8"), "_-8 (not base64)");
+        assert_eq!(show("key-bin", "\0\x01,"), "\\0\\u{1}, (2 bytes: 01 2c)");
+        assert_eq!(show("key-bin", "\0"), "\\0 (0 bytes)");
         assert!(
             show("key-bin", &"A".repeat(40)).ends_with("(30 bytes: 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 …)")
         );

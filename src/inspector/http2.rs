@@ -257,7 +257,7 @@ pub(super) fn dissect(header: &FrameHeader, frame: &[u8]) -> Dissection {
                 leaf.fault = Some("PROTOCOL_ERROR: an increment of 0".into());
             }
         }
-        FrameType::PING => fields.rest("opaque data", Layer::Payload),
+        FrameType::PING => fields.opaque_data(),
         _ => fields.rest("payload of an unknown type", Layer::Opaque),
     }
     fields.dissected(after)
@@ -276,6 +276,9 @@ pub(super) fn settings(payload: &[u8]) -> impl Iterator<Item = (u16, u32)> + '_ 
 
 /// SETTINGS_HEADER_TABLE_SIZE (section 6.5.2).
 pub(super) const HEADER_TABLE_SIZE: u16 = 1;
+
+/// GRPC_ALLOW_TRUE_BINARY_METADATA (gRFC G1): binary metadata may be sent to who says 1 as it is, behind a NUL.
+pub(super) const ALLOW_TRUE_BINARY_METADATA: u16 = 0xfe03;
 
 /// The nine bytes as a node: a summary of them, and a leaf for each field.
 pub(super) fn push_header(tree: &mut Tree, header: &FrameHeader, frame: &[u8]) {
@@ -352,6 +355,16 @@ impl FieldReader<'_> {
         self.at = self.end;
         let shown = text::plain(self.frame.get(range.clone()).unwrap_or_default());
         self.tree.push(Annotation::new(range, layer, label).value(shown).rule(self.rule));
+    }
+
+    /// The eight bytes of a PING, in hex digits.
+    fn opaque_data(&mut self) {
+        let range = self.at..self.end;
+        self.at = self.end;
+        let data =
+            self.frame.get(range.clone()).and_then(<[u8]>::first_chunk).map_or(0, |data| u64::from_be_bytes(*data));
+        let shown = Text::said(data, 0, |data, _, f| write!(f, "{data:016x}"));
+        self.tree.push(Annotation::new(range, Layer::Payload, "opaque data").value(shown).rule(self.rule));
     }
 
     fn error_code(&mut self) {
@@ -438,6 +451,7 @@ fn setting(id: u16, value: u32) -> (Text, Option<&'static str>) {
         (6, _) => ("MAX_HEADER_LIST_SIZE", None),
         (8, _) => ("ENABLE_CONNECT_PROTOCOL", None),
         (9, _) => ("NO_RFC7540_PRIORITIES", None),
+        (ALLOW_TRUE_BINARY_METADATA, _) => ("GRPC_ALLOW_TRUE_BINARY_METADATA", None),
         _ => return (Text::said(id.into(), 0, |id, _, f| write!(f, "setting 0x{id:x}")), None),
     };
     (name.into(), fault)

@@ -44,7 +44,8 @@ pub(super) fn decode(coded: &[u8]) -> Result<Vec<u8>, HpackError> {
 }
 
 /// A coded string of as many octets and as many symbols that says nothing: what it takes the place of is hidden, and whoever
-/// decodes it goes on as before. `None` where there is no such string.
+/// decodes it goes on as before. It is a value that a header may have, so that what was redacted breaks no rule by that.
+/// `None` where there is no such string.
 pub(super) fn filler(octets: usize, symbols: usize) -> Option<Vec<u8>> {
     let mut bits = octets.checked_mul(8)?;
     let mut out = vec![0xff; octets];
@@ -65,11 +66,29 @@ pub(super) fn filler(octets: usize, symbols: usize) -> Option<Vec<u8>> {
     (bits < 8).then_some(out)
 }
 
-/// The first code of each length, the shortest first. That of the end of the string is the last of its length.
+/// The code of each length whose symbol is the most harmless, the shortest first.
 static FILLERS: LazyLock<Vec<(u32, usize)>> = LazyLock::new(|| {
-    let groups = CANONICAL.groups.iter().enumerate();
-    groups.filter(|(_, group)| group.count > 0).map(|(length, group)| (group.first_code, length)).collect()
+    let filler = |(length, group): (usize, &Group)| {
+        let symbols = CANONICAL.symbols.iter().skip(group.first_place as usize).take(group.count as usize);
+        let (code, _) = (group.first_code..).zip(symbols).min_by_key(|(_, symbol)| harm(**symbol))?;
+        Some((code, length))
+    };
+    CANONICAL.groups.iter().enumerate().filter_map(filler).collect()
 });
+
+/// How little a symbol is at home in any value: a letter or digit is, what RFC 9113 forbids (section 8.2.1) is not at all.
+fn harm(symbol: u16) -> u8 {
+    match u8::try_from(symbol) {
+        Ok(octet) if octet.is_ascii_alphanumeric() => 0,
+        Ok(b'!'..=b'~') => 1,
+        Ok(0x80..) => 2,
+        // Forbidden at the ends of a value, and everywhere, and in every string.
+        Ok(b' ' | b'\t') => 4,
+        Ok(0 | b'\r' | b'\n') => 5,
+        Ok(_) => 3,
+        Err(_) => 6,
+    }
+}
 
 /// The symbol whose code 32 bits begin with, and how many bits it has. Longer codes are higher numbers, so that the shortest
 /// that is not exceeded is the one.
@@ -176,6 +195,20 @@ mod tests {
                 if let Some(filler) = filler {
                     assert_eq!((filler.len(), decode(&filler).map(|text| text.len())), (octets, Ok(symbols)));
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn a_filler_is_a_value_that_a_header_may_have() {
+        for symbols in 1..40 {
+            for octets in 0..=(symbols * 30_usize).div_ceil(8) {
+                let Some(text) = filler(octets, symbols).map(|filler| decode(&filler).unwrap()) else { continue };
+                assert!(!text.iter().any(|octet| matches!(octet, 0 | b'\t' | b'\n' | b'\r' | b' ')), "{text:?}");
+                // Most codes of 28 and all of 30 bits are control characters.
+                let visible = |octet: &u8| matches!(octet, b'!'..=b'~' | 0x80..);
+                assert!(octets * 8 > symbols * 28 || text.iter().all(visible), "{octets} octets: {text:?}");
+                assert!(octets * 8 / symbols > 8 || text.first().is_none_or(u8::is_ascii_alphanumeric), "{text:?}");
             }
         }
     }

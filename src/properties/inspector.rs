@@ -102,10 +102,11 @@ fn show(frames: &[Frame]) {
         assert!(print_frame(frame, &options).lines().all(|line| line.chars().count() <= 100));
     }
     let mut lint = Lint::new(schema());
-    for frame in frames {
-        for finding in lint.check(frame) {
-            assert!(!finding.range.is_empty() && finding.range.end <= frame.bytes.len(), "{finding}");
-        }
+    let mut findings: Vec<_> = frames.iter().flat_map(|frame| lint.check(frame)).collect();
+    findings.extend(lint.finish());
+    for finding in findings {
+        let at = frames.binary_search_by_key(&finding.frame, |frame| frame.number).expect("the frame was seen");
+        assert!(!finding.range.is_empty() && finding.range.end <= frames[at].bytes.len(), "{finding}");
     }
     let (mut ladder, mut flow, mut hpack) = (Ladder::new(), Flow::new(), HpackView::new());
     for frame in frames {

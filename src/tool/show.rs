@@ -9,7 +9,7 @@ use clap::{Args, ValueEnum};
 use super::feed::{Heard, Listener, What};
 use crate::cli::Stop;
 use crate::inspector::capture::{self, Capture};
-use crate::inspector::{self, Conversation, Filter, PrintOptions, Schema, Sieve};
+use crate::inspector::{self, Conversation, Filter, Finding, Lint, PrintOptions, Schema, Sieve};
 use crate::watch::Wire;
 
 /// What is shown.
@@ -123,6 +123,8 @@ struct Shown {
     /// Views see every frame, because what they say of one depends on those before; what they say is what a filter hides.
     sieve: Sieve<Said>,
     views: Vec<(View, Box<dyn inspector::View>)>,
+    /// What it says of a frame may be certain only later.
+    lint: Option<Lint>,
     /// When its last frame was complete.
     time: Duration,
     /// Its frames, and those that were shown.
@@ -134,6 +136,13 @@ struct Shown {
 struct Said {
     time: Duration,
     texts: Vec<(View, String)>,
+}
+
+impl Said {
+    /// The bytes that it takes, about.
+    fn cost(&self) -> usize {
+        size_of::<Self>() + self.texts.iter().map(|(_, text)| size_of_val(text) + text.len()).sum::<usize>()
+    }
 }
 
 impl<W: Write> Screen<W> {
@@ -169,12 +178,13 @@ impl<W: Write> Screen<W> {
     }
 
     fn begin(&self, conversation: Conversation) -> Shown {
-        let views = self.views.iter().filter_map(|view| {
+        let lint = self.views.contains(&View::Lint).then(|| Lint::new(self.schema.clone()));
+        let views = self.views.iter().filter(|view| **view != View::Lint).filter_map(|view| {
             let name = view.to_possible_value()?;
             Some((*view, inspector::view(name.get_name(), &self.schema, &self.options)?))
         });
         let sieve = Sieve::new(self.filter.clone(), self.schema.clone());
-        Shown { conversation, sieve, views: views.collect(), time: Duration::ZERO, frames: 0, passed: 0 }
+        Shown { conversation, sieve, views: views.collect(), lint, time: Duration::ZERO, frames: 0, passed: 0 }
     }
 
     /// The frames that are complete and were not shown.
@@ -182,24 +192,40 @@ impl<W: Write> Screen<W> {
         for frame in shown.conversation.take_frames() {
             shown.time = frame.time;
             shown.frames += 1;
+            let findings = shown.lint.as_mut().map(|lint| lint.check(&frame)).unwrap_or_default();
             if self.filter.is_empty() {
                 for (view, by) in &mut shown.views {
                     self.text(connection, frame.time, *view, &by.push(&frame))?;
                 }
+                self.findings(connection, shown, findings)?;
                 continue;
             }
             let texts: Vec<_> = shown.views.iter_mut().map(|(view, by)| (*view, by.push(&frame))).collect();
-            let cost = size_of::<Said>() + texts.iter().map(|(_, text)| size_of_val(text) + text.len()).sum::<usize>();
-            let passed = shown.sieve.push_said(&frame, Said { time: frame.time, texts }, cost);
-            self.passed(connection, shown, passed)?;
+            let said = Said { time: frame.time, texts };
+            let cost = said.cost();
+            let passed = shown.sieve.push_said(&frame, said, cost);
+            shown.passed += passed.len() as u64;
+            self.said(connection, passed)?;
+            self.findings(connection, shown, findings)?;
+        }
+        Ok(())
+    }
+
+    /// What breaks a rule: of the frame that has come, or of those before it.
+    fn findings(&mut self, connection: usize, shown: &mut Shown, findings: Vec<Finding>) -> io::Result<()> {
+        for finding in findings {
+            let texts = vec![(View::Lint, finding.to_string())];
+            let said = Said { time: shown.time, texts };
+            let cost = said.cost();
+            let passed = shown.sieve.push_late(finding.kind, finding.stream, said, cost);
+            self.said(connection, passed)?;
         }
         Ok(())
     }
 
     /// What a filter has let through.
-    fn passed(&mut self, connection: usize, shown: &mut Shown, passed: Vec<Said>) -> io::Result<()> {
-        for Said { time, texts } in passed {
-            shown.passed += 1;
+    fn said(&mut self, connection: usize, said: Vec<Said>) -> io::Result<()> {
+        for Said { time, texts } in said {
             texts.iter().try_for_each(|(view, text)| self.text(connection, time, *view, text))?;
         }
         Ok(())
@@ -213,11 +239,17 @@ impl<W: Write> Screen<W> {
     fn over(&mut self, connection: usize, mut shown: Shown, ended: bool) -> io::Result<()> {
         shown.conversation.finish();
         self.frames(connection, &mut shown)?;
+        let rest = shown.lint.as_mut().map(Lint::finish).unwrap_or_default();
+        self.findings(connection, &mut shown, rest)?;
         let passed = shown.sieve.finish();
-        self.passed(connection, &mut shown, passed)?;
+        shown.passed += passed.len() as u64;
+        self.said(connection, passed)?;
         for (view, by) in &mut shown.views {
             let text = if ended { by.finish() } else { by.leave() };
             self.text(connection, shown.time, *view, &text)?;
+        }
+        if shown.lint.as_ref().is_some_and(|lint| lint.findings() == 0) {
+            self.line(connection, shown.time, format_args!("no rule is broken"))?;
         }
         if !self.filter.is_empty() && shown.passed == 0 && shown.frames > 0 {
             self.line(connection, shown.time, format_args!("the filter hides all frames: {}", shown.frames))?;

@@ -57,6 +57,7 @@ fn every_form_of_a_value_in_any_cutting() {
         assert_eq!(out.len(), bytes.len());
         let after = headers(&out);
         assert_eq!(before.len(), after.len());
+        assert!(after.iter().all(|(_, value)| value == value.trim()), "no value may begin or end with a space");
         for ((name, was), (again, is)) in before.iter().zip(&after) {
             assert_eq!((name, was.len()), (again, is.len()));
             let secret = matches!(&**name, "authorization" | "x-api-key");

@@ -113,7 +113,7 @@ impl Conversation {
     /// What `grpc-status-details-bin` holds.
     fn details(&self, headers: &[HeaderField]) -> Option<Restored> {
         let field = headers.iter().find(|field| field.is("grpc-status-details-bin"))?;
-        let bytes = headers::base64(field.value.as_deref()?)?;
+        let bytes = headers::binary_value(field.value.as_deref()?)?;
         let (mut budget, depth) = (self.limits.annotations, self.limits.depth);
         let status = Some("google.rpc.Status");
         let mut annotations = Tree::default();

@@ -6,7 +6,7 @@ use super::super::frame::{Direction, FrameKind};
 use super::super::http2::{FrameHeader, FrameType};
 use super::super::text;
 use super::super::windows::{Cause, LARGEST};
-use super::{HEADER, LintRule, PATIENCE, Place, Probe, Severity, rule};
+use super::{HEADER, LintRule, Needs, PATIENCE, Place, Probe, Severity, rule};
 use Severity::{Error, Note, Warning};
 
 pub(super) const RULES: [LintRule; 21] = [
@@ -15,7 +15,8 @@ pub(super) const RULES: [LintRule; 21] = [
         let other =
             probe.header().is_some_and(|header| header.kind != FrameType::SETTINGS || header.has(FrameHeader::ACK));
         probe.report_if(first && other, HEADER);
-    }),
+    })
+    .needs(Needs::Side),
     rule(
         "settings-not-acknowledged",
         Warning,
@@ -24,9 +25,7 @@ pub(super) const RULES: [LintRule; 21] = [
         "SETTINGS are acknowledged at once.",
         |probe| {
             for direction in [Direction::ToServer, Direction::ToClient] {
-                let late = |since: &&std::time::Duration| probe.frame.time.saturating_sub(**since) > PATIENCE;
-                let count = probe.state.sender(direction).settings.iter().filter(late).count();
-                if count > 0 {
+                if probe.state.sender(direction).settings.iter().any(|since| since.is_overdue(probe.frame.time)) {
                     let who = if direction == Direction::ToServer { "server" } else { "client" };
                     probe.report(
                         HEADER,
@@ -35,7 +34,8 @@ pub(super) const RULES: [LintRule; 21] = [
                 }
             }
         },
-    ),
+    )
+    .needs(Needs::Silence),
     rule(
         "settings-acknowledged-twice",
         Warning,
@@ -44,21 +44,20 @@ pub(super) const RULES: [LintRule; 21] = [
         "An acknowledgement answers SETTINGS that were sent.",
         |probe| {
             let ack = is_ack(probe, FrameType::SETTINGS);
-            let none = probe.state.receiver(probe.frame.direction).settings.is_empty();
-            // After so long it was forgotten what is to be acknowledged.
-            probe.report_if(ack && none && probe.frame.time < PATIENCE, HEADER);
+            let asked = probe.state.receiver(probe.frame.direction);
+            probe.report_if(ack && asked.settings.is_empty() && !asked.forgotten, HEADER);
         },
-    ),
+    )
+    .needs(Needs::Both),
     rule("ping-not-answered", Warning, Rule::http2("6.7"), 62, "A PING is answered at once.", |probe| {
         for direction in [Direction::ToServer, Direction::ToClient] {
-            let late = |since: std::time::Duration| probe.frame.time.saturating_sub(since) > PATIENCE;
-            let count = probe.state.sender(direction).pings.iter().filter(|(_, since)| late(*since)).count();
-            if count > 0 {
+            if probe.state.sender(direction).pings.iter().any(|(_, since)| since.is_overdue(probe.frame.time)) {
                 let who = if direction == Direction::ToServer { "server" } else { "client" };
                 probe.report(HEADER, format!("the {who} has not answered a PING for {}", text::time(PATIENCE)));
             }
         }
-    }),
+    })
+    .needs(Needs::Silence),
     rule(
         "ping-answer-differs",
         Error,
@@ -66,14 +65,14 @@ pub(super) const RULES: [LintRule; 21] = [
         62,
         "The answer to a PING has the eight bytes of the PING.",
         |probe| {
-            let pings = &probe.state.receiver(probe.frame.direction).pings;
+            let asker = probe.state.receiver(probe.frame.direction);
             let payload = probe.frame.payload().unwrap_or_default();
-            let asked = pings.iter().any(|(data, _)| data.as_slice() == payload);
+            let asked = asker.forgotten || asker.pings.iter().any(|(data, _)| data.as_slice() == payload);
             let range = probe.payload_range();
-            // After so long it was forgotten what was asked.
-            probe.report_if(is_ack(probe, FrameType::PING) && !asked && probe.frame.time < PATIENCE, range);
+            probe.report_if(is_ack(probe, FrameType::PING) && !asked, range);
         },
-    ),
+    )
+    .needs(Needs::Both),
     rule(
         "too-many-pings",
         Warning,
@@ -92,13 +91,14 @@ pub(super) const RULES: [LintRule; 21] = [
                 probe.report(
                     HEADER,
                     format!(
-                        "PING too soon for the {}th time: a server may answer with GOAWAY ENHANCE_YOUR_CALM",
+                        "{} PINGs came too soon: a server may answer with GOAWAY ENHANCE_YOUR_CALM",
                         client.strikes + 1
                     ),
                 );
             }
         },
-    ),
+    )
+    .needs(Needs::Both),
     rule(
         "goaway-grows",
         Error,
@@ -107,7 +107,7 @@ pub(super) const RULES: [LintRule; 21] = [
         "The last stream of a later GOAWAY is not a later one.",
         |probe| {
             let before = probe.state.sender(probe.frame.direction).goaway;
-            if let (Some(before), Some((last, _))) = (before, goaway(probe.frame))
+            if let (Some((before, _)), Some((last, _))) = (before, goaway(probe.frame))
                 && last > before
             {
                 probe.report(9..13, format!("the last stream was {before} and is {last} now"));
@@ -119,10 +119,11 @@ pub(super) const RULES: [LintRule; 21] = [
         Note,
         Rule::http2("6.8"),
         59,
-        "A client opens no stream behind the GOAWAY of its server. (It may not have read it yet.)",
+        "A client that has read the GOAWAY of its server opens no stream behind it.",
         |probe| {
-            let last = probe.state.server.goaway;
-            let beyond = last.is_some_and(|last| probe.frame.stream() > last);
+            let beyond = probe.state.server.goaway.is_some_and(|(last, since)| {
+                probe.frame.stream() > last && probe.state.must_know(probe.frame, since)
+            });
             probe.report_if(opens(probe) && beyond, HEADER);
         },
     ),
@@ -140,7 +141,8 @@ pub(super) const RULES: [LintRule; 21] = [
                 probe.report(HEADER, format!("{} streams are open where the server allows {limit}", open + 1));
             }
         },
-    ),
+    )
+    .needs(Needs::Both),
     rule("stream-even", Error, Rule::http2("5.1.1"), 0, "A client's streams have odd numbers.", |probe| {
         let even = is_request(probe) && probe.frame.stream() != 0 && probe.frame.stream() % 2 == 0;
         probe.report_if(even, 5..9);
@@ -153,10 +155,13 @@ pub(super) const RULES: [LintRule; 21] = [
         "Each stream that a client opens has a higher number.",
         |probe| {
             let known = probe.state.streams.contains_key(&probe.frame.stream());
-            let lower = is_request(probe) && !known && probe.frame.stream() < probe.state.last_stream;
-            probe.report_if(lower && probe.frame.stream() != 0, 5..9);
+            let stream = probe.frame.stream();
+            // What is forgotten may go on.
+            let lower = (probe.state.forgotten_stream + 1..probe.state.last_stream).contains(&stream);
+            probe.report_if(is_request(probe) && lower && !known, 5..9);
         },
-    ),
+    )
+    .needs(Needs::Side),
     rule(
         "stream-never-opened",
         Error,
@@ -171,10 +176,11 @@ pub(super) const RULES: [LintRule; 21] = [
                 _ => false,
             };
             // Even ones are a server's to open, by pushing.
-            let idle = header.stream > probe.state.last_stream && header.stream % 2 == 1;
+            let idle = header.stream > probe.state.highest_stream && header.stream % 2 == 1;
             probe.report_if(needs && idle, 5..9);
         },
-    ),
+    )
+    .needs(Needs::Both),
     rule("window-update-zero", Error, Rule::http2("6.9"), 0, "A WINDOW_UPDATE gives at least one byte.", |probe| {
         let zero = probe.header().is_some_and(|header| header.kind == FrameType::WINDOW_UPDATE && header.length == 4)
             && probe.frame.payload().is_some_and(|payload| matches!(payload, [high, 0, 0, 0] if high & 0x7f == 0));
@@ -186,7 +192,8 @@ pub(super) const RULES: [LintRule; 21] = [
             let range = probe.payload_range();
             probe.report(range, format!("the window of {} becomes {}", whose(change.stream), change.after));
         }
-    }),
+    })
+    .needs(Needs::Both),
     rule(
         "window-exceeded",
         Error,
@@ -205,15 +212,16 @@ pub(super) const RULES: [LintRule; 21] = [
                 probe.report(HEADER, text);
             }
         },
-    ),
+    )
+    .needs(Needs::Both),
     rule("data-after-end", Error, Rule::http2("5.1"), 49, "No DATA follows END_STREAM, or trailers.", |probe| {
         let data = probe.header().is_some_and(|header| header.kind == FrameType::DATA);
-        let ended = probe.stream().is_some_and(|stream| stream.way(probe.frame.direction).ended);
+        let ended = probe.stream().is_some_and(|stream| stream.way(probe.frame.direction).ended.is_some());
         probe.report_if(data && ended, HEADER);
     }),
     rule("headers-after-end", Error, Rule::http2("5.1"), 39, "No HEADERS follow END_STREAM.", |probe| {
         let headers = probe.header().is_some_and(|header| header.kind == FrameType::HEADERS);
-        let ended = probe.stream().is_some_and(|stream| stream.way(probe.frame.direction).ended);
+        let ended = probe.stream().is_some_and(|stream| stream.way(probe.frame.direction).ended.is_some());
         probe.report_if(headers && ended, HEADER);
     }),
     rule(
@@ -229,7 +237,7 @@ pub(super) const RULES: [LintRule; 21] = [
                     FrameType::DATA | FrameType::HEADERS | FrameType::WINDOW_UPDATE | FrameType::CONTINUATION
                 )
             });
-            let reset = probe.stream().is_some_and(|stream| stream.way(probe.frame.direction).reset);
+            let reset = probe.stream().is_some_and(|stream| stream.way(probe.frame.direction).reset.is_some());
             probe.report_if(sends && reset, HEADER);
         },
     ),
@@ -238,10 +246,12 @@ pub(super) const RULES: [LintRule; 21] = [
         Warning,
         Rule::http2("5.1"),
         51,
-        "A stream that has ended both ways is not reset.",
+        "A stream that has ended both ways is not reset by who knows it.",
         |probe| {
-            let over = probe.stream().is_some_and(|stream| stream.request.ended && stream.response.ended);
-            probe.report_if(reset(probe.frame).is_some() && over, HEADER);
+            let Some(stream) = probe.stream().filter(|_| reset(probe.frame).is_some()) else { return };
+            let (own, other) = stream.both_ways(probe.frame.direction);
+            let knows = other.ended.is_some_and(|end| probe.state.must_know(probe.frame, end));
+            probe.report_if(own.ended.is_some() && knows, HEADER);
         },
     ),
     rule(
@@ -251,8 +261,12 @@ pub(super) const RULES: [LintRule; 21] = [
         0,
         "A side resets a stream once, and does not answer a reset with one.",
         |probe| {
-            let before = probe.stream().is_some_and(|stream| stream.request.reset || stream.response.reset);
-            probe.report_if(reset(probe.frame).is_some() && before, HEADER);
+            let Some(stream) = probe.stream().filter(|_| reset(probe.frame).is_some()) else { return };
+            let (own, other) = stream.both_ways(probe.frame.direction);
+            // It may reset again who goes on all the same.
+            let again = own.reset.is_some_and(|before| other.last < before.number);
+            let answers = other.reset.is_some_and(|reset| probe.state.must_know(probe.frame, reset));
+            probe.report_if(again || (own.reset.is_none() && answers), HEADER);
         },
     ),
     rule("preface-missing", Error, Rule::http2("3.4"), 68, "A client sends the whole preface.", |probe| {
@@ -261,7 +275,8 @@ pub(super) const RULES: [LintRule; 21] = [
             && probe.frame.offset == 0;
         let range = 0..probe.frame.bytes.len();
         probe.report_if(cut, range);
-    }),
+    })
+    .needs(Needs::End),
 ];
 
 fn is_ack(probe: &Probe<'_>, kind: FrameType) -> bool {

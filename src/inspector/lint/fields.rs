@@ -4,7 +4,7 @@ use super::super::annotation::{Document, Rule};
 use super::super::headers::base64;
 use super::super::http2::FrameType;
 use super::super::text;
-use super::{Field, HEADER, LintRule, Place, Probe, Severity, find, rule};
+use super::{Field, HEADER, LintRule, Needs, Place, Probe, Severity, find, rule};
 use Severity::{Error, Note, Warning};
 
 const ALL: [Place; 6] = [
@@ -76,7 +76,7 @@ pub(super) const RULES: [LintRule; 16] = [
         17,
         "No value of a header has a NUL or a line break.",
         |probe| {
-            each(probe, |field| {
+            each_text(probe, |field| {
                 let wrong = field.value.iter().any(|byte| matches!(byte, 0 | b'\r' | b'\n'));
                 wrong.then(|| format!("the value of {} has a NUL or a line break", name(field)))
             });
@@ -89,7 +89,7 @@ pub(super) const RULES: [LintRule; 16] = [
         18,
         "No value of a header begins or ends with a space.",
         |probe| {
-            each(probe, |field| {
+            each_text(probe, |field| {
                 let space = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
                 let padded = space(field.value.first()) || space(field.value.last());
                 padded.then(|| format!("the value of {} begins or ends with a space", name(field)))
@@ -163,14 +163,17 @@ pub(super) const RULES: [LintRule; 16] = [
         23,
         "No header list is larger than its receiver announced.",
         |probe| {
-            let Some(limit) = probe.state.receiver(probe.frame.direction).max_headers else { return };
+            let receiver = probe.state.receiver(probe.frame.direction);
+            // Before it has acknowledged them, the sender need not know.
+            let Some(limit) = receiver.max_headers.filter(|_| receiver.settings.is_empty()) else { return };
             let Some(fields) = probe.fields(&ALL) else { return };
             let size: usize = fields.iter().map(|field| field.name.len() + field.value.len() + 32).sum();
             if size as u64 > u64::from(limit) {
                 probe.report(HEADER, format!("a header list of {size} bytes where the receiver takes {limit}"));
             }
         },
-    ),
+    )
+    .needs(Needs::Both),
     rule(
         "single-twice",
         Warning,
@@ -210,7 +213,7 @@ pub(super) const RULES: [LintRule; 16] = [
         21,
         "Values whose key ends with -bin are base64.",
         |probe| {
-            each(probe, |field| {
+            each_text(probe, |field| {
                 // The details of a status have a rule of their own.
                 let binary = field.name.ends_with(b"-bin") && !field.is("grpc-status-details-bin");
                 let mut items = field.value.split(|byte| *byte == b',');
@@ -220,7 +223,7 @@ pub(super) const RULES: [LintRule; 16] = [
         },
     ),
     rule("binary-padded", Note, Rule::grpc("requests"), 19, "Base64 is sent without padding.", |probe| {
-        each(probe, |field| {
+        each_text(probe, |field| {
             let padded = field.name.ends_with(b"-bin") && field.value.ends_with(b"=");
             padded.then(|| format!("the value of {} is padded with =", name(field)))
         });
@@ -246,11 +249,12 @@ pub(super) const MORE: [LintRule; 3] = [
         let Some(stream) = probe.stream().filter(|_| probe.frame.ends_stream) else { return };
         let way = stream.way(probe.frame.direction);
         let data = probe.header().filter(|header| header.kind == FrameType::DATA);
-        let length = way.data + data.map_or(0, |header| super::state::data_length(probe.frame, header));
+        let length = way.data + data.map_or(0, |header| super::stream::data_length(probe.frame, header));
         if let Some(declared) = way.content_length.filter(|declared| *declared != length) {
             probe.report(HEADER, format!("content-length says {declared}, and {} came", text::count(length, "byte")));
         }
-    }),
+    })
+    .needs(Needs::Side),
     rule(
         "host-beside-authority",
         Note,
@@ -274,6 +278,12 @@ fn each(probe: &mut Probe<'_>, says: impl Fn(&Field<'_>) -> Option<String>) {
             probe.report(field.range.clone(), sentence);
         }
     }
+}
+
+/// As [`each`], without binary metadata that its receiver takes as it is (gRFC G1): it is no text.
+fn each_text(probe: &mut Probe<'_>, says: impl Fn(&Field<'_>) -> Option<String>) {
+    let binary = probe.state.may_be_true_binary(probe.frame.direction);
+    each(probe, |field| says(field).filter(|_| !(binary && field.is_true_binary())));
 }
 
 fn name(field: &Field<'_>) -> String {

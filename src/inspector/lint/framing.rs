@@ -3,10 +3,10 @@
 use super::super::annotation::{Layer, Rule};
 use super::super::frame::{Direction, FrameKind};
 use super::super::http2::{FrameHeader, FrameType, HEADER_LEN, settings};
-use super::{HEADER, LintRule, Probe, Severity, rule};
+use super::{HEADER, LintRule, Needs, Probe, Severity, rule};
 use Severity::{Error, Note, Warning};
 
-pub(super) const RULES: [LintRule; 19] = [
+pub(super) const RULES: [LintRule; 20] = [
     rule(
         "not-http2",
         Error,
@@ -15,13 +15,25 @@ pub(super) const RULES: [LintRule; 19] = [
         "A connection begins with the preface of HTTP/2, and with SETTINGS of both sides.",
         |probe| {
             let range = 0..probe.frame.bytes.len();
-            probe.report_if(probe.frame.kind == FrameKind::NotHttp2, range);
+            probe.report_if(is_foreign(probe) && !probe.frame.is_tls(), range);
         },
     ),
-    rule("cut-short", Warning, Rule::http2("4.1"), 61, "A connection ends between frames.", |probe| {
+    rule("tls-not-decrypted", Note, Rule::http2("3.2"), 0, "What TLS hides is not judged.", |probe| {
         let range = 0..probe.frame.bytes.len();
-        probe.report_if(probe.frame.kind == FrameKind::Truncated, range);
+        probe.report_if(is_foreign(probe) && probe.frame.is_tls(), range);
     }),
+    rule(
+        "cut-short",
+        Warning,
+        Rule::http2("4.1"),
+        61,
+        "A connection that was recorded to its end ends between frames.",
+        |probe| {
+            let range = 0..probe.frame.bytes.len();
+            probe.report_if(probe.frame.kind == FrameKind::Truncated, range);
+        },
+    )
+    .needs(Needs::End),
     rule(
         "frame-over-limit",
         Error,
@@ -35,7 +47,8 @@ pub(super) const RULES: [LintRule; 19] = [
                 probe.report(0..3, format!("{} bytes where the receiver takes {limit}", header.length));
             }
         },
-    ),
+    )
+    .needs(Needs::Both),
     rule(
         "frame-size",
         Error,
@@ -129,14 +142,16 @@ pub(super) const RULES: [LintRule; 19] = [
         let alone = probe.header().is_some_and(|header| header.kind == FrameType::CONTINUATION)
             && probe.state.sender(probe.frame.direction).open_block().is_none();
         probe.report_if(alone, HEADER);
-    }),
+    })
+    .needs(Needs::Side),
     rule("header-block-broken", Error, Rule::http2("4.3"), 0, "A header block can be decoded.", |probe| {
         let broken = probe.frame.faults.iter().find(|fault| fault.starts_with("COMPRESSION_ERROR"));
         if let Some(fault) = broken.cloned() {
             let range = probe.payload_range();
             probe.report(range, fault);
         }
-    }),
+    })
+    .needs(Needs::Both),
     rule(
         "table-size-update-late",
         Error,
@@ -178,10 +193,18 @@ pub(super) const RULES: [LintRule; 19] = [
     ),
     rule("push", Error, Rule::http2("8.4"), 0, "Only a server pushes, and only to a client that allows it.", |probe| {
         let pushes = probe.header().is_some_and(|header| header.kind == FrameType::PUSH_PROMISE);
-        let allowed = probe.frame.direction == Direction::ToClient && probe.state.client.push;
+        let client = &probe.state.client;
+        // Before it has acknowledged them, the server need not know the client's SETTINGS.
+        let allowed = probe.frame.direction == Direction::ToClient && (client.push || !client.settings.is_empty());
         probe.report_if(pushes && !allowed, HEADER);
-    }),
+    })
+    .needs(Needs::Both),
 ];
+
+/// The first bytes that are not HTTP/2; what follows them on their side is not either.
+fn is_foreign(probe: &Probe<'_>) -> bool {
+    probe.frame.kind == FrameKind::NotHttp2 && !probe.state.sender(probe.frame.direction).foreign
+}
 
 fn report(probe: &mut Probe<'_>, range: std::ops::Range<usize>) {
     probe.report_if(true, range);

@@ -4,7 +4,7 @@ use super::super::annotation::{Document, Layer, Rule};
 use super::super::frame::{Direction, Frame, Meaning};
 use super::super::http2::FrameType;
 use super::super::text;
-use super::{HEADER, LintRule, Place, Probe, Severity, find, rule};
+use super::{HEADER, LintRule, Needs, Place, Probe, Severity, find, rule};
 use Severity::{Error, Note, Warning};
 
 const REQUESTS: Rule = Rule::grpc("requests");
@@ -25,7 +25,8 @@ pub(super) const RULES: [LintRule; 11] = [
     }),
     rule("compressed-without-encoding", Error, COMPRESSION, 27, "A compressed message has a grpc-encoding.", |probe| {
         let Some(stream) = probe.stream() else { return };
-        let none = stream.way(probe.frame.direction).encoding.is_none();
+        let way = stream.way(probe.frame.direction);
+        let none = way.known && way.encoding.is_none();
         if none && let Some(message) = probe.frame.messages.iter().find(|message| message.compressed) {
             let range = place(probe.frame, message.segments.last());
             probe.report(range, "the Compressed-Flag is 1 where no grpc-encoding says how");
@@ -33,7 +34,8 @@ pub(super) const RULES: [LintRule; 11] = [
     }),
     rule("encoding-not-accepted", Error, COMPRESSION, 32, "A server compresses only as the client accepts.", |probe| {
         let Some(fields) = probe.fields(&[Place::Response]) else { return };
-        let (Some(encoding), Some(stream)) = (find(fields, "grpc-encoding"), probe.stream()) else { return };
+        let stream = probe.stream().filter(|stream| stream.request.known);
+        let (Some(encoding), Some(stream)) = (find(fields, "grpc-encoding"), stream) else { return };
         let name = String::from_utf8_lossy(encoding.value);
         let accepts = stream.accepts.as_deref().unwrap_or_default();
         let listed = accepts.split(',').any(|listed| listed.trim().eq_ignore_ascii_case(&name));
@@ -51,7 +53,12 @@ pub(super) const RULES: [LintRule; 11] = [
         46,
         "A message can be decoded as its type.",
         |probe| {
-            probe.report_faults(Layer::Protobuf, |_| true);
+            let codec = probe.stream().and_then(|stream| stream.way(probe.frame.direction).protobuf);
+            // gRPC's messages are what both sides take them for.
+            let typed = || probe.frame.messages.iter().any(|message| message.type_name.is_some());
+            if codec.unwrap_or_else(typed) {
+                probe.report_faults(Layer::Protobuf, |_| true);
+            }
         },
     ),
     rule("message-large", Note, REQUESTS, 28, "Messages over 4 MiB are refused by default.", |probe| {
@@ -86,7 +93,8 @@ pub(super) const RULES: [LintRule; 11] = [
         };
         let due = kind.is_some_and(|kind| !kind.streams(Direction::ToServer));
         probe.report_if(due && before + probe.frame.messages.len() as u64 == 0, HEADER);
-    }),
+    })
+    .needs(Needs::Side),
     rule(
         "no-answer",
         Error,
@@ -101,7 +109,8 @@ pub(super) const RULES: [LintRule; 11] = [
             });
             probe.report_if(ok && missing, HEADER);
         },
-    ),
+    )
+    .needs(Needs::Side),
 ];
 
 /// Reports the second message in a direction where one is due.

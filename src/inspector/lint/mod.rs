@@ -11,24 +11,30 @@
 //! response.rs     Response-Headers, Trailers, status                           PROTOCOL-HTTP2.md, statuscodes.md
 //! messages.rs     Length-Prefixed-Messages                                     PROTOCOL-HTTP2.md, compression.md
 //! ```
+//!
+//! Nobody is accused of what may stand in bytes that were not seen: each rule says what it [needs](Needs) to have seen.
 
 mod connection;
 mod fields;
 mod framing;
+mod held;
 mod messages;
 mod request;
 mod response;
 mod state;
+mod stream;
 
 use std::fmt;
 use std::ops::Range;
 use std::time::Duration;
 
-use self::state::{Place, State, Stream};
+use self::held::{Held, Needs};
+use self::state::{Place, State};
+use self::stream::Stream;
 use super::annotation::{Annotation, Layer, Rule};
 use super::frame::{Direction, Frame};
 use super::hpack::SIZE_UPDATE;
-use super::http2::{FrameHeader, HEADER_LEN};
+use super::http2::{FrameHeader, FrameType, HEADER_LEN};
 use super::limits::Limits;
 use super::schema::Schema;
 use super::text;
@@ -48,6 +54,7 @@ pub struct LintRule {
     pub number: Option<u8>,
     /// What it says, in one sentence.
     pub says: &'static str,
+    needs: Needs,
     check: fn(&mut Probe<'_>),
 }
 
@@ -77,6 +84,8 @@ pub struct Finding {
     pub frame: u64,
     /// Which way the frame went.
     pub direction: Direction,
+    /// The type of the frame, if it is one of HTTP/2.
+    pub kind: Option<FrameType>,
     /// The stream of the frame; 0 for the connection.
     pub stream: u32,
     /// The bytes of the frame that break it; where something is missing, those of the frame's header.
@@ -89,35 +98,44 @@ pub struct Finding {
 #[derive(Clone, Debug)]
 pub struct Lint {
     state: State,
+    held: Held,
     findings: u64,
 }
 
 impl Lint {
     /// Checks a connection from its first frame on; the schema knows how many messages are due.
     pub fn new(schema: Schema) -> Self {
-        Self { state: State::new(schema, Limits::default().calls), findings: 0 }
+        Self { state: State::new(schema, Limits::default().calls), held: Held::default(), findings: 0 }
     }
 
     /// All rules.
     pub fn rules() -> impl Iterator<Item = &'static LintRule> {
-        TABLES.into_iter().flat_map(|(table, _)| table)
+        TABLES.into_iter().flatten()
     }
 
-    /// Takes the next frame; gives what is wrong with it, where it stands.
+    /// Takes the next frame; gives what is wrong with it, where it stands, and what was wrong with frames before it where it is
+    /// only known now that nothing was missed.
     pub fn check(&mut self, frame: &Frame) -> Vec<Finding> {
         self.state.begin(frame);
         let place = frame.header().and_then(|header| self.state.place(frame, header));
         let fields = place.and_then(|_| fields(frame));
         let faults = faults(frame);
-        let mut findings = Vec::new();
-        let judged = |over_time: bool| !(over_time && self.state.lossy);
-        for (table, _) in TABLES.into_iter().filter(|(_, over_time)| judged(*over_time)) {
-            for rule in table {
-                let (state, fields, faults) = (&self.state, fields.as_deref(), faults.as_slice());
-                (rule.check)(&mut Probe { state, frame, place, fields, faults, rule, findings: &mut findings });
+        let mut findings = self.held.go_on(frame, self.state.lossy);
+        for rule in TABLES.into_iter().flatten().filter(|rule| rule.needs == Needs::Frame || !self.state.lossy) {
+            let (state, fields, faults, before) = (&self.state, fields.as_deref(), faults.as_slice(), findings.len());
+            (rule.check)(&mut Probe { state, frame, place, fields, faults, rule, findings: &mut findings });
+            if findings.len() > before && rule.needs > Needs::Side {
+                self.held.hold(rule.needs, findings.drain(before..));
             }
         }
         self.state.end(frame, place);
+        self.findings += findings.len() as u64;
+        findings
+    }
+
+    /// Says that no more frames come; gives what is known to be wrong only now.
+    pub fn finish(&mut self) -> Vec<Finding> {
+        let findings = self.held.finish();
         self.findings += findings.len() as u64;
         findings
     }
@@ -128,15 +146,14 @@ impl Lint {
     }
 }
 
-/// The rules, and whether they hold over time: such can't be judged where not everything was seen.
-static TABLES: [(&[LintRule], bool); 7] = [
-    (&framing::RULES, false),
-    (&connection::RULES, true),
-    (&fields::RULES, false),
-    (&fields::MORE, false),
-    (&request::RULES, false),
-    (&response::RULES, false),
-    (&messages::RULES, false),
+static TABLES: [&[LintRule]; 7] = [
+    &framing::RULES,
+    &connection::RULES,
+    &fields::RULES,
+    &fields::MORE,
+    &request::RULES,
+    &response::RULES,
+    &messages::RULES,
 ];
 
 impl View for Lint {
@@ -145,7 +162,11 @@ impl View for Lint {
     }
 
     fn finish(&mut self) -> String {
-        if self.findings == 0 { "no rule is broken\n".to_owned() } else { String::new() }
+        let rest = Lint::finish(self);
+        match self.findings {
+            0 => "no rule is broken\n".to_owned(),
+            _ => rest.iter().map(|finding| format!("{finding}\n")).collect(),
+        }
     }
 }
 
@@ -190,7 +211,14 @@ const fn rule(
     check: fn(&mut Probe<'_>),
 ) -> LintRule {
     let number = if number == 0 { None } else { Some(number) };
-    LintRule { name, severity, rule, number, says, check }
+    LintRule { name, severity, rule, number, says, needs: Needs::Frame, check }
+}
+
+impl LintRule {
+    /// The entry, which is judged only where this was seen.
+    const fn needs(self, needs: Needs) -> Self {
+        Self { needs, ..self }
+    }
 }
 
 /// How long a peer may take for what it has to do at once.
@@ -227,6 +255,7 @@ impl<'a> Probe<'a> {
             number: self.rule.number,
             frame: self.frame.number,
             direction: self.frame.direction,
+            kind: self.frame.header().map(|header| header.kind),
             stream: self.frame.stream(),
             range,
             sentence: sentence.into(),
@@ -298,6 +327,11 @@ impl Field<'_> {
     /// The value for a sentence.
     fn shown(&self) -> String {
         text::plain(self.value)
+    }
+
+    /// Whether it is binary metadata as gRFC G1 has it: the bytes as they are, behind a NUL.
+    fn is_true_binary(&self) -> bool {
+        self.name.ends_with(b"-bin") && self.value.starts_with(&[0])
     }
 }
 

@@ -4,7 +4,7 @@ use super::super::annotation::{Document, Rule};
 use super::super::call::is_grpc;
 use super::super::headers::timeout;
 use super::super::text;
-use super::{HEADER, LintRule, Place, Probe, Severity, find, rule};
+use super::{HEADER, LintRule, Needs, Place, Probe, Severity, find, rule};
 use Severity::{Error, Note, Warning};
 
 const REQUESTS: Rule = Rule::grpc("requests");
@@ -97,10 +97,11 @@ pub(super) const RULES: [LintRule; 16] = [
             let Some(timeout) = stream.timeout.filter(|timeout| stream.is_overdue(*timeout, probe.frame.time)) else {
                 return;
             };
-            let late = probe.frame.time.saturating_sub(stream.begun.saturating_add(timeout));
+            let late = probe.frame.time.saturating_sub(stream.begun.time.saturating_add(timeout));
             probe.report(HEADER, format!("the call goes on {} after its deadline", text::time(late)));
         },
-    ),
+    )
+    .needs(Needs::Both),
     rule(
         "request-trailers",
         Error,

@@ -4,10 +4,10 @@ use super::super::annotation::{Document, Rule};
 use super::super::call::is_grpc;
 use super::super::fields::{Fields, Payload};
 use super::super::frame::Direction;
-use super::super::headers::base64;
+use super::super::headers::binary_value;
 use super::super::http2::FrameType;
 use super::super::text;
-use super::{Field, HEADER, LintRule, Place, Probe, Severity, find, rule};
+use super::{Field, HEADER, LintRule, Needs, Place, Probe, Severity, find, rule};
 use Severity::{Error, Note, Warning};
 
 const RESPONSES: Rule = Rule::grpc("responses");
@@ -88,7 +88,8 @@ pub(super) const RULES: [LintRule; 20] = [
         let data = probe.header().is_some_and(|header| header.kind == FrameType::DATA);
         let early = probe.stream().is_some_and(|stream| !stream.response.begun);
         probe.report_if(data && early && probe.frame.direction == Direction::ToClient, HEADER);
-    }),
+    })
+    .needs(Needs::Side),
     rule("informational-end", Error, Rule::http2("8.1"), 39, "An answer of 1xx does not end the stream.", |probe| {
         probe.report_if(probe.place == Some(Place::Informational) && probe.frame.ends_stream, HEADER);
     }),
@@ -155,7 +156,7 @@ pub(super) const RULES: [LintRule; 20] = [
     }),
     rule("details-malformed", Warning, RESPONSES, 44, "grpc-status-details-bin is a google.rpc.Status.", |probe| {
         check(probe, "grpc-status-details-bin", |field| {
-            let status = base64(field.value).and_then(|bytes| status_code(&bytes));
+            let status = binary_value(field.value).and_then(|bytes| status_code(&bytes));
             status.is_none().then(|| "grpc-status-details-bin is not base64 of a google.rpc.Status".to_owned())
         });
     }),
@@ -165,7 +166,7 @@ pub(super) const RULES: [LintRule; 20] = [
         else {
             return;
         };
-        let Some(code) = base64(details.value).and_then(|bytes| status_code(&bytes)) else { return };
+        let Some(code) = binary_value(details.value).and_then(|bytes| status_code(&bytes)) else { return };
         let said = std::str::from_utf8(status.value).ok().and_then(|digits| digits.parse().ok());
         if said != Some(code) {
             probe.report(details.range.clone(), format!("the details say {code}, grpc-status says {}", status.shown()));

@@ -3,15 +3,21 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use super::super::call::{encoding, is_grpc, value};
+use super::super::call::value;
 use super::super::calls::{goaway, reset};
 use super::super::frame::{Direction, Frame, FrameKind};
 use super::super::headers::timeout;
 use super::super::hpack::HeaderField;
-use super::super::http2::{FrameHeader, FrameType, settings};
-use super::super::schema::{CallKind, Schema};
+use super::super::http2::{ALLOW_TRUE_BINARY_METADATA, FrameHeader, FrameType, settings};
+use super::super::schema::Schema;
 use super::super::windows::{Change, Windows};
-use super::PATIENCE;
+use super::stream::{Mark, Stream, Way, data_length};
+
+/// How many SETTINGS and PINGs without an answer are remembered for each side.
+const MOST: usize = 1_024;
+
+/// Bytes are no longer on their way, by a generous measure.
+const ON_THE_WAY: Duration = Duration::from_secs(1);
 
 /// A connection up to the frame that is judged.
 #[derive(Clone, Debug)]
@@ -22,8 +28,12 @@ pub(super) struct State {
     pub(super) streams: BTreeMap<u32, Stream>,
     /// Those of `streams` that are over, in the order in which they ended.
     over: VecDeque<u32>,
-    /// The highest stream that the client has opened.
+    /// The highest stream that the client has opened with Request-Headers.
     pub(super) last_stream: u32,
+    /// The highest stream of the client's HEADERS, understood or not.
+    pub(super) highest_stream: u32,
+    /// The highest stream that was forgotten to make room.
+    pub(super) forgotten_stream: u32,
     windows: Windows,
     /// What the frame that is judged does to the windows.
     pub(super) changes: Vec<Change>,
@@ -32,6 +42,11 @@ pub(super) struct State {
     preface: bool,
     /// Bytes of the connection were not recorded.
     pub(super) lossy: bool,
+    /// When the first frame came, and whether another came at another time: captures may have no times.
+    first: Option<Duration>,
+    timed: bool,
+    /// The number of the last frame: where the next is not the one behind it, some were withheld.
+    last_frame: u64,
 }
 
 /// What one side has said of the connection.
@@ -47,47 +62,25 @@ pub(super) struct Side {
     pub(super) max_headers: Option<u32>,
     /// SETTINGS_ENABLE_PUSH.
     pub(super) push: bool,
-    /// When it sent SETTINGS that were not acknowledged.
-    pub(super) settings: VecDeque<Duration>,
+    /// GRPC_ALLOW_TRUE_BINARY_METADATA.
+    true_binary: bool,
+    /// Its SETTINGS that were not acknowledged.
+    pub(super) settings: VecDeque<Mark>,
     /// Its PINGs without an answer.
-    pub(super) pings: VecDeque<([u8; 8], Duration)>,
+    pub(super) pings: VecDeque<([u8; 8], Mark)>,
+    /// Some of these were forgotten, after a long time or because they were too many.
+    pub(super) forgotten: bool,
+    /// The last of its peer's frames of which it has shown that it has read it.
+    read: u64,
+    /// It has sent what is not HTTP/2.
+    pub(super) foreign: bool,
     /// When it sent its last PING, and how many came too soon since it was given something to do.
     pub(super) last_ping: Option<Duration>,
     pub(super) strikes: u32,
-    /// The last stream of its GOAWAY.
-    pub(super) goaway: Option<u32>,
+    /// The last stream of its GOAWAY, and where that stands.
+    pub(super) goaway: Option<(u32, Mark)>,
     /// A header block that is not complete: its stream.
     block: Option<u32>,
-}
-
-/// A call, or what is left to know of one that is over.
-#[derive(Clone, Debug)]
-pub(super) struct Stream {
-    pub(super) kind: Option<CallKind>,
-    /// What the client takes.
-    pub(super) accepts: Option<String>,
-    pub(super) begun: Duration,
-    pub(super) timeout: Option<Duration>,
-    pub(super) request: Way,
-    pub(super) response: Way,
-}
-
-/// One direction of a call.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Way {
-    /// The headers that begin it were seen.
-    pub(super) begun: bool,
-    /// It has ended with END_STREAM.
-    pub(super) ended: bool,
-    /// Its sender has reset the stream.
-    pub(super) reset: bool,
-    /// The content-type is one of gRPC.
-    pub(super) grpc: bool,
-    pub(super) encoding: Option<String>,
-    pub(super) messages: u64,
-    /// Bytes of DATA without padding, and how many there should be.
-    pub(super) data: u64,
-    pub(super) content_length: Option<u64>,
 }
 
 /// What a complete header block is, by its place.
@@ -114,8 +107,12 @@ impl State {
             max_streams: None,
             max_headers: None,
             push: true,
+            true_binary: false,
             settings: VecDeque::new(),
             pings: VecDeque::new(),
+            forgotten: false,
+            read: 0,
+            foreign: false,
             last_ping: None,
             strikes: 0,
             goaway: None,
@@ -128,11 +125,16 @@ impl State {
             streams: BTreeMap::new(),
             over: VecDeque::new(),
             last_stream: 0,
+            highest_stream: 0,
+            forgotten_stream: 0,
             windows: Windows::new(limit),
             changes: Vec::new(),
             limit,
             preface: false,
             lossy: false,
+            first: None,
+            timed: false,
+            last_frame: 0,
         }
     }
 
@@ -156,6 +158,19 @@ impl State {
         }
     }
 
+    /// Whether the sender of a frame must have known of another when it sent it. The order in which frames pass does not say:
+    /// they cross each other on their way. What the sender has answered since does, and a second that has passed, which is
+    /// longer than bytes are on their way.
+    pub(super) fn must_know(&self, frame: &Frame, other: Mark) -> bool {
+        self.sender(frame.direction).read >= other.number || frame.time.saturating_sub(other.time) >= ON_THE_WAY
+    }
+
+    /// Whether binary metadata may come as it is, for all that is known.
+    pub(super) fn may_be_true_binary(&self, direction: Direction) -> bool {
+        let receiver = self.receiver(direction);
+        receiver.true_binary || receiver.frames == 0 || self.lossy
+    }
+
     /// The streams that count against SETTINGS_MAX_CONCURRENT_STREAMS.
     pub(super) fn open_streams(&self) -> usize {
         self.streams.len() - self.over.len()
@@ -163,12 +178,20 @@ impl State {
 
     /// Notices what was not seen, and counts what the frame does to the windows, before it is judged.
     pub(super) fn begin(&mut self, frame: &Frame) {
-        let late = self.client.frames == 0 && !self.preface && frame.direction == Direction::ToServer;
-        match frame.kind {
+        if frame.number != self.last_frame + 1 {
+            self.lose_sight();
+        }
+        self.last_frame = frame.number;
+        self.timed |= *self.first.get_or_insert(frame.time) != frame.time;
+        let first = self.sender(frame.direction).frames == 0 && !self.preface;
+        let late = |header: &FrameHeader| {
+            first && (frame.direction == Direction::ToServer || header.kind != FrameType::SETTINGS)
+        };
+        match &frame.kind {
             FrameKind::Preface => self.preface = true,
             FrameKind::Lost { .. } | FrameKind::Fragment => self.lose_track(),
             // The beginning was not seen.
-            FrameKind::Http2(_) if late => self.lose_track(),
+            FrameKind::Http2(header) if !self.lossy && late(header) => self.lose_track(),
             _ => {}
         }
         self.changes = self.windows.push(frame);
@@ -183,10 +206,15 @@ impl State {
             return None;
         }
         let stream = self.streams.get(&header.stream);
+        // What comes first on a stream may have come second, after bytes that were lost.
+        let is_first = || {
+            let names = frame.headers.first().and_then(|field| field.name.as_deref());
+            !self.lossy || names.is_some_and(|name| name.starts_with(b":"))
+        };
         Some(match (frame.direction, stream) {
-            (Direction::ToServer, None) if header.stream > self.last_stream => Place::Request,
-            (Direction::ToServer, Some(stream)) if !stream.request.ended => Place::RequestTrailers,
-            (Direction::ToClient, Some(stream)) if !stream.response.ended => {
+            (Direction::ToServer, None) if header.stream > self.last_stream && is_first() => Place::Request,
+            (Direction::ToServer, Some(stream)) if stream.request.ended.is_none() => Place::RequestTrailers,
+            (Direction::ToClient, Some(stream)) if stream.response.ended.is_none() => {
                 let status = value(&frame.headers, ":status");
                 let informational = status.is_some_and(|status| status.len() == 3 && status.starts_with('1'));
                 match stream.response.begun {
@@ -202,9 +230,14 @@ impl State {
 
     /// Bytes were lost: what was said in them is not known, and with it what may follow.
     fn lose_track(&mut self) {
-        self.lossy = true;
+        self.lose_sight();
         self.streams.clear();
         self.over.clear();
+    }
+
+    /// Frames were withheld, as by a filter: what they said is not known. What was seen of the streams goes on to be judged.
+    fn lose_sight(&mut self) {
+        self.lossy = true;
         for side in [&mut self.client, &mut self.server] {
             (side.max_frame, side.max_headers, side.block) = (u32::MAX, None, None);
             side.settings.clear();
@@ -214,12 +247,15 @@ impl State {
 
     /// Takes note of the frame, after it was judged.
     pub(super) fn end(&mut self, frame: &Frame, place: Option<Place>) {
+        let mark = Mark::of(frame);
         for side in [&mut self.client, &mut self.server] {
             // What is overdue was said once.
-            let overdue = |since: &Duration| frame.time.saturating_sub(*since) > PATIENCE;
-            side.settings.retain(|since| !overdue(since));
-            side.pings.retain(|(_, since)| !overdue(since));
+            let before = side.settings.len() + side.pings.len();
+            side.settings.retain(|since| !since.is_overdue(frame.time));
+            side.pings.retain(|(_, since)| !since.is_overdue(frame.time));
+            side.forgotten |= side.settings.len() + side.pings.len() < before;
         }
+        self.sender_mut(frame.direction).foreign |= frame.kind == FrameKind::NotHttp2;
         let FrameKind::Http2(header) = &frame.kind else { return };
         self.connection(frame, header);
         if let Some(place) = place {
@@ -232,8 +268,11 @@ impl State {
         if header.kind == FrameType::DATA {
             way.data += data_length(frame, header);
         }
-        way.ended |= frame.ends_stream;
-        way.reset |= header.kind == FrameType::RST_STREAM;
+        way.ended = way.ended.or(frame.ends_stream.then_some(mark));
+        match header.kind {
+            FrameType::RST_STREAM => way.reset = way.reset.or(Some(mark)),
+            _ => way.last = mark.number,
+        }
         if stream.is_over() && !was_over {
             self.over.push_back(header.stream);
         }
@@ -244,17 +283,25 @@ impl State {
     }
 
     fn connection(&mut self, frame: &Frame, header: &FrameHeader) {
-        let time = frame.time;
+        let mark = Mark::of(frame);
         let idle = header.kind == FrameType::PING && self.open_streams() == 0;
         let opposite = frame.direction.opposite();
         let payload = frame.payload().unwrap_or_default();
-        let last = goaway(frame).map(|(last, _)| last);
+        let goaway = goaway(frame).map(|(last, _)| (last, mark));
+        let (timed, complete) = (self.timed, !self.lossy);
         match header.kind {
             FrameType::SETTINGS | FrameType::PING if header.has(FrameHeader::ACK) => {
                 let peer = self.sender_mut(opposite);
-                match header.kind {
-                    FrameType::SETTINGS => drop(peer.settings.pop_front()),
-                    _ => peer.pings.retain(|(data, _)| data.as_slice() != payload),
+                let answered = match header.kind {
+                    FrameType::SETTINGS => peer.settings.pop_front(),
+                    _ => {
+                        let at = peer.pings.iter().position(|(data, _)| data.as_slice() == payload);
+                        at.and_then(|at| peer.pings.remove(at)).map(|(_, mark)| mark)
+                    }
+                };
+                // Otherwise it may have been another that is answered.
+                if let Some(answered) = answered.filter(|_| complete && !peer.forgotten) {
+                    self.sender_mut(frame.direction).has_read(answered);
                 }
             }
             FrameType::DATA | FrameType::HEADERS => self.sender_mut(opposite).strikes = 0,
@@ -268,27 +315,32 @@ impl State {
             }
             _ => None,
         };
-        side.goaway = last.or(side.goaway);
+        side.goaway = goaway.or(side.goaway);
         match header.kind {
             FrameType::SETTINGS if !header.has(FrameHeader::ACK) => {
-                side.settings.push_back(time);
-                side.settings.truncate(1_024);
+                match side.settings.len() {
+                    ..MOST => side.settings.push_back(mark),
+                    _ => side.forgotten = true,
+                }
                 for (id, value) in settings(payload) {
                     match id {
                         2 => side.push = value == 1,
                         3 => side.max_streams = Some(value),
                         5 => side.max_frame = side.max_frame.max(value),
                         6 => side.max_headers = Some(value),
+                        ALLOW_TRUE_BINARY_METADATA => side.true_binary = value == 1,
                         _ => {}
                     }
                 }
             }
             FrameType::PING if !header.has(FrameHeader::ACK) => {
-                if let Some(data) = payload.first_chunk().filter(|_| side.pings.len() < 1_024) {
-                    side.pings.push_back((*data, time));
+                match payload.first_chunk() {
+                    Some(data) if side.pings.len() < MOST => side.pings.push_back((*data, mark)),
+                    Some(_) => side.forgotten = true,
+                    None => {}
                 }
-                side.strikes += u32::from(side.is_ping_too_soon(time, idle));
-                side.last_ping = Some(time);
+                side.strikes += u32::from(timed && side.is_ping_too_soon(mark.time, idle));
+                side.last_ping = Some(mark.time);
             }
             _ => {}
         }
@@ -301,6 +353,7 @@ impl State {
     }
 
     fn opened(&mut self, stream: u32) {
+        self.highest_stream = self.highest_stream.max(stream);
         if stream > self.last_stream && !self.streams.contains_key(&stream) {
             self.forget();
         }
@@ -311,6 +364,7 @@ impl State {
         while self.streams.len() >= self.limit {
             let Some(id) = self.over.pop_front().or_else(|| self.streams.keys().next().copied()) else { return };
             self.streams.remove(&id);
+            self.forgotten_stream = self.forgotten_stream.max(id);
         }
     }
 
@@ -323,7 +377,7 @@ impl State {
                 let stream = Stream {
                     kind: self.schema.method(&path).and_then(|types| types.kind),
                     accepts: joined(fields, "grpc-accept-encoding"),
-                    begun: frame.time,
+                    begun: Mark::of(frame),
                     timeout: value(fields, "grpc-timeout").and_then(|value| timeout(value.as_bytes())),
                     request: Way::begin(fields),
                     response: Way::default(),
@@ -333,6 +387,7 @@ impl State {
             Place::Response | Place::ResponseAlone => {
                 if let Some(stream) = self.streams.get_mut(&header.stream) {
                     stream.response = Way { reset: stream.response.reset, ..Way::begin(fields) };
+                    self.server.has_read(stream.begun);
                 }
             }
             _ => {}
@@ -347,55 +402,14 @@ impl Side {
         self.last_ping.is_some_and(|last| time.saturating_sub(last) < least)
     }
 
+    /// It has shown that it has read a frame, and with it all before.
+    fn has_read(&mut self, frame: Mark) {
+        self.read = self.read.max(frame.number);
+    }
+
     /// The stream of the header block that must go on.
     pub(super) fn open_block(&self) -> Option<u32> {
         self.block
-    }
-}
-
-impl Stream {
-    pub(super) fn way(&self, direction: Direction) -> &Way {
-        match direction {
-            Direction::ToServer => &self.request,
-            Direction::ToClient => &self.response,
-        }
-    }
-
-    fn way_mut(&mut self, direction: Direction) -> &mut Way {
-        match direction {
-            Direction::ToServer => &mut self.request,
-            Direction::ToClient => &mut self.response,
-        }
-    }
-
-    pub(super) fn is_over(&self) -> bool {
-        (self.request.ended && self.response.ended) || self.request.reset || self.response.reset
-    }
-
-    /// Whether the call goes on long after its deadline.
-    pub(super) fn is_overdue(&self, timeout: Duration, time: Duration) -> bool {
-        time > self.begun.saturating_add(timeout).saturating_add(Duration::from_secs(1))
-    }
-}
-
-impl Way {
-    fn begin(fields: &[HeaderField]) -> Self {
-        Self {
-            begun: true,
-            grpc: value(fields, "content-type").is_some_and(|content_type| is_grpc(&content_type)),
-            encoding: encoding(fields),
-            content_length: value(fields, "content-length").and_then(|length| length.parse().ok()),
-            ..Self::default()
-        }
-    }
-}
-
-/// The bytes of DATA without padding.
-pub(super) fn data_length(frame: &Frame, header: &FrameHeader) -> u64 {
-    let length = u64::from(header.length);
-    match frame.payload().and_then(|payload| payload.first()) {
-        Some(padding) if header.has(FrameHeader::PADDED) => length.saturating_sub(1 + u64::from(*padding)),
-        _ => length,
     }
 }
 

@@ -139,6 +139,24 @@ impl Connection {
             .trailers(stream, &[])
     }
 
+    /// Both sides say something more, so that nothing was missed before.
+    pub(super) fn go_on(&mut self) -> &mut Self {
+        self.ping(Direction::ToClient, [9; 8])
+    }
+
+    /// A PING and its answer: who answers has read all before it.
+    pub(super) fn ping(&mut self, way: Direction, data: [u8; 8]) -> &mut Self {
+        self.frame(way, FrameType::PING, NONE, 0, &data);
+        self.frame(way.opposite(), FrameType::PING, ACK, 0, &data)
+    }
+
+    /// Bytes pass unseen.
+    pub(super) fn lose(&mut self, way: Direction, count: u64) -> &mut Self {
+        self.conversation.set_time(self.time);
+        self.conversation.lose(way, count);
+        self
+    }
+
     /// No more bytes come.
     pub(super) fn finish(&mut self) -> &mut Self {
         self.conversation.finish();

@@ -7,12 +7,22 @@ use super::lint_cases::{CASES, Case};
 use super::*;
 use Direction::{ToClient, ToServer};
 
-fn found(frames: &[Frame]) -> Vec<Finding> {
+pub(super) fn found(frames: &[Frame]) -> Vec<Finding> {
     let mut lint = Lint::new(Connection::schema());
-    frames.iter().flat_map(|frame| lint.check(frame)).collect()
+    let mut findings: Vec<_> = frames.iter().flat_map(|frame| lint.check(frame)).collect();
+    findings.extend(lint.finish());
+    assert_eq!(lint.findings(), findings.len() as u64);
+    findings
 }
 
-fn names(findings: &[Finding]) -> Vec<&'static str> {
+/// The frames of a conversation that goes on behind the case.
+fn case(script: fn(&mut Connection)) -> Vec<Frame> {
+    let mut connection = Connection::new();
+    script(&mut connection);
+    connection.go_on().frames()
+}
+
+pub(super) fn names(findings: &[Finding]) -> Vec<&'static str> {
     findings.iter().map(|finding| finding.name).collect()
 }
 
@@ -21,9 +31,7 @@ fn each_rule_is_broken_by_its_case() {
     for (name, script) in CASES {
         let mut connection = Connection::new();
         assert_eq!(found(&connection.frames()), [], "before {name}");
-        let mut connection = Connection::new();
-        script(&mut connection);
-        let frames = connection.frames();
+        let frames = case(*script);
         let findings = found(&frames);
         assert!(names(&findings).contains(name), "{name}: {:?}", names(&findings));
         for finding in findings {
@@ -45,9 +53,7 @@ fn trailers_without_a_field_are_trailers() {
 #[test]
 fn most_cases_break_one_rule_and_no_other() {
     let alone = |(name, script): &&Case| {
-        let mut connection = Connection::new();
-        script(&mut connection);
-        let names: BTreeSet<_> = names(&found(&connection.frames())).into_iter().collect();
+        let names: BTreeSet<_> = names(&found(&case(*script))).into_iter().collect();
         names == BTreeSet::from([*name])
     };
     let several: Vec<_> = CASES.iter().filter(|case| !alone(case)).map(|case| case.0).collect();
@@ -63,6 +69,9 @@ fn connections_that_do_not_begin_or_end_as_they_should() {
                 it.bytes(ToClient, b"HTTP/1.1 400 Bad Request\r\n\r\n");
             }) as fn(&mut Connection),
         ),
+        ("tls-not-decrypted", |it| {
+            it.bytes(ToServer, &[0x16, 3, 1, 2, 0, 1]);
+        }),
         ("settings-first", |it| {
             it.bytes(ToServer, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").frame(ToServer, FrameType::PING, NONE, 0, &[0; 8]);
         }),
@@ -83,7 +92,7 @@ fn connections_that_do_not_begin_or_end_as_they_should() {
 
 #[test]
 fn every_rule_has_a_case_and_a_name_of_its_own() {
-    let beside = ["not-http2", "settings-first", "cut-short", "preface-missing"];
+    let beside = ["not-http2", "tls-not-decrypted", "settings-first", "cut-short", "preface-missing"];
     let cases: BTreeSet<_> = CASES.iter().map(|case| case.0).chain(beside).collect();
     let rules: Vec<_> = Lint::rules().map(|rule| rule.name).collect();
     assert_eq!(cases, rules.iter().copied().collect());

@@ -84,7 +84,7 @@ pub(super) const CASES: &[Case] = &[
         it.go_away(ToClient, 1, 0).go_away(ToClient, 3, 0);
     }),
     ("stream-after-goaway", |it| {
-        it.go_away(ToClient, 0, 0).request(1, &[]);
+        it.go_away(ToClient, 0, 0).ping(ToClient, [1; 8]).request(1, &[]);
     }),
     ("too-many-streams", |it| {
         it.setting(ToClient, 3, 1).frame(ToServer, FrameType::SETTINGS, ACK, 0, &[]);
@@ -121,10 +121,10 @@ pub(super) const CASES: &[Case] = &[
         it.request(1, &[]).reset(ToServer, 1, 8).message(ToServer, NONE, 1, &[]);
     }),
     ("reset-after-end", |it| {
-        it.unary(1).reset(ToClient, 1, 0);
+        it.unary(1).ping(ToClient, [1; 8]).reset(ToServer, 1, 0);
     }),
     ("reset-twice", |it| {
-        it.request(1, &[]).reset(ToServer, 1, 8).reset(ToClient, 1, 8);
+        it.request(1, &[]).reset(ToServer, 1, 8).ping(ToServer, [1; 8]).reset(ToClient, 1, 8);
     }),
     ("upper-case", |it| {
         it.request(1, &[("X-Key", "1")]);
@@ -162,7 +162,7 @@ pub(super) const CASES: &[Case] = &[
         it.headers(ToClient, END_STREAM, 1, &[(":status", "200"), ("grpc-status", "0")]);
     }),
     ("header-list-size", |it| {
-        it.setting(ToClient, 6, 100).request(1, &[]);
+        it.setting(ToClient, 6, 100).frame(ToServer, FrameType::SETTINGS, ACK, 0, &[]).request(1, &[]);
     }),
     ("single-twice", |it| {
         let headers = [&REQUEST[..], &[("te", "trailers")]].concat();

@@ -10,6 +10,7 @@ mod json;
 mod law;
 mod lint;
 mod lint_cases;
+mod lint_unseen;
 mod print;
 mod redaction;
 mod restored;

@@ -1,0 +1,121 @@
+//! A call up to the frame that is judged.
+
+use std::time::Duration;
+
+use super::super::call::{encoding, is_grpc, value};
+use super::super::frame::{Direction, Frame};
+use super::super::hpack::HeaderField;
+use super::super::http2::FrameHeader;
+use super::super::schema::CallKind;
+use super::PATIENCE;
+
+/// A call, or what is left to know of one that is over.
+#[derive(Clone, Debug)]
+pub(super) struct Stream {
+    pub(super) kind: Option<CallKind>,
+    /// What the client takes.
+    pub(super) accepts: Option<String>,
+    pub(super) begun: Mark,
+    pub(super) timeout: Option<Duration>,
+    pub(super) request: Way,
+    pub(super) response: Way,
+}
+
+/// One direction of a call.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Way {
+    /// The headers that begin it were seen.
+    pub(super) begun: bool,
+    /// And all of them were understood.
+    pub(super) known: bool,
+    /// It has ended with END_STREAM.
+    pub(super) ended: Option<Mark>,
+    /// Its sender has reset the stream.
+    pub(super) reset: Option<Mark>,
+    /// The number of its last frame but RST_STREAM.
+    pub(super) last: u64,
+    /// The content-type is one of gRPC.
+    pub(super) grpc: bool,
+    /// Whether its messages are protobuf, if the content-type says what they are.
+    pub(super) protobuf: Option<bool>,
+    pub(super) encoding: Option<String>,
+    pub(super) messages: u64,
+    /// Bytes of DATA without padding, and how many there should be.
+    pub(super) data: u64,
+    pub(super) content_length: Option<u64>,
+}
+
+/// Which frame, and when.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Mark {
+    pub(super) number: u64,
+    pub(super) time: Duration,
+}
+
+impl Mark {
+    pub(super) fn of(frame: &Frame) -> Self {
+        Self { number: frame.number, time: frame.time }
+    }
+
+    /// Whether it waits for an answer since, and for too long.
+    pub(super) fn is_overdue(self, now: Duration) -> bool {
+        now.saturating_sub(self.time) > PATIENCE
+    }
+}
+
+impl Stream {
+    pub(super) fn way(&self, direction: Direction) -> &Way {
+        match direction {
+            Direction::ToServer => &self.request,
+            Direction::ToClient => &self.response,
+        }
+    }
+
+    pub(super) fn way_mut(&mut self, direction: Direction) -> &mut Way {
+        match direction {
+            Direction::ToServer => &mut self.request,
+            Direction::ToClient => &mut self.response,
+        }
+    }
+
+    /// The way of who sends in a direction, and that of its peer.
+    pub(super) fn both_ways(&self, direction: Direction) -> (&Way, &Way) {
+        (self.way(direction), self.way(direction.opposite()))
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        let [request, response] = [&self.request, &self.response];
+        (request.ended.is_some() && response.ended.is_some()) || request.reset.is_some() || response.reset.is_some()
+    }
+
+    /// Whether the call goes on long after its deadline.
+    pub(super) fn is_overdue(&self, timeout: Duration, time: Duration) -> bool {
+        time > self.begun.time.saturating_add(timeout).saturating_add(Duration::from_secs(1))
+    }
+}
+
+impl Way {
+    pub(super) fn begin(fields: &[HeaderField]) -> Self {
+        let content_type = value(fields, "content-type").filter(|content_type| is_grpc(content_type));
+        let codec = content_type.as_deref().and_then(|it| it.split_once('+')).map(|(_, codec)| codec);
+        Self {
+            begun: true,
+            known: fields.iter().all(|field| field.name.is_some() && field.value.is_some()),
+            grpc: content_type.is_some(),
+            protobuf: codec
+                .map(|codec| codec.split(';').next().is_some_and(|it| it.trim().eq_ignore_ascii_case("proto"))),
+            encoding: encoding(fields),
+            content_length: value(fields, "content-length").and_then(|length| length.parse().ok()),
+            ..Self::default()
+        }
+    }
+}
+
+/// The bytes of DATA without padding.
+pub(super) fn data_length(frame: &Frame, header: &FrameHeader) -> u64 {
+    let length = u64::from(header.length);
+    match frame.payload().and_then(|payload| payload.first()) {
+        Some(padding) if header.has(FrameHeader::PADDED) => length.saturating_sub(1 + u64::from(*padding)),
+        _ => length,
+    }
+}
