@@ -3,7 +3,10 @@
 //! ```text
 //! frames ─▶ JSON lines ─┬─▶ ring of bounded size ─▶ GET /events, Server-Sent Events ─▶ the page         ring.rs, server.rs
 //!                       └─▶ the page with the lines inside, one file                                    Html
-//! page.html  page.css  util.js  model.js  filter.js  panes.js  main.js  source.js
+//! page.html  page.css
+//! util.js  call.js  model.js  filter.js      what is known: calls, frames, which of them are shown
+//! timeline.js  panes.js  details.js          how it is drawn
+//! main.js  find.js  source.js                what changes it: keys and the pointer, the filter, lines as they come
 //! ```
 //!
 //! The page is put together from its files when it is given out; nothing is built, nothing is loaded from elsewhere, and
@@ -17,6 +20,7 @@ pub(super) use told::{Lines, Told};
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
+use std::net::SocketAddr;
 use std::path::Path;
 
 use server::Handle;
@@ -26,10 +30,11 @@ use crate::cli::{self, Stop};
 /// Bytes of the newest lines that are kept for whoever opens the page later.
 pub(super) const KEPT: usize = 64 << 20;
 
-/// Serves the page, says where it is, and gives what hands lines to it; about `kept` bytes of them are kept.
-pub(super) async fn open(address: &str, kept: usize) -> Result<Handle, Stop> {
-    let handle =
-        server::serve(address, kept).await.map_err(|error| Stop::Usage(format!("{error}; choose with --web")))?;
+/// Serves the page, says where it is, and gives what hands lines to it; about `kept` bytes of them are kept. Calls are
+/// waited for at `listening`.
+pub(super) async fn open(address: &str, kept: usize, listening: Option<SocketAddr>) -> Result<Handle, Stop> {
+    let handle = server::serve(address, kept, listening).await;
+    let handle = handle.map_err(|error| Stop::Usage(format!("{error}; choose with --web")))?;
     let at = handle.address();
     cli::say(format_args!("the page is at http://{at}/"));
     if !at.ip().is_loopback() {
@@ -48,10 +53,14 @@ const PAGE: &str = include_str!("page.html");
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = concat!(
     include_str!("util.js"),
+    include_str!("call.js"),
     include_str!("model.js"),
     include_str!("filter.js"),
+    include_str!("timeline.js"),
     include_str!("panes.js"),
+    include_str!("details.js"),
     include_str!("main.js"),
+    include_str!("find.js"),
     include_str!("source.js"),
 );
 

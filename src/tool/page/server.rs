@@ -66,8 +66,8 @@ impl Lines for Handle {
 }
 
 /// Serves the page at "host:port", or at a port of the loopback interface, on a task of its own. Of the lines handed to it
-/// the newest are kept, about `limit` bytes of them.
-pub(in crate::tool) async fn serve(address: &str, limit: usize) -> io::Result<Handle> {
+/// the newest are kept, about `limit` bytes of them. `listening` is where calls are waited for, if they are.
+pub(in crate::tool) async fn serve(address: &str, limit: usize, listening: Option<SocketAddr>) -> io::Result<Handle> {
     let port = address.strip_prefix(':').unwrap_or(address);
     let listener = match port.parse::<u16>() {
         Ok(port) => TcpListener::bind((IpAddr::from([127, 0, 0, 1]), port)).await,
@@ -78,7 +78,8 @@ pub(in crate::tool) async fn serve(address: &str, limit: usize) -> io::Result<Ha
     let handle = Handle { ring: Arc::new(Ring::new(limit)), address: listener.local_addr()? };
     // A page that is left open when the program is started anew must not take its place for another's.
     let began = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
-    let source = Source { ring: handle.ring.clone(), session: format!("{began:x}-{:x}", std::process::id()).into() };
+    let session = format!("{began:x}-{:x}", std::process::id()).into();
+    let source = Source { ring: handle.ring.clone(), session, listening };
     tokio::spawn(accept(listener, source));
     Ok(handle)
 }
@@ -87,6 +88,7 @@ pub(in crate::tool) async fn serve(address: &str, limit: usize) -> io::Result<Ha
 struct Source {
     ring: Arc<Ring>,
     session: Arc<str>,
+    listening: Option<SocketAddr>,
 }
 
 async fn accept(listener: TcpListener, source: Source) {
@@ -206,6 +208,9 @@ fn next(source: Source, at: u64, first: bool) -> Chunk {
         let mut chunk = String::new();
         if first {
             chunk = format!("retry: 1000\nevent: begin\ndata: {}\n\n", source.session);
+            if let Some(address) = source.listening {
+                chunk.push_str(&format!("event: listening\ndata: {address}\n\n"));
+            }
         }
         let read = tokio::time::timeout(SILENCE, source.ring.read(at, CHUNK));
         let news = match read.await {
@@ -282,7 +287,7 @@ mod tests {
 
     #[tokio::test]
     async fn lines_are_events_and_a_reader_goes_on_where_it_was() {
-        let mut handle = serve("0", 1 << 20).await.unwrap();
+        let mut handle = serve("0", 1 << 20, None).await.unwrap();
         let address = handle.address();
         assert!(address.ip().is_loopback(), "a port alone is one of the loopback interface");
         handle.line("{\"a\":1}\n").unwrap();
@@ -302,7 +307,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_reader_that_comes_late_is_told_what_it_missed() {
-        let mut handle = serve("127.0.0.1:0", 100).await.unwrap();
+        let tap = SocketAddr::from(([127, 0, 0, 1], 50052));
+        let mut handle = serve("127.0.0.1:0", 100, Some(tap)).await.unwrap();
         for line in ["first", "second", "third"] {
             handle.line(&line.repeat(10)).unwrap();
         }
@@ -312,11 +318,12 @@ mod tests {
             seen.contains("event: missed\ndata: 2\n\n") && !seen.contains("second") && seen.contains("third"),
             "{seen}"
         );
+        assert!(seen.contains("event: listening\ndata: 127.0.0.1:50052\n\n"), "{seen}");
     }
 
     #[tokio::test]
     async fn nobody_elses_name_and_nobody_elses_page() {
-        let address = serve(":0", 1 << 20).await.unwrap().address();
+        let address = serve(":0", 1 << 20, None).await.unwrap().address();
         for (line, headers, status) in [
             ("GET /", "host: evil.example\r\n", "421"),
             ("GET /events", "host: evil.example\r\n", "421"),
@@ -348,8 +355,8 @@ mod tests {
 
     #[tokio::test]
     async fn an_address_that_can_not_be_had_is_named() {
-        let taken = serve("0", 1).await.unwrap().address().to_string();
-        let error = serve(&taken, 1).await.unwrap_err().to_string();
+        let taken = serve("0", 1, None).await.unwrap().address().to_string();
+        let error = serve(&taken, 1, None).await.unwrap_err().to_string();
         assert!(error.starts_with(&format!("can't listen on {taken}: ")), "{error}");
     }
 }
