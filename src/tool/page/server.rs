@@ -10,7 +10,7 @@ use std::future::Future;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -39,11 +39,17 @@ const SILENCE: Duration = Duration::from_secs(15);
 /// How long accepting rests after an error, most of which pass.
 const REST: Duration = Duration::from_millis(100);
 
+/// How long the end of a tap waits until those who have the page open are told of it.
+const FAREWELL: Duration = Duration::from_secs(1);
+
 /// Hands lines to whoever has the page open. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(in crate::tool) struct Handle {
     ring: Arc<Ring>,
     address: SocketAddr,
+    readers: Arc<Readers>,
+    /// Whether the program ends with its lines.
+    is_tap: bool,
 }
 
 impl Handle {
@@ -61,7 +67,42 @@ impl Lines for Handle {
 
     fn end(&mut self) -> io::Result<()> {
         self.ring.end();
+        if self.is_tap {
+            self.readers.wait_until_gone();
+        }
         Ok(())
+    }
+}
+
+/// How many have the page open.
+#[derive(Debug, Default)]
+struct Readers {
+    count: Mutex<usize>,
+    one_less: Condvar,
+}
+
+impl Readers {
+    fn wait_until_gone(&self) {
+        let count = self.count.lock().unwrap_or_else(PoisonError::into_inner);
+        // Whoever does not read is not waited for any longer.
+        let _waited = self.one_less.wait_timeout_while(count, FAREWELL, |count| *count > 0);
+    }
+}
+
+/// One of them, until the last line is on its way.
+struct Reader(Arc<Readers>);
+
+impl Reader {
+    fn new(readers: &Arc<Readers>) -> Self {
+        *readers.count.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+        Self(readers.clone())
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        *self.0.count.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
+        self.0.one_less.notify_all();
     }
 }
 
@@ -75,11 +116,12 @@ pub(in crate::tool) async fn serve(address: &str, limit: usize, listening: Optio
     };
     let listener =
         listener.map_err(|error| io::Error::new(error.kind(), format!("can't listen on {address}: {error}")))?;
-    let handle = Handle { ring: Arc::new(Ring::new(limit)), address: listener.local_addr()? };
+    let (ring, readers) = (Arc::new(Ring::new(limit)), Arc::default());
+    let handle = Handle { ring, address: listener.local_addr()?, readers, is_tap: listening.is_some() };
     // A page that is left open when the program is started anew must not take its place for another's.
     let began = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
     let session = format!("{began:x}-{:x}", std::process::id()).into();
-    let source = Source { ring: handle.ring.clone(), session, listening };
+    let source = Source { ring: handle.ring.clone(), session, listening, readers: handle.readers.clone() };
     tokio::spawn(accept(listener, source));
     Ok(handle)
 }
@@ -89,6 +131,7 @@ struct Source {
     ring: Arc<Ring>,
     session: Arc<str>,
     listening: Option<SocketAddr>,
+    readers: Arc<Readers>,
 }
 
 async fn accept(listener: TcpListener, source: Source) {
@@ -142,7 +185,8 @@ fn answer<B>(request: &Request<B>, source: &Source) -> Response<Answer> {
         (&Method::GET, "/events") => {
             let at = header(header::HeaderName::from_static("last-event-id")).and_then(|id| after(id, &source.session));
             let mut response = respond(StatusCode::OK, "text/event-stream", Bytes::new());
-            *response.body_mut() = Answer::Events(next(source.clone(), at.unwrap_or(0), at.is_none()));
+            let chunk = next(source.clone(), at.unwrap_or(0), at.is_none());
+            *response.body_mut() = Answer::Events { chunk, _reader: Reader::new(&source.readers) };
             response
         }
         (&Method::GET | &Method::HEAD, _) => respond(StatusCode::NOT_FOUND, "text/plain", "Nothing is here.\n".into()),
@@ -192,7 +236,7 @@ fn respond(status: StatusCode, content_type: &'static str, body: Bytes) -> Respo
 /// The body of a response.
 enum Answer {
     Whole(Option<Bytes>),
-    Events(Chunk),
+    Events { chunk: Chunk, _reader: Reader },
 }
 
 /// The next chunk of events, and what comes after it.
@@ -246,12 +290,12 @@ impl Body for Answer {
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         match &mut *self {
             Answer::Whole(body) => Poll::Ready(body.take().map(|body| Ok(Frame::data(body)))),
-            Answer::Events(chunk) => {
+            Answer::Events { chunk, .. } => {
                 let (bytes, rest) = ready!(chunk.as_mut().poll(cx));
-                *self = match rest {
-                    Some(Rest { source, at }) => Answer::Events(next(source, at, false)),
-                    None => Answer::Whole(None),
-                };
+                match rest {
+                    Some(Rest { source, at }) => *chunk = next(source, at, false),
+                    None => *self = Answer::Whole(None),
+                }
                 Poll::Ready(Some(Ok(Frame::data(bytes))))
             }
         }
@@ -319,6 +363,20 @@ mod tests {
             "{seen}"
         );
         assert!(seen.contains("event: listening\ndata: 127.0.0.1:50052\n\n"), "{seen}");
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn the_end_of_a_tap_waits_until_its_readers_are_told() {
+        let mut handle = serve("0", 1 << 20, Some(SocketAddr::from(([127, 0, 0, 1], 50052)))).await.unwrap();
+        let address = handle.address();
+        handle.line("{\"a\":1}").unwrap();
+        let reader = tokio::spawn(ask(address, "GET /events", "host: localhost\r\n", ""));
+        while *handle.readers.count.lock().unwrap() == 0 {
+            tokio::task::yield_now().await;
+        }
+        handle.end().unwrap();
+        assert_eq!(*handle.readers.count.lock().unwrap(), 0);
+        assert!(reader.await.unwrap().contains("event: over"));
     }
 
     #[tokio::test]
