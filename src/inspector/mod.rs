@@ -76,6 +76,7 @@ mod tests;
 pub use annotation::{Annotation, Document, Form, Layer, Part, Rule};
 pub use calls::{CallEnd, CallLines, CallStatus, CallSummary, Calls, Traffic};
 pub use conversation::Conversation;
+pub(crate) use explain::explanations;
 pub use explain::{Explanation, explain};
 pub use fields::{FieldError, Fields, Payload, RawField, WireType};
 pub use filter::{Filter, FilterError, Sieve};

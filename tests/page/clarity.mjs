@@ -87,8 +87,15 @@ export function clarity(file) {
         await page.locator("#calls .row", { hasText: method }).click();
         assert.match(await text(page, "#details"), words, method);
       }
-      for (const cell of await page.locator("#calls .status, #frames .type").all()) {
-        assert.ok(await cell.evaluate((it) => it.scrollWidth <= it.clientWidth), `${await cell.innerText()} is cut`);
+      await page.locator("#calls .row", { hasText: "GivenUp" }).click();
+      await rows(page, "frames").last().click();
+      await page.locator("#tree .node", { hasText: "error code" }).click();
+      assert.match(await text(page, "#details"), /The stream is no longer wanted/);
+      await page.keyboard.press("Escape");
+      for (const width of [1440, 1400, 1340, 1280, 1241, 1200, 1061, 1000, 900]) {
+        await page.setViewportSize({ width, height: 900 });
+        const cut = (cells) => cells.filter((it) => it.scrollWidth > it.clientWidth).map((it) => it.textContent);
+        assert.deepEqual(await page.locator("#calls .status, #frames .type").evaluateAll(cut), [], `cut at a width of ${width}`);
       }
       fine(page);
     },
@@ -154,6 +161,7 @@ export function clarity(file) {
       await until(page, calls, 1);
       await page.locator("#tree .node", { hasText: "authorization" }).click();
       assert.match(await text(page, "#details"), /bytes\s+57 0a ·· ··/);
+      assert.match(await text(page, "#details"), /Both sides put the header into their dynamic table/, "the sentences of --explain");
       const shadow = await bytes(page, "cursor").first().evaluate((it) => getComputedStyle(it).boxShadow);
       assert.ok(shadow === "none" || shadow.split("),").every((one) => one.includes("inset")), shadow);
       const long = page.locator("#tree .node", { hasText: ":path" });

@@ -26,7 +26,7 @@ export function connection(number = 1) {
       record: { meaning: "trailers", status, headers: [{ name: "grpc-status", value: status }, ...(message ? [{ name: "grpc-message", value: message }] : [])] },
     }),
     data: (time, direction, stream) => frame(time, direction, "DATA", stream, { record: { meaning: "messages" } }, "00"),
-    reset: (time, direction, stream, code, name) => frame(time, direction, "RST_STREAM", stream, { node: { label: "error code", value: name } }, hex(code, 8)),
+    reset: (time, direction, stream, code, name) => frame(time, direction, "RST_STREAM", stream, { node: { label: "error code", value: name, rule: { document: "RFC 9113", section: "7", url: "" } } }, hex(code, 8)),
     goAway: (time, last, code, name) => frame(time, "to_client", "GOAWAY", 0, { node: { label: "error code", value: name } }, hex(last, 8) + hex(code, 8)),
     end: (time) => lines.push(JSON.stringify({ record: "end", connection: number, time, dropped: 0 })),
   };

@@ -24,6 +24,7 @@ function fieldOf(node, open, go) {
     make("h3", {}, make("span", { className: `swatch ${node.layer}`, "aria-hidden": "true" }), nameOf(node), make("small", {}, LAYERS[node.layer])),
     make("dl", {},
       ...entry("value", node.value),
+      ...entry("what for", ...explanationsOf(node).map((sentence) => make("p", {}, sentence))),
       ...entry("encoding", node.label ? node.detail : undefined),
       ...entry("where", where),
       ...entry("bytes", make("code", {}, digits + (until - from > 64 ? " …" : ""))),
@@ -31,6 +32,19 @@ function fieldOf(node, open, go) {
       ...(parts.length > 1 ? entry("lies in", ...parts.slice(0, 12).map((number) => make("button", { type: "button", onclick: () => go(number) }, `frame ${number}`)), parts.length > 12 ? ` and ${parts.length - 12} more` : "") : []),
       ...entry("wrong", node.fault && make("span", { className: "wrong" }, node.fault))),
   ];
+}
+
+/** What a node is there for, in the sentences of `--explain`: first what it means, then how it is encoded. */
+function explanationsOf({ layer, label = "", value, rule }) {
+  const { fields, headers, codes, status } = EXPLANATIONS;
+  const own = (table, name) => (Object.hasOwn(table, name) ? table[name] : undefined);
+  const field = (of) => rule && own(fields, `${rule.document}|${rule.section}|${of}`);
+  return [
+    layer === "hpack" && own(headers, label),
+    layer === "hpack" && label === "grpc-status" && status[parseInt(value, 10)],
+    rule && label === "error code" && own(codes, value),
+    field(label) ?? field(""),
+  ].filter(Boolean);
 }
 
 /** The call: how it went, who ended it, and how. */

@@ -22,10 +22,12 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::LazyLock;
 
 use server::Handle;
 
 use crate::cli::{self, Stop};
+use crate::inspector::explanations;
 
 /// Bytes of the newest lines that are kept for whoever opens the page later.
 pub(super) const KEPT: usize = 64 << 20;
@@ -51,7 +53,7 @@ pub(super) fn create(path: &Path, name: &str) -> Result<Html<BufWriter<File>>, S
 
 const PAGE: &str = include_str!("page.html");
 const STYLE: &str = include_str!("page.css");
-const SCRIPT: &str = concat!(
+const CODE: &str = concat!(
     include_str!("util.js"),
     include_str!("call.js"),
     include_str!("model.js"),
@@ -63,6 +65,10 @@ const SCRIPT: &str = concat!(
     include_str!("find.js"),
     include_str!("source.js"),
 );
+
+/// The script, and the sentences of `--explain`.
+static SCRIPT: LazyLock<String> =
+    LazyLock::new(|| format!("\"use strict\";\nconst EXPLANATIONS = {};\n{CODE}", explanations()));
 
 /// The page as the program serves it, with its style and script beside it.
 fn served() -> String {
@@ -103,7 +109,7 @@ impl<W: Write + Send> Lines for Html<W> {
     fn end(&mut self) -> io::Result<()> {
         let (_, foot) = around_the_capture();
         self.out.write_all(b"</script>")?;
-        self.out.write_all(foot.replace("<!--script-->", &format!("<script>\n{SCRIPT}</script>")).as_bytes())?;
+        self.out.write_all(foot.replace("<!--script-->", &format!("<script>\n{}</script>", *SCRIPT)).as_bytes())?;
         self.out.flush()
     }
 }
@@ -150,7 +156,7 @@ mod tests {
     fn the_page_has_all_its_parts_and_names_nobody_else() {
         let served = served();
         assert!(served.contains("page.css") && served.contains("page.js") && !served.contains("<!--"), "{served}");
-        for text in [&served, STYLE, SCRIPT] {
+        for text in [&served, STYLE, &SCRIPT] {
             let elsewhere = text.replace("http://www.w3.org/2000/svg", "");
             assert!(!elsewhere.contains("http://") && !elsewhere.contains("https://"), "an address of somebody else");
             assert!(!elsewhere.contains("innerHTML"), "text is text");

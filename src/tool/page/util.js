@@ -1,5 +1,4 @@
 // Small tools. Nothing a peer sent is ever parsed as HTML: text goes into the page as text.
-"use strict";
 
 const byId = (id) => document.getElementById(id);
 
