@@ -38,9 +38,9 @@ pub fn explain(annotation: &Annotation) -> Vec<Explanation> {
     found
 }
 
-/// All sentences as a JSON object, for the page, which finds them as [`explain`] does: `fields` by "document|section|label",
-/// `headers` and `codes` by their names, `status` by its number.
-pub(crate) fn explanations() -> String {
+/// All sentences as a JSON object, for a page that finds them as [`explain`] does: `fields` by "document|section|label", and
+/// without a label for all others of the section, `headers` and `codes` by their names, `status` by its number.
+pub fn explanations() -> String {
     let by_label =
         |entries: &[Entry]| entries.iter().map(|entry| (entry.label, entry.sentence)).collect::<BTreeMap<_, _>>();
     let fields = FIELDS.iter().map(|Entry { rule, label, sentence }| {

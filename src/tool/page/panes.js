@@ -26,7 +26,7 @@ function callRow(state, index) {
     cell("kind", kindOf(call), call.kind ? undefined : "by the messages so far"),
     make("span", { className: "messages", title: `${count(call.bytesUp, "byte")} up, ${count(call.bytesDown, "byte")} down, frames included` },
       make("span", { className: "up" }, `↑${call.up}`), " ", make("span", { className: "down" }, `↓${call.down}`)),
-    cell("status", `${signOf(call)} ${status}`, [call.message, call.end].filter(Boolean).join("\n")),
+    cell("status", `${signOf(call)} ${status}`, [status, call.message, call.end].filter(Boolean).join("\n")),
     cell("number", took),
     trackOf(state, call));
   element.setAttribute("aria-label", `${call.method} of ${call.service}, stream ${call.stream}, ${kindOf(call)}, ${count(call.up, "message")} up, ${call.down} down, ${status}${call.end ? `, ${call.end}` : ""}, ${took}`);
