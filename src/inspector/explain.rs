@@ -3,6 +3,8 @@
 //! The tables are ordered by specification. An entry is found by the rule of an annotation and its label; an entry without
 //! label is for all others of the rule.
 
+use std::collections::BTreeMap;
+
 use super::annotation::{Annotation, Document, Layer, Rule};
 use super::headers::status_name;
 
@@ -34,6 +36,23 @@ pub fn explain(annotation: &Annotation) -> Vec<Explanation> {
     let entry = of_rule().find(|entry| entry.label == label).or_else(|| of_rule().find(|entry| entry.label.is_empty()));
     found.extend(entry.map(Entry::explanation));
     found
+}
+
+/// All sentences as a JSON object, for a page that finds them as [`explain`] does: `fields` by "document|section|label", and
+/// without a label for all others of the section, `headers` and `codes` by their names, `status` by its number.
+pub fn explanations() -> String {
+    let by_label =
+        |entries: &[Entry]| entries.iter().map(|entry| (entry.label, entry.sentence)).collect::<BTreeMap<_, _>>();
+    let fields = FIELDS.iter().map(|Entry { rule, label, sentence }| {
+        (format!("{}|{}|{label}", rule.document.name(), rule.section), *sentence)
+    });
+    serde_json::json!({
+        "fields": fields.collect::<BTreeMap<_, _>>(),
+        "headers": by_label(HEADERS),
+        "codes": by_label(CODES),
+        "status": STATUS,
+    })
+    .to_string()
 }
 
 /// What a status code says, from "5 (NOT_FOUND)".

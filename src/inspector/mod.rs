@@ -76,7 +76,7 @@ mod tests;
 pub use annotation::{Annotation, Document, Form, Layer, Part, Rule};
 pub use calls::{CallEnd, CallLines, CallStatus, CallSummary, Calls, Traffic};
 pub use conversation::Conversation;
-pub use explain::{Explanation, explain};
+pub use explain::{Explanation, explain, explanations};
 pub use fields::{FieldError, Fields, Payload, RawField, WireType};
 pub use filter::{Filter, FilterError, Sieve};
 pub use frame::{Direction, Frame, FrameKind, Meaning, Message, Restored};

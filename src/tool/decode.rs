@@ -64,7 +64,7 @@ pub(super) async fn run(flags: Flags, color: bool) -> Result<(), Stop> {
     }
     let page = match &flags.web {
         // The capture is in memory as a whole, and so is what is said of it.
-        Some(address) => Some((page::open(address, usize::MAX).await?, cli::shutdown().map_err(failed)?)),
+        Some(address) => Some((page::open(address, usize::MAX, None).await?, cli::shutdown().map_err(failed)?)),
         None => None,
     };
     let show = flags.show.or_as(&Wire::Off);

@@ -71,8 +71,8 @@ pub(super) async fn run(flags: Flags, color: bool) -> Result<(), Stop> {
     for file in flags.files.create(&wire, &schema)? {
         feed.add(file).map_err(failed)?;
     }
-    if let Some(address) = &flags.web {
-        let page = page::open(address, page::KEPT).await?;
+    if let Some(at) = &flags.web {
+        let page = page::open(at, page::KEPT, Some(address)).await?;
         feed.add(Box::new(Told::new(flags.files.redaction(), schema.clone(), began, page))).map_err(failed)?;
     }
     if let Some(file) = &flags.html {

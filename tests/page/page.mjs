@@ -1,6 +1,6 @@
 // The page in a browser: Chromium without a window, driven by playwright-core.
 //
-//   node tests/page/page.mjs
+//   node tests/page/page.mjs [PART]      all cases, or those with that part in their names
 //
 // Builds the programs, lets the route guide's client talk to its server through `barewire tap --web --html --jsonl`, and looks
 // at the page live, as a saved file and with a capture opened in it. No request may leave for anywhere else, nothing may be
@@ -14,6 +14,10 @@ import http from "node:http";
 import { createRequire } from "node:module";
 import path from "node:path";
 import { pathToFileURL } from "node:url";
+
+import { bytes, calls, digits, fine, focused, rows, tab, text, until } from "./browser.mjs";
+import { clarity } from "./clarity.mjs";
+import { endings } from "./lines.mjs";
 
 const root = path.resolve(import.meta.dirname, "../..");
 const work = path.join(root, "target/page");
@@ -75,33 +79,6 @@ function request(address, headers, path = "/", method = "GET") {
   });
 }
 
-// ---- the browser
-
-/** A page on which nothing may go wrong; its requests may go to `origin` and nowhere else. */
-async function tab(browser, origin, options = {}) {
-  const context = await browser.newContext({ viewport: { width: 1440, height: 900 }, ...options });
-  const page = await context.newPage();
-  page.wrong = [];
-  page.on("console", (message) => ["error", "warning"].includes(message.type()) && page.wrong.push(message.text()));
-  page.on("pageerror", (error) => page.wrong.push(error.stack));
-  page.on("request", (sent) => {
-    const url = sent.url();
-    if (!url.startsWith(origin) && !url.startsWith("data:") && !url.startsWith("blob:")) page.wrong.push(`a request to ${url}`);
-  });
-  page.setDefaultTimeout(20000);
-  return page;
-}
-
-const fine = (page) => assert.deepEqual(page.wrong, []);
-const text = (page, selector) => page.locator(selector).innerText();
-const rows = (page, list) => page.locator(`#${list} [role=option], #${list} [role=treeitem]`);
-const bytes = (page, marks) => page.locator(`#hex [role=gridcell].${marks}`);
-const digits = async (page, marks) => (await bytes(page, marks).allInnerTexts()).join(" ");
-const focused = (page) => page.evaluate(() => document.activeElement.id);
-const until = (page, wanted, argument) => page.waitForFunction(wanted, argument);
-
-const calls = (count) => document.getElementById("calls-count").textContent === String(count);
-
 const cases = {
   async "updates while calls run"({ browser, web, tap }) {
     const page = await tab(browser, `http://${web}/`);
@@ -134,6 +111,30 @@ const cases = {
     assert.ok(!(await newest()), "what was picked stays in sight");
     await page.keyboard.press("f");
     assert.ok(await newest());
+    fine(page);
+  },
+
+  async "says what it waits for, goes back to it after a file, and says when it has ended"({ browser, server }) {
+    const tap = await start("barewire", ["tap", "--listen", "127.0.0.1:0", "--to", server, "--show", "none", "--web", "0"],
+      [/listening on (\S+),/, /http:\/\/([^/]+)\//]);
+    const [address, web] = tap.match;
+    const page = await tab(browser, `http://${web}/`);
+    await page.goto(`http://${web}/`);
+    await until(page, () => document.getElementById("state").textContent === "live");
+    await until(page, (words) => document.getElementById("calls-note").textContent === words, `Waiting for calls at ${address}.`);
+    await page.screenshot({ path: file("waiting.png") });
+    client(address);
+    await until(page, calls, 5);
+    assert.ok(!(await page.locator("#calls-note").isVisible()));
+    writeFileSync(file("endings.jsonl"), `${endings().join("\n")}\n`);
+    await page.locator("#file").setInputFiles(file("endings.jsonl"));
+    await until(page, calls, 7);
+    await page.locator("#live").click();
+    await until(page, calls, 5);
+    await until(page, () => document.getElementById("state").textContent === "live");
+    await tap.end();
+    await until(page, () => document.getElementById("state").textContent === "the tap has ended");
+    page.wrong = page.wrong.filter((words) => !/ERR_CONNECTION_REFUSED|ERR_INCOMPLETE/.test(words));
     fine(page);
   },
 
@@ -258,7 +259,7 @@ const cases = {
     assert.equal(await shown("status=5"), 0);
     assert.equal(await shown("frame=data,headers from=client"), await shown("type=DATA,HEADERS from=client"));
     await shown("colour=red");
-    assert.match(await text(page, "#filter-error"), /colour\? There is stream/);
+    assert.match(await text(page, "#filter-error"), /"colour=red" is not a filter: it begins with stream/);
     await shown("");
     await page.locator("#types").selectOption("SETTINGS");
     assert.equal(await page.locator("#filter").inputValue(), "type=SETTINGS");
@@ -375,6 +376,8 @@ const cases = {
       await page.context().close();
     }
   },
+
+  ...clarity(file),
 };
 
 /** A connection with a secret and a message over two frames, as a file of raw bytes for `barewire decode`. */
@@ -394,6 +397,7 @@ function rawCapture() {
 
 const executablePath = install();
 const { chromium } = createRequire(file("package.json"))("playwright-core");
+const chosen = Object.entries(cases).filter(([name]) => name.includes(process.argv[2] ?? "") || name === "updates while calls run");
 let browser;
 let failed = 0;
 try {
@@ -403,9 +407,9 @@ try {
     "--html", names.html, "--jsonl", names.capture], [/listening on (\S+),/, /http:\/\/([^/]+)\//]);
   rawCapture();
   browser = await chromium.launch({ executablePath, args: ["--no-sandbox"] });
-  const at = { browser, tap: tap.match[0], web: tap.match[1], capture: names.capture, saved: pathToFileURL(names.html).href, secret: pathToFileURL(file("secret.html")).href };
+  const at = { browser, server: server.match[0], tap: tap.match[0], web: tap.match[1], capture: names.capture, saved: pathToFileURL(names.html).href, secret: pathToFileURL(file("secret.html")).href };
   let ended = false;
-  for (const [name, run] of Object.entries(cases)) {
+  for (const [name, run] of chosen) {
     // The saved page is whole when the program has ended.
     if (!ended && run.toString().includes("saved")) {
       await tap.end();
@@ -424,5 +428,5 @@ try {
   await browser?.close();
   for (const child of running) child.exitCode ?? child.kill();
 }
-console.log(failed ? `${failed} of ${Object.keys(cases).length} failed` : `the page: ${Object.keys(cases).length} cases passed`);
+console.log(failed ? `${failed} of ${chosen.length} failed` : `the page: ${chosen.length} cases passed`);
 process.exit(failed ? 1 : 0);

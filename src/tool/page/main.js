@@ -2,8 +2,10 @@
 
 const state = {
   capture: new Capture(),
-  /** The frames that pass the filter, and the filter itself. */
-  shown: [], passes: () => true,
+  /** The filter, the frames and the calls that pass it, and the axis of the calls' timeline. */
+  filter: parseFilter(""), shown: [], calls: [], axis: { begin: 0, length: 1 },
+  /** The call that was selected until a filter hid it, and the frame that the pointer is on. */
+  hidden: undefined, pointed: undefined,
   /** What is selected: a call, a frame with its bytes and tree, a node and a byte of it; and what the pointer is on. */
   call: undefined, frame: undefined, open: undefined, node: undefined, byte: undefined, hover: undefined,
   nodes: [], closed: new Set(), perRow: 16, follow: true,
@@ -27,36 +29,58 @@ function active(list, index) {
 // ---- the lists of calls and frames
 
 function isShown(frame) {
-  return (!state.call || frame.call === state.call) && state.passes(frame);
+  return (!state.call || frame.call === state.call) && state.filter.frame(frame);
 }
 
-/** Finds the frames to be shown anew: the filter, the call, or the frames have changed. */
+/** Finds the frames and calls to be shown anew: the filter, the call, or the frames have changed. */
 function refilter() {
-  state.shown = state.capture.frames.filter(isShown);
+  const { capture, filter } = state;
+  for (const call of capture.calls) call.passing = 0;
+  const passing = filter.text ? capture.frames.filter(passes) : capture.frames;
+  // A call that the filter hides is selected no longer, and is again when it comes back.
+  const call = state.call ?? state.hidden;
+  const isCall = call && filter.call(call);
+  Object.assign(state, { call: isCall ? call : undefined, hidden: isCall ? undefined : call });
+  state.shown = passing.filter((frame) => !state.call || frame.call === state.call);
+  listCalls();
   listFrames();
 }
 
+/** Whether the filter lets a frame through, which counts for its call. */
+function passes(frame) {
+  const passes = state.filter.frame(frame);
+  if (passes && frame.call) frame.call.passing += 1;
+  return passes;
+}
+
+const outOf = (some, all) => (some === all ? "" : `${some.toLocaleString("en")} of `) + all.toLocaleString("en");
+
 function listFrames() {
-  const { frames } = state.capture;
   rows.frames.resize(state.shown.length);
-  const all = state.shown.length === frames.length;
-  byId("frames-count").textContent = all ? frames.length.toLocaleString("en") : `${state.shown.length.toLocaleString("en")} of ${frames.length.toLocaleString("en")}`;
+  byId("frames-count").textContent = outOf(state.shown.length, state.capture.frames.length);
   byId("all-frames").hidden = !state.call;
-  const at = state.shown.indexOf(state.frame);
-  active("frames", at);
+  active("frames", state.shown.indexOf(state.frame));
+  note();
+  drawTimes(state);
 }
 
 function listCalls() {
-  rows.calls.resize(state.capture.calls.length);
-  byId("calls-count").textContent = state.capture.calls.length.toLocaleString("en");
+  const { capture, filter } = state;
+  state.calls = filter.text ? capture.calls.filter(filter.call) : capture.calls;
+  state.axis = axisOf(state.calls, capture.end);
+  byId("axis").textContent = state.calls.length ? span(state.axis.length) : "";
+  const longest = (words) => [...words].reduce((most, word) => Math.max(most, word.length), 4);
+  byId("calls-pane").style.setProperty("--status", 2 + longest(capture.statuses));
+  byId("frames-pane").style.setProperty("--type", longest(capture.types));
+  rows.calls.resize(state.calls.length);
+  byId("calls-count").textContent = outOf(state.calls.length, capture.calls.length);
+  active("calls", state.calls.indexOf(state.call));
 }
 
 function selectCall(call, reveal = true) {
-  state.call = call;
+  Object.assign(state, { call, hidden: undefined });
   refilter();
-  rows.calls.draw(true);
-  active("calls", call ? call.index : undefined);
-  if (call && reveal) rows.calls.reveal(call.index);
+  if (call && reveal) rows.calls.reveal(state.calls.indexOf(call));
   if (call && state.frame?.call !== call) selectFrame(state.shown[0]);
   else if (state.frame) rows.frames.reveal(state.shown.indexOf(state.frame));
 }
@@ -92,12 +116,22 @@ function selectFrame(frame) {
   active("frames", at);
   if (at >= 0) rows.frames.reveal(at);
   active("hex");
+  note();
+  drawTimes(state);
   drawOpen();
+}
+
+/** The pointer is on a frame, in the list or on the timeline. */
+function point(frame) {
+  if (frame === state.pointed) return;
+  state.pointed = frame;
+  drawTimes(state);
 }
 
 /** A frame that somebody picked from the list: unless it is the newest, the list stays where it is. */
 function choose(at) {
   follow(at === state.shown.length - 1);
+  state.hidden = undefined;
   selectFrame(state.shown[at]);
 }
 
@@ -112,8 +146,7 @@ function goTo(number) {
   const frame = state.capture.frames.find((one) => one.number === number && one.connection === state.frame.connection);
   if (!frame) return say(`Frame ${number} is not here any more.`);
   if (!isShown(frame)) {
-    byId("filter").value = "";
-    filter();
+    clearFilter();
     selectCall(undefined);
   }
   selectFrame(frame);
@@ -138,7 +171,8 @@ function drawMarks() {
   const node = state.hover ?? state.node;
   const names = node ? pathOf(node) : [];
   const steps = names.map((name, place) => make("span", { className: place === names.length - 1 ? "last" : "" }, name));
-  byId("path").replaceChildren(...steps, node ? make("span", { className: "value" }, node.value ?? "") : "");
+  const end = node ? make("span", { className: "value" }, node.value ?? "") : "Point at bytes, or at what they mean.";
+  byId("path").replaceChildren(...steps, end);
   byId("path").className = node?.layer ?? "";
 }
 
@@ -186,8 +220,19 @@ const byteUnder = (event) => {
 
 byId("calls").addEventListener("click", (event) => {
   const at = indexUnder(event);
-  if (at !== undefined) selectCall(state.capture.calls[at], false);
+  if (at === undefined) return;
+  const { frame } = nearest(state, event);
+  selectCall(state.calls[at], false);
+  if (frame) choose(state.shown.indexOf(frame));
 });
+byId("calls").addEventListener("pointermove", (event) => {
+  const { frame } = nearest(state, event);
+  point(frame);
+  const at = state.shown.indexOf(frame);
+  if (at >= 0) rows.frames.reveal(at);
+});
+byId("frames").addEventListener("pointermove", (event) => point(state.shown[indexUnder(event)]));
+for (const list of ["calls", "frames"]) byId(list).addEventListener("pointerleave", () => point(undefined));
 byId("frames").addEventListener("click", (event) => {
   const at = indexUnder(event);
   if (at !== undefined) choose(at);
@@ -220,8 +265,8 @@ byId("all-frames").addEventListener("click", () => selectCall(undefined));
 
 const keys = {
   calls(key) {
-    const at = moved(key, state.call?.index ?? -1, state.capture.calls.length, rows.calls.page);
-    if (at !== undefined) selectCall(state.capture.calls[at]);
+    const at = moved(key, state.calls.indexOf(state.call), state.calls.length, rows.calls.page);
+    if (at !== undefined) selectCall(state.calls[at]);
     else if (key === "Enter" || key === "ArrowRight") byId("frames").focus();
     else return false;
     return true;
@@ -285,50 +330,6 @@ document.addEventListener("keydown", (event) => {
   if (!handled) anywhere[key]();
 });
 
-// ---- the filter
-
-function filter() {
-  const error = byId("filter-error");
-  try {
-    state.passes = parseFilter(byId("filter").value);
-    error.textContent = "";
-  } catch (wrong) {
-    error.textContent = wrong.message;
-    return;
-  }
-  refilter();
-  if (state.frame) rows.frames.reveal(state.shown.indexOf(state.frame));
-}
-
-function clearFilter() {
-  for (const id of ["filter", "types", "statuses"]) byId(id).value = "";
-  filter();
-}
-
-byId("filter").addEventListener("input", filter);
-byId("filter-form").addEventListener("submit", (event) => {
-  event.preventDefault();
-  byId("frames").focus();
-});
-for (const [id, key] of [["types", "type"], ["statuses", "status"]]) {
-  byId(id).addEventListener("change", (event) => {
-    byId("filter").value = withTerm(byId("filter").value, key, event.target.value);
-    filter();
-  });
-}
-
-/** Offers the types and outcomes that there are. */
-function offer() {
-  for (const [id, values] of [["types", state.capture.types], ["statuses", state.capture.statuses]]) {
-    const select = byId(id);
-    if (select.options.length === values.size + 1) continue;
-    const chosen = select.value;
-    select.replaceChildren(select.options[0], ...[...values].sort().map((value) => make("option", { value }, value)));
-    select.value = chosen;
-  }
-}
-
-byId("filter-hints").append(...["stream=1", "method~", "status!=OK", "type=HEADERS,DATA", "from=client", "fault"].map((value) => make("option", { value })));
 byId("legend").append(...Object.entries(LAYERS).map(([layer, name]) => make("li", {}, make("span", { className: `swatch ${layer}` }), name)));
 byId("help-button").addEventListener("click", () => byId("help").showModal());
 addEventListener("resize", () => state.open && drawOpen());

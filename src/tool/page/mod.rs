@@ -3,7 +3,10 @@
 //! ```text
 //! frames ─▶ JSON lines ─┬─▶ ring of bounded size ─▶ GET /events, Server-Sent Events ─▶ the page         ring.rs, server.rs
 //!                       └─▶ the page with the lines inside, one file                                    Html
-//! page.html  page.css  util.js  model.js  filter.js  panes.js  main.js  source.js
+//! page.html  page.css
+//! util.js  call.js  model.js  filter.js      what is known: calls, frames, which of them are shown
+//! timeline.js  panes.js  details.js          how it is drawn
+//! main.js  find.js  source.js                what changes it: keys and the pointer, the filter, lines as they come
 //! ```
 //!
 //! The page is put together from its files when it is given out; nothing is built, nothing is loaded from elsewhere, and
@@ -17,19 +20,23 @@ pub(super) use told::{Lines, Told};
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
+use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::LazyLock;
 
 use server::Handle;
 
 use crate::cli::{self, Stop};
+use crate::inspector::explanations;
 
 /// Bytes of the newest lines that are kept for whoever opens the page later.
 pub(super) const KEPT: usize = 64 << 20;
 
-/// Serves the page, says where it is, and gives what hands lines to it; about `kept` bytes of them are kept.
-pub(super) async fn open(address: &str, kept: usize) -> Result<Handle, Stop> {
-    let handle =
-        server::serve(address, kept).await.map_err(|error| Stop::Usage(format!("{error}; choose with --web")))?;
+/// Serves the page, says where it is, and gives what hands lines to it; about `kept` bytes of them are kept. Calls are
+/// waited for at `listening`.
+pub(super) async fn open(address: &str, kept: usize, listening: Option<SocketAddr>) -> Result<Handle, Stop> {
+    let handle = server::serve(address, kept, listening).await;
+    let handle = handle.map_err(|error| Stop::Usage(format!("{error}; choose with --web")))?;
     let at = handle.address();
     cli::say(format_args!("the page is at http://{at}/"));
     if !at.ip().is_loopback() {
@@ -46,14 +53,22 @@ pub(super) fn create(path: &Path, name: &str) -> Result<Html<BufWriter<File>>, S
 
 const PAGE: &str = include_str!("page.html");
 const STYLE: &str = include_str!("page.css");
-const SCRIPT: &str = concat!(
+const CODE: &str = concat!(
     include_str!("util.js"),
+    include_str!("call.js"),
     include_str!("model.js"),
     include_str!("filter.js"),
+    include_str!("timeline.js"),
     include_str!("panes.js"),
+    include_str!("details.js"),
     include_str!("main.js"),
+    include_str!("find.js"),
     include_str!("source.js"),
 );
+
+/// The script, and the sentences of `--explain`.
+static SCRIPT: LazyLock<String> =
+    LazyLock::new(|| format!("\"use strict\";\nconst EXPLANATIONS = {};\n{CODE}", explanations()));
 
 /// The page as the program serves it, with its style and script beside it.
 fn served() -> String {
@@ -94,7 +109,7 @@ impl<W: Write + Send> Lines for Html<W> {
     fn end(&mut self) -> io::Result<()> {
         let (_, foot) = around_the_capture();
         self.out.write_all(b"</script>")?;
-        self.out.write_all(foot.replace("<!--script-->", &format!("<script>\n{SCRIPT}</script>")).as_bytes())?;
+        self.out.write_all(foot.replace("<!--script-->", &format!("<script>\n{}</script>", *SCRIPT)).as_bytes())?;
         self.out.flush()
     }
 }
@@ -141,7 +156,7 @@ mod tests {
     fn the_page_has_all_its_parts_and_names_nobody_else() {
         let served = served();
         assert!(served.contains("page.css") && served.contains("page.js") && !served.contains("<!--"), "{served}");
-        for text in [&served, STYLE, SCRIPT] {
+        for text in [&served, STYLE, &SCRIPT] {
             let elsewhere = text.replace("http://www.w3.org/2000/svg", "");
             assert!(!elsewhere.contains("http://") && !elsewhere.contains("https://"), "an address of somebody else");
             assert!(!elsewhere.contains("innerHTML"), "text is text");

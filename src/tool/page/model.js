@@ -4,15 +4,12 @@
 /** Frames that are kept, and the length of their lines together; beyond, the oldest go. */
 const MOST = { frames: 200000, length: 2 ** 29 };
 
-const STATUS = ["OK", "CANCELLED", "UNKNOWN", "INVALID_ARGUMENT", "DEADLINE_EXCEEDED", "NOT_FOUND", "ALREADY_EXISTS",
-  "PERMISSION_DENIED", "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION", "ABORTED", "OUT_OF_RANGE", "UNIMPLEMENTED", "INTERNAL",
-  "UNAVAILABLE", "DATA_LOSS", "UNAUTHENTICATED"];
-
 const KIND = { preface: "preface", truncated: "cut short", bytes: "bytes", fragment: "fragment", lost: "lost" };
 
 class Capture {
   constructor() {
-    Object.assign(this, { frames: [], calls: [], connections: new Map(), dropped: 0, unread: 0, end: 0, length: 0 });
+    Object.assign(this, { frames: [], calls: [], connections: new Map(), dropped: 0, unread: 0, end: 0, length: 0, endings: 0 });
+    // `endings` counts the calls that have ended.
     this.byStream = new Map();
     /** Where messages lie that are spread over frames: "connection/frame" → [{ frame, message, range, at }]. */
     this.spread = new Map();
@@ -41,7 +38,10 @@ class Capture {
     if (connection) Object.assign(connection, { over: record.time, lost: record.dropped, endLine: line });
     this.end = Math.max(this.end, record.time);
     for (const call of this.calls) {
-      if (call.connection === record.connection && call.open) close(call, record.time, "cut off", false);
+      if (call.connection === record.connection && call.open) {
+        close(call, record.time, "cut off", connection?.broken ? `ended by the server's GOAWAY ${connection.broken}` : "ended by the connection's end");
+        this.closed(call);
+      }
     }
   }
 
@@ -58,6 +58,7 @@ class Capture {
     this.end = Math.max(this.end, time);
     this.types.add(frame.type);
     if (stream > 0) this.ofCall(frame, record);
+    else if (type === "GOAWAY" && !frame.up) this.goAway(frame, record);
     for (const message of record.messages) this.place(frame, message);
     this.frames.push(frame);
     this.length += line.length;
@@ -78,7 +79,6 @@ class Capture {
       if (!kept) this.byStream.delete(`${call.connection}/${call.stream}`);
       return kept;
     });
-    this.calls.forEach((call, index) => { call.index = index; });
     this.dropped += gone.length;
     return gone.length;
   }
@@ -87,32 +87,32 @@ class Capture {
     const key = `${frame.connection}/${frame.stream}`;
     let call = this.byStream.get(key);
     if (record.meaning === "request_headers" && frame.up) {
-      const [, service = "", method = ""] = /^\/(.*)\/([^/]*)$/.exec(record.path) ?? [];
-      call = {
-        connection: frame.connection, stream: frame.stream, path: record.path, service, method: method || record.path,
-        began: frame.time, ended: undefined, open: true, status: undefined, ok: undefined, kind: record.call_kind,
-        up: 0, down: 0, bytesUp: 0, bytesDown: 0, frames: 0, fault: false, index: this.calls.length,
-      };
+      call = callFrom(frame, record);
       this.calls.push(call);
       this.byStream.set(key, call);
     }
     if (!call) return;
     frame.call = call;
-    call.frames += 1;
-    call.fault ||= frame.fault;
-    call[frame.up ? "up" : "down"] += record.messages.length;
-    call[frame.up ? "bytesUp" : "bytesDown"] += frame.size;
-    const { meaning, status } = record;
-    if (meaning === "trailers" || meaning === "trailers_only") {
-      const code = status ?? "none";
-      close(call, frame.time, STATUS[Number(code)] ?? `status ${code}`, code === "0");
-    } else if (meaning === "http_response") {
-      close(call, frame.time, `HTTP ${status}`, false);
-    } else if (frame.type === "RST_STREAM" && call.open) {
-      const code = record.annotations.find((node) => node.label === "error code");
-      close(call, frame.time, code ? code.value : "reset", false);
+    const { open } = call;
+    advance(call, frame, record);
+    if (open && !call.open) this.closed(call);
+  }
+
+  /** Calls that the server says it will not process have ended with its GOAWAY. */
+  goAway(frame, record) {
+    const [code, last] = [errorOf(record), lastOf(record)];
+    const connection = this.connections.get(frame.connection);
+    if (connection && code !== "NO_ERROR") connection.broken = code;
+    for (const call of this.calls) {
+      if (!call.open || call.connection !== frame.connection || call.stream <= last) continue;
+      close(call, frame.time, "GOAWAY", `ended by the server's GOAWAY ${code}`);
+      this.closed(call);
     }
-    if (!call.open) this.statuses.add(call.status);
+  }
+
+  closed(call) {
+    this.statuses.add(call.status);
+    this.endings += 1;
   }
 
   place(frame, message) {
@@ -163,10 +163,6 @@ function gistOf({ meaning, path, status, messages, summary, lost }) {
   const said = `${type ? type.split(".").pop() : count(length, "byte")} ${first.length ? `{ ${fields(first)} }` : type ? "{}" : ""}`.trim();
   const more = messages.length > 1 ? `${count(messages.length, "message")}: ` : "";
   return `${more}${said.length > 160 ? `${said.slice(0, 160)}…` : said}`;
-}
-
-function close(call, time, status, ok) {
-  Object.assign(call, { open: false, ended: time, status, ok });
 }
 
 /** The part of a tree between two places, moved so that the first of them lands on `to`. */

@@ -14,38 +14,22 @@ function row(list, index, length, selected, className, ...cells) {
 
 const cell = (className, text, title) => make("span", { className, title }, text);
 
-const SHAPES = { unary: "unary", server_streaming: "server ≫", client_streaming: "client ≫", bidi_streaming: "bidi ≫" };
-
-/** The kind of a call: as the schema has it, otherwise by the messages seen so far. */
-function kindOf(call) {
-  if (call.kind) return SHAPES[call.kind] ?? call.kind;
-  const shape = `${call.up > 1 ? "client" : ""}${call.down > 1 ? "server" : ""}`;
-  return { "": "unary", client: "client ≫", server: "server ≫", clientserver: "bidi ≫" }[shape];
-}
-
 function callRow(state, index) {
-  const call = state.capture.calls[index];
-  const { end, calls } = state.capture;
-  const until = call.ended ?? end;
-  // The axis begins with the first call: a program may have waited for it long.
-  const begin = calls[0].began;
-  const length = end - begin || 1;
-  const [left, width] = [(call.began - begin) / length, (until - call.began) / length];
-  const bar = make("i", { className: "bar" });
-  bar.style.left = `${100 * left}%`;
-  bar.style.width = `${100 * width}%`;
-  const status = call.open ? "open" : call.status;
+  const { calls, capture } = state;
+  const call = calls[index];
+  const status = statusOf(call);
   const outcome = call.open ? "open" : call.ok ? "ok" : "failed";
-  const many = state.capture.connections.size > 1 ? `connection ${call.connection} · ` : "";
-  const element = row("calls", index, state.capture.calls.length, state.call === call, `call-row ${outcome}`,
+  const many = capture.connections.size > 1 ? `connection ${call.connection} · ` : "";
+  const took = span((call.ended ?? capture.end) - call.began);
+  const element = row("calls", index, calls.length, state.call === call, `call-row ${outcome}${state.frame?.call === call ? " own-selected" : ""}${state.pointed?.call === call ? " own-hover" : ""}`,
     make("span", { className: "method", title: call.path }, make("b", {}, call.method), make("small", {}, `${many}stream ${call.stream} · ${call.service}`)),
     cell("kind", kindOf(call), call.kind ? undefined : "by the messages so far"),
     make("span", { className: "messages", title: `${count(call.bytesUp, "byte")} up, ${count(call.bytesDown, "byte")} down, frames included` },
       make("span", { className: "up" }, `↑${call.up}`), " ", make("span", { className: "down" }, `↓${call.down}`)),
-    cell("status", `${call.open ? "◌" : call.ok ? "✓" : "✗"} ${status}`),
-    cell("number", span(until - call.began)),
-    make("span", { className: "track" }, bar));
-  element.setAttribute("aria-label", `${call.method} of ${call.service}, stream ${call.stream}, ${kindOf(call)}, ${count(call.up, "message")} up, ${call.down} down, ${status}, ${span(until - call.began)}`);
+    cell("status", `${signOf(call)} ${status}`, [status, call.message, call.end].filter(Boolean).join("\n")),
+    cell("number", took),
+    trackOf(state, call));
+  element.setAttribute("aria-label", `${call.method} of ${call.service}, stream ${call.stream}, ${kindOf(call)}, ${count(call.up, "message")} up, ${call.down} down, ${status}${call.end ? `, ${call.end}` : ""}, ${took}`);
   return element;
 }
 
@@ -53,7 +37,7 @@ function frameRow(state, index) {
   const frame = state.shown[index];
   const stream = frame.stream || "";
   const selected = state.frame === frame;
-  const element = row("frames", index, state.shown.length, selected, `frame-row ${frame.up ? "up" : "down"}${frame.fault ? " fault" : ""}`,
+  const element = row("frames", index, state.shown.length, selected, `frame-row ${frame.up ? "up" : "down"}${frame.fault ? " fault" : ""}${state.pointed === frame ? " hover" : ""}`,
     cell("number", String(frame.number)),
     cell("number", frame.time.toFixed(6)),
     cell("arrow", frame.up ? "→" : "←", frame.up ? "client to server" : "server to client"),
@@ -90,6 +74,9 @@ function pathOf(node) {
 
 const PER_ROW = () => (matchMedia("(max-width: 1060px) and (min-width: 821px), (max-width: 560px)").matches ? 8 : 16);
 
+/** Whether the bytes of a leaf were replaced, so that they say nothing. */
+const isHidden = (leaf) => leaf?.form === "redacted";
+
 const within = (at, node) => node && at >= node.range[0] && at < node.range[1];
 
 /** Sixteen bytes: those of a leaf stand on one ground in the colour of its layer, and the text beside them. */
@@ -100,7 +87,7 @@ function hexRow(state, index) {
   const texts = [];
   for (let at = start; at < Math.min(start + state.perRow, bytes.length); at += 1) {
     const leaf = leafAt(at);
-    const hidden = leaf?.form === "redacted";
+    const hidden = isHidden(leaf);
     const marks = [
       "byte", leaf?.layer ?? "opaque",
       at === leaf?.range[0] && "first", at === (leaf?.range[1] ?? 0) - 1 && "last", leaf?.fault && "fault",
@@ -135,43 +122,20 @@ function treeRow(state, index) {
   const expanded = inner && !state.closed.has(node);
   const selected = state.node === node;
   const continued = { head: " …", middle: "… …", tail: "… " }[node.part];
+  const value = `${node.value ?? ""}${continued ?? ""}`;
   const element = make("div", {
-    id: `tree-${index}`, className: `row node ${node.layer}${selected ? " selected" : ""}${state.hover === node ? " hover" : ""}${node.fault ? " fault" : ""}`,
+    id: `tree-${index}`, title: [nameOf(node), value, node.label && node.detail, node.fault && `✗ ${node.fault}`].filter(Boolean).join(" "), className: `row node ${node.layer}${selected ? " selected" : ""}${state.hover === node ? " hover" : ""}${node.fault ? " fault" : ""}`,
     role: "treeitem", "aria-level": node.depth + 1, "aria-selected": String(selected), "data-index": index,
     "aria-expanded": inner ? String(expanded) : undefined,
   },
   make("span", { className: "twist", "aria-hidden": "true" }, inner ? (expanded ? "▾" : "▸") : ""),
   make("span", { className: "swatch", title: LAYERS[node.layer], "aria-hidden": "true" }),
   make("span", { className: "label" }, nameOf(node)),
-  make("span", { className: "value" }, `${node.value ?? ""}${continued ?? ""}`),
+  make("span", { className: "value" }, value),
   node.label && node.detail ? make("span", { className: "detail" }, node.detail) : null,
   node.fault ? make("span", { className: "wrong" }, `✗ ${node.fault}`) : null);
   element.style.paddingInlineStart = `${0.4 + 1.05 * node.depth}rem`;
+  // Deep in the tree there is room for some words still, to which one can scroll.
+  element.style.minWidth = `${16 + 1.05 * node.depth}rem`;
   return element;
-}
-
-/** What is to be said of the selected node: its place, its value, the rule, and the frames that it lies in. */
-function detailsOf(state, go) {
-  const { node, open } = state;
-  if (!open) return [];
-  const faults = open.faults.map((fault) => make("p", { className: "wrong" }, `✗ ${fault}`));
-  if (!node) return faults;
-  const [from, until] = node.range;
-  const digits = [...open.bytes.slice(from, Math.min(until, from + 64))].map((byte) => byte.toString(16).padStart(2, "0")).join(" ");
-  const entry = (name, ...value) => (value.length && value[0] ? [make("dt", {}, name), make("dd", {}, ...value)] : []);
-  const top = (() => { let at = node; while (at.parent) at = at.parent; return at; })();
-  const parts = top.frames?.filter((number, place, all) => all.indexOf(number) === place) ?? [];
-  const where = until - from === 1 ? `byte ${from}` : `bytes ${from} to ${until - 1}, ${until - from} of them`;
-  return [
-    make("h3", {}, make("span", { className: `swatch ${node.layer}`, "aria-hidden": "true" }), nameOf(node), make("small", {}, LAYERS[node.layer])),
-    make("dl", {},
-      ...entry("value", node.value),
-      ...entry("encoding", node.label ? node.detail : undefined),
-      ...entry("where", where),
-      ...entry("bytes", make("code", {}, node.form === "redacted" ? "redacted" : digits + (until - from > 64 ? " …" : ""))),
-      ...entry("rule", node.rule && make("a", { href: node.rule.url, target: "_blank", rel: "noreferrer noopener" }, `${node.rule.document}, ${/^\d/.test(node.rule.section) ? "section " : ""}${node.rule.section}`)),
-      ...(parts.length > 1 ? entry("lies in", ...parts.slice(0, 12).map((number) => make("button", { type: "button", onclick: () => go(number) }, `frame ${number}`)), parts.length > 12 ? ` and ${parts.length - 12} more` : "") : []),
-      ...entry("wrong", node.fault && make("span", { className: "wrong" }, node.fault))),
-    ...faults,
-  ];
 }

@@ -10,7 +10,7 @@ use std::future::Future;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -39,11 +39,17 @@ const SILENCE: Duration = Duration::from_secs(15);
 /// How long accepting rests after an error, most of which pass.
 const REST: Duration = Duration::from_millis(100);
 
+/// How long the end of a tap waits until those who have the page open are told of it.
+const FAREWELL: Duration = Duration::from_secs(1);
+
 /// Hands lines to whoever has the page open. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(in crate::tool) struct Handle {
     ring: Arc<Ring>,
     address: SocketAddr,
+    readers: Arc<Readers>,
+    /// Whether the program ends with its lines.
+    is_tap: bool,
 }
 
 impl Handle {
@@ -61,13 +67,48 @@ impl Lines for Handle {
 
     fn end(&mut self) -> io::Result<()> {
         self.ring.end();
+        if self.is_tap {
+            self.readers.wait_until_gone();
+        }
         Ok(())
     }
 }
 
+/// How many have the page open.
+#[derive(Debug, Default)]
+struct Readers {
+    count: Mutex<usize>,
+    one_less: Condvar,
+}
+
+impl Readers {
+    fn wait_until_gone(&self) {
+        let count = self.count.lock().unwrap_or_else(PoisonError::into_inner);
+        // Whoever does not read is not waited for any longer.
+        let _waited = self.one_less.wait_timeout_while(count, FAREWELL, |count| *count > 0);
+    }
+}
+
+/// One of them, until the last line is on its way.
+struct Reader(Arc<Readers>);
+
+impl Reader {
+    fn new(readers: &Arc<Readers>) -> Self {
+        *readers.count.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+        Self(readers.clone())
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        *self.0.count.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
+        self.0.one_less.notify_all();
+    }
+}
+
 /// Serves the page at "host:port", or at a port of the loopback interface, on a task of its own. Of the lines handed to it
-/// the newest are kept, about `limit` bytes of them.
-pub(in crate::tool) async fn serve(address: &str, limit: usize) -> io::Result<Handle> {
+/// the newest are kept, about `limit` bytes of them. `listening` is where calls are waited for, if they are.
+pub(in crate::tool) async fn serve(address: &str, limit: usize, listening: Option<SocketAddr>) -> io::Result<Handle> {
     let port = address.strip_prefix(':').unwrap_or(address);
     let listener = match port.parse::<u16>() {
         Ok(port) => TcpListener::bind((IpAddr::from([127, 0, 0, 1]), port)).await,
@@ -75,10 +116,12 @@ pub(in crate::tool) async fn serve(address: &str, limit: usize) -> io::Result<Ha
     };
     let listener =
         listener.map_err(|error| io::Error::new(error.kind(), format!("can't listen on {address}: {error}")))?;
-    let handle = Handle { ring: Arc::new(Ring::new(limit)), address: listener.local_addr()? };
+    let (ring, readers) = (Arc::new(Ring::new(limit)), Arc::default());
+    let handle = Handle { ring, address: listener.local_addr()?, readers, is_tap: listening.is_some() };
     // A page that is left open when the program is started anew must not take its place for another's.
     let began = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
-    let source = Source { ring: handle.ring.clone(), session: format!("{began:x}-{:x}", std::process::id()).into() };
+    let session = format!("{began:x}-{:x}", std::process::id()).into();
+    let source = Source { ring: handle.ring.clone(), session, listening, readers: handle.readers.clone() };
     tokio::spawn(accept(listener, source));
     Ok(handle)
 }
@@ -87,6 +130,8 @@ pub(in crate::tool) async fn serve(address: &str, limit: usize) -> io::Result<Ha
 struct Source {
     ring: Arc<Ring>,
     session: Arc<str>,
+    listening: Option<SocketAddr>,
+    readers: Arc<Readers>,
 }
 
 async fn accept(listener: TcpListener, source: Source) {
@@ -140,7 +185,8 @@ fn answer<B>(request: &Request<B>, source: &Source) -> Response<Answer> {
         (&Method::GET, "/events") => {
             let at = header(header::HeaderName::from_static("last-event-id")).and_then(|id| after(id, &source.session));
             let mut response = respond(StatusCode::OK, "text/event-stream", Bytes::new());
-            *response.body_mut() = Answer::Events(next(source.clone(), at.unwrap_or(0), at.is_none()));
+            let chunk = next(source.clone(), at.unwrap_or(0), at.is_none());
+            *response.body_mut() = Answer::Events { chunk, _reader: Reader::new(&source.readers) };
             response
         }
         (&Method::GET | &Method::HEAD, _) => respond(StatusCode::NOT_FOUND, "text/plain", "Nothing is here.\n".into()),
@@ -190,7 +236,7 @@ fn respond(status: StatusCode, content_type: &'static str, body: Bytes) -> Respo
 /// The body of a response.
 enum Answer {
     Whole(Option<Bytes>),
-    Events(Chunk),
+    Events { chunk: Chunk, _reader: Reader },
 }
 
 /// The next chunk of events, and what comes after it.
@@ -206,6 +252,9 @@ fn next(source: Source, at: u64, first: bool) -> Chunk {
         let mut chunk = String::new();
         if first {
             chunk = format!("retry: 1000\nevent: begin\ndata: {}\n\n", source.session);
+            if let Some(address) = source.listening {
+                chunk.push_str(&format!("event: listening\ndata: {address}\n\n"));
+            }
         }
         let read = tokio::time::timeout(SILENCE, source.ring.read(at, CHUNK));
         let news = match read.await {
@@ -241,12 +290,12 @@ impl Body for Answer {
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         match &mut *self {
             Answer::Whole(body) => Poll::Ready(body.take().map(|body| Ok(Frame::data(body)))),
-            Answer::Events(chunk) => {
+            Answer::Events { chunk, .. } => {
                 let (bytes, rest) = ready!(chunk.as_mut().poll(cx));
-                *self = match rest {
-                    Some(Rest { source, at }) => Answer::Events(next(source, at, false)),
-                    None => Answer::Whole(None),
-                };
+                match rest {
+                    Some(Rest { source, at }) => *chunk = next(source, at, false),
+                    None => *self = Answer::Whole(None),
+                }
                 Poll::Ready(Some(Ok(Frame::data(bytes))))
             }
         }
@@ -282,7 +331,7 @@ mod tests {
 
     #[tokio::test]
     async fn lines_are_events_and_a_reader_goes_on_where_it_was() {
-        let mut handle = serve("0", 1 << 20).await.unwrap();
+        let mut handle = serve("0", 1 << 20, None).await.unwrap();
         let address = handle.address();
         assert!(address.ip().is_loopback(), "a port alone is one of the loopback interface");
         handle.line("{\"a\":1}\n").unwrap();
@@ -302,7 +351,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_reader_that_comes_late_is_told_what_it_missed() {
-        let mut handle = serve("127.0.0.1:0", 100).await.unwrap();
+        let tap = SocketAddr::from(([127, 0, 0, 1], 50052));
+        let mut handle = serve("127.0.0.1:0", 100, Some(tap)).await.unwrap();
         for line in ["first", "second", "third"] {
             handle.line(&line.repeat(10)).unwrap();
         }
@@ -312,11 +362,26 @@ mod tests {
             seen.contains("event: missed\ndata: 2\n\n") && !seen.contains("second") && seen.contains("third"),
             "{seen}"
         );
+        assert!(seen.contains("event: listening\ndata: 127.0.0.1:50052\n\n"), "{seen}");
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn the_end_of_a_tap_waits_until_its_readers_are_told() {
+        let mut handle = serve("0", 1 << 20, Some(SocketAddr::from(([127, 0, 0, 1], 50052)))).await.unwrap();
+        let address = handle.address();
+        handle.line("{\"a\":1}").unwrap();
+        let reader = tokio::spawn(ask(address, "GET /events", "host: localhost\r\n", ""));
+        while *handle.readers.count.lock().unwrap() == 0 {
+            tokio::task::yield_now().await;
+        }
+        handle.end().unwrap();
+        assert_eq!(*handle.readers.count.lock().unwrap(), 0);
+        assert!(reader.await.unwrap().contains("event: over"));
     }
 
     #[tokio::test]
     async fn nobody_elses_name_and_nobody_elses_page() {
-        let address = serve(":0", 1 << 20).await.unwrap().address();
+        let address = serve(":0", 1 << 20, None).await.unwrap().address();
         for (line, headers, status) in [
             ("GET /", "host: evil.example\r\n", "421"),
             ("GET /events", "host: evil.example\r\n", "421"),
@@ -348,8 +413,8 @@ mod tests {
 
     #[tokio::test]
     async fn an_address_that_can_not_be_had_is_named() {
-        let taken = serve("0", 1).await.unwrap().address().to_string();
-        let error = serve(&taken, 1).await.unwrap_err().to_string();
+        let taken = serve("0", 1, None).await.unwrap().address().to_string();
+        let error = serve(&taken, 1, None).await.unwrap_err().to_string();
         assert!(error.starts_with(&format!("can't listen on {taken}: ")), "{error}");
     }
 }

@@ -4,10 +4,12 @@
 const waiting = [];
 let reading = 0;
 
-function say(text) {
-  byId("notice").textContent = text;
-  byId("notice").hidden = !text;
+/** Says something once: until the next capture, or until it is taken note of. */
+function say(...words) {
+  state.remark = words;
+  tell();
 }
+byId("notice-close").addEventListener("click", () => say());
 
 function take(lines) {
   for (const line of lines) waiting.push(line);
@@ -16,24 +18,36 @@ function take(lines) {
 
 /** Reads lines for some milliseconds, shows what came of them, and goes on later if there are more. */
 function read() {
-  const { capture } = state;
+  const { capture, filter } = state;
   const until = performance.now() + 24;
+  const { endings } = capture;
   let place = 0;
   while (place < waiting.length && (place % 16 || performance.now() < until)) {
     const frame = capture.add(waiting[place]);
-    if (frame && isShown(frame)) state.shown.push(frame);
+    if (frame && passes(frame) && (!state.call || frame.call === state.call)) state.shown.push(frame);
     place += 1;
   }
   waiting.splice(0, place);
   const gone = capture.trim();
   reading = waiting.length ? setTimeout(read, 0) : 0;
-  if (gone) refilter();
-  else listFrames();
-  listCalls();
+  // How a call has ended decides about its earlier frames too.
+  if (gone || (filter.asksForStatus && endings !== capture.endings)) {
+    refilter();
+  } else {
+    listCalls();
+    listFrames();
+  }
   offer();
   tell();
-  if (!state.frame && state.shown.length) selectFrame(state.shown[0]);
+  if (!state.frame) begun();
   if (state.follow && events && state.shown.length) rows.frames.reveal(state.shown.length - 1);
+}
+
+/** What is looked at first: the first frame of the first call, or of a capture without calls. */
+function begun() {
+  const frame = state.calls.length ? state.shown.find((one) => one.call) : undefined;
+  if (frame) selectFrame(frame);
+  else if (!waiting.length && (!live || live === "over")) selectFrame(state.shown[0]);
 }
 
 let live = false;
@@ -45,18 +59,27 @@ function tell() {
   const first = [...capture.connections.values()][0];
   const ends = first && (first.client || first.server) ? `${first.client ?? "?"} → ${first.server ?? "?"}` : "";
   byId("source").textContent = [state.name, size === 1 ? ends : size > 1 && `${size} connections`].filter(Boolean).join(" · ");
-  byId("state").textContent = waiting.length ? `reading, ${count(waiting.length, "line")} to go` : live === "over" ? "" : live || "";
+  const over = state.listening ? "the tap has ended" : "";
+  byId("state").textContent = waiting.length ? `reading, ${count(waiting.length, "line")} to go` : live === "over" ? over : live || "";
   byId("state").className = live === "live" ? "live" : "";
   const lost = [...capture.connections.values()].reduce((sum, connection) => sum + (connection.lost ?? 0), 0);
   const missing = capture.dropped + (state.missed ?? 0) + lost;
   const words = [missing && `${count(missing, "older frame")} not kept.`, capture.unread && `${count(capture.unread, "line")} not understood.`];
-  say(words.filter(Boolean).join(" "));
-  byId("empty").hidden = capture.frames.length > 0 || Boolean(live) || waiting.length > 0;
+  const said = state.remark ?? [];
+  byId("notice-text").replaceChildren(...said, said.length ? " " : "", words.filter(Boolean).join(" "));
+  byId("notice-close").hidden = !said.length;
+  byId("notice").hidden = !byId("notice-text").textContent.trim();
+  byId("live").hidden = Boolean(live) || !document.body.dataset.events;
+  const empty = !capture.frames.length && !live && !waiting.length;
+  byId("empty").hidden = !empty;
+  document.querySelector("main").hidden = empty;
+  note();
 }
 
 function begin(name) {
   waiting.length = 0;
-  Object.assign(state, { capture: new Capture(), shown: [], call: undefined, frame: undefined, open: undefined, node: undefined, byte: undefined, hover: undefined, name, missed: 0 });
+  Object.assign(state, { capture: new Capture(), shown: [], calls: [], call: undefined, hidden: undefined, pointed: undefined, frame: undefined, open: undefined, node: undefined, byte: undefined, hover: undefined, name, missed: 0, remark: undefined });
+  refilter();
   drawOpen();
   byId("hex-count").textContent = "";
 }
@@ -65,13 +88,13 @@ function begin(name) {
 
 async function openFile(file) {
   if (!file) return;
+  const wrong = await unreadable(file);
+  if (wrong) return say(...wrong);
   stop();
   begin(file.name);
   let rest = "";
-  let size = 0;
   const reader = file.stream().pipeThrough(new TextDecoderStream()).getReader();
   for (let piece = await reader.read(); !piece.done; piece = await reader.read()) {
-    size += piece.value.length;
     const lines = (rest + piece.value).split("\n");
     rest = lines.pop();
     take(lines.filter(Boolean));
@@ -79,7 +102,23 @@ async function openFile(file) {
     while (waiting.length > 20000) await new Promise((done) => setTimeout(done, 10));
   }
   take(rest ? [rest] : []);
-  if (size === 0) say(`${file.name} is empty.`);
+}
+
+const PACKETS = { "0a0d0d0a": "pcapng", a1b2c3d4: "pcap", d4c3b2a1: "pcap", a1b23c4d: "pcap", "4d3cb2a1": "pcap" };
+
+/** What to say of a file that the page can't read. */
+async function unreadable(file) {
+  const begins = new Uint8Array(await file.slice(0, 65536).arrayBuffer());
+  if (!begins.length) return [`${file.name} is empty.`];
+  const magic = [...begins.slice(0, 4)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+  const code = (text) => make("code", {}, text);
+  if (Object.hasOwn(PACKETS, magic)) {
+    return [`${file.name} is a ${PACKETS[magic]}, which the program reads: `, code(`barewire decode ${file.name} --html page.html`), " makes a page of it, ", code("--web"), " shows it."];
+  }
+  // The first line may be longer than what is looked at here.
+  const [line = ""] = new TextDecoder().decode(begins).split("\n").filter((one) => one.trim());
+  if (line.trim().startsWith("{") && line.includes('"record"')) return undefined;
+  return [`${file.name} is no capture that the page can read: those are JSON lines, as `, code("--jsonl FILE"), " writes them."];
 }
 
 byId("open").addEventListener("click", () => byId("file").click());
@@ -117,6 +156,7 @@ function listen(address) {
   events.onopen = () => { live = "live"; tell(); };
   events.onerror = () => { live = "the program does not answer"; tell(); };
   events.onmessage = (event) => take([event.data]);
+  events.addEventListener("listening", (event) => { state.listening = event.data; tell(); });
   // The program was started anew: what is here belongs to the one before.
   events.addEventListener("begin", (event) => {
     if (state.session && state.session !== event.data) begin("");
@@ -127,6 +167,11 @@ function listen(address) {
   byId("follow").hidden = false;
   tell();
 }
+
+byId("live").addEventListener("click", () => {
+  begin("");
+  listen(document.body.dataset.events);
+});
 
 function stop() {
   events?.close();

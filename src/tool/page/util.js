@@ -1,5 +1,4 @@
 // Small tools. Nothing a peer sent is ever parsed as HTML: text goes into the page as text.
-"use strict";
 
 const byId = (id) => document.getElementById(id);
 
@@ -21,9 +20,9 @@ const clamp = (value, low, high) => Math.max(low, Math.min(high, value));
 
 /** Seconds for a person: "480 µs", "12.3 ms", "1.25 s". */
 function span(seconds) {
-  if (seconds < 0.001) return `${Math.round(seconds * 1e6)} µs`;
-  if (seconds < 1) return `${(seconds * 1e3).toPrecision(3)} ms`;
-  return `${seconds.toPrecision(3)} s`;
+  if (seconds < 0.0009995) return `${Math.round(seconds * 1e6)} µs`;
+  if (seconds < 0.9995) return `${(seconds * 1e3).toPrecision(3)} ms`;
+  return `${seconds < 999.5 ? seconds.toPrecision(3) : Math.round(seconds).toLocaleString("en")} s`;
 }
 
 /**
