@@ -6,6 +6,7 @@ mod installed;
 mod names;
 mod process;
 mod tls;
+mod tour;
 mod tshark;
 
 use barewire::services::route_guide::messages::{Point, Rectangle};
