@@ -3,7 +3,9 @@
 
 #[path = "../common/installed.rs"]
 mod installed;
+mod mistakes;
 mod names;
+mod outputs;
 mod process;
 mod tls;
 mod tour;
