@@ -169,7 +169,7 @@ async fn the_answer_beside_the_captured_one() {
     let flags = ["replay", capture.path(), "--to", &address, "--show", "none", "--message", "1=0801", "--expect-same"];
     let output = barewire(&flags).await;
     assert_eq!(output.status.code(), Some(1));
-    assert_eq!(String::from_utf8_lossy(&output.stderr), "the answer is not the captured one\n");
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "barewire: the answer is not the captured one\n");
 }
 
 /// Keys from a pipe lead through the tour, and without any it prints itself.

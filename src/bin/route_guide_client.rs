@@ -19,7 +19,7 @@ use clap::{ArgAction, Parser};
 #[derive(Debug, Parser)]
 #[command(name = "route_guide_client", rename_all = "snake_case")]
 struct Flags {
-    /// The server
+    /// The server; without a host it is localhost
     #[arg(long, value_name = "HOST:PORT", default_value = "localhost:50051", value_parser = host_and_port)]
     addr: String,
     /// Connect by TLS, with -ca_file
@@ -66,7 +66,7 @@ impl Flags {
 
 fn host_and_port(address: &str) -> Result<String, &'static str> {
     match address.rsplit_once(':') {
-        Some((host, port)) if !host.is_empty() && port.parse::<u16>().is_ok() => Ok(address.to_owned()),
+        Some((_, port)) if port.parse::<u16>().is_ok() => Ok(address.to_owned()),
         _ => Err("not host:port"),
     }
 }

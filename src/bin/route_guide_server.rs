@@ -23,7 +23,7 @@ struct Flags {
     /// The port to listen on; 0 takes a free one
     #[arg(long, value_name = "N", default_value_t = 50051)]
     port: u16,
-    /// The name or address to listen on; of a name's addresses the first IPv4 one
+    /// The name or address to listen on; of a name's addresses the first IPv4 one. Empty is all interfaces
     #[arg(long, default_value = "localhost")]
     host: String,
     /// Serve TLS, with -cert_file and -key_file

@@ -15,34 +15,47 @@ use super::Stop;
 pub fn parse<F: clap::Parser>(arguments: impl IntoIterator<Item = OsString>) -> Result<F, Stop> {
     let command = F::command().args_override_self(true).after_help("A flag may have one dash or two.");
     let mut literal = false;
-    let arguments = arguments.into_iter().map(|argument| {
-        literal |= argument == "--";
-        if literal { argument } else { two_dashes(argument) }
-    });
-    let matches = command.try_get_matches_from(arguments).map_err(|error| stop(&error))?;
-    F::from_arg_matches(&matches).map_err(|error| stop(&error))
+    // The names that had one dash only.
+    let mut single = Vec::new();
+    let arguments: Vec<OsString> = arguments
+        .into_iter()
+        .map(|argument| {
+            literal |= argument == "--";
+            if literal { argument } else { two_dashes(argument, &mut single) }
+        })
+        .collect();
+    let matches = command.try_get_matches_from(arguments).map_err(|error| stop(&error, &single))?;
+    F::from_arg_matches(&matches).map_err(|error| stop(&error, &single))
 }
 
 /// `-name` to `--name`. A single letter (`-h`) and a number (`-1`) stay.
-fn two_dashes(argument: OsString) -> OsString {
+fn two_dashes(argument: OsString, single: &mut Vec<String>) -> OsString {
     match argument.as_encoded_bytes() {
         [b'-', first, _, ..] if first.is_ascii_alphabetic() => {
             let mut two = OsString::from("-");
             two.push(argument);
+            single.extend(two.to_string_lossy().split('=').next().map(str::to_owned));
             two
         }
         _ => argument,
     }
 }
 
-fn stop(error: &clap::Error) -> Stop {
+fn stop(error: &clap::Error, single: &[String]) -> Stop {
     let text = error.render().to_string();
     if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
         return Stop::Help(text);
     }
     // The first paragraph says what is wrong; the rest is what -h shows.
     let reason = text.split("\n\n").next().unwrap_or_default();
-    let reason = reason.strip_prefix("error: ").unwrap_or(reason).replace("'--", "'-");
+    let mut reason = reason.strip_prefix("error: ").unwrap_or(reason).to_owned();
+    // Flags are named as they were typed.
+    for name in single {
+        for behind in ['\'', ' ', '='] {
+            reason = reason
+                .replace(&format!("'{name}{behind}"), &format!("'{}{behind}", name.strip_prefix('-').unwrap_or(name)));
+        }
+    }
     Stop::Usage(format!("{}; -h lists the flags", reason.trim_end()))
 }
 
@@ -95,9 +108,11 @@ mod tests {
     #[test]
     fn errors_name_the_flag_and_the_remedy() {
         assert_eq!(usage("-zork"), "unexpected argument '-zork' found; -h lists the flags");
+        assert_eq!(usage("--zork=1"), "unexpected argument '--zork' found; -h lists the flags");
         assert_eq!(usage("word"), "unexpected argument 'word' found; -h lists the flags");
         assert_eq!(usage("-- -tls"), "unexpected argument '-tls' found; -h lists the flags");
         assert!(usage("-some_number many").starts_with("invalid value 'many' for '-some_number"));
+        assert!(usage("--some_number many -tls").starts_with("invalid value 'many' for '--some_number"));
         assert!(usage("-some_number 65536").starts_with("invalid value '65536' for '-some_number"));
         assert!(usage("-some_number -1").contains("-1"));
         assert!(usage("-some_number").contains("'-some_number"));

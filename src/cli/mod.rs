@@ -12,7 +12,7 @@ mod signals;
 
 pub use clock::timestamp;
 pub use flags::parse;
-pub use signals::shutdown;
+pub use signals::{leaving, shutdown};
 
 use std::fmt::Display;
 use std::io::Write;

@@ -1,7 +1,12 @@
-//! The signals that ask a server to end.
+//! The signals that ask a program to end.
 
 use std::future::Future;
 use std::io;
+#[cfg(unix)]
+use std::task::Poll;
+
+#[cfg(unix)]
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// A future that is ready at the first SIGINT or SIGTERM from now on; signals no longer end the process then. Must be called
 /// within a tokio runtime.
@@ -11,17 +16,26 @@ use std::io;
 /// Those of installing a signal handler.
 #[cfg(unix)]
 pub fn shutdown() -> io::Result<impl Future<Output = ()>> {
-    use std::task::Poll;
-    use tokio::signal::unix::{SignalKind, signal};
+    first([SignalKind::interrupt(), SignalKind::terminate()])
+}
 
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
+/// As [`shutdown`], and ready at SIGHUP as well: for a program that has changed its terminal and puts it back.
+///
+/// # Errors
+///
+/// Those of installing a signal handler.
+#[cfg(unix)]
+pub fn leaving() -> io::Result<impl Future<Output = ()>> {
+    first([SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()])
+}
+
+#[cfg(unix)]
+fn first<const N: usize>(kinds: [SignalKind; N]) -> io::Result<impl Future<Output = ()>> {
+    let mut signals = kinds.into_iter().map(signal).collect::<io::Result<Vec<Signal>>>()?;
     Ok(std::future::poll_fn(move |cx| {
-        // Both are asked, so that both wake.
-        match interrupt.poll_recv(cx).is_ready() | terminate.poll_recv(cx).is_ready() {
-            true => Poll::Ready(()),
-            false => Poll::Pending,
-        }
+        // All are asked, so that all wake.
+        let came = signals.iter_mut().filter_map(|signal| signal.poll_recv(cx).is_ready().then_some(())).count();
+        if came > 0 { Poll::Ready(()) } else { Poll::Pending }
     }))
 }
 
@@ -36,4 +50,14 @@ pub fn shutdown() -> io::Result<impl Future<Output = ()>> {
         // Without a handler the process ends by itself.
         let _: io::Result<()> = tokio::signal::ctrl_c().await;
     })
+}
+
+/// As [`shutdown`].
+///
+/// # Errors
+///
+/// None.
+#[cfg(not(unix))]
+pub fn leaving() -> io::Result<impl Future<Output = ()>> {
+    shutdown()
 }

@@ -18,7 +18,7 @@ use std::str::FromStr;
 
 use super::calls::{CallSummary, Calls};
 use super::frame::Frame;
-use super::headers::{CODES, status_name};
+use super::headers::CODES;
 use super::http2::FrameType;
 use super::limits::Limits;
 use super::schema::Schema;
@@ -94,7 +94,7 @@ impl Filter {
 
 impl Term {
     fn parse(text: &str) -> Result<Self, FilterError> {
-        let wrong = |why: &str| FilterError(format!("{text:?} is not a filter: {why}"));
+        let wrong = |why: &str| FilterError { term: text.to_owned(), why: why.to_owned() };
         let at = text.find(['=', '~', '!']).ok_or_else(|| wrong("it needs a =, != or ~"))?;
         let (key, rest) = text.split_at_checked(at).unwrap_or((text, ""));
         let (not, part, value) = match (rest.strip_prefix("!="), rest.strip_prefix('~'), rest.strip_prefix('=')) {
@@ -129,7 +129,9 @@ impl Term {
             "status" => {
                 let codes = values().map(|code| status(code).ok_or(code));
                 Of::Status(codes.collect::<Result<_, _>>().map_err(|code: &str| {
-                    wrong(&format!("{code:?} is no status: it is a number, a name such as NOT_FOUND, or none"))
+                    wrong(&format!(
+                        "{code:?} is no status: it is a number from 0 to 16, a name such as NOT_FOUND, or none"
+                    ))
                 })?)
             }
             "frame" => {
@@ -168,8 +170,9 @@ fn status(text: &str) -> Option<Option<String>> {
     if let Some(number) = CODES.iter().position(|name| name.eq_ignore_ascii_case(text)) {
         return Some(Some(number.to_string()));
     }
-    let digits = !text.is_empty() && text.bytes().all(|digit| digit.is_ascii_digit());
-    digits.then(|| Some(text.to_owned())).filter(|_| status_name(text.as_bytes()).is_some() || text.len() <= 10)
+    let digits = text.bytes().all(|digit| digit.is_ascii_digit());
+    let number = text.parse().ok().filter(|number: &usize| digits && *number < CODES.len());
+    number.map(|number| Some(number.to_string()))
 }
 
 /// A type by its name, the beginning of one that no other has ("RST"), or its number.
@@ -344,11 +347,21 @@ impl Sieve {
 
 /// A term is not one of a filter; says which and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FilterError(String);
+pub struct FilterError {
+    term: String,
+    why: String,
+}
+
+impl FilterError {
+    /// Why, without the term.
+    pub fn why(&self) -> &str {
+        &self.why
+    }
+}
 
 impl fmt::Display for FilterError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        write!(f, "{:?} is not a filter: {}", self.term, self.why)
     }
 }
 
@@ -371,8 +384,12 @@ mod tests {
                 "\"frame=HEADER,P\" is not a filter: \"P\" is no type of frame: HEADERS, DATA, RST_STREAM, … or a number",
             ),
             (
+                "status=17",
+                "\"status=17\" is not a filter: \"17\" is no status: it is a number from 0 to 16, a name such as NOT_FOUND, or none",
+            ),
+            (
                 "status=FINE",
-                "\"status=FINE\" is not a filter: \"FINE\" is no status: it is a number, a name such as NOT_FOUND, or none",
+                "\"status=FINE\" is not a filter: \"FINE\" is no status: it is a number from 0 to 16, a name such as NOT_FOUND, or none",
             ),
         ] {
             assert_eq!(text.parse::<Filter>().unwrap_err().to_string(), expected);

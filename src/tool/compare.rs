@@ -56,7 +56,10 @@ fn fields(what: &str, captured: &[Field], fresh: &[Field], out: &mut dyn Write) 
 
 fn text(field: &Field) -> String {
     let part = |part: &Option<std::sync::Arc<[u8]>>| match part {
-        Some(octets) => octets.escape_ascii().to_string(),
+        Some(octets) => match std::str::from_utf8(octets) {
+            Ok(text) if !text.contains(char::is_control) => text.to_owned(),
+            _ => octets.escape_ascii().to_string(),
+        },
         None => "unknown".to_owned(),
     };
     format!("{}: {}", part(&field.name), part(&field.value))
@@ -121,6 +124,9 @@ mod tests {
         let reset = Answer { trailers: Vec::new(), end: Some(End::Reset(8)), ..answer("0", &[]) };
         let (_, text) = compared(&answer("0", &[]), &reset);
         assert_eq!(text, "- trailers: grpc-status: 0\n- ended by END_STREAM\n+ ended by RST_STREAM CANCEL\n");
+        let said = |text| Answer { trailers: vec![field("grpc-message", text)], ..answer("0", &[]) };
+        let (_, text) = compared(&said("it's \"text/plain\""), &said("a\u{1b}[2J"));
+        assert_eq!(text, "- trailers: grpc-message: it's \"text/plain\"\n+ trailers: grpc-message: a\\x1b[2J\n");
         assert_eq!(compared(&Answer::default(), &reset).1, "the capture has no answer to compare with\n");
     }
 }

@@ -1,6 +1,7 @@
 //! `barewire decode FILE`: a capture, explained.
 
-use std::io;
+use std::fmt::Display;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -19,7 +20,7 @@ use crate::watch::Wire;
 /// The flags of `barewire decode`.
 #[derive(Debug, Args)]
 pub(super) struct Flags {
-    /// The capture: pcap, pcapng, or one direction's bytes as they are
+    /// The capture: pcap, pcapng, JSON lines of this program, or one direction's bytes as they are; - is standard input
     #[arg(value_name = "FILE")]
     file: PathBuf,
     #[command(flatten)]
@@ -32,9 +33,9 @@ pub(super) struct Flags {
     only: Only,
     #[command(flatten)]
     drawings: Drawings,
-    /// Serves a page that shows calls, bytes and their meaning, at host:port or at a port of the loopback interface, until the
-    /// program is ended
-    #[arg(long, value_name = "ADDR", num_args = 0..=1, require_equals = true, default_missing_value = "0", help_heading = "Views")]
+    /// Serves a page that shows calls, bytes and their meaning, until the program is ended: at host:port, at a port of the
+    /// loopback interface, or without a value at a free one of it
+    #[arg(long, value_name = "ADDR", num_args = 0..=1, default_missing_value = "0", value_parser = super::address, help_heading = "Views")]
     web: Option<String>,
     /// Writes that page with the capture inside
     #[arg(long, value_name = "FILE", help_heading = "Views")]
@@ -49,7 +50,7 @@ pub(super) async fn run(flags: Flags, color: bool) -> Result<(), Stop> {
     let schema = flags.names.schema(None).await?;
     let capture = read(&flags.file, &flags.keys)?;
     for note in &capture.notes {
-        cli::say(format_args!("{}: {note}", flags.file.display()));
+        cli::say(format_args!("{}: {note}", name(&flags.file)));
     }
     flags.drawings.draw(&capture, &schema, &filter)?;
     if !filter.is_empty() && (flags.html.is_some() || flags.web.is_some()) {
@@ -58,9 +59,9 @@ pub(super) async fn run(flags: Flags, color: bool) -> Result<(), Stop> {
         );
     }
     if let Some(file) = &flags.html {
-        let page = page::create(file, &flags.file.display().to_string())?;
+        let page = page::create(file, &name(&flags.file))?;
         let mut page = Told::new(flags.secrets.redaction(), schema.clone(), capture.began, page);
-        page.capture(&capture).map_err(|error| Stop::Failed(format!("{}: {error}", file.display())))?;
+        page.capture(&capture).map_err(failed)?;
     }
     let page = match &flags.web {
         // The capture is in memory as a whole, and so is what is said of it.
@@ -76,7 +77,7 @@ pub(super) async fn run(flags: Flags, color: bool) -> Result<(), Stop> {
         shutdown.await;
     }
     match capture.cut_short {
-        Some(cut_short) => Err(Stop::Usage(format!("{}: {cut_short}", flags.file.display()))),
+        Some(cut_short) => Err(Stop::Usage(format!("{}: {cut_short}", name(&flags.file)))),
         None => Ok(()),
     }
 }
@@ -84,7 +85,22 @@ pub(super) async fn run(flags: Flags, color: bool) -> Result<(), Stop> {
 /// The capture in a file, without its TLS where the secrets are known.
 pub(super) fn read(file: &Path, keys: &Keys) -> Result<Capture, Stop> {
     let keys = keys.log()?;
-    let usage = |what: &dyn std::fmt::Display| Stop::Usage(format!("{}: {what}", file.display()));
-    let bytes = std::fs::read(file).map_err(|error| usage(&error))?;
+    let usage = |what: &dyn Display| Stop::Usage(format!("{}: {what}", name(file)));
+    let bytes = bytes_of(file).map_err(|error| usage(&error))?;
     capture::read_with(&bytes, keys).map_err(|error| usage(&error))
+}
+
+/// What a file has in it; `-` is standard input.
+pub(super) fn bytes_of(file: &Path) -> io::Result<Vec<u8>> {
+    if file != Path::new("-") {
+        return std::fs::read(file);
+    }
+    let mut bytes = Vec::new();
+    io::stdin().read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// What a file is called.
+pub(super) fn name(file: &Path) -> String {
+    if file == Path::new("-") { "standard input".to_owned() } else { file.display().to_string() }
 }

@@ -91,50 +91,47 @@ impl Feed {
         Ok(())
     }
 
-    /// How many listeners there are.
-    pub(super) fn len(&self) -> usize {
-        self.ears.len()
-    }
-
     /// The next failure of a listener, which hears nothing more from then on.
     pub(super) async fn failure(&mut self) -> io::Error {
         // This side holds a sender, so the channel does not end.
         self.failures.1.recv().await.unwrap_or_else(|| io::Error::other("nobody listens"))
     }
 
-    /// A witness of one direction, or of the connection as a whole, for whoever forwards.
-    pub(super) fn witness(&self, connection: usize) -> Witness {
+    /// A witness of one direction, for whoever forwards it.
+    pub(super) fn witness(&self, connection: usize, direction: Direction) -> Witness {
         let ears = self.ears.iter().map(|(queue, _)| (queue.clone(), 0)).collect();
-        Witness { connection, began: self.began, ears }
+        Witness { connection, direction, began: self.began, ears }
     }
 
-    /// Lets the listeners hear all that is queued, and end. The first of their failures is handed back.
-    pub(super) fn end(mut self) -> io::Result<()> {
-        for (queue, thread) in self.ears.drain(..) {
-            queue.close();
+    /// Lets the listeners hear all that is queued, and end. What failed and was not said yet is handed back.
+    pub(super) fn end(mut self) -> Vec<io::Error> {
+        // All at the same time, so that none hears more than another.
+        self.ears.iter().for_each(|(queue, _)| queue.close());
+        for (_, thread) in self.ears.drain(..) {
             // A listener that panicked has said so on stderr.
             let _: Result<(), _> = thread.join();
         }
-        self.failures.1.try_recv().map_or(Ok(()), Err)
+        std::iter::from_fn(|| self.failures.1.try_recv().ok()).collect()
     }
 }
 
-/// Tells the listeners what happens to a connection.
+/// Tells the listeners what happens to a direction of a connection.
 pub(super) struct Witness {
     connection: usize,
+    direction: Direction,
     began: Instant,
     /// The queues, and how many bytes were not queued in each.
     ears: Vec<(Arc<Queue>, u64)>,
 }
 
 impl Witness {
-    /// Bytes passed, of the direction that this witness is for.
-    pub(super) fn passed(&mut self, direction: Direction, bytes: &[u8]) {
+    /// Bytes passed.
+    pub(super) fn passed(&mut self, bytes: &[u8]) {
         if self.ears.is_empty() {
             return;
         }
         let bytes = Bytes::copy_from_slice(bytes);
-        let time = self.began.elapsed();
+        let (direction, time) = (self.direction, self.began.elapsed());
         for (queue, lost) in &mut self.ears {
             if queue.has_room(bytes.len()) {
                 let what = What::Passed { direction, lost: std::mem::take(lost), bytes: bytes.clone() };
@@ -145,11 +142,20 @@ impl Witness {
         }
     }
 
-    /// One side has no more to say.
-    pub(super) fn ended(&mut self, direction: Direction) {
-        let (connection, time) = (self.connection, self.began.elapsed());
+    /// Its sender has no more to say.
+    pub(super) fn ended(&mut self) {
+        let (connection, direction, time) = (self.connection, self.direction, self.began.elapsed());
         for (queue, lost) in &mut self.ears {
             queue.push(Heard { connection, time, what: What::Ended { direction, lost: std::mem::take(lost) } });
+        }
+    }
+
+    /// Nothing more is heard: what was not queued is told now, as nothing follows that could carry it.
+    pub(super) fn over(&mut self) {
+        let (connection, direction, time) = (self.connection, self.direction, self.began.elapsed());
+        for (queue, lost) in self.ears.iter_mut().filter(|(_, lost)| *lost > 0) {
+            let what = What::Passed { direction, lost: std::mem::take(lost), bytes: Bytes::new() };
+            queue.push(Heard { connection, time, what });
         }
     }
 
@@ -159,6 +165,13 @@ impl Witness {
         for (queue, _) in &self.ears {
             queue.push(Heard { connection, time, what: what.clone() });
         }
+    }
+}
+
+impl Drop for Witness {
+    /// Where the proxy ends in the middle of a connection.
+    fn drop(&mut self) {
+        self.over();
     }
 }
 
@@ -273,11 +286,11 @@ mod tests {
         let (heard, hears) = mpsc::channel();
         let mut feed = Feed::new();
         feed.add(Box::new(Slow { go: wait, heard })).unwrap();
-        let mut witness = feed.witness(1);
-        let (direction, block) = (Direction::ToServer, vec![7; 1 << 20]);
+        let mut witness = feed.witness(1, Direction::ToServer);
+        let block = vec![7; 1 << 20];
         let fit = QUEUE / (block.len() + EVENT);
         for _ in 0..fit + 3 {
-            witness.passed(direction, &block);
+            witness.passed(&block);
         }
         let next = || {
             go.send(()).unwrap();
@@ -290,11 +303,21 @@ mod tests {
         while !witness.ears[0].0.has_room(QUEUE) {
             std::thread::yield_now();
         }
-        witness.passed(direction, b"after");
+        witness.passed(b"after");
         let What::Passed { lost, bytes, .. } = next() else { panic!("no bytes") };
         assert_eq!((lost, &bytes[..]), (3 << 20, &b"after"[..]));
+        // What is missing at the end is told as well, although nothing follows it.
+        for _ in 0..fit + 2 {
+            witness.passed(&block);
+        }
+        drop(witness);
+        for _ in 0..fit {
+            assert!(matches!(next(), What::Passed { lost: 0, .. }));
+        }
+        let What::Passed { lost, bytes, .. } = next() else { panic!("no bytes") };
+        assert_eq!((lost, bytes.len()), (2 << 20, 0));
         drop(go);
-        feed.end().unwrap();
+        assert!(feed.end().is_empty());
     }
 
     #[test]
@@ -304,13 +327,13 @@ mod tests {
         let mut feed = Feed::new();
         feed.add(Box::new(Slow { go: wait, heard })).unwrap();
         drop(go);
-        let mut witness = feed.witness(1);
-        witness.passed(Direction::ToServer, b"x");
+        let mut witness = feed.witness(1, Direction::ToServer);
+        witness.passed(b"x");
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         assert!(!runtime.block_on(feed.failure()).to_string().is_empty());
         for _ in 0..200 {
-            witness.passed(Direction::ToServer, &[0; 1 << 20]);
+            witness.passed(&[0; 1 << 20]);
         }
-        feed.end().unwrap();
+        assert!(feed.end().is_empty());
     }
 }

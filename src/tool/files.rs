@@ -1,7 +1,7 @@
 //! What is written to disk: `--pcapng`, `--jsonl`, how large it may become, and what is taken out first.
 
 use std::collections::BTreeMap;
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -22,7 +22,8 @@ pub(super) struct Files {
     /// Writes what passes as JSON, an object a frame and line
     #[arg(long, value_name = "FILE")]
     jsonl: Option<PathBuf>,
-    /// How large each of these files may become; what passes then is not recorded
+    /// How large each of these files may become, in bytes; what passes then is not recorded. JSON lines take up to 70 times what
+    /// passes
     #[arg(long, value_name = "N", default_value_t = LARGEST)]
     max_bytes: u64,
     #[command(flatten)]
@@ -71,6 +72,32 @@ impl Files {
             Ok(Box::new(Recording { file, recorders: BTreeMap::new() }) as Box<dyn Listener>)
         };
         wanted.into_iter().map(create).collect()
+    }
+}
+
+/// Something to write to, whose errors say which it is.
+pub(super) struct Named<W> {
+    name: String,
+    to: W,
+}
+
+impl<W> Named<W> {
+    pub(super) fn new(name: impl Into<String>, to: W) -> Named<W> {
+        Named { name: name.into(), to }
+    }
+
+    fn name(&self, error: &io::Error) -> io::Error {
+        io::Error::new(error.kind(), format!("{} can't be written: {error}", self.name))
+    }
+}
+
+impl<W: Write> Write for Named<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.to.write(bytes).map_err(|error| self.name(&error))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.to.flush().map_err(|error| self.name(&error))
     }
 }
 

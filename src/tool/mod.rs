@@ -103,15 +103,28 @@ impl Color {
 pub fn main() -> ExitCode {
     cli::main(|flags: Flags| {
         let color = flags.color.is_on();
-        match flags.command {
+        let ended = match flags.command {
             None => on_one_thread(demonstrate(color)),
             Some(Command::Tap(flags)) => on(&mut runtime::Builder::new_multi_thread(), tap::run(*flags, color)),
             Some(Command::Decode(flags)) => on_one_thread(decode::run(flags, color)),
             Some(Command::Replay(flags)) => on_one_thread(replay::run(flags, color)),
             Some(Command::Tour(flags)) => on_one_thread(tour::run(flags, color)),
             Some(Command::WireFormat { svg }) => on_one_thread(wire_format(svg)),
-        }
+        };
+        ended.map_err(|stop| match stop {
+            Stop::Failed(line) => Stop::Failed(format!("barewire: {line}")),
+            stop => stop,
+        })
     })
+}
+
+/// An address that a flag may have and need not: what is none may be the word behind, which was meant to stand alone.
+fn address(text: &str) -> Result<String, &'static str> {
+    let port = text.rsplit_once(':').map_or(text, |(_, port)| port);
+    match !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()) {
+        true => Ok(text.to_owned()),
+        false => Err("it is neither host:port nor a port; a file goes before this flag"),
+    }
 }
 
 fn on_one_thread(command: impl Future<Output = Result<(), Stop>>) -> Result<(), Stop> {

@@ -30,8 +30,8 @@ pub(super) struct Names {
     descriptor_set: Vec<PathBuf>,
     /// Asks a server for the names of what it serves, once, at the beginning: the one of --to, or the one at an address. Where
     /// it does not tell, that is said, and names are those that are known without it
-    #[arg(long, value_name = "ADDR", num_args = 0..=1, require_equals = true, default_missing_value = "")]
-    reflection: Option<String>,
+    #[arg(long, value_name = "ADDR", value_parser = super::address)]
+    reflection: Option<Option<String>>,
 }
 
 /// The server that a tap stands in front of, or that a call is sent to.
@@ -45,7 +45,7 @@ impl Names {
     pub(super) async fn schema(&self, behind: Option<Behind<'_>>) -> Result<Schema, Stop> {
         let mut schema = built_in();
         if let Some(address) = &self.reflection {
-            self.ask(address, behind, &mut schema).await?;
+            self.ask(address.as_deref(), behind, &mut schema).await?;
         }
         for file in &self.descriptor_set {
             let usage = |what: &dyn std::fmt::Display| {
@@ -65,12 +65,12 @@ impl Names {
     }
 
     /// Adds what a server tells of itself.
-    async fn ask(&self, address: &str, behind: Option<Behind<'_>>, schema: &mut Schema) -> Result<(), Stop> {
+    async fn ask(&self, address: Option<&str>, behind: Option<Behind<'_>>, schema: &mut Schema) -> Result<(), Stop> {
         let usage = |error: &dyn std::fmt::Display| Stop::Usage(format!("--reflection: {error}"));
-        let (address, tls) = match behind {
-            Some(behind) if address.is_empty() => (behind.address, behind.tls),
-            None if address.is_empty() => return Err(usage(&"which server? say --reflection=ADDR")),
-            _ => (address, None),
+        let (address, tls) = match (address, behind) {
+            (Some(address), _) => (address, None),
+            (None, Some(behind)) => (behind.address, behind.tls),
+            (None, None) => return Err(usage(&"which server? say --reflection ADDR")),
         };
         let connector = tcp::connect(address);
         let asked = match tls {

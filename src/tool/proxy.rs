@@ -53,6 +53,8 @@ pub(super) async fn forward(client: impl Socket, server: impl Socket, mut witnes
     let ended = both(request, answer).await;
     let reset = !matches!(ended, Ok((Side::Ended, Side::Ended)));
     // Told before the sockets are gone, so that whoever sees the end can rely on its being told.
+    witnesses.to_server.over();
+    witnesses.to_client.over();
     witnesses.to_server.tell(&What::Closed { reset });
     if reset {
         unsplit(from_client, to_client).reset();
@@ -86,20 +88,20 @@ async fn pump(
             // A TLS session without its closing alert ends all the same.
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => 0,
             Err(error) => {
-                witness.ended(direction);
+                witness.ended();
                 return Err(error);
             }
         };
         let bytes = buffer.get(..read).unwrap_or_default();
         if bytes.is_empty() {
-            witness.ended(direction);
+            witness.ended();
             // A receiver that is gone needs no end.
             let _: io::Result<()> = to.shutdown().await;
             return Ok(Side::Ended);
         }
-        witness.passed(direction, bytes);
+        witness.passed(bytes);
         if write(direction, to, bytes, witness).await.is_err() {
-            witness.ended(direction);
+            witness.ended();
             return Ok(Side::Unwanted);
         }
     }

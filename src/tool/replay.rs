@@ -31,10 +31,10 @@ const TURN: Duration = Duration::from_secs(1);
 /// The flags of `barewire replay`.
 #[derive(Debug, Args)]
 pub(super) struct Flags {
-    /// The capture: pcap, pcapng, or the client's bytes as they are
+    /// The capture: pcap, pcapng, JSON lines of this program, or the client's bytes as they are; - is standard input
     #[arg(value_name = "CAPTURE", required_unless_present = "raw")]
     capture: Option<PathBuf>,
-    /// The server, host:port
+    /// The server: host:port, or a port of the loopback interface
     #[arg(long, value_name = "ADDR")]
     to: String,
     /// Which call of the capture, counted from 1 in the order in which they began
@@ -56,7 +56,7 @@ pub(super) struct Flags {
     /// When what follows the headers is sent
     #[arg(long, value_enum, default_value = "fast")]
     timing: Timing,
-    /// A script of frames to send instead of a call: lines such as `preface`, `headers 1 :path=/a.B/C`,
+    /// A script of frames to send instead of a call (- is standard input): lines such as `preface`, `headers 1 :path=/a.B/C`,
     /// `frame DATA 1 END_STREAM length=9 00`, `hex 00ff`, `wait 100`
     #[arg(long, value_name = "FILE", conflicts_with_all = ["capture", "call", "stream", "set_header", "drop_header", "message", "timing"])]
     raw: Option<PathBuf>,
@@ -131,7 +131,7 @@ async fn connect(to: &str, schema: &Schema) -> Result<Exchange, Stop> {
 }
 
 fn usage(file: &Path, error: &dyn Display) -> Stop {
-    Stop::Usage(format!("{}: {error}", file.display()))
+    Stop::Usage(format!("{}: {error}", decode::name(file)))
 }
 
 fn failed(to: &str, error: &dyn Display) -> Stop {
@@ -139,7 +139,8 @@ fn failed(to: &str, error: &dyn Display) -> Stop {
 }
 
 fn text_of(file: &Path) -> Result<String, Stop> {
-    std::fs::read_to_string(file).map_err(|error| usage(file, &error))
+    let bytes = decode::bytes_of(file).map_err(|error| usage(file, &error))?;
+    String::from_utf8(bytes).map_err(|error| usage(file, &error))
 }
 
 /// The call that the flags choose; the first without them.

@@ -28,16 +28,17 @@ pub(super) struct Show {
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Filters")]
 pub(super) struct Only {
-    /// Only these streams: a number, or several with commas
+    /// Only these streams: a number, or several with commas; ! in front turns it round
     #[arg(long, value_name = "N,…")]
     stream: Option<String>,
-    /// Only calls of this method: its path, or ~ and a part of it
+    /// Only calls of this method: its path, or ~ and a part of it; ! in front turns it round
     #[arg(long, value_name = "PATH")]
     method: Option<String>,
-    /// Only calls that ended so: a code's number or name, or several with commas; ! in front turns it round
+    /// Only calls that ended so: a code's number or name, none for those that ended without one, or several with commas; ! in
+    /// front turns it round
     #[arg(long, value_name = "CODE,…")]
     status: Option<String>,
-    /// Only frames of this type: DATA, HEADERS, RST_STREAM …, or several with commas
+    /// Only frames of this type: DATA, HEADERS, RST_STREAM …, or several with commas; ! in front turns it round
     #[arg(long, value_name = "TYPE,…")]
     frame: Option<String>,
 }
@@ -94,15 +95,20 @@ impl Only {
     pub(super) fn filter(&self) -> Result<Filter, Stop> {
         let Only { stream, method, status, frame } = self;
         let flags = [("stream", stream), ("method", method), ("status", status), ("frame", frame)];
-        let terms = flags.iter().filter_map(|(name, value)| {
-            let value = value.as_deref()?;
-            Some(match value.strip_prefix('!') {
+        let mut terms = Vec::new();
+        for (name, value) in flags {
+            let Some(value) = value.as_deref() else { continue };
+            let term = match value.strip_prefix('!') {
                 Some(not) => format!("{name}!={not}"),
-                None if *name == "method" && value.starts_with('~') => format!("{name}{value}"),
+                None if name == "method" && value.starts_with('~') => format!("{name}{value}"),
                 None => format!("{name}={value}"),
-            })
-        });
-        let terms: Vec<String> = terms.collect();
+            };
+            Filter::parse([&*term]).map_err(|error| {
+                let once = if value.contains(",!") { "; ! stands in front of all, once" } else { "" };
+                Stop::Usage(format!("--{name} {value}: {}{once}", error.why()))
+            })?;
+            terms.push(term);
+        }
         Filter::parse(terms.iter().map(String::as_str)).map_err(|error| Stop::Usage(error.to_string()))
     }
 }

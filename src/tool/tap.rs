@@ -4,15 +4,16 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use clap::Args;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+use tokio::task::JoinSet;
 
 use super::feed::{Feed, What};
-use super::files::Files;
+use super::files::{Files, Named};
 use super::names::{Behind, Names};
 use super::page::{self, Told};
 use super::proxy::{Socket, Witnesses, forward};
@@ -20,6 +21,8 @@ use super::show::{Only, Screen, Show};
 use super::tls::{Agreed, Tls, TlsFlags};
 use super::together::{Either, either};
 use crate::cli::{self, Stop};
+use crate::inspector::Direction;
+use crate::io::Connector;
 use crate::transport::tcp;
 use crate::watch::Wire;
 
@@ -29,10 +32,10 @@ const REST: Duration = Duration::from_millis(100);
 /// The flags of `barewire tap`.
 #[derive(Debug, Args)]
 pub(super) struct Flags {
-    /// Where clients connect to: host:port, port 0 takes a free one
+    /// Where clients connect to: host:port, :port for all interfaces, or a port of the loopback interface; port 0 takes a free one
     #[arg(long, value_name = "ADDR")]
     listen: String,
-    /// The server, host:port
+    /// The server: host:port, or a port of the loopback interface
     #[arg(long, value_name = "ADDR")]
     to: String,
     /// Goes on although the server was never reached: it may be started later
@@ -48,22 +51,25 @@ pub(super) struct Flags {
     files: Files,
     #[command(flatten)]
     tls: TlsFlags,
-    /// Serves a page that shows calls, bytes and their meaning while they pass: host:port, or a port of the loopback interface
-    #[arg(long, value_name = "ADDR", help_heading = "Views")]
+    /// Serves a page that shows calls, bytes and their meaning while they pass: at host:port, at a port of the loopback interface,
+    /// or without a value at a free one of it
+    #[arg(long, value_name = "ADDR", num_args = 0..=1, default_missing_value = "0", value_parser = super::address, help_heading = "Views")]
     web: Option<String>,
     /// Writes that page with everything inside, whole when the program ends
     #[arg(long, value_name = "FILE", help_heading = "Views")]
     html: Option<PathBuf>,
 }
 
-pub(super) async fn run(flags: Flags, color: bool) -> Result<(), Stop> {
+pub(super) async fn run(mut flags: Flags, color: bool) -> Result<(), Stop> {
+    // With its host, where it is a port alone.
+    flags.to = tcp::connect(flags.to).authority().to_owned();
     let failed = |error: io::Error| Stop::Failed(error.to_string());
     let filter = flags.only.filter()?;
     let behind = Behind { address: &flags.to, tls: flags.tls.client_tls()? };
     let schema = flags.names.schema(Some(behind)).await?;
     let wire = Wire::from_environment()?;
     let listener = tcp::listen(&flags.listen).await;
-    let listener = listener.map_err(|error| Stop::Usage(format!("{error}; choose with --listen")))?.into_socket();
+    let listener = listener.map_err(|error| Stop::Usage(format!("{error}; choose with --listen")))?;
     let address = listener.local_addr().map_err(failed)?;
 
     let tls = flags.tls.tls(&flags.listen)?;
@@ -81,7 +87,8 @@ pub(super) async fn run(flags: Flags, color: bool) -> Result<(), Stop> {
     }
     let show = flags.show.or_as(&wire);
     if show.is_on() {
-        feed.add(Box::new(Screen::new(&show, filter, color, schema, io::stdout()))).map_err(failed)?;
+        let out = Named::new("stdout", io::stdout());
+        feed.add(Box::new(Screen::new(&show, filter, color, schema, out))).map_err(failed)?;
     }
     let shutdown = cli::shutdown().map_err(failed)?;
     cli::say(format_args!("listening on {address}, forwarding to {}", flags.to));
@@ -93,40 +100,51 @@ pub(super) async fn run(flags: Flags, color: bool) -> Result<(), Stop> {
             refusal = Some(said);
         }
     };
-    let ended = serve(listener, upstream, &mut feed, shutdown).await;
-    let heard = feed.end();
-    super::written(ended.and(heard))?;
-    refusal.map_or(Ok(()), |said| Err(Stop::Usage(said)))
+    let failure = serve(listener, upstream, &mut feed, shutdown).await;
+    let mut failures = failure.into_iter().chain(feed.end().into_iter().filter(is_failure));
+    if let Some(said) = refusal {
+        return Err(Stop::Usage(said));
+    }
+    let first = failures.next();
+    failures.for_each(cli::say);
+    first.map_or(Ok(()), |error| Err(Stop::Failed(error.to_string())))
 }
 
-/// Takes connections until the program shall end, or nobody listens any more.
+/// A reader that has seen enough, such as head, is none.
+fn is_failure(error: &io::Error) -> bool {
+    error.kind() != io::ErrorKind::BrokenPipe
+}
+
+/// Takes connections until the program shall end, and ends those that are open then. A listener that fails hears nothing more,
+/// and forwarding goes on; the first failure is handed back.
 async fn serve(
-    listener: TcpListener,
+    listener: tcp::TcpListener,
     upstream: Upstream,
     feed: &mut Feed,
     shutdown: impl Future<Output = ()>,
-) -> io::Result<()> {
-    let count = AtomicUsize::new(0);
-    let mut listeners = feed.len();
+) -> Option<io::Error> {
+    let (mut connections, mut count, mut failed) = (JoinSet::new(), 0, None);
     let mut shutdown = std::pin::pin!(shutdown);
     loop {
-        let accepted = match either(shutdown.as_mut(), either(listener.accept(), feed.failure())).await {
-            Either::First(()) => return Ok(()),
+        let accepted = match either(shutdown.as_mut(), either(listener.accept_socket(), feed.failure())).await {
+            Either::First(()) => break,
             Either::Second(Either::Second(error)) => {
-                listeners = listeners.saturating_sub(1);
-                if listeners == 0 {
-                    return Err(error);
+                cli::say(format_args!("{error}; forwarding goes on without it"));
+                if is_failure(&error) {
+                    failed.get_or_insert(error);
                 }
-                cli::say(error);
                 continue;
             }
             Either::Second(Either::First(accepted)) => accepted,
         };
         match accepted {
             Ok((client, address)) => {
-                let number = count.fetch_add(1, Ordering::Relaxed) + 1;
-                let witnesses = Witnesses { to_server: feed.witness(number), to_client: feed.witness(number) };
-                tokio::spawn(upstream.clone().connection(client, address, witnesses));
+                // Those that are over leave.
+                while connections.try_join_next().is_some() {}
+                count += 1;
+                let [to_server, to_client] =
+                    [Direction::ToServer, Direction::ToClient].map(|direction| feed.witness(count, direction));
+                connections.spawn(upstream.clone().connection(client, address, Witnesses { to_server, to_client }));
             }
             Err(error) => {
                 cli::say(format_args!("can't accept a connection: {error}"));
@@ -134,6 +152,9 @@ async fn serve(
             }
         }
     }
+    // Before the listeners hear that it is the end: nothing is forwarded that they do not hear of.
+    connections.shutdown().await;
+    failed
 }
 
 /// Where connections go, and how.
@@ -168,19 +189,27 @@ impl Upstream {
             Err(error) => {
                 client.reset();
                 if !self.reached.load(Ordering::Relaxed) {
-                    let said = format!("can't connect to {}: {error}; start it before, or give --wait", self.to);
                     // Nobody listens when the first who was refused has been heard.
-                    let _ = self.refused.send(said);
+                    let _ = self.refused.send(error);
                     return;
                 }
-                cli::say(format_args!("{address} gets no connection: can't connect to {}: {error}", self.to));
+                cli::say(format_args!("{address} gets no connection: {error}"));
             }
         }
     }
 
-    async fn open(&self, client: Option<&Agreed>) -> io::Result<(Box<dyn Socket>, SocketAddr, Option<Agreed>)> {
-        let (socket, there) = tcp::connect(&*self.to).open().await?;
-        let (server, agreed) = self.tls.connect(socket, &self.to, client).await?;
+    /// A connection to the server; what is wrong has its remedy with it.
+    async fn open(&self, client: Option<&Agreed>) -> Result<(Box<dyn Socket>, SocketAddr, Option<Agreed>), String> {
+        let to = &*self.to;
+        let (socket, there) = tcp::connect(to).open().await.map_err(|error| {
+            let (error, named) = (error.to_string(), format!("{to}: "));
+            let why = error.strip_prefix(&named).unwrap_or(&error);
+            // Once a server was reached, it is not for want of either.
+            let mend = if self.reached.load(Ordering::Relaxed) { "" } else { "; start it before, or give --wait" };
+            format!("can't connect to {to}: {why}{mend}")
+        })?;
+        let connected = self.tls.connect(socket, to, client).await;
+        let (server, agreed) = connected.map_err(|error| format!("can't connect to {to}: {error}"))?;
         Ok((server, there, agreed))
     }
 }

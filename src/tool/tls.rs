@@ -119,7 +119,10 @@ impl TlsFlags {
             _ => {
                 let folder = self.ca_dir.clone().or_else(data_folder);
                 let folder = folder.ok_or_else(|| usage(&"there is no folder for data; name one with --ca-dir"))?;
-                let names = ["localhost", "127.0.0.1", "::1", host(listen)].map(str::to_owned).to_vec();
+                // A port alone has no host.
+                let names =
+                    ["localhost", "127.0.0.1", "::1"].into_iter().chain(Some(host(listen)).filter(|it| !it.is_empty()));
+                let names = names.map(str::to_owned).collect();
                 let authority = Authority::in_folder(&folder, names);
                 let authority = authority.map_err(|error| usage(&format_args!("{error}; choose with --ca-dir")))?;
                 cli::say(format_args!("clients have to trust {}", authority.certificate().display()));
@@ -143,9 +146,9 @@ fn data_folder() -> Option<PathBuf> {
     Some(data.join("barewire/tap"))
 }
 
-/// The host of "host:port", without the brackets of an IPv6 address.
+/// The host of "host:port", without the brackets of an IPv6 address; none of a port alone.
 fn host(address: &str) -> &str {
-    let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
+    let host = address.rsplit_once(':').map_or("", |(host, _)| host);
     host.trim_start_matches('[').trim_end_matches(']')
 }
 
@@ -179,9 +182,31 @@ impl Tls {
             None => vec![b"h2".to_vec()],
         };
         let connect = TlsConnector::from(Arc::new(config)).connect(server_name, socket);
-        let stream = in_time(connect).await.map_err(|error| explain(error, "server"))?;
+        let stream = in_time(connect).await.map_err(|error| {
+            let mend = mend(&error);
+            let error = explain(error, "server");
+            io::Error::new(error.kind(), format!("{error}{mend}"))
+        })?;
         let agreed = Agreed::new("server", stream.get_ref().1, Some(&name));
         Ok((Box::new(stream), Some(agreed)))
+    }
+}
+
+/// What the user can do about a handshake with the server that failed; behind the error.
+fn mend(error: &io::Error) -> &'static str {
+    use rustls::CertificateError as Wrong;
+    match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+        Some(rustls::Error::InvalidCertificate(Wrong::NotValidForName | Wrong::NotValidForNameContext { .. })) => {
+            "; --server-name NAME asks for one that it is for"
+        }
+        Some(rustls::Error::InvalidCertificate(Wrong::UnknownIssuer | Wrong::BadSignature)) => {
+            "; --ca-file FILE names the authority that has signed it"
+        }
+        Some(rustls::Error::InvalidCertificate(_)) => "; --insecure instead of --ca-file takes it all the same",
+        Some(rustls::Error::InvalidMessage(_)) => "; leave out --to-tls for a server without TLS",
+        Some(_) => "",
+        // It hung up, reset the connection or said nothing: what a server does that waits for something else than TLS.
+        None => "; if the server has no TLS, leave out --to-tls",
     }
 }
 

@@ -7,9 +7,11 @@ use std::io::{self, IsTerminal, Read, Write};
 
 use clap::Args;
 use crossterm::terminal;
+use tokio::sync::oneshot;
 
+use super::together::{Either, either};
 use super::written;
-use crate::cli::Stop;
+use crate::cli::{self, Stop};
 use crate::demonstration::{self, Recorded};
 use crate::inspector::{Frame, FrameHeader, FrameKind, FrameType, Meaning, PrintOptions, Rule, legend, print_frame};
 
@@ -50,19 +52,24 @@ enum Key {
 pub(super) async fn run(flags: Flags, color: bool) -> Result<(), Stop> {
     let calls = demonstration::four_kinds().await.map_err(|stopped| Stop::Failed(stopped.to_string()))?;
     let (from, to) = (io::stdin().is_terminal(), io::stdout().is_terminal());
-    let tour = Tour::new(&calls, color, from && to);
-    let mut out = io::stdout();
     // What a terminal shows of a pipe's end nobody can be asked to turn the pages of.
     if flags.no_pause || (from && !to) {
-        return written(tour.print_all(&mut out));
+        return written(Tour::new(&calls, color, false).print_all(&mut io::stdout()));
     }
-    let _raw = match from {
-        true => {
-            Some(Raw::begin().map_err(|error| Stop::Failed(format!("the terminal takes no single keys: {error}")))?)
-        }
-        false => None,
-    };
-    written(tour.walk(&mut io::stdin().lock(), &mut out))
+    let walk = move || Tour::new(&calls, color, from && to).walk(&mut io::stdin().lock(), &mut io::stdout());
+    if !from {
+        return written(walk());
+    }
+    // A signal ends the tour as a key does, or the terminal would stay as it is.
+    let leaving = cli::leaving().map_err(|error| Stop::Failed(error.to_string()))?;
+    let _raw = Raw::begin().map_err(|error| Stop::Failed(format!("the terminal takes no single keys: {error}")))?;
+    let (end, ended) = oneshot::channel();
+    // A thread that waits for a key ends with the program.
+    std::thread::spawn(move || end.send(walk()));
+    match either(leaving, ended).await {
+        Either::First(()) => Ok(()),
+        Either::Second(outcome) => written(outcome.unwrap_or(Ok(()))),
+    }
 }
 
 /// A terminal that gives each key as it is pressed, until this is dropped.

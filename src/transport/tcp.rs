@@ -1,16 +1,20 @@
 //! TCP, with Nagle's algorithm off: h2 writes whole frames, and a small one must not wait for the acknowledgement of the last.
 //!
+//! An address is `host:port`. A port alone is one of the loopback interface, and so is `:port` for a client; a server listens with
+//! it on all interfaces, as Go's do.
+//!
 //! `http://` URIs with prior knowledge of HTTP/2 (RFC 9113 section 3.3); [`super::tls`] goes around it for `https`.
 
+use std::borrow::Cow;
 use std::future::{Ready, ready};
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use tokio::net::{TcpStream, lookup_host};
 
 use crate::io::{Address, Connected, Connector, Listener, Peer};
 
-/// Listens on `address`, which is `host:port`; port 0 takes a free one.
+/// Listens on `address`, which is `host:port`; port 0 takes a free one, `:port` is all interfaces, and `port` is 127.0.0.1.
 ///
 /// A name that has several addresses is listened on at the first IPv4 address, or else at its first: exactly one, so that
 /// nobody listens on `[::1]` unawares because `127.0.0.1` is taken. IPv6 addresses have brackets: `[::]:50051`.
@@ -20,15 +24,40 @@ use crate::io::{Address, Connected, Connector, Listener, Peer};
 /// With the address in the message: a name that can't be resolved, a port that is taken or not permitted.
 pub async fn listen(address: &str) -> io::Result<TcpListener> {
     let can_not = |error: io::Error| io::Error::new(error.kind(), format!("can't listen on {address}: {error}"));
-    let candidates = resolve(address).await.map_err(can_not)?;
-    let first_v4 = candidates.iter().find(|address| address.is_ipv4()).or(candidates.first());
-    let chosen = first_v4.ok_or_else(|| can_not(no_address()))?;
-    Ok(TcpListener { socket: tokio::net::TcpListener::bind(chosen).await.map_err(can_not)? })
+    let socket = match address.strip_prefix(':').map(str::parse) {
+        Some(Ok(port)) => everywhere(port).await,
+        _ => {
+            let candidates = resolve(&with_host(address, "127.0.0.1")).await.map_err(can_not)?;
+            let first_v4 = candidates.iter().find(|address| address.is_ipv4()).or(candidates.first());
+            tokio::net::TcpListener::bind(first_v4.ok_or_else(|| can_not(no_address()))?).await
+        }
+    };
+    Ok(TcpListener { socket: socket.map_err(can_not)? })
 }
 
-/// Reaches the server at `address`, which is `host:port` and becomes the `:authority` of calls.
+/// All interfaces: by IPv6, where IPv4 is among its addresses, or where the system has none by IPv4 alone.
+async fn everywhere(port: u16) -> io::Result<tokio::net::TcpListener> {
+    match tokio::net::TcpListener::bind((Ipv6Addr::UNSPECIFIED, port)).await {
+        Err(error) if error.kind() != io::ErrorKind::AddrInUse && error.kind() != io::ErrorKind::PermissionDenied => {
+            tokio::net::TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).await
+        }
+        bound => bound,
+    }
+}
+
+/// Reaches the server at `address`, which is `host:port` and becomes the `:authority` of calls; `:port` and `port` are on
+/// localhost.
 pub fn connect(address: impl Into<String>) -> TcpConnector {
-    TcpConnector { address: address.into() }
+    TcpConnector { address: with_host(&address.into(), "localhost").into_owned() }
+}
+
+/// The address, with this host where it is a port alone.
+fn with_host<'a>(address: &'a str, host: &str) -> Cow<'a, str> {
+    let port = address.strip_prefix(':').unwrap_or(address);
+    match !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()) {
+        true => format!("{host}:{port}").into(),
+        false => address.into(),
+    }
 }
 
 /// A listening TCP socket.
@@ -47,9 +76,14 @@ impl TcpListener {
         self.socket.local_addr()
     }
 
-    /// The socket itself, for whoever has a use for one.
-    pub fn into_socket(self) -> tokio::net::TcpListener {
-        self.socket
+    /// The next client's socket, and its address: that of IPv4 where IPv6 only carries one.
+    ///
+    /// # Errors
+    ///
+    /// Those of `accept`.
+    pub async fn accept_socket(&self) -> io::Result<(TcpStream, SocketAddr)> {
+        let (stream, address) = self.socket.accept().await?;
+        Ok((stream, SocketAddr::new(address.ip().to_canonical(), address.port())))
     }
 }
 
@@ -57,7 +91,7 @@ impl Listener for TcpListener {
     type Handshake = Ready<io::Result<Connected>>;
 
     async fn accept(&mut self) -> io::Result<Self::Handshake> {
-        let (stream, address) = self.socket.accept().await?;
+        let (stream, address) = self.accept_socket().await?;
         Ok(ready(connected(stream, address)))
     }
 }
@@ -165,6 +199,27 @@ mod tests {
             let error = connect(bad).connect().await.unwrap_err();
             assert_eq!(error.to_string(), format!("{bad}: no port; an address is host:port"));
         }
+    }
+
+    #[tokio::test]
+    async fn a_port_alone_is_here_and_one_behind_a_colon_is_everywhere() {
+        let mut everywhere = listen(":0").await.unwrap();
+        let address = everywhere.local_addr().unwrap();
+        assert!(address.ip().is_unspecified(), "{address}");
+        for client in
+            [address.port().to_string(), format!(":{}", address.port()), format!("127.0.0.1:{}", address.port())]
+        {
+            let connector = connect(&*client);
+            assert_eq!(connector.authority().starts_with("localhost:"), !client.starts_with("127"), "{client}");
+            let (near, far) = tokio::join!(connector.connect(), async { everywhere.accept().await.unwrap().await });
+            let Address::Tcp(seen) = far.unwrap().peer.address else { panic!("not TCP") };
+            assert!(near.is_ok() && seen.ip().is_loopback(), "{seen}");
+        }
+        assert!(listen("0").await.unwrap().local_addr().unwrap().ip().is_loopback());
+        let port = address.port().to_string();
+        assert_eq!(listen(&format!(":{port}")).await.unwrap_err().kind(), io::ErrorKind::AddrInUse);
+        let error = listen(":65536").await.unwrap_err().to_string();
+        assert!(error.starts_with("can't listen on :65536: "), "{error}");
     }
 
     #[tokio::test]

@@ -3,9 +3,12 @@
 
 #[path = "../common/installed.rs"]
 mod installed;
+mod mistakes;
 mod names;
+mod outputs;
 mod process;
 mod tls;
+mod tour;
 mod tshark;
 
 use barewire::services::route_guide::messages::{Point, Rectangle};

@@ -28,14 +28,21 @@ pub struct Tap {
 impl Tap {
     /// One in front of `to`, on a port of its own choice.
     pub async fn start(to: &str, flags: &[&str]) -> Tap {
+        Tap::start_into(Stdio::piped(), to, flags).await
+    }
+
+    /// One whose stdout goes there.
+    pub async fn start_into(stdout: Stdio, to: &str, flags: &[&str]) -> Tap {
         let mut command = Command::new(BAREWIRE);
         command.args(["tap", "--listen", "127.0.0.1:0", "--to", to]).args(flags);
-        command.env_remove("BAREWIRE_WIRE").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.env_remove("BAREWIRE_WIRE").stdin(Stdio::null()).stdout(stdout).stderr(Stdio::piped());
         let mut child = command.kill_on_drop(true).spawn().expect("it starts");
-        let mut out = child.stdout.take().expect("a pipe");
+        let out = child.stdout.take();
         let stdout = tokio::spawn(async move {
             let mut text = String::new();
-            out.read_to_string(&mut text).await.expect("text");
+            if let Some(mut out) = out {
+                out.read_to_string(&mut text).await.expect("text");
+            }
             text
         });
         let stderr = BufReader::new(child.stderr.take().expect("a pipe"));
@@ -64,11 +71,16 @@ impl Tap {
 
     /// Ends it as systems do, and gives what it has printed.
     pub async fn end(self) -> String {
-        let pid = self.child.id().expect("it runs").to_string();
-        assert!(Command::new("kill").args(["-TERM", &pid]).status().await.expect("kill runs").success());
-        let (status, printed) = self.ended().await;
+        let (status, printed) = self.terminated().await;
         assert_eq!(status, Some(0));
         printed
+    }
+
+    /// Ends it as systems do; gives its exit status, and what it has printed.
+    pub async fn terminated(self) -> (Option<i32>, String) {
+        let pid = self.child.id().expect("it runs").to_string();
+        assert!(Command::new("kill").args(["-TERM", &pid]).status().await.expect("kill runs").success());
+        self.ended().await
     }
 }
 

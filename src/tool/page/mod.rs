@@ -18,6 +18,7 @@ mod told;
 
 pub(super) use told::{Lines, Told};
 
+use std::fmt::Display;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::net::SocketAddr;
@@ -26,6 +27,7 @@ use std::sync::LazyLock;
 
 use server::Handle;
 
+use super::files::Named;
 use crate::cli::{self, Stop};
 use crate::inspector::explanations;
 
@@ -46,9 +48,11 @@ pub(super) async fn open(address: &str, kept: usize, listening: Option<SocketAdd
 }
 
 /// Begins the page as a file.
-pub(super) fn create(path: &Path, name: &str) -> Result<Html<BufWriter<File>>, Stop> {
-    let wrong = |error: io::Error| Stop::Usage(format!("{}: {error}; choose with --html", path.display()));
-    Html::begin(BufWriter::new(File::create(path).map_err(wrong)?), name).map_err(wrong)
+pub(super) fn create(path: &Path, name: &str) -> Result<Html<BufWriter<Named<File>>>, Stop> {
+    let wrong = |error: &dyn Display| Stop::Usage(format!("{error}; choose with --html"));
+    let file = File::create(path).map_err(|error| wrong(&format_args!("{}: {error}", path.display())))?;
+    let file = BufWriter::new(Named::new(path.display().to_string(), file));
+    Html::begin(file, name).map_err(|error| wrong(&error))
 }
 
 const PAGE: &str = include_str!("page.html");

@@ -92,11 +92,13 @@ pub(crate) fn explain(error: io::Error, peer: &str) -> io::Error {
 fn reason(error: &rustls::Error, peer: &str) -> String {
     use rustls::Error;
     match error {
-        Error::InvalidCertificate(CertificateError::UnknownIssuer) => {
+        // The signature is bad where another authority has the name of the one that has signed.
+        Error::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::BadSignature) => {
             format!("the {peer}'s certificate is not signed by an authority that this side trusts")
         }
         Error::InvalidCertificate(CertificateError::NotValidForNameContext { expected, presented }) => {
-            let names = if presented.is_empty() { "no name".to_owned() } else { presented.join(", ") };
+            let names: Vec<&str> = presented.iter().map(|name| plain(name)).collect();
+            let names = if names.is_empty() { "no name".to_owned() } else { names.join(", ") };
             format!("the {peer}'s certificate is not for {:?} but for {names}", expected.to_str())
         }
         Error::InvalidCertificate(CertificateError::ExpiredContext { time, not_after }) => {
@@ -104,6 +106,9 @@ fn reason(error: &rustls::Error, peer: &str) -> String {
         }
         Error::InvalidCertificate(CertificateError::NotValidYetContext { time, not_before }) => {
             format!("the {peer}'s certificate becomes valid in {}", duration(time, not_before))
+        }
+        Error::InvalidCertificate(CertificateError::Other(error)) if error.to_string() == "CaUsedAsEndEntity" => {
+            format!("the {peer}'s certificate is an authority's, which signs others and stands for no {peer}")
         }
         Error::InvalidCertificate(error) => format!("the {peer}'s certificate is refused: {error}"),
         Error::InvalidMessage(InvalidMessage::InvalidContentType) => format!("the {peer} does not speak TLS"),
@@ -121,6 +126,12 @@ fn reason(error: &rustls::Error, peer: &str) -> String {
         Error::NoApplicationProtocol => no_h2(peer),
         error => error.to_string(),
     }
+}
+
+/// A name of a certificate out of what rustls has for it: `DnsName("a.example")`, `IpAddress(127.0.0.1)`.
+fn plain(name: &str) -> &str {
+    let within = name.split_once('(').and_then(|(_, within)| within.strip_suffix(')'));
+    within.map_or(name, |within| within.trim_matches('"'))
 }
 
 fn duration(from: &UnixTime, to: &UnixTime) -> String {

@@ -1,0 +1,91 @@
+//! What is shown and written is a copy: it may fail, and what passes does not; and until the end all files have the same.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use super::process::{Folder, Tap, barewire};
+use super::{call, listener, route_guide, serve, through};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reader_that_has_seen_enough_ends_what_is_shown_and_nothing_else() {
+    let folder = Folder::new("head");
+    let file = folder.file("a.jsonl");
+    let (reader, writer) = std::io::pipe().unwrap();
+    let mut tap = Tap::start_into(writer.into(), &serve().await, &["--jsonl", &file]).await;
+    drop(reader);
+    drop(call(&tap.address).await);
+    let line = tap.line("stdout").await;
+    assert!(line.contains("stdout can't be written: ") && line.ends_with("forwarding goes on without it"), "{line}");
+    drop(call(&tap.address).await);
+    tap.end().await;
+    assert_eq!(barewire(&["decode", &file]).await.matches("routeguide.Feature, ").count(), 2 * 102);
+
+    // Without a file too.
+    let (reader, writer) = std::io::pipe().unwrap();
+    let mut tap = Tap::start_into(writer.into(), &serve().await, &[]).await;
+    drop(reader);
+    drop(call(&tap.address).await);
+    tap.line("stdout can't be written").await;
+    drop(call(&tap.address).await);
+    tap.end().await;
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_without_room_ends_and_nothing_else() {
+    let folder = Folder::new("full");
+    let file = folder.file("a.pcapng");
+    let mut tap = route_guide(&["--pcapng", &file, "--jsonl", "/dev/full"]).await;
+    drop(call(&tap.address).await);
+    let line = tap.line("/dev/full can't be written: No space left on device").await;
+    assert!(line.ends_with("forwarding goes on without it"), "{line}");
+    drop(call(&tap.address).await);
+    let (status, printed) = tap.terminated().await;
+    assert_eq!((status, printed.matches("routeguide.Feature, ").count()), (Some(1), 2 * 102));
+    assert_eq!(barewire(&["decode", &file]).await.matches("routeguide.Feature, ").count(), 2 * 102);
+    let everything = Stdio::from(std::fs::File::options().write(true).open("/dev/full").unwrap());
+    let mut tap = Tap::start_into(everything, &serve().await, &["--pcapng", &file]).await;
+    drop(call(&tap.address).await);
+    tap.line("stdout can't be written: No space left on device").await;
+    drop(call(&tap.address).await);
+    assert_eq!(tap.terminated().await.0, Some(1));
+    assert_eq!(barewire(&["decode", &file]).await.matches("routeguide.Feature, ").count(), 2 * 102);
+}
+
+/// HTTP/2's preface, SETTINGS, and PINGs: RFC 9113, sections 3.4 and 6.7.
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+const PING: &[u8] = b"\0\0\x08\x06\0\0\0\0\0barewire";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_file_has_all_that_passed_before_the_end() {
+    let folder = Folder::new("same");
+    let (pcapng, jsonl, html) = (folder.file("a.pcapng"), folder.file("a.jsonl"), folder.file("a.html"));
+    let (listener, address) = listener().await;
+    let flags = ["--show", "none", "--pcapng", &pcapng, "--jsonl", &jsonl, "--html", &html];
+    let tap = Tap::start(&address, &flags).await;
+    let (mut client, mut server) = through(&tap, &listener).await;
+    // Until the tap has ended.
+    let says = tokio::spawn(async move {
+        client.write_all(PREFACE).await.unwrap();
+        while client.write_all(&PING.repeat(20)).await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    });
+    let hears = tokio::spawn(async move {
+        let mut heard = Vec::new();
+        // The end is a reset where more had come.
+        let _: std::io::Result<usize> = server.read_to_end(&mut heard).await;
+        (heard.len() - PREFACE.len()) / PING.len()
+    });
+    tokio::time::sleep(Duration::from_millis(700)).await;
+    tap.end().await;
+    says.await.unwrap();
+    let heard = hears.await.unwrap();
+    let frames = |file: &str| std::fs::read_to_string(file).unwrap().matches("\"type\":\"PING\"").count();
+    let (in_jsonl, in_html) = (frames(&jsonl), frames(&html));
+    let in_pcapng = barewire(&["decode", &pcapng, "--frame", "PING"]).await.matches("  PING  ").count();
+    assert!(heard > 500 && in_jsonl >= heard, "{heard} PINGs were forwarded, {in_jsonl} are in the file");
+    assert_eq!((in_jsonl, in_html), (in_pcapng, in_pcapng), "each file has the same");
+}
