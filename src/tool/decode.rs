@@ -35,7 +35,7 @@ pub(super) struct Flags {
     drawings: Drawings,
     /// Serves a page that shows calls, bytes and their meaning, until the program is ended: at host:port, at a port of the
     /// loopback interface, or without a value at a free one of it
-    #[arg(long, value_name = "ADDR", num_args = 0..=1, default_missing_value = "0", value_parser = super::address, help_heading = "Views")]
+    #[arg(long, value_name = "ADDR", num_args = 0..=1, default_missing_value = "0", value_parser = super::optional_address, help_heading = "Views")]
     web: Option<String>,
     /// Writes that page with the capture inside
     #[arg(long, value_name = "FILE", help_heading = "Views")]

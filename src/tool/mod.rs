@@ -71,7 +71,7 @@ enum Color {
 enum Command {
     /// Stands between a client and a server, forwards their bytes unchanged and shows what they mean
     Tap(Box<tap::Flags>),
-    /// Shows what the bytes of a capture mean: pcap, pcapng, or one direction's bytes as they are
+    /// Shows what the bytes of a capture mean: pcap, pcapng, JSON lines, or one direction's bytes as they are
     Decode(decode::Flags),
     /// Sends a captured call again, as it was or changed, and shows how its answer differs
     Replay(replay::Flags),
@@ -118,13 +118,21 @@ pub fn main() -> ExitCode {
     })
 }
 
-/// An address that a flag may have and need not: what is none may be the word behind, which was meant to stand alone.
+/// An address, as far as can be said without asking for its host.
 fn address(text: &str) -> Result<String, &'static str> {
     let port = text.rsplit_once(':').map_or(text, |(_, port)| port);
-    match !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()) {
-        true => Ok(text.to_owned()),
-        false => Err("it is neither host:port nor a port; a file goes before this flag"),
+    match port.parse::<u16>() {
+        _ if port.is_empty() || !port.bytes().all(|byte| byte.is_ascii_digit()) => {
+            Err("it is neither host:port nor a port")
+        }
+        Ok(_) => Ok(text.to_owned()),
+        Err(_) => Err("a port is 65535 at most"),
     }
+}
+
+/// An address that a flag may have and need not: what is none may be the word behind, which was meant to stand alone.
+fn optional_address(text: &str) -> Result<String, String> {
+    address(text).map_err(|why| format!("{why}; a file goes before this flag"))
 }
 
 fn on_one_thread(command: impl Future<Output = Result<(), Stop>>) -> Result<(), Stop> {

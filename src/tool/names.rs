@@ -30,7 +30,7 @@ pub(super) struct Names {
     descriptor_set: Vec<PathBuf>,
     /// Asks a server for the names of what it serves, once, at the beginning: the one of --to, or the one at an address. Where
     /// it does not tell, that is said, and names are those that are known without it
-    #[arg(long, value_name = "ADDR", value_parser = super::address)]
+    #[arg(long, value_name = "ADDR", value_parser = super::optional_address)]
     reflection: Option<Option<String>>,
 }
 

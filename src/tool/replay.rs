@@ -35,7 +35,7 @@ pub(super) struct Flags {
     #[arg(value_name = "CAPTURE", required_unless_present = "raw")]
     capture: Option<PathBuf>,
     /// The server: host:port, or a port of the loopback interface
-    #[arg(long, value_name = "ADDR")]
+    #[arg(long, value_name = "ADDR", value_parser = super::address)]
     to: String,
     /// Which call of the capture, counted from 1 in the order in which they began
     #[arg(long, value_name = "N", conflicts_with = "stream")]

@@ -33,10 +33,10 @@ const REST: Duration = Duration::from_millis(100);
 #[derive(Debug, Args)]
 pub(super) struct Flags {
     /// Where clients connect to: host:port, :port for all interfaces, or a port of the loopback interface; port 0 takes a free one
-    #[arg(long, value_name = "ADDR")]
+    #[arg(long, value_name = "ADDR", value_parser = super::address)]
     listen: String,
     /// The server: host:port, or a port of the loopback interface
-    #[arg(long, value_name = "ADDR")]
+    #[arg(long, value_name = "ADDR", value_parser = super::address)]
     to: String,
     /// Goes on although the server was never reached: it may be started later
     #[arg(long)]
@@ -53,7 +53,7 @@ pub(super) struct Flags {
     tls: TlsFlags,
     /// Serves a page that shows calls, bytes and their meaning while they pass: at host:port, at a port of the loopback interface,
     /// or without a value at a free one of it
-    #[arg(long, value_name = "ADDR", num_args = 0..=1, default_missing_value = "0", value_parser = super::address, help_heading = "Views")]
+    #[arg(long, value_name = "ADDR", num_args = 0..=1, default_missing_value = "0", value_parser = super::optional_address, help_heading = "Views")]
     web: Option<String>,
     /// Writes that page with everything inside, whole when the program ends
     #[arg(long, value_name = "FILE", help_heading = "Views")]
