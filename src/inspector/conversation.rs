@@ -122,7 +122,8 @@ impl Conversation {
     /// longer refined in those that were taken; [`Message`](super::Message) has it whole.
     pub fn take_frames(&mut self) -> Vec<Frame> {
         self.frames_cost = 0;
-        self.frames.drain(..).collect()
+        let as_many = VecDeque::with_capacity(self.frames.len());
+        mem::replace(&mut self.frames, as_many).into()
     }
 
     /// The number of frames that were dropped because they went over [`Limits::frames`].

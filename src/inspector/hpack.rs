@@ -155,10 +155,7 @@ impl Decoder {
             }
             let Some(node) = tree.all_mut().get_mut(node) else { continue };
             match field {
-                Some(field) => {
-                    name_node(node, &field);
-                    fields.push(field);
-                }
+                Some(field) => fields.push(field),
                 // Two say all there is to say: the smallest size in between, and the final one (section 4.2).
                 None if list > 0 || updates > 2 => {
                     node.fault = Some("size updates stand at the beginning of a block, at most two".into());
@@ -184,7 +181,12 @@ impl Decoder {
     fn indexed(&mut self, reader: &mut Reader<'_>, tree: &mut Tree) -> Result<HeaderField, HpackError> {
         let (index, range) = reader.integer(7)?;
         let field = self.entry(index)?;
-        tree.push(Annotation::new(range, Layer::Hpack, "").detail(place(index)).rule(const { &Rule::hpack("6.1") }));
+        let (label, value) = match STATIC.get(index - 1) {
+            Some(&(name, value)) => (name.into(), value.into()),
+            None => (label(index, &field), shown(&field)),
+        };
+        let node = Annotation::new(range, Layer::Hpack, label).value(value).detail(place(index));
+        tree.push(node.rule(const { &Rule::hpack("6.1") }));
         Ok(field)
     }
 
@@ -215,6 +217,7 @@ impl Decoder {
         let flags = u32::from(std::mem::take(&mut reader.huffman)) << 8 | indexing as u32;
         if let Some(node) = tree.close(node) {
             node.range.end = reader.at;
+            (node.label, node.value) = (label(index, &field), shown(&field));
             node.detail = Text::said(index as u64, flags, say_literal);
             node.rule = Some(rule);
         }
@@ -306,13 +309,20 @@ fn say_literal(index: u64, flags: u32, f: &mut fmt::Formatter<'_>) -> fmt::Resul
     })
 }
 
-fn name_node(node: &mut Annotation, field: &HeaderField) {
-    node.label = field.name.as_ref().map_or("unknown name".into(), Text::octets);
-    node.value = match (&field.name, &field.value) {
+/// The name of a field, which stands at this index or, at 0, in the field itself.
+fn label(index: usize, field: &HeaderField) -> Text {
+    match index.checked_sub(1).and_then(|place| STATIC.get(place)) {
+        Some(&(name, _)) => name.into(),
+        None => field.name.as_ref().map_or("unknown name".into(), Text::octets),
+    }
+}
+
+fn shown(field: &HeaderField) -> Text {
+    match (&field.name, &field.value) {
         (Some(name), Some(value)) => headers::shown(name, value),
         (None, Some(value)) => Text::octets(value),
         (_, None) => "unknown: its entry was added before the first block that is known".into(),
-    };
+    }
 }
 
 /// What is over the limit shares one leaf, so that an instruction of a single byte can't cost a tree each.

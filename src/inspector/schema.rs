@@ -4,7 +4,7 @@
 //! writes it, or built by hand. Of the descriptors only what is needed here is read, by their field numbers:
 //! <https://github.com/protocolbuffers/protobuf/blob/main/src/google/protobuf/descriptor.proto>.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
@@ -16,9 +16,9 @@ use super::text;
 /// Methods, messages and enums by their full names. What is not in it is shown by number.
 #[derive(Clone, Debug, Default)]
 pub struct Schema {
-    methods: HashMap<String, MethodTypes>,
-    messages: HashMap<Arc<str>, BTreeMap<u32, SchemaField>>,
-    enums: HashMap<Arc<str>, HashMap<i32, Arc<str>>>,
+    methods: BTreeMap<String, MethodTypes>,
+    messages: BTreeMap<Arc<str>, BTreeMap<u32, SchemaField>>,
+    enums: BTreeMap<Arc<str>, BTreeMap<i32, Arc<str>>>,
 }
 
 /// The messages of a method.
