@@ -23,14 +23,7 @@ const SHOWN: usize = 200;
 pub fn lines(frame: &Frame) -> String {
     let mut out = String::with_capacity(ROOM);
     push(&mut out, frame.direction);
-    match &frame.kind {
-        FrameKind::Preface => push_word(&mut out, "connection preface"),
-        FrameKind::Http2(header) => push_word(&mut out, Description(header)),
-        FrameKind::Truncated => push_word(&mut out, "incomplete"),
-        FrameKind::NotHttp2 => push_word(&mut out, "bytes"),
-        FrameKind::Fragment => push_word(&mut out, "part of a frame"),
-        FrameKind::Lost { .. } => push_word(&mut out, "lost"),
-    }
+    push_word(&mut out, Description(frame));
     push_word(&mut out, Gloss(frame));
     match frame.header().filter(|header| header.kind == FrameType::DATA) {
         Some(header) => push_word(&mut out, Count(header.length.into(), "byte")),

@@ -97,14 +97,7 @@ struct Printer<'a> {
 impl<'a> Printer<'a> {
     fn title(&mut self) {
         let direction = self.frame.direction.to_string();
-        let what = match &self.frame.kind {
-            FrameKind::Preface => "connection preface".to_owned(),
-            FrameKind::Http2(header) => Description(header).to_string(),
-            FrameKind::Truncated => "incomplete".to_owned(),
-            FrameKind::NotHttp2 => "bytes".to_owned(),
-            FrameKind::Fragment => "part of a frame".to_owned(),
-            FrameKind::Lost { .. } => "lost".to_owned(),
-        };
+        let what = Description(self.frame).to_string();
         let gloss = Gloss(self.frame).to_string();
         let (title, gloss_width) = (width(&direction) + 2 + width(&what), width(&gloss));
         let (direction, what) = (paint(self.options, BOLD, &direction), paint(self.options, BOLD, &what));
@@ -253,17 +246,24 @@ impl<'a> Printer<'a> {
     }
 }
 
-/// "HEADERS  stream 1  END_STREAM END_HEADERS".
-pub(super) struct Description<'a>(pub(super) &'a FrameHeader);
+/// What piece of the connection a frame is: "HEADERS  stream 1  END_STREAM END_HEADERS", "connection preface".
+pub(super) struct Description<'a>(pub(super) &'a Frame);
 
 impl fmt::Display for Description<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self(header) = self;
+        let header = match &self.0.kind {
+            FrameKind::Http2(header) => header,
+            FrameKind::Preface => return f.write_str("connection preface"),
+            FrameKind::Truncated => return f.write_str("incomplete"),
+            FrameKind::NotHttp2 => return f.write_str("bytes"),
+            FrameKind::Fragment => return f.write_str("part of a frame"),
+            FrameKind::Lost { .. } => return f.write_str("lost"),
+        };
         write!(f, "{}", header.kind)?;
         if header.stream != 0 {
             write!(f, "  stream {}", header.stream)?;
         }
-        if header.flags != 0 { write!(f, "  {}", FlagNames(**header)) } else { Ok(()) }
+        if header.flags != 0 { write!(f, "  {}", FlagNames(*header)) } else { Ok(()) }
     }
 }
 
