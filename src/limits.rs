@@ -16,6 +16,8 @@ pub(crate) const MAX_CONCURRENT_STREAMS: u32 = 1000;
 pub(crate) const STREAM_WINDOW: u32 = 1 << 20;
 /// What the streams of a connection together may bring that nobody has taken, in bytes.
 pub(crate) const CONNECTION_WINDOW: u32 = 16 << 20;
+/// What the calls of a connection may hold for the peer beside what it sent, in bytes.
+pub(crate) const MAX_CONNECTION_MEMORY: usize = 16 << 20;
 /// From a byte stream to HTTP/2: TLS, preface and the first SETTINGS, for a client its connecting too.
 pub(crate) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(20);
 /// What a peer has to do at once: end a frame or header block, acknowledge SETTINGS and PING, take what is written.
@@ -61,6 +63,25 @@ pub(crate) const UNSENT_OF_CALL: usize = (1 << 20) + BATCH;
 pub(crate) const PIECE: usize = 256 << 10;
 /// What a call gathers before it leaves in one DATA frame, in bytes; larger messages leave as they are.
 pub(crate) const BATCH: usize = 16 << 10;
+/// The first batch of a call, in bytes. It doubles up to [`BATCH`] with each batch that the peer's window lets go.
+pub(crate) const FIRST_BATCH: usize = 4 << 10;
+/// What [`MAX_CONNECTION_MEMORY`] is charged for a call by itself, in bytes: its stream, its task, its handler, and what it may
+/// hold without asking.
+pub(crate) const CALL_COST: usize = 6 << 10;
+/// Messages and metadata that take no more memory than this, in bytes, are part of [`CALL_COST`].
+pub(crate) const CALL_ALLOWANCE: usize = 1 << 10;
+/// Messages that came in and have no more bytes than this, uncompressed, are not charged for what decoding adds to them.
+pub(crate) const DECODED_FREELY: usize = 256;
+/// The memory that one element of a message may take when it is decoded, in bytes, by which [`MAX_CONNECTION_MEMORY`] is charged.
+pub(crate) const ELEMENT_COST: usize = 16;
+/// The bytes that a connection's compressed messages may be restored to, whatever their size.
+pub(crate) const RESTORED_FREELY: usize = 64 << 20;
+/// The bytes that they may be restored to beyond that, for each byte that came: restoring costs the CPU about a nanosecond a byte.
+pub(crate) const RESTORED_PER_BYTE: usize = 256;
+/// The bytes that are read from a socket in one turn of its connection; then others have their turn.
+pub(crate) const READ_TURN: usize = 128 << 10;
+/// For how long a connection runs calls in one turn; then what they answered leaves, and others have their turn.
+pub(crate) const TURN: Duration = Duration::from_millis(1);
 /// How much of a body that is not gRPC's is kept for an error's message, in bytes.
 pub(crate) const BODY_EXCERPT: usize = 256;
 /// How long a connection that has ended is read from, so that its last words arrive.

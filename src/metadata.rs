@@ -20,6 +20,11 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use crate::wire::binary;
 use crate::wire::error::ProtocolError;
 
+/// The memory of a name with its first value in the map of the http crate, twice: a place in a table that grows by doubling.
+const NAME_COST: usize = 2 * 112;
+/// The memory of each further value of a name, twice.
+const VALUE_COST: usize = 2 * 72;
+
 /// Metadata of a call. Keys are lower case; a key may have several values, whose order is kept.
 ///
 /// A key that ends in `-bin` has values of any bytes, every other key has printable ASCII text.
@@ -161,6 +166,14 @@ impl Metadata {
     /// The `host` header of a request, which is no metadata.
     pub(crate) fn host(&self) -> Option<&str> {
         self.headers.get(header::HOST).and_then(|host| host.to_str().ok())
+    }
+
+    /// Estimates the memory of the fields, in bytes. The map grows by doubling, so that half of it may be empty; names and
+    /// values are shared with the table of HPACK at best, and have their own memory at worst.
+    pub(crate) fn memory(&self) -> usize {
+        let (names, all) = (self.headers.keys_len(), self.headers.len());
+        let values: usize = self.headers.values().map(HeaderValue::len).sum();
+        names * NAME_COST + (all - names) * VALUE_COST + values
     }
 
     /// All that was received, names of the protocol among it.

@@ -10,7 +10,7 @@ use bytes::{Bytes, BytesMut};
 
 use crate::status::Status;
 use crate::wire::encoding::{Encoding, EncodingSet};
-use crate::wire::message::encode_message;
+use crate::wire::message::{PREFIX_LENGTH, encode_message};
 use crate::wire::{By, ProtocolError, What};
 
 /// Compresses messages and restores them.
@@ -137,19 +137,27 @@ impl Packing {
         payload: impl FnOnce(&mut BytesMut),
     ) -> Result<(), Status> {
         let Sizes { limit, min_size, .. } = *self.sizes;
-        let Some(compressor) = self.chosen.as_ref().filter(|_| compress && length >= min_size && length <= limit)
-        else {
+        if length > limit {
+            return Err(too_large(ProtocolError::MessageTooLarge { length: length as u64, limit }));
+        }
+        let Some(compressor) = self.chosen.as_ref().filter(|_| compress && length >= min_size) else {
+            buffer.reserve(PREFIX_LENGTH + length);
             return encode_message(buffer, false, limit, payload).map_err(too_large);
         };
         let mut plain = BytesMut::with_capacity(length);
         payload(&mut plain);
         let mut packed = BytesMut::new();
         match compressor.compress(&plain, &mut packed) {
-            Ok(()) => encode_message(buffer, true, usize::MAX, |buffer| buffer.extend_from_slice(&packed)),
-            Err(_) => encode_message(buffer, false, limit, |buffer| buffer.extend_from_slice(&plain)),
+            Ok(()) => append_whole(buffer, true, &packed),
+            Err(_) => append_whole(buffer, false, &plain),
         }
         .map_err(too_large)
     }
+}
+
+fn append_whole(buffer: &mut BytesMut, compressed: bool, message: &[u8]) -> Result<(), ProtocolError> {
+    buffer.reserve(PREFIX_LENGTH + message.len());
+    encode_message(buffer, compressed, usize::MAX, |buffer| buffer.extend_from_slice(message))
 }
 
 /// The limit is this side's own.

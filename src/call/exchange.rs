@@ -9,7 +9,8 @@
 //! Only the call's task touches h2, because h2 keeps one waker a half and a second task polling it would silence the first.
 //! It takes what has arrived, lets the handler run until that has to wait, and then sends what the handler has written: a
 //! producer that is ready fills a [`Batch`] of up to 16 KiB, whose messages share DATA frames, and nothing ever waits for
-//! more. Memory is bounded by one batch on its way and one being filled, or by a single message where that is larger.
+//! more. Memory is bounded by one batch on its way and one being filled, or by a single message where that is larger, and for
+//! all calls of a connection together by its [`Budget`].
 
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
@@ -17,11 +18,12 @@ use std::task::{Context, Poll, Waker};
 use bytes::{Bytes, BytesMut};
 use http::StatusCode;
 
+use super::budget::{Admission, Budget, Charge, Kind};
 use super::compress::Packing;
 use super::lock;
 use super::receive::Receiving;
 use super::send::{Gone, Sending};
-use crate::limits::BATCH;
+use crate::limits::{BATCH, CALL_ALLOWANCE, FIRST_BATCH};
 use crate::metadata::Metadata;
 use crate::status::Status;
 use crate::wire::encoding::Encoding;
@@ -76,6 +78,15 @@ impl Inbox {
 /// What was written and has not left.
 pub(crate) struct Batch {
     buffer: BytesMut,
+    /// What the buffer is charged with, if it is more than a call may have anyway.
+    charge: Charge,
+    admission: Admission,
+    /// Whether the sender waits for memory, rather than for what is here to leave.
+    wants_memory: bool,
+    /// The bytes that the buffer may gather.
+    room: usize,
+    /// The bytes that it gathered the last time.
+    last: usize,
     pub(crate) packing: Packing,
     /// Whether the next messages are compressed, if the call has an encoding.
     pub(crate) compress: bool,
@@ -106,9 +117,14 @@ enum BatchState {
 
 impl Batch {
     /// An empty batch.
-    pub(crate) fn new(packing: Packing) -> SharedBatch {
+    pub(crate) fn new(packing: Packing, budget: Arc<Budget>) -> SharedBatch {
         Arc::new(Mutex::new(Batch {
             buffer: BytesMut::new(),
+            charge: Charge::default(),
+            admission: Admission::new(budget, Kind::Outgoing),
+            wants_memory: false,
+            room: FIRST_BATCH,
+            last: 0,
             packing,
             compress: true,
             headers: Metadata::new(),
@@ -123,20 +139,35 @@ impl Batch {
         }))
     }
 
-    /// Ready when a message of `length` bytes has room: at once in an empty batch, however large the message is.
-    pub(crate) fn poll_room(&mut self, cx: &Context<'_>, length: usize) -> Poll<Result<(), Status>> {
+    /// Ready when a message of `length` bytes has room: in an empty batch however large it is, if there is memory for it.
+    pub(crate) fn poll_room(&mut self, cx: &mut Context<'_>, length: usize) -> Poll<Result<(), Status>> {
         self.check_open()?;
-        if self.buffer.is_empty() || self.buffer.len() + PREFIX_LENGTH + length <= BATCH {
+        self.wants_memory = false;
+        let gathered = self.buffer.len() + PREFIX_LENGTH + length;
+        if !self.buffer.is_empty() && gathered > self.room {
+            return self.wait(cx);
+        }
+        if gathered <= CALL_ALLOWANCE {
             return Poll::Ready(Ok(()));
         }
-        self.wait(cx)
+        let admitted = self.admission.poll(cx, !self.leaving);
+        if admitted.is_pending() {
+            self.wants_memory = true;
+            return self.wait(cx);
+        }
+        admitted
     }
 
     /// Adds a message of `length` bytes, which `payload` writes.
     pub(crate) fn push(&mut self, length: usize, payload: impl FnOnce(&mut BytesMut)) -> Result<(), Status> {
         self.check_open()?;
-        self.buffer.reserve(PREFIX_LENGTH + length);
+        if self.buffer.capacity() == 0 {
+            self.buffer.reserve(self.last.min(self.room));
+        }
         self.packing.append(&mut self.buffer, length, self.compress, payload)?;
+        if self.buffer.capacity() > CALL_ALLOWANCE {
+            self.admission.charge(&mut self.charge, self.buffer.capacity());
+        }
         wake(self.driver.take());
         Ok(())
     }
@@ -173,7 +204,25 @@ impl Batch {
         }
         self.lost |= self.leaving || !self.buffer.is_empty();
         wake(self.sender.take());
-        std::mem::take(&mut self.buffer).freeze()
+        self.take()
+    }
+
+    /// Takes out what was gathered, with its charge.
+    fn take(&mut self) -> Bytes {
+        self.last = self.buffer.len();
+        if self.charge.amount() == 0 {
+            return self.buffer.split().freeze();
+        }
+        std::mem::take(&mut self.charge).bind(std::mem::take(&mut self.buffer))
+    }
+
+    /// What was taken out has gone: the peer's window has room for more.
+    fn has_left(&mut self) {
+        if std::mem::take(&mut self.leaving) {
+            self.room = (2 * self.room).min(BATCH);
+            // It may pass beyond the budget now.
+            self.wants_memory = false;
+        }
     }
 
     fn check_open(&self) -> Result<(), Status> {
@@ -251,16 +300,21 @@ impl Exchange {
                 // Where the stream is gone, the receiving half says so.
                 let _: Result<(), Gone> = self.respond(&metadata, batch.packing.encoding());
             }
-            (batch.headers_wanted, batch.leaving) = (false, false);
+            batch.headers_wanted = false;
+            batch.has_left();
             self.last = self.half_closes && matches!(batch.state, BatchState::Finished) && !self.sending.is_closed();
-            if batch.buffer.is_empty() && !self.last {
+            let is_empty = batch.buffer.is_empty() && !self.last;
+            if !is_empty {
+                self.outgoing = batch.take();
+                batch.leaving = true;
+            }
+            if !batch.wants_memory {
                 has_room |= wake_elsewhere(batch.sender.take(), cx);
+            }
+            if is_empty {
                 register(&mut batch.driver, cx);
                 return has_room;
             }
-            self.outgoing = batch.buffer.split().freeze();
-            batch.leaving = true;
-            has_room |= wake_elsewhere(batch.sender.take(), cx);
         }
     }
 

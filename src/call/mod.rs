@@ -28,14 +28,16 @@
 
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic))]
 
+pub(crate) mod budget;
 pub(crate) mod compress;
 pub(crate) mod deadline;
 pub(crate) mod envelope;
 pub(crate) mod exchange;
+pub(crate) mod payload;
+pub(crate) mod piece;
 pub(crate) mod receive;
 pub(crate) mod send;
 pub(crate) mod typed;
-pub(crate) mod unsent;
 
 pub use compress::{Compressor, Compressors, DecompressError};
 pub use envelope::{Context, Request, Response};

@@ -15,20 +15,21 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use bytes::buf::Take;
 use bytes::{Buf, Bytes, BytesMut};
 use h2::RecvStream;
 use h2::client::ResponseFuture;
 use http::{HeaderMap, StatusCode};
 
 use super::Side;
+use super::budget::{Admission, Budget, Charge, Kind};
 use super::compress::{Compressor, Compressors, restore};
+use super::payload::Payload;
 use crate::io::Witness;
-use crate::limits::{BATCH, BODY_EXCERPT};
+use crate::limits::{BATCH, BODY_EXCERPT, DECODED_FREELY};
 use crate::metadata::Metadata;
 use crate::status::{Code, Status};
 use crate::wire::code_map::{self, Http2Error, code_of_http2_error};
-use crate::wire::message::{MessageDecoder, PREFIX_LENGTH};
+use crate::wire::message::{MessageDecoder, PREFIX_LENGTH, Prefix};
 use crate::wire::response::{GRPC_STATUS, ResponseHead, ResponseHeaders, Trailers};
 use crate::wire::{By, ProtocolError, What};
 
@@ -47,6 +48,12 @@ pub(crate) struct Receiving {
     returned: usize,
     /// Of the messages that were taken, the bytes whose window is still to be returned.
     owed: usize,
+    /// What the memory of messages is charged to.
+    budget: Arc<Budget>,
+    /// Waits for memory to restore and decode the next message in.
+    admission: Option<Box<Admission>>,
+    /// What the message that was taken last added to the bytes that came.
+    charge: Charge,
     /// What restores messages that are flagged as compressed.
     compressor: Option<Arc<dyn Compressor>>,
     /// On a client, what the answer may be compressed with.
@@ -96,18 +103,19 @@ struct Foreign {
 
 impl Receiving {
     /// The messages of a request, each of at most `limit` bytes.
-    pub(crate) fn request(stream: RecvStream, limit: usize) -> Receiving {
-        Receiving::new(Side::Server, Phase::Messages, Some(stream), limit)
+    pub(crate) fn request(stream: RecvStream, limit: usize, budget: Arc<Budget>) -> Receiving {
+        Receiving::new(Side::Server, Phase::Messages, Some(stream), limit, budget)
     }
 
     /// The answer to a request, its messages of at most `limit` bytes each, perhaps compressed by one of `compressors`.
     pub(crate) fn response(
         response: ResponseFuture,
         limit: usize,
+        budget: Arc<Budget>,
         compressors: Compressors,
         code_of_http_status: fn(u16) -> Code,
     ) -> Receiving {
-        let receiving = Receiving::new(Side::Client, Phase::Head(response), None, limit);
+        let receiving = Receiving::new(Side::Client, Phase::Head(response), None, limit, budget);
         Receiving { compressors, code_of_http_status, ..receiving }
     }
 
@@ -116,7 +124,7 @@ impl Receiving {
         self.compressor = compressor;
     }
 
-    fn new(side: Side, phase: Phase, stream: Option<RecvStream>, limit: usize) -> Receiving {
+    fn new(side: Side, phase: Phase, stream: Option<RecvStream>, limit: usize, budget: Arc<Budget>) -> Receiving {
         Receiving {
             side,
             phase,
@@ -124,6 +132,9 @@ impl Receiving {
             decoder: MessageDecoder::new(limit),
             returned: 0,
             owed: 0,
+            budget,
+            admission: None,
+            charge: Charge::default(),
             compressor: None,
             compressors: Compressors::none(),
             code_of_http_status: code_map::code_of_http_status,
@@ -138,6 +149,11 @@ impl Receiving {
     /// Holds what stands for the call where calls are counted.
     pub(crate) fn count(&mut self, counted: Option<Arc<Counted>>) {
         self.counted = counted;
+    }
+
+    /// What the memory of the call is charged to.
+    pub(crate) fn budget(&self) -> &Arc<Budget> {
+        &self.budget
     }
 
     /// Says that one message is due, and that the stream will be dropped behind it.
@@ -203,12 +219,12 @@ impl Receiving {
     pub(crate) fn poll_message<T>(
         &mut self,
         cx: &mut Context<'_>,
-        read: impl Fn(bool, Take<&mut Bytes>) -> Result<T, Status>,
+        read: impl Fn(bool, &mut Payload<'_>) -> Result<T, Status>,
     ) -> Poll<Result<Option<T>, Status>> {
         loop {
             // Most often the whole message comes in one frame, and has to come first.
             let has_nothing = self.decoder.unfinished() == 0 && !self.has_ended();
-            if !has_nothing && let Some(next) = self.take(&read) {
+            if !has_nothing && let Some(next) = ready!(self.poll_take(cx, &read)) {
                 return Poll::Ready(next);
             }
             ready!(self.poll_once(cx));
@@ -216,42 +232,77 @@ impl Receiving {
     }
 
     /// The next message out of what has arrived, see [`Receiving::poll_message`]; `None` where it has not arrived yet, and then
-    /// the caller must poll again when something has.
-    pub(crate) fn take<T>(
+    /// the caller must poll again when something has. Pending while the connection has no memory to restore and decode it in.
+    pub(crate) fn poll_take<T>(
         &mut self,
-        read: impl FnOnce(bool, Take<&mut Bytes>) -> Result<T, Status>,
-    ) -> Option<Result<Option<T>, Status>> {
+        cx: &mut Context<'_>,
+        read: impl FnOnce(bool, &mut Payload<'_>) -> Result<T, Status>,
+    ) -> Poll<Option<Result<Option<T>, Status>>> {
+        let (budget, admission) = (&self.budget, &mut self.admission);
+        let mut admitted = Poll::Ready(Ok(()));
+        let admit = |prefix: Prefix| {
+            if prefix.compressed || prefix.length as usize > DECODED_FREELY {
+                admitted = poll_memory(budget, admission, cx);
+            }
+            matches!(admitted, Poll::Ready(Ok(())))
+        };
         let (compressor, limit) = (self.compressor.as_ref(), self.decoder.limit());
-        let next = self.decoder.next_with(|prefix, mut payload| {
-            let message = if prefix.compressed {
-                let payload = payload.copy_to_bytes(payload.remaining());
-                restore(compressor, &payload, limit).and_then(|mut restored| {
-                    let length = restored.len();
-                    read(true, (&mut restored).take(length))
-                })
+        let next = self.decoder.next_when(admit, |prefix, mut payload| {
+            let length = prefix.length as usize;
+            let (message, added) = if prefix.compressed {
+                let compressed = payload.copy_to_bytes(payload.remaining());
+                match restore(compressor, &compressed, limit) {
+                    Ok(mut restored) => {
+                        let whole = restored.len();
+                        let mut payload = Payload::new((&mut restored).take(whole));
+                        let message = budget.count_restored(length, whole).and_then(|()| read(true, &mut payload));
+                        (message, whole.max(payload.elements_cost()).saturating_sub(length))
+                    }
+                    Err(status) => (Err(status), 0),
+                }
             } else {
-                read(false, payload)
+                let mut payload = Payload::new(payload);
+                let message = read(false, &mut payload);
+                (message, if length > DECODED_FREELY { payload.elements_cost().saturating_sub(length) } else { 0 })
             };
-            (PREFIX_LENGTH + prefix.length as usize, message)
+            (PREFIX_LENGTH + length, message, added)
         });
         match next {
-            Ok(Some((taken, message))) => {
+            Ok(Some((taken, message, added))) => {
+                self.charge = match added {
+                    0 => Charge::default(),
+                    added => self.budget.charge(Kind::Received, added),
+                };
                 self.return_window(taken);
-                Some(message.map(Some).map_err(|status| self.refuse(status)))
+                Poll::Ready(Some(message.map(Some).map_err(|status| self.refuse(status))))
             }
-            Ok(None) => match &self.phase {
-                // What the peer itself says of the call's end is worth more than where its messages broke off.
-                Phase::Ended(Err(status)) => Some(Err(status.clone())),
-                Phase::Ended(Ok(())) => Some(match self.decoder.finish() {
-                    Ok(()) => Ok(None),
-                    Err(error) => Err(self.refuse(error)),
-                }),
-                _ => {
-                    self.return_window_of_part();
-                    None
-                }
+            Ok(None) => match admitted {
+                Poll::Ready(Ok(())) => Poll::Ready(self.take_end()),
+                Poll::Ready(Err(status)) => Poll::Ready(Some(Err(self.refuse(status)))),
+                Poll::Pending => Poll::Pending,
             },
-            Err(error) => Some(Err(self.refuse(error))),
+            Err(error) => Poll::Ready(Some(Err(self.refuse(error)))),
+        }
+    }
+
+    /// Takes what the last message added to the bytes that came. It is charged until this is dropped.
+    pub(crate) fn take_charge(&mut self) -> Charge {
+        std::mem::take(&mut self.charge)
+    }
+
+    /// What there is to say when no message is left: how the call ended, or nothing yet.
+    fn take_end<T>(&mut self) -> Option<Result<Option<T>, Status>> {
+        match &self.phase {
+            // What the peer itself says of the call's end is worth more than where its messages broke off.
+            Phase::Ended(Err(status)) => Some(Err(status.clone())),
+            Phase::Ended(Ok(())) => Some(match self.decoder.finish() {
+                Ok(()) => Ok(None),
+                Err(error) => Err(self.refuse(error)),
+            }),
+            _ => {
+                self.return_window_of_part();
+                None
+            }
         }
     }
 
@@ -432,6 +483,21 @@ impl Receiving {
             release(stream, due);
         }
     }
+}
+
+/// Polls for memory to restore and decode a message in. A message that waits has an admission of its own.
+fn poll_memory(
+    budget: &Arc<Budget>,
+    admission: &mut Option<Box<Admission>>,
+    cx: &mut Context<'_>,
+) -> Poll<Result<(), Status>> {
+    if admission.is_none() && budget.has_room(Kind::Received) {
+        return Poll::Ready(Ok(()));
+    }
+    let waits = admission.get_or_insert_with(|| Box::new(Admission::new(budget.clone(), Kind::Received)));
+    let admitted = ready!(waits.poll(cx, false));
+    *admission = None;
+    Poll::Ready(admitted)
 }
 
 /// The number of OK, however many zeros a peer writes it with.

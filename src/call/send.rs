@@ -4,7 +4,7 @@
 //! waits stays on this side, where the deadline can end it and trailers can still leave (HEADERS need no window, RFC 9113
 //! section 5.2.1). The exception is a client's single message of a unary call, which leaves whole.
 //!
-//! What h2 has taken and not written is bounded for the connection as a whole, see [`super::unsent`].
+//! What h2 has taken and not written is bounded for the connection as a whole, see [`super::piece`].
 //!
 //! h2 keeps one waker for the whole sending half: [`Sending::poll_data`] and [`Sending::poll_reset`] must be polled by one
 //! task.
@@ -17,16 +17,17 @@ use h2::SendStream;
 use h2::server::SendResponse;
 use http::{HeaderMap, StatusCode};
 
-use super::unsent::{Piece, Place, Unsent};
+use super::budget::{Admission, Budget, Kind};
+use super::piece::Piece;
 use crate::limits::PIECE;
 use crate::wire::code_map::Http2Error;
 
 /// The sending half of a call.
 pub(crate) enum Sending {
     /// A server that has not sent its headers.
-    Response(SendResponse<Piece>, Arc<Unsent>),
+    Response(SendResponse<Piece>, Arc<Budget>),
     /// Headers have been sent.
-    Stream(SendStream<Piece>, Place),
+    Stream(SendStream<Piece>, Admission),
     /// END_STREAM or RST_STREAM has been sent, or the stream is gone.
     Closed,
 }
@@ -37,10 +38,9 @@ pub(crate) enum Sending {
 pub(crate) struct Gone;
 
 impl Sending {
-    /// Headers have been sent on this stream, of a connection of which so much is unsent.
-    pub(crate) fn stream(stream: SendStream<Piece>, unsent: Arc<Unsent>) -> Sending {
-        let place = Place::new(unsent, stream.stream_id().into());
-        Sending::Stream(stream, place)
+    /// Headers have been sent on this stream; what h2 holds of it is charged to `budget`.
+    pub(crate) fn stream(stream: SendStream<Piece>, budget: Arc<Budget>) -> Sending {
+        Sending::Stream(stream, Admission::new(budget, Kind::Unsent))
     }
 
     /// Whether the headers of the response are still to be sent.
@@ -55,13 +55,13 @@ impl Sending {
 
     /// Sends the headers of the response, with END_STREAM if they are all of it.
     pub(crate) fn respond(&mut self, status: StatusCode, headers: HeaderMap, end_stream: bool) -> Result<(), Gone> {
-        let Sending::Response(respond, unsent) = self else { return Err(Gone) };
+        let Sending::Response(respond, budget) = self else { return Err(Gone) };
         let mut head = http::Response::new(());
         *head.status_mut() = status;
         *head.headers_mut() = headers;
         match respond.send_response(head, end_stream) {
             Ok(_) if end_stream => *self = Sending::Closed,
-            Ok(stream) => *self = Sending::stream(stream, unsent.clone()),
+            Ok(stream) => *self = Sending::stream(stream, budget.clone()),
             Err(_) => return Err(Gone),
         }
         Ok(())
@@ -75,9 +75,9 @@ impl Sending {
         data: &mut Bytes,
         end_stream: bool,
     ) -> Poll<Result<(), Gone>> {
-        let Sending::Stream(stream, place) = self else { return Poll::Ready(Err(Gone)) };
+        let Sending::Stream(stream, unsent) = self else { return Poll::Ready(Err(Gone)) };
         while !data.is_empty() {
-            ready!(place.poll_room(cx));
+            ready!(unsent.poll_room(cx, false));
             stream.reserve_capacity(data.len());
             let mut room = stream.capacity();
             while room == 0 {
@@ -86,7 +86,7 @@ impl Sending {
                     _ => return Poll::Ready(Err(Gone)),
                 }
             }
-            let piece = place.piece(data.split_to(room.min(data.len()).min(PIECE)));
+            let piece = Piece::new(data.split_to(room.min(data.len()).min(PIECE)), unsent.budget());
             if data.is_empty() {
                 return Poll::Ready(self.send_piece(piece, end_stream));
             }

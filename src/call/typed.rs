@@ -8,19 +8,22 @@ use std::fmt;
 use std::future::poll_fn;
 use std::marker::PhantomData;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{self, Poll, ready};
 
-use bytes::buf::Take;
 use bytes::{Buf, Bytes, BytesMut};
 use futures_core::Stream;
 use futures_sink::Sink;
 use prost::Message;
 
+use super::budget::{Admission, Budget, Charge, Kind};
 use super::compress::Packing;
 use super::envelope::Context;
 use super::exchange::{SharedBatch, SharedInbox};
 use super::lock;
+use super::payload::Payload;
 use super::receive::Receiving;
+use crate::limits::CALL_ALLOWANCE;
 use crate::metadata::Metadata;
 use crate::status::Status;
 use crate::wire::ProtocolError;
@@ -70,11 +73,11 @@ impl<T: Message + Default> Inbound<T> {
     /// [`Inbound::recv`] for those who poll.
     pub fn poll_recv(&mut self, cx: &mut task::Context<'_>) -> Poll<Result<Option<T>, Status>> {
         let mut inbox = lock(&self.inbox);
-        let next = inbox.receiving.take(|compressed, payload| {
+        let next = inbox.receiving.poll_take(cx, |compressed, payload| {
             self.compressed = compressed;
             decode(payload)
         });
-        let Some(next) = next else {
+        let Poll::Ready(Some(next)) = next else {
             inbox.wait(cx);
             return Poll::Pending;
         };
@@ -291,7 +294,7 @@ impl<T> fmt::Debug for Outbound<T> {
 pub(crate) async fn only<T: Message + Default>(receiving: &mut Receiving) -> Result<(T, bool), Status> {
     receiving.expect_one();
     // What can't be decoded fails the call when the rest of it is known.
-    let read = |compressed, payload: Take<&mut Bytes>| Ok((decode(payload), compressed));
+    let read = |compressed, payload: &mut Payload<'_>| Ok((decode(payload), compressed));
     let (message, compressed) =
         poll_fn(|cx| receiving.poll_message(cx, read)).await?.ok_or(ProtocolError::NoMessage)?;
     match poll_fn(|cx| receiving.poll_message(cx, |_, _| Ok(()))).await? {
@@ -306,9 +309,26 @@ fn decode<T: Message + Default>(payload: impl Buf) -> Result<T, Status> {
 }
 
 /// A message to a Length-Prefixed-Message, in one buffer of just its size.
-pub(crate) fn encode<T: Message>(message: &T, packing: &Packing, compress: bool) -> Result<Bytes, Status> {
-    let length = message.encoded_len();
-    let mut buffer = BytesMut::with_capacity(PREFIX_LENGTH + length);
-    packing.append(&mut buffer, length, compress, |buffer| message.encode_raw(buffer))?;
-    Ok(buffer.freeze())
+pub(crate) fn encode<T: Message>(message: &T, packing: &Packing, compress: bool) -> Result<BytesMut, Status> {
+    let mut buffer = BytesMut::new();
+    packing.append(&mut buffer, message.encoded_len(), compress, |buffer| message.encode_raw(buffer))?;
+    Ok(buffer)
+}
+
+/// Encodes a message like [`encode`], once the budget of the connection has room for it; it is charged until it has left.
+pub(crate) async fn encode_within<T: Message>(
+    budget: Arc<Budget>,
+    message: &T,
+    packing: &Packing,
+    compress: bool,
+) -> Result<Bytes, Status> {
+    if PREFIX_LENGTH + message.encoded_len() <= CALL_ALLOWANCE {
+        return encode(message, packing, compress).map(BytesMut::freeze);
+    }
+    let mut admission = Admission::new(budget, Kind::Outgoing);
+    poll_fn(|cx| admission.poll(cx, true)).await?;
+    let message = encode(message, packing, compress)?;
+    let mut charge = Charge::default();
+    admission.charge(&mut charge, message.capacity());
+    Ok(charge.bind(message))
 }

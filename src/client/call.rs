@@ -33,7 +33,7 @@ where
     Req: Message,
     Resp: Message + Default,
 {
-    let message = encode(message, &packing(client)?, !client.options.uncompressed)?;
+    let message = encode(message, &packing(client)?, !client.options.uncompressed)?.freeze();
     let mut deadline = Deadline::after(client.options.timeout);
     let call = async {
         let mut receiving = begin_with_only(client, path, message).await?.receiving;
@@ -55,7 +55,7 @@ where
     Req: Message,
     Resp: Message + Default,
 {
-    let message = encode(message, &packing(client)?, !client.options.uncompressed)?;
+    let message = encode(message, &packing(client)?, !client.options.uncompressed)?.freeze();
     let mut deadline = Deadline::after(client.options.timeout);
     let opened = within(&mut deadline, begin_with_only(client, path, message)).await?;
     Ok(drive(opened, None, deadline))
@@ -73,7 +73,7 @@ where
     let packing = packing(client)?;
     let mut deadline = Deadline::after(client.options.timeout);
     let opened = within(&mut deadline, begin(client, path)).await?;
-    let batch = Batch::new(packing);
+    let batch = Batch::new(packing, opened.receiving.budget().clone());
     lock(&batch).compress = !client.options.uncompressed;
     let outbound = Outbound::new(batch.clone());
     Ok((outbound, drive(opened, Some(batch), deadline)))

@@ -18,9 +18,10 @@ use http::{HeaderMap, Method, Request, Uri};
 
 use super::{Begin, ClientOptions, Head, Invoke, Opened};
 use crate::call::Side;
+use crate::call::budget::Budget;
+use crate::call::piece::Piece;
 use crate::call::receive::{Counted, Receiving, status_of, witnessed};
 use crate::call::send::Sending;
-use crate::call::unsent::{Piece, Unsent};
 use crate::io::{Connected, Connector, Gather, Outlet, Peer, PeerLimits, Witness, gather};
 use crate::limits::{DATA_FRAME_BUDGET, MIN_KEEPALIVE_TIME, RESET_MEMORY, RESETS_REMEMBERED, UNSENT_OF_CALL};
 use crate::status::Status;
@@ -40,7 +41,7 @@ pub struct Connection {
     scheme: Scheme,
     authority: Authority,
     peer: Peer,
-    unsent: Arc<Unsent>,
+    budget: Arc<Budget>,
 }
 
 impl Connection {
@@ -58,7 +59,8 @@ impl Connection {
             let connected = connector.connect().await.map_err(can_not_connect)?;
             let (peer, witness) = (connected.peer.clone(), connected.witness.clone());
             let (requests, calls) = shake_hands(connected, options).await?;
-            Ok(Connection { requests, calls, witness, scheme, authority, peer, unsent: Arc::default() })
+            let budget = Budget::new(options.max_connection_memory, options.peer_timeout);
+            Ok(Connection { requests, calls, witness, scheme, authority, peer, budget })
         };
         match tokio::time::timeout(options.connect_timeout, opening).await {
             Ok(opened) => opened,
@@ -97,9 +99,10 @@ impl Connection {
             Poll::Pending => return Err(Status::internal("a fresh handle has no stream to wait for")),
         }
         let (response, stream) = requests.send_request(request, false).map_err(lost)?;
-        let mut receiving = Receiving::response(response, receive_limit, compressors, code_of_http_status);
+        let mut receiving =
+            Receiving::response(response, receive_limit, self.budget.clone(), compressors, code_of_http_status);
         receiving.count(self.calls.as_ref().and_then(Weak::upgrade));
-        Ok(Opened { sending: Sending::stream(stream, self.unsent.clone()), receiving })
+        Ok(Opened { sending: Sending::stream(stream, self.budget.clone()), receiving })
     }
 }
 

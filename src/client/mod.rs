@@ -24,7 +24,8 @@ use crate::call::send::Sending;
 use crate::call::{Compressors, Inbound, Outbound, Response};
 use crate::io::Connector;
 use crate::limits::{
-    CONNECTION_WINDOW, HANDSHAKE_TIMEOUT, MAX_METADATA_SIZE, MAX_RECEIVE_MESSAGE_SIZE, PEER_TIMEOUT, STREAM_WINDOW,
+    CONNECTION_WINDOW, HANDSHAKE_TIMEOUT, MAX_CONNECTION_MEMORY, MAX_METADATA_SIZE, MAX_RECEIVE_MESSAGE_SIZE,
+    PEER_TIMEOUT, STREAM_WINDOW,
 };
 use crate::metadata::Metadata;
 use crate::method::{BidiStreaming, ClientStreaming, Method, ServerStreaming, Unary};
@@ -85,6 +86,10 @@ pub struct ClientOptions {
     /// The flow-control window of the connection, in bytes: how much all its streams together may hold that no caller has
     /// taken. 16 MiB by default.
     pub connection_window: u32,
+    /// What the calls of a connection may make the client hold beside what the server sent, in bytes: requests that wait for the
+    /// server's windows, messages that grew when they were restored and decoded, metadata. Calls that want more wait; where
+    /// nothing is given back for [`ClientOptions::peer_timeout`], they end with RESOURCE_EXHAUSTED. 16 MiB by default.
+    pub max_connection_memory: usize,
     /// What restores compressed answers and compresses requests. None by default.
     pub compressors: Compressors,
     /// Messages shorter than this, in bytes, are not compressed. 0 by default.
@@ -116,6 +121,7 @@ impl Default for ClientOptions {
             max_metadata_size: MAX_METADATA_SIZE,
             stream_window: STREAM_WINDOW,
             connection_window: CONNECTION_WINDOW,
+            max_connection_memory: MAX_CONNECTION_MEMORY,
             compressors: Compressors::none(),
             min_compress_size: 0,
             code_of_http_status: code_map::code_of_http_status,

@@ -6,7 +6,8 @@
 //! gathering side has nothing to do, therefore, and whoever polls the connection must end the turn at the outlet after it.
 //!
 //! A turn asks the socket for more until that has nothing, and then no more: h2 tries to read once for every stream that a
-//! server accepts, and the socket would be asked as often.
+//! server accepts, and the socket would be asked as often. It reads [`READ_TURN`] bytes at most, so that neither the memory
+//! nor the time that its frames cost is held up by a peer that sends without a pause.
 //!
 //! A read that fills all the room that h2 gives, 8 KiB, is followed by one of [`READ_AHEAD`], from which h2 is served: large
 //! messages take an eighth of the system calls.
@@ -30,7 +31,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::Io;
 use super::guard::{Due, Fault, Guard, PeerLimits, Pings};
-use crate::limits::{BACKLOG, LINGER, READ_AHEAD};
+use crate::limits::{BACKLOG, LINGER, READ_AHEAD, READ_TURN};
 
 /// How many idle buffers a thread keeps.
 const POOLED: usize = 4;
@@ -50,7 +51,8 @@ thread_local! {
 pub(crate) fn gather(io: Box<dyn Io>, limits: PeerLimits, is_server: bool) -> (Gather, Outlet) {
     let guard = Guard::new(limits, is_server);
     let ahead = Ahead::default();
-    let inner = Inner { io, guard, backlog: Vec::new(), written: 0, ahead, is_dry: false, greeting: Vec::new() };
+    let inner =
+        Inner { io, guard, backlog: Vec::new(), written: 0, ahead, is_dry: false, read: 0, greeting: Vec::new() };
     let shared = Arc::new(Mutex::new(inner));
     (Gather(shared.clone()), Outlet(shared))
 }
@@ -68,8 +70,11 @@ struct Inner {
     /// How much of the backlog the socket has taken.
     written: usize,
     ahead: Ahead,
-    /// Whether the socket had nothing more to read in this turn, and will wake the task when it has.
+    /// Whether the socket had nothing more to read in this turn, and will wake the task when it has; or this turn has read
+    /// enough, and the task is woken already.
     is_dry: bool,
+    /// The bytes that this turn has read.
+    read: usize,
     greeting: Vec<u8>,
 }
 
@@ -87,7 +92,7 @@ impl Outlet {
     /// PINGs that the peer has sent since the turn before, if it has sent any.
     pub(crate) fn end_turn(&self, cx: &mut Context<'_>) -> Option<Pings> {
         let mut inner = lock(&self.0);
-        inner.is_dry = false;
+        (inner.is_dry, inner.read) = (false, 0);
         // An error of writing shows when h2 reads or writes next.
         let _: Poll<io::Result<()>> = inner.poll_drain(cx);
         inner.guard.take_pings()
@@ -212,6 +217,7 @@ impl Inner {
     }
 
     fn received(&mut self, bytes: &[u8]) {
+        self.read += bytes.len();
         self.guard.received(bytes);
         let missing = GREETING.saturating_sub(self.greeting.len());
         self.greeting.extend_from_slice(&bytes[..bytes.len().min(missing)]);
@@ -248,6 +254,11 @@ impl AsyncRead for Gather {
         let inner = &mut *lock(&self.0);
         if inner.ahead.left.is_empty() {
             if inner.is_dry {
+                return Poll::Pending;
+            }
+            if inner.read >= READ_TURN {
+                inner.is_dry = true;
+                cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
             let read =

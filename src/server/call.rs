@@ -17,6 +17,7 @@ use super::methods::{Handling, Incoming, Outcome};
 use super::router::Route;
 use super::{Cut, Shared};
 use crate::call::Context;
+use crate::call::budget::{Budget, Charge};
 use crate::call::deadline::Deadline;
 use crate::call::exchange::Exchange;
 use crate::call::lock;
@@ -38,6 +39,8 @@ pub(super) struct Call {
     exchange: Exchange,
     deadline: Deadline,
     cut: Cut,
+    /// What the call costs by itself, until it has ended.
+    _cost: Charge,
 }
 
 enum Work {
@@ -76,6 +79,7 @@ impl Call {
             exchange: Exchange::new(sending, false),
             deadline: Deadline::default(),
             cut: Cut::of(shared),
+            _cost: Charge::default(),
         }
     }
 
@@ -86,6 +90,7 @@ impl Call {
         mut receiving: Receiving,
         shared: &'a Shared,
         peer: &Arc<Peer>,
+        budget: &Arc<Budget>,
     ) -> Option<&'a Route> {
         let has_body = parts.method != Method::HEAD;
         let head = match RequestHeaders::parse(parts, shared.encodings) {
@@ -113,11 +118,19 @@ impl Call {
             return None;
         }
         let RequestHeaders { uri, encoding, accept_encoding, metadata, .. } = head;
+        match budget.charge_call(metadata.memory()) {
+            Ok(cost) => self._cost = cost,
+            Err(status) => {
+                self.end(Err(status));
+                return None;
+            }
+        }
         if encoding != Encoding::Identity {
             receiving.set_compressor(shared.sizes.compressors.get(encoding).cloned());
         }
         let context = Context { uri, metadata, peer: peer.clone(), deadline: self.deadline.at(), accept_encoding };
-        let incoming = Incoming { receiving, context, packing: shared.packing(accept_encoding) };
+        let packing = shared.packing(accept_encoding);
+        let incoming = Incoming { receiving, budget: budget.clone(), context, packing };
         let Handling { future, inbox, batch } = route.serve(incoming);
         self.exchange.inbox = inbox;
         self.exchange.batch = batch;
@@ -167,6 +180,10 @@ impl Call {
 
     /// The handler has ended: what it has sent will leave, and then the trailers.
     fn end(&mut self, outcome: Outcome) {
+        if let Some(inbox) = &self.exchange.inbox {
+            // Nobody reads on: what still comes is h2's to throw away.
+            lock(inbox).receiving.abandon();
+        }
         match outcome {
             Ok(reply) if self.exchange.batch.is_none() => {
                 self.leave(reply.message, reply.encoding, reply.metadata.as_deref(), Ok(()));

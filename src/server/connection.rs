@@ -6,6 +6,7 @@
 //!
 //! RFC 9113 sections 3.4 (preface), 6.8 (GOAWAY).
 
+use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -18,12 +19,13 @@ use http::Request;
 
 use super::call::Call;
 use super::{ServerOptions, Shared, until};
+use crate::call::budget::Budget;
+use crate::call::piece::Piece;
 use crate::call::receive::{Counted, Receiving};
 use crate::call::send::Sending;
-use crate::call::unsent::{Piece, Unsent};
 use crate::io::{Connected, Fault, Gather, Outlet, Peer, PeerLimits, Pings, Witness, gather};
 use crate::limits::{
-    DATA_FRAME_BUDGET, MAX_PING_STRIKES, MIN_IDLE_PING_INTERVAL, PENDING_RESETS, RESET_MEMORY, UNSENT_OF_CALL,
+    DATA_FRAME_BUDGET, MAX_PING_STRIKES, MIN_IDLE_PING_INTERVAL, PENDING_RESETS, RESET_MEMORY, TURN, UNSENT_OF_CALL,
 };
 
 /// Serves a connection until it ends. Its preface and SETTINGS have to be there at the time of `greeting`.
@@ -98,10 +100,10 @@ struct Driver {
     peer: Arc<Peer>,
     /// What its calls hold, where there is a tap.
     counted: Option<Arc<Counted>>,
-    /// The streams that arrived in this turn.
-    began: Vec<(Request<RecvStream>, SendResponse<Piece>)>,
+    /// The streams that arrived and whose calls have not begun, the oldest first.
+    began: VecDeque<(Request<RecvStream>, SendResponse<Piece>)>,
     draining: bool,
-    unsent: Arc<Unsent>,
+    budget: Arc<Budget>,
     /// Calls so far, to count which are timed.
     calls: u32,
     strikes: PingStrikes,
@@ -121,26 +123,30 @@ impl Driver {
         peer: Peer,
         witness: Option<Arc<dyn Witness>>,
     ) -> Driver {
+        let budget = Budget::new(shared.options.max_connection_memory, shared.options.peer_timeout);
         Driver {
             connection,
             shared,
             peer: Arc::new(peer),
             counted: witness.map(|witness| Arc::new(Counted(Some(witness)))),
-            began: Vec::new(),
+            began: VecDeque::new(),
             draining: false,
-            unsent: Arc::default(),
+            budget,
             calls: 0,
             strikes: PingStrikes::default(),
         }
     }
 
     /// Ready when the connection has ended: no more streams will come and none is open.
+    ///
+    /// One turn accepts what has come, runs the calls, and leaves what they answered to be written. It ends after [`TURN`],
+    /// with calls left that have not begun: others have their turn, and then it goes on here.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
             // Every poll_accept also writes: calls are run after the last of them, or each answer would leave alone.
             let ended = loop {
                 match self.connection.poll_accept(cx) {
-                    Poll::Ready(Some(Ok(stream))) => self.began.push(stream),
+                    Poll::Ready(Some(Ok(stream))) => self.began.push_back(stream),
                     Poll::Ready(None | Some(Err(_))) => break true,
                     Poll::Pending => break false,
                 }
@@ -149,6 +155,10 @@ impl Driver {
             self.run_calls(cx);
             if ended {
                 return Poll::Ready(());
+            }
+            if !self.began.is_empty() {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
             }
             if !progressed {
                 return Poll::Pending;
@@ -176,12 +186,15 @@ impl Driver {
     }
 
     fn run_calls(&mut self, cx: &mut Context<'_>) {
-        for (request, respond) in self.began.drain(..) {
+        let mut begun: Option<Instant> = None;
+        let mut count: u32 = 0;
+        while let Some((request, respond)) = self.began.pop_front() {
             let (parts, stream) = request.into_parts();
-            let mut receiving = Receiving::request(stream, self.shared.options.max_receive_message_size);
+            let mut receiving =
+                Receiving::request(stream, self.shared.options.max_receive_message_size, self.budget.clone());
             receiving.count(self.counted.clone());
-            let mut call = Call::new(Sending::Response(respond, self.unsent.clone()), &self.shared);
-            let route = call.begin(parts, receiving, &self.shared, &self.peer);
+            let mut call = Call::new(Sending::Response(respond, self.budget.clone()), &self.shared);
+            let route = call.begin(parts, receiving, &self.shared, &self.peer, &self.budget);
             self.calls = self.calls.wrapping_add(1);
             // Where a call stands is where it stays until it has to wait: moving it would cost a part of running it.
             let has_ended = match route {
@@ -199,9 +212,20 @@ impl Driver {
             if !has_ended {
                 tokio::spawn(call);
             }
+            count += 1;
+            if count.is_multiple_of(LOOKS_AT_THE_CLOCK) {
+                match begun {
+                    None => begun = Some(Instant::now()),
+                    Some(begun) if begun.elapsed() > TURN => break,
+                    Some(_) => {}
+                }
+            }
         }
     }
 }
+
+/// After so many calls of a turn the clock is looked at, to end the turn in time.
+const LOOKS_AT_THE_CLOCK: u32 = 4;
 
 /// One call in this many is timed; looking at the clock for each would be a noticeable part of a small one.
 const TIMED: u32 = 8;

@@ -11,10 +11,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use prost::Message;
 
+use crate::call::budget::Budget;
 use crate::call::compress::Packing;
 use crate::call::exchange::{Batch, Inbox, SharedBatch, SharedInbox};
 use crate::call::receive::Receiving;
-use crate::call::typed::{encode, only};
+use crate::call::typed::{encode_within, only};
 use crate::call::{Context, Inbound, Outbound, Request, Response};
 use crate::metadata::Metadata;
 use crate::status::Status;
@@ -65,6 +66,8 @@ where
 /// What a call brings to its method.
 pub(super) struct Incoming {
     pub(super) receiving: Receiving,
+    /// What its answers are charged to.
+    pub(super) budget: Arc<Budget>,
     pub(super) context: Context,
     /// What the answer may be.
     pub(super) packing: Packing,
@@ -96,12 +99,14 @@ where
     Resp: Message + 'static,
     F: for<'a> Handler<'a, S, Request<Req>, Result<Response<Resp>, Status>>,
 {
-    let Incoming { mut receiving, context, packing } = incoming;
+    let Incoming { mut receiving, budget, context, packing } = incoming;
     let future = Box::pin(async move {
         let (message, compressed) = only(&mut receiving).await?;
+        // The handler may hold the message to its end.
+        let _held = receiving.take_charge();
         drop(receiving);
         let request = Request::with_context(message, context, compressed);
-        reply(handler.call(&service, request).await?, packing)
+        reply(handler.call(&service, request).await?, packing, budget).await
     });
     Handling { future, inbox: None, batch: None }
 }
@@ -113,11 +118,12 @@ where
     Resp: Message + 'static,
     F: for<'a> StreamingHandler<'a, S, Request<Req>, Outbound<Resp>, Result<(), Status>>,
 {
-    let Incoming { mut receiving, context, packing } = incoming;
-    let batch = Batch::new(packing);
+    let Incoming { mut receiving, budget, context, packing } = incoming;
+    let batch = Batch::new(packing, budget);
     let out = Outbound::new(batch.clone());
     let future = Box::pin(async move {
         let (message, compressed) = only(&mut receiving).await?;
+        let _held = receiving.take_charge();
         drop(receiving);
         let request = Request::with_context(message, context, compressed);
         handler.call(&service, request, out).await.map(|()| Reply::default())
@@ -132,10 +138,10 @@ where
     Resp: Message + 'static,
     F: for<'a> Handler<'a, S, Inbound<Req>, Result<Response<Resp>, Status>>,
 {
-    let Incoming { receiving, context, packing } = incoming;
+    let Incoming { receiving, budget, context, packing } = incoming;
     let inbox = Inbox::new(receiving);
     let inbound = Inbound::new(inbox.clone(), Some(Box::new(context)));
-    let future = Box::pin(async move { reply(handler.call(&service, inbound).await?, packing) });
+    let future = Box::pin(async move { reply(handler.call(&service, inbound).await?, packing, budget).await });
     Handling { future, inbox: Some(inbox), batch: None }
 }
 
@@ -146,19 +152,20 @@ where
     Resp: Message + 'static,
     F: for<'a> StreamingHandler<'a, S, Inbound<Req>, Outbound<Resp>, Result<(), Status>>,
 {
-    let Incoming { receiving, context, packing } = incoming;
-    let (inbox, batch) = (Inbox::new(receiving), Batch::new(packing));
+    let Incoming { receiving, budget, context, packing } = incoming;
+    let (inbox, batch) = (Inbox::new(receiving), Batch::new(packing, budget));
     let inbound = Inbound::new(inbox.clone(), Some(Box::new(context)));
     let out = Outbound::new(batch.clone());
     let future = Box::pin(async move { handler.call(&service, inbound, out).await.map(|()| Reply::default()) });
     Handling { future, inbox: Some(inbox), batch: Some(batch) }
 }
 
-fn reply<Resp: Message>(response: Response<Resp>, mut packing: Packing) -> Outcome {
+async fn reply<Resp: Message>(response: Response<Resp>, mut packing: Packing, budget: Arc<Budget>) -> Outcome {
     if let Some(encoding) = response.encoding() {
         packing.choose(encoding);
     }
     let compress = response.was_compressed();
     let (message, metadata) = response.into_parts();
-    Ok(Reply { message: encode(&message, &packing, compress)?, encoding: packing.encoding(), metadata })
+    let message = encode_within(budget, &message, &packing, compress).await?;
+    Ok(Reply { message, encoding: packing.encoding(), metadata })
 }

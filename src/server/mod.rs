@@ -28,7 +28,8 @@ use crate::call::compress::{Packing, Sizes};
 use crate::io::Listener;
 use crate::limits::{
     ACCEPT_PAUSE, CONNECTION_WINDOW, CUT_PATIENCE, HANDSHAKE_TIMEOUT, KEEPALIVE_TIME, MAX_CONCURRENT_STREAMS,
-    MAX_METADATA_SIZE, MAX_RECEIVE_MESSAGE_SIZE, MIN_PING_INTERVAL, PEER_TIMEOUT, SHUTDOWN_TIMEOUT, STREAM_WINDOW,
+    MAX_CONNECTION_MEMORY, MAX_METADATA_SIZE, MAX_RECEIVE_MESSAGE_SIZE, MIN_PING_INTERVAL, PEER_TIMEOUT,
+    SHUTDOWN_TIMEOUT, STREAM_WINDOW,
 };
 use crate::wire::encoding::{Encoding, EncodingSet};
 
@@ -50,6 +51,11 @@ pub struct ServerOptions {
     /// The flow-control window of a connection, in bytes: how much all its streams together may hold that no handler has
     /// taken. 16 MiB by default, so that sixteen handlers that stopped reading still hold nobody up.
     pub connection_window: u32,
+    /// What the calls of a connection may make the server hold beside what the client sent, in bytes: answers that wait for the
+    /// client's windows, messages that grew when they were restored and decoded, metadata. Calls that want more wait; where
+    /// nothing is given back for [`ServerOptions::peer_timeout`], they end with RESOURCE_EXHAUSTED. One message on its way in
+    /// and one on its way out may always be held, whatever their size. 16 MiB by default.
+    pub max_connection_memory: usize,
     /// What restores compressed messages and compresses answers. None by default: compressed requests are UNIMPLEMENTED.
     pub compressors: Compressors,
     /// What answers are compressed with, where the client takes it and the handler does not choose. Nothing by default.
@@ -84,6 +90,7 @@ impl Default for ServerOptions {
             max_concurrent_streams: MAX_CONCURRENT_STREAMS,
             stream_window: STREAM_WINDOW,
             connection_window: CONNECTION_WINDOW,
+            max_connection_memory: MAX_CONNECTION_MEMORY,
             compressors: Compressors::none(),
             encoding: None,
             min_compress_size: 0,

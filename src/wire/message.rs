@@ -155,6 +155,21 @@ impl MessageDecoder {
         &mut self,
         read: impl FnOnce(Prefix, Take<&mut Bytes>) -> T,
     ) -> Result<Option<T>, ProtocolError> {
+        self.next_when(|_| true, read)
+    }
+
+    /// The next message as [`MessageDecoder::next_with`] gives it, when `admit` lets it in; a message that is not let in stays
+    /// where it is, and the answer is `None`.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`MessageDecoder::next`].
+    #[inline]
+    pub fn next_when<T>(
+        &mut self,
+        admit: impl FnOnce(Prefix) -> bool,
+        read: impl FnOnce(Prefix, Take<&mut Bytes>) -> T,
+    ) -> Result<Option<T>, ProtocolError> {
         let prefix = match &self.state {
             State::Failed(error) => return Err(ProtocolError::clone(error)),
             State::Message(prefix) => *prefix,
@@ -164,7 +179,7 @@ impl MessageDecoder {
             }
         };
         let length = prefix.length as usize;
-        if !self.is_together(length) {
+        if !self.is_together(length) || !admit(prefix) {
             self.state = State::Message(prefix);
             return Ok(None);
         }

@@ -1,0 +1,450 @@
+//! Memory that a connection holds for its peer, counted in one place.
+//!
+//! A peer that opens calls and then stops (windows shut, handlers waiting) makes this side hold messages on their way out,
+//! messages on their way to a handler, and metadata. All of them ask the [`Budget`] of their connection:
+//!
+//! | what asks | when | beyond the budget |
+//! |---|---|---|
+//! | a message on its way out | before it is encoded | waits |
+//! | a message that grows as it is restored and decoded | before it is restored | waits |
+//! | metadata of many fields | when it has come | the call is refused |
+//! | a piece of a message for h2 | before h2 takes it | waits for the socket |
+//!
+//! Admission looks at what is held already and not at the size of the next message: a message of any size has its turn, and
+//! the budget is exceeded by one message at the most. Small messages and plain metadata are part of what every call costs
+//! ([`CALL_COST`], [`CALL_ALLOWANCE`]) and ask for nothing.
+//!
+//! No wait is for ever. One message on its way out may pass even when the budget is used up, so that calls which hold memory
+//! do not wait for each other; and a wait during which nothing at all was given back for the patience that a peer has
+//! ([`PEER_TIMEOUT`](crate::limits::PEER_TIMEOUT)) ends with RESOURCE_EXHAUSTED.
+
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use tokio::time::{Sleep, sleep};
+
+use super::lock;
+use crate::limits::{CALL_ALLOWANCE, CALL_COST, RESTORED_FREELY, RESTORED_PER_BYTE, UNSENT};
+use crate::status::{Code, Status};
+
+/// The memory that the calls of one connection hold, and the calls that wait for some of it.
+pub(crate) struct Budget {
+    /// Bytes that may be held: `max_connection_memory` of the options.
+    limit: usize,
+    /// How long a call waits while nothing is given back.
+    patience: Duration,
+    /// The bytes that are held, by [`Kind`].
+    held: [AtomicUsize; 3],
+    /// Grows whenever something is given back that a call waits for.
+    given_back: AtomicU64,
+    /// Whether a message that passed beyond the budget is still held.
+    has_passed: AtomicBool,
+    queue: Mutex<Queue>,
+    /// The length of the queue, to be read without its lock.
+    waiting: AtomicUsize,
+    /// Bytes of all compressed messages so far, and what they were restored to.
+    compressed: AtomicUsize,
+    restored: AtomicUsize,
+}
+
+/// The calls that wait; the first of a kind has waited longest.
+#[derive(Default)]
+struct Queue {
+    next: u64,
+    waiting: VecDeque<(u64, Kind, Waker)>,
+}
+
+/// What memory is held for. What came in and what goes out have half of the budget each, so that requests which are held do
+/// not keep their own answers from leaving.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Calls, their metadata, and messages on their way out.
+    Outgoing,
+    /// The bytes by which messages grew when they were restored and decoded.
+    Received,
+    /// Of the outgoing messages, what h2 has taken and the socket has not.
+    Unsent,
+}
+
+impl Budget {
+    /// Creates the budget of a connection. A call waits for `patience` while nothing is given back.
+    pub(crate) fn new(limit: usize, patience: Duration) -> Arc<Budget> {
+        Arc::new(Budget {
+            limit,
+            patience,
+            held: Default::default(),
+            given_back: AtomicU64::new(0),
+            has_passed: AtomicBool::new(false),
+            queue: Mutex::default(),
+            waiting: AtomicUsize::new(0),
+            compressed: AtomicUsize::new(0),
+            restored: AtomicUsize::new(0),
+        })
+    }
+
+    fn held(&self, kind: Kind) -> &AtomicUsize {
+        let [outgoing, received, unsent] = &self.held;
+        match kind {
+            Kind::Outgoing => outgoing,
+            Kind::Received => received,
+            Kind::Unsent => unsent,
+        }
+    }
+
+    /// Tells if something of this kind may be held.
+    pub(crate) fn has_room(&self, kind: Kind) -> bool {
+        let limit = if kind == Kind::Unsent { UNSENT } else { self.limit / 2 };
+        self.held(kind).load(Ordering::SeqCst) < limit
+    }
+
+    /// Charges `amount` bytes until the charge is dropped.
+    pub(crate) fn charge(self: &Arc<Budget>, kind: Kind, amount: usize) -> Charge {
+        self.held(kind).fetch_add(amount, Ordering::SeqCst);
+        Charge { of: Some((self.clone(), kind)), amount, passed: false }
+    }
+
+    /// Charges a call with what it costs by itself and with its metadata, which takes `metadata` bytes of memory.
+    ///
+    /// # Errors
+    ///
+    /// RESOURCE_EXHAUSTED where the metadata is more than the allowance of a call and the budget is used up.
+    pub(crate) fn charge_call(self: &Arc<Budget>, metadata: usize) -> Result<Charge, Status> {
+        let extra = metadata.saturating_sub(CALL_ALLOWANCE);
+        if extra > 0 && !self.has_room(Kind::Outgoing) {
+            return Err(self.exhausted("the metadata of this call"));
+        }
+        Ok(self.charge(Kind::Outgoing, CALL_COST + extra))
+    }
+
+    /// Counts a compressed message and what it was restored to. A peer may have messages restored to
+    /// [`RESTORED_FREELY`] bytes, and to [`RESTORED_PER_BYTE`] more for each byte that it sends: restoring costs time.
+    ///
+    /// # Errors
+    ///
+    /// RESOURCE_EXHAUSTED beyond that.
+    pub(crate) fn count_restored(&self, compressed: usize, restored: usize) -> Result<(), Status> {
+        let compressed = self.compressed.fetch_add(compressed, Ordering::Relaxed) + compressed;
+        let restored = self.restored.fetch_add(restored, Ordering::Relaxed) + restored;
+        if restored <= RESTORED_FREELY.saturating_add(compressed.saturating_mul(RESTORED_PER_BYTE)) {
+            return Ok(());
+        }
+        Err(Status::resource_exhausted(format!(
+            "{compressed} bytes of compressed messages on this connection were restored to {restored}: more than \
+             {RESTORED_PER_BYTE} for each byte"
+        )))
+    }
+
+    fn give_back(&self, kind: Kind, amount: usize, passed: bool) {
+        self.held(kind).fetch_sub(amount, Ordering::SeqCst);
+        if passed {
+            self.has_passed.store(false, Ordering::SeqCst);
+        }
+        if self.waiting.load(Ordering::SeqCst) > 0 {
+            self.given_back.fetch_add(1, Ordering::Relaxed);
+            self.wake_next(kind);
+        }
+    }
+
+    /// Wakes the call that has waited longest, if there is room for it. A call that is let in wakes the next.
+    fn wake_next(&self, kind: Kind) {
+        if !self.has_room(kind) && (kind != Kind::Outgoing || self.has_passed.load(Ordering::SeqCst)) {
+            return;
+        }
+        let queue = lock(&self.queue);
+        let first = queue.waiting.iter().find(|(_, waits_for, _)| *waits_for == kind).map(|(.., waker)| waker.clone());
+        drop(queue);
+        if let Some(waker) = first {
+            waker.wake();
+        }
+    }
+
+    fn exhausted(&self, what: &str) -> Status {
+        let held = |kind| self.held(kind).load(Ordering::SeqCst);
+        Status::new(
+            Code::ResourceExhausted,
+            format!(
+                "no memory for {what}: the calls of this connection hold {} bytes to send and {} received, of \
+                 max_connection_memory, {} bytes",
+                held(Kind::Outgoing),
+                held(Kind::Received),
+                self.limit
+            ),
+        )
+    }
+}
+
+/// Bytes of a [`Budget`], given back when this is dropped.
+#[derive(Default)]
+pub(crate) struct Charge {
+    of: Option<(Arc<Budget>, Kind)>,
+    amount: usize,
+    /// Whether this is for the message that passed beyond the budget.
+    passed: bool,
+}
+
+impl Charge {
+    /// The bytes that are charged.
+    pub(crate) fn amount(&self) -> usize {
+        self.amount
+    }
+
+    /// Binds the charge to a message: it is given back when the last part of the message has gone.
+    pub(crate) fn bind(self, message: BytesMut) -> Bytes {
+        match self.of {
+            None => message.freeze(),
+            Some(_) => Bytes::from_owner(Charged { message, _charge: self }),
+        }
+    }
+}
+
+impl Drop for Charge {
+    fn drop(&mut self) {
+        if let Some((budget, kind)) = &self.of {
+            budget.give_back(*kind, self.amount, self.passed);
+        }
+    }
+}
+
+/// A message and its charge.
+struct Charged {
+    message: BytesMut,
+    _charge: Charge,
+}
+
+impl AsRef<[u8]> for Charged {
+    fn as_ref(&self) -> &[u8] {
+        &self.message
+    }
+}
+
+/// Asks a budget for memory of one kind, and waits for it.
+pub(crate) struct Admission {
+    budget: Arc<Budget>,
+    kind: Kind,
+    /// The place in the queue.
+    place: Option<u64>,
+    timer: Option<Pin<Box<Sleep>>>,
+    /// What had been given back when the timer was set.
+    seen: u64,
+    /// Whether a message was let in beyond the budget and is not charged yet.
+    passed: bool,
+}
+
+impl Admission {
+    /// Creates an admission that waits for nothing yet.
+    pub(crate) fn new(budget: Arc<Budget>, kind: Kind) -> Admission {
+        Admission { budget, kind, place: None, timer: None, seen: 0, passed: false }
+    }
+
+    /// The budget that is asked.
+    pub(crate) fn budget(&self) -> &Arc<Budget> {
+        &self.budget
+    }
+
+    /// Ready when something may be held. `may_pass` lets it in beyond the budget, where no other has passed.
+    ///
+    /// # Errors
+    ///
+    /// RESOURCE_EXHAUSTED when nothing was given back for too long.
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>, may_pass: bool) -> Poll<Result<(), Status>> {
+        if self.poll_room(cx, may_pass).is_ready() {
+            return Poll::Ready(Ok(()));
+        }
+        loop {
+            let given_back = self.budget.given_back.load(Ordering::Relaxed);
+            let timer = match &mut self.timer {
+                Some(timer) => timer,
+                None => {
+                    self.seen = given_back;
+                    self.timer.insert(Box::pin(sleep(self.budget.patience)))
+                }
+            };
+            if timer.as_mut().poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+            self.timer = None;
+            if given_back == self.seen {
+                self.leave();
+                return Poll::Ready(Err(self.budget.exhausted("a message")));
+            }
+        }
+    }
+
+    /// [`Admission::poll`] without an end to the wait, for where the peer's patience is watched already.
+    pub(crate) fn poll_room(&mut self, cx: &Context<'_>, may_pass: bool) -> Poll<()> {
+        let mut admitted = self.is_admitted(may_pass);
+        if !admitted {
+            self.enter(cx);
+            // Some may have been given back before this was in the queue.
+            admitted = self.is_admitted(may_pass);
+        }
+        if !admitted {
+            return Poll::Pending;
+        }
+        self.leave();
+        Poll::Ready(())
+    }
+
+    fn is_admitted(&mut self, may_pass: bool) -> bool {
+        if self.passed || self.budget.has_room(self.kind) {
+            return true;
+        }
+        self.passed = may_pass && !self.budget.has_passed.swap(true, Ordering::SeqCst);
+        self.passed
+    }
+
+    /// Raises a charge to `amount` bytes.
+    pub(crate) fn charge(&mut self, charge: &mut Charge, amount: usize) {
+        let more = amount.saturating_sub(charge.amount);
+        if more == 0 {
+            return;
+        }
+        match charge.of {
+            None => *charge = self.budget.charge(self.kind, more),
+            Some(_) => {
+                self.budget.held(self.kind).fetch_add(more, Ordering::SeqCst);
+                charge.amount = amount;
+            }
+        }
+        charge.passed |= std::mem::take(&mut self.passed);
+    }
+
+    fn enter(&mut self, cx: &Context<'_>) {
+        let mut queue = lock(&self.budget.queue);
+        match self.place.and_then(|place| queue.waiting.iter_mut().find(|(at, ..)| *at == place)) {
+            Some((.., waker)) => waker.clone_from(cx.waker()),
+            None => {
+                let place = queue.next;
+                queue.next += 1;
+                queue.waiting.push_back((place, self.kind, cx.waker().clone()));
+                self.place = Some(place);
+            }
+        }
+        self.budget.waiting.store(queue.waiting.len(), Ordering::SeqCst);
+    }
+
+    /// Leaves the queue, and has the next look whether there is room for it too.
+    fn leave(&mut self) {
+        let Some(place) = self.place.take() else { return };
+        self.timer = None;
+        let mut queue = lock(&self.budget.queue);
+        queue.waiting.retain(|(at, ..)| *at != place);
+        self.budget.waiting.store(queue.waiting.len(), Ordering::SeqCst);
+        drop(queue);
+        self.budget.wake_next(self.kind);
+    }
+}
+
+impl Drop for Admission {
+    fn drop(&mut self) {
+        if self.passed {
+            self.budget.give_back(self.kind, 0, true);
+        }
+        self.leave();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use futures_util::FutureExt as _;
+
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    fn budget() -> Arc<Budget> {
+        Budget::new(2000, PATIENCE)
+    }
+
+    async fn admitted(admission: &mut Admission, may_pass: bool) -> Result<(), Status> {
+        poll_fn(|cx| admission.poll(cx, may_pass)).await
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_message_waits_for_what_others_hold() {
+        let budget = budget();
+        let held = budget.charge(Kind::Outgoing, 1000);
+        let mut admission = Admission::new(budget.clone(), Kind::Outgoing);
+        assert!(admitted(&mut admission, false).now_or_never().is_none());
+        let waiting = tokio::spawn(async move { admitted(&mut admission, false).await });
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        drop(held);
+        assert_eq!(waiting.await.unwrap(), Ok(()));
+        let other_half = budget.charge(Kind::Received, 5000);
+        assert!(budget.has_room(Kind::Outgoing) && !budget.has_room(Kind::Received));
+        drop(other_half);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_message_passes_beyond_the_budget_until_it_has_left() {
+        let budget = budget();
+        let _held = budget.charge(Kind::Outgoing, 1000);
+        let (mut first, mut second) =
+            (Admission::new(budget.clone(), Kind::Outgoing), Admission::new(budget.clone(), Kind::Outgoing));
+        admitted(&mut first, true).await.unwrap();
+        let mut charge = Charge::default();
+        first.charge(&mut charge, 1 << 20);
+        let message = charge.bind(BytesMut::from(&b"message"[..]));
+        let mut part = message.clone();
+        drop(message);
+        assert!(admitted(&mut second, true).now_or_never().is_none());
+        part.truncate(1);
+        assert!(admitted(&mut second, true).now_or_never().is_none(), "a part keeps all of it in memory");
+        drop(part);
+        admitted(&mut second, true).await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_wait_ends_when_nothing_was_given_back_for_too_long() {
+        let budget = budget();
+        let mut held: Vec<_> = (0..10).map(|_| budget.charge(Kind::Outgoing, 500)).collect();
+        let mut admission = Admission::new(budget.clone(), Kind::Outgoing);
+        let begin = tokio::time::Instant::now();
+        let waiting = tokio::spawn(async move { admitted(&mut admission, false).await });
+        tokio::time::sleep(PATIENCE - Duration::from_secs(1)).await;
+        held.pop();
+        let status = waiting.await.unwrap().unwrap_err();
+        assert_eq!(status.code(), Code::ResourceExhausted);
+        assert!(status.message().contains("max_connection_memory, 2000 bytes"), "{status}");
+        assert!(begin.elapsed() > PATIENCE, "what was given back begins another wait");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn each_that_is_let_in_wakes_the_next() {
+        let budget = budget();
+        let held = budget.charge(Kind::Outgoing, 1000);
+        let mut waiting = tokio::task::JoinSet::new();
+        for _ in 0..10 {
+            let mut admission = Admission::new(budget.clone(), Kind::Outgoing);
+            waiting.spawn(async move { admitted(&mut admission, false).await });
+        }
+        tokio::task::yield_now().await;
+        drop(held);
+        assert!(waiting.join_all().await.iter().all(Result::is_ok));
+    }
+
+    #[test]
+    fn metadata_of_many_fields_is_refused_when_the_budget_is_used_up() {
+        let budget = budget();
+        let _held = budget.charge(Kind::Outgoing, 1000);
+        assert!(budget.charge_call(CALL_ALLOWANCE).is_ok());
+        let status = budget.charge_call(CALL_ALLOWANCE + 1).err().unwrap();
+        assert_eq!(status.code(), Code::ResourceExhausted);
+    }
+
+    #[test]
+    fn restoring_is_free_up_to_a_size_and_then_in_proportion() {
+        let budget = budget();
+        assert!(budget.count_restored(100, RESTORED_FREELY).is_ok());
+        assert!(budget.count_restored(0, 100 * RESTORED_PER_BYTE).is_ok());
+        let status = budget.count_restored(1, RESTORED_PER_BYTE + 1).unwrap_err();
+        assert_eq!(status.code(), Code::ResourceExhausted);
+    }
+}
