@@ -7,15 +7,14 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 
+use barewire::Client;
 use barewire::services::route_guide::messages::{Point, RouteNote};
 use barewire::services::route_guide::{GET_FEATURE, RECORD_ROUTE, ROUTE_CHAT};
 use barewire::transport::tcp;
-use barewire::{Client, Method};
-use prost::Message as _;
 
 use super::common::attack::id;
 use super::common::frames::*;
-use super::kinds::{begin, block, head, open};
+use super::kinds::{begin, block, head};
 use super::law::{ALLOWED, MIB, OPEN, SHUT};
 use super::metadata::amplified;
 
@@ -63,8 +62,23 @@ impl Process {
         most
     }
 
+    async fn client(&self) -> Client {
+        Client::connect(tcp::connect(&*self.address)).await.expect("it connects")
+    }
+
+    /// Leaves so many notes of 1 KB at one place.
+    async fn leave(&self, notes: usize) {
+        let note = RouteNote { message: "n".repeat(1000), ..RouteNote::default() };
+        for _ in 0..notes {
+            let (mut out, mut answers) = self.client().await.bidi_streaming(ROUTE_CHAT).await.expect("it begins");
+            out.send(&note).await.expect("it is sent");
+            drop(out);
+            while answers.recv().await.expect("an answer").is_some() {}
+        }
+    }
+
     async fn serves(&self) {
-        let client = Client::connect(tcp::connect(&*self.address)).await.expect("it connects");
+        let client = self.client().await;
         let call = tokio::time::timeout(PATIENCE, client.unary(GET_FEATURE, Point::default()));
         call.await.expect("in time").expect("an answer");
     }
@@ -90,13 +104,18 @@ async fn attack(address: &str, own: &[(u16, u32)], said: Vec<Vec<u8>>) -> (impl 
     ((to, reader), sent)
 }
 
-async fn is_lawful(name: &str, connections: usize, own: &[(u16, u32)], said: impl Fn(usize) -> Vec<Vec<u8>>) {
-    let server = Process::start().await;
+async fn is_lawful(
+    server: Process,
+    name: &str,
+    connections: usize,
+    own: &[(u16, u32)],
+    said: impl Fn() -> Vec<Vec<u8>>,
+) {
     server.serves().await;
     let start = server.settled().await;
     let (mut held, mut sent) = (Vec::new(), 0);
-    for connection in 0..connections {
-        let (line, count) = attack(&server.address, own, said(connection)).await;
+    for _ in 0..connections {
+        let (line, count) = attack(&server.address, own, said()).await;
         held.push(line);
         sent += count;
     }
@@ -111,19 +130,17 @@ async fn is_lawful(name: &str, connections: usize, own: &[(u16, u32)], said: imp
 /// A hundred notes of 1 KB at one place, and then a thousand calls that ask for them and have no window.
 #[tokio::test]
 async fn batches() {
-    let path = Method::path(&ROUTE_CHAT);
-    let note = RouteNote { message: "n".repeat(1000), ..RouteNote::default() };
-    let notes = message(note.encode_to_vec()).repeat(100);
-    is_lawful("batches of a program", 10, &SHUT, |connection| {
-        let first = if connection == 0 { begin(0, path, &notes) } else { open(0, path) };
-        [vec![first], (1..1000).map(|n| begin(n, path, &message([]))).collect()].concat()
+    let server = Process::start().await;
+    server.leave(100).await;
+    is_lawful(server, "batches of a program", 10, &SHUT, || {
+        (0..1000).map(|n| begin(n, ROUTE_CHAT.path(), &message([]))).collect()
     })
     .await;
 }
 
 #[tokio::test]
 async fn metadata() {
-    is_lawful("tiny fields in headers of a program", 4, &OPEN, |_| {
+    is_lawful(Process::start().await, "tiny fields in headers of a program", 4, &OPEN, || {
         let path = RECORD_ROUTE.path();
         (0..1000).map(|n| block(id(n, 0, 1), 0, &[head(path), amplified(n == 0, 1, 1900)].concat())).collect()
     })
