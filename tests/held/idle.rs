@@ -1,0 +1,43 @@
+//! What a connection keeps when it has nothing to do any more.
+
+use std::time::Duration;
+
+use super::common::attack::id;
+use super::common::frames::*;
+use super::kinds::{Kind, ask, open};
+use super::law::{OPEN, READS, SHUT, Scene};
+use super::metadata::in_headers;
+use super::service::{ECHO, HOLD, TAKE, TALK};
+
+/// What an idle connection may keep, in bytes.
+const KEPT: i64 = 1 << 20;
+
+/// What is kept of a connection on which so many calls were made, all of which have ended.
+fn kept(name: &str, kind: &Kind, is_reset: bool) -> i64 {
+    const CALLS: u32 = 1000;
+    let mut scene = Scene::start();
+    kind.play(&mut scene, 1, CALLS);
+    if is_reset {
+        let resets = wire((0..CALLS).map(|n| reset(id(n, 0, 1), Http2Error::CANCEL)));
+        assert!(scene.say(0, &resets), "{name}");
+    }
+    // Long enough for what is remembered of streams that were reset.
+    scene.pass(Duration::from_secs(30));
+    scene.serve();
+    println!("idle after {name}: {} KiB kept", scene.held() >> 10);
+    scene.held()
+}
+
+#[test]
+fn a_burst_leaves_little() {
+    let say = text("hello");
+    let echo = Kind::new("", &OPEN, move |n| ask(n, ECHO.path(), &say)).reads(READS);
+    let take = Kind::new("", &OPEN, |n| [open(n, TAKE.path()), wire([data(id(n, 0, 1), text("hello"))])].concat());
+    let kept = [
+        kept("a thousand unary calls", &echo, false),
+        kept("a thousand calls that were reset", &take, true),
+        kept("a thousand batches that were reset", &Kind::new("", &SHUT, |n| open(n, TALK.path())), true),
+        kept("tiny fields in headers, reset", &in_headers("", HOLD.path(), 1, 1900), true),
+    ];
+    assert!(kept.iter().all(|kept| *kept <= KEPT), "{kept:?}");
+}

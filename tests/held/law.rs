@@ -1,0 +1,258 @@
+//! The law that every attack is held to: **what a connection holds is at most what its peer sent and 16 MiB**.
+//!
+//! One message that is being received and one that is being sent do not count. When the peer is gone, what it held is given
+//! back. A healthy client on another connection is served all along.
+//!
+//! A [`Scene`] runs the side under attack on one thread and counts what it allocates, turn by turn: the law has to hold at
+//! every moment, with what was sent until then. What the attacker itself holds lies outside of what is counted.
+
+use std::any::Any;
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use barewire::server::Routes;
+use barewire::{Client, ClientOptions, Server, ServerOptions};
+use tokio::runtime::Runtime;
+use tokio::sync::mpsc;
+
+use super::common::frames::*;
+use super::common::pipe::{PipeConnector, PipeListener, connected};
+use super::common::service::note;
+use super::line::Line;
+use super::service::{self, ECHO};
+
+pub const MIB: usize = 1 << 20;
+
+/// What a connection may hold beside what its peer sent.
+pub const ALLOWED: usize = 16 * MIB;
+
+/// What may be left when the peer is gone: buffers that a thread keeps for the next, tables that do not shrink.
+const LEFT: usize = 256 << 10;
+
+/// What is said at once.
+const PIECE: usize = 64 << 10;
+
+/// An attack that holds so much has shown what it can do, and is not gone on with.
+const ENOUGH: usize = 256 * MIB;
+
+/// A window that never shuts.
+pub const OPEN: [(u16, u32); 1] = [(INITIAL_WINDOW_SIZE, 0x7FFF_FFFF)];
+/// One that never opens.
+pub const SHUT: [(u16, u32); 1] = [(INITIAL_WINDOW_SIZE, 0)];
+
+/// An attacker that reads all it is answered.
+pub const READS: usize = usize::MAX;
+/// One that reads nothing: what a socket holds is gone all the same.
+pub const UNREAD: usize = 64 << 10;
+
+pub type Outcome = Result<(), String>;
+
+/// The side under attack, and the attackers' lines to it.
+pub struct Scene {
+    runtime: Runtime,
+    arrivals: mpsc::UnboundedSender<barewire::io::Connected>,
+    healthy: Option<Client>,
+    lines: Vec<Line>,
+    /// What is allocated now.
+    held: i64,
+    /// What was before the attackers came, or what their victim holds by itself.
+    base: i64,
+    before: i64,
+    /// The largest sum so far, and the largest beyond what was sent at that moment.
+    most: i64,
+    excess: i64,
+    /// What was seen beside memory that must not be.
+    wrong: Vec<String>,
+    /// What is let go of when the attackers have gone.
+    kept: Vec<Box<dyn Any>>,
+    /// How much may be said at once.
+    pub piece: usize,
+    /// What the service may keep when they have gone.
+    pub left: usize,
+}
+
+impl Scene {
+    /// A server of [`service`] with a healthy client.
+    pub fn start() -> Scene {
+        Scene::serving(service::router(), |_| {})
+    }
+
+    /// A server of these, with other options than the default.
+    pub fn serving(routes: impl Into<Routes>, change: impl FnOnce(&mut ServerOptions)) -> Scene {
+        let mut options = ServerOptions::default();
+        change(&mut options);
+        let server = Server::new(routes).with_options(options);
+        let mut scene = Scene::empty();
+        let (arrivals, incoming) = mpsc::unbounded_channel();
+        scene.arrivals = arrivals.clone();
+        scene.healthy = Some(scene.step(async move {
+            tokio::spawn(server.serve(PipeListener(incoming)));
+            let (near, far) = tokio::io::duplex(64 << 10);
+            arrivals.send(connected(near)).expect("the server listens");
+            Client::connect(PipeConnector::new(far)).await.expect("it connects")
+        }));
+        scene.serve();
+        scene.rest();
+        scene.before = scene.held;
+        scene
+    }
+
+    /// Nobody yet: for attacks on clients.
+    pub fn empty() -> Scene {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        let (arrivals, _) = mpsc::unbounded_channel();
+        Scene {
+            runtime,
+            arrivals,
+            healthy: None,
+            lines: Vec::new(),
+            held: 0,
+            base: 0,
+            before: 0,
+            most: 0,
+            excess: 0,
+            wrong: Vec::new(),
+            kept: Vec::new(),
+            piece: PIECE,
+            left: LEFT,
+        }
+    }
+
+    /// Runs until the future is ready, and counts.
+    pub fn step<T>(&mut self, future: impl Future<Output = T>) -> T {
+        let mut output = None;
+        let memory = allocation_counter::measure(|| output = Some(self.runtime.block_on(future)));
+        let most = self.held + memory.bytes_max as i64 - self.base;
+        self.held += memory.bytes_current;
+        self.most = self.most.max(most);
+        self.excess = self.excess.max(most - self.sent() as i64);
+        output.expect("it ran")
+    }
+
+    /// Lets time pass, when nobody has anything left to do.
+    pub fn pass(&mut self, time: Duration) {
+        self.step(async move { tokio::time::sleep(time).await });
+    }
+
+    /// Lets everybody come to rest; what is held then is no attacker's doing.
+    pub fn rest(&mut self) {
+        self.pass(Duration::from_millis(1));
+        (self.base, self.most, self.excess) = (self.held, 0, 0);
+    }
+
+    /// An attacker's connection to the server, with these SETTINGS, of whose answers it reads `room` bytes.
+    pub fn connect(&mut self, own: &[(u16, u32)], room: usize) -> usize {
+        let (line, end) = Line::new(self.piece, room);
+        self.lines.push(line);
+        self.arrivals.send(connected(end)).expect("the server listens");
+        let greeting = [Frame::Settings { ack: false, values: own.to_vec() }, settings_ack()];
+        let number = self.lines.len() - 1;
+        self.say(number, &[PREFACE, &wire(greeting)].concat());
+        number
+    }
+
+    /// Our client on a connection to an attacker.
+    pub fn client(&mut self, options: ClientOptions, own: &[(u16, u32)]) -> (Arc<Client>, usize) {
+        let (line, end) = Line::new(PIECE, READS);
+        line.put(&wire([Frame::Settings { ack: false, values: own.to_vec() }, settings_ack()]));
+        self.lines.push(line);
+        let client = self.step(Client::connect_with(PipeConnector::new(end), options)).expect("it connects");
+        (Arc::new(client), self.lines.len() - 1)
+    }
+
+    /// Holds on to something until the attackers have gone.
+    pub fn keep(&mut self, thing: impl Any) {
+        self.kept.push(Box::new(thing));
+    }
+
+    pub fn line(&self, number: usize) -> &Line {
+        &self.lines[number]
+    }
+
+    /// Says all of it; `false` where the connection has ended, where nothing moves any more, or where there is enough.
+    pub fn say(&mut self, line: usize, bytes: &[u8]) -> bool {
+        let line = self.lines[line].clone();
+        let most = self.piece;
+        bytes.chunks(most).all(|piece| {
+            if self.held - self.base > ENOUGH as i64 || line.has_ended() {
+                return false;
+            }
+            line.put(piece);
+            self.step(async {
+                tokio::select! {
+                    biased;
+                    taken = poll_fn(|cx| line.poll_taken(cx)) => taken,
+                    () = tokio::time::sleep(Duration::from_millis(1)) => false,
+                }
+            })
+        })
+    }
+
+    /// The healthy client is answered within a second by the clock of the test, and soon by that on the wall.
+    pub fn serve(&mut self) {
+        let Some(healthy) = self.healthy.clone() else { return };
+        let begun = Instant::now();
+        let answer = async move {
+            let answer = tokio::time::timeout(Duration::from_secs(1), healthy.unary(ECHO, note("hello"))).await;
+            answer.map(|answer| answer.map(|note| note.text.clone()))
+        };
+        match self.step(answer) {
+            Ok(Ok(text)) if text == "hello" && begun.elapsed() < Duration::from_secs(5) => {}
+            answer => self.wrong.push(format!("the healthy client had {answer:?} after {:?}", begun.elapsed())),
+        }
+    }
+
+    /// How many bytes the attackers have sent.
+    pub fn sent(&self) -> usize {
+        self.lines.iter().map(Line::sent).sum()
+    }
+
+    /// What is held beside what there was before the attack.
+    pub fn held(&self) -> i64 {
+        self.held - self.base
+    }
+
+    /// The attackers go; was it lawful? `message` is what the one message may take that does not count, on each connection.
+    pub fn end(mut self, name: &str, message: usize) -> Outcome {
+        self.pass(Duration::from_millis(1));
+        self.serve();
+        let (sent, most, excess, connections) = (self.sent(), self.most, self.excess, self.lines.len());
+        let is_cut = self.held() > ENOUGH as i64;
+        self.lines.iter().for_each(Line::close);
+        let kept = std::mem::take(&mut self.kept);
+        self.step(async move {
+            drop(kept);
+            tokio::time::sleep(Duration::from_secs(60)).await;
+        });
+        self.serve();
+        let after = self.held - self.before;
+        let left = self.left as i64;
+        let allowed = connections * (ALLOWED + message);
+        let is_lawful = excess <= allowed as i64;
+        println!(
+            "{name}: {} KiB sent, {} KiB held at most{}, {} KiB beyond what was sent of {} KiB allowed, {} KiB after: {}",
+            sent >> 10,
+            most >> 10,
+            if is_cut { " (cut off)" } else { "" },
+            excess >> 10,
+            allowed >> 10,
+            after >> 10,
+            if is_lawful && after <= left && self.wrong.is_empty() { "lawful" } else { "BROKEN" },
+        );
+        let mut wrong = std::mem::take(&mut self.wrong);
+        if !is_lawful {
+            wrong.push(format!("{excess} bytes are held beyond the {sent} that were sent, and {allowed} may be"));
+        }
+        if after > left {
+            wrong.push(format!("{after} bytes are left when the attacker is gone"));
+        }
+        if wrong.is_empty() { Ok(()) } else { Err(format!("{name}: {}", wrong.join("; "))) }
+    }
+}
+
+/// All of them hold.
+pub fn all(outcomes: impl IntoIterator<Item = Outcome>) {
+    let wrong: Vec<String> = outcomes.into_iter().filter_map(Result::err).collect();
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}

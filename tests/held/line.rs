@@ -1,0 +1,167 @@
+//! The attacker's end of a connection: a byte stream that holds one piece of what is said and nothing of what is answered.
+//!
+//! A pipe would hold bytes both ways, and its memory would count with that of the side under attack. A [`Line`] keeps its one
+//! buffer outside of what is measured, and counts the bytes that were taken and those that were written.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::task::{Context, Poll, Waker, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::task::coop::poll_proceed;
+
+/// The attacker's hold on a connection.
+#[derive(Clone)]
+pub struct Line(Arc<Mutex<State>>);
+
+/// The byte stream that the side under attack gets.
+pub struct End(Line);
+
+struct State {
+    /// What was said; the first `taken` bytes of it have been read.
+    said: Vec<u8>,
+    taken: usize,
+    /// How many bytes were read before these.
+    before: usize,
+    /// How many bytes the attacker still reads of what it is answered.
+    room: usize,
+    /// The attacker has closed the connection.
+    gone: bool,
+    /// The side under attack has dropped its end.
+    dropped: bool,
+    reader: Option<Waker>,
+    writer: Option<Waker>,
+    speaker: Option<Waker>,
+}
+
+impl Line {
+    /// A connection whose attacker says pieces of at most `piece` bytes and reads `room` bytes.
+    pub fn new(piece: usize, room: usize) -> (Line, End) {
+        let state = State {
+            said: Vec::with_capacity(piece),
+            taken: 0,
+            before: 0,
+            room,
+            gone: false,
+            dropped: false,
+            reader: None,
+            writer: None,
+            speaker: None,
+        };
+        let line = Line(Arc::new(Mutex::new(state)));
+        (line.clone(), End(line))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().expect("nobody panics with it")
+    }
+
+    /// Puts a piece on the line, behind one that was taken whole.
+    pub fn put(&self, piece: &[u8]) {
+        let mut state = self.state();
+        assert_eq!(state.taken, state.said.len(), "the piece before was taken");
+        assert!(piece.len() <= state.said.capacity(), "a piece fits the buffer");
+        state.before += state.taken;
+        state.taken = 0;
+        state.said.clear();
+        state.said.extend_from_slice(piece);
+        wake(&mut state.reader);
+    }
+
+    /// How many bytes the other side has taken in all.
+    pub fn sent(&self) -> usize {
+        let state = self.state();
+        state.before + state.taken
+    }
+
+    /// Whether the other side has ended the connection.
+    pub fn has_ended(&self) -> bool {
+        self.state().dropped
+    }
+
+    /// Ready when the piece was taken whole, or with `false` when the connection has ended.
+    pub fn poll_taken(&self, cx: &Context<'_>) -> Poll<bool> {
+        let mut state = self.state();
+        if state.dropped {
+            return Poll::Ready(false);
+        }
+        if state.taken == state.said.len() {
+            return Poll::Ready(true);
+        }
+        state.speaker = Some(cx.waker().clone());
+        Poll::Pending
+    }
+
+    /// Closes the connection, as a process that is killed does.
+    pub fn close(&self) {
+        let mut state = self.state();
+        state.gone = true;
+        wake(&mut state.reader);
+        wake(&mut state.writer);
+    }
+}
+
+fn wake(waker: &mut Option<Waker>) {
+    if let Some(waker) = waker.take() {
+        waker.wake();
+    }
+}
+
+impl AsyncRead for End {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        // As a socket does, so that other tasks have their turns.
+        let turn = ready!(poll_proceed(cx));
+        let mut state = self.0.state();
+        if state.gone {
+            return Poll::Ready(Ok(()));
+        }
+        let count = buf.remaining().min(state.said.len() - state.taken);
+        if count == 0 {
+            state.reader = Some(cx.waker().clone());
+            return Poll::Pending;
+        }
+        turn.made_progress();
+        let from = state.taken;
+        buf.put_slice(&state.said[from..from + count]);
+        state.taken += count;
+        if state.taken == state.said.len() {
+            wake(&mut state.speaker);
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for End {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let turn = ready!(poll_proceed(cx));
+        let mut state = self.0.state();
+        if state.gone {
+            return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+        }
+        let count = buf.len().min(state.room);
+        if count == 0 {
+            state.writer = Some(cx.waker().clone());
+            return Poll::Pending;
+        }
+        turn.made_progress();
+        state.room -= count;
+        Poll::Ready(Ok(count))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl Drop for End {
+    fn drop(&mut self) {
+        let mut state = self.0.state();
+        state.dropped = true;
+        wake(&mut state.speaker);
+    }
+}

@@ -1,0 +1,24 @@
+//! Little traffic costs little: whatever a peer does with its streams, and for however long.
+//!
+//! Each module is one kind of memory that a peer can make a connection hold while it sends next to nothing. [`law`] says what
+//! they are held to.
+
+#![cfg(all(feature = "inspector", feature = "compression"))] // It reads header blocks, and compresses.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod batches;
+mod combined;
+mod encoded;
+mod idle;
+mod kinds;
+mod law;
+mod line;
+mod metadata;
+#[cfg(all(target_os = "linux", feature = "programs"))]
+mod program;
+mod restored;
+mod service;
+mod small_frames;
+mod turns;

@@ -1,0 +1,59 @@
+//! Whose turn it is: a call waits for a few turns of others, and not until all that arrived before it is done.
+//!
+//! Handlers that ran are counted, not time.
+
+use std::sync::atomic::Ordering;
+
+use super::common::frames::*;
+use super::kinds::ask;
+use super::law::{OPEN, READS, Scene};
+use super::service::{WORK, counted};
+
+/// Calls that wait on each connection.
+const CALLS: u32 = 1000;
+/// What a handler computes: some 100 µs without optimisation.
+const LONG: u64 = 5_000;
+
+/// How many other calls' handlers run between a call and its answer at most, while each connection has a thousand waiting.
+fn others_first(connections: u32) -> usize {
+    let (router, runs) = counted();
+    let mut scene = Scene::serving(router, |_| {});
+    scene.piece = 1 << 20;
+    let burst: Vec<u8> = (0..CALLS).flat_map(|n| ask(n, WORK.path(), &number(LONG))).collect();
+    let lines: Vec<usize> = (0..connections).map(|_| scene.connect(&OPEN, READS)).collect();
+    for line in &lines {
+        assert!(scene.say(*line, &wire([window_update(0, 0x7FFF_0000)])));
+    }
+    lines.iter().for_each(|line| scene.line(*line).put(&burst));
+    // One call after the other, until nobody else has anything left to do.
+    let (mut before, mut waited) = (0, Vec::new());
+    loop {
+        scene.serve();
+        let now = runs.load(Ordering::SeqCst);
+        if now == before {
+            break;
+        }
+        waited.push(now - before);
+        before = now;
+    }
+    println!("turns: calls were answered when {waited:?} of {} others had run", connections * CALLS);
+    assert_eq!(before, (connections * CALLS) as usize, "all are served in the end");
+    waited.into_iter().max().unwrap_or_default()
+}
+
+/// The call crosses five tasks; each time every connection may have a turn, of some 40 handlers.
+fn bound(connections: usize) -> usize {
+    connections * 200
+}
+
+#[test]
+fn a_call_beside_one_busy_connection() {
+    let first = others_first(1);
+    assert!(first <= bound(1), "{first} handlers ran first");
+}
+
+#[test]
+fn a_call_beside_twenty_busy_connections() {
+    let first = others_first(20);
+    assert!(first <= bound(20), "{first} handlers ran first");
+}
