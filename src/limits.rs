@@ -73,7 +73,7 @@ pub(crate) const CALL_ALLOWANCE: usize = 1 << 10;
 /// Messages that came in and have no more bytes than this, uncompressed, are not charged for what decoding adds to them.
 pub(crate) const DECODED_FREELY: usize = 256;
 /// The memory that one element of a message may take when it is decoded, in bytes, by which [`MAX_CONNECTION_MEMORY`] is charged.
-pub(crate) const ELEMENT_COST: usize = 16;
+pub(crate) const ELEMENT_COST: usize = 32;
 /// The bytes that a connection's compressed messages may be restored to, whatever their size.
 pub(crate) const RESTORED_FREELY: usize = 64 << 20;
 /// The bytes that they may be restored to beyond that, for each byte that came: restoring costs the CPU about a nanosecond a byte.
@@ -82,6 +82,8 @@ pub(crate) const RESTORED_PER_BYTE: usize = 256;
 pub(crate) const READ_TURN: usize = 128 << 10;
 /// For how long a connection runs calls in one turn; then what they answered leaves, and others have their turn.
 pub(crate) const TURN: Duration = Duration::from_millis(1);
+/// How many calls a connection begins in one turn.
+pub(crate) const TURN_CALLS: u32 = 128;
 /// How much of a body that is not gRPC's is kept for an error's message, in bytes.
 pub(crate) const BODY_EXCERPT: usize = 256;
 /// How long a connection that has ended is read from, so that its last words arrive.

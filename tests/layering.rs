@@ -54,8 +54,13 @@ const ROOMS: [(&str, &[&str]); 6] = [
 ];
 
 /// Where h2 is named, so that another engine could stand in its place.
-const H2: [&str; 4] =
-    ["src/call/receive.rs", "src/call/send.rs", "src/server/connection.rs", "src/client/connection.rs"];
+const H2: [&str; 5] = [
+    "src/call/failure.rs",
+    "src/call/receive.rs",
+    "src/call/send.rs",
+    "src/server/connection.rs",
+    "src/client/connection.rs",
+];
 
 /// What `wire/` does without.
 const IMPURE: [&str; 5] = ["h2", "tokio", "prost", "async", "await"];

@@ -8,6 +8,7 @@
 //! | a message on its way out | before it is encoded | waits |
 //! | a message that grows as it is restored and decoded | before it is restored | waits |
 //! | metadata of many fields | when it has come | the call is refused |
+//! | a handler | before it begins, while large messages of others wait to be encoded | waits |
 //! | a piece of a message for h2 | before h2 takes it | waits for the socket |
 //!
 //! Admission looks at what is held already and not at the size of the next message: a message of any size has its turn, and
@@ -19,6 +20,7 @@
 //! ([`PEER_TIMEOUT`](crate::limits::PEER_TIMEOUT)) ends with RESOURCE_EXHAUSTED.
 
 use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -39,7 +41,7 @@ pub(crate) struct Budget {
     /// How long a call waits while nothing is given back.
     patience: Duration,
     /// The bytes that are held, by [`Kind`].
-    held: [AtomicUsize; 3],
+    held: [AtomicUsize; 4],
     /// Grows whenever something is given back that a call waits for.
     given_back: AtomicU64,
     /// Whether a message that passed beyond the budget is still held.
@@ -67,6 +69,8 @@ pub(crate) enum Kind {
     Outgoing,
     /// The bytes by which messages grew when they were restored and decoded.
     Received,
+    /// Messages that wait to be encoded, by the bytes that they will have: their handlers hold them meanwhile.
+    Waiting,
     /// Of the outgoing messages, what h2 has taken and the socket has not.
     Unsent,
 }
@@ -88,17 +92,22 @@ impl Budget {
     }
 
     fn held(&self, kind: Kind) -> &AtomicUsize {
-        let [outgoing, received, unsent] = &self.held;
+        let [outgoing, received, waiting, unsent] = &self.held;
         match kind {
             Kind::Outgoing => outgoing,
             Kind::Received => received,
+            Kind::Waiting => waiting,
             Kind::Unsent => unsent,
         }
     }
 
     /// Tells if something of this kind may be held.
     pub(crate) fn has_room(&self, kind: Kind) -> bool {
-        let limit = if kind == Kind::Unsent { UNSENT } else { self.limit / 2 };
+        let limit = match kind {
+            Kind::Outgoing | Kind::Received => self.limit / 2,
+            Kind::Waiting => self.limit / 4,
+            Kind::Unsent => UNSENT,
+        };
         self.held(kind).load(Ordering::SeqCst) < limit
     }
 
@@ -119,6 +128,32 @@ impl Budget {
             return Err(self.exhausted("the metadata of this call"));
         }
         Ok(self.charge(Kind::Outgoing, CALL_COST + extra))
+    }
+
+    /// Charges the metadata of an answer, which takes `metadata` bytes of memory.
+    ///
+    /// # Errors
+    ///
+    /// RESOURCE_EXHAUSTED where it is more than the allowance of a call and the budget is used up.
+    pub(crate) fn charge_answer(self: &Arc<Budget>, metadata: usize) -> Result<Charge, Status> {
+        match metadata.saturating_sub(CALL_ALLOWANCE) {
+            0 => Ok(Charge::default()),
+            _ if !self.has_room(Kind::Received) => Err(self.exhausted("the metadata of this answer")),
+            extra => Ok(self.charge(Kind::Received, extra)),
+        }
+    }
+
+    /// Waits before a handler begins, while messages of other handlers wait to be encoded.
+    ///
+    /// # Errors
+    ///
+    /// RESOURCE_EXHAUSTED when nothing was given back for too long.
+    pub(crate) async fn admit_handler(self: &Arc<Budget>) -> Result<(), Status> {
+        if self.has_room(Kind::Waiting) {
+            return Ok(());
+        }
+        let mut admission = Admission::new(self.clone(), Kind::Waiting);
+        poll_fn(|cx| admission.poll(cx, false)).await
     }
 
     /// Counts a compressed message and what it was restored to. A peer may have messages restored to
@@ -275,6 +310,23 @@ impl Admission {
         }
     }
 
+    /// [`Admission::poll`] for a message that exists already: while it waits, `waits` is charged with its `length`.
+    pub(crate) fn poll_with(
+        &mut self,
+        cx: &mut Context<'_>,
+        may_pass: bool,
+        waits: &mut Charge,
+        length: usize,
+    ) -> Poll<Result<(), Status>> {
+        let admitted = self.poll(cx, may_pass);
+        if admitted.is_ready() {
+            *waits = Charge::default();
+        } else if waits.amount == 0 {
+            *waits = self.budget.charge(Kind::Waiting, length);
+        }
+        admitted
+    }
+
     /// [`Admission::poll`] without an end to the wait, for where the peer's patience is watched already.
     pub(crate) fn poll_room(&mut self, cx: &Context<'_>, may_pass: bool) -> Poll<()> {
         let mut admitted = self.is_admitted(may_pass);
@@ -351,8 +403,6 @@ impl Drop for Admission {
 
 #[cfg(test)]
 mod tests {
-    use std::future::poll_fn;
-
     use futures_util::FutureExt as _;
 
     use super::*;
@@ -376,7 +426,7 @@ mod tests {
         let waiting = tokio::spawn(async move { admitted(&mut admission, false).await });
         tokio::time::sleep(Duration::from_secs(1)).await;
         drop(held);
-        assert_eq!(waiting.await.unwrap(), Ok(()));
+        assert!(waiting.await.unwrap().is_ok());
         let other_half = budget.charge(Kind::Received, 5000);
         assert!(budget.has_room(Kind::Outgoing) && !budget.has_room(Kind::Received));
         drop(other_half);

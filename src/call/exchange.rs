@@ -83,6 +83,8 @@ pub(crate) struct Batch {
     admission: Admission,
     /// Whether the sender waits for memory, rather than for what is here to leave.
     wants_memory: bool,
+    /// What the message that waits for memory is charged with.
+    waits: Charge,
     /// The bytes that the buffer may gather.
     room: usize,
     /// The bytes that it gathered the last time.
@@ -123,6 +125,7 @@ impl Batch {
             charge: Charge::default(),
             admission: Admission::new(budget, Kind::Outgoing),
             wants_memory: false,
+            waits: Charge::default(),
             room: FIRST_BATCH,
             last: 0,
             packing,
@@ -150,7 +153,7 @@ impl Batch {
         if gathered <= CALL_ALLOWANCE {
             return Poll::Ready(Ok(()));
         }
-        let admitted = self.admission.poll(cx, !self.leaving);
+        let admitted = self.admission.poll_with(cx, !self.leaving, &mut self.waits, length);
         if admitted.is_pending() {
             self.wants_memory = true;
             return self.wait(cx);

@@ -33,6 +33,8 @@ pub(crate) mod compress;
 pub(crate) mod deadline;
 pub(crate) mod envelope;
 pub(crate) mod exchange;
+pub(crate) mod failure;
+mod foreign;
 pub(crate) mod payload;
 pub(crate) mod piece;
 pub(crate) mod receive;

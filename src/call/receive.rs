@@ -6,32 +6,31 @@
 //! is a message that does not fit the window: while somebody waits for the rest of it, the window of the part is returned.
 //!
 //! RFC 9113 section 5.2 (flow control); PROTOCOL-HTTP2.md, "Responses" (how an answer ends), "Errors" (resets). This file,
-//! [`super::send`] and the two `connection.rs` are the only ones that name h2's types.
+//! [`super::send`], [`super::failure`] and the two `connection.rs` are the only ones that name h2's types.
 
-use std::borrow::Cow;
 use std::future::Future;
-use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Buf, Bytes};
 use h2::RecvStream;
 use h2::client::ResponseFuture;
-use http::{HeaderMap, StatusCode};
+use http::HeaderMap;
 
 use super::Side;
 use super::budget::{Admission, Budget, Charge, Kind};
 use super::compress::{Compressor, Compressors, restore};
+use super::failure::status_of;
+use super::foreign::Foreign;
 use super::payload::Payload;
 use crate::io::Witness;
-use crate::limits::{BATCH, BODY_EXCERPT, DECODED_FREELY};
+use crate::limits::{BATCH, DECODED_FREELY};
 use crate::metadata::Metadata;
 use crate::status::{Code, Status};
-use crate::wire::code_map::{self, Http2Error, code_of_http2_error};
+use crate::wire::code_map;
 use crate::wire::message::{MessageDecoder, PREFIX_LENGTH, Prefix};
-use crate::wire::response::{GRPC_STATUS, ResponseHead, ResponseHeaders, Trailers};
-use crate::wire::{By, ProtocolError, What};
+use crate::wire::response::{ResponseHead, ResponseHeaders, Trailers};
 
 /// Up to this size the window of a unary call's message is not returned by itself: h2 returns it with the stream, which needs
 /// no frame for its own window any more. All the streams of a connection together hold no more than its window then, and small
@@ -54,6 +53,8 @@ pub(crate) struct Receiving {
     admission: Option<Box<Admission>>,
     /// What the message that was taken last added to the bytes that came.
     charge: Charge,
+    /// On a client, what the initial and the trailing metadata cost.
+    metadata_charge: [Charge; 2],
     /// What restores messages that are flagged as compressed.
     compressor: Option<Arc<dyn Compressor>>,
     /// On a client, what the answer may be compressed with.
@@ -94,13 +95,6 @@ enum Phase {
     Ended(Result<(), Status>),
 }
 
-/// An answer that is not gRPC's, and what came of its body.
-struct Foreign {
-    status: StatusCode,
-    content_type: Option<String>,
-    body: BytesMut,
-}
-
 impl Receiving {
     /// The messages of a request, each of at most `limit` bytes.
     pub(crate) fn request(stream: RecvStream, limit: usize, budget: Arc<Budget>) -> Receiving {
@@ -135,6 +129,7 @@ impl Receiving {
             budget,
             admission: None,
             charge: Charge::default(),
+            metadata_charge: Default::default(),
             compressor: None,
             compressors: Compressors::none(),
             code_of_http_status: code_map::code_of_http_status,
@@ -391,6 +386,10 @@ impl Receiving {
             Ok(ResponseHead::Headers(ResponseHeaders { encoding, metadata, has_status, .. })) => {
                 self.claimed = has_status.then(|| Box::new(Trailers::parse(metadata.received().clone())));
                 self.compressor = self.compressors.get(encoding).cloned();
+                match self.budget.charge_answer(metadata.memory()) {
+                    Ok(charge) => self.metadata_charge[0] = charge,
+                    Err(status) => return self.fail(status),
+                }
                 self.metadata = Some(Box::new((metadata, Metadata::new())));
                 Phase::Messages
             }
@@ -400,10 +399,10 @@ impl Receiving {
                 Phase::Ended(trailers.status)
             }
             Ok(ResponseHead::NotGrpc { status, content_type }) if end_stream => {
-                Phase::Ended(Err(self.not_grpc(Foreign { status, content_type, body: BytesMut::new() })))
+                Phase::Ended(Err(Foreign::new(status, content_type).into_status(self.code_of_http_status)))
             }
             Ok(ResponseHead::NotGrpc { status, content_type }) => {
-                Phase::Foreign(Box::new(Foreign { status, content_type, body: BytesMut::new() }))
+                Phase::Foreign(Box::new(Foreign::new(status, content_type)))
             }
             Err(error) => return self.fail(error.into_status()),
         };
@@ -417,8 +416,7 @@ impl Receiving {
     fn arrived(&mut self, data: Bytes) {
         self.claimed = None;
         let Phase::Foreign(foreign) = &mut self.phase else { return self.decoder.push(data) };
-        foreign.body.extend_from_slice(&data);
-        let enough = foreign.body.len() >= BODY_EXCERPT;
+        let enough = foreign.push(&data);
         if let Some(stream) = &mut self.stream {
             release(stream, data.len());
         }
@@ -434,24 +432,14 @@ impl Receiving {
     /// (http-grpc-status-mapping.md), but for a success whose messages, not being gRPC's, were read by nobody.
     fn end(&mut self, trailers: HeaderMap) -> Result<(), Status> {
         if let Phase::Foreign(foreign) = &mut self.phase
-            && trailers.get(GRPC_STATUS).is_none_or(|status| is_zero(status.as_bytes()) && !foreign.body.is_empty())
+            && !foreign.is_ended_by(&trailers)
         {
-            let Foreign { status, content_type, body } = &mut **foreign;
-            let (content_type, body) = (content_type.take(), std::mem::take(body));
-            let foreign = Foreign { status: *status, content_type, body };
-            return Err(self.not_grpc(foreign));
+            return Err(foreign.take().into_status(self.code_of_http_status));
         }
         let trailers = Trailers::parse(trailers);
+        self.metadata_charge[1] = self.budget.charge_answer(trailers.metadata.memory())?;
         self.metadata.get_or_insert_default().1 = trailers.metadata;
         trailers.status
-    }
-
-    fn not_grpc(&self, answer: Foreign) -> Status {
-        let Foreign { status, content_type, body } = answer;
-        let body = String::from_utf8_lossy(body.get(..BODY_EXCERPT).unwrap_or(&body)).into_owned();
-        let code = (self.code_of_http_status)(status.as_u16());
-        let error = ProtocolError::NotGrpc { status: status.as_u16(), content_type, body };
-        Status::new(code, error.to_string()).caused(By::Peer, What::Protocol(error))
     }
 
     /// A message of `taken` bytes, prefix included, was taken: what of its window was not returned early is returned now, or
@@ -500,61 +488,9 @@ fn poll_memory(
     Poll::Ready(admitted)
 }
 
-/// The number of OK, however many zeros a peer writes it with.
-fn is_zero(status: &[u8]) -> bool {
-    status.iter().all(|digit| *digit == b'0')
-}
-
 fn release(stream: &mut RecvStream, count: usize) {
     if count > 0 {
         // An error says that the stream is closed, and then its window is nobody's concern.
         let _: Result<(), h2::Error> = stream.flow_control().release_capacity(count);
-    }
-}
-
-/// What an error of the stream or of its connection means for the call (PROTOCOL-HTTP2.md, "Errors"): a reset has its code
-/// by the table; a lost connection is UNAVAILABLE to a client and CANCELLED to a server.
-pub(crate) fn status_of(error: &h2::Error, side: Side) -> Status {
-    let by = if error.is_remote() { By::Peer } else { By::Us };
-    let reason = error.reason().map(|reason| Http2Error(reason.into()));
-    match reason {
-        Some(reason) if error.is_reset() => {
-            Status::new(code_of_http2_error(reason), reset_message(error, reason, side)).caused(by, What::Reset(reason))
-        }
-        Some(reason) if error.is_go_away() => {
-            let what = What::GoAway { error: reason, debug: debug_data(error) };
-            Status::new(lost(side), format!("the connection ended with GOAWAY {reason}")).caused(by, what)
-        }
-        _ => {
-            let kind = error.get_io().map_or(io::ErrorKind::Other, io::Error::kind);
-            let message = match kind {
-                io::ErrorKind::TimedOut => format!("the connection was lost: {error}").into(),
-                _ => Cow::Borrowed("the connection was lost"),
-            };
-            let (by, what) = What::of_io(io::Error::new(kind, error.to_string()));
-            Status::new(lost(side), message).caused(by, what)
-        }
-    }
-}
-
-/// GOAWAY's debug data. h2 has no function that gives them, but prints them, escaped, in parentheses at the end.
-fn debug_data(error: &h2::Error) -> String {
-    let words = error.to_string();
-    let data = words.split_once(" (b\"").and_then(|(_, data)| data.strip_suffix("\")")).unwrap_or_default();
-    data.chars().take(BODY_EXCERPT).collect()
-}
-
-fn lost(side: Side) -> Code {
-    match side {
-        Side::Client => Code::Unavailable,
-        Side::Server => Code::Cancelled,
-    }
-}
-
-fn reset_message(error: &h2::Error, reason: Http2Error, side: Side) -> String {
-    let peer = if side == Side::Client { "server" } else { "client" };
-    match error.is_remote() {
-        true => format!("the {peer} reset the stream with {reason}"),
-        false => format!("the stream was reset with {reason}, as the {peer} broke a rule of HTTP/2"),
     }
 }

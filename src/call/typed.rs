@@ -326,7 +326,9 @@ pub(crate) async fn encode_within<T: Message>(
         return encode(message, packing, compress).map(BytesMut::freeze);
     }
     let mut admission = Admission::new(budget, Kind::Outgoing);
-    poll_fn(|cx| admission.poll(cx, true)).await?;
+    let mut waits = Charge::default();
+    poll_fn(|cx| admission.poll_with(cx, true, &mut waits, message.encoded_len())).await?;
+    drop(waits);
     let message = encode(message, packing, compress)?;
     let mut charge = Charge::default();
     admission.charge(&mut charge, message.capacity());

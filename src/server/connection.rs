@@ -25,7 +25,8 @@ use crate::call::receive::{Counted, Receiving};
 use crate::call::send::Sending;
 use crate::io::{Connected, Fault, Gather, Outlet, Peer, PeerLimits, Pings, Witness, gather};
 use crate::limits::{
-    DATA_FRAME_BUDGET, MAX_PING_STRIKES, MIN_IDLE_PING_INTERVAL, PENDING_RESETS, RESET_MEMORY, TURN, UNSENT_OF_CALL,
+    DATA_FRAME_BUDGET, MAX_PING_STRIKES, MIN_IDLE_PING_INTERVAL, PENDING_RESETS, RESET_MEMORY, TURN, TURN_CALLS,
+    UNSENT_OF_CALL,
 };
 
 /// Serves a connection until it ends. Its preface and SETTINGS have to be there at the time of `greeting`.
@@ -139,8 +140,8 @@ impl Driver {
 
     /// Ready when the connection has ended: no more streams will come and none is open.
     ///
-    /// One turn accepts what has come, runs the calls, and leaves what they answered to be written. It ends after [`TURN`],
-    /// with calls left that have not begun: others have their turn, and then it goes on here.
+    /// One turn accepts what has come, runs the calls, and leaves what they answered to be written. It ends after [`TURN`]
+    /// or [`TURN_CALLS`], with calls left that have not begun: others have their turn, and then it goes on here.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
             // Every poll_accept also writes: calls are run after the last of them, or each answer would leave alone.
@@ -216,7 +217,7 @@ impl Driver {
             if count.is_multiple_of(LOOKS_AT_THE_CLOCK) {
                 match begun {
                     None => begun = Some(Instant::now()),
-                    Some(begun) if begun.elapsed() > TURN => break,
+                    Some(begun) if count >= TURN_CALLS || begun.elapsed() > TURN => break,
                     Some(_) => {}
                 }
             }

@@ -105,6 +105,7 @@ where
         // The handler may hold the message to its end.
         let _held = receiving.take_charge();
         drop(receiving);
+        budget.admit_handler().await?;
         let request = Request::with_context(message, context, compressed);
         reply(handler.call(&service, request).await?, packing, budget).await
     });
@@ -119,12 +120,13 @@ where
     F: for<'a> StreamingHandler<'a, S, Request<Req>, Outbound<Resp>, Result<(), Status>>,
 {
     let Incoming { mut receiving, budget, context, packing } = incoming;
-    let batch = Batch::new(packing, budget);
+    let batch = Batch::new(packing, budget.clone());
     let out = Outbound::new(batch.clone());
     let future = Box::pin(async move {
         let (message, compressed) = only(&mut receiving).await?;
         let _held = receiving.take_charge();
         drop(receiving);
+        budget.admit_handler().await?;
         let request = Request::with_context(message, context, compressed);
         handler.call(&service, request, out).await.map(|()| Reply::default())
     });
@@ -141,7 +143,10 @@ where
     let Incoming { receiving, budget, context, packing } = incoming;
     let inbox = Inbox::new(receiving);
     let inbound = Inbound::new(inbox.clone(), Some(Box::new(context)));
-    let future = Box::pin(async move { reply(handler.call(&service, inbound).await?, packing, budget).await });
+    let future = Box::pin(async move {
+        budget.admit_handler().await?;
+        reply(handler.call(&service, inbound).await?, packing, budget).await
+    });
     Handling { future, inbox: Some(inbox), batch: None }
 }
 
@@ -153,10 +158,13 @@ where
     F: for<'a> StreamingHandler<'a, S, Inbound<Req>, Outbound<Resp>, Result<(), Status>>,
 {
     let Incoming { receiving, budget, context, packing } = incoming;
-    let (inbox, batch) = (Inbox::new(receiving), Batch::new(packing, budget));
+    let (inbox, batch) = (Inbox::new(receiving), Batch::new(packing, budget.clone()));
     let inbound = Inbound::new(inbox.clone(), Some(Box::new(context)));
     let out = Outbound::new(batch.clone());
-    let future = Box::pin(async move { handler.call(&service, inbound, out).await.map(|()| Reply::default()) });
+    let future = Box::pin(async move {
+        budget.admit_handler().await?;
+        handler.call(&service, inbound, out).await.map(|()| Reply::default())
+    });
     Handling { future, inbox: Some(inbox), batch: Some(batch) }
 }
 

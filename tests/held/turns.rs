@@ -41,9 +41,9 @@ fn others_first(connections: u32) -> usize {
     waited.into_iter().max().unwrap_or_default()
 }
 
-/// The call crosses five tasks; each time every connection may have a turn, of some 40 handlers.
+/// The call crosses five tasks; each time every connection may have a turn, of 128 handlers at most.
 fn bound(connections: usize) -> usize {
-    connections * 200
+    connections * 5 * 128
 }
 
 #[test]
