@@ -98,7 +98,7 @@ async fn listen(flags: &Flags, tls: Option<ServerTls>, tap: &Tap) -> Result<(), 
         None => serve(tap.around(listener), flags, &announcement).await,
         Some(tls) => {
             let listener = tls.listener(listener).map_err(|error| Stop::Usage(error.to_string()))?;
-            let listener = listener.on_failure(|client, error| cli::say(format_args!("{client}: {error}")));
+            let listener = listener.on_failure(|client, error| cli::log(format_args!("{client}: {error}")));
             serve(tap.around(listener), flags, &announcement).await
         }
     }
@@ -113,6 +113,6 @@ async fn serve(listener: impl Listener, flags: &Flags, announcement: &str) -> Re
     let service = router(TestServer::new(id, load)).merge(reports.router());
     let server = Server::new(service).with_options(flags.options());
     let shutdown = cli::shutdown().map_err(failed)?;
-    cli::say(announcement);
+    cli::announce(announcement);
     server.serve_until(listener, shutdown).await.map_err(failed)
 }

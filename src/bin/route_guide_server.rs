@@ -90,7 +90,7 @@ async fn listen(flags: &Flags, tls: Option<ServerTls>, tap: &Tap, guide: Guide) 
         None => serve(tap.around(listener), guide, &announcement).await,
         Some(tls) => {
             let listener = tls.listener(listener).map_err(|error| Stop::Usage(error.to_string()))?;
-            let listener = listener.on_failure(|client, error| cli::say(format_args!("{client}: {error}")));
+            let listener = listener.on_failure(|client, error| cli::log(format_args!("{client}: {error}")));
             serve(tap.around(listener), guide, &announcement).await
         }
     }
@@ -100,6 +100,6 @@ async fn listen(flags: &Flags, tls: Option<ServerTls>, tap: &Tap, guide: Guide) 
 async fn serve(listener: impl Listener, guide: Guide, announcement: &str) -> Result<(), Stop> {
     let failed = |error: std::io::Error| Stop::Failed(error.to_string());
     let shutdown = cli::shutdown().map_err(failed)?;
-    cli::say(announcement);
+    cli::announce(announcement);
     Server::new(router(guide)).serve_until(listener, shutdown).await.map_err(failed)
 }
