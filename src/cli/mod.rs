@@ -8,11 +8,13 @@
 
 mod clock;
 mod flags;
+mod memory;
 mod signals;
 mod stderr;
 
 pub use clock::timestamp;
 pub use flags::parse;
+pub use memory::give_memory_back;
 pub use signals::{leaving, shutdown};
 pub use stderr::{LINES_A_SECOND, PATIENCE, announce, log, log_text, say, say_text};
 

@@ -136,7 +136,7 @@ impl Printer {
             if let Some(text) = queue.take(now) {
                 return text;
             }
-            queue = match queue.report_due() {
+            queue = match queue.report_due(now) {
                 None => self.filled.wait(queue).unwrap_or_else(PoisonError::into_inner),
                 Some(due) => {
                     let waited = self.filled.wait_timeout(queue, due.saturating_duration_since(now));
@@ -219,7 +219,7 @@ impl Queue {
 
     /// Takes the next text out; behind the last of them the count of dropped lines, when it is due.
     fn take(&mut self, now: Instant) -> Option<String> {
-        if self.texts.is_empty() && self.report_due().is_some_and(|due| due <= now) {
+        if self.texts.is_empty() && self.report_due(now).is_some_and(|due| due <= now) {
             self.report();
         }
         let text = self.texts.pop_front()?;
@@ -228,9 +228,9 @@ impl Queue {
     }
 
     /// When the count of dropped lines is to be told: at the end of the second, so that it is told once in it.
-    fn report_due(&self) -> Option<Instant> {
-        let began = self.second.map(|(began, _)| began + SECOND);
-        (self.dropped > 0).then(|| began.unwrap_or_else(Instant::now))
+    fn report_due(&self, now: Instant) -> Option<Instant> {
+        let end = self.second.map_or(now, |(began, _)| began + SECOND);
+        (self.dropped > 0).then_some(end)
     }
 
     /// Queues a line with the count of dropped lines, if there are any.
@@ -292,9 +292,9 @@ mod tests {
         let lines = all(&mut queue, now);
         assert_eq!(lines.len(), LINES_A_SECOND as usize, "the second is not over");
         assert_eq!(lines.last().map(String::as_str), Some("line 99\n"));
-        assert_eq!(queue.report_due(), Some(now + SECOND));
+        assert_eq!(queue.report_due(now), Some(now + SECOND));
         assert_eq!(all(&mut queue, now + SECOND), ["1,234 lines dropped\n"]);
-        assert_eq!(queue.report_due(), None);
+        assert_eq!(queue.report_due(now), None);
         log_lines(&mut queue, 1, now + SECOND);
         assert_eq!(all(&mut queue, now + SECOND), ["line 0\n"]);
     }
