@@ -61,6 +61,9 @@ pub(crate) const UNSENT_OF_CALL: usize = (1 << 20) + BATCH;
 pub(crate) const PIECE: usize = 256 << 10;
 /// What a call gathers before it leaves in one DATA frame, in bytes; larger messages leave as they are.
 pub(crate) const BATCH: usize = 16 << 10;
+/// From this size on a message is compressed or restored on tokio's blocking pool, in bytes: smaller ones cost less than a few
+/// milliseconds where they are.
+pub(crate) const INLINE_COMPRESSION: usize = 256 << 10;
 /// How much of a body that is not gRPC's is kept for an error's message, in bytes.
 pub(crate) const BODY_EXCERPT: usize = 256;
 /// How long a connection that has ended is read from, so that its last words arrive.

@@ -4,13 +4,18 @@
 //! are those of [`Encoding`]; who implements them is no matter of the core.
 
 use std::fmt;
-use std::sync::Arc;
+use std::future::Future;
+use std::num::NonZero;
+use std::sync::{Arc, LazyLock};
 
 use bytes::{Bytes, BytesMut};
+use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
 
-use crate::status::Status;
+use crate::limits::INLINE_COMPRESSION;
+use crate::status::{Code, Status};
 use crate::wire::encoding::{Encoding, EncodingSet};
-use crate::wire::message::encode_message;
+use crate::wire::message::{PREFIX_LENGTH, encode_message};
 use crate::wire::{By, ProtocolError, What};
 
 /// Compresses messages and restores them.
@@ -136,19 +141,80 @@ impl Packing {
         compress: bool,
         payload: impl FnOnce(&mut BytesMut),
     ) -> Result<(), Status> {
-        let Sizes { limit, min_size, .. } = *self.sizes;
-        let Some(compressor) = self.chosen.as_ref().filter(|_| compress && length >= min_size && length <= limit)
-        else {
+        let limit = self.sizes.limit;
+        let Some(compressor) = self.compressor_for(length).filter(|_| compress) else {
             return encode_message(buffer, false, limit, payload).map_err(too_large);
         };
         let mut plain = BytesMut::with_capacity(length);
         payload(&mut plain);
-        let mut packed = BytesMut::new();
-        match compressor.compress(&plain, &mut packed) {
-            Ok(()) => encode_message(buffer, true, usize::MAX, |buffer| buffer.extend_from_slice(&packed)),
-            Err(_) => encode_message(buffer, false, limit, |buffer| buffer.extend_from_slice(&plain)),
-        }
-        .map_err(too_large)
+        append_packed(&**compressor, &plain, limit, buffer)
+    }
+
+    /// Returns the compressor for a message of `length` bytes, if it is to be compressed.
+    fn compressor_for(&self, length: usize) -> Option<&Arc<dyn Compressor>> {
+        let Sizes { limit, min_size, .. } = *self.sizes;
+        self.chosen.as_ref().filter(|_| length >= min_size && length <= limit)
+    }
+
+    /// Returns whether compressing a message of `length` bytes takes a worker's time, and there is a tokio runtime whose blocking
+    /// pool has it: then [`Packing::pack_off_worker`] is for it, unless the call forbids that it is compressed.
+    #[allow(dead_code)]
+    pub(crate) fn compresses_off_worker(&self, length: usize) -> bool {
+        length >= INLINE_COMPRESSION && self.compressor_for(length).is_some() && Handle::try_current().is_ok()
+    }
+
+    /// Does what [`Packing::append`] does on tokio's blocking pool, for a payload that has been written, and returns the
+    /// Length-Prefixed-Message. Must be polled within a tokio runtime. Where the future is dropped, a message that is being
+    /// compressed is compressed to its end, and thrown away.
+    ///
+    /// # Errors
+    ///
+    /// As [`Packing::append`]; UNAVAILABLE where the runtime ends.
+    #[allow(dead_code)]
+    pub(crate) fn pack_off_worker(&self, plain: Bytes) -> impl Future<Output = Result<Bytes, Status>> + Send + 'static {
+        let (limit, compressor) = (self.sizes.limit, self.compressor_for(plain.len()).cloned());
+        off_worker(move || {
+            let mut buffer = BytesMut::new();
+            match compressor {
+                Some(compressor) => append_packed(&*compressor, &plain, limit, &mut buffer)?,
+                None => encode_message(&mut buffer, false, limit, |buffer| buffer.extend_from_slice(&plain))
+                    .map_err(too_large)?,
+            }
+            Ok(buffer.freeze())
+        })
+    }
+}
+
+/// Appends a Length-Prefixed-Message with what `plain` is when it is compressed, or as it is where that fails.
+fn append_packed(compressor: &dyn Compressor, plain: &[u8], limit: usize, buffer: &mut BytesMut) -> Result<(), Status> {
+    let mut packed = BytesMut::new();
+    let outcome = compressor.compress(plain, &mut packed);
+    // A message waits in memory of its own size, however much its compressor took.
+    let (compressed, payload, limit) =
+        if outcome.is_ok() { (true, &*packed, usize::MAX) } else { (false, plain, limit) };
+    buffer.reserve(PREFIX_LENGTH + payload.len());
+    encode_message(buffer, compressed, limit, |buffer| buffer.extend_from_slice(payload)).map_err(too_large)
+}
+
+/// Runs what takes long on tokio's blocking pool, as many at once as there are cores: more would not be faster, and each holds
+/// memory.
+async fn off_worker<T: Send + 'static>(work: impl FnOnce() -> Result<T, Status> + Send + 'static) -> Result<T, Status> {
+    static TURNS: LazyLock<Arc<Semaphore>> = LazyLock::new(|| {
+        let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+        Arc::new(Semaphore::new(cores))
+    });
+    // Nobody closes it.
+    let turn = TURNS.clone().acquire_owned().await.ok();
+    let done = tokio::task::spawn_blocking(move || {
+        let outcome = work();
+        drop(turn);
+        outcome
+    });
+    match done.await {
+        Ok(outcome) => outcome,
+        // As if it had happened here.
+        Err(failed) if failed.is_panic() => std::panic::resume_unwind(failed.into_panic()),
+        Err(_) => Err(Status::new(Code::Unavailable, "the runtime ends")),
     }
 }
 
@@ -173,9 +239,55 @@ pub(crate) fn restore(compressor: Option<&Arc<dyn Compressor>>, message: &[u8], 
     match compressor.decompress(message, limit, &mut restored) {
         Ok(()) => Ok(restored.freeze()),
         Err(DecompressError::TooLarge) => Err(ProtocolError::InflatedMessageTooLarge { limit }.into_status()),
-        Err(DecompressError::Corrupt(reason)) => {
-            let encoding = compressor.encoding().name();
-            Err(ProtocolError::UndecodableCompression { encoding, reason }.into_status())
-        }
+        Err(DecompressError::Corrupt(reason)) => Err(corrupt(&**compressor, reason)),
     }
 }
+
+fn corrupt(compressor: &dyn Compressor, reason: String) -> Status {
+    ProtocolError::UndecodableCompression { encoding: compressor.encoding().name(), reason }.into_status()
+}
+
+/// Does what [`restore`] does, unless that takes a worker's time and there is a tokio runtime whose blocking pool has it:
+/// `None` then, for [`restore_off_worker`]. How much a message takes shows when it is restored, so it is, as far as
+/// [`INLINE_COMPRESSION`].
+#[allow(dead_code)]
+pub(crate) fn restore_inline(
+    compressor: Option<&Arc<dyn Compressor>>,
+    message: &[u8],
+    limit: usize,
+) -> Option<Result<Bytes, Status>> {
+    if limit <= INLINE_COMPRESSION || Handle::try_current().is_err() {
+        return Some(restore(compressor, message, limit));
+    }
+    if message.len() >= INLINE_COMPRESSION {
+        return None;
+    }
+    let compressor = match compressor {
+        Some(compressor) if !message.is_empty() => compressor,
+        compressor => return Some(restore(compressor, message, limit)),
+    };
+    let mut restored = BytesMut::new();
+    match compressor.decompress(message, INLINE_COMPRESSION, &mut restored) {
+        Ok(()) => Some(Ok(restored.freeze())),
+        Err(DecompressError::TooLarge) => None,
+        Err(DecompressError::Corrupt(reason)) => Some(Err(corrupt(&**compressor, reason))),
+    }
+}
+
+/// Does what [`restore`] does on tokio's blocking pool. Must be polled within a tokio runtime.
+///
+/// # Errors
+///
+/// As [`restore`]; UNAVAILABLE where the runtime ends.
+#[allow(dead_code)]
+pub(crate) fn restore_off_worker(
+    compressor: Option<Arc<dyn Compressor>>,
+    message: Bytes,
+    limit: usize,
+) -> impl Future<Output = Result<Bytes, Status>> + Send + 'static {
+    off_worker(move || restore(compressor.as_ref(), &message, limit))
+}
+
+#[cfg(test)]
+#[path = "compress_tests.rs"]
+mod tests;
