@@ -34,5 +34,7 @@ pub fn compile() {
     config.btree_map(["."]);
     // So that messages can be put into an Any, and taken out.
     config.enable_type_names().type_name_domain(["."], "type.googleapis.com");
+    // What answers carry while they wait is shared, not copied.
+    config.bytes([".grpc.testing.Payload"]);
     config.compile_fds(compiler.file_descriptor_set()).unwrap_or_else(|error| panic!("{error}"));
 }

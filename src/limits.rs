@@ -84,6 +84,9 @@ pub(crate) const READ_TURN: usize = 128 << 10;
 pub(crate) const TURN: Duration = Duration::from_millis(1);
 /// How many calls a connection begins in one turn.
 pub(crate) const TURN_CALLS: u32 = 128;
+/// From this size on a message is compressed on tokio's blocking pool, in bytes: smaller ones cost less than a few milliseconds
+/// where they are.
+pub(crate) const INLINE_COMPRESSION: usize = 256 << 10;
 /// How much of a body that is not gRPC's is kept for an error's message, in bytes.
 pub(crate) const BODY_EXCERPT: usize = 256;
 /// How long a connection that has ended is read from, so that its last words arrive.

@@ -6,11 +6,12 @@
 use std::process::Stdio;
 use std::time::Duration;
 
-use barewire::services::route_guide::messages::{Point, RouteNote};
+use barewire::services::route_guide::messages::{Point, Rectangle, RouteNote};
 use barewire::services::route_guide::{GET_FEATURE, RECORD_ROUTE, ROUTE_CHAT};
 use barewire::transport::tcp;
 use barewire::{Client, Code, Status};
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use prost::Message;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 
@@ -277,6 +278,73 @@ async fn attacks_leave_no_descriptors_threads_or_memory_behind() {
         assert!(memory < first_memory + 16 * 1024, "{memory} KiB, and {first_memory} KiB after three rounds");
         assert_eq!(threads, first_threads);
     }
+}
+
+/// Asks for all features a thousand times on one connection and takes none: its windows are shut.
+async fn ask_and_take_nothing(address: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(address).await.expect("it listens");
+    let path = b"/routeguide.RouteGuide/ListFeatures";
+    let mut block = vec![0x83, 0x86, 0x01, 1, b't', 0x04, path.len() as u8];
+    block.extend_from_slice(path);
+    block.extend_from_slice(b"\x00\x02te\x08trailers\x0f\x10\x10application/grpc");
+    let everywhere = Rectangle {
+        lo: Some(Point { latitude: -900_000_000, longitude: -1_800_000_000 }),
+        hi: Some(Point { latitude: 900_000_000, longitude: 1_800_000_000 }),
+    };
+    let everywhere = everywhere.encode_to_vec();
+    let message = [&[0, 0, 0, 0, everywhere.len() as u8], &everywhere[..]].concat();
+    // SETTINGS_INITIAL_WINDOW_SIZE is 0.
+    let mut bytes = [PREFACE, &frame(4, 0, 0, &[0, 4, 0, 0, 0, 0])].concat();
+    for number in 0..1000 {
+        bytes.extend([frame(1, 4, 2 * number + 1, &block), frame(0, 1, 2 * number + 1, &message)].concat());
+    }
+    bytes.extend(frame(6, 0, 0, b"are they"));
+    let (mut from, mut to) = stream.split();
+    let asked = async {
+        // What comes is read until the PING behind the requests is acknowledged: all of them have arrived.
+        let mut head = [0; 9];
+        loop {
+            from.read_exact(&mut head).await?;
+            let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+            from.read_exact(&mut vec![0; length as usize]).await?;
+            if head[3..5] == [6, 1] {
+                return std::io::Result::Ok(());
+            }
+        }
+    };
+    let (sent, asked) = soon("ten thousand calls", async { tokio::join!(to.write_all(&bytes), asked) }).await;
+    sent.and(asked).expect("it goes on");
+    stream
+}
+
+#[tokio::test]
+async fn memory_of_a_burst_is_given_back() {
+    /// In KiB, as `/proc` counts.
+    const MIB: usize = 1024;
+    let server = Process::start().await;
+    look_up(&server.client().await).await.expect("an answer");
+    let descriptors = server.descriptors();
+    let before = server.figure("VmRSS");
+    let mut open = Vec::new();
+    for _ in 0..10 {
+        open.push(ask_and_take_nothing(&server.address).await);
+    }
+    soon("memory for the answers", async {
+        while server.figure("VmRSS") < before + 40 * MIB {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await;
+    drop(open);
+    server.settle(descriptors).await;
+    let gone = std::time::Instant::now();
+    // Nobody calls meanwhile: it is given back without anything else to do.
+    while server.figure("VmRSS") > before + 20 * MIB {
+        let now = server.figure("VmRSS");
+        assert!(gone.elapsed() < Duration::from_secs(5), "{now} KiB five seconds later, {before} KiB before");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    look_up(&server.client().await).await.expect("an answer");
 }
 
 #[tokio::test]

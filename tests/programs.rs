@@ -6,7 +6,7 @@ use std::process::{Output, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use rcgen::{CertificateParams, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, ChildStderr, Command};
 use tokio::runtime::Runtime;
@@ -84,6 +84,14 @@ fn certificate(name: &str) -> (File, File) {
     let key = KeyPair::generate().unwrap();
     let certificate = CertificateParams::new([name.to_owned()]).unwrap().self_signed(&key).unwrap();
     (file("certificate.pem", &certificate.pem()), file("key.pem", &key.serialize_pem()))
+}
+
+/// The certificate of an authority for a name, and its key: what `openssl req -x509` makes where it is told no more.
+fn authority(name: &str) -> (File, File) {
+    let key = KeyPair::generate().unwrap();
+    let mut params = CertificateParams::new([name.to_owned()]).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    (file("authority.pem", &params.self_signed(&key).unwrap().pem()), file("authority.key", &key.serialize_pem()))
 }
 
 /// A server that listens, until it is dropped.
@@ -175,6 +183,27 @@ fn features_that_are_not_json() {
         let json = file("features.json", text);
         expect(usage(SERVER, &["-json_db_file", json.path()]), &[json.path(), reason, "-json_db_file"]);
     }
+}
+
+#[test]
+fn a_certificate_of_an_authority_is_warned_of_and_served() {
+    let (certificate, key) = authority("localhost");
+    let mut server = Server::start(&["-tls", "-cert_file", certificate.path(), "-key_file", key.path()]);
+    let warning = server.line();
+    expect(
+        warning,
+        &["-cert_file: the certificate is an authority's (CA:TRUE)", "-addext basicConstraints=critical,CA:FALSE"],
+    );
+    let port = server.address.rsplit(':').next().unwrap();
+    let address = format!("localhost:{port}");
+    let flags = ["-tls", "-ca_file", certificate.path(), "-server_host_override", "localhost", "-addr", &address];
+    let output = run(CLIENT, &flags);
+    assert_eq!(output.status.code(), Some(1));
+    let complaint = String::from_utf8(output.stderr).unwrap();
+    expect(
+        complaint,
+        &["the server's certificate is an authority's (CA:TRUE)", "-addext subjectAltName=DNS:localhost"],
+    );
 }
 
 #[test]

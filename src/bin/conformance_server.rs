@@ -17,7 +17,13 @@ use clap::Parser;
 #[command(name = "conformance_server")]
 struct Flags {}
 
+/// Gives memory back that glibc's would keep.
+#[cfg(target_os = "linux")]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 fn main() -> ExitCode {
+    cli::give_memory_back();
     cli::main(|_: Flags| {
         let request = request().map_err(|error| {
             Stop::Usage(format!("{error} on stdin; connectconformance --mode server starts this program"))

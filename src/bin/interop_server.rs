@@ -54,7 +54,7 @@ impl Flags {
         }
     }
 
-    fn tls(&self) -> Result<Option<ServerTls>, Stop> {
+    fn identity(&self) -> Result<Option<Identity>, Stop> {
         match (self.use_tls, &self.tls_cert_file, &self.tls_key_file) {
             (true, Some(certificate), Some(key)) => {
                 let identity = Identity::from_files(certificate, key);
@@ -63,7 +63,7 @@ impl Flags {
                         "{error}; -tls_cert_file and -tls_key_file name PEM files that belong together"
                     ))
                 })?;
-                Ok(Some(ServerTls::new(identity)))
+                Ok(Some(identity))
             }
             (true, _, _) => Err(Stop::Usage("-use_tls needs both -tls_cert_file and -tls_key_file".to_owned())),
             (false, None, None) => Ok(None),
@@ -79,33 +79,46 @@ impl Flags {
     }
 }
 
+/// Gives memory back that glibc's would keep.
+#[cfg(target_os = "linux")]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 fn main() -> ExitCode {
+    cli::give_memory_back();
     cli::main(|flags: Flags| {
-        let tls = flags.tls()?;
+        let identity = flags.identity()?;
         let tap = watch::tap(Side::Server)?;
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
         let runtime = runtime.map_err(|error| Stop::Failed(format!("can't start threads: {error}")))?;
-        runtime.block_on(listen(&flags, tls, &tap))
+        runtime.block_on(listen(&flags, identity, &tap))
     })
 }
 
-async fn listen(flags: &Flags, tls: Option<ServerTls>, tap: &Tap) -> Result<(), Stop> {
+async fn listen(flags: &Flags, identity: Option<Identity>, tap: &Tap) -> Result<(), Stop> {
     let listener = tcp::listen(&flags.address()).await;
     let listener = listener.map_err(|error| Stop::Usage(format!("{error}; choose with -port and -host")))?;
     let address = listener.local_addr().map_err(|error| Stop::Failed(error.to_string()))?;
     let announcement = format!("listening on {address}");
-    match tls {
-        None => serve(tap.around(listener), flags, &announcement).await,
-        Some(tls) => {
-            let listener = tls.listener(listener).map_err(|error| Stop::Usage(error.to_string()))?;
-            let listener = listener.on_failure(|client, error| cli::say(format_args!("{client}: {error}")));
-            serve(tap.around(listener), flags, &announcement).await
+    match identity {
+        None => serve(tap.around(listener), flags, &announcement, None).await,
+        Some(identity) => {
+            let flaw = identity.flaw().map(|flaw| format!("-tls_cert_file: {flaw}"));
+            let listener =
+                ServerTls::new(identity).listener(listener).map_err(|error| Stop::Usage(error.to_string()))?;
+            let listener = listener.on_failure(|client, error| cli::log(format_args!("{client}: {error}")));
+            serve(tap.around(listener), flags, &announcement, flaw).await
         }
     }
 }
 
 /// Announces itself when signals are heard already: whoever waits for the line may end the server at once.
-async fn serve(listener: impl Listener, flags: &Flags, announcement: &str) -> Result<(), Stop> {
+async fn serve(
+    listener: impl Listener,
+    flags: &Flags,
+    announcement: &str,
+    warning: Option<String>,
+) -> Result<(), Stop> {
     let failed = |error: std::io::Error| Stop::Failed(error.to_string());
     let load = Load::default();
     let reports = OpenRca::new(load.clone()).shortest_interval(REPORT_INTERVAL);
@@ -113,6 +126,9 @@ async fn serve(listener: impl Listener, flags: &Flags, announcement: &str) -> Re
     let service = router(TestServer::new(id, load)).merge(reports.router());
     let server = Server::new(service).with_options(flags.options());
     let shutdown = cli::shutdown().map_err(failed)?;
-    cli::say(announcement);
+    cli::announce(announcement);
+    if let Some(warning) = warning {
+        cli::log(warning);
+    }
     server.serve_until(listener, shutdown).await.map_err(failed)
 }

@@ -54,14 +54,14 @@ impl Flags {
         Features::from_file(file).map_err(|error| Stop::Usage(format!("{error}; -json_db_file names a JSON array")))
     }
 
-    fn tls(&self) -> Result<Option<ServerTls>, Stop> {
+    fn identity(&self) -> Result<Option<Identity>, Stop> {
         match (self.tls, &self.cert_file, &self.key_file) {
             (true, Some(certificate), Some(key)) => {
                 let identity = Identity::from_files(certificate, key);
                 let identity = identity.map_err(|error| {
                     Stop::Usage(format!("{error}; -cert_file and -key_file name PEM files that belong together"))
                 })?;
-                Ok(Some(ServerTls::new(identity)))
+                Ok(Some(identity))
             }
             (true, _, _) => Err(Stop::Usage("-tls needs both -cert_file and -key_file".to_owned())),
             (false, None, None) => Ok(None),
@@ -70,36 +70,47 @@ impl Flags {
     }
 }
 
+/// Gives memory back that glibc's would keep.
+#[cfg(target_os = "linux")]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 fn main() -> ExitCode {
+    cli::give_memory_back();
     cli::main(|flags: Flags| {
         let guide = Guide::new(flags.features()?);
-        let tls = flags.tls()?;
+        let identity = flags.identity()?;
         let tap = watch::tap(Side::Server)?;
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
         let runtime = runtime.map_err(|error| Stop::Failed(format!("can't start threads: {error}")))?;
-        runtime.block_on(listen(&flags, tls, &tap, guide))
+        runtime.block_on(listen(&flags, identity, &tap, guide))
     })
 }
 
-async fn listen(flags: &Flags, tls: Option<ServerTls>, tap: &Tap, guide: Guide) -> Result<(), Stop> {
+async fn listen(flags: &Flags, identity: Option<Identity>, tap: &Tap, guide: Guide) -> Result<(), Stop> {
     let listener = tcp::listen(&flags.address()).await;
     let listener = listener.map_err(|error| Stop::Usage(format!("{error}; choose with -port and -host")))?;
     let address = listener.local_addr().map_err(|error| Stop::Failed(error.to_string()))?;
     let announcement = format!("listening on {address}");
-    match tls {
-        None => serve(tap.around(listener), guide, &announcement).await,
-        Some(tls) => {
-            let listener = tls.listener(listener).map_err(|error| Stop::Usage(error.to_string()))?;
-            let listener = listener.on_failure(|client, error| cli::say(format_args!("{client}: {error}")));
-            serve(tap.around(listener), guide, &announcement).await
+    match identity {
+        None => serve(tap.around(listener), guide, &announcement, None).await,
+        Some(identity) => {
+            let flaw = identity.flaw().map(|flaw| format!("-cert_file: {flaw}"));
+            let listener =
+                ServerTls::new(identity).listener(listener).map_err(|error| Stop::Usage(error.to_string()))?;
+            let listener = listener.on_failure(|client, error| cli::log(format_args!("{client}: {error}")));
+            serve(tap.around(listener), guide, &announcement, flaw).await
         }
     }
 }
 
 /// Announces itself when signals are heard already: whoever waits for the line may end the server at once.
-async fn serve(listener: impl Listener, guide: Guide, announcement: &str) -> Result<(), Stop> {
+async fn serve(listener: impl Listener, guide: Guide, announcement: &str, warning: Option<String>) -> Result<(), Stop> {
     let failed = |error: std::io::Error| Stop::Failed(error.to_string());
     let shutdown = cli::shutdown().map_err(failed)?;
-    cli::say(announcement);
+    cli::announce(announcement);
+    if let Some(warning) = warning {
+        cli::log(warning);
+    }
     Server::new(router(guide)).serve_until(listener, shutdown).await.map_err(failed)
 }

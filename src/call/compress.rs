@@ -4,11 +4,16 @@
 //! are those of [`Encoding`]; who implements them is no matter of the core.
 
 use std::fmt;
-use std::sync::Arc;
+use std::future::Future;
+use std::num::NonZero;
+use std::sync::{Arc, LazyLock};
 
 use bytes::{Bytes, BytesMut};
+use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
 
-use crate::status::Status;
+use crate::limits::INLINE_COMPRESSION;
+use crate::status::{Code, Status};
 use crate::wire::encoding::{Encoding, EncodingSet};
 use crate::wire::message::{PREFIX_LENGTH, encode_message};
 use crate::wire::{By, ProtocolError, What};
@@ -136,28 +141,86 @@ impl Packing {
         compress: bool,
         payload: impl FnOnce(&mut BytesMut),
     ) -> Result<(), Status> {
-        let Sizes { limit, min_size, .. } = *self.sizes;
+        let limit = self.sizes.limit;
         if length > limit {
             return Err(too_large(ProtocolError::MessageTooLarge { length: length as u64, limit }));
         }
-        let Some(compressor) = self.chosen.as_ref().filter(|_| compress && length >= min_size) else {
+        let Some(compressor) = self.compressor_for(length).filter(|_| compress) else {
             buffer.reserve(PREFIX_LENGTH + length);
             return encode_message(buffer, false, limit, payload).map_err(too_large);
         };
         let mut plain = BytesMut::with_capacity(length);
         payload(&mut plain);
-        let mut packed = BytesMut::new();
-        match compressor.compress(&plain, &mut packed) {
-            Ok(()) => append_whole(buffer, true, &packed),
-            Err(_) => append_whole(buffer, false, &plain),
-        }
-        .map_err(too_large)
+        append_packed(&**compressor, &plain, limit, buffer)
+    }
+
+    /// Returns the compressor for a message of `length` bytes, if it is to be compressed.
+    fn compressor_for(&self, length: usize) -> Option<&Arc<dyn Compressor>> {
+        let Sizes { limit, min_size, .. } = *self.sizes;
+        self.chosen.as_ref().filter(|_| length >= min_size && length <= limit)
+    }
+
+    /// Returns whether compressing a message of `length` bytes takes a worker's time, and there is a tokio runtime whose blocking
+    /// pool has it: then [`Packing::pack_off_worker`] is for it, unless the call forbids that it is compressed.
+    pub(crate) fn compresses_off_worker(&self, length: usize) -> bool {
+        length >= INLINE_COMPRESSION && self.compressor_for(length).is_some() && Handle::try_current().is_ok()
+    }
+
+    /// Does what [`Packing::append`] does on tokio's blocking pool, for a payload that has been written, and returns the
+    /// Length-Prefixed-Message. Must be polled within a tokio runtime. Where the future is dropped, a message that is being
+    /// compressed is compressed to its end, and thrown away.
+    ///
+    /// # Errors
+    ///
+    /// As [`Packing::append`]; UNAVAILABLE where the runtime ends.
+    pub(crate) fn pack_off_worker(
+        &self,
+        plain: Bytes,
+    ) -> impl Future<Output = Result<BytesMut, Status>> + Send + use<> {
+        let (limit, compressor) = (self.sizes.limit, self.compressor_for(plain.len()).cloned());
+        off_worker(move || {
+            let mut buffer = BytesMut::new();
+            match compressor {
+                Some(compressor) => append_packed(&*compressor, &plain, limit, &mut buffer)?,
+                None => encode_message(&mut buffer, false, limit, |buffer| buffer.extend_from_slice(&plain))
+                    .map_err(too_large)?,
+            }
+            Ok(buffer)
+        })
     }
 }
 
-fn append_whole(buffer: &mut BytesMut, compressed: bool, message: &[u8]) -> Result<(), ProtocolError> {
-    buffer.reserve(PREFIX_LENGTH + message.len());
-    encode_message(buffer, compressed, usize::MAX, |buffer| buffer.extend_from_slice(message))
+/// Appends a Length-Prefixed-Message with what `plain` is when it is compressed, or as it is where that fails.
+fn append_packed(compressor: &dyn Compressor, plain: &[u8], limit: usize, buffer: &mut BytesMut) -> Result<(), Status> {
+    let mut packed = BytesMut::new();
+    let outcome = compressor.compress(plain, &mut packed);
+    // A message waits in memory of its own size, however much its compressor took.
+    let (compressed, payload, limit) =
+        if outcome.is_ok() { (true, &*packed, usize::MAX) } else { (false, plain, limit) };
+    buffer.reserve(PREFIX_LENGTH + payload.len());
+    encode_message(buffer, compressed, limit, |buffer| buffer.extend_from_slice(payload)).map_err(too_large)
+}
+
+/// Runs what takes long on tokio's blocking pool, as many at once as there are cores: more would not be faster, and each holds
+/// memory.
+async fn off_worker<T: Send + 'static>(work: impl FnOnce() -> Result<T, Status> + Send + 'static) -> Result<T, Status> {
+    static TURNS: LazyLock<Arc<Semaphore>> = LazyLock::new(|| {
+        let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+        Arc::new(Semaphore::new(cores))
+    });
+    // Nobody closes it.
+    let turn = TURNS.clone().acquire_owned().await.ok();
+    let done = tokio::task::spawn_blocking(move || {
+        let outcome = work();
+        drop(turn);
+        outcome
+    });
+    match done.await {
+        Ok(outcome) => outcome,
+        // As if it had happened here.
+        Err(failed) if failed.is_panic() => std::panic::resume_unwind(failed.into_panic()),
+        Err(_) => Err(Status::new(Code::Unavailable, "the runtime ends")),
+    }
 }
 
 /// The limit is this side's own.
@@ -187,3 +250,7 @@ pub(crate) fn restore(compressor: Option<&Arc<dyn Compressor>>, message: &[u8], 
         }
     }
 }
+
+#[cfg(test)]
+#[path = "compress_tests.rs"]
+mod tests;

@@ -12,6 +12,7 @@
 //! more. Memory is bounded by one batch on its way and one being filled, or by a single message where that is larger, and for
 //! all calls of a connection together by its [`Budget`].
 
+use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
@@ -30,6 +31,8 @@ use crate::wire::encoding::Encoding;
 use crate::wire::message::PREFIX_LENGTH;
 use crate::wire::response::ResponseHeaders;
 
+/// A message that is being packed away from its worker.
+pub(crate) type Packed = Pin<Box<dyn Future<Output = Result<BytesMut, Status>> + Send>>;
 pub(crate) type SharedInbox = Arc<Mutex<Inbox>>;
 pub(crate) type SharedBatch = Arc<Mutex<Batch>>;
 
@@ -168,10 +171,35 @@ impl Batch {
             self.buffer.reserve(self.last.min(self.room));
         }
         self.packing.append(&mut self.buffer, length, self.compress, payload)?;
+        self.was_pushed();
+        Ok(())
+    }
+
+    fn was_pushed(&mut self) {
         if self.buffer.capacity() > CALL_ALLOWANCE {
             self.admission.charge(&mut self.charge, self.buffer.capacity());
         }
         wake(self.driver.take());
+    }
+
+    /// Begins to pack a message of `length` bytes, which `payload` writes, away from this worker, where that is worth it.
+    /// [`Batch::push_packed`] is for what comes of it.
+    pub(crate) fn pack_off_worker(&mut self, length: usize, payload: impl FnOnce(&mut BytesMut)) -> Option<Packed> {
+        if !self.compress || !self.packing.compresses_off_worker(length) {
+            return None;
+        }
+        let mut plain = BytesMut::with_capacity(length);
+        payload(&mut plain);
+        let mut charge = Charge::default();
+        self.admission.charge(&mut charge, plain.capacity());
+        Some(Box::pin(self.packing.pack_off_worker(charge.bind(plain))))
+    }
+
+    /// Adds a message that is packed already.
+    pub(crate) fn push_packed(&mut self, packed: &[u8]) -> Result<(), Status> {
+        self.check_open()?;
+        self.buffer.extend_from_slice(packed);
+        self.was_pushed();
         Ok(())
     }
 

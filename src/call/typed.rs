@@ -191,10 +191,21 @@ impl<T: Message> Outbound<T> {
     pub async fn send(&mut self, message: impl Borrow<T>) -> Result<(), Status> {
         let message = message.borrow();
         let length = message.encoded_len();
-        poll_fn(|cx| {
+        let packing = poll_fn(|cx| {
             let mut batch = lock(&self.batch);
             ready!(batch.poll_room(cx, length))?;
-            Poll::Ready(batch.push(length, |buffer| message.encode_raw(buffer)))
+            Poll::Ready(match batch.pack_off_worker(length, |buffer| message.encode_raw(buffer)) {
+                Some(packing) => Ok(Some(packing)),
+                None => batch.push(length, |buffer| message.encode_raw(buffer)).map(|()| None),
+            })
+        })
+        .await?;
+        let Some(packing) = packing else { return Ok(()) };
+        let packed = packing.await?;
+        poll_fn(|cx| {
+            let mut batch = lock(&self.batch);
+            ready!(batch.poll_room(cx, packed.len()))?;
+            Poll::Ready(batch.push_packed(&packed))
         })
         .await
     }
@@ -328,9 +339,15 @@ pub(crate) async fn encode_within<T: Message>(
     let mut admission = Admission::new(budget, Kind::Outgoing);
     let mut waits = Charge::default();
     poll_fn(|cx| admission.poll_with(cx, true, &mut waits, message.encoded_len())).await?;
-    drop(waits);
-    let message = encode(message, packing, compress)?;
     let mut charge = Charge::default();
+    let message = if compress && packing.compresses_off_worker(message.encoded_len()) {
+        let mut plain = BytesMut::with_capacity(message.encoded_len());
+        message.encode_raw(&mut plain);
+        admission.charge(&mut charge, plain.capacity());
+        packing.pack_off_worker(std::mem::take(&mut charge).bind(plain)).await?
+    } else {
+        encode(message, packing, compress)?
+    };
     admission.charge(&mut charge, message.capacity());
     Ok(charge.bind(message))
 }

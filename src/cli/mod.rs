@@ -8,13 +8,16 @@
 
 mod clock;
 mod flags;
+mod memory;
 mod signals;
+mod stderr;
 
 pub use clock::timestamp;
 pub use flags::parse;
+pub use memory::give_memory_back;
 pub use signals::{leaving, shutdown};
+pub use stderr::{LINES_A_SECOND, PATIENCE, announce, log, log_text, say, say_text};
 
-use std::fmt::Display;
 use std::io::Write;
 use std::process::ExitCode;
 
@@ -29,43 +32,32 @@ pub enum Stop {
     Failed(String),
 }
 
-/// A program: reads its flags, runs, and says on stderr, in one line, why it stopped.
+/// A program: reads its flags, runs, and says on stderr, in one line, why it stopped. What was logged before is written first,
+/// unless nobody reads it.
 pub fn main<F: clap::Parser>(program: impl FnOnce(F) -> Result<(), Stop>) -> ExitCode {
-    let stop = match parse(std::env::args_os()).and_then(program) {
-        Ok(()) => return ExitCode::SUCCESS,
-        Err(stop) => stop,
+    let outcome = parse(std::env::args_os()).and_then(program);
+    let status = match &outcome {
+        Ok(()) => 0,
+        Err(stop) => tell(stop, F::command().get_name()),
     };
-    match &stop {
+    stderr::finish();
+    ExitCode::from(status)
+}
+
+/// Says why a program stops, and returns its exit status.
+fn tell(stop: &Stop, program: &str) -> u8 {
+    match stop {
         Stop::Help(text) => {
             let _: std::io::Result<()> = std::io::stdout().write_all(text.as_bytes());
+            0
         }
-        Stop::Usage(line) => say(format_args!("{}: {line}", F::command().get_name())),
-        Stop::Failed(line) => say(line),
-    }
-    ExitCode::from(match stop {
-        Stop::Help(_) => 0,
-        Stop::Failed(_) => 1,
-        Stop::Usage(_) => 2,
-    })
-}
-
-/// Writes one line to stderr. Where nobody reads it any more it is lost, and the program goes on.
-pub fn say(line: impl Display) {
-    let _: std::io::Result<()> = writeln!(std::io::stderr(), "{}", one_line(&line.to_string()));
-}
-
-/// A text without line breaks and other control characters, whatever a file or a peer has put into it.
-fn one_line(text: &str) -> String {
-    let words = text.split(|c: char| c.is_control()).map(str::trim).filter(|words| !words.is_empty());
-    words.collect::<Vec<_>>().join(" ")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_line_is_one_line() {
-        assert_eq!(one_line("a \n\t b\r\nc\u{1b}[2J\n"), "a b c [2J");
+        Stop::Failed(line) => {
+            announce(line);
+            1
+        }
+        Stop::Usage(line) => {
+            announce(format_args!("{program}: {line}"));
+            2
+        }
     }
 }

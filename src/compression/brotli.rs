@@ -8,29 +8,29 @@ use brotli::enc::{BrotliEncoderParams, StandardAlloc};
 use brotli::{BrotliDecompressStream, BrotliResult, BrotliState};
 use bytes::{BufMut, BytesMut};
 
-use super::Constructors;
 use super::bounded::{PIECE, Restored, refuse_rest};
+use super::{Constructors, LARGE};
 use crate::call::{Compressor, DecompressError};
 use crate::wire::encoding::Encoding;
 
 pub(super) const ALL: Constructors<1> = [|| Arc::new(Brotli::default())];
 
 /// `br`: made for text that is compressed once and read often; at its default level for text that is compressed on its way.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Brotli {
-    level: u8,
+    /// The one that was chosen.
+    level: Option<u8>,
 }
 
 impl Brotli {
-    /// With a level from 0 (fastest) to 11 (smallest, and hundreds of times slower); 5 by default. Larger numbers are 11.
+    /// With a level from 0 (fastest) to 11 (smallest, and hundreds of times slower), for messages of any size; 5 by default, and
+    /// 1 from a MiB on. Larger numbers are 11.
     pub fn with_level(level: u8) -> Brotli {
-        Brotli { level: level.min(11) }
+        Brotli { level: Some(level.min(11)) }
     }
-}
 
-impl Default for Brotli {
-    fn default() -> Brotli {
-        Brotli::with_level(5)
+    fn level(&self, length: usize) -> u8 {
+        self.level.unwrap_or(if length < LARGE { 5 } else { 1 })
     }
 }
 
@@ -41,7 +41,7 @@ impl Compressor for Brotli {
 
     fn compress(&self, mut message: &[u8], out: &mut BytesMut) -> io::Result<()> {
         let parameters = BrotliEncoderParams {
-            quality: self.level.into(),
+            quality: self.level(message.len()).into(),
             lgwin: window_bits(message.len()),
             size_hint: message.len(),
             ..BrotliEncoderParams::default()

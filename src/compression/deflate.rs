@@ -9,7 +9,7 @@ use flate2::Compression;
 use flate2::bufread::ZlibDecoder;
 use flate2::write::ZlibEncoder;
 
-use super::{Constructors, bounded};
+use super::{Constructors, LARGE, bounded};
 use crate::call::{Compressor, DecompressError};
 use crate::wire::encoding::Encoding;
 
@@ -18,13 +18,19 @@ pub(super) const ALL: Constructors<1> = [|| Arc::new(Deflate::default())];
 /// `deflate`: what `gzip` does, with a shorter frame around it.
 #[derive(Clone, Debug, Default)]
 pub struct Deflate {
-    level: Compression,
+    /// The one that was chosen.
+    level: Option<Compression>,
 }
 
 impl Deflate {
-    /// With a level from 0 (stored only) to 9 (smallest); 6 by default. Larger numbers are 9.
+    /// With a level from 0 (stored only) to 9 (smallest), for messages of any size; 6 by default, and 1 from a MiB on. Larger
+    /// numbers are 9.
     pub fn with_level(level: u32) -> Deflate {
-        Deflate { level: Compression::new(level.min(9)) }
+        Deflate { level: Some(Compression::new(level.min(9))) }
+    }
+
+    fn level(&self, length: usize) -> Compression {
+        self.level.unwrap_or(if length < LARGE { Compression::default() } else { Compression::fast() })
     }
 }
 
@@ -34,7 +40,7 @@ impl Compressor for Deflate {
     }
 
     fn compress(&self, message: &[u8], out: &mut BytesMut) -> io::Result<()> {
-        let mut encoder = ZlibEncoder::new(out.writer(), self.level);
+        let mut encoder = ZlibEncoder::new(out.writer(), self.level(message.len()));
         encoder.write_all(message)?;
         encoder.finish().map(drop)
     }

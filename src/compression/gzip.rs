@@ -8,7 +8,7 @@ use flate2::Compression;
 use flate2::bufread::MultiGzDecoder;
 use flate2::write::GzEncoder;
 
-use super::{Constructors, bounded};
+use super::{Constructors, LARGE, bounded};
 use crate::call::{Compressor, DecompressError};
 use crate::wire::encoding::Encoding;
 
@@ -17,13 +17,19 @@ pub(super) const ALL: Constructors<1> = [|| Arc::new(Gzip::default())];
 /// `gzip`. Every implementation of gRPC that compresses knows it.
 #[derive(Clone, Debug, Default)]
 pub struct Gzip {
-    level: Compression,
+    /// The one that was chosen.
+    level: Option<Compression>,
 }
 
 impl Gzip {
-    /// With a level from 0 (stored only) to 9 (smallest); 6 by default. Larger numbers are 9.
+    /// With a level from 0 (stored only) to 9 (smallest), for messages of any size; 6 by default, and 1 from a MiB on. Larger
+    /// numbers are 9.
     pub fn with_level(level: u32) -> Gzip {
-        Gzip { level: Compression::new(level.min(9)) }
+        Gzip { level: Some(Compression::new(level.min(9))) }
+    }
+
+    fn level(&self, length: usize) -> Compression {
+        self.level.unwrap_or(if length < LARGE { Compression::default() } else { Compression::fast() })
     }
 }
 
@@ -33,7 +39,7 @@ impl Compressor for Gzip {
     }
 
     fn compress(&self, message: &[u8], out: &mut BytesMut) -> io::Result<()> {
-        let mut encoder = GzEncoder::new(out.writer(), self.level);
+        let mut encoder = GzEncoder::new(out.writer(), self.level(message.len()));
         encoder.write_all(message)?;
         encoder.finish().map(drop)
     }

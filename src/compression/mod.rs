@@ -13,6 +13,16 @@
 //! is used for the next. What a message was is bounded while it is restored: beyond the limit nothing more comes into being,
 //! whatever its bytes claim. A message that breaks off, or that something follows, is corrupt.
 //!
+//! Where no level was chosen, messages of a MiB and more have a faster one than small ones. Milliseconds for a MiB of zeros, of random
+//! bytes, and of text of which half is random, in a release build on a shared x86-64 machine:
+//!
+//! | | below a MiB | from a MiB on |
+//! |---|---|---|
+//! | brotli | level 5: 40, 109, 97 | level 1: 4, 28, 27 |
+//! | gzip, deflate | level 6: 1, 40, 41 | level 1: 0.3, 23, 5 |
+//! | zstd | level 3: 1, 2, 8 | the same |
+//! | snappy | 0.3, 1, 3 | the same |
+//!
 //! ```
 //! use barewire::wire::encoding::Encoding;
 //! use barewire::{ClientOptions, ServerOptions, compression};
@@ -77,6 +87,11 @@ pub use self::zstd::Zstd;
 use std::sync::Arc;
 
 use crate::call::{Compressor, Compressors};
+
+/// From this size on, in bytes, a message is compressed at a faster level, unless one was chosen: a message of 64 MiB would take
+/// seconds otherwise.
+#[cfg(any(feature = "gzip", feature = "deflate", feature = "brotli"))]
+const LARGE: usize = 1 << 20;
 
 /// What a module of an algorithm has to offer: one where its feature is on, none where it is off.
 type Constructors<const N: usize> = [fn() -> Arc<dyn Compressor>; N];

@@ -66,6 +66,37 @@ fn what_goes_in_comes_out() {
     });
 }
 
+/// The choice is seen in the bytes: each level makes others of these.
+#[test]
+fn large_messages_have_a_faster_level_unless_one_was_chosen() {
+    let (small, large) = (message((1 << 20) - 1), message(1 << 20));
+    let mut levels: Vec<[Arc<dyn Compressor>; 3]> = Vec::new();
+    #[cfg(feature = "gzip")]
+    levels.push([
+        Arc::new(super::Gzip::default()),
+        Arc::new(super::Gzip::with_level(6)),
+        Arc::new(super::Gzip::with_level(1)),
+    ]);
+    #[cfg(feature = "deflate")]
+    levels.push([
+        Arc::new(super::Deflate::default()),
+        Arc::new(super::Deflate::with_level(6)),
+        Arc::new(super::Deflate::with_level(1)),
+    ]);
+    #[cfg(feature = "brotli")]
+    levels.push([
+        Arc::new(super::Brotli::default()),
+        Arc::new(super::Brotli::with_level(5)),
+        Arc::new(super::Brotli::with_level(1)),
+    ]);
+    for [default, usual, fast] in levels {
+        let name = default.encoding();
+        assert_eq!(compress(&default, &small), compress(&usual, &small), "{name}");
+        assert_eq!(compress(&default, &large), compress(&fast, &large), "{name}");
+        assert_ne!(compress(&usual, &large), compress(&fast, &large), "{name}: the levels differ");
+    }
+}
+
 #[test]
 fn what_is_written_before_stays() {
     each(|compressor| {

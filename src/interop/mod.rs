@@ -12,6 +12,10 @@ pub mod server;
 
 pub use server::{TestServer, router};
 
+use std::sync::LazyLock;
+
+use bytes::Bytes;
+
 use crate::client::Answer;
 use crate::{
     BidiStreaming, CallOptions, Client, ClientStreaming, Inbound, Method, Outbound, Response, ServerStreaming, Status,
@@ -131,7 +135,12 @@ impl TestServiceClient {
     }
 }
 
-/// So many zeros.
+/// The largest payload of zeros, in bytes: a request of ten bytes must not cost gigabytes.
+const LARGEST_PAYLOAD: usize = 64 << 20;
+
+/// Returns a payload of zeros, up to [`LARGEST_PAYLOAD`] of them. All payloads share one buffer.
 fn zeros(count: usize) -> Payload {
-    Payload { r#type: PayloadType::Compressable.into(), body: vec![0; count] }
+    // Memory that is zero when the system gives it is not touched here, so that no page of it is held before it is read.
+    static ZEROS: LazyLock<Bytes> = LazyLock::new(|| Bytes::from(vec![0; LARGEST_PAYLOAD]));
+    Payload { r#type: PayloadType::Compressable.into(), body: ZEROS.slice(..count.min(LARGEST_PAYLOAD)) }
 }

@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use prost::Message;
 use tokio::sync::Mutex;
 
 use super::further;
@@ -15,14 +16,17 @@ use super::messages::{
 };
 use super::orca::{self, Load};
 use super::{
-    ECHO_INITIAL, ECHO_TRAILING, EMPTY_CALL, FULL_DUPLEX_CALL, HALF_DUPLEX_CALL, STREAMING_INPUT_CALL,
+    ECHO_INITIAL, ECHO_TRAILING, EMPTY_CALL, FULL_DUPLEX_CALL, HALF_DUPLEX_CALL, LARGEST_PAYLOAD, STREAMING_INPUT_CALL,
     STREAMING_OUTPUT_CALL, UNARY_CALL, zeros,
 };
 use crate::wire::encoding::{Encoding, EncodingSet};
 use crate::{Context, Inbound, Metadata, Outbound, Request, Response, Router, Status};
 
-/// The largest payload that can be asked for, in bytes: a request of ten bytes must not cost gigabytes.
-const LARGEST_PAYLOAD: usize = 128 << 20;
+/// How many answers a message may ask for, and all messages of a half-duplex call together, which are kept until its half-close.
+const MOST_ANSWERS: usize = 1000;
+
+/// How long what comes back in trailers may be, in bytes: the message of a status, a load report.
+const LONGEST_ECHO: usize = 8 << 10;
 
 /// What an answer is compressed with, the first of these that the client takes.
 const ENCODINGS: [Encoding; 5] =
@@ -80,6 +84,7 @@ impl TestServer {
         check_status(request.response_status.as_ref())?;
         let payload = Some(payload(request.response_type, request.response_size)?);
         if let Some(report) = &request.orca_per_query_report {
+            check_length("a load report", report.encoded_len())?;
             orca::attach(&report.clone().into(), trailers)?;
         }
         let server_id = if request.fill_server_id { self.id.clone() } else { String::new() };
@@ -130,6 +135,7 @@ impl TestServer {
         let mut reporting = None;
         while let Some(mut request) = requests.recv().await? {
             if let Some(report) = request.orca_oob_report.take() {
+                check_length("a load report", report.encoded_len())?;
                 if reporting.is_none() {
                     reporting = Some(self.reporting.lock().await);
                 }
@@ -147,10 +153,17 @@ impl TestServer {
     ) -> Result<(), Status> {
         echo(requests.metadata(), &mut answers)?;
         let context = context(&requests)?;
-        let mut kept = Vec::new();
+        let (mut kept, mut wanted, mut ends) = (Vec::<StreamingOutputCallRequest>::new(), 0, false);
         while let Some(mut request) = requests.recv().await? {
-            request.payload = None;
-            kept.push(request);
+            wanted += request.response_parameters.len();
+            check_answers(wanted)?;
+            // Nothing is answered behind a status, so nothing behind it is kept, and nothing that asks for no answer.
+            let fails = check_status(request.response_status.as_ref()).is_err();
+            if !ends && (fails || !request.response_parameters.is_empty()) {
+                ends = fails;
+                (request.payload, request.orca_oob_report) = (None, None);
+                kept.push(request);
+            }
         }
         for request in kept {
             answer(&request, &context, &mut answers).await?;
@@ -166,6 +179,7 @@ async fn answer(
     answers: &mut Outbound<StreamingOutputCallResponse>,
 ) -> Result<(), Status> {
     check_status(request.response_status.as_ref())?;
+    check_answers(request.response_parameters.len())?;
     // Whoever says for one message whether it is to be compressed may say otherwise for the next.
     if request.response_parameters.iter().any(|wanted| wanted.compressed.is_some())
         && let Some(encoding) = encoding(context.accept_encoding())
@@ -210,8 +224,27 @@ fn check_compression(expected: Option<&BoolValue>, compressed: bool) -> Result<(
 /// The status that the client wants to see, as an error unless it is OK.
 fn check_status(wanted: Option<&EchoStatus>) -> Result<(), Status> {
     match wanted {
-        Some(EchoStatus { code, message }) if *code != 0 => Err(Status::from_number(*code, message.clone())),
+        Some(EchoStatus { code, message }) if *code != 0 => {
+            check_length("the message of a status", message.len())?;
+            Err(Status::from_number(*code, message.clone()))
+        }
         _ => Ok(()),
+    }
+}
+
+/// INVALID_ARGUMENT for more than comes back in trailers.
+fn check_length(what: &str, length: usize) -> Result<(), Status> {
+    match length <= LONGEST_ECHO {
+        true => Ok(()),
+        false => Err(Status::invalid_argument(format!("{what} may have {LONGEST_ECHO} bytes, not {length}"))),
+    }
+}
+
+/// INVALID_ARGUMENT for more answers than may be asked for.
+fn check_answers(wanted: usize) -> Result<(), Status> {
+    match wanted <= MOST_ANSWERS {
+        true => Ok(()),
+        false => Err(Status::invalid_argument(format!("{MOST_ANSWERS} answers may be asked for, not {wanted}"))),
     }
 }
 
@@ -245,122 +278,5 @@ fn echoes(received: &Metadata) -> Result<(Metadata, Metadata), Status> {
 }
 
 #[cfg(test)]
-mod tests {
-    use tokio::time::Instant;
-
-    use super::*;
-    use crate::interop::TestServiceClient;
-    use crate::interop::messages::{ResponseParameters, TestOrcaReport};
-    use crate::{CallOptions, Client, Code, Server, transport};
-
-    async fn service() -> TestServiceClient {
-        let (listener, connector) = transport::memory::pair();
-        let server = TestServer::new("the server", Load::default());
-        tokio::spawn(Server::new(router(server)).serve(listener));
-        TestServiceClient::new(Client::connect(connector).await.unwrap())
-    }
-
-    fn wanted(size: i32, interval_us: i32) -> ResponseParameters {
-        ResponseParameters { size, interval_us, ..ResponseParameters::default() }
-    }
-
-    fn asks(response_parameters: Vec<ResponseParameters>) -> StreamingOutputCallRequest {
-        StreamingOutputCallRequest { response_parameters, ..StreamingOutputCallRequest::default() }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn what_there_is_no_payload_of() {
-        let service = service().await;
-        for (response_type, response_size) in [(1, 1), (0, -1), (0, i32::MAX)] {
-            let request = SimpleRequest { response_type, response_size, ..SimpleRequest::default() };
-            let status = service.unary_call(request).await.unwrap_err();
-            assert_eq!(status.code(), Code::InvalidArgument, "{response_type} {response_size}");
-        }
-        let mut answers = service.streaming_output_call(asks(vec![wanted(1, 0), wanted(-1, 0)])).await.unwrap();
-        assert_eq!(answers.recv().await.unwrap().unwrap().payload.unwrap().body, [0]);
-        assert_eq!(answers.recv().await.unwrap_err().code(), Code::InvalidArgument);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn it_waits_before_an_answer() {
-        let service = service().await;
-        let begin = Instant::now();
-        let request = asks(vec![wanted(1, 0), wanted(1, 2_000), wanted(1, -5), wanted(1, 3_000)]);
-        let mut answers = service.streaming_output_call(request).await.unwrap();
-        for expected in [0, 2, 2, 5] {
-            assert!(answers.recv().await.unwrap().is_some());
-            assert_eq!(begin.elapsed().as_millis(), expected);
-        }
-        assert_eq!(answers.recv().await.unwrap(), None);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn half_duplex_answers_after_the_half_close() {
-        let (mut requests, mut answers) = service().await.half_duplex_call().await.unwrap();
-        for size in [3, 4] {
-            requests.send(asks(vec![wanted(size, 0)])).await.unwrap();
-        }
-        let nothing = tokio::time::timeout(Duration::from_secs(1), answers.recv()).await;
-        assert!(nothing.is_err(), "{nothing:?}");
-        requests.finish().await.unwrap();
-        for size in [3, 4] {
-            assert_eq!(answers.recv().await.unwrap().unwrap().payload.unwrap().body.len(), size);
-        }
-        assert_eq!(answers.recv().await.unwrap(), None);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn metadata_comes_back_with_every_value_and_with_an_error() {
-        let mut metadata = Metadata::new();
-        for value in ["1", "2"] {
-            metadata.append(ECHO_INITIAL, value).unwrap();
-            metadata.append_bin(ECHO_TRAILING, value.as_bytes()).unwrap();
-        }
-        metadata.insert("other", "x").unwrap();
-        let service = service().await.with(CallOptions::new().metadata(metadata));
-        let both = |trailers: &Metadata| trailers.get_all_bin(ECHO_TRAILING).map(Result::unwrap).collect::<Vec<_>>();
-
-        let answer = service.unary_call(SimpleRequest::default()).await.unwrap();
-        assert_eq!(answer.headers().get_all(ECHO_INITIAL).collect::<Vec<_>>(), ["1", "2"]);
-        assert_eq!(answer.headers().get("other"), None);
-        assert_eq!(both(answer.trailers()), [b"1", b"2"]);
-
-        let response_status = Some(EchoStatus { code: 77, message: "odd".into() });
-        let request = SimpleRequest { response_status, ..SimpleRequest::default() };
-        let status = service.unary_call(request).await.unwrap_err();
-        assert_eq!((status.number(), status.message()), (77, "odd"));
-        assert_eq!(both(status.metadata()), [b"1", b"2"]);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn it_says_who_calls_and_expects_what_it_is_told() {
-        let service = service().await;
-        let fill_peer_socket_address = Some(BoolValue { value: true });
-        let request = asks(vec![ResponseParameters { fill_peer_socket_address, ..ResponseParameters::default() }]);
-        let mut answers = service.streaming_output_call(request).await.unwrap();
-        assert_eq!(answers.recv().await.unwrap().unwrap().peer_socket_address, "memory");
-
-        let expect_compressed = Some(BoolValue { value: true });
-        let request = SimpleRequest { expect_compressed, ..SimpleRequest::default() };
-        assert_eq!(service.unary_call(request).await.unwrap_err().code(), Code::InvalidArgument);
-        let expect_compressed = Some(BoolValue { value: false });
-        let request = SimpleRequest { expect_compressed, ..SimpleRequest::default() };
-        assert!(service.unary_call(request).await.is_ok());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn one_call_at_a_time_says_what_the_load_is() {
-        let service = service().await;
-        let mut request = asks(vec![wanted(1, 0)]);
-        request.orca_oob_report = Some(TestOrcaReport::default());
-        let (mut first, mut first_answers) = service.full_duplex_call().await.unwrap();
-        first.send(&request).await.unwrap();
-        assert!(first_answers.recv().await.unwrap().is_some());
-        let (mut second, mut second_answers) = service.full_duplex_call().await.unwrap();
-        second.send(&request).await.unwrap();
-        let nothing = tokio::time::timeout(Duration::from_secs(1), second_answers.recv()).await;
-        assert!(nothing.is_err(), "{nothing:?}");
-        drop(first);
-        assert!(second_answers.recv().await.unwrap().is_some());
-    }
-}
+#[path = "server_tests.rs"]
+mod tests;

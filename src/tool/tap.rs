@@ -91,7 +91,7 @@ pub(super) async fn run(mut flags: Flags, color: bool) -> Result<(), Stop> {
         feed.add(Box::new(Screen::new(&show, filter, color, schema, out))).map_err(failed)?;
     }
     let shutdown = cli::shutdown().map_err(failed)?;
-    cli::say(format_args!("listening on {address}, forwarding to {}", flags.to));
+    cli::announce(format_args!("listening on {address}, forwarding to {}", flags.to));
     let (refused, mut refusals) = unbounded_channel();
     let upstream = Upstream { to: flags.to.into(), tls, reached: Arc::new(AtomicBool::new(flags.wait)), refused };
     let mut refusal = None;
@@ -106,7 +106,7 @@ pub(super) async fn run(mut flags: Flags, color: bool) -> Result<(), Stop> {
         return Err(Stop::Usage(said));
     }
     let first = failures.next();
-    failures.for_each(cli::say);
+    failures.for_each(cli::announce);
     first.map_or(Ok(()), |error| Err(Stop::Failed(error.to_string())))
 }
 
@@ -129,7 +129,7 @@ async fn serve(
         let accepted = match either(shutdown.as_mut(), either(listener.accept_socket(), feed.failure())).await {
             Either::First(()) => break,
             Either::Second(Either::Second(error)) => {
-                cli::say(format_args!("{error}; forwarding goes on without it"));
+                cli::log(format_args!("{error}; forwarding goes on without it"));
                 if is_failure(&error) {
                     failed.get_or_insert(error);
                 }
@@ -147,7 +147,7 @@ async fn serve(
                 connections.spawn(upstream.clone().connection(client, address, Witnesses { to_server, to_client }));
             }
             Err(error) => {
-                cli::say(format_args!("can't accept a connection: {error}"));
+                cli::log(format_args!("can't accept a connection: {error}"));
                 tokio::time::sleep(REST).await;
             }
         }
@@ -175,7 +175,7 @@ impl Upstream {
         let _: io::Result<()> = client.set_nodelay(true);
         let (client, agreed) = match self.tls.accept(client).await {
             Ok(accepted) => accepted,
-            Err(error) => return cli::say(format_args!("{address}: {error}")),
+            Err(error) => return cli::log(format_args!("{address}: {error}")),
         };
         match self.open(agreed.as_ref()).await {
             Ok((server, there, with_server)) => {
@@ -193,7 +193,7 @@ impl Upstream {
                     let _ = self.refused.send(error);
                     return;
                 }
-                cli::say(format_args!("{address} gets no connection: {error}"));
+                cli::log(format_args!("{address} gets no connection: {error}"));
             }
         }
     }

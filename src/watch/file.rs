@@ -134,7 +134,7 @@ impl CaptureFile {
         let fits = !growing.full && bytes.len() as u64 <= growing.room;
         if !fits {
             if !std::mem::replace(&mut growing.full, true) {
-                cli::say(format_args!("{} is full: nothing more is recorded", self.shared.path.display()));
+                cli::log(format_args!("{} is full: nothing more is recorded", self.shared.path.display()));
             }
             return Ok(());
         }

@@ -7,11 +7,14 @@
 //! | `pcapng:FILE` | packets in a file, for Wireshark and its like |
 //! | `jsonl:FILE` | a JSON object a frame in a file |
 //!
+//! A client waits until its frames are shown. A server does not: where stderr is slower than its connections, whole frames are left
+//! out, and a line says how many lines that were ([`cli::log_text`]).
+//!
 //! In files the values of secret headers are taken out ([`Redaction`]); a file grows to [`file::LARGEST`] bytes.
 
 pub mod file;
 
-use std::io::{self, Write};
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -97,7 +100,7 @@ pub fn tap(side: Side) -> Result<Tap, Stop> {
     let count = Arc::new(AtomicU64::new(0));
     Ok(Tap::new(move |peer| {
         let number = count.fetch_add(1, Ordering::Relaxed) + 1;
-        print(&format!("[{number}] connection with {}\n", peer.address));
+        side.print(format!("[{number}] connection with {}\n", peer.address));
         Shown { number, side, show, conversation: Conversation::new(schema.clone()) }
     }))
 }
@@ -138,6 +141,14 @@ fn names() -> Schema {
 }
 
 impl Side {
+    /// Writes to stderr. A client is run to see it and waits; a server serves, whoever reads.
+    fn print(self, text: String) {
+        match self {
+            Side::Server => cli::log_text(text),
+            Side::Client => cli::say_text(text),
+        }
+    }
+
     /// Which way bytes go that were sent or received on this side.
     fn direction(self, direction: Direction) -> inspector::Direction {
         match (self == Side::Client) == (direction == Direction::Sent) {
@@ -156,7 +167,7 @@ struct Recorded {
 
 impl Recorded {
     fn written<T>(&self, outcome: io::Result<T>) -> Option<T> {
-        outcome.and_then(|done| self.file.flush().map(|()| done)).map_err(cli::say).ok()
+        outcome.and_then(|done| self.file.flush().map(|()| done)).map_err(cli::log).ok()
     }
 }
 
@@ -192,7 +203,7 @@ impl Shown {
         for frame in self.conversation.take_frames() {
             out.push_str(&format!("[{}] {}", self.number, (self.show)(&frame)));
         }
-        print(&out);
+        self.side.print(out);
     }
 }
 
@@ -207,13 +218,8 @@ impl Drop for Shown {
     fn drop(&mut self) {
         self.conversation.finish();
         self.show_frames();
-        print(&format!("[{}] closed\n", self.number));
+        self.side.print(format!("[{}] closed\n", self.number));
     }
-}
-
-/// Where nobody reads stderr any more it is lost, and the program goes on.
-fn print(text: &str) {
-    let _: std::io::Result<()> = std::io::stderr().lock().write_all(text.as_bytes());
 }
 
 #[cfg(test)]

@@ -205,7 +205,8 @@ impl Connection {
         let request = &self.streams.get(&stream).expect("its request came").request;
         let request = SimpleRequest::decode(request.get(5..).unwrap_or_default()).expect("a request");
         let body = vec![0; request.response_size as usize];
-        let answer = SimpleResponse { payload: Some(Payload { r#type: 0, body }), ..SimpleResponse::default() };
+        let answer =
+            SimpleResponse { payload: Some(Payload { r#type: 0, body: body.into() }), ..SimpleResponse::default() };
         let mut answer = message(answer.encode_to_vec());
         self.ping();
         self.put(response(stream));

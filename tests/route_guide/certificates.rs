@@ -39,6 +39,16 @@ impl Authority {
         self.sign_with(name, |params| params.not_after = date_time_ymd(2021, 1, 1)).0
     }
 
+    /// Its own certificate, as a server's: what `openssl req -x509` makes where it is told no more.
+    pub fn own(name: &str) -> (Identity, Authorities) {
+        let mut params = CertificateParams::new([name.to_owned()]).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.self_signed(&key).unwrap().pem();
+        let identity = Identity::from_pem(certificate.as_bytes(), key.serialize_pem().as_bytes()).unwrap();
+        (identity, Authorities::from_pem(certificate.as_bytes()).unwrap())
+    }
+
     /// What rustls wants of an authority that is trusted.
     pub fn roots(&self) -> RootCertStore {
         let mut roots = RootCertStore::empty();

@@ -140,6 +140,25 @@ async fn a_certificate_that_has_expired() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_certificate_of_an_authority_as_the_server_s_own() {
+    let (identity, trusted) = Authority::own(NAME);
+    let server = secure(&ServerTls::new(identity));
+    let status = server.connect(&ClientTls::new(trusted).server_name(NAME)).await.unwrap_err();
+    assert!(matches!(status.cause(), Some(Cause { by: By::Us, what: What::Tls(_), .. })), "{status:?}");
+    for part in [
+        "the server's certificate is an authority's (CA:TRUE)",
+        "openssl req -x509 ",
+        "-addext basicConstraints=critical,CA:FALSE",
+        "-addext subjectAltName=DNS:localhost",
+    ] {
+        assert!(status.message().contains(part), "{part} in {status}");
+    }
+    assert!(!status.message().contains("  "), "{status}");
+    let failure = server.failure().await;
+    assert!(failure.contains("the client refused it with the alert "), "{failure}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_client_that_speaks_plaintext() {
     let authority = Authority::new("authority");
     let server = secure(&ServerTls::new(authority.identity(NAME)));

@@ -107,8 +107,8 @@ fn reason(error: &rustls::Error, peer: &str) -> String {
         Error::InvalidCertificate(CertificateError::NotValidYetContext { time, not_before }) => {
             format!("the {peer}'s certificate becomes valid in {}", duration(time, not_before))
         }
-        Error::InvalidCertificate(CertificateError::Other(error)) if error.to_string() == "CaUsedAsEndEntity" => {
-            format!("the {peer}'s certificate is an authority's, which signs others and stands for no {peer}")
+        Error::InvalidCertificate(CertificateError::Other(error)) if is_authority_as_end_entity(error) => {
+            format!("the {peer}'s certificate is an authority's (CA:TRUE), which {}", pem::REMEDY)
         }
         Error::InvalidCertificate(error) => format!("the {peer}'s certificate is refused: {error}"),
         Error::InvalidMessage(InvalidMessage::InvalidContentType) => format!("the {peer} does not speak TLS"),
@@ -126,6 +126,11 @@ fn reason(error: &rustls::Error, peer: &str) -> String {
         Error::NoApplicationProtocol => no_h2(peer),
         error => error.to_string(),
     }
+}
+
+/// Whether a certificate is refused as a peer's own because it is an authority's: rustls has no public type for that.
+fn is_authority_as_end_entity(error: &rustls::OtherError) -> bool {
+    error.to_string() == "CaUsedAsEndEntity"
 }
 
 /// A name of a certificate out of what rustls has for it: `DnsName("a.example")`, `IpAddress(127.0.0.1)`.

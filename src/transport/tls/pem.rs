@@ -6,12 +6,19 @@ use std::sync::Arc;
 
 use tokio_rustls::rustls;
 
+use rustls::client::verify_server_cert_signed_by_trust_anchor;
 use rustls::pki_types::pem::{self, PemObject};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
+use rustls::server::ParsedCertificate;
 use rustls::sign::CertifiedKey;
-use rustls::{InconsistentKeys, RootCertStore};
+use rustls::{CertificateError, InconsistentKeys, RootCertStore};
 
-use super::provider;
+use super::{is_authority_as_end_entity, provider};
+
+/// What follows where a side shows a certificate of an authority, as `openssl req -x509` makes them unless it is told otherwise.
+pub(super) const REMEDY: &str = "clients of rustls, ours among them, do not take for a server's own; make one that is not: \
+    openssl req -x509 -newkey rsa:2048 -nodes -keyout server.key -out server.pem -days 365 -subj /CN=localhost \
+    -addext basicConstraints=critical,CA:FALSE -addext subjectAltName=DNS:localhost";
 
 /// A certificate with its chain and its private key: how one side proves who it is.
 #[derive(Clone, Debug)]
@@ -37,6 +44,25 @@ impl Identity {
     /// [`TlsError`], which calls the two `certificate` and `key`.
     pub fn from_pem(certificate: &[u8], key: &[u8]) -> Result<Identity, TlsError> {
         Identity::load(Path::new("certificate"), certificate, Path::new("key"), key)
+    }
+
+    /// Returns what clients refuse this certificate for, with the remedy, as far as it can be seen without them: that it is an
+    /// authority's (basicConstraints CA:TRUE, RFC 5280 section 4.2.1.9). Other implementations than rustls may take it.
+    pub fn flaw(&self) -> Option<String> {
+        let own = self.key.cert.first()?;
+        let mut roots = RootCertStore::empty();
+        roots.add(own.clone()).ok()?;
+        let certificate = ParsedCertificate::try_from(own).ok()?;
+        let algorithms = provider().signature_verification_algorithms.all;
+        let trusted = verify_server_cert_signed_by_trust_anchor(&certificate, &roots, &[], UnixTime::now(), algorithms);
+        match trusted {
+            Err(rustls::Error::InvalidCertificate(CertificateError::Other(error)))
+                if is_authority_as_end_entity(&error) =>
+            {
+                Some(format!("the certificate is an authority's (CA:TRUE), which {REMEDY}"))
+            }
+            _ => None,
+        }
     }
 
     fn load(file: &Path, certificate: &[u8], key_file: &Path, key: &[u8]) -> Result<Identity, TlsError> {
@@ -187,7 +213,7 @@ fn der_reason(error: &rustls::Error) -> String {
 
 #[cfg(test)]
 mod tests {
-    use rcgen::{CertificateParams, KeyPair};
+    use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
 
     use super::*;
 
@@ -209,6 +235,25 @@ mod tests {
         // One file may hold both, whatever else is in it.
         let both = format!("a note\n{key}{certificate}");
         assert!(Identity::from_pem(both.as_bytes(), both.as_bytes()).is_ok());
+    }
+
+    #[test]
+    fn the_certificate_of_an_authority_has_a_flaw() {
+        let key = KeyPair::generate().unwrap();
+        for (is_ca, flawed) in [
+            (IsCa::NoCa, false),
+            (IsCa::ExplicitNoCa, false),
+            (IsCa::Ca(BasicConstraints::Unconstrained), true),
+            (IsCa::Ca(BasicConstraints::Constrained(0)), true),
+        ] {
+            let mut params = CertificateParams::new(["localhost".to_owned()]).unwrap();
+            params.is_ca = is_ca;
+            let certificate = params.self_signed(&key).unwrap().pem();
+            let identity = Identity::from_pem(certificate.as_bytes(), key.serialize_pem().as_bytes()).unwrap();
+            let flaw = identity.flaw();
+            assert_eq!(flaw.is_some(), flawed, "{flaw:?}");
+            assert!(flaw.is_none_or(|flaw| flaw.contains("-addext basicConstraints=critical,CA:FALSE -addext ")));
+        }
     }
 
     #[test]
