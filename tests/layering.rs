@@ -54,8 +54,13 @@ const ROOMS: [(&str, &[&str]); 6] = [
 ];
 
 /// Where h2 is named, so that another engine could stand in its place.
-const H2: [&str; 4] =
-    ["src/call/receive.rs", "src/call/send.rs", "src/server/connection.rs", "src/client/connection.rs"];
+const H2: [&str; 5] = [
+    "src/call/failure.rs",
+    "src/call/receive.rs",
+    "src/call/send.rs",
+    "src/server/connection.rs",
+    "src/client/connection.rs",
+];
 
 /// What `wire/` does without.
 const IMPURE: [&str; 5] = ["h2", "tokio", "prost", "async", "await"];
@@ -68,7 +73,7 @@ const PANIC_LINTS: [&str; 4] = ["unwrap_used", "expect_used", "indexing_slicing"
 const LONGEST_FILE: usize = 500;
 
 /// How many lines the core may have, documentation included, unit tests not.
-const LARGEST_CORE: usize = 7_200;
+const LARGEST_CORE: usize = 7_800;
 
 #[test]
 fn dependencies_point_down() {

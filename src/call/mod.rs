@@ -32,6 +32,7 @@ pub(crate) mod compress;
 pub(crate) mod deadline;
 pub(crate) mod envelope;
 pub(crate) mod exchange;
+pub(crate) mod failure;
 pub(crate) mod receive;
 pub(crate) mod send;
 pub(crate) mod typed;

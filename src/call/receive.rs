@@ -6,31 +6,31 @@
 //! is a message that does not fit the window: while somebody waits for the rest of it, the window of the part is returned.
 //!
 //! RFC 9113 section 5.2 (flow control); PROTOCOL-HTTP2.md, "Responses" (how an answer ends), "Errors" (resets). This file,
-//! [`super::send`] and the two `connection.rs` are the only ones that name h2's types.
+//! [`super::send`], [`super::failure`] and the two `connection.rs` are the only ones that name h2's types.
 
-use std::borrow::Cow;
 use std::future::Future;
-use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::buf::Take;
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Buf, Bytes};
 use h2::RecvStream;
 use h2::client::ResponseFuture;
-use http::{HeaderMap, StatusCode};
+use http::HeaderMap;
 
 use super::Side;
 use super::compress::{Compressor, Compressors, restore};
-use crate::io::Witness;
-use crate::limits::{BATCH, BODY_EXCERPT};
+use super::failure::{Foreign, ended_over_metadata, is_over_metadata, status_of};
+use crate::io::{HeaderBlocks, Witness};
+use crate::limits::{BATCH, BODY_EXCERPT, MAX_INFORMATIONAL, MAX_METADATA_FIELDS};
 use crate::metadata::Metadata;
 use crate::status::{Code, Status};
-use crate::wire::code_map::{self, Http2Error, code_of_http2_error};
+use crate::wire::ProtocolError;
+use crate::wire::code_map;
 use crate::wire::message::{MessageDecoder, PREFIX_LENGTH};
 use crate::wire::response::{GRPC_STATUS, ResponseHead, ResponseHeaders, Trailers};
-use crate::wire::{By, ProtocolError, What};
+use crate::wire::section::{Section, SectionLimits, field_size};
 
 /// Up to this size the window of a unary call's message is not returned by itself: h2 returns it with the stream, which needs
 /// no frame for its own window any more. All the streams of a connection together hold no more than its window then, and small
@@ -42,6 +42,10 @@ pub(crate) struct Receiving {
     side: Side,
     phase: Phase,
     stream: Option<RecvStream>,
+    /// What the connection knows of header blocks, and their limits.
+    blocks: Arc<HeaderBlocks>,
+    /// Informational responses so far.
+    informational: u32,
     decoder: MessageDecoder,
     /// Of the bytes in the decoder, counted from the front, those whose window was returned before their message is whole.
     returned: usize,
@@ -87,17 +91,10 @@ enum Phase {
     Ended(Result<(), Status>),
 }
 
-/// An answer that is not gRPC's, and what came of its body.
-struct Foreign {
-    status: StatusCode,
-    content_type: Option<String>,
-    body: BytesMut,
-}
-
 impl Receiving {
     /// The messages of a request, each of at most `limit` bytes.
-    pub(crate) fn request(stream: RecvStream, limit: usize) -> Receiving {
-        Receiving::new(Side::Server, Phase::Messages, Some(stream), limit)
+    pub(crate) fn request(stream: RecvStream, limit: usize, blocks: Arc<HeaderBlocks>) -> Receiving {
+        Receiving::new(Side::Server, Phase::Messages, Some(stream), limit, blocks)
     }
 
     /// The answer to a request, its messages of at most `limit` bytes each, perhaps compressed by one of `compressors`.
@@ -106,8 +103,9 @@ impl Receiving {
         limit: usize,
         compressors: Compressors,
         code_of_http_status: fn(u16) -> Code,
+        blocks: Arc<HeaderBlocks>,
     ) -> Receiving {
-        let receiving = Receiving::new(Side::Client, Phase::Head(response), None, limit);
+        let receiving = Receiving::new(Side::Client, Phase::Head(response), None, limit, blocks);
         Receiving { compressors, code_of_http_status, ..receiving }
     }
 
@@ -116,11 +114,13 @@ impl Receiving {
         self.compressor = compressor;
     }
 
-    fn new(side: Side, phase: Phase, stream: Option<RecvStream>, limit: usize) -> Receiving {
+    fn new(side: Side, phase: Phase, stream: Option<RecvStream>, limit: usize, blocks: Arc<HeaderBlocks>) -> Receiving {
         Receiving {
             side,
             phase,
             stream,
+            blocks,
+            informational: 0,
             decoder: MessageDecoder::new(limit),
             returned: 0,
             owed: 0,
@@ -138,6 +138,11 @@ impl Receiving {
     /// Holds what stands for the call where calls are counted.
     pub(crate) fn count(&mut self, counted: Option<Arc<Counted>>) {
         self.counted = counted;
+    }
+
+    /// The limits of metadata on this connection.
+    pub(crate) fn section_limits(&self) -> SectionLimits {
+        SectionLimits { size: self.blocks.max_metadata_size(), fields: MAX_METADATA_FIELDS }
     }
 
     /// Says that one message is due, and that the stream will be dropped behind it.
@@ -294,6 +299,17 @@ impl Receiving {
     /// One step: the head, a DATA frame, the trailers.
     fn poll_once(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if let Phase::Head(response) = &mut self.phase {
+            if self.blocks.has_informational() {
+                // Polled for the answer, h2 drops them uncounted.
+                while let Poll::Ready(Some(Ok(_))) = response.poll_informational(cx) {
+                    self.informational += 1;
+                    if self.informational > MAX_INFORMATIONAL {
+                        let error = ProtocolError::TooManyInformational { limit: MAX_INFORMATIONAL };
+                        self.fail(error.into_status());
+                        return Poll::Ready(());
+                    }
+                }
+            }
             let head = ready!(Pin::new(response).poll(cx));
             self.begin(head);
             return Poll::Ready(());
@@ -314,12 +330,11 @@ impl Receiving {
                     self.metadata = Some(Box::new((Metadata::new(), trailers.metadata)));
                     trailers.status
                 }
-                _ => Err(status_of(&error, self.side)),
+                _ => Err(self.status_of(&error)),
             },
-            None if self.side == Side::Server => Ok(()),
             None => match ready!(stream.poll_trailers(cx)) {
                 Ok(trailers) => self.end(trailers.unwrap_or_default()),
-                Err(error) => Err(status_of(&error, self.side)),
+                Err(error) => Err(self.status_of(&error)),
             },
         };
         self.over(end);
@@ -333,9 +348,13 @@ impl Receiving {
     fn begin(&mut self, head: Result<http::Response<RecvStream>, h2::Error>) {
         let (parts, stream) = match head {
             Ok(response) => response.into_parts(),
-            Err(error) => return self.fail(status_of(&error, self.side)),
+            Err(error) => return self.fail(self.status_of(&error)),
         };
         let end_stream = stream.is_end_stream();
+        let section = if end_stream { Section::Trailing } else { Section::Initial };
+        if let Err(error) = self.check(section, field_size(":status", 3), &parts.headers) {
+            return self.fail(error.into_status());
+        }
         let phase = match ResponseHead::parse(parts.status, parts.headers, end_stream, self.compressors.encodings()) {
             Ok(ResponseHead::Headers(ResponseHeaders { encoding, metadata, has_status, .. })) => {
                 self.claimed = has_status.then(|| Box::new(Trailers::parse(metadata.received().clone())));
@@ -349,10 +368,10 @@ impl Receiving {
                 Phase::Ended(trailers.status)
             }
             Ok(ResponseHead::NotGrpc { status, content_type }) if end_stream => {
-                Phase::Ended(Err(self.not_grpc(Foreign { status, content_type, body: BytesMut::new() })))
+                Phase::Ended(Err(Foreign::new(status, content_type).into_status(self.code_of_http_status)))
             }
             Ok(ResponseHead::NotGrpc { status, content_type }) => {
-                Phase::Foreign(Box::new(Foreign { status, content_type, body: BytesMut::new() }))
+                Phase::Foreign(Box::new(Foreign::new(status, content_type)))
             }
             Err(error) => return self.fail(error.into_status()),
         };
@@ -379,28 +398,55 @@ impl Receiving {
         }
     }
 
+    /// Checks a list of fields that h2 delivered, and whether that is all of it.
+    fn check(&self, section: Section, pseudo: usize, fields: &HeaderMap) -> Result<(), ProtocolError> {
+        let limits = self.section_limits();
+        limits.check(section, pseudo, fields)?;
+        if self.has_long_block() { Err(limits.too_large(section)) } else { Ok(()) }
+    }
+
+    fn has_long_block(&self) -> bool {
+        self.blocks.is_long(|| match (&self.phase, &self.stream) {
+            (Phase::Head(response), _) => response.stream_id().into(),
+            (_, Some(stream)) => stream.stream_id().into(),
+            _ => 0,
+        })
+    }
+
+    /// See [`status_of`]. Where h2 gave up over metadata, its error blames the peer, and the limit is ours.
+    fn status_of(&self, error: &h2::Error) -> Status {
+        let section = match (&self.phase, self.side) {
+            (Phase::Head(_), _) => Section::Initial,
+            (_, Side::Client) => Section::Trailing,
+            (_, Side::Server) => Section::RequestTrailers,
+        };
+        let ended = is_over_metadata(error);
+        let reset = matches!(self.phase, Phase::Head(_)) && error.is_reset() && error.is_library();
+        if (ended || reset) && self.has_long_block() {
+            return self.section_limits().too_large(section).into_status();
+        }
+        match ended {
+            true => ended_over_metadata(error, self.side, self.blocks.max_metadata_size()),
+            false => status_of(error, self.side),
+        }
+    }
+
     /// What the trailers, or their absence, make of the call. A status in them wins over what the HTTP status would mean
     /// (http-grpc-status-mapping.md), but for a success whose messages, not being gRPC's, were read by nobody.
     fn end(&mut self, trailers: HeaderMap) -> Result<(), Status> {
+        if self.side == Side::Server {
+            // gRPC has no use for trailers of a request: they are taken out of h2 and dropped.
+            return Ok(self.check(Section::RequestTrailers, 0, &trailers)?);
+        }
+        self.check(Section::Trailing, 0, &trailers)?;
         if let Phase::Foreign(foreign) = &mut self.phase
             && trailers.get(GRPC_STATUS).is_none_or(|status| is_zero(status.as_bytes()) && !foreign.body.is_empty())
         {
-            let Foreign { status, content_type, body } = &mut **foreign;
-            let (content_type, body) = (content_type.take(), std::mem::take(body));
-            let foreign = Foreign { status: *status, content_type, body };
-            return Err(self.not_grpc(foreign));
+            return Err(foreign.take().into_status(self.code_of_http_status));
         }
         let trailers = Trailers::parse(trailers);
         self.metadata.get_or_insert_default().1 = trailers.metadata;
         trailers.status
-    }
-
-    fn not_grpc(&self, answer: Foreign) -> Status {
-        let Foreign { status, content_type, body } = answer;
-        let body = String::from_utf8_lossy(body.get(..BODY_EXCERPT).unwrap_or(&body)).into_owned();
-        let code = (self.code_of_http_status)(status.as_u16());
-        let error = ProtocolError::NotGrpc { status: status.as_u16(), content_type, body };
-        Status::new(code, error.to_string()).caused(By::Peer, What::Protocol(error))
     }
 
     /// A message of `taken` bytes, prefix included, was taken: what of its window was not returned early is returned now, or
@@ -443,52 +489,5 @@ fn release(stream: &mut RecvStream, count: usize) {
     if count > 0 {
         // An error says that the stream is closed, and then its window is nobody's concern.
         let _: Result<(), h2::Error> = stream.flow_control().release_capacity(count);
-    }
-}
-
-/// What an error of the stream or of its connection means for the call (PROTOCOL-HTTP2.md, "Errors"): a reset has its code
-/// by the table; a lost connection is UNAVAILABLE to a client and CANCELLED to a server.
-pub(crate) fn status_of(error: &h2::Error, side: Side) -> Status {
-    let by = if error.is_remote() { By::Peer } else { By::Us };
-    let reason = error.reason().map(|reason| Http2Error(reason.into()));
-    match reason {
-        Some(reason) if error.is_reset() => {
-            Status::new(code_of_http2_error(reason), reset_message(error, reason, side)).caused(by, What::Reset(reason))
-        }
-        Some(reason) if error.is_go_away() => {
-            let what = What::GoAway { error: reason, debug: debug_data(error) };
-            Status::new(lost(side), format!("the connection ended with GOAWAY {reason}")).caused(by, what)
-        }
-        _ => {
-            let kind = error.get_io().map_or(io::ErrorKind::Other, io::Error::kind);
-            let message = match kind {
-                io::ErrorKind::TimedOut => format!("the connection was lost: {error}").into(),
-                _ => Cow::Borrowed("the connection was lost"),
-            };
-            let (by, what) = What::of_io(io::Error::new(kind, error.to_string()));
-            Status::new(lost(side), message).caused(by, what)
-        }
-    }
-}
-
-/// GOAWAY's debug data. h2 has no function that gives them, but prints them, escaped, in parentheses at the end.
-fn debug_data(error: &h2::Error) -> String {
-    let words = error.to_string();
-    let data = words.split_once(" (b\"").and_then(|(_, data)| data.strip_suffix("\")")).unwrap_or_default();
-    data.chars().take(BODY_EXCERPT).collect()
-}
-
-fn lost(side: Side) -> Code {
-    match side {
-        Side::Client => Code::Unavailable,
-        Side::Server => Code::Cancelled,
-    }
-}
-
-fn reset_message(error: &h2::Error, reason: Http2Error, side: Side) -> String {
-    let peer = if side == Side::Client { "server" } else { "client" };
-    match error.is_remote() {
-        true => format!("the {peer} reset the stream with {reason}"),
-        false => format!("the stream was reset with {reason}, as the {peer} broke a rule of HTTP/2"),
     }
 }

@@ -88,7 +88,7 @@ impl Call {
         peer: &Arc<Peer>,
     ) -> Option<&'a Route> {
         let has_body = parts.method != Method::HEAD;
-        let head = match RequestHeaders::parse(parts, shared.encodings) {
+        let head = match RequestHeaders::parse(parts, shared.encodings, receiving.section_limits()) {
             Ok(head) => head,
             Err(Refusal::Http(status, error)) => {
                 self.deadline = Deadline::after(Some(REFUSAL_PATIENCE));

@@ -21,7 +21,7 @@ use super::{ServerOptions, Shared, until};
 use crate::call::receive::{Counted, Receiving};
 use crate::call::send::Sending;
 use crate::call::unsent::{Piece, Unsent};
-use crate::io::{Connected, Fault, Gather, Outlet, Peer, PeerLimits, Pings, Witness, gather};
+use crate::io::{Connected, Fault, Gather, HeaderBlocks, Outlet, Peer, PeerLimits, Pings, Witness, gather, h2_limit};
 use crate::limits::{
     DATA_FRAME_BUDGET, MAX_PING_STRIKES, MIN_IDLE_PING_INTERVAL, PENDING_RESETS, RESET_MEMORY, UNSENT_OF_CALL,
 };
@@ -29,13 +29,18 @@ use crate::limits::{
 /// Serves a connection until it ends. Its preface and SETTINGS have to be there at the time of `greeting`.
 pub(super) async fn serve(connected: Connected, shared: Arc<Shared>, greeting: Option<tokio::time::Instant>) {
     let options = &shared.options;
-    let limits = PeerLimits { greeting, patience: options.peer_timeout, keepalive: Some(options.keepalive_time) };
+    let limits = PeerLimits {
+        greeting,
+        patience: options.peer_timeout,
+        keepalive: Some(options.keepalive_time),
+        max_metadata_size: options.max_metadata_size,
+    };
     let (io, outlet) = gather(connected.io, limits, true);
     let handshake = drive_handshake(builder(options).handshake(io), &outlet);
     let mut draining = Box::pin(shared.draining());
     // A peer that has not spoken yet has nothing to lose by a server that shuts down.
     if let Some(Some(connection)) = until(draining.as_mut(), handshake).await {
-        let mut driver = Driver::new(connection, shared.clone(), connected.peer, connected.witness);
+        let mut driver = Driver::new(connection, shared.clone(), connected.peer, connected.witness, outlet.blocks());
         let mut registered = false;
         poll_fn(|cx| {
             // Registered once, this task is woken when the server shuts down: until then a look at the phase is enough.
@@ -71,7 +76,7 @@ fn builder(options: &ServerOptions) -> Builder {
         .initial_window_size(options.stream_window)
         .initial_connection_window_size(options.connection_window)
         .max_concurrent_streams(options.max_concurrent_streams)
-        .max_header_list_size(options.max_metadata_size)
+        .max_header_list_size(h2_limit(options.max_metadata_size, true))
         .max_send_buffer_size(UNSENT_OF_CALL)
         .data_frame_budget(DATA_FRAME_BUDGET);
     builder
@@ -98,6 +103,7 @@ struct Driver {
     peer: Arc<Peer>,
     /// What its calls hold, where there is a tap.
     counted: Option<Arc<Counted>>,
+    blocks: Arc<HeaderBlocks>,
     /// The streams that arrived in this turn.
     began: Vec<(Request<RecvStream>, SendResponse<Piece>)>,
     draining: bool,
@@ -120,12 +126,14 @@ impl Driver {
         shared: Arc<Shared>,
         peer: Peer,
         witness: Option<Arc<dyn Witness>>,
+        blocks: Arc<HeaderBlocks>,
     ) -> Driver {
         Driver {
             connection,
             shared,
             peer: Arc::new(peer),
             counted: witness.map(|witness| Arc::new(Counted(Some(witness)))),
+            blocks,
             began: Vec::new(),
             draining: false,
             unsent: Arc::default(),
@@ -178,7 +186,8 @@ impl Driver {
     fn run_calls(&mut self, cx: &mut Context<'_>) {
         for (request, respond) in self.began.drain(..) {
             let (parts, stream) = request.into_parts();
-            let mut receiving = Receiving::request(stream, self.shared.options.max_receive_message_size);
+            let limit = self.shared.options.max_receive_message_size;
+            let mut receiving = Receiving::request(stream, limit, self.blocks.clone());
             receiving.count(self.counted.clone());
             let mut call = Call::new(Sending::Response(respond, self.unsent.clone()), &self.shared);
             let route = call.begin(parts, receiving, &self.shared, &self.peer);

@@ -1,0 +1,116 @@
+//! Turns what ends a call against its will into a status: a reset, the end of the connection, an answer that is not gRPC's.
+//!
+//! PROTOCOL-HTTP2.md, "Errors".
+
+use std::borrow::Cow;
+use std::io;
+
+use bytes::BytesMut;
+use http::StatusCode;
+
+use super::Side;
+use crate::limits::BODY_EXCERPT;
+use crate::status::{Code, Status};
+use crate::wire::code_map::{Http2Error, code_of_http2_error};
+use crate::wire::{By, ProtocolError, What};
+
+/// An answer that is not gRPC's, and what came of its body.
+#[derive(Default)]
+pub(super) struct Foreign {
+    status: StatusCode,
+    content_type: Option<String>,
+    pub(super) body: BytesMut,
+}
+
+impl Foreign {
+    pub(super) fn new(status: StatusCode, content_type: Option<String>) -> Foreign {
+        Foreign { status, content_type, body: BytesMut::new() }
+    }
+
+    /// Takes all of it.
+    pub(super) fn take(&mut self) -> Foreign {
+        std::mem::take(self)
+    }
+
+    pub(super) fn into_status(self, code_of_http_status: fn(u16) -> Code) -> Status {
+        let Foreign { status, content_type, body } = self;
+        let body = String::from_utf8_lossy(body.get(..BODY_EXCERPT).unwrap_or(&body)).into_owned();
+        let code = code_of_http_status(status.as_u16());
+        let error = ProtocolError::NotGrpc { status: status.as_u16(), content_type, body };
+        Status::new(code, error.to_string()).caused(By::Peer, What::Protocol(error))
+    }
+}
+
+/// What an error of the stream or of its connection means for the call (PROTOCOL-HTTP2.md, "Errors"): a reset has its code
+/// by the table; a lost connection is UNAVAILABLE to a client and CANCELLED to a server.
+pub(crate) fn status_of(error: &h2::Error, side: Side) -> Status {
+    let by = if error.is_remote() { By::Peer } else { By::Us };
+    let reason = error.reason().map(|reason| Http2Error(reason.into()));
+    match reason {
+        Some(reason) if error.is_reset() => {
+            Status::new(code_of_http2_error(reason), reset_message(error, reason, side)).caused(by, What::Reset(reason))
+        }
+        Some(reason) if error.is_go_away() => {
+            Status::new(lost(side), format!("the connection ended with GOAWAY {reason}")).caused(by, go_away(error))
+        }
+        _ => {
+            let kind = error.get_io().map_or(io::ErrorKind::Other, io::Error::kind);
+            let message = match kind {
+                io::ErrorKind::TimedOut => format!("the connection was lost: {error}").into(),
+                _ => Cow::Borrowed("the connection was lost"),
+            };
+            let (by, what) = What::of_io(io::Error::new(kind, error.to_string()));
+            Status::new(lost(side), message).caused(by, what)
+        }
+    }
+}
+
+/// Whether h2 ended the connection because a list of fields was several times larger than it takes, or its block longer.
+pub(super) fn is_over_metadata(error: &h2::Error) -> bool {
+    if !error.is_library() || !error.is_go_away() {
+        return false;
+    }
+    match error.reason() {
+        Some(h2::Reason::ENHANCE_YOUR_CALM) => {
+            ["header_list_way_too_large", "too_many_continuations"].contains(&&*debug_data(error))
+        }
+        // Not HPACK that can't be decoded: over that h2 says PROTOCOL_ERROR.
+        reason => reason == Some(h2::Reason::COMPRESSION_ERROR),
+    }
+}
+
+/// Says that the connection ended over the metadata of some call, and whose limit it was.
+pub(super) fn ended_over_metadata(error: &h2::Error, side: Side, limit: u32) -> Status {
+    let reader = if side == Side::Client { "client" } else { "server" };
+    let message = format!(
+        "the connection ended, as a call's metadata was far larger than max_metadata_size, {limit} bytes, of this {reader}"
+    );
+    Status::new(lost(side), message).caused(By::Us, go_away(error))
+}
+
+fn go_away(error: &h2::Error) -> What {
+    let reason = Http2Error(error.reason().unwrap_or(h2::Reason::NO_ERROR).into());
+    What::GoAway { error: reason, debug: debug_data(error) }
+}
+
+/// GOAWAY's debug data. h2 has no function that gives them, but prints them, escaped, in parentheses at the end.
+fn debug_data(error: &h2::Error) -> String {
+    let words = error.to_string();
+    let data = words.split_once(" (b\"").and_then(|(_, data)| data.strip_suffix("\")")).unwrap_or_default();
+    data.chars().take(BODY_EXCERPT).collect()
+}
+
+fn lost(side: Side) -> Code {
+    match side {
+        Side::Client => Code::Unavailable,
+        Side::Server => Code::Cancelled,
+    }
+}
+
+fn reset_message(error: &h2::Error, reason: Http2Error, side: Side) -> String {
+    let peer = if side == Side::Client { "server" } else { "client" };
+    match error.is_remote() {
+        true => format!("the {peer} reset the stream with {reason}"),
+        false => format!("the stream was reset with {reason}, as the {peer} broke a rule of HTTP/2"),
+    }
+}
