@@ -31,6 +31,21 @@ pub(crate) const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(10);
 
 // Fixed.
 
+/// The fields of the metadata of a request or an answer. HPACK makes a field of up to 4 KiB out of one octet, and each costs
+/// some 100 bytes of memory, whatever its size.
+pub(crate) const MAX_METADATA_FIELDS: usize = 512;
+/// How many times `max_metadata_size` a server's h2 takes: a request up to there is refused by gRPC's means.
+pub(crate) const SERVER_METADATA_FACTOR: u32 = 3;
+/// How many times `max_metadata_size` a client's h2 takes. Beyond it h2 resets the stream and does not say why.
+pub(crate) const CLIENT_METADATA_FACTOR: u32 = 8;
+/// How many streams with a header block over `max_metadata_size` are remembered.
+pub(crate) const LONG_BLOCKS: usize = 256;
+/// The informational responses (1xx) that may come before an answer.
+pub(crate) const MAX_INFORMATIONAL: u32 = 16;
+/// Header blocks that are read before the calls take what came of them, in bytes. A field may be one of these bytes.
+pub(crate) const HEADERS_IN_TURN: usize = 8 << 10;
+/// The pause of a client after so many header blocks, on a connection with informational responses: its calls see each.
+pub(crate) const INFORMATIONAL_PAUSE: Duration = Duration::from_millis(1);
 /// How often a client may send PINGs while it has no calls (gRFC A8).
 pub(crate) const MIN_IDLE_PING_INTERVAL: Duration = Duration::from_secs(2 * 60 * 60);
 /// How many PINGs may come too soon (gRFC A8).

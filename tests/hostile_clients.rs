@@ -56,6 +56,15 @@ fn header_blocks_without_end() {
     });
 }
 
+/// Requests that h2 takes, of fields that are one octet each: it holds them until the server looks.
+#[test]
+fn requests_of_many_fields() {
+    costs("fields of one octet", 12 * MIB, Reads::Yes, 4 * MIB, |n| {
+        let references = [&b"\x83\x86\x01\x01t\x04\x02/x\x40\x01k\x01v"[..], &[0xbe; 4000]].concat();
+        wire((0..50).map(|i| raw(HEADERS, END_HEADERS, id(n, i, 50), &references)))
+    });
+}
+
 #[test]
 fn floods_of_small_frames() {
     for reads in [Reads::Yes, Reads::No] {

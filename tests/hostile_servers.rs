@@ -100,11 +100,13 @@ fn every_call_ends_with_a_status_and_costs_little() {
             wire(vec![raw(CONTINUATION, 0, 1, &[]); 100]),
             &[Unavailable],
         ),
+        ("1xx without end", vec![], wire([headers(1, [(":status", "100")])]), &[ResourceExhausted]),
         (
-            "1xx without end",
-            vec![],
-            wire([headers(1, [(":status", "100")])]),
-            &[DeadlineExceeded, Unavailable, Internal],
+            "1xx of references without end",
+            // 103, an entry of 40 bytes in the table, and then in each answer a thousand times its index.
+            wire([raw(HEADERS, END_HEADERS, 1, b"\x08\x03103\x40\x01k\x07varying")]),
+            wire([raw(HEADERS, END_HEADERS, 1, &[&b"\x08\x03103"[..], &[0xbe; 1000]].concat())]),
+            &[ResourceExhausted],
         ),
         ("a status of 99", wire([headers(1, [(":status", "99")])]), vec![], &[Unavailable]),
         ("no :status", wire([headers(1, [("content-type", "application/grpc")])]), vec![], &[Internal, Unknown]),

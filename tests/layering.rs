@@ -54,8 +54,9 @@ const ROOMS: [(&str, &[&str]); 6] = [
 ];
 
 /// Where h2 is named, so that another engine could stand in its place.
-const H2: [&str; 5] = [
+const H2: [&str; 6] = [
     "src/call/failure.rs",
+    "src/call/metadata.rs",
     "src/call/receive.rs",
     "src/call/send.rs",
     "src/server/connection.rs",
@@ -73,7 +74,7 @@ const PANIC_LINTS: [&str; 4] = ["unwrap_used", "expect_used", "indexing_slicing"
 const LONGEST_FILE: usize = 500;
 
 /// How many lines the core may have, documentation included, unit tests not.
-const LARGEST_CORE: usize = 7_200;
+const LARGEST_CORE: usize = 7_800;
 
 #[test]
 fn dependencies_point_down() {

@@ -180,14 +180,14 @@ async fn a_method_that_is_not_there_is_unimplemented() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn metadata_over_the_servers_limit_is_internal() {
+async fn metadata_over_the_servers_limit_is_resource_exhausted() {
     let server = TestServer::with(|options| options.max_metadata_size = 10_000);
     let client = server.client().await;
     let mut sent = Metadata::new();
     sent.append("k", &"x".repeat(20_000)).unwrap();
     let status =
         soon("the answer", client.with(CallOptions::new().metadata(sent)).unary(ECHO, note("hi"))).await.unwrap_err();
-    assert_eq!(status.code(), Code::Internal, "{status}");
+    assert_eq!(status.code(), Code::ResourceExhausted, "{status}");
     assert_eq!(*soon("the answer", client.unary(ECHO, note("hi"))).await.unwrap(), note("hi"));
 }
 

@@ -1,4 +1,6 @@
-//! What an error of HTTP/2 means for a call: PROTOCOL-HTTP2.md, "Errors".
+//! Turns what ends a call against its will into a status: a reset, or the end of the connection.
+//!
+//! PROTOCOL-HTTP2.md, "Errors".
 
 use std::borrow::Cow;
 use std::io;
@@ -19,8 +21,7 @@ pub(crate) fn status_of(error: &h2::Error, side: Side) -> Status {
             Status::new(code_of_http2_error(reason), reset_message(error, reason, side)).caused(by, What::Reset(reason))
         }
         Some(reason) if error.is_go_away() => {
-            let what = What::GoAway { error: reason, debug: debug_data(error) };
-            Status::new(lost(side), format!("the connection ended with GOAWAY {reason}")).caused(by, what)
+            Status::new(lost(side), format!("the connection ended with GOAWAY {reason}")).caused(by, go_away(error))
         }
         _ => {
             let kind = error.get_io().map_or(io::ErrorKind::Other, io::Error::kind);
@@ -32,6 +33,34 @@ pub(crate) fn status_of(error: &h2::Error, side: Side) -> Status {
             Status::new(lost(side), message).caused(by, what)
         }
     }
+}
+
+/// Whether h2 ended the connection because a list of fields was several times larger than it takes, or its block longer.
+pub(super) fn is_over_metadata(error: &h2::Error) -> bool {
+    if !error.is_library() || !error.is_go_away() {
+        return false;
+    }
+    match error.reason() {
+        Some(h2::Reason::ENHANCE_YOUR_CALM) => {
+            ["header_list_way_too_large", "too_many_continuations"].contains(&&*debug_data(error))
+        }
+        // Not HPACK that can't be decoded: over that h2 says PROTOCOL_ERROR.
+        reason => reason == Some(h2::Reason::COMPRESSION_ERROR),
+    }
+}
+
+/// Says that the connection ended over the metadata of some call, and whose limit it was.
+pub(super) fn ended_over_metadata(error: &h2::Error, side: Side, limit: u32) -> Status {
+    let reader = if side == Side::Client { "client" } else { "server" };
+    let message = format!(
+        "the connection ended, as a call's metadata was far larger than max_metadata_size, {limit} bytes, of this {reader}"
+    );
+    Status::new(lost(side), message).caused(By::Us, go_away(error))
+}
+
+fn go_away(error: &h2::Error) -> What {
+    let reason = Http2Error(error.reason().unwrap_or(h2::Reason::NO_ERROR).into());
+    What::GoAway { error: reason, debug: debug_data(error) }
 }
 
 /// GOAWAY's debug data. h2 has no function that gives them, but prints them, escaped, in parentheses at the end.

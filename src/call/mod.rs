@@ -35,6 +35,7 @@ pub(crate) mod envelope;
 pub(crate) mod exchange;
 pub(crate) mod failure;
 mod foreign;
+mod metadata;
 pub(crate) mod payload;
 pub(crate) mod piece;
 pub(crate) mod receive;

@@ -21,16 +21,16 @@ use http::HeaderMap;
 use super::Side;
 use super::budget::{Admission, Budget, Charge, Kind};
 use super::compress::{Compressor, Compressors, restore};
-use super::failure::status_of;
 use super::foreign::Foreign;
 use super::payload::Payload;
-use crate::io::Witness;
-use crate::limits::{BATCH, DECODED_FREELY};
+use crate::io::{HeaderBlocks, Witness};
+use crate::limits::{BATCH, DECODED_FREELY, MAX_INFORMATIONAL};
 use crate::metadata::Metadata;
 use crate::status::{Code, Status};
+use crate::wire::ProtocolError;
 use crate::wire::code_map;
 use crate::wire::message::{MessageDecoder, PREFIX_LENGTH, Prefix};
-use crate::wire::response::{ResponseHead, ResponseHeaders, Trailers};
+use crate::wire::response::Trailers;
 
 /// Up to this size the window of a unary call's message is not returned by itself: h2 returns it with the stream, which needs
 /// no frame for its own window any more. All the streams of a connection together hold no more than its window then, and small
@@ -39,36 +39,40 @@ const LAST_MESSAGE: usize = 16 << 10;
 
 /// The receiving half of a call.
 pub(crate) struct Receiving {
-    side: Side,
-    phase: Phase,
-    stream: Option<RecvStream>,
+    pub(super) side: Side,
+    pub(super) phase: Phase,
+    pub(super) stream: Option<RecvStream>,
+    /// What the connection knows of header blocks, and their limits.
+    pub(super) blocks: Arc<HeaderBlocks>,
+    /// Informational responses so far.
+    informational: u32,
     decoder: MessageDecoder,
     /// Of the bytes in the decoder, counted from the front, those whose window was returned before their message is whole.
     returned: usize,
     /// Of the messages that were taken, the bytes whose window is still to be returned.
     owed: usize,
     /// What the memory of messages is charged to.
-    budget: Arc<Budget>,
+    pub(super) budget: Arc<Budget>,
     /// Waits for memory to restore and decode the next message in.
     admission: Option<Box<Admission>>,
     /// What the message that was taken last added to the bytes that came.
     charge: Charge,
     /// On a client, what the initial and the trailing metadata cost.
-    metadata_charge: [Charge; 2],
+    pub(super) metadata_charge: [Charge; 2],
     /// What restores messages that are flagged as compressed.
-    compressor: Option<Arc<dyn Compressor>>,
+    pub(super) compressor: Option<Arc<dyn Compressor>>,
     /// On a client, what the answer may be compressed with.
-    compressors: Compressors,
+    pub(super) compressors: Compressors,
     /// On a client, what an answer that is not gRPC's means.
-    code_of_http_status: fn(u16) -> Code,
+    pub(super) code_of_http_status: fn(u16) -> Code,
     /// Whether one message is due and the stream will be dropped behind it.
     is_unary: bool,
     /// Whether this side ended the call, over what came or by its deadline.
     failed_here: bool,
     /// On a client, trailers that came in headers of which END_STREAM was not seen, see [`Receiving::begin`].
-    claimed: Option<Box<Trailers>>,
+    pub(super) claimed: Option<Box<Trailers>>,
     /// On a client, the initial metadata, once it has come, and the trailing.
-    metadata: Option<Box<(Metadata, Metadata)>>,
+    pub(super) metadata: Option<Box<(Metadata, Metadata)>>,
     /// Stands for the call where calls are counted, and knows the connection's last frames where there is a tap.
     counted: Option<Arc<Counted>>,
 }
@@ -84,7 +88,7 @@ pub(crate) fn witnessed(status: Status, witness: Option<&Arc<dyn Witness>>) -> S
     }
 }
 
-enum Phase {
+pub(super) enum Phase {
     /// The client waits for the first HEADERS.
     Head(ResponseFuture),
     /// DATA may come.
@@ -97,8 +101,13 @@ enum Phase {
 
 impl Receiving {
     /// The messages of a request, each of at most `limit` bytes.
-    pub(crate) fn request(stream: RecvStream, limit: usize, budget: Arc<Budget>) -> Receiving {
-        Receiving::new(Side::Server, Phase::Messages, Some(stream), limit, budget)
+    pub(crate) fn request(
+        stream: RecvStream,
+        limit: usize,
+        budget: Arc<Budget>,
+        blocks: Arc<HeaderBlocks>,
+    ) -> Receiving {
+        Receiving::new(Side::Server, Phase::Messages, Some(stream), limit, budget, blocks)
     }
 
     /// The answer to a request, its messages of at most `limit` bytes each, perhaps compressed by one of `compressors`.
@@ -108,8 +117,9 @@ impl Receiving {
         budget: Arc<Budget>,
         compressors: Compressors,
         code_of_http_status: fn(u16) -> Code,
+        blocks: Arc<HeaderBlocks>,
     ) -> Receiving {
-        let receiving = Receiving::new(Side::Client, Phase::Head(response), None, limit, budget);
+        let receiving = Receiving::new(Side::Client, Phase::Head(response), None, limit, budget, blocks);
         Receiving { compressors, code_of_http_status, ..receiving }
     }
 
@@ -118,11 +128,20 @@ impl Receiving {
         self.compressor = compressor;
     }
 
-    fn new(side: Side, phase: Phase, stream: Option<RecvStream>, limit: usize, budget: Arc<Budget>) -> Receiving {
+    fn new(
+        side: Side,
+        phase: Phase,
+        stream: Option<RecvStream>,
+        limit: usize,
+        budget: Arc<Budget>,
+        blocks: Arc<HeaderBlocks>,
+    ) -> Receiving {
         Receiving {
             side,
             phase,
             stream,
+            blocks,
+            informational: 0,
             decoder: MessageDecoder::new(limit),
             returned: 0,
             owed: 0,
@@ -195,7 +214,7 @@ impl Receiving {
         self.abandon();
     }
 
-    fn over(&mut self, end: Result<(), Status>) {
+    pub(super) fn over(&mut self, end: Result<(), Status>) {
         let witness = self.counted.as_ref().and_then(|counted| counted.0.as_ref());
         self.phase = Phase::Ended(end.map_err(|status| witnessed(status, witness)));
     }
@@ -340,6 +359,17 @@ impl Receiving {
     /// One step: the head, a DATA frame, the trailers.
     fn poll_once(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if let Phase::Head(response) = &mut self.phase {
+            if self.blocks.has_informational() {
+                // Polled for the answer, h2 drops them uncounted.
+                while let Poll::Ready(Some(Ok(_))) = response.poll_informational(cx) {
+                    self.informational += 1;
+                    if self.informational > MAX_INFORMATIONAL {
+                        let error = ProtocolError::TooManyInformational { limit: MAX_INFORMATIONAL };
+                        self.fail(error.into_status());
+                        return Poll::Ready(());
+                    }
+                }
+            }
             let head = ready!(Pin::new(response).poll(cx));
             self.begin(head);
             return Poll::Ready(());
@@ -360,57 +390,15 @@ impl Receiving {
                     self.metadata = Some(Box::new((Metadata::new(), trailers.metadata)));
                     trailers.status
                 }
-                _ => Err(status_of(&error, self.side)),
+                _ => Err(self.status_of(&error)),
             },
-            None if self.side == Side::Server => Ok(()),
             None => match ready!(stream.poll_trailers(cx)) {
                 Ok(trailers) => self.end(trailers.unwrap_or_default()),
-                Err(error) => Err(status_of(&error, self.side)),
+                Err(error) => Err(self.status_of(&error)),
             },
         };
         self.over(end);
         Poll::Ready(())
-    }
-
-    /// The first HEADERS have come.
-    ///
-    /// When the connection is lost right behind Trailers-Only, h2 does not say any more that they had END_STREAM. A status may
-    /// stand in headers with END_STREAM only, so one that is followed by nothing but the loss is taken for what it is.
-    fn begin(&mut self, head: Result<http::Response<RecvStream>, h2::Error>) {
-        let (parts, stream) = match head {
-            Ok(response) => response.into_parts(),
-            Err(error) => return self.fail(status_of(&error, self.side)),
-        };
-        let end_stream = stream.is_end_stream();
-        let phase = match ResponseHead::parse(parts.status, parts.headers, end_stream, self.compressors.encodings()) {
-            Ok(ResponseHead::Headers(ResponseHeaders { encoding, metadata, has_status, .. })) => {
-                self.claimed = has_status.then(|| Box::new(Trailers::parse(metadata.received().clone())));
-                self.compressor = self.compressors.get(encoding).cloned();
-                match self.budget.charge_answer(metadata.memory()) {
-                    Ok(charge) => self.metadata_charge[0] = charge,
-                    Err(status) => return self.fail(status),
-                }
-                self.metadata = Some(Box::new((metadata, Metadata::new())));
-                Phase::Messages
-            }
-            Ok(ResponseHead::TrailersOnly(trailers)) => {
-                // Trailers-Only: its metadata is trailing, and there is none before.
-                self.metadata = Some(Box::new((Metadata::new(), trailers.metadata)));
-                Phase::Ended(trailers.status)
-            }
-            Ok(ResponseHead::NotGrpc { status, content_type }) if end_stream => {
-                Phase::Ended(Err(Foreign::new(status, content_type).into_status(self.code_of_http_status)))
-            }
-            Ok(ResponseHead::NotGrpc { status, content_type }) => {
-                Phase::Foreign(Box::new(Foreign::new(status, content_type)))
-            }
-            Err(error) => return self.fail(error.into_status()),
-        };
-        match phase {
-            Phase::Ended(end) => self.over(end),
-            phase => self.phase = phase,
-        }
-        self.stream = Some(stream);
     }
 
     fn arrived(&mut self, data: Bytes) {
@@ -426,20 +414,6 @@ impl Receiving {
             self.over(end);
             self.stream = None;
         }
-    }
-
-    /// What the trailers, or their absence, make of the call. A status in them wins over what the HTTP status would mean
-    /// (http-grpc-status-mapping.md), but for a success whose messages, not being gRPC's, were read by nobody.
-    fn end(&mut self, trailers: HeaderMap) -> Result<(), Status> {
-        if let Phase::Foreign(foreign) = &mut self.phase
-            && !foreign.is_ended_by(&trailers)
-        {
-            return Err(foreign.take().into_status(self.code_of_http_status));
-        }
-        let trailers = Trailers::parse(trailers);
-        self.metadata_charge[1] = self.budget.charge_answer(trailers.metadata.memory())?;
-        self.metadata.get_or_insert_default().1 = trailers.metadata;
-        trailers.status
     }
 
     /// A message of `taken` bytes, prefix included, was taken: what of its window was not returned early is returned now, or

@@ -23,7 +23,7 @@ use crate::call::failure::status_of;
 use crate::call::piece::Piece;
 use crate::call::receive::{Counted, Receiving, witnessed};
 use crate::call::send::Sending;
-use crate::io::{Connected, Connector, Gather, Outlet, Peer, PeerLimits, Witness, gather};
+use crate::io::{Connected, Connector, Gather, HeaderBlocks, Outlet, Peer, PeerLimits, Witness, gather, h2_limit};
 use crate::limits::{DATA_FRAME_BUDGET, MIN_KEEPALIVE_TIME, RESET_MEMORY, RESETS_REMEMBERED, UNSENT_OF_CALL};
 use crate::status::Status;
 use crate::wire::cause::{By, NoTls, What};
@@ -36,6 +36,7 @@ const SETTINGS: u8 = 4;
 /// An HTTP/2 connection to a server. When the last of its clients and calls is gone, it closes.
 pub struct Connection {
     requests: SendRequest<Piece>,
+    blocks: Arc<HeaderBlocks>,
     /// Each call holds one, where they are counted or there is a tap.
     calls: Option<Weak<Counted>>,
     witness: Option<Arc<dyn Witness>>,
@@ -59,9 +60,9 @@ impl Connection {
         let opening = async {
             let connected = connector.connect().await.map_err(can_not_connect)?;
             let (peer, witness) = (connected.peer.clone(), connected.witness.clone());
-            let (requests, calls) = shake_hands(connected, options).await?;
+            let (requests, calls, blocks) = shake_hands(connected, options).await?;
             let budget = Budget::new(options.max_connection_memory, options.peer_timeout);
-            Ok(Connection { requests, calls, witness, scheme, authority, peer, budget })
+            Ok(Connection { requests, blocks, calls, witness, scheme, authority, peer, budget })
         };
         match tokio::time::timeout(options.connect_timeout, opening).await {
             Ok(opened) => opened,
@@ -100,8 +101,9 @@ impl Connection {
             Poll::Pending => return Err(Status::internal("a fresh handle has no stream to wait for")),
         }
         let (response, stream) = requests.send_request(request, false).map_err(lost)?;
+        let (budget, blocks) = (self.budget.clone(), self.blocks.clone());
         let mut receiving =
-            Receiving::response(response, receive_limit, self.budget.clone(), compressors, code_of_http_status);
+            Receiving::response(response, receive_limit, budget, compressors, code_of_http_status, blocks);
         receiving.count(self.calls.as_ref().and_then(Weak::upgrade));
         Ok(Opened { sending: Sending::stream(stream, self.budget.clone()), receiving })
     }
@@ -117,10 +119,11 @@ impl Invoke for Connection {
 async fn shake_hands(
     connected: Connected,
     options: &ClientOptions,
-) -> Result<(SendRequest<Piece>, Option<Weak<Counted>>), Status> {
+) -> Result<(SendRequest<Piece>, Option<Weak<Counted>>, Arc<HeaderBlocks>), Status> {
     let keepalive = options.keepalive_time.map(|time| time.max(MIN_KEEPALIVE_TIME));
     // Connecting as a whole has a timeout, so that the greeting needs none.
-    let limits = PeerLimits { greeting: None, patience: options.peer_timeout, keepalive };
+    let max_metadata_size = options.max_metadata_size;
+    let limits = PeerLimits { greeting: None, patience: options.peer_timeout, keepalive, max_metadata_size };
     let (io, outlet) = gather(connected.io, limits, false);
     let witness = connected.witness;
     let mut builder = Builder::new();
@@ -129,7 +132,7 @@ async fn shake_hands(
         .reset_stream_duration(RESET_MEMORY)
         .initial_window_size(options.stream_window)
         .initial_connection_window_size(options.connection_window)
-        .max_header_list_size(options.max_metadata_size)
+        .max_header_list_size(h2_limit(max_metadata_size, false))
         .max_send_buffer_size(UNSENT_OF_CALL)
         .data_frame_budget(DATA_FRAME_BUDGET)
         .enable_push(false);
@@ -152,8 +155,9 @@ async fn shake_hands(
     let counts = keepalive.is_some() && !options.keepalive_without_calls;
     let calls = (counts || witness.is_some()).then(|| Arc::new(Counted(witness)));
     let counted = calls.as_ref().map(Arc::downgrade);
+    let blocks = outlet.blocks();
     tokio::spawn(drive(connection, outlet, calls, counts));
-    Ok((requests, counted))
+    Ok((requests, counted, blocks))
 }
 
 /// Moves bytes until the connection has ended, and then closes it gently. Each call holds

@@ -78,7 +78,7 @@ pub struct ClientOptions {
     /// The largest message the caller may send, in bytes. Unlimited by default.
     pub max_send_message_size: usize,
     /// The size of the metadata of an answer, in bytes as RFC 9113 section 6.5.2 counts them (name + value + 32 each); beyond
-    /// it h2 resets the stream. 64 KiB by default.
+    /// it the call is RESOURCE_EXHAUSTED. The server is told; it may send 512 fields at most, besides. 64 KiB by default.
     pub max_metadata_size: u32,
     /// The flow-control window of a stream, in bytes: how much a server may send that the caller has not taken. 1 MiB by
     /// default.

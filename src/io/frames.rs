@@ -10,8 +10,9 @@ pub(super) const SETTINGS: u8 = 0x4;
 const PUSH_PROMISE: u8 = 0x5;
 pub(super) const PING: u8 = 0x6;
 pub(super) const GOAWAY: u8 = 0x7;
-const CONTINUATION: u8 = 0x9;
+pub(super) const CONTINUATION: u8 = 0x9;
 pub(super) const ACK: u8 = 0x1;
+pub(super) const END_STREAM: u8 = 0x1;
 const END_HEADERS: u8 = 0x4;
 
 /// One direction of a connection.
@@ -34,6 +35,8 @@ pub(super) struct FrameHeader {
     pub kind: u8,
     pub flags: u8,
     pub stream: u32,
+    /// The length of the payload.
+    pub length: usize,
 }
 
 impl Frames {
@@ -81,8 +84,8 @@ impl Frames {
             if matches!(kind, HEADERS | PUSH_PROMISE | CONTINUATION) {
                 self.block = flags & END_HEADERS == 0;
             }
-            seen(FrameHeader { kind, flags, stream: u32::from_be_bytes(stream) & (u32::MAX >> 1) });
             let length = u32::from_be_bytes([0, a, b, c]) as usize;
+            seen(FrameHeader { kind, flags, stream: u32::from_be_bytes(stream) & (u32::MAX >> 1), length });
             let here = length.min(bytes.len());
             self.payload = length - here;
             bytes = &bytes[here..];
@@ -119,7 +122,10 @@ mod tests {
                 borders.push(wire.len());
             }
         }
-        let header = |frame: &Vec<u8>| FrameHeader { kind: frame[3], flags: frame[4], stream: u32::from(frame[8]) };
+        let header = |frame: &Vec<u8>| {
+            let [kind, flags, stream] = [frame[3], frame[4], frame[8]];
+            FrameHeader { kind, flags, stream: u32::from(stream), length: frame.len() - FRAME_HEADER }
+        };
         (wire, frames.iter().map(header).collect(), borders)
     }
 

@@ -28,10 +28,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Sleep, sleep};
 
 use super::Io;
+use super::blocks::{HeaderBlocks, announce};
 use super::guard::{Due, Fault, Guard, PeerLimits, Pings};
-use crate::limits::{BACKLOG, LINGER, READ_AHEAD, READ_TURN};
+use crate::limits::{BACKLOG, HEADERS_IN_TURN, INFORMATIONAL_PAUSE, LINGER, READ_AHEAD, READ_TURN};
 
 /// How many idle buffers a thread keeps.
 const POOLED: usize = 4;
@@ -51,8 +53,18 @@ thread_local! {
 pub(crate) fn gather(io: Box<dyn Io>, limits: PeerLimits, is_server: bool) -> (Gather, Outlet) {
     let guard = Guard::new(limits, is_server);
     let ahead = Ahead::default();
-    let inner =
-        Inner { io, guard, backlog: Vec::new(), written: 0, ahead, is_dry: false, read: 0, greeting: Vec::new() };
+    let inner = Inner {
+        io,
+        guard,
+        backlog: Vec::new(),
+        written: 0,
+        has_announced: false,
+        ahead,
+        is_dry: false,
+        read: 0,
+        pause: None,
+        greeting: Vec::new(),
+    };
     let shared = Arc::new(Mutex::new(inner));
     (Gather(shared.clone()), Outlet(shared))
 }
@@ -69,12 +81,15 @@ struct Inner {
     backlog: Vec<u8>,
     /// How much of the backlog the socket has taken.
     written: usize,
+    /// Whether our SETTINGS have been written.
+    has_announced: bool,
     ahead: Ahead,
-    /// Whether the socket had nothing more to read in this turn, and will wake the task when it has; or this turn has read
-    /// enough, and the task is woken already.
+    /// Whether nothing more is read in this turn: the socket has no more, or enough has come. The task will be woken.
     is_dry: bool,
     /// The bytes that this turn has read.
     read: usize,
+    /// Nothing is read before its end.
+    pause: Option<Pin<Box<Sleep>>>,
     greeting: Vec<u8>,
 }
 
@@ -93,6 +108,7 @@ impl Outlet {
     pub(crate) fn end_turn(&self, cx: &mut Context<'_>) -> Option<Pings> {
         let mut inner = lock(&self.0);
         (inner.is_dry, inner.read) = (false, 0);
+        inner.guard.blocks.end_turn();
         // An error of writing shows when h2 reads or writes next.
         let _: Poll<io::Result<()>> = inner.poll_drain(cx);
         inner.guard.take_pings()
@@ -106,6 +122,11 @@ impl Outlet {
     /// Ends the connection over what the peer did, with a GOAWAY that says so; h2 hears of it when it reads next.
     pub(crate) fn end(&self, fault: Fault) {
         lock(&self.0).end(fault);
+    }
+
+    /// Returns what the byte stream knows of header blocks.
+    pub(crate) fn blocks(&self) -> Arc<HeaderBlocks> {
+        lock(&self.0).guard.blocks.blocks().clone()
     }
 
     /// The first bytes that the peer sent, up to a few dozen.
@@ -135,7 +156,12 @@ impl Inner {
             self.backlog = POOL.with_borrow_mut(Vec::pop).unwrap_or_default();
         }
         let taken = &bytes[..bytes.len().min(self.room())];
+        let before = self.backlog.len();
         self.backlog.extend_from_slice(taken);
+        if !self.has_announced && self.guard.is_sending_at_border() {
+            // h2 writes each frame of its own whole.
+            self.has_announced = announce(&mut self.backlog[before..], self.guard.max_metadata_size());
+        }
         self.guard.sent(taken);
         taken.len()
     }
@@ -261,8 +287,26 @@ impl AsyncRead for Gather {
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
-            let read =
-                if inner.ahead.is_worthwhile { inner.poll_read_ahead(cx) } else { inner.poll_read_into(cx, buf) };
+            if inner.guard.blocks.in_turn() > HEADERS_IN_TURN {
+                // What h2 holds for the calls is a hundred times as much: they take it now.
+                (inner.is_dry, inner.ahead.is_worthwhile) = (true, false);
+                if inner.guard.blocks.blocks().has_informational() {
+                    inner.pause = Some(Box::pin(sleep(INFORMATIONAL_PAUSE)));
+                } else {
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+            }
+            if let Some(pause) = &mut inner.pause {
+                inner.is_dry = pause.as_mut().poll(cx).is_pending();
+                if inner.is_dry {
+                    return Poll::Pending;
+                }
+                inner.pause = None;
+            }
+            // Read ahead of header blocks, their limit would be looked at too late.
+            let is_ahead = inner.ahead.is_worthwhile && inner.guard.blocks.in_turn() < HEADERS_IN_TURN / 2;
+            let read = if is_ahead { inner.poll_read_ahead(cx) } else { inner.poll_read_into(cx, buf) };
             if read?.is_pending() {
                 let overdue = inner.poll_overdue(cx);
                 inner.is_dry = overdue.is_pending();
@@ -323,7 +367,7 @@ mod tests {
 
     fn patient() -> PeerLimits {
         let hour = std::time::Duration::from_secs(3600);
-        PeerLimits { greeting: None, patience: hour, keepalive: None }
+        PeerLimits { greeting: None, patience: hour, keepalive: None, max_metadata_size: 1000 }
     }
 
     #[tokio::test]

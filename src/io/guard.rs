@@ -15,7 +15,8 @@ use std::time::Duration;
 
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::frames::{ACK, DATA, FRAME_HEADER, FrameHeader, Frames, GOAWAY, HEADERS, PING, SETTINGS};
+use super::blocks::BlockWatch;
+use super::frames::{ACK, CONTINUATION, DATA, FRAME_HEADER, FrameHeader, Frames, GOAWAY, HEADERS, PING, SETTINGS};
 use crate::wire::code_map::Http2Error;
 
 /// The length of the client's connection preface (RFC 9113 section 3.4).
@@ -33,6 +34,8 @@ pub(crate) struct PeerLimits {
     pub patience: Duration,
     /// After so long a silence the peer is asked by PING whether it is there.
     pub keepalive: Option<Duration>,
+    /// The largest list of fields, in bytes; the peer is told.
+    pub max_metadata_size: u32,
 }
 
 /// What a peer did not do in time, or did too often.
@@ -51,6 +54,8 @@ pub(super) struct Guard {
     limits: PeerLimits,
     incoming: Frames,
     outgoing: Frames,
+    /// The header blocks that come in.
+    pub(super) blocks: BlockWatch,
     /// The stream with the highest number that the peer has opened.
     last_stream: u32,
     /// Whether anything has come.
@@ -89,6 +94,7 @@ impl Guard {
             limits,
             incoming: Frames::after_preface(incoming),
             outgoing: Frames::after_preface(outgoing),
+            blocks: BlockWatch::new(limits.max_metadata_size, is_server),
             last_stream: 0,
             has_begun: false,
             greeting: limits.greeting,
@@ -122,9 +128,13 @@ impl Guard {
         if !std::mem::replace(&mut self.has_begun, true) && self.settings_ack.is_none() {
             self.settings_ack = self.later(Some(self.limits.patience));
         }
-        let Guard { greeting, settings_ack, ping_ack, pings, last_stream, .. } = self;
+        let Guard { greeting, settings_ack, ping_ack, pings, last_stream, blocks, .. } = self;
         let passed = self.incoming.advance(bytes, |header| match header {
-            FrameHeader { kind: HEADERS, stream, .. } => *last_stream = stream.max(*last_stream),
+            FrameHeader { kind: HEADERS, stream, .. } => {
+                *last_stream = stream.max(*last_stream);
+                blocks.received(header);
+            }
+            FrameHeader { kind: CONTINUATION, .. } => blocks.received(header),
             FrameHeader { kind: SETTINGS, flags, .. } if flags & ACK != 0 => *settings_ack = None,
             FrameHeader { kind: PING, flags, .. } if flags & ACK != 0 => *ping_ack = None,
             FrameHeader { kind: PING, .. } => pings.fresh += 1,
@@ -145,8 +155,23 @@ impl Guard {
 
     /// These bytes will go to the peer.
     pub(super) fn sent(&mut self, bytes: &[u8]) {
-        let data_sent = &mut self.pings.data_sent;
-        self.outgoing.advance(bytes, |header| *data_sent |= matches!(header.kind, HEADERS | DATA));
+        let Guard { pings, blocks, .. } = self;
+        self.outgoing.advance(bytes, |header| {
+            pings.data_sent |= matches!(header.kind, HEADERS | DATA);
+            if header.kind == HEADERS {
+                blocks.sent();
+            }
+        });
+    }
+
+    /// Whether the next byte to the peer begins a frame.
+    pub(super) fn is_sending_at_border(&self) -> bool {
+        self.outgoing.is_at_border()
+    }
+
+    /// The limit of metadata that the peer is told.
+    pub(super) fn max_metadata_size(&self) -> u32 {
+        self.limits.max_metadata_size
     }
 
     /// The socket takes no more.

@@ -3,10 +3,12 @@
 //! The core takes any byte stream; where it comes from is a matter of [`crate::transport`], which implements
 //! [`Listener`] for servers and [`Connector`] for clients.
 
+mod blocks;
 mod frames;
 mod gather;
 mod guard;
 
+pub(crate) use blocks::{HeaderBlocks, h2_limit};
 pub(crate) use gather::{Gather, Outlet, gather};
 pub(crate) use guard::{Fault, PeerLimits, Pings};
 

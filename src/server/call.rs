@@ -93,7 +93,7 @@ impl Call {
         budget: &Arc<Budget>,
     ) -> Option<&'a Route> {
         let has_body = parts.method != Method::HEAD;
-        let head = match RequestHeaders::parse(parts, shared.encodings) {
+        let head = match RequestHeaders::parse(parts, shared.encodings, receiving.section_limits()) {
             Ok(head) => head,
             Err(Refusal::Http(status, error)) => {
                 self.deadline = Deadline::after(Some(REFUSAL_PATIENCE));

@@ -23,7 +23,7 @@ use crate::call::budget::Budget;
 use crate::call::piece::Piece;
 use crate::call::receive::{Counted, Receiving};
 use crate::call::send::Sending;
-use crate::io::{Connected, Fault, Gather, Outlet, Peer, PeerLimits, Pings, Witness, gather};
+use crate::io::{Connected, Fault, Gather, HeaderBlocks, Outlet, Peer, PeerLimits, Pings, Witness, gather, h2_limit};
 use crate::limits::{
     DATA_FRAME_BUDGET, MAX_PING_STRIKES, MIN_IDLE_PING_INTERVAL, PENDING_RESETS, RESET_MEMORY, TURN, TURN_CALLS,
     UNSENT_OF_CALL,
@@ -32,13 +32,18 @@ use crate::limits::{
 /// Serves a connection until it ends. Its preface and SETTINGS have to be there at the time of `greeting`.
 pub(super) async fn serve(connected: Connected, shared: Arc<Shared>, greeting: Option<tokio::time::Instant>) {
     let options = &shared.options;
-    let limits = PeerLimits { greeting, patience: options.peer_timeout, keepalive: Some(options.keepalive_time) };
+    let limits = PeerLimits {
+        greeting,
+        patience: options.peer_timeout,
+        keepalive: Some(options.keepalive_time),
+        max_metadata_size: options.max_metadata_size,
+    };
     let (io, outlet) = gather(connected.io, limits, true);
     let handshake = drive_handshake(builder(options).handshake(io), &outlet);
     let mut draining = Box::pin(shared.draining());
     // A peer that has not spoken yet has nothing to lose by a server that shuts down.
     if let Some(Some(connection)) = until(draining.as_mut(), handshake).await {
-        let mut driver = Driver::new(connection, shared.clone(), connected.peer, connected.witness);
+        let mut driver = Driver::new(connection, shared.clone(), connected.peer, connected.witness, outlet.blocks());
         let mut registered = false;
         poll_fn(|cx| {
             // Registered once, this task is woken when the server shuts down: until then a look at the phase is enough.
@@ -74,7 +79,7 @@ fn builder(options: &ServerOptions) -> Builder {
         .initial_window_size(options.stream_window)
         .initial_connection_window_size(options.connection_window)
         .max_concurrent_streams(options.max_concurrent_streams)
-        .max_header_list_size(options.max_metadata_size)
+        .max_header_list_size(h2_limit(options.max_metadata_size, true))
         .max_send_buffer_size(UNSENT_OF_CALL)
         .data_frame_budget(DATA_FRAME_BUDGET);
     builder
@@ -101,6 +106,7 @@ struct Driver {
     peer: Arc<Peer>,
     /// What its calls hold, where there is a tap.
     counted: Option<Arc<Counted>>,
+    blocks: Arc<HeaderBlocks>,
     /// The streams that arrived and whose calls have not begun, the oldest first.
     began: VecDeque<(Request<RecvStream>, SendResponse<Piece>)>,
     draining: bool,
@@ -123,6 +129,7 @@ impl Driver {
         shared: Arc<Shared>,
         peer: Peer,
         witness: Option<Arc<dyn Witness>>,
+        blocks: Arc<HeaderBlocks>,
     ) -> Driver {
         let budget = Budget::new(shared.options.max_connection_memory, shared.options.peer_timeout);
         Driver {
@@ -130,6 +137,7 @@ impl Driver {
             shared,
             peer: Arc::new(peer),
             counted: witness.map(|witness| Arc::new(Counted(Some(witness)))),
+            blocks,
             began: VecDeque::new(),
             draining: false,
             budget,
@@ -191,8 +199,8 @@ impl Driver {
         let mut count: u32 = 0;
         while let Some((request, respond)) = self.began.pop_front() {
             let (parts, stream) = request.into_parts();
-            let mut receiving =
-                Receiving::request(stream, self.shared.options.max_receive_message_size, self.budget.clone());
+            let limit = self.shared.options.max_receive_message_size;
+            let mut receiving = Receiving::request(stream, limit, self.budget.clone(), self.blocks.clone());
             receiving.count(self.counted.clone());
             let mut call = Call::new(Sending::Response(respond, self.budget.clone()), &self.shared);
             let route = call.begin(parts, receiving, &self.shared, &self.peer, &self.budget);

@@ -42,7 +42,8 @@ pub struct ServerOptions {
     /// The largest message a handler may send, in bytes. Unlimited by default.
     pub max_send_message_size: usize,
     /// The size of the metadata of a request, in bytes as RFC 9113 section 6.5.2 counts them (name + value + 32 each); beyond
-    /// it h2 answers HTTP 431. 64 KiB by default.
+    /// it the call is RESOURCE_EXHAUSTED, beyond three times as much HTTP 431. Clients are told; they may have 512 fields at
+    /// most, besides. 64 KiB by default.
     pub max_metadata_size: u32,
     /// How many calls a connection may have in progress. 1,000 by default.
     pub max_concurrent_streams: u32,

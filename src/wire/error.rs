@@ -5,6 +5,7 @@ use std::fmt;
 
 use super::cause::{By, What};
 use super::code_map::code_of_http_status;
+use super::section::Section;
 use crate::status::{Code, Status};
 
 /// The code for no message, or more than one, where exactly one is due.
@@ -108,6 +109,25 @@ pub enum ProtocolError {
         /// The key.
         key: String,
     },
+    /// A list of fields is larger than the receiver takes.
+    MetadataTooLarge {
+        /// The list.
+        section: Section,
+        /// The receiver's limit, in bytes as RFC 9113 section 6.5.2 counts them.
+        limit: u32,
+    },
+    /// A list of fields has more of them than the receiver takes.
+    TooManyFields {
+        /// The list.
+        section: Section,
+        /// The receiver's limit.
+        limit: usize,
+    },
+    /// More informational responses (1xx) came before an answer than the receiver takes.
+    TooManyInformational {
+        /// The receiver's limit.
+        limit: u32,
+    },
     /// An answer without `grpc-status` that is not gRPC's either, judged by its HTTP status.
     NotGrpc {
         /// The HTTP status.
@@ -156,6 +176,9 @@ impl ProtocolError {
             MessageTooLarge { .. } | InflatedMessageTooLarge { .. } => {
                 (Code::ResourceExhausted, "the receiver's limit")
             }
+            MetadataTooLarge { .. } | TooManyFields { .. } | TooManyInformational { .. } => {
+                (Code::ResourceExhausted, "the receiver's limit")
+            }
             ReservedFlag { .. } | TruncatedPrefix { .. } | TruncatedMessage { .. } => (Code::Internal, MESSAGES),
             UndecodableMessage { .. } => (Code::Internal, "the method's message type"),
             NoMessage | TooManyMessages => (CARDINALITY_CODE, "the method's kind (statuscodes.md)"),
@@ -174,7 +197,16 @@ impl ProtocolError {
 
     /// The status that the call ends with. The error stays with it as its cause.
     pub fn into_status(self) -> Status {
-        Status::new(self.code(), self.to_string()).caused(By::Peer, What::Protocol(self))
+        Status::new(self.code(), self.to_string()).caused(self.by(), What::Protocol(self))
+    }
+
+    /// A limit of metadata is advice to the peer (RFC 9113 section 6.5.2): going beyond it breaks no rule.
+    fn by(&self) -> By {
+        use ProtocolError::{MetadataTooLarge, TooManyFields, TooManyInformational};
+        match self {
+            MetadataTooLarge { .. } | TooManyFields { .. } | TooManyInformational { .. } => By::Us,
+            _ => By::Peer,
+        }
     }
 }
 
@@ -226,6 +258,17 @@ impl fmt::Display for ProtocolError {
                 write!(f, "grpc-timeout {value:?} is malformed: 1 to 8 digits and one of H M S m u n are due")
             }
             ProtocolError::MalformedBinary { key } => write!(f, "the value of {key} is not base64"),
+            ProtocolError::MetadataTooLarge { section, limit } => {
+                let reader = section.reader();
+                write!(f, "the {section} is larger than max_metadata_size, {limit} bytes, of this {reader}")
+            }
+            ProtocolError::TooManyFields { section, limit } => {
+                let reader = section.reader();
+                write!(f, "the {section} has more fields than this {reader} takes, which is {limit} fields")
+            }
+            ProtocolError::TooManyInformational { limit } => {
+                write!(f, "more informational responses (1xx) came than this client takes, which is {limit}")
+            }
             ProtocolError::NotGrpc { status, content_type, body } => {
                 write!(f, "the peer answered HTTP {status} with ")?;
                 match content_type {
@@ -291,6 +334,9 @@ mod tests {
             ProtocolError::SeveralHosts,
             ProtocolError::MalformedTimeout { value: "1".into() },
             ProtocolError::MalformedBinary { key: "a-bin".into() },
+            ProtocolError::MetadataTooLarge { section: Section::Trailing, limit: 65_536 },
+            ProtocolError::TooManyFields { section: Section::Request, limit: 512 },
+            ProtocolError::TooManyInformational { limit: 16 },
             ProtocolError::NotGrpc { status: 502, content_type: Some("text/html".into()), body: "<html>".into() },
             ProtocolError::MissingStatus,
             ProtocolError::MalformedStatus { value: "x".into() },

@@ -24,7 +24,7 @@
 //! Status-Message   → "grpc-message" Percent-Encoded                          percent.rs
 //! ```
 //!
-//! Below them: the three code tables ([`code_map`]), every way a peer can be wrong ([`error`]), and what a call failed of
+//! Below them: the limits of metadata ([`section`]), the three code tables ([`code_map`]), every way a peer can be wrong ([`error`]), and what a call failed of
 //! ([`cause`]).
 //!
 //! [PROTOCOL-HTTP2.md]: https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md
@@ -42,6 +42,7 @@ pub mod message;
 pub mod percent;
 pub mod request;
 pub mod response;
+pub mod section;
 pub mod timeout;
 
 pub use cause::{By, Cause, What};

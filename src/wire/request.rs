@@ -21,6 +21,7 @@ use http::{Method, StatusCode, Uri};
 
 use super::encoding::{Encoding, EncodingSet};
 use super::error::{ProtocolError, excerpt};
+use super::section::{Section, SectionLimits, field_size};
 use super::{binary, timeout};
 use crate::metadata::{Metadata, is_binary};
 
@@ -58,20 +59,20 @@ pub enum Refusal {
 }
 
 impl RequestHeaders {
-    /// Reads the head of a request. `supported` are the encodings that this server can undo.
+    /// Reads the head of a request. `supported` are the encodings that this server can undo, `limits` those of the metadata.
     ///
     /// # Errors
     ///
     /// [`Refusal::Http`]: 405 for a method that is not POST, 415 for a `content-type` that is not gRPC's, 400 for no
-    /// authority or several. [`Refusal::Grpc`]: a `te` other than `trailers`, a malformed `grpc-timeout`, an unsupported
-    /// `grpc-encoding`, a `-bin` value that is not base64.
-    pub fn parse(parts: Parts, supported: EncodingSet) -> Result<RequestHeaders, Refusal> {
+    /// authority or several. [`Refusal::Grpc`]: metadata over the limits, a `te` other than `trailers`, a malformed
+    /// `grpc-timeout`, an unsupported `grpc-encoding`, a `-bin` value that is not base64.
+    pub fn parse(parts: Parts, supported: EncodingSet, limits: SectionLimits) -> Result<RequestHeaders, Refusal> {
         let Parts { method, uri, headers, .. } = parts;
         if method != Method::POST {
             let error = ProtocolError::MethodNotPost { method: excerpt(method.as_str().as_bytes()) };
             return Err(Refusal::Http(StatusCode::METHOD_NOT_ALLOWED, error));
         }
-        let mut fields = Fields::default();
+        let mut fields = Fields { size: pseudo_size(&method, &uri), ..Fields::default() };
         // One pass: a look-up by name costs a hash each, for headers that are mostly absent.
         for (name, value) in &headers {
             fields.read(name, value.as_bytes(), supported);
@@ -83,6 +84,7 @@ impl RequestHeaders {
             let error = if fields.hosts > 1 { ProtocolError::SeveralHosts } else { ProtocolError::NoAuthority };
             return Err(Refusal::Http(StatusCode::BAD_REQUEST, error));
         }
+        limits.check_counted(Section::Request, fields.size, headers.len()).map_err(Refusal::Grpc)?;
         match fields.error {
             Some(error) => Err(Refusal::Grpc(error)),
             None => Ok(RequestHeaders {
@@ -110,6 +112,8 @@ impl RequestHeaders {
 struct Fields {
     /// The error that a missing or wrong `content-type` is; `None` once a right one was seen.
     content_type: Option<ProtocolError>,
+    /// The sizes of all fields together, the pseudo-header fields included.
+    size: usize,
     hosts: usize,
     timeout: Option<Duration>,
     encoding: Encoding,
@@ -121,6 +125,7 @@ impl Default for Fields {
     fn default() -> Self {
         Fields {
             content_type: Some(ProtocolError::ContentType { value: None }),
+            size: 0,
             hosts: 0,
             timeout: None,
             encoding: Encoding::Identity,
@@ -132,7 +137,9 @@ impl Default for Fields {
 
 impl Fields {
     fn read(&mut self, name: &HeaderName, value: &[u8], supported: EncodingSet) {
-        match name.as_str() {
+        let name = name.as_str();
+        self.size += field_size(name, value.len());
+        match name {
             "content-type" if is_grpc(value) => self.content_type = None,
             "content-type" => self.content_type = Some(ProtocolError::ContentType { value: Some(excerpt(value)) }),
             "te" if !value.eq_ignore_ascii_case(b"trailers") => self.fail(ProtocolError::Te { value: excerpt(value) }),
@@ -156,6 +163,14 @@ impl Fields {
     fn fail(&mut self, error: ProtocolError) {
         self.error.get_or_insert(error);
     }
+}
+
+/// The size of the pseudo-header fields of a request.
+fn pseudo_size(method: &Method, uri: &Uri) -> usize {
+    let authority = uri.authority().map_or(0, |authority| field_size(":authority", authority.as_str().len()));
+    let path = uri.path_and_query().map_or(0, |path| field_size(":path", path.as_str().len()));
+    let scheme = uri.scheme_str().map_or(0, |scheme| field_size(":scheme", scheme.len()));
+    field_size(":method", method.as_str().len()) + scheme + authority + path
 }
 
 /// Whether a `content-type` is gRPC's with messages in Protocol Buffers: `application/grpc`, or `application/grpc+proto`,
@@ -222,6 +237,8 @@ pub(super) fn encode_encodings(headers: &mut HeaderMap, encoding: Encoding, acce
 mod tests {
     use super::*;
 
+    const LIMITS: SectionLimits = SectionLimits { size: 10_000, fields: 100 };
+
     fn request(headers: &[(&str, &str)]) -> Parts {
         let mut builder = http::Request::post("http://localhost/routeguide.RouteGuide/GetFeature");
         for (name, value) in headers {
@@ -231,7 +248,7 @@ mod tests {
     }
 
     fn parse(headers: &[(&str, &str)]) -> Result<RequestHeaders, Refusal> {
-        RequestHeaders::parse(request(headers), EncodingSet::IDENTITY.with(Encoding::Gzip))
+        RequestHeaders::parse(request(headers), EncodingSet::IDENTITY.with(Encoding::Gzip), LIMITS)
     }
 
     #[test]
@@ -297,7 +314,7 @@ mod tests {
     fn other_methods_are_refused_by_http() {
         let mut parts = request(&[("content-type", "application/grpc")]);
         parts.method = Method::GET;
-        let refusal = RequestHeaders::parse(parts, EncodingSet::IDENTITY).unwrap_err();
+        let refusal = RequestHeaders::parse(parts, EncodingSet::IDENTITY, LIMITS).unwrap_err();
         assert_eq!(
             refusal,
             Refusal::Http(StatusCode::METHOD_NOT_ALLOWED, ProtocolError::MethodNotPost { method: "GET".into() })
@@ -309,11 +326,11 @@ mod tests {
         let grpc = ("content-type", "application/grpc");
         let mut parts = request(&[grpc]);
         parts.uri = "/s/m".parse().unwrap();
-        let refusal = RequestHeaders::parse(parts, EncodingSet::IDENTITY).unwrap_err();
+        let refusal = RequestHeaders::parse(parts, EncodingSet::IDENTITY, LIMITS).unwrap_err();
         assert_eq!(refusal, Refusal::Http(StatusCode::BAD_REQUEST, ProtocolError::NoAuthority));
         let mut parts = request(&[grpc, ("host", "a")]);
         parts.uri = "/s/m".parse().unwrap();
-        assert!(RequestHeaders::parse(parts, EncodingSet::IDENTITY).is_ok());
+        assert!(RequestHeaders::parse(parts, EncodingSet::IDENTITY, LIMITS).is_ok());
         assert!(parse(&[grpc, ("host", "a")]).is_ok(), "both: host is dropped");
         let refusal = parse(&[grpc, ("host", "a"), ("host", "b")]).unwrap_err();
         assert_eq!(refusal, Refusal::Http(StatusCode::BAD_REQUEST, ProtocolError::SeveralHosts));
@@ -330,6 +347,26 @@ mod tests {
         ] {
             assert_eq!(parse(&[grpc, field]).unwrap_err(), Refusal::Grpc(expected));
         }
+    }
+
+    #[test]
+    fn metadata_over_the_limits_is_refused_and_pseudo_header_fields_count() {
+        let grpc = ("content-type", "application/grpc");
+        // :method 43, :scheme 43, :authority 51, :path 70, content-type 60, and k 34 with a value of one octet.
+        let limits = SectionLimits { size: 301, fields: 9 };
+        let length = |length| {
+            let parts = request(&[grpc, ("k", &"x".repeat(length))]);
+            RequestHeaders::parse(parts, EncodingSet::IDENTITY, limits).map(|_| ())
+        };
+        assert_eq!(length(1), Ok(()));
+        let too_large = ProtocolError::MetadataTooLarge { section: Section::Request, limit: 301 };
+        assert_eq!(length(2), Err(Refusal::Grpc(too_large)));
+        let limits = SectionLimits { size: 1000, fields: 2 };
+        let parts = |count: usize| request(&[&[grpc][..], &vec![("k", "v"); count]].concat());
+        assert!(RequestHeaders::parse(parts(1), EncodingSet::IDENTITY, limits).is_ok());
+        let too_many = ProtocolError::TooManyFields { section: Section::Request, limit: 2 };
+        let refusal = RequestHeaders::parse(parts(2), EncodingSet::IDENTITY, limits).unwrap_err();
+        assert_eq!(refusal, Refusal::Grpc(too_many));
     }
 
     #[test]
@@ -350,7 +387,7 @@ mod tests {
         assert_eq!(names, expected);
         let mut parts = request(&[]);
         parts.headers = headers;
-        let head = RequestHeaders::parse(parts, EncodingSet::IDENTITY.with(Encoding::Gzip)).unwrap();
+        let head = RequestHeaders::parse(parts, EncodingSet::IDENTITY.with(Encoding::Gzip), LIMITS).unwrap();
         assert_eq!(head.timeout, Some(Duration::from_secs(1)));
         assert_eq!(head.metadata.get("k"), Some("v"));
         assert_eq!(Outgoing::default().encode(None).len(), 2, "te and content-type");

@@ -1,0 +1,223 @@
+//! Header blocks as the byte stream shows them, for what h2 keeps from the calls.
+//!
+//! h2 cuts a list of fields off where it is over its limit. For trailers it does not say so, and over anything else it resets
+//! the stream or ends the connection with an error that blames the peer. So h2 is given a larger limit than the peer is told
+//! ([`h2_limit`], [`announce`]), and the calls count what h2 delivers. A list that h2 cut off is noticed all the same:
+//!
+//! * what was delivered is over the limit, or
+//! * a field was left out that is longer than the limit by itself. It cannot come out of HPACK's table of 4 KiB, so it stands
+//!   on the wire, and a Huffman code takes at least five bits for each octet. With h2's limit at three times ours or at 72 KiB,
+//!   whichever is more, its header block has more octets than our limit: [`HeaderBlocks::is_long`] knows of it.
+//!
+//! RFC 9113 section 6.5.2 (SETTINGS_MAX_HEADER_LIST_SIZE is advice), section 10.5.1 (limits on the size of field blocks).
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::frames::{CONTINUATION, END_STREAM, FRAME_HEADER, FrameHeader, HEADERS, SETTINGS};
+use crate::limits::{CLIENT_METADATA_FACTOR, LONG_BLOCKS, SERVER_METADATA_FACTOR};
+
+/// Our limit counts as at least this much when h2's is made of it, for the proof above.
+const LEAST: u32 = 24 << 10;
+
+/// The length of a setting and the identifier of SETTINGS_MAX_HEADER_LIST_SIZE (RFC 9113 section 6.5).
+const SETTING: usize = 6;
+const MAX_HEADER_LIST_SIZE: [u8; 2] = [0, 6];
+
+/// The limit that h2 is given where the peer is told `max_metadata_size`.
+pub(crate) fn h2_limit(max_metadata_size: u32, is_server: bool) -> u32 {
+    let factor = if is_server { SERVER_METADATA_FACTOR } else { CLIENT_METADATA_FACTOR };
+    max_metadata_size.max(LEAST).saturating_mul(factor)
+}
+
+/// Puts `limit` in the place of SETTINGS_MAX_HEADER_LIST_SIZE where `bytes` begin with SETTINGS; tells whether they do.
+pub(super) fn announce(bytes: &mut [u8], limit: u32) -> bool {
+    let Some((&mut [a, b, c, SETTINGS, ..], payload)) = bytes.split_first_chunk_mut::<FRAME_HEADER>() else {
+        return false;
+    };
+    let length = u32::from_be_bytes([0, a, b, c]) as usize;
+    let Some(payload) = payload.get_mut(..length) else { return false };
+    for setting in payload.chunks_exact_mut(SETTING) {
+        if setting.starts_with(&MAX_HEADER_LIST_SIZE) {
+            setting[2..].copy_from_slice(&limit.to_be_bytes());
+        }
+    }
+    true
+}
+
+/// Tells the calls of a connection about header blocks.
+#[derive(Debug)]
+pub(crate) struct HeaderBlocks {
+    max_metadata_size: u32,
+    /// Streams with a header block of more octets than the limit, the newest at the end.
+    long: Mutex<VecDeque<u32>>,
+    has_long: AtomicBool,
+    has_informational: AtomicBool,
+}
+
+impl HeaderBlocks {
+    pub(super) fn new(max_metadata_size: u32) -> HeaderBlocks {
+        HeaderBlocks {
+            max_metadata_size,
+            long: Mutex::default(),
+            has_long: AtomicBool::new(false),
+            has_informational: AtomicBool::new(false),
+        }
+    }
+
+    /// Returns the limit that the peer was told, in bytes as RFC 9113 section 6.5.2 counts them.
+    pub(crate) fn max_metadata_size(&self) -> u32 {
+        self.max_metadata_size
+    }
+
+    /// Tells whether a header block of this stream had more octets than the limit allows the list.
+    pub(crate) fn is_long(&self, stream: impl FnOnce() -> u32) -> bool {
+        // Written by the connection's task before h2 is given the bytes that wake a call.
+        if !self.has_long.load(Ordering::Relaxed) {
+            return false;
+        }
+        let stream = stream();
+        self.long.lock().unwrap_or_else(PoisonError::into_inner).contains(&stream)
+    }
+
+    /// Tells whether an informational response (1xx) has come on this connection.
+    pub(crate) fn has_informational(&self) -> bool {
+        self.has_informational.load(Ordering::Relaxed)
+    }
+
+    #[cold]
+    fn note_long(&self, stream: u32) {
+        let mut long = self.long.lock().unwrap_or_else(PoisonError::into_inner);
+        if long.len() == LONG_BLOCKS {
+            long.pop_front();
+        }
+        long.push_back(stream);
+        self.has_long.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Follows the header blocks that come in.
+pub(super) struct BlockWatch {
+    blocks: Arc<HeaderBlocks>,
+    is_server: bool,
+    /// Octets of the block that is coming.
+    length: usize,
+    /// Octets of the blocks that came in this turn of the connection.
+    in_turn: usize,
+    /// On a client: the stream of the last head without END_STREAM, how many of these came, and how many requests left. One
+    /// answer has one such head: any further is informational.
+    last_head: u32,
+    heads: u64,
+    requests: u64,
+}
+
+impl BlockWatch {
+    pub(super) fn new(max_metadata_size: u32, is_server: bool) -> BlockWatch {
+        let blocks = Arc::new(HeaderBlocks::new(max_metadata_size));
+        BlockWatch { blocks, is_server, length: 0, in_turn: 0, last_head: 0, heads: 0, requests: 0 }
+    }
+
+    pub(super) fn blocks(&self) -> &Arc<HeaderBlocks> {
+        &self.blocks
+    }
+
+    /// This frame has come.
+    #[inline]
+    pub(super) fn received(&mut self, header: FrameHeader) {
+        let before = match header.kind {
+            HEADERS => 0,
+            CONTINUATION => self.length,
+            _ => return,
+        };
+        self.length = before + header.length;
+        self.in_turn += header.length;
+        let limit = self.blocks.max_metadata_size as usize;
+        if self.length > limit && before <= limit {
+            self.blocks.note_long(header.stream);
+        }
+        if !self.is_server && header.kind == HEADERS && header.flags & END_STREAM == 0 {
+            self.heads += 1;
+            if self.last_head == header.stream || self.heads > self.requests {
+                self.blocks.has_informational.store(true, Ordering::Relaxed);
+            }
+            self.last_head = header.stream;
+        }
+    }
+
+    /// HEADERS will go to the peer.
+    pub(super) fn sent(&mut self) {
+        self.requests += 1;
+    }
+
+    /// Octets of the header blocks that came in this turn.
+    pub(super) fn in_turn(&self) -> usize {
+        self.in_turn
+    }
+
+    pub(super) fn end_turn(&mut self) {
+        self.in_turn = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_limit_is_replaced_and_nothing_else() {
+        let wire = |limit: u32| {
+            let setting = |name: u16, value: u32| [&name.to_be_bytes()[..], &value.to_be_bytes()].concat();
+            [&[0, 0, 18, SETTINGS, 0, 0, 0, 0, 0][..], &setting(3, 6), &setting(6, limit), &setting(4, 7), b"next"]
+                .concat()
+        };
+        let mut bytes = wire(196_608);
+        assert!(announce(&mut bytes, 65_536));
+        assert_eq!(bytes, wire(65_536));
+        let mut preface = *b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+        assert!(!announce(&mut preface, 65_536));
+        assert!(!announce(&mut wire(1)[..20], 65_536));
+    }
+
+    fn frame(kind: u8, flags: u8, stream: u32, length: usize) -> FrameHeader {
+        FrameHeader { kind, flags, stream, length }
+    }
+
+    #[test]
+    fn long_blocks_are_remembered_the_oldest_forgotten() {
+        let mut watch = BlockWatch::new(100, true);
+        let blocks = watch.blocks().clone();
+        watch.received(frame(HEADERS, 0, 1, 100));
+        assert!(!blocks.is_long(|| 1));
+        watch.received(frame(CONTINUATION, 0, 1, 1));
+        watch.received(frame(CONTINUATION, 0, 1, 100));
+        assert!(blocks.is_long(|| 1));
+        assert_eq!(watch.in_turn(), 201);
+        for stream in 2..2 + LONG_BLOCKS as u32 {
+            watch.received(frame(HEADERS, END_STREAM, stream, 101));
+            assert!(blocks.is_long(|| stream));
+        }
+        assert!(!blocks.is_long(|| 1));
+        assert_eq!(blocks.long.lock().unwrap().len(), LONG_BLOCKS);
+    }
+
+    #[test]
+    fn informational_responses_are_told_from_the_heads_of_answers() {
+        let mut watch = BlockWatch::new(100, false);
+        let blocks = watch.blocks().clone();
+        for stream in [1, 3, 5] {
+            watch.sent();
+            watch.received(frame(HEADERS, 0, stream, 10));
+            watch.received(frame(HEADERS, END_STREAM, stream, 10));
+        }
+        assert!(!blocks.has_informational());
+        watch.received(frame(HEADERS, 0, 1, 10));
+        assert!(blocks.has_informational(), "one head more than requests");
+        let mut watch = BlockWatch::new(100, false);
+        watch.sent();
+        watch.sent();
+        watch.received(frame(HEADERS, 0, 1, 10));
+        watch.received(frame(HEADERS, 0, 1, 10));
+        assert!(watch.blocks().has_informational(), "two on one stream");
+    }
+}

@@ -1,0 +1,131 @@
+//! The limits of metadata: how large a list of fields is, and how many there are.
+//!
+//! RFC 9113 section 6.5.2: the size of a field is the length of its name and of its value, in octets before compression, and
+//! 32. Called by `wire/request.rs` (heads of requests) and `call/receive.rs` (everything else).
+
+use std::fmt;
+
+use http::HeaderMap;
+
+use super::error::ProtocolError;
+
+/// The overhead of a field (RFC 9113 section 6.5.2).
+const FIELD_OVERHEAD: usize = 32;
+
+/// The lists of fields that a peer sends in a call (RFC 9110 calls them sections).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Section {
+    /// Request-Headers, read by a server.
+    Request,
+    /// Trailers of a request, which gRPC does not know, read by a server.
+    RequestTrailers,
+    /// Response-Headers, read by a client.
+    Initial,
+    /// Trailers and Trailers-Only, read by a client.
+    Trailing,
+}
+
+/// The largest list of fields that is taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SectionLimits {
+    /// Its size, in bytes as RFC 9113 section 6.5.2 counts them: `max_metadata_size`.
+    pub size: u32,
+    /// How many fields it has.
+    pub fields: usize,
+}
+
+impl SectionLimits {
+    /// Checks a list of fields; `pseudo` is the size of its pseudo-header fields.
+    ///
+    /// # Errors
+    ///
+    /// [`ProtocolError::MetadataTooLarge`], [`ProtocolError::TooManyFields`].
+    pub fn check(&self, section: Section, pseudo: usize, fields: &HeaderMap) -> Result<(), ProtocolError> {
+        let size = fields.iter().fold(pseudo, |size, (name, value)| size + field_size(name.as_str(), value.len()));
+        self.check_counted(section, size, fields.len())
+    }
+
+    /// Checks a list of so many fields whose sizes were added up.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`SectionLimits::check`].
+    #[inline]
+    pub fn check_counted(&self, section: Section, size: usize, fields: usize) -> Result<(), ProtocolError> {
+        if size > self.size as usize {
+            return Err(self.too_large(section));
+        }
+        if fields > self.fields {
+            return Err(ProtocolError::TooManyFields { section, limit: self.fields });
+        }
+        Ok(())
+    }
+
+    /// The error that a list over the size is.
+    pub fn too_large(&self, section: Section) -> ProtocolError {
+        ProtocolError::MetadataTooLarge { section, limit: self.size }
+    }
+}
+
+/// Returns the size of a field with this name and a value of this length, in bytes.
+#[inline]
+pub fn field_size(name: &str, value: usize) -> usize {
+    name.len() + value + FIELD_OVERHEAD
+}
+
+impl Section {
+    /// Returns the side that reads it, and whose limits count: `client` or `server`.
+    pub fn reader(self) -> &'static str {
+        match self {
+            Section::Request | Section::RequestTrailers => "server",
+            Section::Initial | Section::Trailing => "client",
+        }
+    }
+}
+
+impl fmt::Display for Section {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Section::Request => "metadata of the request",
+            Section::RequestTrailers => "trailing metadata of the request",
+            Section::Initial => "initial metadata",
+            Section::Trailing => "trailing metadata",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn map(count: usize, size: usize) -> HeaderMap {
+        let field = |n: usize| (format!("k{n}").parse().unwrap(), "x".repeat(size).parse().unwrap());
+        (0..count).map(field).collect::<HeaderMap>()
+    }
+
+    #[test]
+    fn the_size_counts_names_values_and_32_for_each() {
+        let limits = SectionLimits { size: 3 * (2 + 8 + 32), fields: 3 };
+        assert_eq!(limits.check(Section::Initial, 0, &map(3, 8)), Ok(()));
+        let error = limits.check(Section::Initial, 1, &map(3, 8)).unwrap_err();
+        assert_eq!(error, ProtocolError::MetadataTooLarge { section: Section::Initial, limit: 126 });
+        assert_eq!(
+            error.to_string(),
+            "the initial metadata is larger than max_metadata_size, 126 bytes, of this client"
+        );
+    }
+
+    #[test]
+    fn values_of_one_name_are_fields_each() {
+        let limits = SectionLimits { size: u32::MAX, fields: 3 };
+        let mut fields = map(1, 1);
+        for _ in 0..2 {
+            fields.append("k0", "v".parse().unwrap());
+        }
+        assert_eq!(limits.check(Section::RequestTrailers, 0, &fields), Ok(()));
+        fields.append("k0", "v".parse().unwrap());
+        let error = limits.check(Section::RequestTrailers, 0, &fields).unwrap_err();
+        let words = "the trailing metadata of the request has more fields than this server takes, which is 3 fields";
+        assert_eq!(error.to_string(), words);
+    }
+}
