@@ -289,5 +289,4 @@ pub(crate) fn restore_off_worker(
 }
 
 #[cfg(test)]
-#[path = "compress_tests.rs"]
 mod tests;
