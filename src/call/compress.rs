@@ -252,5 +252,4 @@ pub(crate) fn restore(compressor: Option<&Arc<dyn Compressor>>, message: &[u8], 
 }
 
 #[cfg(test)]
-#[path = "compress_tests.rs"]
 mod tests;

@@ -90,8 +90,7 @@ use crate::call::{Compressor, Compressors};
 
 /// From this size on, in bytes, a message is compressed at a faster level, unless one was chosen: a message of 64 MiB would take
 /// seconds otherwise.
-#[cfg(any(feature = "gzip", feature = "deflate", feature = "brotli"))]
-const LARGE: usize = 1 << 20;
+pub const LARGE: usize = 1 << 20;
 
 /// What a module of an algorithm has to offer: one where its feature is on, none where it is off.
 type Constructors<const N: usize> = [fn() -> Arc<dyn Compressor>; N];

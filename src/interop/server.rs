@@ -278,5 +278,4 @@ fn echoes(received: &Metadata) -> Result<(Metadata, Metadata), Status> {
 }
 
 #[cfg(test)]
-#[path = "server_tests.rs"]
 mod tests;
