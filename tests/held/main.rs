@@ -19,6 +19,7 @@ mod metadata;
 #[cfg(all(target_os = "linux", feature = "programs"))]
 mod program;
 mod restored;
+mod said;
 mod service;
 mod small_frames;
 mod turns;
