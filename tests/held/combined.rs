@@ -12,7 +12,7 @@ fn everything() -> Kind {
     Kind::new("all kinds at once", &SHUT, |n| match n % 7 {
         // Encoded answers of 100 KB, and a stream of large ones.
         0 => ask(n, LARGE.path(), &number(100_000)),
-        1 if n % 70 == 1 => ask(n, FLOOD.path(), &number(1)),
+        1 if n % 210 == 1 => ask(n, FLOOD.path(), &number(1)),
         // Batches.
         1 | 2 => open(n, TALK.path()),
         // Structures of two bytes.

@@ -1,5 +1,8 @@
 //! The kinds of memory that a client can make a server hold, each as what is said on a connection.
 
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
 use barewire::wire::encoding::Encoding;
 use prost::Message as _;
 
@@ -11,7 +14,7 @@ use super::said::*;
 use super::service::{CHAT, FLOOD, LARGE, SHARED, TAKE_PARTS, TALK, WAIT_PARTS};
 
 /// As long as a message may be.
-const LIMIT: usize = 4 << 20;
+pub const LIMIT: usize = 4 << 20;
 
 /// What an attacker says on a connection, stream by stream, and what it reads.
 pub struct Kind {
@@ -156,9 +159,17 @@ pub fn in_trailers(path: &'static str, before: &'static [u8], value: usize, time
     })
 }
 
+/// A message as long as one may be, compressed. Made once for each encoding, as that takes seconds without optimisation.
+pub fn text_of_4_mib(encoding: Encoding) -> Vec<u8> {
+    static MADE: Mutex<BTreeMap<&str, Vec<u8>>> = Mutex::new(BTreeMap::new());
+    let mut made = MADE.lock().expect("compressing does not panic");
+    let make = || compressed(encoding, &note("x".repeat(LIMIT - 16)).encode_to_vec());
+    made.entry(encoding.name()).or_insert_with(make).clone()
+}
+
 /// A message of 4 MiB, compressed, to a handler that restores it.
 pub fn texts(path: &'static str, encoding: Encoding) -> Kind {
-    let message = compressed(encoding, &note("x".repeat(LIMIT - 16)).encode_to_vec());
+    let message = text_of_4_mib(encoding);
     // What the state of a decoder takes: brotli's holds the window that its stream names.
     let state = if encoding == Encoding::Brotli { 9 * MIB } else { MIB / 2 };
     let name = format!("4 MiB in {} bytes of {encoding} to {path}", message.len());

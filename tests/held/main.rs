@@ -9,6 +9,7 @@
 mod common;
 
 mod batches;
+mod callers;
 mod combined;
 mod encoded;
 mod idle;

@@ -2,8 +2,11 @@
 
 use barewire::wire::encoding::Encoding;
 
-use super::kinds::{compressed_structures, structures, texts};
-use super::law::all;
+use super::callers::{RESPONSE, Waits, on_a_client};
+use super::common::frames::*;
+use super::kinds::{LIMIT, compressed_structures, structures, text_of_4_mib, texts};
+use super::law::{MIB, all};
+use super::said::block;
 use super::service::{HOLD, TAKE, WAIT};
 
 const ENCODINGS: [Encoding; 3] = [Encoding::Gzip, Encoding::Zstd, Encoding::Brotli];
@@ -32,4 +35,17 @@ fn structures_of_two_bytes() {
 #[test]
 fn structures_of_two_bytes_compressed() {
     all([true, false].map(|unary| compressed_structures(unary).is_lawful(1, 50)));
+}
+
+/// A unary call has its message and waits for a status that does not come.
+#[test]
+fn compressed_answers_without_a_status() {
+    all([Encoding::Gzip, Encoding::Zstd].map(|encoding| {
+        let text = text_of_4_mib(encoding);
+        let named =
+            [&b"\x00\x0dgrpc-encoding"[..], &[encoding.name().len() as u8], encoding.name().as_bytes()].concat();
+        let say = |stream, _| [block(stream, 0, &[RESPONSE, &named].concat()), wire(chunks(stream, &text))].concat();
+        let name = format!("4 MiB in {} bytes of {encoding} to a client", text.len());
+        on_a_client(&name, 40, Waits::Answer, 1, 3 * LIMIT + MIB / 2, say)
+    }));
 }

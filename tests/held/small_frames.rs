@@ -1,7 +1,10 @@
 //! DATA frames of one byte: ten on the wire, and more than that wherever a frame is kept as a frame.
 
+use super::callers::{RESPONSE, Waits, on_a_client};
+use super::common::frames::*;
 use super::kinds::crumbling;
 use super::law::{OPEN, SHUT, all};
+use super::said::block;
 use super::service::{DROP, ENDED, HOLD, TAKE, WAIT};
 
 #[test]
@@ -30,4 +33,14 @@ fn frames_of_a_byte_for_nobody() {
         crumbling(&SHUT, ENDED.path(), 6, 10).is_lawful(1, 1000),
         crumbling(&SHUT, ENDED.path(), 120, 500).is_lawful(1, 1),
     ]);
+}
+
+#[test]
+fn frames_of_a_byte_in_answers() {
+    let say = |stream, _| {
+        let beginning = [block(stream, 0, RESPONSE), wire([data(stream, prefix(0, 1 << 20))])].concat();
+        [beginning, wire(vec![data(stream, b"c"); 60])].concat()
+    };
+    all([Waits::Nothing, Waits::Messages, Waits::Answer]
+        .map(|waits| on_a_client("frames of a byte", 1000, waits, 1, 0, say)));
 }
