@@ -2,9 +2,9 @@
 
 use super::common::attack::id;
 use super::common::frames::*;
-use super::kinds::{Kind, ask, begin, crumbs, head, open};
+use super::kinds::Kind;
 use super::law::{MIB, SHUT, all};
-use super::metadata::amplified;
+use super::said::{amplified, ask, begin, block, crumbs, head, open, parts};
 use super::service::{ENDED, FLOOD, HOLD, LARGE, TAKE_PARTS, TALK};
 
 /// Streams of all kinds in turn.
@@ -12,13 +12,13 @@ fn everything() -> Kind {
     Kind::new("all kinds at once", &SHUT, |n| match n % 7 {
         // Encoded answers of 100 KB, and a stream of large ones.
         0 => ask(n, LARGE.path(), &number(100_000)),
-        1 if n % 70 == 1 => ask(n, FLOOD.path(), &number(1)),
+        1 if n % 210 == 1 => ask(n, FLOOD.path(), &number(1)),
         // Batches.
         1 | 2 => open(n, TALK.path()),
         // Structures of two bytes.
-        3 => begin(n, TAKE_PARTS.path(), &message([0x0a, 0x00].repeat(1000))),
+        3 => begin(n, TAKE_PARTS.path(), &message(parts(1000))),
         // Fields of a byte; the entry is made by the fifth call.
-        4 => super::kinds::block(id(n, 0, 1), 0, &[head(HOLD.path()), amplified(n == 4, 1, 1000)].concat()),
+        4 => block(id(n, 0, 1), 0, &[head(HOLD.path()), amplified(n == 4, 1, 1000)].concat()),
         // Frames of a byte, for a handler that takes nothing and for one that has ended.
         5 => [open(n, HOLD.path()), crumbs(n, &[b'c'; 100])].concat(),
         _ => [open(n, ENDED.path()), crumbs(n, &[b'c'; 100])].concat(),
@@ -28,5 +28,5 @@ fn everything() -> Kind {
 
 #[test]
 fn all_kinds_at_once() {
-    all([everything().is_lawful(1, 1000), everything().dribbled("all kinds, byte by byte").is_lawful(3, 1000)]);
+    all([everything().is_lawful(1, 1000), everything().dribbled().is_lawful(3, 1000)]);
 }

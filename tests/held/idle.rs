@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use super::common::attack::id;
 use super::common::frames::*;
-use super::kinds::{Kind, ask, open};
+use super::kinds::{Kind, in_headers, talk};
 use super::law::{OPEN, READS, SHUT, Scene};
-use super::metadata::in_headers;
-use super::service::{ECHO, HOLD, TAKE, TALK};
+use super::said::{TINY, ask, open};
+use super::service::{ECHO, HOLD, TAKE};
 
 /// What an idle connection may keep, in bytes.
 const KEPT: i64 = 1 << 20;
@@ -36,8 +36,8 @@ fn a_burst_leaves_little() {
     let kept = [
         kept("a thousand unary calls", &echo, false),
         kept("a thousand calls that were reset", &take, true),
-        kept("a thousand batches that were reset", &Kind::new("", &SHUT, |n| open(n, TALK.path())), true),
-        kept("tiny fields in headers, reset", &in_headers("", HOLD.path(), 1, 1900), true),
+        kept("a thousand batches that were reset", &talk(&SHUT), true),
+        kept("tiny fields in headers, reset", &in_headers(HOLD.path(), 1, TINY), true),
     ];
     assert!(kept.iter().all(|kept| *kept <= KEPT), "{kept:?}");
 }

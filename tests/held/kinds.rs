@@ -1,12 +1,24 @@
 //! The kinds of memory that a client can make a server hold, each as what is said on a connection.
 
-use super::common::attack::{id, opens_at};
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
+use barewire::wire::encoding::Encoding;
+use prost::Message as _;
+
+use super::common::attack::id;
 use super::common::frames::*;
-use super::law::{Outcome, READS, Scene};
+use super::common::service::note;
+use super::law::{MIB, OPEN, Outcome, READS, SHUT, Scene, UNREAD};
+use super::said::*;
+use super::service::{CHAT, FLOOD, LARGE, SHARED, TAKE_PARTS, TALK, WAIT_PARTS};
+
+/// As long as a message may be.
+pub const LIMIT: usize = 4 << 20;
 
 /// What an attacker says on a connection, stream by stream, and what it reads.
 pub struct Kind {
-    pub name: &'static str,
+    pub name: String,
     own: Vec<(u16, u32)>,
     room: usize,
     message: usize,
@@ -21,9 +33,9 @@ type Say = Box<dyn Fn(u32) -> Vec<u8>>;
 
 impl Kind {
     /// One whose calls begin with this.
-    pub fn new(name: &'static str, own: &[(u16, u32)], call: impl Fn(u32) -> Vec<u8> + 'static) -> Kind {
+    pub fn new(name: impl Into<String>, own: &[(u16, u32)], call: impl Fn(u32) -> Vec<u8> + 'static) -> Kind {
         let (first, call, then): (_, Say, Say) = (Vec::new(), Box::new(call), Box::new(|_| Vec::new()));
-        Kind { name, own: own.to_vec(), room: READS, message: 0, first, call, rounds: 0, then }
+        Kind { name: name.into(), own: own.to_vec(), room: READS, message: 0, first, call, rounds: 0, then }
     }
 
     /// It reads only so many bytes of what it is answered.
@@ -50,10 +62,17 @@ impl Kind {
         self
     }
 
+    /// Each call is half-closed at once, which is what a unary handler waits for.
+    pub fn half_closed(mut self) -> Kind {
+        let call = self.call;
+        self.call = Box::new(move |n| [call(n), wire([half_close(id(n, 0, 1))])].concat());
+        self
+    }
+
     /// The window of each call opens byte by byte.
-    pub fn dribbled(self, name: &'static str) -> Kind {
-        let dribbled = self.then(10, |n| wire([window_update(id(n, 0, 1), 1)]));
-        Kind { name, ..dribbled }
+    pub fn dribbled(self) -> Kind {
+        let name = format!("{}, opened byte by byte", self.name);
+        Kind { name, ..self.then(10, |n| wire([window_update(id(n, 0, 1), 1)])) }
     }
 
     /// Holds a server to the law with so many calls on each of so many connections.
@@ -93,47 +112,92 @@ impl Kind {
     }
 }
 
-/// HEADERS of a call, and no more.
-pub fn open(n: u32, path: &str) -> Vec<u8> {
-    wire([opens_at(id(n, 0, 1), path, 0)])
+/// Each window of a call, and what is read: none, all and nothing that is read, byte by byte.
+pub fn each_way(kind: impl Fn(&[(u16, u32)]) -> Kind) -> [Kind; 3] {
+    let named = |kind: Kind, way: &str| Kind { name: format!("{}, {way}", kind.name), ..kind };
+    let all_open = wire([window_update(0, 0x7FFF_0000)]);
+    [
+        named(kind(&SHUT), "no window"),
+        named(kind(&OPEN), "no reader").after(all_open).reads(UNREAD),
+        kind(&SHUT).dribbled(),
+    ]
 }
 
-/// A call with its one message, and the half-close.
-pub fn ask(n: u32, path: &str, message: &[u8]) -> Vec<u8> {
-    let stream = id(n, 0, 1);
-    let mut frames = vec![opens_at(stream, path, 0)];
-    frames.extend(chunks(stream, message));
-    let last = frames.pop().expect("a message").end_stream();
-    frames.push(last);
-    wire(frames)
+/// A unary answer of 1 MiB each.
+pub fn large(own: &[(u16, u32)]) -> Kind {
+    Kind::new("unary answers of 1 MiB", own, |n| ask(n, LARGE.path(), &number(MIB as u64))).with_message(3 * MIB)
 }
 
-/// The same without the half-close.
-pub fn begin(n: u32, path: &str, message: &[u8]) -> Vec<u8> {
-    [open(n, path), wire(chunks(id(n, 0, 1), message))].concat()
+/// Messages of 1 MiB without end.
+pub fn flood(own: &[(u16, u32)]) -> Kind {
+    Kind::new("streams of 1 MiB messages", own, |n| ask(n, FLOOD.path(), &number(1))).with_message(2 * MIB)
 }
 
-/// The fields of [`opens_at`] as a header block.
-pub fn head(path: &str) -> Vec<u8> {
-    match opens_at(1, path, 0) {
-        Frame::Raw { payload, .. } => payload.to_vec(),
-        other => panic!("{other:?} is not raw"),
-    }
+/// Each call is answered with the same message of 4 MiB.
+pub fn chat(own: &[(u16, u32)]) -> Kind {
+    Kind::new("one note of 4 MiB to all", own, |n| begin(n, CHAT.path(), &number(1))).with_message(2 * SHARED)
 }
 
-/// A header block in as many frames as it takes.
-pub fn block(stream: u32, flags: u8, block: &[u8]) -> Vec<u8> {
-    let count = block.len().div_ceil(MAX_FRAME_SIZE);
-    let frames = block.chunks(MAX_FRAME_SIZE).enumerate().map(|(number, piece)| {
-        let kind = if number == 0 { HEADERS } else { CONTINUATION };
-        let first = if number == 0 { flags } else { 0 };
-        let last = if number + 1 == count { END_HEADERS } else { 0 };
-        raw(kind, first | last, stream, piece)
-    });
-    wire(frames.collect::<Vec<_>>())
+/// Small messages without end.
+pub fn talk(own: &[(u16, u32)]) -> Kind {
+    Kind::new("small messages without end", own, |n| open(n, TALK.path()))
 }
 
-/// Each DATA frame has one byte of it.
-pub fn crumbs(n: u32, bytes: &[u8]) -> Vec<u8> {
-    wire(bytes.iter().map(|byte| data(id(n, 0, 1), [*byte])))
+/// Fields that refer to one entry, so many times, in the headers of requests.
+pub fn in_headers(path: &'static str, value: usize, times: usize) -> Kind {
+    Kind::new(format!("{times} fields of {value} bytes in headers of {path}"), &OPEN, move |n| {
+        block(id(n, 0, 1), 0, &[head(path), amplified(n == 0, value, times)].concat())
+    })
+}
+
+/// The same in their trailers, behind this DATA.
+pub fn in_trailers(path: &'static str, before: &'static [u8], value: usize, times: usize) -> Kind {
+    Kind::new(format!("{times} fields of {value} bytes in trailers of {path}"), &OPEN, move |n| {
+        let stream = id(n, 0, 1);
+        let trailers = block(stream, END_STREAM, &amplified(n == 0, value, times));
+        [open(n, path), wire([data(stream, before)]), trailers].concat()
+    })
+}
+
+/// A message as long as one may be, compressed. Made once for each encoding, as that takes seconds without optimisation.
+pub fn text_of_4_mib(encoding: Encoding) -> Vec<u8> {
+    static MADE: Mutex<BTreeMap<&str, Vec<u8>>> = Mutex::new(BTreeMap::new());
+    let mut made = MADE.lock().expect("compressing does not panic");
+    let make = || compressed(encoding, &note("x".repeat(LIMIT - 16)).encode_to_vec());
+    made.entry(encoding.name()).or_insert_with(make).clone()
+}
+
+/// A message of 4 MiB, compressed, to a handler that restores it.
+pub fn texts(path: &'static str, encoding: Encoding) -> Kind {
+    let message = text_of_4_mib(encoding);
+    // What the state of a decoder takes: brotli's holds the window that its stream names.
+    let state = if encoding == Encoding::Brotli { 9 * MIB } else { MIB / 2 };
+    let name = format!("4 MiB in {} bytes of {encoding} to {path}", message.len());
+    // The restored message is there with the one that is decoded, and twice while it grows.
+    Kind::new(name, &OPEN, move |n| compressed_call(n, path, encoding, &message)).with_message(3 * LIMIT + state)
+}
+
+/// Structures of two bytes each, to a unary handler or one of a stream.
+pub fn structures(unary: bool) -> Kind {
+    let message = message(parts(4 << 10));
+    let path = if unary { WAIT_PARTS.path() } else { TAKE_PARTS.path() };
+    let say = move |n| if unary { ask(n, path, &message) } else { begin(n, path, &message) };
+    Kind::new(format!("4,096 structures to {path}"), &OPEN, say).with_message(MIB)
+}
+
+/// The same, compressed. One of these is some 3 MiB, and twice while it grows.
+pub fn compressed_structures(unary: bool) -> Kind {
+    let message = compressed(Encoding::Gzip, &parts(32 << 10));
+    let path = if unary { WAIT_PARTS.path() } else { TAKE_PARTS.path() };
+    let say = move |n| compressed_call(n, path, Encoding::Gzip, &message);
+    let kind = Kind::new(format!("32,768 structures in gzip to {path}"), &OPEN, say).with_message(12 * MIB);
+    if unary { kind.half_closed() } else { kind }
+}
+
+/// The beginning of a message that never becomes whole, `each` bytes a round, a byte a frame.
+pub fn crumbling(own: &[(u16, u32)], path: &'static str, rounds: u32, each: usize) -> Kind {
+    Kind::new(format!("frames of a byte to {path}"), own, move |n| {
+        [open(n, path), wire([data(id(n, 0, 1), prefix(0, 1 << 20))])].concat()
+    })
+    .then(rounds, move |n| crumbs(n, &vec![b'c'; each]))
 }

@@ -66,6 +66,8 @@ pub struct Scene {
     wrong: Vec<String>,
     /// What is let go of when the attackers have gone.
     kept: Vec<Box<dyn Any>>,
+    /// How long the side under attack, alone on its thread, has computed.
+    pub busy: Duration,
     /// How much may be said at once.
     pub piece: usize,
     /// What the service may keep when they have gone.
@@ -75,7 +77,7 @@ pub struct Scene {
 impl Scene {
     /// A server of [`service`] with a healthy client.
     pub fn start() -> Scene {
-        Scene::serving(service::router(), |_| {})
+        Scene::serving(service::router(), |options| options.compressors = barewire::compression::all())
     }
 
     /// A server of these, with other options than the default.
@@ -114,6 +116,7 @@ impl Scene {
             excess: 0,
             wrong: Vec::new(),
             kept: Vec::new(),
+            busy: Duration::ZERO,
             piece: PIECE,
             left: LEFT,
         }
@@ -122,7 +125,9 @@ impl Scene {
     /// Runs until the future is ready, and counts.
     pub fn step<T>(&mut self, future: impl Future<Output = T>) -> T {
         let mut output = None;
+        let begun = Instant::now();
         let memory = allocation_counter::measure(|| output = Some(self.runtime.block_on(future)));
+        self.busy += begun.elapsed();
         let most = self.held + memory.bytes_max as i64 - self.base;
         self.held += memory.bytes_current;
         self.most = self.most.max(most);

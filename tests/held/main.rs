@@ -9,6 +9,7 @@
 mod common;
 
 mod batches;
+mod callers;
 mod combined;
 mod encoded;
 mod idle;
@@ -19,6 +20,7 @@ mod metadata;
 #[cfg(all(target_os = "linux", feature = "programs"))]
 mod program;
 mod restored;
+mod said;
 mod service;
 mod small_frames;
 mod turns;

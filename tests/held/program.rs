@@ -14,9 +14,9 @@ use barewire::transport::tcp;
 
 use super::common::attack::id;
 use super::common::frames::*;
-use super::kinds::{begin, block, head};
+
 use super::law::{ALLOWED, MIB, OPEN, SHUT};
-use super::metadata::amplified;
+use super::said::{TINY, amplified, begin, block, head};
 
 /// What the allocator and the kernel may have beside what is held.
 const BESIDE: usize = 20 * MIB;
@@ -142,7 +142,7 @@ async fn batches() {
 async fn metadata() {
     is_lawful(Process::start().await, "tiny fields in headers of a program", 4, &OPEN, || {
         let path = RECORD_ROUTE.path();
-        (0..1000).map(|n| block(id(n, 0, 1), 0, &[head(path), amplified(n == 0, 1, 1900)].concat())).collect()
+        (0..1000).map(|n| block(id(n, 0, 1), 0, &[head(path), amplified(n == 0, 1, TINY)].concat())).collect()
     })
     .await;
 }

@@ -5,8 +5,8 @@
 use std::sync::atomic::Ordering;
 
 use super::common::frames::*;
-use super::kinds::ask;
 use super::law::{OPEN, READS, Scene};
+use super::said::ask;
 use super::service::{WORK, counted};
 
 /// Calls that wait on each connection.
