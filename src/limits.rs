@@ -98,7 +98,7 @@ pub(crate) const READ_TURN: usize = 128 << 10;
 /// For how long a connection runs calls in one turn; then what they answered leaves, and others have their turn.
 pub(crate) const TURN: Duration = Duration::from_millis(1);
 /// How many calls a connection begins in one turn.
-pub(crate) const TURN_CALLS: u32 = 128;
+pub(crate) const TURN_CALLS: u32 = 64;
 /// From this size on a message is compressed on tokio's blocking pool, in bytes: smaller ones cost less than a few milliseconds
 /// where they are.
 pub(crate) const INLINE_COMPRESSION: usize = 256 << 10;

@@ -181,8 +181,11 @@ impl Call {
     /// The handler has ended: what it has sent will leave, and then the trailers.
     fn end(&mut self, outcome: Outcome) {
         if let Some(inbox) = &self.exchange.inbox {
-            // Nobody reads on: what still comes is h2's to throw away.
-            lock(inbox).receiving.abandon();
+            // Nobody reads on: what still comes is h2's to throw away, and handles that outlive the handler are told.
+            let mut inbox = lock(inbox);
+            if !inbox.receiving.has_ended() {
+                inbox.fail(Status::cancelled("the call has ended"));
+            }
         }
         match outcome {
             Ok(reply) if self.exchange.batch.is_none() => {

@@ -41,7 +41,7 @@ fn others_first(connections: u32) -> usize {
     waited.into_iter().max().unwrap_or_default()
 }
 
-/// The call crosses five tasks; each time every connection may have a turn, of 128 handlers at most.
+/// The call crosses five tasks; each time every connection may have a turn of 64 calls, and as many that have tasks of their own.
 fn bound(connections: usize) -> usize {
     connections * 5 * 128
 }
