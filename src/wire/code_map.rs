@@ -65,7 +65,7 @@ impl fmt::Display for Http2Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match NAMES.get(self.0 as usize) {
             Some(name) => f.write_str(name),
-            None => write!(f, "error code {:#x}", self.0),
+            None => write!(f, "error 0x{:x}", self.0),
         }
     }
 }

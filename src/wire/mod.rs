@@ -38,6 +38,7 @@ pub mod cause;
 pub mod code_map;
 pub mod encoding;
 pub mod error;
+pub mod http2;
 pub mod message;
 pub mod percent;
 pub mod request;

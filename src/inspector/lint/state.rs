@@ -3,15 +3,14 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use super::super::call::value;
-use super::super::calls::{goaway, reset};
-use super::super::frame::{Direction, Frame, FrameKind};
-use super::super::headers::timeout;
-use super::super::hpack::HeaderField;
-use super::super::http2::{ALLOW_TRUE_BINARY_METADATA, FrameHeader, FrameType, settings};
-use super::super::schema::Schema;
-use super::super::windows::{Change, Windows};
 use super::stream::{Mark, Stream, Way, data_length};
+use crate::inspector::decode::call::value;
+use crate::inspector::decode::headers::timeout;
+use crate::inspector::follow::windows::{Change, Windows};
+use crate::inspector::model::frame::HeaderField;
+use crate::inspector::model::frame::{Direction, Frame, FrameKind};
+use crate::inspector::model::schema::Schema;
+use crate::wire::http2::{FrameHeader, FrameType, Setting, settings};
 
 /// How many SETTINGS and PINGs without an answer are remembered for each side.
 const MOST: usize = 1_024;
@@ -287,7 +286,7 @@ impl State {
         let idle = header.kind == FrameType::PING && self.open_streams() == 0;
         let opposite = frame.direction.opposite();
         let payload = frame.payload().unwrap_or_default();
-        let goaway = goaway(frame).map(|(last, _)| (last, mark));
+        let goaway = frame.goaway().map(|(last, _)| (last, mark));
         let (timed, complete) = (self.timed, !self.lossy);
         match header.kind {
             FrameType::SETTINGS | FrameType::PING if header.has(FrameHeader::ACK) => {
@@ -324,11 +323,11 @@ impl State {
                 }
                 for (id, value) in settings(payload) {
                     match id {
-                        2 => side.push = value == 1,
-                        3 => side.max_streams = Some(value),
-                        5 => side.max_frame = side.max_frame.max(value),
-                        6 => side.max_headers = Some(value),
-                        ALLOW_TRUE_BINARY_METADATA => side.true_binary = value == 1,
+                        Setting::ENABLE_PUSH => side.push = value == 1,
+                        Setting::MAX_CONCURRENT_STREAMS => side.max_streams = Some(value),
+                        Setting::MAX_FRAME_SIZE => side.max_frame = side.max_frame.max(value),
+                        Setting::MAX_HEADER_LIST_SIZE => side.max_headers = Some(value),
+                        Setting::GRPC_ALLOW_TRUE_BINARY_METADATA => side.true_binary = value == 1,
                         _ => {}
                     }
                 }
@@ -347,7 +346,7 @@ impl State {
         if frame.direction == Direction::ToServer && header.kind == FrameType::HEADERS {
             self.opened(header.stream);
         }
-        if reset(frame).is_some() {
+        if frame.reset().is_some() {
             self.forget();
         }
     }

@@ -10,10 +10,11 @@
 
 use std::time::Duration;
 
-use super::super::{Chunk, Direction};
+use super::super::recorded::Chunk;
 use super::hello;
 use super::keys::{Key, Stage, TLS12};
 use super::record::{ALERT, APPLICATION_DATA, CHANGE_CIPHER_SPEC, HANDSHAKE, Record, first_message};
+use crate::inspector::model::frame::Direction;
 
 /// The shortest sealed record with content: header, a byte, the tag.
 const SHORTEST: u64 = 5 + 1 + 16;

@@ -21,7 +21,8 @@ pub use key_log::KeyLog;
 
 use std::collections::BTreeMap;
 
-use super::{Capture, Connection, Direction};
+use super::recorded::{Capture, Connection};
+use crate::inspector::model::frame::Direction;
 use half::Said;
 use hello::ServerHello;
 use key_log::{Label, Random};
