@@ -48,7 +48,8 @@ fn read() -> Vec<Source> {
         .collect();
     let tests: Vec<Vec<String>> = house.iter().flat_map(Source::test_modules).collect();
     for source in &mut house {
-        source.is_test = source.path.ends_with("_tests.rs") || tests.iter().any(|module| source.module().starts_with(module));
+        source.is_test =
+            source.path.ends_with("_tests.rs") || tests.iter().any(|module| source.module().starts_with(module));
     }
     house
 }

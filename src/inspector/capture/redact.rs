@@ -34,12 +34,12 @@ const LONGEST_BLOCK: usize = 1 << 20;
 #[derive(Clone, Debug)]
 pub struct Redactor {
     redaction: Redaction,
-    to_server: Side,
-    to_client: Side,
+    to_server: HalfRedactor,
+    to_client: HalfRedactor,
 }
 
 #[derive(Clone, Debug)]
-struct Side {
+struct HalfRedactor {
     half: Half,
     /// The frames of the header block that is open, and where in them its fragments stand.
     block: Vec<u8>,
@@ -58,7 +58,7 @@ impl Redactor {
             if !from_the_beginning {
                 half.hpack.lose_track();
             }
-            Side { half, block: Vec::new(), fragments: Vec::new(), line: Line::default() }
+            HalfRedactor { half, block: Vec::new(), fragments: Vec::new(), line: Line::default() }
         };
         Self { redaction, to_server: side(Expects::Preface), to_client: side(Expects::Settings) }
     }
@@ -131,7 +131,7 @@ fn overwrite_unfinished(pending: &[u8], out: &mut Vec<u8>) {
     }
 }
 
-impl Side {
+impl HalfRedactor {
     fn frame(&mut self, redaction: &Redaction, header: &FrameHeader, bytes: &[u8], out: &mut Vec<u8>) {
         let carries = matches!(header.kind, FrameType::HEADERS | FrameType::PUSH_PROMISE | FrameType::CONTINUATION);
         if !carries {

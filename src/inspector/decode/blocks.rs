@@ -136,7 +136,7 @@ impl Conversation {
         let opens =
             matches!(meaning, Meaning::RequestHeaders { .. } | Meaning::ResponseHeaders | Meaning::HttpResponse { .. });
         if let Some(call) = self.calls.get_mut(&block.stream).filter(|_| opens) {
-            call.side_mut(direction).open(headers);
+            call.half_mut(direction).open(headers);
         }
     }
 }

@@ -13,13 +13,13 @@ use crate::inspector::model::text;
 #[derive(Clone, Debug)]
 pub(super) struct Call {
     types: Option<MethodTypes>,
-    to_server: Side,
-    to_client: Side,
+    to_server: CallHalf,
+    to_client: CallHalf,
 }
 
 /// One direction of a call.
 #[derive(Clone, Debug)]
-pub(super) struct Side {
+pub(super) struct CallHalf {
     pub(super) messages: MessageReader,
     /// `grpc-encoding`.
     pub(crate) encoding: Option<String>,
@@ -34,18 +34,19 @@ pub(super) struct Side {
 impl Call {
     /// A call that begins with a request for `path`.
     pub(crate) fn new(path: &str, schema: &Schema) -> Self {
-        let side = Side { messages: MessageReader::new(), encoding: None, foreign: false, lost: false, ended: false };
-        Self { types: schema.method(path).cloned(), to_server: side.clone(), to_client: side }
+        let half =
+            CallHalf { messages: MessageReader::new(), encoding: None, foreign: false, lost: false, ended: false };
+        Self { types: schema.method(path).cloned(), to_server: half.clone(), to_client: half }
     }
 
-    pub(crate) fn side(&self, direction: Direction) -> &Side {
+    pub(crate) fn half(&self, direction: Direction) -> &CallHalf {
         match direction {
             Direction::ToServer => &self.to_server,
             Direction::ToClient => &self.to_client,
         }
     }
 
-    pub(super) fn side_mut(&mut self, direction: Direction) -> &mut Side {
+    pub(super) fn half_mut(&mut self, direction: Direction) -> &mut CallHalf {
         match direction {
             Direction::ToServer => &mut self.to_server,
             Direction::ToClient => &mut self.to_client,
@@ -70,7 +71,7 @@ impl Call {
     }
 }
 
-impl Side {
+impl CallHalf {
     /// Why the data are not read as messages, if they are not.
     pub(crate) fn opaque(&self) -> Option<&'static str> {
         match (self.foreign, self.lost) {

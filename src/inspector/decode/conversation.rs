@@ -271,7 +271,7 @@ impl Conversation {
         let (number, direction) = (frame.number, frame.direction);
         frame.ends_stream = header.ends_stream();
         let room = self.limits.waiting.saturating_sub(self.waiting);
-        let opaque = self.calls.get(&header.stream).map(|call| call.side(direction).opaque());
+        let opaque = self.calls.get(&header.stream).map(|call| call.half(direction).opaque());
         let call = self.calls.get_mut(&header.stream).filter(|_| opaque == Some(None));
         let Some(call) = call else {
             let value = opaque.flatten().unwrap_or("of a call that is over or was not seen");
@@ -282,14 +282,14 @@ impl Conversation {
         };
         let type_name = call.type_name(direction);
         let held = call.cost();
-        let side = call.side_mut(direction);
+        let half = call.half_mut(direction);
         let context = Context {
             schema: &self.schema,
             limits: &self.limits,
             type_name,
-            encoding: side.encoding.as_deref(),
+            encoding: half.encoding.as_deref(),
             compressors: &self.compressors,
-            room: room + side.messages.cost(),
+            room: room + half.messages.cost(),
         };
         frame.meaning = match (place.is_empty(), frame.ends_stream) {
             (false, _) => Meaning::Messages,
@@ -297,7 +297,7 @@ impl Conversation {
             (true, false) => Meaning::None,
         };
         let before = mem::take(&mut frame.annotations);
-        let found = side.messages.push(number, &frame.bytes, place, before, &context);
+        let found = half.messages.push(number, &frame.bytes, place, before, &context);
         self.waiting = self.waiting.saturating_sub(held) + call.cost();
 
         (frame.annotations, frame.messages) = (found.annotations, found.complete);
@@ -318,9 +318,9 @@ impl Conversation {
     /// END_STREAM on frame `number`: no message may be cut short by it, and a call that ended on both sides is over.
     pub(super) fn end_of_direction(&mut self, direction: Direction, stream: u32, number: u64) {
         let Some(call) = self.calls.get_mut(&stream) else { return };
-        let side = call.side_mut(direction);
-        side.ended = true;
-        let unfinished = side.messages.unfinished();
+        let half = call.half_mut(direction);
+        half.ended = true;
+        let unfinished = half.messages.unfinished();
         if call.is_over() {
             self.forget_call(stream);
         }
@@ -335,9 +335,9 @@ impl Conversation {
     /// Where the messages of the open calls go on in a direction is not known any more.
     pub(super) fn lose_messages(&mut self, direction: Direction) {
         for call in self.calls.values_mut() {
-            let side = call.side_mut(direction);
-            self.waiting = self.waiting.saturating_sub(side.messages.cost());
-            (side.messages, side.lost) = (MessageReader::new(), true);
+            let half = call.half_mut(direction);
+            self.waiting = self.waiting.saturating_sub(half.messages.cost());
+            (half.messages, half.lost) = (MessageReader::new(), true);
         }
     }
 

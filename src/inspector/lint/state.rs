@@ -22,8 +22,8 @@ const ON_THE_WAY: Duration = Duration::from_secs(1);
 #[derive(Clone, Debug)]
 pub(super) struct State {
     pub(super) schema: Schema,
-    pub(super) client: Side,
-    pub(super) server: Side,
+    pub(super) client: Speaker,
+    pub(super) server: Speaker,
     pub(super) streams: BTreeMap<u32, Stream>,
     /// Those of `streams` that are over, in the order in which they ended.
     over: VecDeque<u32>,
@@ -50,7 +50,7 @@ pub(super) struct State {
 
 /// What one side has said of the connection.
 #[derive(Clone, Debug)]
-pub(super) struct Side {
+pub(super) struct Speaker {
     /// Its frames of HTTP/2.
     pub(super) frames: u64,
     /// The largest SETTINGS_MAX_FRAME_SIZE that it has announced.
@@ -100,7 +100,7 @@ pub(super) enum Place {
 
 impl State {
     pub(super) fn new(schema: Schema, limit: usize) -> Self {
-        let side = Side {
+        let side = Speaker {
             frames: 0,
             max_frame: 16_384,
             max_streams: None,
@@ -138,7 +138,7 @@ impl State {
     }
 
     /// Who sends in a direction.
-    pub(super) fn sender(&self, direction: Direction) -> &Side {
+    pub(super) fn sender(&self, direction: Direction) -> &Speaker {
         match direction {
             Direction::ToServer => &self.client,
             Direction::ToClient => &self.server,
@@ -146,11 +146,11 @@ impl State {
     }
 
     /// Who receives in a direction.
-    pub(super) fn receiver(&self, direction: Direction) -> &Side {
+    pub(super) fn receiver(&self, direction: Direction) -> &Speaker {
         self.sender(direction.opposite())
     }
 
-    fn sender_mut(&mut self, direction: Direction) -> &mut Side {
+    fn sender_mut(&mut self, direction: Direction) -> &mut Speaker {
         match direction {
             Direction::ToServer => &mut self.client,
             Direction::ToClient => &mut self.server,
@@ -394,7 +394,7 @@ impl State {
     }
 }
 
-impl Side {
+impl Speaker {
     /// gRFC A8: five minutes are the least between two PINGs, two hours without a call.
     pub(super) fn is_ping_too_soon(&self, time: Duration, idle: bool) -> bool {
         let least = Duration::from_secs(if idle { 2 * 60 * 60 } else { 5 * 60 });

@@ -24,8 +24,8 @@ use crate::wire::http2::{FrameHeader, FrameType, Setting, settings};
 #[derive(Clone, Debug)]
 pub struct HpackView {
     limits: Limits,
-    to_server: Half,
-    to_client: Half,
+    to_server: HeaderBlocks,
+    to_client: HeaderBlocks,
     /// Of all blocks so far.
     wire: u64,
     plain: u64,
@@ -33,7 +33,7 @@ pub struct HpackView {
 }
 
 #[derive(Clone, Debug)]
-struct Half {
+struct HeaderBlocks {
     decoder: Decoder,
     /// The fragments of a block that is not complete; `None` if it went over the limit.
     block: Option<Vec<u8>>,
@@ -94,7 +94,7 @@ impl HpackView {
     /// A view of a connection from its first frame on.
     pub fn new() -> Self {
         let limits = Limits::default();
-        let half = Half { decoder: Decoder::new(limits), block: None };
+        let half = HeaderBlocks { decoder: Decoder::new(limits), block: None };
         Self { limits, to_server: half.clone(), to_client: half, wire: 0, plain: 0, blocks: 0 }
     }
 
@@ -118,7 +118,7 @@ impl HpackView {
         }
     }
 
-    fn half_mut(&mut self, direction: Direction) -> &mut Half {
+    fn half_mut(&mut self, direction: Direction) -> &mut HeaderBlocks {
         match direction {
             Direction::ToServer => &mut self.to_server,
             Direction::ToClient => &mut self.to_client,

@@ -46,7 +46,7 @@ pub(super) struct Said {
 }
 
 /// A direction while its bytes come.
-struct Half {
+struct RecordOpener {
     direction: Direction,
     tls12: bool,
     /// The key that is in use, and those that may follow it.
@@ -69,7 +69,7 @@ struct Half {
 
 /// What one direction of these chunks says, with the keys that are known of it in the order of their use.
 pub(super) fn hear(chunks: &[Chunk], direction: Direction, version: u16, keys: Vec<Key>) -> Said {
-    let mut half = Half {
+    let mut opener = RecordOpener {
         direction,
         tls12: version == TLS12,
         keys,
@@ -86,14 +86,14 @@ pub(super) fn hear(chunks: &[Chunk], direction: Direction, version: u16, keys: V
     for (number, chunk) in chunks.iter().enumerate().filter(|(_, chunk)| chunk.direction == direction) {
         place = (number, chunk.time);
         if chunk.lost > 0 {
-            half.gap(chunk.lost);
+            opener.gap(chunk.lost);
         }
-        half.bytes(&chunk.bytes, place);
+        opener.bytes(&chunk.bytes, place);
     }
-    half.finish(place)
+    opener.finish(place)
 }
 
-impl Half {
+impl RecordOpener {
     fn gap(&mut self, lost: u64) {
         let count = lost.saturating_add(std::mem::take(&mut self.pending).len() as u64);
         self.lost = self.lost.saturating_add(count);
