@@ -33,7 +33,7 @@ const CORE: [(&str, &[&str]); 9] = [
     ("status", &["metadata", "wire::cause"]),
     ("metadata", &["status", "wire::binary", "wire::error"]),
     ("wire", &["status", "metadata"]),
-    ("io", &["limits", "wire::code_map", "wire::http2"]),
+    ("io", &["limits", "wire::http2"]),
     ("call", &["limits", "io", "wire", "status", "metadata"]),
     ("server", &["limits", "call", "io", "wire", "status", "metadata", "method"]),
     ("client", &["limits", "call", "io", "wire", "status", "metadata", "method"]),
@@ -70,7 +70,7 @@ const PANIC_LINTS: [&str; 4] = ["unwrap_used", "expect_used", "indexing_slicing"
 const LONGEST_FILE: usize = 500;
 
 /// How many lines the core may have, documentation included, unit tests not.
-const LARGEST_CORE: usize = 7_500;
+const LARGEST_CORE: usize = 7_600;
 
 #[test]
 fn dependencies_point_down() {

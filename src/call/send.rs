@@ -19,7 +19,7 @@ use http::{HeaderMap, StatusCode};
 
 use super::unsent::{Piece, Place, Unsent};
 use crate::limits::PIECE;
-use crate::wire::code_map::Http2Error;
+use crate::wire::http2::Http2Error;
 
 /// The sending half of a call.
 pub(crate) enum Sending {

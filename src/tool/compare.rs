@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use super::calls::{Answer, Body, End, Field};
-use crate::wire::code_map::Http2Error;
+use crate::wire::http2::Http2Error;
 
 /// Says how an answer differs from the one that was captured; tells whether it does.
 pub(super) fn compare(captured: &Answer, fresh: &Answer, out: &mut dyn Write) -> io::Result<bool> {

@@ -1,5 +1,5 @@
 //! The words of HTTP/2 that this crate reads and writes itself: the preface, the nine bytes before each frame, the names and
-//! numbers of frames, flags and settings (RFC 9113). What they ask of a peer is h2's to hold.
+//! numbers of frames, flags, settings and errors (RFC 9113). What they ask of a peer is h2's to hold.
 //!
 //! ```text
 //! frame → length(24) type(8) flags(8) reserved(1) stream(31) payload            section 4.1
@@ -121,6 +121,61 @@ impl fmt::Display for Setting {
             Some(name) => f.write_str(name),
             None => write!(f, "setting 0x{:x}", self.0),
         }
+    }
+}
+
+/// An error code of HTTP/2, as RST_STREAM and GOAWAY carry it (section 7). Any number is possible.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Http2Error(pub u32);
+
+#[allow(missing_docs)] // The names are those of section 7, which says what each means.
+impl Http2Error {
+    pub const NO_ERROR: Http2Error = Http2Error(0x0);
+    pub const PROTOCOL_ERROR: Http2Error = Http2Error(0x1);
+    pub const INTERNAL_ERROR: Http2Error = Http2Error(0x2);
+    pub const FLOW_CONTROL_ERROR: Http2Error = Http2Error(0x3);
+    pub const SETTINGS_TIMEOUT: Http2Error = Http2Error(0x4);
+    pub const STREAM_CLOSED: Http2Error = Http2Error(0x5);
+    pub const FRAME_SIZE_ERROR: Http2Error = Http2Error(0x6);
+    pub const REFUSED_STREAM: Http2Error = Http2Error(0x7);
+    pub const CANCEL: Http2Error = Http2Error(0x8);
+    pub const COMPRESSION_ERROR: Http2Error = Http2Error(0x9);
+    pub const CONNECT_ERROR: Http2Error = Http2Error(0xa);
+    pub const ENHANCE_YOUR_CALM: Http2Error = Http2Error(0xb);
+    pub const INADEQUATE_SECURITY: Http2Error = Http2Error(0xc);
+    pub const HTTP_1_1_REQUIRED: Http2Error = Http2Error(0xd);
+}
+
+/// The names of the errors, at the position that is the number.
+const ERRORS: [&str; 14] = [
+    "NO_ERROR",
+    "PROTOCOL_ERROR",
+    "INTERNAL_ERROR",
+    "FLOW_CONTROL_ERROR",
+    "SETTINGS_TIMEOUT",
+    "STREAM_CLOSED",
+    "FRAME_SIZE_ERROR",
+    "REFUSED_STREAM",
+    "CANCEL",
+    "COMPRESSION_ERROR",
+    "CONNECT_ERROR",
+    "ENHANCE_YOUR_CALM",
+    "INADEQUATE_SECURITY",
+    "HTTP_1_1_REQUIRED",
+];
+
+impl fmt::Display for Http2Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match ERRORS.get(self.0 as usize) {
+            Some(name) => f.write_str(name),
+            None => write!(f, "error 0x{:x}", self.0),
+        }
+    }
+}
+
+impl fmt::Debug for Http2Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 

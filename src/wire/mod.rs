@@ -24,7 +24,7 @@
 //! Status-Message   → "grpc-message" Percent-Encoded                          percent.rs
 //! ```
 //!
-//! Below them: the three code tables ([`code_map`]), every way a peer can be wrong ([`error`]), and what a call failed of
+//! Below them: the words of HTTP/2 ([`http2`]), the three code tables ([`code_map`]), every way a peer can be wrong ([`error`]), and what a call failed of
 //! ([`cause`]).
 //!
 //! [PROTOCOL-HTTP2.md]: https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md

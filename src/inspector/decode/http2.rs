@@ -23,8 +23,7 @@ use std::ops::Range;
 use crate::inspector::model::annotation::{Annotation, Layer, Rule};
 use crate::inspector::model::text::{self, Say, Text};
 use crate::inspector::model::tree::Tree;
-use crate::wire::code_map::Http2Error;
-use crate::wire::http2::{FRAME_HEADER, FrameHeader, FrameType, Setting, settings};
+use crate::wire::http2::{FRAME_HEADER, FrameHeader, FrameType, Http2Error, Setting, settings};
 
 /// The rules of the types; the position is the number.
 const RULES: [&Rule; 10] = [

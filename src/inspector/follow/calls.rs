@@ -18,8 +18,7 @@ use crate::inspector::model::frame::{Direction, Frame, Meaning};
 use crate::inspector::model::limits::Limits;
 use crate::inspector::model::schema::{CallKind, Schema};
 use crate::inspector::model::text::{self, Count, Plain, Time};
-use crate::wire::code_map::Http2Error;
-use crate::wire::http2::{FrameHeader, FrameType};
+use crate::wire::http2::{FrameHeader, FrameType, Http2Error};
 
 /// A call, as far as it has come.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -6,8 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::tree::{Node, Tree};
-use crate::wire::code_map::Http2Error;
-use crate::wire::http2::{FRAME_HEADER, FrameHeader, FrameType};
+use crate::wire::http2::{FRAME_HEADER, FrameHeader, FrameType, Http2Error};
 
 /// Which way bytes went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

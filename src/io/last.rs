@@ -1,4 +1,4 @@
-//! The last frames of a connection in words, as a [`Tap`](super::tap::Tap) sees them: what a call that fails says beside its
+//! The last frames of a connection in words, as a [`Tap`](crate::transport::tap::Tap) sees them: what a call that fails says beside its
 //! status.
 //!
 //! Frames are followed by their headers (RFC 9113 section 4.1). Of the payloads of RST_STREAM and GOAWAY (sections 6.4 and
@@ -8,9 +8,8 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::tap::Direction;
-use crate::io::Witness;
-use crate::wire::code_map::Http2Error;
+use super::{Direction, Witness};
+use crate::wire::http2::{FRAME_HEADER, FrameHeader, FrameType, Http2Error, PREFACE};
 
 /// How many frames are remembered, both directions together.
 const FRAMES: usize = 8;
@@ -18,42 +17,18 @@ const FRAMES: usize = 8;
 /// How much of a payload is kept, in bytes: an error code and what explains it.
 const PAYLOAD: usize = 264;
 
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-const FRAME_HEADER: usize = 9;
-
-const DATA: u8 = 0;
-const HEADERS: u8 = 1;
-const RST_STREAM: u8 = 3;
-const SETTINGS: u8 = 4;
-const PING: u8 = 6;
-const GOAWAY: u8 = 7;
-const END_STREAM: u8 = 1;
-const ACK: u8 = 1;
-const NAMES: [&str; 10] = [
-    "DATA",
-    "HEADERS",
-    "PRIORITY",
-    "RST_STREAM",
-    "SETTINGS",
-    "PUSH_PROMISE",
-    "PING",
-    "GOAWAY",
-    "WINDOW_UPDATE",
-    "CONTINUATION",
-];
-
 /// Remembers the last frames of one connection. Clones share what they remember.
 #[derive(Clone)]
-pub(super) struct LastFrames(Arc<Mutex<Memory>>);
+pub(crate) struct LastFrames(Arc<Mutex<Memory>>);
 
 struct Memory {
     frames: VecDeque<Seen>,
-    sent: Half,
-    received: Half,
+    sent: Follower,
+    received: Follower,
 }
 
 /// One direction: what of a frame has begun.
-struct Half {
+struct Follower {
     /// Whether anything has passed; the preface may come first.
     begun: bool,
     /// A frame's header and what is kept of its payload, as far as it has come.
@@ -74,17 +49,17 @@ struct Seen {
 }
 
 impl LastFrames {
-    pub(super) fn new() -> LastFrames {
-        let memory = Memory { frames: VecDeque::new(), sent: Half::new(), received: Half::new() };
+    pub(crate) fn new() -> LastFrames {
+        let memory = Memory { frames: VecDeque::new(), sent: Follower::new(), received: Follower::new() };
         LastFrames(Arc::new(Mutex::new(memory)))
     }
 
     /// These bytes have passed.
-    pub(super) fn passed(&self, direction: Direction, bytes: &[u8]) {
+    pub(crate) fn passed(&self, direction: Direction, bytes: &[u8]) {
         let Memory { frames, sent, received } = &mut *self.lock();
         let is_sent = direction == Direction::Sent;
-        let half = if is_sent { sent } else { received };
-        half.follow(bytes, |head| {
+        let follower = if is_sent { sent } else { received };
+        follower.follow(bytes, |head| {
             if frames.len() == FRAMES {
                 frames.pop_front();
             }
@@ -104,9 +79,9 @@ impl Witness for LastFrames {
     }
 }
 
-impl Half {
-    fn new() -> Half {
-        Half { begun: false, head: Vec::new(), wanted: FRAME_HEADER, rest: 0, skip: 0 }
+impl Follower {
+    fn new() -> Follower {
+        Follower { begun: false, head: Vec::new(), wanted: FRAME_HEADER, rest: 0, skip: 0 }
     }
 
     /// Goes on by these bytes; tells of a frame when what is kept of it is there.
@@ -121,11 +96,12 @@ impl Half {
             let (more, left) = left.split_at((self.wanted - self.head.len()).min(left.len()));
             self.head.extend_from_slice(more);
             bytes = left;
-            if let [a, b, c, kind, ..] = self.head[..]
-                && self.head.len() == FRAME_HEADER
+            if self.head.len() == FRAME_HEADER
+                && let Some(FrameHeader { length, kind, .. }) = FrameHeader::parse(&self.head)
             {
-                let length = u32::from_be_bytes([0, a, b, c]) as usize;
-                let kept = if matches!(kind, RST_STREAM | GOAWAY) { length.min(PAYLOAD) } else { 0 };
+                let length = length as usize;
+                let kept =
+                    if matches!(kind, FrameType::RST_STREAM | FrameType::GOAWAY) { length.min(PAYLOAD) } else { 0 };
                 (self.wanted, self.rest) = (FRAME_HEADER + kept, length - kept);
             }
             if self.head.len() == self.wanted {
@@ -139,26 +115,24 @@ impl Half {
 /// `▶` is sent and `◀` received: `◀ GOAWAY ENHANCE_YOUR_CALM "too_many_pings"`, `▶ DATA on 1, 22 B, END_STREAM`.
 impl fmt::Display for Seen {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [a, b, c, kind, flags, d, e, g, h, payload @ ..] = &self.head[..] else { return Ok(()) };
+        let Some((header, payload)) = self.head.split_first_chunk() else { return Ok(()) };
+        let header = FrameHeader::of(header);
+        let FrameHeader { length, kind, stream, .. } = header;
         f.write_str(if self.sent { "▶ " } else { "◀ " })?;
-        match NAMES.get(usize::from(*kind)) {
-            Some(name) => f.write_str(name)?,
-            None => write!(f, "type {kind:#04x}")?,
-        }
-        let stream = number(&[*d, *e, *g, *h]) & (u32::MAX >> 1);
+        write!(f, "{kind}")?;
         if stream > 0 {
             write!(f, " on {stream}")?;
         }
-        match (*kind, payload) {
-            (RST_STREAM, [_, _, _, _]) => write!(f, " {}", Http2Error(number(payload))),
-            (GOAWAY, [_, _, _, _, error @ ..]) if error.len() >= 4 => {
+        match (kind, payload) {
+            (FrameType::RST_STREAM, [_, _, _, _]) => write!(f, " {}", Http2Error(number(payload))),
+            (FrameType::GOAWAY, [_, _, _, _, error @ ..]) if error.len() >= 4 => {
                 let (error, debug) = error.split_at(4);
                 write!(f, " {}", Http2Error(number(error)))?;
                 if debug.is_empty() { Ok(()) } else { write!(f, " \"{}\"", debug.escape_ascii()) }
             }
-            (DATA | HEADERS, _) if flags & END_STREAM != 0 => write!(f, ", {} B, END_STREAM", number(&[0, *a, *b, *c])),
-            (SETTINGS | PING, _) if flags & ACK != 0 => f.write_str(" ACK"),
-            (DATA | HEADERS, _) => write!(f, ", {} B", number(&[0, *a, *b, *c])),
+            _ if header.ends_stream() => write!(f, ", {length} B, END_STREAM"),
+            (FrameType::SETTINGS | FrameType::PING, _) if header.has(FrameHeader::ACK) => f.write_str(" ACK"),
+            (FrameType::DATA | FrameType::HEADERS, _) => write!(f, ", {length} B"),
             _ => Ok(()),
         }
     }
@@ -172,9 +146,9 @@ fn number(bytes: &[u8]) -> u32 {
 mod tests {
     use super::*;
 
-    fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    fn frame(kind: FrameType, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
         let length = (payload.len() as u32).to_be_bytes();
-        [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
+        [&length[1..], &[kind.0, flags], &stream.to_be_bytes(), payload].concat()
     }
 
     #[test]
@@ -182,17 +156,17 @@ mod tests {
         let goaway = [&[0, 0, 0, 1, 0, 0, 0, 11][..], b"too_many_pings"].concat();
         let sent = [
             PREFACE.to_vec(),
-            frame(SETTINGS, 0, 0, &[0; 6]),
-            frame(HEADERS, 4, 1, b"abc"),
-            frame(DATA, 1, 1, &[7; 300]),
+            frame(FrameType::SETTINGS, 0, 0, &[0; 6]),
+            frame(FrameType::HEADERS, 4, 1, b"abc"),
+            frame(FrameType::DATA, 1, 1, &[7; 300]),
         ];
         let received = [
-            frame(SETTINGS, ACK, 0, &[]),
-            frame(0xfa, 0, 0, b"?"),
-            frame(RST_STREAM, 0, 1, &[0, 0, 0, 8]),
-            frame(GOAWAY, 0, 0, &goaway),
-            frame(GOAWAY, 0, 0, &[[0; 8].as_slice(), &[b'x'; 1000]].concat()),
-            frame(PING, ACK, 0, b"8 octets"),
+            frame(FrameType::SETTINGS, FrameHeader::ACK, 0, &[]),
+            frame(FrameType(0xfa), 0, 0, b"?"),
+            frame(FrameType::RST_STREAM, 0, 1, &[0, 0, 0, 8]),
+            frame(FrameType::GOAWAY, 0, 0, &goaway),
+            frame(FrameType::GOAWAY, 0, 0, &[[0; 8].as_slice(), &[b'x'; 1000]].concat()),
+            frame(FrameType::PING, FrameHeader::ACK, 0, b"8 octets"),
         ];
         let (sent, received) = (sent.concat(), received.concat());
         for size in [1, 2, 8, 9, 10, 100, 10_000] {
