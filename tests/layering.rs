@@ -11,10 +11,12 @@
 //!
 //! A module uses what [`CORE`] and [`ROOMS`] list and nothing else. What it uses is read from its `use` lines and from the
 //! paths in its code: `super` is followed, and what `lib.rs` re-exports counts as the module that it comes from. Comments,
-//! strings and unit tests are left out. docs/ARCHITECTURE.md says the same in words.
+//! strings and unit tests are left out. The folders of the inspector have an order of their own, in `stages.rs`. docs/ARCHITECTURE.md says the same in words.
 
 #[path = "layering/source.rs"]
 mod source;
+#[path = "layering/stages.rs"]
+mod stages;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -31,7 +33,7 @@ const CORE: [(&str, &[&str]); 9] = [
     ("status", &["metadata", "wire::cause"]),
     ("metadata", &["status", "wire::binary", "wire::error"]),
     ("wire", &["status", "metadata"]),
-    ("io", &["limits", "wire::code_map"]),
+    ("io", &["limits", "wire::http2"]),
     ("call", &["limits", "io", "wire", "status", "metadata"]),
     ("server", &["limits", "call", "io", "wire", "status", "metadata", "method"]),
     ("client", &["limits", "call", "io", "wire", "status", "metadata", "method"]),
@@ -74,7 +76,7 @@ const PANIC_LINTS: [&str; 4] = ["unwrap_used", "expect_used", "indexing_slicing"
 const LONGEST_FILE: usize = 500;
 
 /// How many lines the core may have, documentation included, unit tests not.
-const LARGEST_CORE: usize = 7_800;
+const LARGEST_CORE: usize = 8_700;
 
 #[test]
 fn dependencies_point_down() {

@@ -8,7 +8,8 @@ use std::io;
 use super::Side;
 use crate::limits::BODY_EXCERPT;
 use crate::status::{Code, Status};
-use crate::wire::code_map::{Http2Error, code_of_http2_error};
+use crate::wire::code_map::code_of_http2_error;
+use crate::wire::http2::Http2Error;
 use crate::wire::{By, What};
 
 /// What an error of the stream or of its connection means for the call (PROTOCOL-HTTP2.md, "Errors"): a reset has its code

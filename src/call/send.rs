@@ -20,7 +20,7 @@ use http::{HeaderMap, StatusCode};
 use super::budget::{Admission, Budget, Kind};
 use super::piece::Piece;
 use crate::limits::PIECE;
-use crate::wire::code_map::Http2Error;
+use crate::wire::http2::Http2Error;
 
 /// The sending half of a call.
 pub(crate) enum Sending {

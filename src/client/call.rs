@@ -19,7 +19,7 @@ use crate::call::typed::{encode, only};
 use crate::call::{Inbound, Outbound, Response, lock};
 use crate::metadata::Metadata;
 use crate::status::{Code, Status};
-use crate::wire::code_map::Http2Error;
+use crate::wire::http2::Http2Error;
 use crate::wire::request::Outgoing;
 use crate::wire::{By, ProtocolError, What};
 

@@ -27,11 +27,7 @@ use crate::io::{Connected, Connector, Gather, HeaderBlocks, Outlet, Peer, PeerLi
 use crate::limits::{DATA_FRAME_BUDGET, MIN_KEEPALIVE_TIME, RESET_MEMORY, RESETS_REMEMBERED, UNSENT_OF_CALL};
 use crate::status::Status;
 use crate::wire::cause::{By, NoTls, What};
-
-/// The length of a frame header, and the position and value of the type in it (RFC 9113 sections 4.1, 6.5).
-const FRAME_HEADER: usize = 9;
-const TYPE: usize = 3;
-const SETTINGS: u8 = 4;
+use crate::wire::http2::{FrameHeader, FrameType};
 
 /// An HTTP/2 connection to a server. When the last of its clients and calls is gone, it closes.
 pub struct Connection {
@@ -142,11 +138,9 @@ async fn shake_hands(
         let ended = connection.as_mut().poll(cx);
         outlet.end_turn(cx);
         let greeting = outlet.greeting();
-        match (greeting.get(TYPE), ended) {
-            (Some(&SETTINGS), Poll::Pending) if greeting.len() >= FRAME_HEADER => Poll::Ready(Ok(())),
-            (Some(kind), Poll::Pending) if greeting.len() >= FRAME_HEADER && is_frame_type(*kind) => {
-                Poll::Ready(Err(not_http2(&greeting, None)))
-            }
+        match (FrameHeader::parse(&greeting).map(|header| header.kind), ended) {
+            (Some(FrameType::SETTINGS), Poll::Pending) => Poll::Ready(Ok(())),
+            (Some(kind), Poll::Pending) if kind.is_defined() => Poll::Ready(Err(not_http2(&greeting, None))),
             (_, Poll::Pending) => Poll::Pending,
             (_, Poll::Ready(end)) => Poll::Ready(Err(not_http2(&greeting, end.err()))),
         }
@@ -199,11 +193,6 @@ fn too_slow(timeout: Duration) -> Status {
     unavailable(message).caused(By::Path, What::Io(io::ErrorKind::TimedOut.into()))
 }
 
-/// Whether RFC 9113 section 6 has a frame of this type. Of everything else it shows in time whether it is HTTP/2.
-fn is_frame_type(kind: u8) -> bool {
-    kind <= 9
-}
-
 /// What the peer spoke instead of HTTP/2, as far as its first bytes tell.
 fn not_http2(greeting: &[u8], error: Option<h2::Error>) -> Status {
     let message = match greeting {
@@ -212,7 +201,7 @@ fn not_http2(greeting: &[u8], error: Option<h2::Error>) -> Status {
             let line = greeting.split(|byte| *byte == b'\r').next().unwrap_or_default();
             format!("the peer answered {:?}: is this a gRPC port?", String::from_utf8_lossy(line))
         }
-        [_, _, _, kind, ..] if greeting.len() >= FRAME_HEADER && is_frame_type(*kind) => {
+        [_, _, _, kind, ..] if FrameHeader::parse(greeting).is_some_and(|header| header.kind.is_defined()) => {
             format!("the peer's first frame has to be SETTINGS (4) and has the type {kind}")
         }
         [b'<', ..] => "the peer answered with a page of HTML: is this a gRPC port?".to_owned(),

@@ -1,9 +1,9 @@
 //! What the bytes of a recording are.
 
 use crate::inspector::{self, Conversation, Schema};
+use crate::io::Direction;
 use crate::services::FILE_DESCRIPTOR_SET;
 use crate::transport::record::Entry;
-use crate::transport::tap::Direction;
 
 /// A conversation to record into, with the names of the messages of `proto/`.
 pub(super) fn conversation() -> Conversation {

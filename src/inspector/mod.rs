@@ -4,20 +4,21 @@
 //! on the wire, written from the specifications alone.
 //!
 //! ```text
-//! bytes of two directions                                          conversation.rs
-//!   └ frames of HTTP/2            RFC 9113                         http2.rs
-//!       ├ header blocks           RFC 7541                         hpack.rs, huffman.rs, hpack_tables.rs
-//!       └ messages of gRPC        PROTOCOL-HTTP2.md                grpc.rs
-//!           └ fields of protobuf  protobuf.dev, "Encoding"         protobuf.rs, fields.rs, names from schema.rs
-//! a tree of annotations for every frame                            annotation.rs, tree.rs
-//!   ├ what is not on the wire as it is: compressed messages        restore.rs
-//!   ├ text for a person: every byte, or the outline                print.rs, line.rs, explain.rs
-//!   └ JSON lines, without what is secret                           json.rs, redaction.rs
-//! the frames of a connection, one after the other                  view.rs
-//!   ├ a line for each call; which of them are shown                calls.rs, filter.rs
-//!   ├ drawings: ladder, flow control, header compression           views/, windows.rs
-//!   └ the rules that a wire can break                              lint/
+//! bytes of two directions
+//!   └ decode/    frames of HTTP/2           RFC 9113
+//!       │          ├ header blocks          RFC 7541
+//!       │          └ messages of gRPC       PROTOCOL-HTTP2.md
+//!       │              └ fields of protobuf protobuf.dev, "Encoding", names from a schema
+//!       └ follow/  over the frames: the calls, the windows, which of them are asked for
+//!           ├ lint/  the rules that a wire can break
+//!           └ show/  every byte, outlines, JSON, drawings, a line for each call or finding
+//!
+//! model/    under all of them: a frame, its tree of annotations, the schema, the limits, what is secret
+//! capture/  before them: files of bytes with their times
+//! write/    aside: frames by hand
 //! ```
+//!
+//! A folder uses those before it and none behind it, and no file comes round to itself, which a test holds.
 //!
 //! **The law:** every byte belongs to exactly one leaf, and the leaves tile the input exactly, for valid, broken and
 //! truncated input alike ([`Conversation::check`] holds it against a conversation). Nothing here panics, and memory is
@@ -36,62 +37,40 @@
 
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic))]
 
-mod annotation;
-mod assembly;
-mod call;
-mod calls;
 pub mod capture;
-mod conversation;
-mod explain;
-mod fields;
-mod filter;
-mod frame;
-mod grpc;
-mod half;
-mod headers;
-mod hpack;
-mod hpack_tables;
-mod http2;
-mod huffman;
-mod json;
-mod limits;
-mod line;
+mod decode;
+mod follow;
 mod lint;
-mod loss;
-mod print;
-mod protobuf;
-mod redaction;
-mod restore;
-mod schema;
-mod text;
-mod tree;
-mod view;
-mod views;
-mod windows;
+mod model;
+mod show;
 pub mod write;
 
 #[cfg(test)]
 mod tests;
 
-pub use annotation::{Annotation, Document, Form, Layer, Part, Rule};
-pub use calls::{CallEnd, CallLines, CallStatus, CallSummary, Calls, Traffic};
-pub use conversation::Conversation;
-pub use explain::{Explanation, explain, explanations};
-pub use fields::{FieldError, Fields, Payload, RawField, WireType};
-pub use filter::{Filter, FilterError, Sieve};
-pub use frame::{Direction, Frame, FrameKind, Meaning, Message, Restored};
-pub use hpack::{Block, Decoder, HeaderField, HpackError};
-pub use http2::{ErrorCode, FrameHeader, FrameType};
-pub use json::{Endpoints, JsonLines};
-pub use limits::Limits;
-pub use line::{lines, outline};
+pub use decode::conversation::Conversation;
+pub use decode::hpack::{Block, Decoder};
+pub use decode::hpack_error::HpackError;
+pub use follow::calls::{CallEnd, CallStatus, CallSummary, Calls, Traffic};
+pub use follow::filter::{Filter, FilterError, Sieve};
 pub use lint::{Finding, Lint, LintRule, Severity};
-pub use print::{PrintOptions, legend, print, print_frame};
-pub use redaction::Redaction;
-pub use schema::{CallKind, FieldType, MethodTypes, Schema, SchemaError, SchemaField};
-pub use text::Text;
-pub use tree::{Gap, Node, Nodes, Tree, check_tiling};
-pub use view::{VIEWS, View, view};
-pub use views::{
-    BlockCost, Flow, HeaderCost, HpackView, Ladder, LadderText, Stall, Step, TableEntry, WindowPoint, WindowSeries,
-};
+pub use model::annotation::{Annotation, Document, Form, Layer, Part, Rule};
+pub use model::fields::{FieldError, Fields, Payload, RawField, WireType};
+pub use model::frame::{Direction, Frame, FrameKind, HeaderField, Meaning, Message, Restored};
+pub use model::limits::Limits;
+pub use model::redaction::Redaction;
+pub use model::schema::{CallKind, FieldType, MethodTypes, Schema, SchemaError, SchemaField};
+pub use model::text::Text;
+pub use model::tree::{Gap, Node, Nodes, Tree, check_tiling};
+pub use show::call_lines::CallLines;
+pub use show::explain::{Explanation, explain, explanations};
+pub use show::flow::{Flow, Stall, WindowPoint, WindowSeries};
+pub use show::hpack_costs::{BlockCost, HeaderCost, HpackView, TableEntry};
+pub use show::json::{Endpoints, JsonLines};
+pub use show::ladder::{Ladder, LadderText, Step};
+pub use show::line::{lines, outline};
+pub use show::names::{VIEWS, view};
+pub use show::print::{PrintOptions, legend, print, print_frame};
+pub use show::view::View;
+
+pub use crate::wire::http2::{FrameHeader, FrameType};

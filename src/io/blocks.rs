@@ -15,15 +15,14 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::frames::{CONTINUATION, END_STREAM, FRAME_HEADER, FrameHeader, HEADERS, SETTINGS};
 use crate::limits::{CLIENT_METADATA_FACTOR, LONG_BLOCKS, SERVER_METADATA_FACTOR};
+use crate::wire::http2::{FRAME_HEADER, FrameHeader, FrameType, Setting};
 
 /// Our limit counts as at least this much when h2's is made of it, for the proof above.
 const LEAST: u32 = 24 << 10;
 
-/// The length of a setting and the identifier of SETTINGS_MAX_HEADER_LIST_SIZE (RFC 9113 section 6.5).
+/// The length of a setting (RFC 9113 section 6.5.1).
 const SETTING: usize = 6;
-const MAX_HEADER_LIST_SIZE: [u8; 2] = [0, 6];
 
 /// The limit that h2 is given where the peer is told `max_metadata_size`.
 pub(crate) fn h2_limit(max_metadata_size: u32, is_server: bool) -> u32 {
@@ -33,13 +32,14 @@ pub(crate) fn h2_limit(max_metadata_size: u32, is_server: bool) -> u32 {
 
 /// Puts `limit` in the place of SETTINGS_MAX_HEADER_LIST_SIZE where `bytes` begin with SETTINGS; tells whether they do.
 pub(super) fn announce(bytes: &mut [u8], limit: u32) -> bool {
-    let Some((&mut [a, b, c, SETTINGS, ..], payload)) = bytes.split_first_chunk_mut::<FRAME_HEADER>() else {
+    let Some((header, payload)) = bytes.split_first_chunk_mut::<FRAME_HEADER>() else { return false };
+    let header = FrameHeader::of(header);
+    if header.kind != FrameType::SETTINGS {
         return false;
-    };
-    let length = u32::from_be_bytes([0, a, b, c]) as usize;
-    let Some(payload) = payload.get_mut(..length) else { return false };
+    }
+    let Some(payload) = payload.get_mut(..header.length as usize) else { return false };
     for setting in payload.chunks_exact_mut(SETTING) {
-        if setting.starts_with(&MAX_HEADER_LIST_SIZE) {
+        if setting.starts_with(&Setting::MAX_HEADER_LIST_SIZE.0.to_be_bytes()) {
             setting[2..].copy_from_slice(&limit.to_be_bytes());
         }
     }
@@ -126,17 +126,18 @@ impl BlockWatch {
     #[inline]
     pub(super) fn received(&mut self, header: FrameHeader) {
         let before = match header.kind {
-            HEADERS => 0,
-            CONTINUATION => self.length,
+            FrameType::HEADERS => 0,
+            FrameType::CONTINUATION => self.length,
             _ => return,
         };
-        self.length = before + header.length;
-        self.in_turn += header.length;
+        let length = header.length as usize;
+        self.length = before + length;
+        self.in_turn += length;
         let limit = self.blocks.max_metadata_size as usize;
         if self.length > limit && before <= limit {
             self.blocks.note_long(header.stream);
         }
-        if !self.is_server && header.kind == HEADERS && header.flags & END_STREAM == 0 {
+        if !self.is_server && header.kind == FrameType::HEADERS && !header.has(FrameHeader::END_STREAM) {
             self.heads += 1;
             if self.last_head == header.stream || self.heads > self.requests {
                 self.blocks.has_informational.store(true, Ordering::Relaxed);
@@ -168,8 +169,14 @@ mod tests {
     fn the_limit_is_replaced_and_nothing_else() {
         let wire = |limit: u32| {
             let setting = |name: u16, value: u32| [&name.to_be_bytes()[..], &value.to_be_bytes()].concat();
-            [&[0, 0, 18, SETTINGS, 0, 0, 0, 0, 0][..], &setting(3, 6), &setting(6, limit), &setting(4, 7), b"next"]
-                .concat()
+            [
+                &[0, 0, 18, FrameType::SETTINGS.0, 0, 0, 0, 0, 0][..],
+                &setting(3, 6),
+                &setting(6, limit),
+                &setting(4, 7),
+                b"next",
+            ]
+            .concat()
         };
         let mut bytes = wire(196_608);
         assert!(announce(&mut bytes, 65_536));
@@ -179,7 +186,7 @@ mod tests {
         assert!(!announce(&mut wire(1)[..20], 65_536));
     }
 
-    fn frame(kind: u8, flags: u8, stream: u32, length: usize) -> FrameHeader {
+    fn frame(kind: FrameType, flags: u8, stream: u32, length: u32) -> FrameHeader {
         FrameHeader { kind, flags, stream, length }
     }
 
@@ -187,14 +194,14 @@ mod tests {
     fn long_blocks_are_remembered_the_oldest_forgotten() {
         let mut watch = BlockWatch::new(100, true);
         let blocks = watch.blocks().clone();
-        watch.received(frame(HEADERS, 0, 1, 100));
+        watch.received(frame(FrameType::HEADERS, 0, 1, 100));
         assert!(!blocks.is_long(|| 1));
-        watch.received(frame(CONTINUATION, 0, 1, 1));
-        watch.received(frame(CONTINUATION, 0, 1, 100));
+        watch.received(frame(FrameType::CONTINUATION, 0, 1, 1));
+        watch.received(frame(FrameType::CONTINUATION, 0, 1, 100));
         assert!(blocks.is_long(|| 1));
         assert_eq!(watch.in_turn(), 201);
         for stream in 2..2 + LONG_BLOCKS as u32 {
-            watch.received(frame(HEADERS, END_STREAM, stream, 101));
+            watch.received(frame(FrameType::HEADERS, FrameHeader::END_STREAM, stream, 101));
             assert!(blocks.is_long(|| stream));
         }
         assert!(!blocks.is_long(|| 1));
@@ -207,17 +214,17 @@ mod tests {
         let blocks = watch.blocks().clone();
         for stream in [1, 3, 5] {
             watch.sent();
-            watch.received(frame(HEADERS, 0, stream, 10));
-            watch.received(frame(HEADERS, END_STREAM, stream, 10));
+            watch.received(frame(FrameType::HEADERS, 0, stream, 10));
+            watch.received(frame(FrameType::HEADERS, FrameHeader::END_STREAM, stream, 10));
         }
         assert!(!blocks.has_informational());
-        watch.received(frame(HEADERS, 0, 1, 10));
+        watch.received(frame(FrameType::HEADERS, 0, 1, 10));
         assert!(blocks.has_informational(), "one head more than requests");
         let mut watch = BlockWatch::new(100, false);
         watch.sent();
         watch.sent();
-        watch.received(frame(HEADERS, 0, 1, 10));
-        watch.received(frame(HEADERS, 0, 1, 10));
+        watch.received(frame(FrameType::HEADERS, 0, 1, 10));
+        watch.received(frame(FrameType::HEADERS, 0, 1, 10));
         assert!(watch.blocks().has_informational(), "two on one stream");
     }
 }

@@ -1,19 +1,7 @@
 //! The frames of HTTP/2 as they go by, by their headers alone (RFC 9113 section 4.1): how far the stream of bytes is from the
 //! next border. Nothing is copied and nothing is judged; that is h2's.
 
-pub(super) const FRAME_HEADER: usize = 9;
-
-/// The types and flags that matter here (RFC 9113 sections 6.1 to 6.10).
-pub(super) const DATA: u8 = 0x0;
-pub(super) const HEADERS: u8 = 0x1;
-pub(super) const SETTINGS: u8 = 0x4;
-const PUSH_PROMISE: u8 = 0x5;
-pub(super) const PING: u8 = 0x6;
-pub(super) const GOAWAY: u8 = 0x7;
-pub(super) const CONTINUATION: u8 = 0x9;
-pub(super) const ACK: u8 = 0x1;
-pub(super) const END_STREAM: u8 = 0x1;
-const END_HEADERS: u8 = 0x4;
+use crate::wire::http2::{FRAME_HEADER, FrameHeader};
 
 /// One direction of a connection.
 #[derive(Debug)]
@@ -27,16 +15,6 @@ pub(super) struct Frames {
     payload: usize,
     /// Whether a header block has begun and not ended.
     block: bool,
-}
-
-/// The header of a frame.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct FrameHeader {
-    pub kind: u8,
-    pub flags: u8,
-    pub stream: u32,
-    /// The length of the payload.
-    pub length: usize,
 }
 
 impl Frames {
@@ -80,12 +58,12 @@ impl Frames {
                     self.header
                 }
             };
-            let [a, b, c, kind, flags, stream @ ..] = header;
-            if matches!(kind, HEADERS | PUSH_PROMISE | CONTINUATION) {
-                self.block = flags & END_HEADERS == 0;
+            let header = FrameHeader::of(&header);
+            if header.carries_header_block() {
+                self.block = !header.has(FrameHeader::END_HEADERS);
             }
-            let length = u32::from_be_bytes([0, a, b, c]) as usize;
-            seen(FrameHeader { kind, flags, stream: u32::from_be_bytes(stream) & (u32::MAX >> 1), length });
+            seen(header);
+            let length = header.length as usize;
             let here = length.min(bytes.len());
             self.payload = length - here;
             bytes = &bytes[here..];
@@ -98,23 +76,24 @@ impl Frames {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::http2::{FrameType, PREFACE};
 
-    fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    fn frame(kind: FrameType, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
         let length = (payload.len() as u32).to_be_bytes();
-        [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
+        [&length[1..], &[kind.0, flags], &stream.to_be_bytes(), payload].concat()
     }
 
     fn conversation() -> (Vec<u8>, Vec<FrameHeader>, Vec<usize>) {
         let frames = [
-            frame(SETTINGS, 0, 0, &[0; 6]),
-            frame(SETTINGS, ACK, 0, &[]),
-            frame(HEADERS, 0, 1, b"abc"),
-            frame(CONTINUATION, 0, 1, b""),
-            frame(CONTINUATION, END_HEADERS, 1, b"de"),
-            frame(DATA, 1, 1, &[7; 300]),
-            frame(PING, 0, 0, b"8 octets"),
+            frame(FrameType::SETTINGS, 0, 0, &[0; 6]),
+            frame(FrameType::SETTINGS, FrameHeader::ACK, 0, &[]),
+            frame(FrameType::HEADERS, 0, 1, b"abc"),
+            frame(FrameType::CONTINUATION, 0, 1, b""),
+            frame(FrameType::CONTINUATION, FrameHeader::END_HEADERS, 1, b"de"),
+            frame(FrameType::DATA, 1, 1, &[7; 300]),
+            frame(FrameType::PING, 0, 0, b"8 octets"),
         ];
-        let mut wire = vec![b'P'; 24];
+        let mut wire = PREFACE.to_vec();
         let mut borders = vec![24];
         for (at, frame) in frames.iter().enumerate() {
             wire.extend_from_slice(frame);
@@ -122,10 +101,7 @@ mod tests {
                 borders.push(wire.len());
             }
         }
-        let header = |frame: &Vec<u8>| {
-            let [kind, flags, stream] = [frame[3], frame[4], frame[8]];
-            FrameHeader { kind, flags, stream: u32::from(stream), length: frame.len() - FRAME_HEADER }
-        };
+        let header = |frame: &Vec<u8>| FrameHeader::parse(frame).unwrap();
         (wire, frames.iter().map(header).collect(), borders)
     }
 

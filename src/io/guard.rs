@@ -16,11 +16,8 @@ use std::time::Duration;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::blocks::BlockWatch;
-use super::frames::{ACK, CONTINUATION, DATA, FRAME_HEADER, FrameHeader, Frames, GOAWAY, HEADERS, PING, SETTINGS};
-use crate::wire::code_map::Http2Error;
-
-/// The length of the client's connection preface (RFC 9113 section 3.4).
-const PREFACE: usize = 24;
+use super::frames::Frames;
+use crate::wire::http2::{FRAME_HEADER, FrameHeader, FrameType, Http2Error, PREFACE};
 
 /// The PING of keepalive. h2 passes over the acknowledgement of a PING that is not its own.
 const KEEPALIVE: [u8; 8] = *b"alive?\r\n";
@@ -89,7 +86,7 @@ pub(crate) struct Pings {
 impl Guard {
     /// Watches one connection, of a server's side or of a client's.
     pub(super) fn new(limits: PeerLimits, is_server: bool) -> Guard {
-        let (incoming, outgoing) = if is_server { (PREFACE, 0) } else { (0, PREFACE) };
+        let (incoming, outgoing) = if is_server { (PREFACE.len(), 0) } else { (0, PREFACE.len()) };
         let mut guard = Guard {
             limits,
             incoming: Frames::after_preface(incoming),
@@ -130,14 +127,16 @@ impl Guard {
         }
         let Guard { greeting, settings_ack, ping_ack, pings, last_stream, blocks, .. } = self;
         let passed = self.incoming.advance(bytes, |header| match header {
-            FrameHeader { kind: HEADERS, stream, .. } => {
+            FrameHeader { kind: FrameType::HEADERS, stream, .. } => {
                 *last_stream = stream.max(*last_stream);
                 blocks.received(header);
             }
-            FrameHeader { kind: CONTINUATION, .. } => blocks.received(header),
-            FrameHeader { kind: SETTINGS, flags, .. } if flags & ACK != 0 => *settings_ack = None,
-            FrameHeader { kind: PING, flags, .. } if flags & ACK != 0 => *ping_ack = None,
-            FrameHeader { kind: PING, .. } => pings.fresh += 1,
+            FrameHeader { kind: FrameType::CONTINUATION, .. } => blocks.received(header),
+            FrameHeader { kind: FrameType::SETTINGS, flags, .. } if flags & FrameHeader::ACK != 0 => {
+                *settings_ack = None
+            }
+            FrameHeader { kind: FrameType::PING, flags, .. } if flags & FrameHeader::ACK != 0 => *ping_ack = None,
+            FrameHeader { kind: FrameType::PING, .. } => pings.fresh += 1,
             _ => {}
         });
         if passed {
@@ -157,8 +156,8 @@ impl Guard {
     pub(super) fn sent(&mut self, bytes: &[u8]) {
         let Guard { pings, blocks, .. } = self;
         self.outgoing.advance(bytes, |header| {
-            pings.data_sent |= matches!(header.kind, HEADERS | DATA);
-            if header.kind == HEADERS {
+            pings.data_sent |= matches!(header.kind, FrameType::HEADERS | FrameType::DATA);
+            if header.kind == FrameType::HEADERS {
                 blocks.sent();
             }
         });
@@ -195,7 +194,7 @@ impl Guard {
         self.outgoing.is_at_border().then(|| {
             let debug = fault.to_string();
             let payload = [&self.last_stream.to_be_bytes(), &fault.code().0.to_be_bytes(), debug.as_bytes()].concat();
-            frame(GOAWAY, &payload)
+            frame(FrameType::GOAWAY, &payload)
         })
     }
 
@@ -269,7 +268,7 @@ impl Guard {
             return None;
         }
         self.ping_ack = self.later(Some(self.limits.patience));
-        Some(frame(PING, &KEEPALIVE))
+        Some(frame(FrameType::PING, &KEEPALIVE))
     }
 }
 
@@ -306,10 +305,10 @@ impl fmt::Display for Fault {
 }
 
 /// A frame of the connection, stream 0, without flags.
-fn frame(kind: u8, payload: &[u8]) -> Vec<u8> {
+fn frame(kind: FrameType, payload: &[u8]) -> Vec<u8> {
     let mut frame = Vec::with_capacity(FRAME_HEADER + payload.len());
     frame.extend_from_slice(&(payload.len() as u32).to_be_bytes()[1..]);
-    frame.extend_from_slice(&[kind, 0, 0, 0, 0, 0]);
+    frame.extend_from_slice(&[kind.0, 0, 0, 0, 0, 0]);
     frame.extend_from_slice(payload);
     frame
 }

@@ -7,10 +7,12 @@ mod blocks;
 mod frames;
 mod gather;
 mod guard;
+mod last;
 
 pub(crate) use blocks::{HeaderBlocks, h2_limit};
 pub(crate) use gather::{Gather, Outlet, gather};
 pub(crate) use guard::{Fault, PeerLimits, Pings};
+pub(crate) use last::LastFrames;
 
 use std::fmt;
 use std::future::Future;
@@ -47,6 +49,15 @@ impl fmt::Debug for Connected {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Connected").field("peer", &self.peer).finish_non_exhaustive()
     }
+}
+
+/// Which way bytes went, seen from the side of the tap.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Direction {
+    /// Written to the peer.
+    Sent,
+    /// Read from the peer.
+    Received,
 }
 
 /// Remembers the last frames of a connection, for those of its calls that fail ([`Cause::frames`](crate::wire::Cause)).

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use super::calls::{Answer, Body, End, Field};
-use crate::inspector::ErrorCode;
+use crate::wire::http2::Http2Error;
 
 /// Says how an answer differs from the one that was captured; tells whether it does.
 pub(super) fn compare(captured: &Answer, fresh: &Answer, out: &mut dyn Write) -> io::Result<bool> {
@@ -27,7 +27,7 @@ pub(super) fn compare(captured: &Answer, fresh: &Answer, out: &mut dyn Write) ->
 fn end(end: Option<End>) -> String {
     match end {
         Some(End::Stream) => "END_STREAM".to_owned(),
-        Some(End::Reset(code)) => format!("RST_STREAM {}", ErrorCode(code)),
+        Some(End::Reset(code)) => format!("RST_STREAM {}", Http2Error(code)),
         None => "nobody".to_owned(),
     }
 }

@@ -51,7 +51,7 @@ pub(super) async fn forward(client: impl Socket, server: impl Socket, mut witnes
     let request = pump(Direction::ToServer, &mut from_client, &mut to_server, &mut witnesses.to_server);
     let answer = pump(Direction::ToClient, &mut from_server, &mut to_client, &mut witnesses.to_client);
     let ended = both(request, answer).await;
-    let reset = !matches!(ended, Ok((Side::Ended, Side::Ended)));
+    let reset = !matches!(ended, Ok((DirectionEnd::Ended, DirectionEnd::Ended)));
     // Told before the sockets are gone, so that whoever sees the end can rely on its being told.
     witnesses.to_server.over();
     witnesses.to_client.over();
@@ -67,7 +67,7 @@ fn unsplit<S: Socket>(read: ReadHalf<S>, write: WriteHalf<S>) -> S {
 }
 
 /// How a direction came to its end.
-enum Side {
+enum DirectionEnd {
     /// Its sender had no more to say, and its receiver knows.
     Ended,
     /// Its receiver takes no more. What it still says is heard to its end.
@@ -80,7 +80,7 @@ async fn pump(
     from: &mut (impl AsyncRead + Unpin),
     to: &mut (impl AsyncWrite + Unpin),
     witness: &mut Witness,
-) -> io::Result<Side> {
+) -> io::Result<DirectionEnd> {
     let mut buffer = vec![0; BUFFER];
     loop {
         let read = match from.read(&mut buffer).await {
@@ -97,12 +97,12 @@ async fn pump(
             witness.ended();
             // A receiver that is gone needs no end.
             let _: io::Result<()> = to.shutdown().await;
-            return Ok(Side::Ended);
+            return Ok(DirectionEnd::Ended);
         }
         witness.passed(bytes);
         if write(direction, to, bytes, witness).await.is_err() {
             witness.ended();
-            return Ok(Side::Unwanted);
+            return Ok(DirectionEnd::Unwanted);
         }
     }
 }

@@ -11,7 +11,6 @@
 //! [`tap`] goes around any of them and lets somebody hear the bytes, [`record`] for example, which keeps a copy. The core knows none of these modules: whatever implements the two
 //! traits serves and connects.
 
-mod last;
 pub mod memory;
 pub mod record;
 pub mod tap;

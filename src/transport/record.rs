@@ -2,7 +2,8 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::tap::{Direction, Sink};
+use super::tap::Sink;
+use crate::io::Direction;
 
 /// The bytes of one read or one write, or of one piece of a vectored write.
 #[derive(Clone, Debug, PartialEq, Eq)]

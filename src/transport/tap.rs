@@ -23,17 +23,7 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::last::LastFrames;
-use crate::io::{Connected, Connector, Io, Listener, Peer};
-
-/// Which way bytes went, seen from the side of the tap.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Direction {
-    /// Written to the peer.
-    Sent,
-    /// Read from the peer.
-    Received,
-}
+use crate::io::{Connected, Connector, Direction, Io, LastFrames, Listener, Peer};
 
 /// Hears what passes one connection, in the order in which it passes. Dropped when the connection is.
 pub trait Sink: Send {

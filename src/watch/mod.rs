@@ -22,9 +22,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::cli::{self, Stop};
 use crate::inspector::{self, Conversation, Frame, PrintOptions, Redaction, Schema};
+use crate::io::Direction;
 use crate::io::{Address, Peer};
 use crate::services::FILE_DESCRIPTOR_SET;
-use crate::transport::tap::{Direction, Sink, Tap};
+use crate::transport::tap::{Sink, Tap};
 use file::{CaptureFile, Format, LARGEST, Recorder};
 
 /// The name of the environment variable.

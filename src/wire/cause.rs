@@ -4,8 +4,8 @@ use std::error::Error;
 use std::fmt;
 use std::io;
 
-use super::code_map::Http2Error;
 use super::error::ProtocolError;
+use super::http2::Http2Error;
 
 /// Why a call failed, as this side saw it: see [`Status::cause`](crate::Status::cause). On one line: `by the peer: RST_STREAM CANCEL`.
 #[derive(Debug)]

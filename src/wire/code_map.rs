@@ -3,8 +3,7 @@
 //! Sources: http-grpc-status-mapping.md; PROTOCOL-HTTP2.md, "Errors". None of them is ever used in reverse on a server: a
 //! gRPC answer has HTTP status 200 whatever its code.
 
-use std::fmt;
-
+use super::http2::Http2Error;
 use crate::status::Code;
 
 /// The code of an answer without `grpc-status`, by its HTTP status (http-grpc-status-mapping.md).
@@ -18,61 +17,6 @@ pub fn code_of_http_status(status: u16) -> Code {
         404 => Code::Unimplemented,
         429 | 502 | 503 | 504 => Code::Unavailable,
         _ => Code::Unknown,
-    }
-}
-
-/// An error code of HTTP/2, as RST_STREAM and GOAWAY carry it (RFC 9113 section 7). Any number is possible.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Http2Error(pub u32);
-
-#[allow(missing_docs)] // The names are those of RFC 9113 section 7, which says what each means.
-impl Http2Error {
-    pub const NO_ERROR: Http2Error = Http2Error(0x0);
-    pub const PROTOCOL_ERROR: Http2Error = Http2Error(0x1);
-    pub const INTERNAL_ERROR: Http2Error = Http2Error(0x2);
-    pub const FLOW_CONTROL_ERROR: Http2Error = Http2Error(0x3);
-    pub const SETTINGS_TIMEOUT: Http2Error = Http2Error(0x4);
-    pub const STREAM_CLOSED: Http2Error = Http2Error(0x5);
-    pub const FRAME_SIZE_ERROR: Http2Error = Http2Error(0x6);
-    pub const REFUSED_STREAM: Http2Error = Http2Error(0x7);
-    pub const CANCEL: Http2Error = Http2Error(0x8);
-    pub const COMPRESSION_ERROR: Http2Error = Http2Error(0x9);
-    pub const CONNECT_ERROR: Http2Error = Http2Error(0xa);
-    pub const ENHANCE_YOUR_CALM: Http2Error = Http2Error(0xb);
-    pub const INADEQUATE_SECURITY: Http2Error = Http2Error(0xc);
-    pub const HTTP_1_1_REQUIRED: Http2Error = Http2Error(0xd);
-}
-
-/// The names, at the position that is the number.
-const NAMES: [&str; 14] = [
-    "NO_ERROR",
-    "PROTOCOL_ERROR",
-    "INTERNAL_ERROR",
-    "FLOW_CONTROL_ERROR",
-    "SETTINGS_TIMEOUT",
-    "STREAM_CLOSED",
-    "FRAME_SIZE_ERROR",
-    "REFUSED_STREAM",
-    "CANCEL",
-    "COMPRESSION_ERROR",
-    "CONNECT_ERROR",
-    "ENHANCE_YOUR_CALM",
-    "INADEQUATE_SECURITY",
-    "HTTP_1_1_REQUIRED",
-];
-
-impl fmt::Display for Http2Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match NAMES.get(self.0 as usize) {
-            Some(name) => f.write_str(name),
-            None => write!(f, "error code {:#x}", self.0),
-        }
-    }
-}
-
-impl fmt::Debug for Http2Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
     }
 }
 

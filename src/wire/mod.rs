@@ -24,7 +24,8 @@
 //! Status-Message   → "grpc-message" Percent-Encoded                          percent.rs
 //! ```
 //!
-//! Below them: the limits of metadata ([`section`]), the three code tables ([`code_map`]), every way a peer can be wrong ([`error`]), and what a call failed of
+//! Below them: the words of HTTP/2 ([`http2`]), the limits of metadata ([`section`]), the three code tables ([`code_map`]), every way
+//! a peer can be wrong ([`error`]), and what a call failed of
 //! ([`cause`]).
 //!
 //! [PROTOCOL-HTTP2.md]: https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md
@@ -38,6 +39,7 @@ pub mod cause;
 pub mod code_map;
 pub mod encoding;
 pub mod error;
+pub mod http2;
 pub mod message;
 pub mod percent;
 pub mod request;

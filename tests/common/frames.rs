@@ -7,7 +7,7 @@ use std::fmt;
 
 use barewire::inspector::FrameType;
 use barewire::inspector::write::RawFrame;
-pub use barewire::wire::code_map::Http2Error;
+pub use barewire::wire::http2::Http2Error;
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::hpack;

@@ -19,7 +19,7 @@ pub struct Source {
     inline: Vec<Range<usize>>,
     /// Which of the tokens are unit tests: `#[cfg(test)] mod … { … }`.
     tests: Vec<Range<usize>>,
-    /// Whether all of it is, by a `#[cfg(test)] mod …;` elsewhere.
+    /// Whether all of it is, by a `#[cfg(test)] mod …;` elsewhere, or by its name.
     is_test: bool,
 }
 
@@ -48,7 +48,8 @@ fn read() -> Vec<Source> {
         .collect();
     let tests: Vec<Vec<String>> = house.iter().flat_map(Source::test_modules).collect();
     for source in &mut house {
-        source.is_test = tests.iter().any(|module| source.module().starts_with(module));
+        source.is_test =
+            source.path.ends_with("_tests.rs") || tests.iter().any(|module| source.module().starts_with(module));
     }
     house
 }
@@ -94,7 +95,7 @@ impl Source {
     }
 
     /// The path of the module that the file is.
-    fn module(&self) -> Vec<String> {
+    pub fn module(&self) -> Vec<String> {
         let path = self.path.trim_start_matches("src/").trim_end_matches(".rs");
         path.split('/').filter(|name| !["mod", "lib"].contains(name)).map(str::to_owned).collect()
     }
@@ -138,11 +139,20 @@ impl Source {
         (0..self.tokens.len()).filter(begins).map(|place| place..self.closing(bracket(place))).collect()
     }
 
-    /// The paths of this crate that the code names, from the crate's root.
+    /// The modules in files below this one's: `mod …;`.
+    fn declared(&self) -> Vec<&str> {
+        let declares = |place: &usize| self.word(*place) == "mod" && self.word(place + 2) == ";";
+        (0..self.tokens.len()).filter(declares).map(|place| self.word(place + 1)).collect()
+    }
+
+    /// The paths of this crate that the code names, from the crate's root: those that begin there, or at a module around this
+    /// one or below it.
     pub fn paths(&self) -> Vec<Vec<String>> {
-        let mut found = Vec::new();
+        let (mut found, declared) = (Vec::new(), self.declared());
         for place in self.product_places() {
-            let begins = ["crate", "super", "self"].contains(&self.word(place)) && self.word(place + 1) == "::";
+            let word = self.word(place);
+            let known = ["crate", "super", "self"].contains(&word) || declared.contains(&word);
+            let begins = known && self.word(place + 1) == "::";
             if begins && (place == 0 || self.word(place - 1) != "::") {
                 let base = if self.word(place) == "crate" { Vec::new() } else { self.module_at(place) };
                 self.branch(place, &base, &mut found);

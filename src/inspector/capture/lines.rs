@@ -5,8 +5,8 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
 
-use super::{Capture, Chunk, Connection, NOWHERE};
-use crate::inspector::frame::Direction;
+use super::recorded::{Capture, Chunk, Connection, NOWHERE};
+use crate::inspector::model::frame::Direction;
 
 /// A capture of what the lines say; `None` if the first is no line of a connection or a frame.
 pub(super) fn read(file: &[u8]) -> Option<Capture> {

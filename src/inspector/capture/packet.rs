@@ -11,7 +11,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use crate::inspector::frame::Direction;
+use crate::inspector::model::frame::Direction;
 
 /// The most bytes in one segment: an IP packet has at most 65,535.
 const SEGMENT: usize = 65_000;

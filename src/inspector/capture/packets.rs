@@ -14,9 +14,10 @@ use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
 
 use super::link::{self, Other, Segment};
-use super::{Capture, CaptureError, Chunk, Connection, End, tls};
-use crate::inspector::frame::Direction;
-use crate::inspector::http2::PREFACE;
+use super::recorded::{Capture, CaptureError, Chunk, Connection, End};
+use super::tls;
+use crate::inspector::model::frame::Direction;
+use crate::wire::http2::PREFACE;
 
 /// Bytes of a direction that wait for those before them.
 const EARLY: usize = 1 << 20;

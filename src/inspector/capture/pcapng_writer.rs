@@ -16,7 +16,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
 
 use super::packet::{ACK, Ends, FIN, RST, SYN};
-use crate::inspector::frame::Direction;
+use crate::inspector::model::frame::Direction;
 
 /// LINKTYPE_RAW: a packet begins with its IP header, whose first four bits say which.
 const RAW_IP: u16 = 101;

@@ -2,9 +2,9 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::{Capture, Chunk, Connection, NOWHERE};
-use crate::inspector::frame::Direction;
-use crate::inspector::http2::{FrameHeader, FrameType, PREFACE};
+use super::recorded::{Capture, Chunk, Connection, NOWHERE};
+use crate::inspector::model::frame::Direction;
+use crate::wire::http2::{FrameHeader, FrameType, PREFACE};
 
 /// The longest frame that is believed to begin a dump: what SETTINGS_MAX_FRAME_SIZE is before anyone changes it.
 const LONGEST: u32 = 1 << 14;

@@ -15,14 +15,15 @@
 
 use std::ops::Range;
 
-use crate::inspector::frame::Direction;
-use crate::inspector::half::{Expects, Half, Piece};
-use crate::inspector::hpack::HeaderField;
-use crate::inspector::http2::{self, FrameHeader, FrameType};
-use crate::inspector::huffman;
-use crate::inspector::limits::Limits;
-use crate::inspector::redaction::Redaction;
-use crate::inspector::tree::Node;
+use crate::inspector::decode::half::{Expects, Half, Piece};
+use crate::inspector::decode::http2;
+use crate::inspector::decode::huffman;
+use crate::inspector::model::frame::Direction;
+use crate::inspector::model::frame::HeaderField;
+use crate::inspector::model::limits::Limits;
+use crate::inspector::model::redaction::Redaction;
+use crate::inspector::model::tree::Node;
+use crate::wire::http2::{FRAME_HEADER, FrameHeader, FrameType, Setting, settings};
 
 /// The frames of a header block that are held until it is complete.
 const LONGEST_BLOCK: usize = 1 << 20;
@@ -33,12 +34,12 @@ const LONGEST_BLOCK: usize = 1 << 20;
 #[derive(Clone, Debug)]
 pub struct Redactor {
     redaction: Redaction,
-    to_server: Side,
-    to_client: Side,
+    to_server: HalfRedactor,
+    to_client: HalfRedactor,
 }
 
 #[derive(Clone, Debug)]
-struct Side {
+struct HalfRedactor {
     half: Half,
     /// The frames of the header block that is open, and where in them its fragments stand.
     block: Vec<u8>,
@@ -57,7 +58,7 @@ impl Redactor {
             if !from_the_beginning {
                 half.hpack.lose_track();
             }
-            Side { half, block: Vec::new(), fragments: Vec::new(), line: Line::default() }
+            HalfRedactor { half, block: Vec::new(), fragments: Vec::new(), line: Line::default() }
         };
         Self { redaction, to_server: side(Expects::Preface), to_client: side(Expects::Settings) }
     }
@@ -82,8 +83,8 @@ impl Redactor {
                 Piece::Rest(bytes) | Piece::Lost(bytes) => out.extend(bytes.iter().map(|_| b'x')),
                 Piece::Frame(header, bytes) => {
                     if header.kind == FrameType::SETTINGS {
-                        let payload = bytes.get(http2::HEADER_LEN..).unwrap_or_default();
-                        for (_, value) in http2::settings(payload).filter(|(id, _)| *id == http2::HEADER_TABLE_SIZE) {
+                        let payload = bytes.get(FRAME_HEADER..).unwrap_or_default();
+                        for (_, value) in settings(payload).filter(|(id, _)| *id == Setting::HEADER_TABLE_SIZE) {
                             opposite.half.hpack.allow_table_size(value);
                         }
                     }
@@ -121,7 +122,7 @@ impl Redactor {
 /// The beginning of a frame that does not come to its end: its nine bytes stay, and what is no header block.
 fn overwrite_unfinished(pending: &[u8], out: &mut Vec<u8>) {
     let secret = FrameHeader::parse(pending).is_none_or(|header| header.kind != FrameType::DATA);
-    let (head, rest) = pending.split_at_checked(http2::HEADER_LEN).unwrap_or((pending, &[]));
+    let (head, rest) = pending.split_at_checked(FRAME_HEADER).unwrap_or((pending, &[]));
     out.extend_from_slice(head);
     if secret {
         out.extend(rest.iter().map(|_| b'x'));
@@ -130,7 +131,7 @@ fn overwrite_unfinished(pending: &[u8], out: &mut Vec<u8>) {
     }
 }
 
-impl Side {
+impl HalfRedactor {
     fn frame(&mut self, redaction: &Redaction, header: &FrameHeader, bytes: &[u8], out: &mut Vec<u8>) {
         let carries = matches!(header.kind, FrameType::HEADERS | FrameType::PUSH_PROMISE | FrameType::CONTINUATION);
         if !carries {

@@ -1,12 +1,13 @@
 //! Rules over time: streams, windows, acknowledgements, PING, RST_STREAM and GOAWAY.
 
-use super::super::annotation::{Document, Rule};
-use super::super::calls::{goaway, reset};
-use super::super::frame::{Direction, FrameKind};
-use super::super::http2::{FrameHeader, FrameType};
-use super::super::text;
-use super::super::windows::{Cause, LARGEST};
-use super::{HEADER, LintRule, Needs, PATIENCE, Place, Probe, Severity, rule};
+use super::rule::{HEADER, LintRule, Needs, Probe, Severity, rule};
+use super::state::Place;
+use super::stream::PATIENCE;
+use crate::inspector::follow::windows::{Cause, LARGEST};
+use crate::inspector::model::annotation::{Document, Rule};
+use crate::inspector::model::frame::{Direction, FrameKind};
+use crate::inspector::model::text;
+use crate::wire::http2::{FrameHeader, FrameType};
 use Severity::{Error, Note, Warning};
 
 pub(super) const RULES: [LintRule; 21] = [
@@ -107,7 +108,7 @@ pub(super) const RULES: [LintRule; 21] = [
         "The last stream of a later GOAWAY is not a later one.",
         |probe| {
             let before = probe.state.sender(probe.frame.direction).goaway;
-            if let (Some((before, _)), Some((last, _))) = (before, goaway(probe.frame))
+            if let (Some((before, _)), Some((last, _))) = (before, probe.frame.goaway())
                 && last > before
             {
                 probe.report(9..13, format!("the last stream was {before} and is {last} now"));
@@ -248,7 +249,7 @@ pub(super) const RULES: [LintRule; 21] = [
         51,
         "A stream that has ended both ways is not reset by who knows it.",
         |probe| {
-            let Some(stream) = probe.stream().filter(|_| reset(probe.frame).is_some()) else { return };
+            let Some(stream) = probe.stream().filter(|_| probe.frame.reset().is_some()) else { return };
             let (own, other) = stream.both_ways(probe.frame.direction);
             let knows = other.ended.is_some_and(|end| probe.state.must_know(probe.frame, end));
             probe.report_if(own.ended.is_some() && knows, HEADER);
@@ -261,7 +262,7 @@ pub(super) const RULES: [LintRule; 21] = [
         0,
         "A side resets a stream once, and does not answer a reset with one.",
         |probe| {
-            let Some(stream) = probe.stream().filter(|_| reset(probe.frame).is_some()) else { return };
+            let Some(stream) = probe.stream().filter(|_| probe.frame.reset().is_some()) else { return };
             let (own, other) = stream.both_ways(probe.frame.direction);
             // It may reset again who goes on all the same.
             let again = own.reset.is_some_and(|before| other.last < before.number);

@@ -1,10 +1,12 @@
 //! Rules for header fields wherever they stand: those of HTTP/2, and those of gRPC for metadata.
 
-use super::super::annotation::{Document, Rule};
-use super::super::headers::base64;
-use super::super::http2::FrameType;
-use super::super::text;
-use super::{Field, HEADER, LintRule, Needs, Place, Probe, Severity, find, rule};
+use super::rule::{Field, HEADER, LintRule, Needs, Probe, Severity, find, rule};
+use super::state::Place;
+use super::stream::data_length;
+use crate::inspector::decode::headers::base64;
+use crate::inspector::model::annotation::{Document, Rule};
+use crate::inspector::model::text;
+use crate::wire::http2::FrameType;
 use Severity::{Error, Note, Warning};
 
 const ALL: [Place; 6] = [
@@ -249,7 +251,7 @@ pub(super) const MORE: [LintRule; 3] = [
         let Some(stream) = probe.stream().filter(|_| probe.frame.ends_stream) else { return };
         let way = stream.way(probe.frame.direction);
         let data = probe.header().filter(|header| header.kind == FrameType::DATA);
-        let length = way.data + data.map_or(0, |header| super::stream::data_length(probe.frame, header));
+        let length = way.data + data.map_or(0, |header| data_length(probe.frame, header));
         if let Some(declared) = way.content_length.filter(|declared| *declared != length) {
             probe.report(HEADER, format!("content-length says {declared}, and {} came", text::count(length, "byte")));
         }

@@ -1,9 +1,9 @@
 //! Rules for frames by themselves: their lengths, flags and padding, and the values of settings.
 
-use super::super::annotation::{Layer, Rule};
-use super::super::frame::{Direction, FrameKind};
-use super::super::http2::{FrameHeader, FrameType, HEADER_LEN, settings};
-use super::{HEADER, LintRule, Needs, Probe, Severity, rule};
+use super::rule::{HEADER, LintRule, Needs, Probe, Severity, rule};
+use crate::inspector::model::annotation::{Layer, Rule};
+use crate::inspector::model::frame::{Direction, FrameKind};
+use crate::wire::http2::{FRAME_HEADER, FrameHeader, FrameType, Setting, settings};
 use Severity::{Error, Note, Warning};
 
 pub(super) const RULES: [LintRule; 20] = [
@@ -184,9 +184,9 @@ pub(super) const RULES: [LintRule; 20] = [
             let Some(header) = probe.header() else { return };
             let is_settings = header.kind == FrameType::SETTINGS && probe.frame.direction == Direction::ToClient;
             let payload = probe.frame.payload().unwrap_or_default();
-            let at = settings(payload).position(|setting| setting == (2, 1)).filter(|_| is_settings);
+            let at = settings(payload).position(|setting| setting == (Setting::ENABLE_PUSH, 1)).filter(|_| is_settings);
             if let Some(at) = at {
-                let start = HEADER_LEN + 6 * at;
+                let start = FRAME_HEADER + 6 * at;
                 report(probe, start..start + 6);
             }
         },

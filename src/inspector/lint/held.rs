@@ -11,23 +11,8 @@
 //! So what rests on the other direction counts when that has gone on without a gap. Where it never does, as in the dump of one
 //! direction alone, nothing is said.
 
-use super::super::frame::{Direction, Frame};
-use super::Finding;
-
-/// What must have been seen before a rule can be judged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Needs {
-    /// The frame, and what it refers to in what was seen.
-    Frame,
-    /// All that was said before it in its own direction.
-    Side,
-    /// All that was said before it in both directions.
-    Both,
-    /// As `Both`, or else that the connection was followed to its end: somebody is silent who should not be.
-    Silence,
-    /// The end of its direction.
-    End,
-}
+use super::rule::{Finding, Needs};
+use crate::inspector::model::frame::{Direction, Frame};
 
 /// Findings of which it is not known yet that nothing is missing for them.
 #[derive(Clone, Debug, Default)]

@@ -1,10 +1,11 @@
 //! Rules for Length-Prefixed-Messages, their compression, and how many there are.
 
-use super::super::annotation::{Document, Layer, Rule};
-use super::super::frame::{Direction, Frame, Meaning};
-use super::super::http2::FrameType;
-use super::super::text;
-use super::{HEADER, LintRule, Needs, Place, Probe, Severity, find, rule};
+use super::rule::{HEADER, LintRule, Needs, Probe, Severity, find, rule};
+use super::state::Place;
+use crate::inspector::model::annotation::{Document, Layer, Rule};
+use crate::inspector::model::frame::{Direction, Frame, Meaning};
+use crate::inspector::model::text;
+use crate::wire::http2::FrameType;
 use Severity::{Error, Note, Warning};
 
 const REQUESTS: Rule = Rule::grpc("requests");

@@ -1,10 +1,11 @@
 //! Rules for Request-Headers (PROTOCOL-HTTP2.md, "Requests").
 
-use super::super::annotation::{Document, Rule};
-use super::super::call::is_grpc;
-use super::super::headers::timeout;
-use super::super::text;
-use super::{HEADER, LintRule, Needs, Place, Probe, Severity, find, rule};
+use super::rule::{HEADER, LintRule, Needs, Probe, Severity, find, rule};
+use super::state::Place;
+use crate::inspector::decode::call::is_grpc;
+use crate::inspector::decode::headers::timeout;
+use crate::inspector::model::annotation::{Document, Rule};
+use crate::inspector::model::text;
 use Severity::{Error, Note, Warning};
 
 const REQUESTS: Rule = Rule::grpc("requests");

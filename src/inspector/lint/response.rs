@@ -1,13 +1,14 @@
 //! Rules for answers: Response-Headers, Trailers, Trailers-Only, and the status within (PROTOCOL-HTTP2.md, "Responses").
 
-use super::super::annotation::{Document, Rule};
-use super::super::call::is_grpc;
-use super::super::fields::{Fields, Payload};
-use super::super::frame::Direction;
-use super::super::headers::binary_value;
-use super::super::http2::FrameType;
-use super::super::text;
-use super::{Field, HEADER, LintRule, Needs, Place, Probe, Severity, find, rule};
+use super::rule::{Field, HEADER, LintRule, Needs, Probe, Severity, find, rule};
+use super::state::Place;
+use crate::inspector::decode::call::is_grpc;
+use crate::inspector::decode::headers::binary_value;
+use crate::inspector::model::annotation::{Document, Rule};
+use crate::inspector::model::fields::{Fields, Payload};
+use crate::inspector::model::frame::Direction;
+use crate::inspector::model::text;
+use crate::wire::http2::FrameType;
 use Severity::{Error, Note, Warning};
 
 const RESPONSES: Rule = Rule::grpc("responses");

@@ -3,15 +3,14 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use super::super::call::value;
-use super::super::calls::{goaway, reset};
-use super::super::frame::{Direction, Frame, FrameKind};
-use super::super::headers::timeout;
-use super::super::hpack::HeaderField;
-use super::super::http2::{ALLOW_TRUE_BINARY_METADATA, FrameHeader, FrameType, settings};
-use super::super::schema::Schema;
-use super::super::windows::{Change, Windows};
 use super::stream::{Mark, Stream, Way, data_length};
+use crate::inspector::decode::call::value;
+use crate::inspector::decode::headers::timeout;
+use crate::inspector::follow::windows::{Change, Windows};
+use crate::inspector::model::frame::HeaderField;
+use crate::inspector::model::frame::{Direction, Frame, FrameKind};
+use crate::inspector::model::schema::Schema;
+use crate::wire::http2::{FrameHeader, FrameType, Setting, settings};
 
 /// How many SETTINGS and PINGs without an answer are remembered for each side.
 const MOST: usize = 1_024;
@@ -23,8 +22,8 @@ const ON_THE_WAY: Duration = Duration::from_secs(1);
 #[derive(Clone, Debug)]
 pub(super) struct State {
     pub(super) schema: Schema,
-    pub(super) client: Side,
-    pub(super) server: Side,
+    pub(super) client: Speaker,
+    pub(super) server: Speaker,
     pub(super) streams: BTreeMap<u32, Stream>,
     /// Those of `streams` that are over, in the order in which they ended.
     over: VecDeque<u32>,
@@ -51,7 +50,7 @@ pub(super) struct State {
 
 /// What one side has said of the connection.
 #[derive(Clone, Debug)]
-pub(super) struct Side {
+pub(super) struct Speaker {
     /// Its frames of HTTP/2.
     pub(super) frames: u64,
     /// The largest SETTINGS_MAX_FRAME_SIZE that it has announced.
@@ -101,7 +100,7 @@ pub(super) enum Place {
 
 impl State {
     pub(super) fn new(schema: Schema, limit: usize) -> Self {
-        let side = Side {
+        let side = Speaker {
             frames: 0,
             max_frame: 16_384,
             max_streams: None,
@@ -139,7 +138,7 @@ impl State {
     }
 
     /// Who sends in a direction.
-    pub(super) fn sender(&self, direction: Direction) -> &Side {
+    pub(super) fn sender(&self, direction: Direction) -> &Speaker {
         match direction {
             Direction::ToServer => &self.client,
             Direction::ToClient => &self.server,
@@ -147,11 +146,11 @@ impl State {
     }
 
     /// Who receives in a direction.
-    pub(super) fn receiver(&self, direction: Direction) -> &Side {
+    pub(super) fn receiver(&self, direction: Direction) -> &Speaker {
         self.sender(direction.opposite())
     }
 
-    fn sender_mut(&mut self, direction: Direction) -> &mut Side {
+    fn sender_mut(&mut self, direction: Direction) -> &mut Speaker {
         match direction {
             Direction::ToServer => &mut self.client,
             Direction::ToClient => &mut self.server,
@@ -287,7 +286,7 @@ impl State {
         let idle = header.kind == FrameType::PING && self.open_streams() == 0;
         let opposite = frame.direction.opposite();
         let payload = frame.payload().unwrap_or_default();
-        let goaway = goaway(frame).map(|(last, _)| (last, mark));
+        let goaway = frame.goaway().map(|(last, _)| (last, mark));
         let (timed, complete) = (self.timed, !self.lossy);
         match header.kind {
             FrameType::SETTINGS | FrameType::PING if header.has(FrameHeader::ACK) => {
@@ -324,11 +323,11 @@ impl State {
                 }
                 for (id, value) in settings(payload) {
                     match id {
-                        2 => side.push = value == 1,
-                        3 => side.max_streams = Some(value),
-                        5 => side.max_frame = side.max_frame.max(value),
-                        6 => side.max_headers = Some(value),
-                        ALLOW_TRUE_BINARY_METADATA => side.true_binary = value == 1,
+                        Setting::ENABLE_PUSH => side.push = value == 1,
+                        Setting::MAX_CONCURRENT_STREAMS => side.max_streams = Some(value),
+                        Setting::MAX_FRAME_SIZE => side.max_frame = side.max_frame.max(value),
+                        Setting::MAX_HEADER_LIST_SIZE => side.max_headers = Some(value),
+                        Setting::GRPC_ALLOW_TRUE_BINARY_METADATA => side.true_binary = value == 1,
                         _ => {}
                     }
                 }
@@ -347,7 +346,7 @@ impl State {
         if frame.direction == Direction::ToServer && header.kind == FrameType::HEADERS {
             self.opened(header.stream);
         }
-        if reset(frame).is_some() {
+        if frame.reset().is_some() {
             self.forget();
         }
     }
@@ -395,7 +394,7 @@ impl State {
     }
 }
 
-impl Side {
+impl Speaker {
     /// gRFC A8: five minutes are the least between two PINGs, two hours without a call.
     pub(super) fn is_ping_too_soon(&self, time: Duration, idle: bool) -> bool {
         let least = Duration::from_secs(if idle { 2 * 60 * 60 } else { 5 * 60 });

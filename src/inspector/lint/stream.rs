@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
-use super::super::call::{encoding, is_grpc, value};
-use super::super::frame::{Direction, Frame};
-use super::super::hpack::HeaderField;
-use super::super::http2::FrameHeader;
-use super::super::schema::CallKind;
-use super::PATIENCE;
+use crate::inspector::decode::call::{encoding, is_grpc, value};
+use crate::inspector::model::frame::HeaderField;
+use crate::inspector::model::frame::{Direction, Frame};
+use crate::inspector::model::schema::CallKind;
+use crate::wire::http2::FrameHeader;
+
+/// How long a peer may take for what it has to do at once.
+pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A call, or what is left to know of one that is over.
 #[derive(Clone, Debug)]

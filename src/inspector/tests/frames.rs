@@ -1,7 +1,7 @@
 //! Frames of every type, right and wrong.
 
 use super::*;
-use crate::inspector::http2::dissect;
+use crate::inspector::decode::http2::dissect;
 
 /// A frame's leaves as "label: value", and its faults.
 fn read(digits: &str) -> (Vec<String>, Vec<String>) {

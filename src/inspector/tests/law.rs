@@ -217,7 +217,15 @@ fn random_messages() {
         for name in [None, Some("routeguide.Feature")] {
             for (mut budget, depth) in [(1000, 4), (9, 1), (0, 0)] {
                 let (mut tree, schema) = (Tree::default(), route_guide());
-                protobuf::annotate(&mut tree, &bytes, range.clone(), name, &schema, &mut budget, depth);
+                crate::inspector::decode::protobuf::annotate(
+                    &mut tree,
+                    &bytes,
+                    range.clone(),
+                    name,
+                    &schema,
+                    &mut budget,
+                    depth,
+                );
                 assert_eq!(check_tiling(range.clone(), &tree), Ok(()), "{bytes:02x?}");
             }
         }

@@ -1,7 +1,7 @@
 //! Messages of Protocol Buffers, with a schema and without.
 
-use super::super::protobuf::annotate;
 use super::*;
+use crate::inspector::decode::protobuf::annotate;
 
 fn schema() -> Schema {
     let mut schema = Schema::new();

@@ -7,10 +7,10 @@
 use std::error::Error;
 use std::fmt;
 
+use super::frame::varint;
 use super::script::hex;
-use super::varint;
-use crate::inspector::fields::{Fields, Payload, WireType};
-use crate::inspector::schema::{FieldType, Schema};
+use crate::inspector::model::fields::{Fields, Payload, WireType};
+use crate::inspector::model::schema::{FieldType, Schema};
 
 /// Why a field can't be set.
 #[derive(Clone, Debug, PartialEq, Eq)]

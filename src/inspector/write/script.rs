@@ -16,8 +16,8 @@ use std::error::Error;
 use std::fmt;
 use std::time::Duration;
 
-use super::{CLIENT_PREFACE, RawFrame, header_block, message};
-use crate::inspector::http2::{FrameHeader, FrameType};
+use super::frame::{CLIENT_PREFACE, RawFrame, header_block, message};
+use crate::wire::http2::{FrameHeader, FrameType};
 
 /// What a script does, in its order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -5,27 +5,28 @@
 //! hello.rs     what client and server agree upon
 //! key_log.rs   secrets, by the client's random                              draft-ietf-tls-keylogfile
 //! keys.rs      secrets to keys, sealed records to what they say
-//! half.rs      the records of a direction, in their order
+//! opener.rs    the records of a direction, in their order
 //! ```
 //!
 //! The chunks of a connection become those of what is inside; whoever reads them does not know that there was TLS. Nothing is
 //! guessed: a record either opens, which proves both its key and its number, or it is said that it does not.
 
-mod half;
 mod hello;
 mod key_log;
 mod keys;
+mod opener;
 mod record;
 
 pub use key_log::KeyLog;
 
 use std::collections::BTreeMap;
 
-use super::{Capture, Connection, Direction};
-use half::Said;
+use super::recorded::{Capture, Connection};
+use crate::inspector::model::frame::Direction;
 use hello::ServerHello;
 use key_log::{Label, Random};
 use keys::{Key, Stage, Suite, TLS12, TLS13};
+use opener::Said;
 use record::Record;
 
 /// What can be done about it.
@@ -79,7 +80,7 @@ fn open(connection: &mut Connection, log: &KeyLog) -> Result<String, String> {
         Some(server) => (server.version, keys(&client, server, log)?),
         None => (TLS12, Default::default()),
     };
-    let hear = |direction, keys| half::hear(&connection.chunks, direction, version, keys);
+    let hear = |direction, keys| opener::hear(&connection.chunks, direction, version, keys);
     let said = [hear(Direction::ToServer, to_server), hear(Direction::ToClient, to_client)];
     let [_, from_server] = &said;
     let server = server.ok_or_else(|| format!("there is no ServerHello{}", alerts(&said)))?;

@@ -6,7 +6,8 @@
 //! ```
 
 use super::super::cursor::Cursor;
-use super::super::{Connection, Direction};
+use super::super::recorded::Connection;
+use crate::inspector::model::frame::Direction;
 
 pub(super) const CHANGE_CIPHER_SPEC: u8 = 20;
 pub(super) const ALERT: u8 = 21;

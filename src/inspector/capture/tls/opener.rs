@@ -1,0 +1,217 @@
+//! One direction of a connection: its records in their order, opened one after the other.
+//!
+//! ```text
+//! keys    early ─▶ handshake ─▶ application ─▶ updated ─▶ updated …       of TLS 1.3, those that are known
+//! ```
+//!
+//! A record that the present key does not open is tried with those behind it. What a key opens was sealed with it and is the
+//! record with that number (RFC 5116, section 2.1), so that trying finds where keys change: without the secrets of the
+//! handshake, after early data that was refused, and behind a gap, where numbers are tried as well.
+
+use std::time::Duration;
+
+use super::super::recorded::Chunk;
+use super::hello;
+use super::keys::{Key, Stage, TLS12};
+use super::record::{ALERT, APPLICATION_DATA, CHANGE_CIPHER_SPEC, HANDSHAKE, Record, first_message};
+use crate::inspector::model::frame::Direction;
+
+/// The shortest sealed record with content: header, a byte, the tag.
+const SHORTEST: u64 = 5 + 1 + 16;
+
+/// How many records a gap may have taken.
+const MISSING: u64 = 1 << 10;
+
+/// How many bytes are tried for each that has come, so that gaps do not cost more than the rest; and what a try costs beside
+/// the bytes of its record.
+const EFFORT: u64 = 64;
+const TRY: u64 = 256;
+
+const END_OF_EARLY_DATA: u8 = 5;
+const ENCRYPTED_EXTENSIONS: u8 = 8;
+
+/// What a direction says inside.
+#[derive(Default)]
+pub(super) struct Said {
+    /// Application data, each with the number of the chunk that completed it.
+    pub(super) chunks: Vec<(usize, Chunk)>,
+    /// Whether a key of application data has opened a record.
+    pub(super) begun: bool,
+    /// The protocol above, where EncryptedExtensions say it.
+    pub(super) alpn: Option<String>,
+    /// The number of a fatal alert.
+    pub(super) alert: Option<u8>,
+    /// What it was that could not be decrypted.
+    pub(super) trouble: Option<&'static str>,
+}
+
+/// A direction while its bytes come.
+struct RecordOpener {
+    direction: Direction,
+    tls12: bool,
+    /// The key that is in use, and those that may follow it.
+    keys: Vec<Key>,
+    /// Whether TLS 1.2 has begun to encrypt.
+    encrypted: bool,
+    pending: Vec<u8>,
+    /// After a gap, until a record is found: how many may be missing before it.
+    missing: Option<u64>,
+    /// How many bytes may still be tried.
+    effort: u64,
+    /// Bytes of records before the first application data that no key has opened.
+    unopened: u64,
+    /// Bytes that passed and are not decrypted, since the last chunk.
+    lost: u64,
+    /// What counts as said when an EndOfEarlyData comes (RFC 8446, section 4.5).
+    early: Vec<(usize, Chunk)>,
+    said: Said,
+}
+
+/// What one direction of these chunks says, with the keys that are known of it in the order of their use.
+pub(super) fn hear(chunks: &[Chunk], direction: Direction, version: u16, keys: Vec<Key>) -> Said {
+    let mut opener = RecordOpener {
+        direction,
+        tls12: version == TLS12,
+        keys,
+        encrypted: false,
+        pending: Vec::new(),
+        missing: None,
+        effort: 0,
+        unopened: 0,
+        lost: 0,
+        early: Vec::new(),
+        said: Said::default(),
+    };
+    let mut place = (0, Duration::ZERO);
+    for (number, chunk) in chunks.iter().enumerate().filter(|(_, chunk)| chunk.direction == direction) {
+        place = (number, chunk.time);
+        if chunk.lost > 0 {
+            opener.gap(chunk.lost);
+        }
+        opener.bytes(&chunk.bytes, place);
+    }
+    opener.finish(place)
+}
+
+impl RecordOpener {
+    fn gap(&mut self, lost: u64) {
+        let count = lost.saturating_add(std::mem::take(&mut self.pending).len() as u64);
+        self.lost = self.lost.saturating_add(count);
+        self.missing = Some((self.missing.unwrap_or(1) + count / SHORTEST).min(MISSING));
+        self.encrypted = true;
+    }
+
+    fn bytes(&mut self, bytes: &[u8], place: (usize, Duration)) {
+        self.effort = self.effort.saturating_add(EFFORT * bytes.len() as u64);
+        let mut pending = std::mem::take(&mut self.pending);
+        pending.extend_from_slice(bytes);
+        let mut rest = &pending[..];
+        while self.said.trouble.is_none() {
+            match Record::next(rest) {
+                Ok(None) => break,
+                Ok(Some((record, after))) if self.take(&record, place) => rest = after,
+                _ if self.missing.is_some() => {
+                    rest = rest.get(1..).unwrap_or_default();
+                    self.lost = self.lost.saturating_add(1);
+                }
+                Ok(Some(_)) => self.said.trouble = Some("a record that the secrets do not open"),
+                Err(_) => self.said.trouble = Some("bytes that are no record of TLS"),
+            }
+        }
+        if self.said.trouble.is_some() {
+            self.lost = self.lost.saturating_add(rest.len() as u64);
+        } else {
+            let done = pending.len() - rest.len();
+            pending.drain(..done);
+            self.pending = pending;
+        }
+    }
+
+    /// Whether this is a record of the connection; a sealed one has to open.
+    fn take(&mut self, record: &Record<'_>, place: (usize, Duration)) -> bool {
+        let sealed = if self.tls12 { self.encrypted } else { record.kind == APPLICATION_DATA };
+        if sealed {
+            let Some((stage, kind, content)) = self.open(record) else {
+                // It may be of the handshake, whose secret is not known, or early data that was refused.
+                let excused = self.missing.is_none() && !self.said.begun && !self.tls12;
+                self.unopened += if excused { record.length() } else { 0 };
+                return excused;
+            };
+            self.content(stage, kind, content, place);
+        } else if self.missing.is_none() {
+            self.encrypted |= record.kind == CHANGE_CIPHER_SPEC;
+            self.alert(record.kind, record.fragment);
+        }
+        sealed || self.missing.is_none()
+    }
+
+    fn open(&mut self, record: &Record<'_>) -> Option<(Stage, u8, Vec<u8>)> {
+        let cost = TRY + record.fragment.len() as u64;
+        let ahead = self.missing.unwrap_or_default().min(self.effort / cost);
+        let opened = self.keys.iter().enumerate().find_map(|(at, key)| {
+            let mut numbers = key.next..=key.next.saturating_add(ahead);
+            numbers.find_map(|number| Some((at, number - key.next, number, key.open(number, record)?)))
+        });
+        self.effort -= cost * opened.as_ref().map_or(ahead, |(_, tried, ..)| *tried);
+        let (at, _, number, (kind, content)) = opened?;
+        self.keys.drain(..at);
+        let key = self.keys.first_mut()?;
+        key.next = number.saturating_add(1);
+        let stage = key.stage;
+        if let [key] = &self.keys[..] {
+            self.keys.extend(key.updated());
+        }
+        if stage == Stage::Application && number == 0 {
+            // Whatever is missing was the handshake's.
+            self.lost = 0;
+        }
+        self.said.begun |= matches!(stage, Stage::Application | Stage::Updated);
+        self.missing = None;
+        Some((stage, kind, content))
+    }
+
+    fn content(&mut self, stage: Stage, kind: u8, content: Vec<u8>, (number, time): (usize, Duration)) {
+        self.alert(kind, &content);
+        match (kind, stage) {
+            (APPLICATION_DATA, _) if !content.is_empty() => {
+                let lost = std::mem::take(&mut self.lost);
+                let chunk = Chunk { time, direction: self.direction, lost, bytes: content };
+                let to = if stage == Stage::Early { &mut self.early } else { &mut self.said.chunks };
+                to.push((number, chunk));
+            }
+            (HANDSHAKE, Stage::Early) if content.starts_with(&[END_OF_EARLY_DATA]) => {
+                self.said.chunks.append(&mut self.early);
+            }
+            (HANDSHAKE, Stage::Handshake) => {
+                if let Some((ENCRYPTED_EXTENSIONS, extensions, _)) = first_message(&content) {
+                    self.said.alpn = hello::alpn(extensions);
+                }
+            }
+            (CHANGE_CIPHER_SPEC, _) => self.said.trouble = Some("a renegotiation, which is not followed"),
+            _ => {}
+        }
+    }
+
+    fn alert(&mut self, kind: u8, content: &[u8]) {
+        if let (ALERT, [2, description]) = (kind, content) {
+            self.said.alert = Some(*description);
+        }
+    }
+
+    fn finish(mut self, (number, time): (usize, Duration)) -> Said {
+        let begun = self.said.begun;
+        self.said.trouble = self.said.trouble.or(match self.missing {
+            Some(_) => Some("a gap, behind which no record is found"),
+            None if begun && !self.pending.is_empty() => Some("a record that is not there as a whole"),
+            None if !begun && self.unopened > 0 => Some("records that the secrets do not open"),
+            None => None,
+        });
+        let unopened = if begun { 0 } else { self.unopened };
+        let lost = self.lost.saturating_add(unopened + self.pending.len() as u64);
+        if (begun || self.said.trouble.is_some()) && lost > 0 {
+            let end = Chunk { time, direction: self.direction, lost, bytes: Vec::new() };
+            self.said.chunks.push((number, end));
+        }
+        self.said
+    }
+}

@@ -1,0 +1,384 @@
+//! Both directions of a connection, from bytes to annotated frames.
+//!
+//! Bytes go in as they were recorded, in pieces of any size; frames come out in the order in which they became
+//! complete, both directions interleaved. The state of the connection that gives bytes their meaning lives here: the
+//! HPACK tables of both directions, the header block that is open, and the calls with their messages.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::mem;
+use std::ops::Range;
+use std::time::Duration;
+
+use super::assembly::Assembly;
+use super::call::Call;
+use super::context::Context;
+use super::grpc::MessageReader;
+use super::half::{Expects, Half, Piece};
+use super::http2;
+use crate::call::Compressors;
+use crate::compression;
+use crate::inspector::model::annotation::{Annotation, Layer};
+use crate::inspector::model::frame::{self, Direction, Frame, FrameKind, Meaning};
+use crate::inspector::model::limits::Limits;
+use crate::inspector::model::schema::Schema;
+use crate::inspector::model::text;
+use crate::inspector::model::tree::{Gap, Tree, check_tiling};
+use crate::wire::http2::{FRAME_HEADER, FrameHeader, FrameType, Setting, settings};
+
+/// A connection's bytes, decoded as they come.
+#[derive(Clone, Debug)]
+pub struct Conversation {
+    pub(crate) schema: Schema,
+    pub(crate) limits: Limits,
+    compressors: Compressors,
+    to_server: Half,
+    to_client: Half,
+    pub(super) calls: BTreeMap<u32, Call>,
+    /// Bytes held for messages that wait for their end.
+    waiting: usize,
+    frames: VecDeque<Frame>,
+    frames_cost: usize,
+    /// When the bytes that are pushed have passed.
+    time: Duration,
+    /// The number of the last frame; numbers in `frames` are consecutive.
+    last_number: u64,
+    dropped: u64,
+}
+
+impl Conversation {
+    /// A conversation from its first byte on, with the default limits.
+    pub fn new(schema: Schema) -> Self {
+        Self::with_limits(schema, Limits::default())
+    }
+
+    /// A conversation from its first byte on.
+    pub fn with_limits(schema: Schema, limits: Limits) -> Self {
+        Self {
+            schema,
+            limits,
+            compressors: compression::all(),
+            to_server: Half::new(Expects::Preface, limits),
+            to_client: Half::new(Expects::Settings, limits),
+            calls: BTreeMap::new(),
+            waiting: 0,
+            frames: VecDeque::new(),
+            frames_cost: 0,
+            time: Duration::ZERO,
+            last_number: 0,
+            dropped: 0,
+        }
+    }
+
+    /// Tells when the bytes that are pushed from now on have passed, counted from a beginning of the caller's choice: frames
+    /// that they complete have this time. Zero until it is told.
+    pub fn set_time(&mut self, time: Duration) {
+        self.time = time;
+    }
+
+    /// Compressed messages are restored by these alone from now on. At the beginning by all that were compiled in.
+    pub fn set_compressors(&mut self, compressors: Compressors) {
+        self.compressors = compressors;
+    }
+
+    /// The names that it was made with.
+    pub fn schema(&self) -> &Schema {
+        &self.schema
+    }
+
+    /// Takes the next bytes of a direction, in pieces of any size.
+    pub fn push(&mut self, direction: Direction, bytes: &[u8]) {
+        let half = self.half_mut(direction);
+        half.pending.extend_from_slice(bytes);
+        let mut pending = mem::take(&mut half.pending);
+        let mut rest = pending.as_slice();
+        while let Some((piece, tail)) = self.half_mut(direction).next_piece(rest) {
+            rest = tail;
+            self.accept(direction, piece);
+        }
+        let consumed = pending.len() - rest.len();
+        pending.drain(..consumed);
+        self.half_mut(direction).pending = pending;
+    }
+
+    /// Says that no more bytes come: those of an incomplete frame become a [`FrameKind::Truncated`]. What is pushed
+    /// all the same is shown as bytes.
+    pub fn finish(&mut self) {
+        for direction in [Direction::ToServer, Direction::ToClient] {
+            let half = self.half_mut(direction);
+            let expected = mem::replace(&mut half.expects, Expects::Nothing);
+            let rest = mem::take(&mut half.pending);
+            if !rest.is_empty() {
+                self.cut(direction, expected, &rest);
+            }
+        }
+    }
+
+    /// The frames so far, in the order in which they became complete.
+    pub fn frames(&self) -> impl DoubleEndedIterator<Item = &Frame> + ExactSizeIterator {
+        self.frames.iter()
+    }
+
+    /// Takes the frames so far out, so that they take no more memory here. What lies in several frames is then no
+    /// longer refined in those that were taken; [`Message`](crate::inspector::Message) has it whole.
+    pub fn take_frames(&mut self) -> Vec<Frame> {
+        self.frames_cost = 0;
+        let as_many = VecDeque::with_capacity(self.frames.len());
+        mem::replace(&mut self.frames, as_many).into()
+    }
+
+    /// The number of frames that were dropped because they went over [`Limits::frames`].
+    pub fn dropped_frames(&self) -> u64 {
+        self.dropped
+    }
+
+    /// Holds the law over the frames that are here: in each direction every byte of theirs belongs to exactly one leaf.
+    ///
+    /// # Errors
+    ///
+    /// [`Gap`] where that is not so, which is a mistake of the inspector and not of what it was shown.
+    pub fn check(&self) -> Result<(), Gap> {
+        for direction in [Direction::ToServer, Direction::ToClient] {
+            let mut expected = None;
+            for frame in self.frames.iter().filter(|frame| frame.direction == direction) {
+                check_tiling(0..frame.bytes.len(), &frame.annotations)?;
+                self.contiguous(expected.unwrap_or(frame.offset), frame.offset)?;
+                expected = Some(frame.offset + frame.bytes.len() as u64 + frame.lost());
+            }
+            let half = self.half(direction);
+            self.contiguous(expected.unwrap_or(half.offset), half.offset)?;
+        }
+        Ok(())
+    }
+
+    fn contiguous(&self, expected: u64, found: u64) -> Result<(), Gap> {
+        let gap = Gap { expected: expected as usize, found: found as usize };
+        if expected == found { Ok(()) } else { Err(gap) }
+    }
+
+    fn half(&self, direction: Direction) -> &Half {
+        match direction {
+            Direction::ToServer => &self.to_server,
+            Direction::ToClient => &self.to_client,
+        }
+    }
+
+    pub(crate) fn half_mut(&mut self, direction: Direction) -> &mut Half {
+        match direction {
+            Direction::ToServer => &mut self.to_server,
+            Direction::ToClient => &mut self.to_client,
+        }
+    }
+
+    fn accept(&mut self, direction: Direction, piece: Piece<'_>) {
+        match piece {
+            Piece::Preface(bytes) => {
+                let mut frame = self.frame(direction, bytes, FrameKind::Preface);
+                frame.annotations = http2::preface_leaf(bytes.len()).into();
+                self.keep(frame);
+            }
+            Piece::Frame(header, bytes) => self.http2(direction, &header, bytes),
+            Piece::NotHttp2(bytes) => {
+                let label = if self.half(direction).tls { frame::TLS } else { "not HTTP/2" };
+                self.opaque(direction, bytes, FrameKind::NotHttp2, label);
+            }
+            Piece::Rest(bytes) => self.out_of_place(direction, bytes, "rest of a frame of which bytes are lost"),
+            Piece::Lost(bytes) => self.out_of_place(direction, bytes, "of a frame whose beginning was not seen"),
+        }
+    }
+
+    /// A frame with nothing but its place.
+    pub(crate) fn frame(&mut self, direction: Direction, bytes: &[u8], kind: FrameKind) -> Frame {
+        self.last_number += 1;
+        let half = self.half_mut(direction);
+        let offset = half.offset;
+        half.offset += bytes.len() as u64;
+        Frame {
+            number: self.last_number,
+            direction,
+            time: self.time,
+            offset,
+            bytes: bytes.to_vec(),
+            kind,
+            meaning: Meaning::None,
+            ends_stream: false,
+            headers: Vec::new(),
+            details: None,
+            messages: Vec::new(),
+            annotations: Tree::default(),
+            faults: Vec::new(),
+        }
+    }
+
+    fn opaque(&mut self, direction: Direction, bytes: &[u8], kind: FrameKind, label: &'static str) {
+        let mut frame = self.frame(direction, bytes, kind);
+        frame.annotations = Annotation::new(0..bytes.len(), Layer::Opaque, label).value(text::plain(bytes)).into();
+        self.keep(frame);
+    }
+
+    /// Bytes of a direction whose place in a frame, or in anything, is not known.
+    fn out_of_place(&mut self, direction: Direction, bytes: &[u8], label: &'static str) {
+        let mut frame = self.frame(direction, bytes, FrameKind::Fragment);
+        frame.annotations = Annotation::new(0..bytes.len(), Layer::Opaque, label).into();
+        self.keep(frame);
+    }
+
+    /// What is left of a direction when it ends inside a frame, or bytes are lost there.
+    pub(crate) fn cut(&mut self, direction: Direction, expected: Expects, bytes: &[u8]) {
+        if matches!(expected, Expects::Lost { .. }) {
+            return self.out_of_place(direction, bytes, "of a frame whose beginning was not seen");
+        }
+        let Some(header) = FrameHeader::parse(bytes).filter(|_| expected != Expects::Preface) else {
+            let label = if expected == Expects::Preface { "part of the preface" } else { "incomplete frame header" };
+            return self.opaque(direction, bytes, FrameKind::Truncated, label);
+        };
+        let mut frame = self.frame(direction, bytes, FrameKind::Truncated);
+        let seen = bytes.len() - FRAME_HEADER;
+        frame.faults.push(format!("the bytes end inside a frame: {seen} of {} bytes of payload", header.length));
+        let rest = Annotation::new(FRAME_HEADER..bytes.len(), Layer::Opaque, "payload").value("incomplete");
+        http2::push_header(&mut frame.annotations, &header, bytes);
+        frame.annotations.push(rest);
+        self.keep(frame);
+    }
+
+    fn http2(&mut self, direction: Direction, header: &FrameHeader, bytes: &[u8]) {
+        let dissection = http2::dissect(header, bytes);
+        let mut frame = self.frame(direction, bytes, FrameKind::Http2(*header));
+        frame.annotations = dissection.before;
+        self.hold_block_together(&mut frame, header);
+        match header.kind {
+            FrameType::DATA => {
+                self.data(frame, header, dissection.body, dissection.after);
+                return self.end_of_stream(direction, header);
+            }
+            FrameType::HEADERS | FrameType::PUSH_PROMISE | FrameType::CONTINUATION => {
+                return self.header_block(frame, header, dissection.body, dissection.after);
+            }
+            FrameType::SETTINGS => {
+                let payload = bytes.get(FRAME_HEADER..).unwrap_or_default();
+                for (id, value) in settings(payload) {
+                    if id == Setting::HEADER_TABLE_SIZE {
+                        self.half_mut(direction.opposite()).hpack.allow_table_size(value);
+                    }
+                }
+            }
+            FrameType::RST_STREAM => self.forget_call(header.stream),
+            _ => {}
+        }
+        self.keep(frame);
+    }
+
+    fn data(&mut self, mut frame: Frame, header: &FrameHeader, place: Range<usize>, padding: Option<Annotation>) {
+        let (number, direction) = (frame.number, frame.direction);
+        frame.ends_stream = header.ends_stream();
+        let room = self.limits.waiting.saturating_sub(self.waiting);
+        let opaque = self.calls.get(&header.stream).map(|call| call.half(direction).opaque());
+        let call = self.calls.get_mut(&header.stream).filter(|_| opaque == Some(None));
+        let Some(call) = call else {
+            let value = opaque.flatten().unwrap_or("of a call that is over or was not seen");
+            frame.meaning = Meaning::Data;
+            frame.annotations.push(Annotation::new(place, Layer::Opaque, "data").value(value));
+            frame.annotations.extend(padding);
+            return self.keep(frame);
+        };
+        let type_name = call.type_name(direction);
+        let held = call.cost();
+        let half = call.half_mut(direction);
+        let context = Context {
+            schema: &self.schema,
+            limits: &self.limits,
+            type_name,
+            encoding: half.encoding.as_deref(),
+            compressors: &self.compressors,
+            room: room + half.messages.cost(),
+        };
+        frame.meaning = match (place.is_empty(), frame.ends_stream) {
+            (false, _) => Meaning::Messages,
+            (true, true) => Meaning::HalfClose,
+            (true, false) => Meaning::None,
+        };
+        let before = mem::take(&mut frame.annotations);
+        let found = half.messages.push(number, &frame.bytes, place, before, &context);
+        self.waiting = self.waiting.saturating_sub(held) + call.cost();
+
+        (frame.annotations, frame.messages) = (found.annotations, found.complete);
+        frame.annotations.extend(padding);
+        let whole = frame.messages.first().and_then(|message| message.tree.as_deref());
+        if let Some((assembly, tree)) = found.earlier.zip(whole) {
+            self.refine(&assembly, tree, number);
+        }
+        self.keep(frame);
+    }
+
+    fn end_of_stream(&mut self, direction: Direction, header: &FrameHeader) {
+        if header.ends_stream() {
+            self.end_of_direction(direction, header.stream, self.last_number);
+        }
+    }
+
+    /// END_STREAM on frame `number`: no message may be cut short by it, and a call that ended on both sides is over.
+    pub(super) fn end_of_direction(&mut self, direction: Direction, stream: u32, number: u64) {
+        let Some(call) = self.calls.get_mut(&stream) else { return };
+        let half = call.half_mut(direction);
+        half.ended = true;
+        let unfinished = half.messages.unfinished();
+        if call.is_over() {
+            self.forget_call(stream);
+        }
+        let fault = match unfinished {
+            None => return,
+            Some((seen, None)) => format!("the stream ends inside a message's prefix: {seen} of 5 bytes"),
+            Some((seen, Some(total))) => format!("the stream ends inside a message: {seen} of {total} bytes"),
+        };
+        self.with_kept(number, |frame| frame.faults.push(fault));
+    }
+
+    /// Where the messages of the open calls go on in a direction is not known any more.
+    pub(super) fn lose_messages(&mut self, direction: Direction) {
+        for call in self.calls.values_mut() {
+            let half = call.half_mut(direction);
+            self.waiting = self.waiting.saturating_sub(half.messages.cost());
+            (half.messages, half.lost) = (MessageReader::new(), true);
+        }
+    }
+
+    pub(super) fn forget_call(&mut self, stream: u32) {
+        if let Some(call) = self.calls.remove(&stream) {
+            self.waiting = self.waiting.saturating_sub(call.cost());
+        }
+    }
+
+    pub(crate) fn keep(&mut self, frame: Frame) {
+        self.frames_cost += frame.cost();
+        self.frames.push_back(frame);
+        // The newest stays, so that what it completes can be written into it.
+        while self.frames_cost > self.limits.frames && self.frames.len() > 1 {
+            let oldest = self.frames.pop_front();
+            self.frames_cost = self.frames_cost.saturating_sub(oldest.map_or(0, |frame| frame.cost()));
+            self.dropped += 1;
+        }
+    }
+
+    /// Changes a frame if it is still here.
+    pub(super) fn with_kept(&mut self, number: u64, change: impl FnOnce(&mut Frame)) {
+        let place = self.frames.front().and_then(|first| number.checked_sub(first.number));
+        let frame = place.and_then(|place| self.frames.get_mut(usize::try_from(place).ok()?));
+        if let Some(frame) = frame {
+            let before = frame.cost();
+            change(frame);
+            self.frames_cost = self.frames_cost.saturating_sub(before) + frame.cost();
+        }
+    }
+
+    /// Puts what was decoded as a whole in the place of what its parts were, in the frames before `number`; gives what belongs
+    /// to that one.
+    pub(super) fn refine(&mut self, assembly: &Assembly, annotations: &Tree, number: u64) -> Tree {
+        let mut own = Tree::default();
+        for (frame, place, part) in assembly.distribute(annotations) {
+            match frame == number {
+                true => own = part,
+                false => self.with_kept(frame, |frame| frame.annotations.replace(&place, part)),
+            }
+        }
+        own
+    }
+}

@@ -1,0 +1,160 @@
+//! One direction's bytes: cut into the preface and frames, with the state that the direction's header blocks share.
+
+use super::assembly::Assembly;
+use super::hpack::Decoder;
+use super::resync::{Found, LONGEST, look_for_frames};
+use crate::inspector::model::limits::Limits;
+use crate::wire::http2::{FRAME_HEADER, FrameHeader, FrameType, PREFACE};
+
+/// One direction of a connection.
+#[derive(Clone, Debug)]
+pub(crate) struct Half {
+    pub(crate) expects: Expects,
+    /// Bytes that are not a whole frame yet.
+    pub(crate) pending: Vec<u8>,
+    /// Where `pending` begins in the direction's bytes.
+    pub(crate) offset: u64,
+    pub(crate) hpack: Decoder,
+    pub(super) block: Option<OpenBlock>,
+    /// Whether it has begun with a record of TLS, and not with HTTP/2.
+    pub(crate) tls: bool,
+}
+
+/// What a direction's next bytes are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Expects {
+    /// A client's preface (RFC 9113, section 3.4): anything else is not HTTP/2.
+    Preface,
+    /// A server's preface, which is a SETTINGS frame: anything else is not HTTP/2.
+    Settings,
+    Frame,
+    /// The rest of a frame of which bytes are lost, and whether it carries a header block.
+    Rest {
+        missing: u32,
+        header_block: bool,
+    },
+    /// Frames, which are looked for: it is not known where the next begins, but not before this place of what is pending.
+    Lost {
+        from: usize,
+    },
+    /// Not HTTP/2, or over.
+    Nothing,
+}
+
+/// A header block whose last frame did not come yet.
+#[derive(Clone, Debug)]
+pub(super) struct OpenBlock {
+    pub(crate) first_frame: u64,
+    pub(crate) stream: u32,
+    pub(crate) ends_stream: bool,
+    pub(super) promise: bool,
+    /// `None` when it went over the limit.
+    pub(super) assembly: Option<Assembly>,
+}
+
+/// A piece of a direction's bytes that is complete.
+pub(crate) enum Piece<'a> {
+    Preface(&'a [u8]),
+    Frame(FrameHeader, &'a [u8]),
+    NotHttp2(&'a [u8]),
+    /// The rest of a frame of which bytes are lost, or a part of it.
+    Rest(&'a [u8]),
+    /// What stands before the frames that were found, or can't begin one.
+    Lost(&'a [u8]),
+}
+
+impl Half {
+    pub(crate) fn new(expects: Expects, limits: Limits) -> Self {
+        Self { expects, pending: Vec::new(), offset: 0, hpack: Decoder::new(limits), block: None, tls: false }
+    }
+
+    /// Cuts the next piece off, or `None` if more bytes are needed.
+    pub(crate) fn next_piece<'a>(&mut self, bytes: &'a [u8]) -> Option<(Piece<'a>, &'a [u8])> {
+        let header = match self.expects {
+            _ if bytes.is_empty() => return None,
+            Expects::Preface if bytes.starts_with(PREFACE) => {
+                self.expects = Expects::Frame;
+                let (preface, rest) = bytes.split_at_checked(PREFACE.len())?;
+                return Some((Piece::Preface(preface), rest));
+            }
+            Expects::Preface if PREFACE.starts_with(bytes) => return None,
+            Expects::Settings if may_be_settings(bytes) => FrameHeader::parse(bytes)?,
+            Expects::Frame => FrameHeader::parse(bytes)?,
+            Expects::Rest { missing, header_block } => {
+                let (rest, after) = bytes.split_at_checked(missing as usize).unwrap_or((bytes, &[]));
+                self.expects = match missing - rest.len() as u32 {
+                    0 => Expects::Frame,
+                    missing => Expects::Rest { missing, header_block },
+                };
+                return Some((Piece::Rest(rest), after));
+            }
+            Expects::Lost { from } => return self.lost(bytes, from),
+            Expects::Preface | Expects::Settings | Expects::Nothing => {
+                // A record of TLS: its type and its version (RFC 8446, section 5.1).
+                self.tls |= self.expects != Expects::Nothing && matches!(bytes, [20..=23, 3, 0..=4, ..]);
+                self.expects = Expects::Nothing;
+                return Some((Piece::NotHttp2(bytes), &[]));
+            }
+        };
+        let (frame, rest) = bytes.split_at_checked(FRAME_HEADER + header.length as usize)?;
+        self.expects = Expects::Frame;
+        Some((Piece::Frame(header, frame), rest))
+    }
+
+    /// So many bytes are lost: gives back what was expected and what was pending, and expects what comes after them.
+    pub(crate) fn lose(&mut self, count: u64) -> (Expects, Vec<u8>) {
+        let expected = self.expects;
+        let pending = std::mem::take(&mut self.pending);
+        let (header_block, missing) = match expected {
+            Expects::Rest { missing, header_block } => (header_block, Some(u64::from(missing))),
+            Expects::Frame | Expects::Settings => match FrameHeader::parse(&pending) {
+                Some(header) => {
+                    let whole = FRAME_HEADER as u64 + u64::from(header.length);
+                    (header.carries_header_block(), Some(whole.saturating_sub(pending.len() as u64)))
+                }
+                None => (true, None),
+            },
+            Expects::Preface | Expects::Lost { .. } | Expects::Nothing => (true, None),
+        };
+        let within = missing.filter(|missing| count <= *missing);
+        self.expects = match within {
+            Some(missing) if missing == count => Expects::Frame,
+            Some(missing) => Expects::Rest { missing: (missing - count) as u32, header_block },
+            None if expected == Expects::Nothing => Expects::Nothing,
+            None => Expects::Lost { from: 0 },
+        };
+        if within.is_none() || header_block {
+            self.block = None;
+            self.hpack.lose_track();
+        }
+        (expected, pending)
+    }
+
+    /// Gives out what can't be a part of a frame, and goes on with frames where they are found.
+    fn lost<'a>(&mut self, bytes: &'a [u8], from: usize) -> Option<(Piece<'a>, &'a [u8])> {
+        let end = match look_for_frames(bytes, from) {
+            Found::Frames(at) => {
+                let preface = bytes.get(at..).is_some_and(|bytes| bytes.starts_with(PREFACE));
+                self.expects = if preface { Expects::Preface } else { Expects::Frame };
+                if at == 0 {
+                    return self.next_piece(bytes);
+                }
+                at
+            }
+            Found::NotBefore(0) => return None,
+            Found::NotBefore(at) => {
+                self.expects = Expects::Lost { from: 0 };
+                at
+            }
+        };
+        let (lost, rest) = bytes.split_at_checked(end)?;
+        Some((Piece::Lost(lost), rest))
+    }
+}
+
+/// Whether these bytes can begin a server's preface. A record of TLS can not: 22, 3, 3 would be a length of more than a MiB.
+fn may_be_settings(bytes: &[u8]) -> bool {
+    bytes.first_chunk().is_none_or(|&[a, b, c, kind]| {
+        FrameType(kind) == FrameType::SETTINGS && u32::from_be_bytes([0, a, b, c]) <= LONGEST
+    })
+}

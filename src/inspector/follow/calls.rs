@@ -1,0 +1,347 @@
+//! Calls in summary: one line for each, when it has ended.
+//!
+//! ```text
+//! stream 1  /routeguide.RouteGuide/GetFeature  unary  ↑ 1 message, 77 bytes on the wire  ↓ 1 message, 54 bytes on the wire
+//!           first byte 1.2 ms  total 1.4 ms  OK  ended by the server's trailers
+//! ```
+//!
+//! A call is counted from its Request-Headers to the end of both directions of its stream. What ended it is read from the
+//! frames alone, so that a deadline is one that the client kept: a CANCEL when `grpc-timeout` had passed.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use crate::inspector::decode::call::value;
+use crate::inspector::decode::headers::{percent_decoded, status_name, timeout};
+use crate::inspector::model::frame::{Direction, Frame, Meaning};
+use crate::inspector::model::limits::Limits;
+use crate::inspector::model::schema::{CallKind, Schema};
+use crate::inspector::model::text::{self, Count, Plain, Time};
+use crate::wire::http2::{FrameHeader, FrameType, Http2Error};
+
+/// A call, as far as it has come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CallSummary {
+    /// The stream of HTTP/2 that carries it.
+    pub stream: u32,
+    /// The method: "/routeguide.RouteGuide/GetFeature". Empty if it is not known.
+    pub path: String,
+    /// Its kind: of the schema, or what the messages that were seen look like.
+    pub kind: CallKind,
+    /// Whether the schema says so.
+    pub kind_is_known: bool,
+    /// The number of the frame that completed the Request-Headers.
+    pub first_frame: u64,
+    /// The number of the last frame that belongs to it.
+    pub last_frame: u64,
+    /// When the Request-Headers were complete.
+    pub begun: Duration,
+    /// What went to the server.
+    pub request: Traffic,
+    /// What went to the client.
+    pub response: Traffic,
+    /// From the Request-Headers to the first frame of the answer.
+    pub first_byte: Option<Duration>,
+    /// From the Request-Headers to what ended the call.
+    pub total: Option<Duration>,
+    /// `grpc-timeout`.
+    pub timeout: Option<Duration>,
+    /// How the call ended by gRPC's own words, if they came.
+    pub status: Option<CallStatus>,
+    /// Whether the server has ended the call with headers that are not known, so that its status is not either.
+    pub status_is_unknown: bool,
+    /// The HTTP status of an answer that is not one of gRPC.
+    pub http_status: Option<String>,
+    /// Who ended it, and how.
+    pub end: CallEnd,
+}
+
+/// What went one way in a call.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// Complete messages.
+    pub messages: u64,
+    /// Bytes of all frames of the stream, with their headers and padding.
+    pub wire: u64,
+    /// Bytes of the messages as they were sent, without prefixes.
+    pub sent: u64,
+    /// Bytes of the messages as the application has them; of those that could not be restored, as they were sent.
+    pub plain: u64,
+    /// Compressed messages that could not be restored.
+    pub unrestored: u64,
+}
+
+/// `grpc-status` and `grpc-message`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CallStatus {
+    /// `grpc-status` as it was sent.
+    pub code: String,
+    /// `grpc-message`, decoded.
+    pub message: String,
+}
+
+/// Who ended a call, and how.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CallEnd {
+    /// It has not ended.
+    Open,
+    /// The server's Trailers or Trailers-Only.
+    Trailers,
+    /// The end of an answer that is not one of gRPC.
+    HttpResponse,
+    /// The client's RST_STREAM.
+    ClientReset(Http2Error),
+    /// The client's RST_STREAM with CANCEL when `grpc-timeout` had passed.
+    Deadline,
+    /// The server's RST_STREAM.
+    ServerReset(Http2Error),
+    /// The server's GOAWAY, whose last stream is an earlier one, or which says that the connection is broken.
+    GoAway(Http2Error),
+    /// The end of the connection.
+    ConnectionLost,
+    /// Nothing that was seen: too many calls are open to follow this one.
+    Forgotten,
+}
+
+impl CallStatus {
+    /// The name of the code, if it has one.
+    pub fn name(&self) -> Option<&'static str> {
+        status_name(self.code.as_bytes())
+    }
+}
+
+/// The calls of a connection, from its frames.
+#[derive(Clone, Debug)]
+pub struct Calls {
+    schema: Schema,
+    limit: usize,
+    open: BTreeMap<u32, Open>,
+    /// The last stream of the server's last GOAWAY that says that something is wrong.
+    broken: Option<Http2Error>,
+}
+
+/// A call in progress.
+#[derive(Clone, Debug)]
+struct Open {
+    summary: CallSummary,
+    client_ended: bool,
+}
+
+impl Calls {
+    /// Follows the calls of a connection, at most `Limits::default().calls` at a time; the schema knows their kinds.
+    pub fn new(schema: Schema) -> Self {
+        Self::with_limit(schema, Limits::default().calls)
+    }
+
+    /// Follows at most `limit` calls at a time.
+    pub fn with_limit(schema: Schema, limit: usize) -> Self {
+        Self { schema, limit: limit.max(1), open: BTreeMap::new(), broken: None }
+    }
+
+    /// Takes the next frame; gives the calls that have ended with it.
+    pub fn advance(&mut self, frame: &Frame) -> Vec<CallSummary> {
+        let mut ended = Vec::new();
+        let Some(header) = frame.header() else { return ended };
+        if let (Meaning::RequestHeaders { path }, Direction::ToServer, false) =
+            (&frame.meaning, frame.direction, frame.headers.is_empty())
+        {
+            ended.extend(self.begin(frame, header.stream, path));
+        }
+        if self.open.get_mut(&header.stream).is_some_and(|call| call.advance(frame, header)) {
+            ended.extend(self.open.remove(&header.stream).map(|call| call.summary));
+        }
+        if header.kind == FrameType::GOAWAY && frame.direction == Direction::ToClient {
+            ended.extend(self.go_away(frame));
+        }
+        ended
+    }
+
+    /// The calls that have not ended, by their streams.
+    pub fn open(&self) -> impl Iterator<Item = &CallSummary> {
+        self.open.values().map(|call| &call.summary)
+    }
+
+    /// The connection has ended at `time`: so have the calls that are left.
+    pub fn close(&mut self, time: Option<Duration>) -> Vec<CallSummary> {
+        let end = self.broken.map_or(CallEnd::ConnectionLost, CallEnd::GoAway);
+        std::mem::take(&mut self.open).into_values().map(|call| call.close(end, time)).collect()
+    }
+
+    /// No more of the connection is known: what is left is still open.
+    pub fn leave(&mut self) -> Vec<CallSummary> {
+        std::mem::take(&mut self.open).into_values().map(|call| call.summary).collect()
+    }
+
+    /// Begins a call; one on the same stream, or the oldest of too many, has ended then.
+    fn begin(&mut self, frame: &Frame, stream: u32, path: &str) -> Option<CallSummary> {
+        let crowded = self.open.len() >= self.limit && !self.open.contains_key(&stream);
+        let oldest = if crowded { self.open.pop_first().map(|(_, call)| call) } else { self.open.remove(&stream) };
+        let kind = self.schema.method(path).and_then(|types| types.kind);
+        let summary = CallSummary {
+            stream,
+            path: path.to_owned(),
+            kind: kind.unwrap_or(CallKind::Unary),
+            kind_is_known: kind.is_some(),
+            first_frame: frame.number,
+            last_frame: frame.number,
+            begun: frame.time,
+            request: Traffic::default(),
+            response: Traffic::default(),
+            first_byte: None,
+            total: None,
+            timeout: value(&frame.headers, "grpc-timeout").and_then(|value| timeout(value.as_bytes())),
+            status: None,
+            status_is_unknown: false,
+            http_status: None,
+            end: CallEnd::Open,
+        };
+        self.open.insert(stream, Open { summary, client_ended: false });
+        oldest.map(|call| call.close(CallEnd::Forgotten, None))
+    }
+
+    /// Streams beyond a GOAWAY's last were not, and will not be, processed (RFC 9113, section 6.8).
+    fn go_away(&mut self, frame: &Frame) -> Vec<CallSummary> {
+        let Some((last, code)) = frame.goaway() else { return Vec::new() };
+        if code.0 != 0 {
+            self.broken = Some(code);
+        }
+        let beyond = self.open.split_off(&last.saturating_add(1));
+        let end = |mut call: Open| {
+            call.summary.last_frame = frame.number;
+            call.close(CallEnd::GoAway(code), Some(frame.time))
+        };
+        beyond.into_values().map(end).collect()
+    }
+}
+
+impl Open {
+    /// Takes a frame of the stream; whether the call is over with it.
+    fn advance(&mut self, frame: &Frame, header: &FrameHeader) -> bool {
+        let call = &mut self.summary;
+        let elapsed = frame.time.saturating_sub(call.begun);
+        call.last_frame = frame.number;
+        let way = match frame.direction {
+            Direction::ToServer => &mut call.request,
+            Direction::ToClient => &mut call.response,
+        };
+        way.wire += frame.bytes.len() as u64;
+        for message in &frame.messages {
+            way.messages += 1;
+            way.sent += u64::from(message.length);
+            way.plain += message.size().unwrap_or(message.length.into());
+            way.unrestored += u64::from(message.size().is_none());
+        }
+        if !call.kind_is_known {
+            call.kind = CallKind::new(call.request.messages > 1, call.response.messages > 1);
+        }
+        let answers = matches!(header.kind, FrameType::HEADERS | FrameType::DATA | FrameType::CONTINUATION);
+        if frame.direction == Direction::ToClient && answers && call.first_byte.is_none() {
+            call.first_byte = Some(elapsed);
+        }
+        if let Some(code) = frame.reset() {
+            // A reset behind the trailers replaces nothing: it ends the other direction.
+            if call.end == CallEnd::Open {
+                call.end = match frame.direction {
+                    Direction::ToServer if code.0 == 8 && call.timeout.is_some_and(|timeout| elapsed >= timeout) => {
+                        CallEnd::Deadline
+                    }
+                    Direction::ToServer => CallEnd::ClientReset(code),
+                    Direction::ToClient => CallEnd::ServerReset(code),
+                };
+                call.total = Some(elapsed);
+            }
+            return true;
+        }
+        match &frame.meaning {
+            Meaning::HttpResponse { status } => call.http_status = Some(status.clone()),
+            Meaning::Trailers { status: Some(code) } | Meaning::TrailersOnly { status: code }
+                if !frame.headers.is_empty() && frame.direction == Direction::ToClient =>
+            {
+                let message = value(&frame.headers, "grpc-message").unwrap_or_default();
+                let message = percent_decoded(message.as_bytes()).map_or(message, Into::into);
+                call.status = Some(CallStatus { code: code.clone(), message: text::plain(message.as_bytes()) });
+            }
+            _ => {}
+        }
+        if frame.ends_stream && frame.direction == Direction::ToClient && call.end == CallEnd::Open {
+            let foreign = call.http_status.is_some() && call.status.is_none();
+            call.end = if foreign { CallEnd::HttpResponse } else { CallEnd::Trailers };
+            call.status_is_unknown = frame.meaning == Meaning::Headers;
+            call.total = Some(elapsed);
+        }
+        self.client_ended |= frame.ends_stream && frame.direction == Direction::ToServer;
+        self.client_ended && call.end != CallEnd::Open
+    }
+
+    /// What is left of a call when nothing more can come.
+    fn close(mut self, end: CallEnd, time: Option<Duration>) -> CallSummary {
+        if self.summary.end == CallEnd::Open {
+            self.summary.end = end;
+            self.summary.total = time.map(|time| time.saturating_sub(self.summary.begun));
+        }
+        self.summary
+    }
+}
+
+impl fmt::Display for CallSummary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path = if self.path.is_empty() { "method unknown" } else { &self.path };
+        write!(f, "stream {}  {}  {}  ", self.stream, Plain(path.as_bytes()), self.kind)?;
+        write!(f, "↑ {}  ↓ {}", self.request, self.response)?;
+        if let Some(first_byte) = self.first_byte {
+            write!(f, "  first byte {}", Time(first_byte))?;
+        }
+        if let Some(total) = self.total {
+            write!(f, "  total {}", Time(total))?;
+        }
+        match (&self.status, &self.http_status) {
+            (Some(status), _) => write!(f, "  {status}")?,
+            (None, Some(status)) => write!(f, "  HTTP {status}")?,
+            (None, None) if self.status_is_unknown => write!(f, "  status unknown")?,
+            (None, None) if self.end == CallEnd::Trailers => write!(f, "  no grpc-status")?,
+            (None, None) => {}
+        }
+        match self.timeout.filter(|_| self.end == CallEnd::Deadline) {
+            Some(timeout) => write!(f, "  {} of {}", self.end, text::time(timeout)),
+            None => write!(f, "  {}", self.end),
+        }
+    }
+}
+
+impl fmt::Display for Traffic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}, {} on the wire", Count(self.messages, "message"), Count(self.wire, "byte"))?;
+        match (self.plain == self.sent, self.unrestored) {
+            (_, 1..) => write!(f, " ({} compressed, not restored)", self.unrestored),
+            (false, 0) => write!(f, " ({} of messages, {} uncompressed)", self.sent, self.plain),
+            (true, 0) => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for CallStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.name() {
+            Some(name) => f.write_str(name)?,
+            None => write!(f, "grpc-status {}", text::plain(self.code.as_bytes()))?,
+        }
+        if self.message.is_empty() { Ok(()) } else { write!(f, ": {}", self.message) }
+    }
+}
+
+impl fmt::Display for CallEnd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Open => f.write_str("still open"),
+            Self::Trailers => f.write_str("ended by the server's trailers"),
+            Self::HttpResponse => f.write_str("ended by an answer that is not gRPC"),
+            Self::ClientReset(code) => write!(f, "ended by the client's RST_STREAM {code}"),
+            Self::Deadline => f.write_str("ended by the client at its deadline"),
+            Self::ServerReset(code) => write!(f, "ended by the server's RST_STREAM {code}"),
+            Self::GoAway(code) => write!(f, "ended by the server's GOAWAY {code}"),
+            Self::ConnectionLost => f.write_str("ended by the connection's end"),
+            Self::Forgotten => f.write_str("no longer followed"),
+        }
+    }
+}

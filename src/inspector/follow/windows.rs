@@ -1,0 +1,180 @@
+//! Flow control (RFC 9113, section 5.2 and 6.9): the windows of both directions, from the frames alone.
+//!
+//! A window belongs to who receives DATA and is counted for who sends it. SETTINGS change it when their receiver has read
+//! them, which shows on the wire only as an acknowledgement: a larger SETTINGS_INITIAL_WINDOW_SIZE counts from the frame
+//! that announces it, because the sender may use it from then on, a smaller one from its acknowledgement, because the
+//! sender may not have known before.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use crate::inspector::model::frame::{Direction, Frame};
+use crate::wire::http2::{FrameHeader, FrameType, Setting, settings};
+
+/// The window of a new connection, and of a stream until SETTINGS say otherwise.
+const INITIAL: i64 = 65_535;
+
+/// The largest window there may be.
+pub(crate) const LARGEST: i64 = 0x7fff_ffff;
+
+/// The windows of a connection.
+#[derive(Clone, Debug)]
+pub(crate) struct Windows {
+    to_server: Way,
+    to_client: Way,
+    limit: usize,
+}
+
+/// The windows for the DATA of one direction.
+#[derive(Clone, Debug)]
+struct Way {
+    connection: i64,
+    /// SETTINGS_INITIAL_WINDOW_SIZE as it counts.
+    initial: i64,
+    /// What SETTINGS without an acknowledgement say of it, in their order.
+    announced: VecDeque<Option<i64>>,
+    streams: BTreeMap<u32, i64>,
+}
+
+/// A window that has become another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Change {
+    /// The direction of the DATA that the window is for.
+    pub(crate) way: Direction,
+    /// The stream; 0 for the connection.
+    pub(crate) stream: u32,
+    pub(crate) before: i64,
+    pub(crate) after: i64,
+    pub(crate) cause: Cause,
+}
+
+/// What changes a window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cause {
+    /// The stream has begun.
+    Opened,
+    /// DATA, padding included.
+    Data,
+    /// WINDOW_UPDATE.
+    Update,
+    /// SETTINGS, or their acknowledgement.
+    Settings,
+}
+
+impl Windows {
+    /// Follows at most `limit` streams; beyond, the oldest are forgotten.
+    pub(crate) fn new(limit: usize) -> Self {
+        let way = Way { connection: INITIAL, initial: INITIAL, announced: VecDeque::new(), streams: BTreeMap::new() };
+        Self { to_server: way.clone(), to_client: way, limit }
+    }
+
+    /// The window of a stream for one direction's DATA, or of the connection; `None` if it is not followed.
+    pub(crate) fn get(&self, way: Direction, stream: u32) -> Option<i64> {
+        let windows = match way {
+            Direction::ToServer => &self.to_server,
+            Direction::ToClient => &self.to_client,
+        };
+        if stream == 0 { Some(windows.connection) } else { windows.streams.get(&stream).copied() }
+    }
+
+    /// Takes the next frame; gives the windows that have changed.
+    pub(crate) fn push(&mut self, frame: &Frame) -> Vec<Change> {
+        let Some(header) = frame.header() else { return Vec::new() };
+        let payload = frame.payload().unwrap_or_default();
+        let way = frame.direction;
+        let mut changes = Vec::new();
+        match header.kind {
+            FrameType::HEADERS if way == Direction::ToServer && header.stream != 0 => {
+                for way in [Direction::ToServer, Direction::ToClient] {
+                    let limit = self.limit;
+                    changes.extend(self.way_mut(way).open(way, header.stream, limit));
+                }
+            }
+            FrameType::DATA => self.way_mut(way).used(way, header, &mut changes),
+            FrameType::WINDOW_UPDATE => {
+                let increment = payload.first_chunk().map_or(0, |bytes| u32::from_be_bytes(*bytes) & 0x7fff_ffff);
+                let way = way.opposite();
+                changes.extend(self.way_mut(way).change(way, header.stream, increment.into(), Cause::Update));
+            }
+            FrameType::SETTINGS if header.has(FrameHeader::ACK) => self.way_mut(way).acknowledged(way, &mut changes),
+            FrameType::SETTINGS => {
+                let last = settings(payload).filter(|(id, _)| *id == Setting::INITIAL_WINDOW_SIZE).last();
+                let way = way.opposite();
+                let value = last.map(|(_, value)| i64::from(value));
+                self.way_mut(way).announced(way, value, &mut changes);
+            }
+            FrameType::RST_STREAM => {
+                self.to_server.streams.remove(&header.stream);
+                self.to_client.streams.remove(&header.stream);
+            }
+            _ => {}
+        }
+        if frame.ends_stream {
+            self.way_mut(way).streams.remove(&header.stream);
+        }
+        changes
+    }
+
+    fn way_mut(&mut self, way: Direction) -> &mut Way {
+        match way {
+            Direction::ToServer => &mut self.to_server,
+            Direction::ToClient => &mut self.to_client,
+        }
+    }
+}
+
+impl Way {
+    fn open(&mut self, way: Direction, stream: u32, limit: usize) -> Option<Change> {
+        if self.streams.contains_key(&stream) {
+            return None;
+        }
+        if self.streams.len() >= limit {
+            self.streams.pop_first();
+        }
+        self.streams.insert(stream, self.initial);
+        Some(Change { way, stream, before: self.initial, after: self.initial, cause: Cause::Opened })
+    }
+
+    fn used(&mut self, way: Direction, header: &FrameHeader, changes: &mut Vec<Change>) {
+        if header.length > 0 {
+            for stream in [0, header.stream] {
+                changes.extend(self.change(way, stream, -i64::from(header.length), Cause::Data));
+            }
+        }
+    }
+
+    fn change(&mut self, way: Direction, stream: u32, by: i64, cause: Cause) -> Option<Change> {
+        let window = if stream == 0 { &mut self.connection } else { self.streams.get_mut(&stream)? };
+        let before = *window;
+        // What goes beyond all bounds is reported once and then counted from the bound.
+        *window = before.saturating_add(by).clamp(-LARGEST, LARGEST);
+        Some(Change { way, stream, before, after: before.saturating_add(by), cause })
+    }
+
+    fn announced(&mut self, way: Direction, value: Option<i64>, changes: &mut Vec<Change>) {
+        // Who never acknowledges does not make this grow.
+        if self.announced.len() < 1_024 {
+            self.announced.push_back(value);
+        }
+        if let Some(larger) = value.filter(|value| *value > self.initial) {
+            self.set_initial(way, larger, changes);
+        }
+    }
+
+    fn acknowledged(&mut self, way: Direction, changes: &mut Vec<Change>) {
+        if let Some(value) = self.announced.pop_front().flatten() {
+            // A later announcement of more counts already.
+            let later = self.announced.iter().copied().flatten().max();
+            self.set_initial(way, later.map_or(value, |later| later.max(value)), changes);
+        }
+    }
+
+    fn set_initial(&mut self, way: Direction, value: i64, changes: &mut Vec<Change>) {
+        let by = value - self.initial;
+        if by == 0 {
+            return;
+        }
+        self.initial = value;
+        let streams: Vec<u32> = self.streams.keys().copied().collect();
+        changes.extend(streams.into_iter().filter_map(|stream| self.change(way, stream, by, Cause::Settings)));
+    }
+}

@@ -1,0 +1,249 @@
+//! What a range of bytes means: the node of a [`Tree`](crate::inspector::Tree), which every layer of the inspector produces.
+
+use std::fmt;
+use std::ops::Range;
+
+use super::text::Text;
+
+/// The meaning of a range of bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Annotation {
+    /// The bytes, counted from the first byte of the frame (of the message, in [`Message`](crate::inspector::Message)).
+    pub range: Range<usize>,
+    /// The protocol that the bytes speak.
+    pub layer: Layer,
+    /// What stands here, in the words of the specification: "Length", ":path", "latitude".
+    pub label: Text,
+    /// The value, for a person; control characters are escaped and long values are shortened. Empty where it stands in
+    /// an earlier frame.
+    pub value: Text,
+    /// How it is encoded: "static 3", "field 1, varint". Empty where there is nothing to say.
+    pub detail: Text,
+    /// The rule of a specification that gives the bytes their meaning.
+    pub rule: Option<&'static Rule>,
+    /// What is wrong with these bytes, if something is.
+    pub fault: Option<Box<str>>,
+    /// How the bytes want to be read.
+    pub form: Form,
+    /// Whether this is the whole or a part of something that lies in several frames.
+    pub part: Part,
+    /// How many annotations are below this one in its [`Tree`](crate::inspector::Tree): its children, and theirs.
+    pub(crate) below: u32,
+}
+
+/// The protocol that a byte belongs to, from the connection inwards.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Layer {
+    /// The connection preface and the nine bytes before each frame's payload.
+    Frame,
+    /// A field in a frame's payload: settings, priorities, padding, error codes.
+    Payload,
+    /// A header block.
+    Hpack,
+    /// The prefix of a gRPC message.
+    Grpc,
+    /// A message's content.
+    Protobuf,
+    /// Bytes of which nothing more is known.
+    Opaque,
+}
+
+/// How the bytes of an annotation want to be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// One big-endian number, whose hex digits read as the number itself.
+    Number,
+    /// Byte after byte.
+    Bytes,
+    /// Not at all: others stand in their place ([`Redaction`](crate::inspector::Redaction)).
+    Redacted,
+}
+
+/// Which part of something the bytes of an annotation are, when a border between frames cuts through it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// All of it.
+    Whole,
+    /// It begins here and goes on in a later frame.
+    Head,
+    /// It began in an earlier frame and goes on in a later one.
+    Middle,
+    /// It began in an earlier frame and ends here.
+    Tail,
+}
+
+impl Annotation {
+    /// A leaf without value, detail, rule or fault; the methods below add them.
+    pub(crate) fn new(range: Range<usize>, layer: Layer, label: impl Into<Text>) -> Self {
+        Self {
+            range,
+            layer,
+            label: label.into(),
+            value: Text::EMPTY,
+            detail: Text::EMPTY,
+            rule: None,
+            fault: None,
+            form: Form::Bytes,
+            part: Part::Whole,
+            below: 0,
+        }
+    }
+
+    pub(crate) fn value(self, value: impl Into<Text>) -> Self {
+        Self { value: value.into(), ..self }
+    }
+
+    pub(crate) fn detail(self, detail: impl Into<Text>) -> Self {
+        Self { detail: detail.into(), ..self }
+    }
+
+    pub(crate) fn rule(self, rule: &'static Rule) -> Self {
+        Self { rule: Some(rule), ..self }
+    }
+
+    pub(crate) fn number(self) -> Self {
+        Self { form: Form::Number, ..self }
+    }
+
+    pub(crate) fn fault(self, fault: Option<impl Into<Box<str>>>) -> Self {
+        Self { fault: fault.map(Into::into), ..self }
+    }
+
+    /// Whether nothing is below it.
+    pub fn is_leaf(&self) -> bool {
+        self.below == 0
+    }
+
+    /// The part of this annotation within `keep`, in which it has a byte, moved so that `keep.start` lands on `to`; without
+    /// what is below it.
+    pub(super) fn clip(&self, keep: &Range<usize>, to: usize) -> Annotation {
+        let start = self.range.start.max(keep.start);
+        let end = self.range.end.min(keep.end);
+        let moved = |at: usize| at.saturating_sub(keep.start).saturating_add(to);
+        let part = match (self.range.start < start, self.range.end > end) {
+            (false, false) => self.part,
+            (false, true) => Part::Head,
+            (true, true) => Part::Middle,
+            (true, false) => Part::Tail,
+        };
+        Self {
+            range: moved(start)..moved(end),
+            part,
+            below: 0,
+            layer: self.layer,
+            label: self.label.clone(),
+            value: if part.is_continued() { Text::EMPTY } else { self.value.clone() },
+            detail: self.detail.clone(),
+            rule: self.rule,
+            fault: self.fault.clone(),
+            form: self.form,
+        }
+    }
+
+    /// The memory that this takes besides its own, about.
+    pub(crate) fn cost(&self) -> usize {
+        let fault = self.fault.as_ref().map_or(0, |fault| fault.len());
+        self.label.cost() + self.value.cost() + self.detail.cost() + fault
+    }
+}
+
+impl Part {
+    /// Whether the beginning lies in an earlier frame. What continues has no value of its own: that stands there.
+    pub fn is_continued(self) -> bool {
+        matches!(self, Part::Middle | Part::Tail)
+    }
+}
+
+/// A place in a specification.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Rule {
+    /// The document.
+    pub document: Document,
+    /// The section's number, or its anchor where the document has no numbers.
+    pub section: &'static str,
+}
+
+/// A specification that the inspector cites.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Document {
+    /// RFC 9113, HTTP/2.
+    Http2,
+    /// RFC 7541, HPACK.
+    Hpack,
+    /// PROTOCOL-HTTP2.md, gRPC over HTTP/2.
+    Grpc,
+    /// The page "Encoding" of the Protocol Buffers documentation.
+    Protobuf,
+    /// compression.md, compression in gRPC.
+    Compression,
+    /// statuscodes.md, the status codes of gRPC.
+    StatusCodes,
+    /// A proposal (gRFC) of the gRPC project; the section is the name of its file.
+    Proposal,
+}
+
+impl Rule {
+    pub(crate) const fn new(document: Document, section: &'static str) -> Self {
+        Self { document, section }
+    }
+
+    pub(crate) const fn http2(section: &'static str) -> Self {
+        Self { document: Document::Http2, section }
+    }
+
+    pub(crate) const fn hpack(section: &'static str) -> Self {
+        Self { document: Document::Hpack, section }
+    }
+
+    pub(crate) const fn grpc(section: &'static str) -> Self {
+        Self { document: Document::Grpc, section }
+    }
+
+    pub(crate) const fn protobuf(section: &'static str) -> Self {
+        Self { document: Document::Protobuf, section }
+    }
+
+    /// Where the rule can be read.
+    pub fn link(&self) -> String {
+        let section = self.section;
+        match self.document {
+            Document::Http2 => format!("https://www.rfc-editor.org/rfc/rfc9113#section-{section}"),
+            Document::Hpack => format!("https://www.rfc-editor.org/rfc/rfc7541#section-{section}"),
+            Document::Grpc => format!("https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md#{section}"),
+            Document::Compression => {
+                format!("https://github.com/grpc/grpc/blob/master/doc/compression.md#{section}")
+            }
+            Document::StatusCodes => {
+                format!("https://github.com/grpc/grpc/blob/master/doc/statuscodes.md#{section}")
+            }
+            Document::Proposal => format!("https://github.com/grpc/proposal/blob/master/{section}.md"),
+            Document::Protobuf => format!("https://protobuf.dev/programming-guides/encoding/#{section}"),
+        }
+    }
+}
+
+impl Document {
+    /// What people call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Document::Http2 => "RFC 9113",
+            Document::Hpack => "RFC 7541",
+            Document::Grpc => "PROTOCOL-HTTP2.md",
+            Document::Protobuf => "Protocol Buffers encoding",
+            Document::Compression => "compression.md",
+            Document::StatusCodes => "statuscodes.md",
+            Document::Proposal => "gRFC",
+        }
+    }
+}
+
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (document, section) = (self.document.name(), self.section);
+        match self.document {
+            Document::Http2 | Document::Hpack => write!(f, "{document}, section {section}"),
+            Document::Proposal => write!(f, "{document} {}", section.split('-').next().unwrap_or(section)),
+            _ => write!(f, "{document}, {section}"),
+        }
+    }
+}

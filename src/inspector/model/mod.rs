@@ -1,0 +1,10 @@
+//! What the bytes of a connection come to: frames, with a tree of annotations for each, and the names from a schema.
+
+pub(super) mod annotation;
+pub(super) mod fields;
+pub(super) mod frame;
+pub(super) mod limits;
+pub(super) mod redaction;
+pub(super) mod schema;
+pub(super) mod text;
+pub(super) mod tree;

@@ -1,0 +1,199 @@
+//! What must not leave the machine: the values of secret headers and fields, taken out of a frame before it is written.
+//!
+//! Bytes are replaced by as many others, so that ranges stay true: by `X`, or where a string is Huffman coded by 0xfc,
+//! which is the code of `X` (RFC 7541, appendix B). A header block therefore decodes as before, but for the values.
+//!
+//! A header block or a message whose beginning or end was not seen can't be searched: all of it counts as secret.
+
+use std::borrow::Cow;
+
+use super::annotation::{Annotation, Form, Layer};
+use super::frame::{Frame, FrameKind};
+use super::tree::{Node, Tree};
+use crate::inspector::model::frame::HeaderField;
+use crate::wire::http2::{FrameHeader, FrameType};
+
+/// Which values are taken out of frames that are written to disk or shown on a page.
+///
+/// By default those of `authorization`, `proxy-authorization`, `cookie`, `set-cookie`, of headers whose name ends in
+/// `-api-key`, and of headers that their sender wants never to be put into a table (RFC 7541, section 7.1.3).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Redaction {
+    on: bool,
+    headers: Vec<String>,
+    fields: Vec<String>,
+}
+
+/// Stands in the place of what was taken out.
+pub(super) const REDACTED: &str = "redacted";
+
+const SECRET: [&str; 4] = ["authorization", "proxy-authorization", "cookie", "set-cookie"];
+const SECRET_ENDING: &str = "-api-key";
+
+impl Default for Redaction {
+    fn default() -> Self {
+        Self { on: true, headers: SECRET.map(str::to_owned).to_vec(), fields: Vec::new() }
+    }
+}
+
+impl Redaction {
+    /// Nothing is taken out, whatever is added.
+    pub fn none() -> Self {
+        Self { on: false, headers: Vec::new(), fields: Vec::new() }
+    }
+
+    /// Whether there is anything to take out.
+    pub fn is_on(&self) -> bool {
+        self.on
+    }
+
+    /// Takes out the values of this header too.
+    pub fn header(mut self, name: &str) -> Self {
+        self.headers.push(name.to_ascii_lowercase());
+        self
+    }
+
+    /// Takes out the values of every protobuf field of this name, whatever the message. Messages that can't be searched
+    /// for it, because they are compressed or not complete, are taken out as a whole.
+    pub fn field(mut self, name: &str) -> Self {
+        self.fields.push(name.to_owned());
+        self
+    }
+
+    /// The frame without its secrets; the frame itself if it has none.
+    pub fn apply<'a>(&self, frame: &'a Frame) -> Cow<'a, Frame> {
+        let kind = match &frame.kind {
+            _ if !self.on => return Cow::Borrowed(frame),
+            FrameKind::Http2(header) => Some(header.kind),
+            FrameKind::Truncated => FrameHeader::parse(&frame.bytes).map(|header| header.kind),
+            FrameKind::NotHttp2 => return self.lines(frame),
+            FrameKind::Fragment => Some(FrameType::CONTINUATION),
+            FrameKind::Preface | FrameKind::Lost { .. } => None,
+        };
+        match kind {
+            Some(FrameType::HEADERS | FrameType::PUSH_PROMISE | FrameType::CONTINUATION) => {
+                let mut frame = frame.clone();
+                if self.hides_name("grpc-status-details-bin") || !self.fields.is_empty() {
+                    frame.details = None;
+                }
+                for field in frame.headers.iter_mut().filter(|field| self.hides(field)) {
+                    field.value = Some(REDACTED.as_bytes().into());
+                }
+                let mut annotations = Tree::default();
+                for node in &frame.annotations {
+                    self.block(node, &mut frame.bytes, &mut annotations);
+                }
+                frame.annotations = annotations;
+                Cow::Owned(frame)
+            }
+            Some(FrameType::DATA) if !self.fields.is_empty() => {
+                let mut frame = frame.clone();
+                self.messages(&mut frame.annotations, &mut frame.bytes);
+                // Over several frames a message's tree counts from its own first byte.
+                let trees = frame.messages.iter_mut().filter_map(|message| message.tree.as_mut());
+                trees.for_each(|tree| self.messages(tree, &mut []));
+                for restored in frame.messages.iter_mut().filter_map(|message| message.restored.as_mut()) {
+                    self.messages(&mut restored.annotations, &mut restored.bytes);
+                }
+                Cow::Owned(frame)
+            }
+            _ => Cow::Borrowed(frame),
+        }
+    }
+
+    /// Whether the value of a header is a secret. It is where the name is not known.
+    pub(crate) fn hides(&self, field: &HeaderField) -> bool {
+        let secret = |name: &[u8]| self.hides_name(&String::from_utf8_lossy(name));
+        self.on && field.value.is_some() && (field.never_indexed || field.name.as_deref().is_none_or(secret))
+    }
+
+    /// Whether the value of a header of this name is a secret.
+    pub(crate) fn hides_name(&self, name: &str) -> bool {
+        let name = name.to_ascii_lowercase();
+        name.ends_with(SECRET_ENDING) || self.headers.contains(&name)
+    }
+
+    /// A node of a frame with a header block, or with a part of one.
+    fn block(&self, node: Node<'_>, bytes: &mut [u8], shown: &mut Tree) {
+        let opaque = node.layer == Layer::Opaque;
+        let undecoded = ["header block fragment", "not decodable", "more headers"];
+        if opaque || (node.layer == Layer::Hpack && undecoded.iter().any(|label| node.label == *label)) {
+            return shown.push(hidden(&node, bytes, 0));
+        }
+        let never_indexed = node.rule.is_some_and(|rule| rule.section == "6.2.3");
+        let secret = never_indexed || node.label == "unknown name" || self.hides_name(&node.label.to_string());
+        if node.layer != Layer::Hpack || !secret || node.label.is_empty() {
+            return shown.push_node(node);
+        }
+        let length = node.children().find(|child| child.label == "value length");
+        let huffman = length.and_then(|length| bytes.get(length.range.start)).is_none_or(|first| first & 0x80 != 0);
+        let open = shown.open(node.annotation().clone().value(REDACTED));
+        for child in node.children() {
+            match child.label == "value" {
+                true => shown.push(hidden(&child, bytes, if huffman { 0xfc } else { b'X' })),
+                false => shown.push_node(child),
+            }
+        }
+        shown.close(open);
+    }
+
+    /// A tree over messages.
+    fn messages(&self, tree: &mut Tree, bytes: &mut [u8]) {
+        let mut shown = Tree::default();
+        tree.iter().for_each(|node| self.message(node, bytes, &mut shown));
+        *tree = shown;
+    }
+
+    /// A node within a message.
+    fn message(&self, node: Node<'_>, bytes: &mut [u8], shown: &mut Tree) {
+        let unknown = node.layer == Layer::Opaque || ["not decodable", "more fields"].iter().any(|l| node.label == *l);
+        if node.is_leaf() && unknown {
+            return shown.push(hidden(&node, bytes, 0));
+        }
+        let named = node.layer == Layer::Protobuf && !node.is_leaf();
+        if !named || !self.fields.iter().any(|field| node.label == field.as_str()) {
+            let open = shown.open(node.annotation().clone());
+            node.children().for_each(|child| self.message(child, bytes, shown));
+            shown.close(open);
+            return;
+        }
+        let open = shown.open(node.annotation().clone().value(REDACTED));
+        let mut content = node.range.clone();
+        let encoding = |child: &Node<'_>| child.is_leaf() && (child.label == "tag" || child.label == "length");
+        for child in node.children().take_while(encoding) {
+            content.start = child.range.end;
+            shown.push_node(child);
+        }
+        shown.push(hidden(&Annotation::new(content, Layer::Protobuf, "value"), bytes, 0));
+        shown.close(open);
+    }
+
+    /// What is not HTTP/2 may be HTTP/1.1, whose headers are lines.
+    fn lines<'a>(&self, frame: &'a Frame) -> Cow<'a, Frame> {
+        let mut shown = frame.bytes.clone();
+        for line in shown.split_mut(|byte| *byte == b'\n') {
+            let Some(colon) = line.iter().position(|byte| *byte == b':') else { continue };
+            let (name, value) = line.split_at_mut(colon);
+            if self.hides_name(String::from_utf8_lossy(name).trim()) {
+                value.iter_mut().skip(1).filter(|byte| !byte.is_ascii_whitespace()).for_each(|byte| *byte = b'X');
+            }
+        }
+        if shown == frame.bytes {
+            return Cow::Borrowed(frame);
+        }
+        let mut frame = frame.clone();
+        for node in frame.annotations.all_mut() {
+            node.value = super::text::plain(shown.get(node.range.clone()).unwrap_or_default()).into();
+        }
+        frame.bytes = shown;
+        Cow::Owned(frame)
+    }
+}
+
+/// A leaf in the place of a node, whose bytes are taken out, and all that is said of them.
+fn hidden(node: &Annotation, bytes: &mut [u8], mask: u8) -> Annotation {
+    if let Some(bytes) = bytes.get_mut(node.range.clone()) {
+        bytes.fill(mask);
+    }
+    Annotation { form: Form::Redacted, below: 0, ..node.clone().value(REDACTED) }
+}

@@ -1,0 +1,425 @@
+//! A conversation as JSON lines: one object a line, for `jq`, for the page, and to be kept.
+//!
+//! ```text
+//! {"record":"connection","format":1,"connection":1,"client":"127.0.0.1:40114","server":"127.0.0.1:50051","began":1764079677.25}
+//! {"record":"frame","connection":1,"number":6,"time":0.0012,"direction":"to_server","offset":151,"kind":"frame",…}
+//! {"record":"end","connection":1,"time":1.5,"dropped":0}
+//! ```
+//!
+//! | of a frame | |
+//! |---|---|
+//! | `connection`, `number` | which one; numbers count the frames of both directions from 1 |
+//! | `time` | seconds since `began`, which is in the connection's line where it is known |
+//! | `direction` | `to_server` or `to_client` |
+//! | `offset` | where it begins in the bytes of its direction |
+//! | `kind` | `preface`, `frame`, `truncated`, `bytes` (of a direction that is not HTTP/2), `fragment` (its beginning was not seen), `lost` (`lost` bytes were not recorded) |
+//! | `type`, `flags`, `flag_names`, `stream`, `length` | the header, if `kind` is `frame` |
+//! | `meaning` | what it is to gRPC: `request_headers`, `response_headers`, `messages`, `half_close`, `trailers`, `trailers_only`, `informational`, `http_response`, `headers` (not complete), `data` (not gRPC); absent if nothing |
+//! | `path`, `call_kind`, `status` | of a request, and `unary`, `server_streaming`, `client_streaming` or `bidi_streaming` if that is known; `grpc-status`, or the HTTP status of an `http_response` |
+//! | `summary` | the same for a person |
+//! | `headers` | `name`, `value` (`null` if unknown), `value_hex` if it is not UTF-8, `never_indexed`, `redacted` |
+//! | `messages` | those that it completes: `number`, `type`, `length`, `compressed`, `segments` (`frame`, `range`), `fields` (`name`, `value`, `fields`), `tree` if it lies in several frames, `restored` (`bytes`, `annotations`) if it was compressed |
+//! | `faults` | what is wrong with the frame |
+//! | `bytes` | all of them, in hex |
+//! | `annotations` | the tree whose leaves tile the bytes |
+//!
+//! A node of the tree has `range` (from, to), `layer` (`frame`, `payload`, `hpack`, `grpc`, `protobuf`, `opaque`), and where there
+//! is something to say `label`, `value`, `detail`, `fault`, `rule` (`document`, `section`, `url`; that of its parent, if it has
+//! none), `part` (`head`, `middle`, `tail` of what lies in several frames), `form` (`number`: read the bytes as one;
+//! `redacted`: they were replaced) and `children`.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde::{Serialize, Serializer};
+
+use super::print::Gloss;
+use crate::inspector::model::annotation::{Form, Layer, Part, Rule};
+use crate::inspector::model::frame::HeaderField;
+use crate::inspector::model::frame::{Direction, Frame, FrameKind, Meaning, Message, Restored};
+use crate::inspector::model::redaction::Redaction;
+use crate::inspector::model::schema::{CallKind, Schema};
+use crate::inspector::model::text::Text;
+use crate::inspector::model::tree::Node;
+
+/// Writes conversations as JSON lines; each line ends with a line break.
+#[derive(Clone, Debug)]
+pub struct JsonLines {
+    redaction: Redaction,
+    kinds: Schema,
+}
+
+/// What is known of a connection besides its bytes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Endpoints {
+    /// The client's address.
+    pub client: Option<String>,
+    /// The server's address.
+    pub server: Option<String>,
+    /// The moment from which the times of its frames count.
+    pub began: Option<SystemTime>,
+}
+
+impl JsonLines {
+    /// Lines from which `redaction` has taken what must not be in them.
+    pub fn new(redaction: Redaction) -> Self {
+        Self { redaction, kinds: Schema::new() }
+    }
+
+    /// Says of what kind a call is, where the schema has its method.
+    pub fn naming(self, schema: &Schema) -> Self {
+        Self { kinds: schema.clone(), ..self }
+    }
+
+    /// The line that a connection begins with.
+    pub fn connection(&self, connection: u64, endpoints: &Endpoints) -> String {
+        let began = endpoints.began.and_then(|began| began.duration_since(UNIX_EPOCH).ok());
+        let Endpoints { client, server, .. } = endpoints;
+        line(&ConnectionLine {
+            format: 1,
+            connection,
+            client: client.as_deref(),
+            server: server.as_deref(),
+            began: began.map(|began| began.as_secs_f64()),
+        })
+    }
+
+    /// A frame with all that is known of it.
+    pub fn frame(&self, connection: u64, frame: &Frame) -> String {
+        let shown = self.redaction.apply(frame);
+        let header = shown.header();
+        let hidden = |field| self.redaction.hides(field);
+        line(&FrameLine {
+            connection,
+            number: shown.number,
+            time: shown.time.as_secs_f64(),
+            direction: match shown.direction {
+                Direction::ToServer => "to_server",
+                Direction::ToClient => "to_client",
+            },
+            offset: shown.offset,
+            kind: match shown.kind {
+                FrameKind::Preface => "preface",
+                FrameKind::Http2(_) => "frame",
+                FrameKind::Truncated => "truncated",
+                FrameKind::NotHttp2 => "bytes",
+                FrameKind::Fragment => "fragment",
+                FrameKind::Lost { .. } => "lost",
+            },
+            lost: match shown.kind {
+                FrameKind::Lost { count } => Some(count),
+                _ => None,
+            },
+            kind_of_frame: header.map(|header| header.kind.to_string()),
+            flags: header.map(|header| header.flags),
+            flag_names: header.map(|header| header.flag_names().split_whitespace().map(str::to_owned).collect()),
+            stream: header.map(|header| header.stream),
+            length: header.map(|header| header.length),
+            meaning: meaning(&shown.meaning),
+            path: match &shown.meaning {
+                Meaning::RequestHeaders { path } => Some(path),
+                _ => None,
+            },
+            call_kind: match &shown.meaning {
+                Meaning::RequestHeaders { path } => self.kinds.method(path).and_then(|types| types.kind).map(kind),
+                _ => None,
+            },
+            status: match &shown.meaning {
+                Meaning::Trailers { status } => status.as_deref(),
+                Meaning::TrailersOnly { status } | Meaning::HttpResponse { status } => Some(status),
+                _ => None,
+            },
+            summary: Gloss(&shown).to_string(),
+            headers: frame
+                .headers
+                .iter()
+                .zip(&shown.headers)
+                .map(|(own, field)| header_of(field, hidden(own)))
+                .collect(),
+            messages: shown.messages.iter().map(|message| message_of(&shown, message)).collect(),
+            faults: &shown.faults,
+            bytes: Hex(&shown.bytes),
+            annotations: nodes(&shown.annotations, None),
+        })
+    }
+
+    /// The line that a connection ends with: when, and how many of its frames are missing because there were too many.
+    pub fn end(&self, connection: u64, time: Duration, dropped: u64) -> String {
+        line(&EndLine { connection, time: time.as_secs_f64(), dropped })
+    }
+}
+
+fn line(record: &impl Serialize) -> String {
+    // Nothing in a record can fail to be written: its keys are strings, its numbers finite.
+    let mut line = serde_json::to_string(record).unwrap_or_default();
+    line.push('\n');
+    line
+}
+
+#[derive(Serialize)]
+#[serde(tag = "record", rename = "connection")]
+struct ConnectionLine<'a> {
+    format: u32,
+    connection: u64,
+    client: Option<&'a str>,
+    server: Option<&'a str>,
+    began: Option<f64>,
+}
+
+#[derive(Serialize)]
+#[serde(tag = "record", rename = "frame")]
+struct FrameLine<'a> {
+    connection: u64,
+    number: u64,
+    time: f64,
+    direction: &'static str,
+    offset: u64,
+    kind: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lost: Option<u64>,
+    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    kind_of_frame: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    flags: Option<u8>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    flag_names: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stream: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    length: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    meaning: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    path: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    call_kind: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<&'a str>,
+    summary: String,
+    headers: Vec<HeaderLine<'a>>,
+    messages: Vec<MessageLine<'a>>,
+    faults: &'a [String],
+    bytes: Hex<'a>,
+    annotations: Vec<NodeLine<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(tag = "record", rename = "end")]
+struct EndLine {
+    connection: u64,
+    time: f64,
+    dropped: u64,
+}
+
+#[derive(Serialize)]
+struct HeaderLine<'a> {
+    name: Option<std::borrow::Cow<'a, str>>,
+    value: Option<std::borrow::Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    value_hex: Option<Hex<'a>>,
+    #[serde(skip_serializing_if = "is_false")]
+    never_indexed: bool,
+    #[serde(skip_serializing_if = "is_false")]
+    redacted: bool,
+}
+
+#[derive(Serialize)]
+struct MessageLine<'a> {
+    number: u64,
+    #[serde(rename = "type")]
+    type_name: Option<&'a str>,
+    length: u32,
+    compressed: bool,
+    segments: Vec<Segment>,
+    fields: Vec<Field<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tree: Option<NodeLine<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    restored: Option<RestoredLine<'a>>,
+}
+
+#[derive(Serialize)]
+struct RestoredLine<'a> {
+    bytes: Hex<'a>,
+    annotations: Vec<NodeLine<'a>>,
+}
+
+#[derive(Serialize)]
+struct Segment {
+    frame: u64,
+    range: [usize; 2],
+}
+
+#[derive(Serialize)]
+struct Field<'a> {
+    name: Said<'a>,
+    value: Said<'a>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    fields: Vec<Field<'a>>,
+}
+
+#[derive(Serialize)]
+struct NodeLine<'a> {
+    range: [usize; 2],
+    layer: &'static str,
+    #[serde(skip_serializing_if = "Said::is_empty")]
+    label: Said<'a>,
+    #[serde(skip_serializing_if = "Said::is_empty")]
+    value: Said<'a>,
+    #[serde(skip_serializing_if = "Said::is_empty")]
+    detail: Said<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rule: Option<RuleLine>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fault: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    part: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    form: Option<&'static str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    children: Vec<NodeLine<'a>>,
+}
+
+#[derive(Serialize)]
+struct RuleLine {
+    document: &'static str,
+    section: &'static str,
+    url: String,
+}
+
+/// A text that is made while it is written.
+struct Said<'a>(&'a Text);
+
+struct Hex<'a>(&'a [u8]);
+
+fn meaning(meaning: &Meaning) -> Option<&'static str> {
+    Some(match meaning {
+        Meaning::None => return None,
+        Meaning::Headers => "headers",
+        Meaning::RequestHeaders { .. } => "request_headers",
+        Meaning::Informational => "informational",
+        Meaning::ResponseHeaders => "response_headers",
+        Meaning::HttpResponse { .. } => "http_response",
+        Meaning::Trailers { .. } => "trailers",
+        Meaning::TrailersOnly { .. } => "trailers_only",
+        Meaning::Messages => "messages",
+        Meaning::HalfClose => "half_close",
+        Meaning::Data => "data",
+    })
+}
+
+fn kind(kind: CallKind) -> &'static str {
+    match kind {
+        CallKind::Unary => "unary",
+        CallKind::ServerStreaming => "server_streaming",
+        CallKind::ClientStreaming => "client_streaming",
+        CallKind::BidiStreaming => "bidi_streaming",
+    }
+}
+
+fn header_of(field: &HeaderField, redacted: bool) -> HeaderLine<'_> {
+    let value = field.value.as_deref();
+    HeaderLine {
+        name: field.name.as_deref().map(String::from_utf8_lossy),
+        value: value.map(String::from_utf8_lossy),
+        value_hex: value.filter(|value| std::str::from_utf8(value).is_err()).map(Hex),
+        never_indexed: field.never_indexed,
+        redacted,
+    }
+}
+
+fn message_of<'a>(frame: &'a Frame, message: &'a Message) -> MessageLine<'a> {
+    let segment =
+        |(frame, range): &(u64, std::ops::Range<usize>)| Segment { frame: *frame, range: [range.start, range.end] };
+    MessageLine {
+        number: message.number,
+        type_name: message.type_name.as_deref(),
+        length: message.length,
+        compressed: message.compressed,
+        segments: message.segments.iter().map(segment).collect(),
+        fields: match &message.restored {
+            Some(restored) => fields(&restored.annotations),
+            None => frame.message_tree(message).map(|tree| fields(tree.children())).unwrap_or_default(),
+        },
+        tree: message.tree.as_ref().and_then(|tree| tree.iter().next()).map(|tree| node(tree, None)),
+        restored: message.restored.as_deref().map(|Restored { bytes, annotations }| RestoredLine {
+            bytes: Hex(bytes),
+            annotations: nodes(annotations, None),
+        }),
+    }
+}
+
+/// The fields among the nodes: those which have parts. The leaves between them are how they are encoded.
+fn fields<'a>(nodes: impl IntoIterator<Item = Node<'a>>) -> Vec<Field<'a>> {
+    let fields_below = nodes.into_iter().filter(|node| node.layer == Layer::Protobuf && !node.is_leaf());
+    let field = |node: Node<'a>| {
+        let annotation = node.annotation();
+        Field { name: Said(&annotation.label), value: Said(&annotation.value), fields: fields(node.children()) }
+    };
+    fields_below.map(field).collect()
+}
+
+fn nodes<'a>(nodes: impl IntoIterator<Item = Node<'a>>, above: Option<&'static Rule>) -> Vec<NodeLine<'a>> {
+    nodes.into_iter().map(|child| node(child, above)).collect()
+}
+
+/// A node, below one that follows the rule `above`.
+fn node<'a>(node: Node<'a>, above: Option<&'static Rule>) -> NodeLine<'a> {
+    let annotation = node.annotation();
+    NodeLine {
+        range: [annotation.range.start, annotation.range.end],
+        layer: match annotation.layer {
+            Layer::Frame => "frame",
+            Layer::Payload => "payload",
+            Layer::Hpack => "hpack",
+            Layer::Grpc => "grpc",
+            Layer::Protobuf => "protobuf",
+            Layer::Opaque => "opaque",
+        },
+        label: Said(&annotation.label),
+        value: Said(&annotation.value),
+        detail: Said(&annotation.detail),
+        rule: annotation.rule.filter(|rule| above != Some(rule)).map(|rule| RuleLine {
+            document: rule.document.name(),
+            section: rule.section,
+            url: rule.link(),
+        }),
+        fault: annotation.fault.as_deref(),
+        part: match annotation.part {
+            Part::Whole => None,
+            Part::Head => Some("head"),
+            Part::Middle => Some("middle"),
+            Part::Tail => Some("tail"),
+        },
+        form: match annotation.form {
+            Form::Bytes => None,
+            Form::Number => Some("number"),
+            Form::Redacted => Some("redacted"),
+        },
+        children: nodes(node.children(), annotation.rule.or(above)),
+    }
+}
+
+impl Said<'_> {
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl Serialize for Said<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self.0)
+    }
+}
+
+impl Serialize for Hex<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        const DIGITS: [char; 16] = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
+        let digit = |nibble: u8| DIGITS.get(usize::from(nibble)).copied().unwrap_or('0');
+        let digits: String = self.0.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 0xf)]).collect();
+        serializer.serialize_str(&digits)
+    }
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
+}

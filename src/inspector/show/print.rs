@@ -1,0 +1,400 @@
+//! Frames as lines of text for a person: the bytes, how they are encoded, what they mean, side by side.
+//!
+//! ```text
+//! client ──▶ server  DATA  stream 1  END_STREAM ─────────────────── Length-Prefixed-Message, EOS
+//!   0000  00000b 00 01 00000001    frame header             11 bytes, DATA, END_STREAM, stream 1
+//!   0009  00 00000006              Length-Prefixed-Message  uncompressed, 6 bytes: routeguide.Point
+//!   000e  08 9a f1 8d c3 01        field 1, VARINT            latitude: 409172122
+//!   ▲     ▲                        ▲                        ▲
+//!   offset, bytes                  encoding                 meaning
+//! ```
+//!
+//! Hex digits stand together where they are one number. A line has at most 100 columns.
+
+use std::fmt;
+
+use super::explain::{Explanation, explain};
+use crate::inspector::decode::headers::status_name;
+use crate::inspector::model::annotation::{Annotation, Form, Layer, Part};
+use crate::inspector::model::frame::{Direction, Frame, FrameKind, Meaning, Message, Restored};
+use crate::inspector::model::text::{self, Count};
+use crate::inspector::model::tree::Node;
+use crate::wire::http2::{FlagNames, FrameHeader, FrameType};
+
+/// How frames are printed. The output depends on nothing else: not on the time, not on the terminal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PrintOptions {
+    /// Whether to colour bytes by their layer, with ANSI escape sequences. Off by default.
+    pub color: bool,
+    /// Bytes shown of one field before the rest is only counted. 128 by default.
+    pub bytes_per_field: usize,
+    /// Whether each frame is followed by what its fields are there for, with links. Off by default.
+    pub explain: bool,
+}
+
+impl Default for PrintOptions {
+    fn default() -> Self {
+        Self { color: false, bytes_per_field: 128, explain: false }
+    }
+}
+
+const WIDTH: usize = 100;
+const HEX_WIDTH: usize = 23;
+const DETAIL_WIDTH: usize = 23;
+const TEXT_WIDTH: usize = 42;
+
+/// Frames one after the other, with an empty line between them.
+pub fn print<'a>(frames: impl IntoIterator<Item = &'a Frame>, options: &PrintOptions) -> String {
+    let frames: Vec<_> = frames.into_iter().map(|frame| print_frame(frame, options)).collect();
+    frames.join("\n")
+}
+
+/// One frame: a title, and a row for each of its fields. Ends with a line break.
+pub fn print_frame(frame: &Frame, options: &PrintOptions) -> String {
+    let mut printer = Printer { frame, bytes: &frame.bytes, options, out: String::new() };
+    printer.title();
+    for annotation in &frame.annotations {
+        printer.rows(annotation, 0);
+        let here = |message: &&Message| message.segments.last() == Some(&(frame.number, annotation.range.clone()));
+        if let Some(restored) = frame.messages.iter().find(here).and_then(|message| message.restored.as_ref()) {
+            printer.beside(restored, "restored, not on the wire");
+        }
+    }
+    if let Some(details) = &frame.details {
+        printer.beside(details, "google.rpc.Status, base64 on the wire");
+    }
+    for fault in &frame.faults {
+        printer.row(&[], "", "", 0, std::slice::from_ref(fault));
+    }
+    if options.explain {
+        printer.explanations(frame.annotations.all());
+    }
+    printer.out
+}
+
+/// A line that names the colours.
+pub fn legend(options: &PrintOptions) -> String {
+    let layers = [
+        (Layer::Frame, "frame header"),
+        (Layer::Payload, "frame payload"),
+        (Layer::Hpack, "HPACK"),
+        (Layer::Grpc, "gRPC"),
+        (Layer::Protobuf, "Protocol Buffers"),
+        (Layer::Opaque, "other bytes"),
+    ];
+    let names = layers.map(|(layer, name)| paint(options, color(layer), name));
+    names.join("  ")
+}
+
+struct Printer<'a> {
+    frame: &'a Frame,
+    /// What the annotations that are printed lie in.
+    bytes: &'a [u8],
+    options: &'a PrintOptions,
+    out: String,
+}
+
+impl<'a> Printer<'a> {
+    fn title(&mut self) {
+        let direction = self.frame.direction.to_string();
+        let what = Description(self.frame).to_string();
+        let gloss = Gloss(self.frame).to_string();
+        let (title, gloss_width) = (width(&direction) + 2 + width(&what), width(&gloss));
+        let (direction, what) = (paint(self.options, BOLD, &direction), paint(self.options, BOLD, &what));
+        let line = |columns: usize| paint(self.options, DIM, &"─".repeat(columns));
+        let gloss = paint(self.options, BOLD, &gloss);
+        match WIDTH.checked_sub(title + gloss_width + 2) {
+            Some(columns) if columns > 0 => self.push_line(&format!("{direction}  {what} {} {gloss}", line(columns))),
+            _ => {
+                self.push_line(&format!("{direction}  {what}"));
+                self.push_line(&format!("{} {gloss}", line(WIDTH.saturating_sub(gloss_width + 1))));
+            }
+        }
+    }
+
+    /// The tree over bytes that are not on the wire as they are.
+    fn beside(&mut self, restored: &'a Restored, what: &str) {
+        let size = text::count(restored.bytes.len() as u64, "byte");
+        self.row(&[], "", &format!("┆ {size}, {what}:"), 1, &[]);
+        let wire = std::mem::replace(&mut self.bytes, &restored.bytes);
+        for annotation in &restored.annotations {
+            self.rows(annotation, 1);
+        }
+        self.bytes = wire;
+    }
+
+    /// A row for the leaves at the beginning of a node, and rows for the nodes behind them.
+    fn rows(&mut self, node: Node<'_>, depth: usize) {
+        let mut leaves: Vec<_> = node.children().take_while(|child| child.is_leaf()).map(Node::annotation).collect();
+        let nodes = node.children().skip(leaves.len());
+        let (detail, text) = self.texts(&node);
+        let faults = node.fault.iter().chain(leaves.iter().flat_map(|leaf| &leaf.fault));
+        let faults: Vec<_> = faults.map(|fault| fault.to_string()).collect();
+        if node.is_leaf() {
+            leaves.push(node.annotation());
+        }
+        self.row(&leaves, &detail, &text, depth, &faults);
+        for node in nodes {
+            self.rows(node, depth + 1);
+        }
+    }
+
+    /// The middle and the right column.
+    fn texts(&self, annotation: &Annotation) -> (String, String) {
+        let Annotation { label, value, detail, part, .. } = annotation;
+        let (detail, mut text) = match (detail.is_empty(), label.is_empty(), value.is_empty()) {
+            (true, ..) => (label.to_string(), value.to_string()),
+            (false, true, _) => (detail.to_string(), value.to_string()),
+            (false, false, true) => (detail.to_string(), label.to_string()),
+            (false, false, false) => (detail.to_string(), format!("{label}: {value}")),
+        };
+        if part.is_continued() {
+            text = format!("{text} (continued)").trim_start().to_owned();
+        } else if *part != Part::Whole {
+            text.push_str(" (continues)");
+        }
+        (detail, text)
+    }
+
+    fn row(&mut self, leaves: &[&Annotation], detail: &str, text: &str, depth: usize, faults: &[String]) {
+        let indent = (2 * depth).min(16);
+        let hex = self.hex(leaves);
+        let details = wrap(detail, DETAIL_WIDTH);
+        let mut texts = wrap(text, TEXT_WIDTH - indent);
+        let sound = texts.len();
+        texts.extend(faults.iter().flat_map(|fault| wrap(&format!("✗ {fault}"), TEXT_WIDTH - indent)));
+
+        let offset = leaves.first().map(|leaf| format!("{:04x}", leaf.range.start)).unwrap_or_default();
+        for line in 0..hex.len().max(details.len()).max(texts.len()) {
+            let (bytes, bytes_width) = hex.get(line).cloned().unwrap_or_default();
+            let offset = pad(if line == 0 { &offset } else { "" }, 4);
+            let detail = pad(details.get(line).map_or("", String::as_str), DETAIL_WIDTH);
+            let text = texts.get(line).map_or("", String::as_str);
+            let text = if line < sound { text.to_owned() } else { paint(self.options, RED, text) };
+            let (offset, detail) = (paint(self.options, DIM, &offset), paint(self.options, DIM, &detail));
+            let gap = " ".repeat(HEX_WIDTH.saturating_sub(bytes_width));
+            let indent = " ".repeat(indent);
+            self.push_line(&format!("  {offset}  {bytes}{gap}  {detail}  {indent}{text}"));
+        }
+    }
+
+    /// Lines of hex digits with their width: those of a number together, other bytes one by one.
+    fn hex(&self, leaves: &[&Annotation]) -> Vec<(String, usize)> {
+        let mut lines = Vec::new();
+        let (mut line, mut line_width) = (String::new(), 0);
+        let mut left = self.options.bytes_per_field;
+        let mut hidden = 0;
+        for leaf in leaves {
+            let bytes = self.bytes.get(leaf.range.clone()).unwrap_or_default();
+            let group = if leaf.form == Form::Number { bytes.len().max(1) } else { 1 };
+            for token in bytes.chunks(group) {
+                if token.len() > left {
+                    hidden += token.len();
+                    continue;
+                }
+                left -= token.len();
+                if line_width > 0 && line_width + 1 + 2 * token.len() > HEX_WIDTH {
+                    lines.push((std::mem::take(&mut line), line_width));
+                    line_width = 0;
+                }
+                if line_width > 0 {
+                    line.push(' ');
+                    line_width += 1;
+                }
+                let digits: String = match leaf.form {
+                    Form::Redacted => "··".repeat(token.len()),
+                    Form::Number | Form::Bytes => token.iter().map(|byte| format!("{byte:02x}")).collect(),
+                };
+                line.push_str(&paint(self.options, color(leaf.layer), &digits));
+                line_width += 2 * token.len();
+            }
+        }
+        if line_width > 0 {
+            lines.push((line, line_width));
+        }
+        if hidden > 0 {
+            let more = format!("… {hidden} more");
+            lines.push((more.clone(), width(&more)));
+        }
+        lines
+    }
+
+    /// What fields are there for, each sentence once.
+    fn explanations(&mut self, annotations: &[Annotation]) {
+        let mut said = Vec::new();
+        for annotation in annotations {
+            let name = if annotation.label.is_empty() { &annotation.detail } else { &annotation.label };
+            for Explanation { sentence, rule } in explain(annotation) {
+                if said.contains(&sentence) {
+                    continue;
+                }
+                said.push(sentence);
+                let lines = wrap(&format!("{name}: {sentence}"), WIDTH - 4);
+                for (number, line) in lines.iter().enumerate() {
+                    let indent = if number == 0 { "  " } else { "    " };
+                    self.push_line(&format!("{indent}{line}"));
+                }
+                let link = paint(self.options, DIM, &rule.link());
+                self.push_line(&format!("    {link}"));
+            }
+        }
+    }
+
+    fn push_line(&mut self, line: &str) {
+        self.out.push_str(line.trim_end());
+        self.out.push('\n');
+    }
+}
+
+/// What piece of the connection a frame is: "HEADERS  stream 1  END_STREAM END_HEADERS", "connection preface".
+pub(super) struct Description<'a>(pub(super) &'a Frame);
+
+impl fmt::Display for Description<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let header = match &self.0.kind {
+            FrameKind::Http2(header) => header,
+            FrameKind::Preface => return f.write_str("connection preface"),
+            FrameKind::Truncated => return f.write_str("incomplete"),
+            FrameKind::NotHttp2 => return f.write_str("bytes"),
+            FrameKind::Fragment => return f.write_str("part of a frame"),
+            FrameKind::Lost { .. } => return f.write_str("lost"),
+        };
+        write!(f, "{}", header.kind)?;
+        if header.stream != 0 {
+            write!(f, "  stream {}", header.stream)?;
+        }
+        if header.flags != 0 { write!(f, "  {}", FlagNames(*header)) } else { Ok(()) }
+    }
+}
+
+/// What a frame is there for, in a few words: gRPC's own where it has them.
+pub(super) struct Gloss<'a>(pub(super) &'a Frame);
+
+impl fmt::Display for Gloss<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(frame) = self;
+        let meaning = &frame.meaning;
+        let eos = match frame.header() {
+            Some(header) if header.ends_stream() => ", EOS",
+            _ => "",
+        };
+        match meaning {
+            Meaning::None => f.write_str(connection_gloss(frame)),
+            Meaning::RequestHeaders { .. } => write!(f, "{meaning}{eos}"),
+            Meaning::Headers if frame.headers.iter().any(|field| field.name.is_none() || field.value.is_none()) => {
+                write!(f, "{meaning} that are partly unknown{eos}")
+            }
+            Meaning::HttpResponse { status } => write!(f, "{meaning}: {}", shorten(status)),
+            Meaning::Trailers { status: Some(code) } | Meaning::TrailersOnly { status: code } => {
+                match status_name(code.as_bytes()) {
+                    Some(name) => write!(f, "{meaning}, grpc-status {code} {name}"),
+                    None => write!(f, "{meaning}, grpc-status {}", shorten(code)),
+                }
+            }
+            Meaning::Messages => match frame.messages.len() {
+                0 => write!(f, "part of a {meaning}{eos}"),
+                1 => write!(f, "{meaning}{eos}"),
+                count => write!(f, "{}{eos}", Count(count as u64, "Length-Prefixed-Message")),
+            },
+            Meaning::HalfClose if frame.direction == Direction::ToServer => {
+                f.write_str("EOS: the client has sent everything")
+            }
+            other => write!(f, "{other}"),
+        }
+    }
+}
+
+/// The digits of a status; a peer may have sent anything.
+fn shorten(status: &str) -> String {
+    status.chars().take(16).collect()
+}
+
+fn connection_gloss(frame: &Frame) -> &'static str {
+    let Some(header) = frame.header() else {
+        return match frame.kind {
+            FrameKind::Preface => "this is HTTP/2",
+            FrameKind::NotHttp2 if frame.is_tls() && frame.offset == 0 => {
+                "TLS: barewire tap --tls shows what is inside, and decode --key-log what was recorded"
+            }
+            FrameKind::NotHttp2 if frame.is_tls() => "TLS",
+            FrameKind::NotHttp2 => "not HTTP/2",
+            FrameKind::Fragment => "its beginning was not seen",
+            FrameKind::Lost { .. } => "bytes that passed unseen",
+            FrameKind::Http2(_) | FrameKind::Truncated => "the bytes end here",
+        };
+    };
+    match header.kind {
+        FrameType::SETTINGS if header.has(FrameHeader::ACK) => "your settings are in force",
+        FrameType::SETTINGS => "what this side accepts",
+        FrameType::WINDOW_UPDATE => "room for more DATA",
+        FrameType::PING if header.has(FrameHeader::ACK) => "yes, here",
+        FrameType::PING => "are you there?",
+        FrameType::RST_STREAM => "the stream ends now",
+        FrameType::GOAWAY => "no more new streams",
+        _ => "",
+    }
+}
+
+const BOLD: &str = "1";
+const DIM: &str = "2";
+const RED: &str = "31";
+
+/// One colour for each layer, from the sixteen that every terminal has.
+fn color(layer: Layer) -> &'static str {
+    match layer {
+        Layer::Frame => "94",
+        Layer::Payload => "36",
+        Layer::Hpack => "33",
+        Layer::Grpc => "95",
+        Layer::Protobuf => "32",
+        Layer::Opaque => "37",
+    }
+}
+
+fn paint(options: &PrintOptions, color: &str, text: &str) -> String {
+    if options.color && !text.trim().is_empty() { format!("\x1b[{color}m{text}\x1b[0m") } else { text.to_owned() }
+}
+
+fn pad(text: &str, columns: usize) -> String {
+    let gap = " ".repeat(columns.saturating_sub(width(text)));
+    format!("{text}{gap}")
+}
+
+/// Lines of at most `columns`, broken between words where that is possible. No text, no line.
+fn wrap(text: &str, columns: usize) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut rest = text;
+    while !rest.is_empty() {
+        let (mut used, mut end, mut space) = (0, rest.len(), None);
+        for (at, c) in rest.char_indices() {
+            if used + char_width(c) > columns {
+                end = at.max(c.len_utf8());
+                break;
+            }
+            if c == ' ' {
+                space = Some(at);
+            }
+            used += char_width(c);
+        }
+        let fits = end == rest.len();
+        // A space right behind the line is as good a place as one within it.
+        let behind = rest.get(end..).is_some_and(|rest| rest.starts_with(' '));
+        let cut = if fits || behind { end } else { space.filter(|&space| space > 0).unwrap_or(end) };
+        let (line, tail) = rest.split_at_checked(cut).unwrap_or((rest, ""));
+        lines.push(line.to_owned());
+        rest = tail.trim_start_matches(' ');
+    }
+    lines
+}
+
+pub(super) fn width(text: &str) -> usize {
+    text.chars().map(char_width).sum()
+}
+
+/// The columns of a character on a terminal: two for those of East Asia and for pictures.
+fn char_width(c: char) -> usize {
+    let wide = matches!(u32::from(c),
+        0x1100..=0x115f | 0x2e80..=0xa4cf | 0xac00..=0xd7a3 | 0xf900..=0xfaff | 0xfe30..=0xfe6f
+        | 0xff00..=0xff60 | 0xffe0..=0xffe6 | 0x1f300..=0x1faff | 0x20000..=0x3fffd);
+    if wide { 2 } else { 1 }
+}

@@ -1,0 +1,189 @@
+//! The last frames of a connection in words, as a [`Tap`](crate::transport::tap::Tap) sees them: what a call that fails says beside its
+//! status.
+//!
+//! Frames are followed by their headers (RFC 9113 section 4.1). Of the payloads of RST_STREAM and GOAWAY (sections 6.4 and
+//! 6.8) the beginning is kept, because it says why.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::{Direction, Witness};
+use crate::wire::http2::{FRAME_HEADER, FrameHeader, FrameType, Http2Error, PREFACE};
+
+/// How many frames are remembered, both directions together.
+const FRAMES: usize = 8;
+
+/// How much of a payload is kept, in bytes: an error code and what explains it.
+const PAYLOAD: usize = 264;
+
+/// Remembers the last frames of one connection. Clones share what they remember.
+#[derive(Clone)]
+pub(crate) struct LastFrames(Arc<Mutex<Memory>>);
+
+struct Memory {
+    frames: VecDeque<Seen>,
+    sent: Follower,
+    received: Follower,
+}
+
+/// One direction: what of a frame has begun.
+struct Follower {
+    /// Whether anything has passed; the preface may come first.
+    begun: bool,
+    /// A frame's header and what is kept of its payload, as far as it has come.
+    head: Vec<u8>,
+    /// How long `head` becomes.
+    wanted: usize,
+    /// What of the frame is passed over behind that.
+    rest: usize,
+    /// What is passed over now.
+    skip: usize,
+}
+
+/// A frame whose header has passed.
+struct Seen {
+    sent: bool,
+    /// Its header, and the beginning of its payload where that says why.
+    head: Vec<u8>,
+}
+
+impl LastFrames {
+    pub(crate) fn new() -> LastFrames {
+        let memory = Memory { frames: VecDeque::new(), sent: Follower::new(), received: Follower::new() };
+        LastFrames(Arc::new(Mutex::new(memory)))
+    }
+
+    /// These bytes have passed.
+    pub(crate) fn passed(&self, direction: Direction, bytes: &[u8]) {
+        let Memory { frames, sent, received } = &mut *self.lock();
+        let is_sent = direction == Direction::Sent;
+        let follower = if is_sent { sent } else { received };
+        follower.follow(bytes, |head| {
+            if frames.len() == FRAMES {
+                frames.pop_front();
+            }
+            frames.push_back(Seen { sent: is_sent, head });
+        });
+    }
+
+    /// A frame is remembered or it is not: a panic elsewhere leaves nothing half-done.
+    fn lock(&self) -> MutexGuard<'_, Memory> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Witness for LastFrames {
+    fn last_frames(&self) -> Vec<String> {
+        self.lock().frames.iter().map(Seen::to_string).collect()
+    }
+}
+
+impl Follower {
+    fn new() -> Follower {
+        Follower { begun: false, head: Vec::new(), wanted: FRAME_HEADER, rest: 0, skip: 0 }
+    }
+
+    /// Goes on by these bytes; tells of a frame when what is kept of it is there.
+    fn follow(&mut self, mut bytes: &[u8], mut tell: impl FnMut(Vec<u8>)) {
+        // A frame header that begins so would announce five million bytes, and no connection begins with that.
+        if !std::mem::replace(&mut self.begun, true) && bytes.first() == PREFACE.first() {
+            self.skip = PREFACE.len();
+        }
+        while !bytes.is_empty() {
+            let (passed, left) = bytes.split_at(self.skip.min(bytes.len()));
+            self.skip -= passed.len();
+            let (more, left) = left.split_at((self.wanted - self.head.len()).min(left.len()));
+            self.head.extend_from_slice(more);
+            bytes = left;
+            if self.head.len() == FRAME_HEADER
+                && let Some(FrameHeader { length, kind, .. }) = FrameHeader::parse(&self.head)
+            {
+                let length = length as usize;
+                let kept =
+                    if matches!(kind, FrameType::RST_STREAM | FrameType::GOAWAY) { length.min(PAYLOAD) } else { 0 };
+                (self.wanted, self.rest) = (FRAME_HEADER + kept, length - kept);
+            }
+            if self.head.len() == self.wanted {
+                tell(std::mem::take(&mut self.head));
+                (self.wanted, self.skip) = (FRAME_HEADER, self.rest);
+            }
+        }
+    }
+}
+
+/// `▶` is sent and `◀` received: `◀ GOAWAY ENHANCE_YOUR_CALM "too_many_pings"`, `▶ DATA on 1, 22 B, END_STREAM`.
+impl fmt::Display for Seen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some((header, payload)) = self.head.split_first_chunk() else { return Ok(()) };
+        let header = FrameHeader::of(header);
+        let FrameHeader { length, kind, stream, .. } = header;
+        f.write_str(if self.sent { "▶ " } else { "◀ " })?;
+        write!(f, "{kind}")?;
+        if stream > 0 {
+            write!(f, " on {stream}")?;
+        }
+        match (kind, payload) {
+            (FrameType::RST_STREAM, [_, _, _, _]) => write!(f, " {}", Http2Error(number(payload))),
+            (FrameType::GOAWAY, [_, _, _, _, error @ ..]) if error.len() >= 4 => {
+                let (error, debug) = error.split_at(4);
+                write!(f, " {}", Http2Error(number(error)))?;
+                if debug.is_empty() { Ok(()) } else { write!(f, " \"{}\"", debug.escape_ascii()) }
+            }
+            _ if header.ends_stream() => write!(f, ", {length} B, END_STREAM"),
+            (FrameType::SETTINGS | FrameType::PING, _) if header.has(FrameHeader::ACK) => f.write_str(" ACK"),
+            (FrameType::DATA | FrameType::HEADERS, _) => write!(f, ", {length} B"),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn number(bytes: &[u8]) -> u32 {
+    bytes.iter().fold(0, |number, byte| number << 8 | u32::from(*byte))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(kind: FrameType, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+        let length = (payload.len() as u32).to_be_bytes();
+        [&length[1..], &[kind.0, flags], &stream.to_be_bytes(), payload].concat()
+    }
+
+    #[test]
+    fn frames_in_pieces_of_any_size_and_only_the_last() {
+        let goaway = [&[0, 0, 0, 1, 0, 0, 0, 11][..], b"too_many_pings"].concat();
+        let sent = [
+            PREFACE.to_vec(),
+            frame(FrameType::SETTINGS, 0, 0, &[0; 6]),
+            frame(FrameType::HEADERS, 4, 1, b"abc"),
+            frame(FrameType::DATA, 1, 1, &[7; 300]),
+        ];
+        let received = [
+            frame(FrameType::SETTINGS, FrameHeader::ACK, 0, &[]),
+            frame(FrameType(0xfa), 0, 0, b"?"),
+            frame(FrameType::RST_STREAM, 0, 1, &[0, 0, 0, 8]),
+            frame(FrameType::GOAWAY, 0, 0, &goaway),
+            frame(FrameType::GOAWAY, 0, 0, &[[0; 8].as_slice(), &[b'x'; 1000]].concat()),
+            frame(FrameType::PING, FrameHeader::ACK, 0, b"8 octets"),
+        ];
+        let (sent, received) = (sent.concat(), received.concat());
+        for size in [1, 2, 8, 9, 10, 100, 10_000] {
+            let last = LastFrames::new();
+            sent.chunks(size).for_each(|piece| last.passed(Direction::Sent, piece));
+            received.chunks(size).for_each(|piece| last.passed(Direction::Received, piece));
+            let expected = [
+                "▶ HEADERS on 1, 3 B",
+                "▶ DATA on 1, 300 B, END_STREAM",
+                "◀ SETTINGS ACK",
+                "◀ type 0xfa",
+                "◀ RST_STREAM on 1 CANCEL",
+                "◀ GOAWAY ENHANCE_YOUR_CALM \"too_many_pings\"",
+                &format!("◀ GOAWAY NO_ERROR \"{}\"", "x".repeat(256)),
+                "◀ PING ACK",
+            ];
+            assert_eq!(last.last_frames(), expected, "in pieces of {size}");
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! The inspector by its stages: which of its folders may name which, and that none of its files comes round to itself.
+//!
+//! ```text
+//! model ◀─ decode ◀─ follow ◀─ lint ◀─ show        bytes, frames, calls, rules, words
+//!   ▲        ▲
+//! write    capture
+//! ```
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::source::{Source, tree};
+
+/// The folders of the inspector, and which others each may use.
+const STAGES: [(&str, &[&str]); 7] = [
+    ("model", &[]),
+    ("decode", &["model"]),
+    ("follow", &["model", "decode"]),
+    ("lint", &["model", "decode", "follow"]),
+    ("show", &["model", "decode", "follow", "lint"]),
+    ("capture", &["model", "decode"]),
+    ("write", &["model"]),
+];
+
+/// How many names may stand at the top of the inspector, beside `mod.rs` and `tests/`.
+const AT_THE_TOP: usize = 8;
+
+#[test]
+fn the_inspectors_folders_use_those_before_them() {
+    let house = tree();
+    super::hold(house, upward);
+    let seen: BTreeSet<&str> = house.iter().filter_map(stage).collect();
+    assert!(seen.len() <= AT_THE_TOP, "the top of the inspector: {seen:?}");
+    let listed: BTreeSet<&str> = STAGES.iter().map(|(stage, _)| *stage).collect();
+    assert_eq!(seen, listed, "every folder has its place among the stages");
+}
+
+#[test]
+fn no_file_of_the_inspector_comes_round_to_itself() {
+    let rooms: Vec<&Source> = tree().iter().filter(|source| source.room() == Some("inspector")).collect();
+    let arrows = arrows(&rooms);
+    assert!(arrows.values().map(BTreeSet::len).sum::<usize>() > 150, "imports are found: {arrows:?}");
+    let circles = on_circles(&arrows);
+    assert!(circles.is_empty(), "these files import each other, by one way or another: {circles:#?}");
+}
+
+/// The name at the top of the inspector under which a file stands.
+fn stage(source: &Source) -> Option<&str> {
+    let name = source.path.strip_prefix("src/inspector/")?.split('/').next()?.trim_end_matches(".rs");
+    (!["mod", "tests"].contains(&name)).then_some(name)
+}
+
+/// What a file of a stage names that does not stand before it.
+fn upward(source: &Source) -> Vec<String> {
+    let Some(stage) = stage(source) else { return Vec::new() };
+    let uses = STAGES.iter().find(|(name, _)| *name == stage).map_or(&[][..], |(_, uses)| uses);
+    let may = |other: &str| other == stage || uses.contains(&other);
+    let mut wrong = source.paths();
+    wrong.retain(|path| {
+        let [room, other @ ..] = path.as_slice() else { return true };
+        room == "inspector" && !other.first().is_some_and(|other| may(other))
+    });
+    wrong.iter().map(|path| format!("{stage} may not use crate::{}", path.join("::"))).collect()
+}
+
+/// Which of these files each of them names.
+fn arrows<'a>(files: &[&'a Source]) -> BTreeMap<&'a str, BTreeSet<&'a str>> {
+    let modules: BTreeMap<Vec<String>, &str> =
+        files.iter().map(|source| (source.module(), source.path.as_str())).collect();
+    let file = |path: &[String]| (1..=path.len()).rev().find_map(|length| modules.get(&path[..length]).copied());
+    let named = |source: &Source| source.paths().iter().filter_map(|path| file(path)).collect::<BTreeSet<_>>();
+    let mut arrows: BTreeMap<_, _> = files.iter().map(|source| (source.path.as_str(), named(source))).collect();
+    for (from, named) in &mut arrows {
+        named.remove(from);
+    }
+    arrows
+}
+
+/// Those from which the arrows lead back to them.
+fn on_circles<'a>(arrows: &BTreeMap<&'a str, BTreeSet<&'a str>>) -> Vec<&'a str> {
+    let comes_round = |start: &str| {
+        let (mut seen, mut next) = (BTreeSet::new(), vec![start]);
+        while let Some(file) = next.pop() {
+            let fresh = arrows.get(file).into_iter().flatten().filter(|to| seen.insert(**to));
+            next.extend(fresh);
+        }
+        seen.contains(start)
+    };
+    arrows.keys().copied().filter(|file| comes_round(file)).collect()
+}
+
+/// What must be refused, and what must not.
+mod the_checker {
+    use super::*;
+
+    #[test]
+    fn refuses_what_runs_up_and_what_goes_by_the_top() {
+        for (path, wrong) in [
+            ("src/inspector/model/a.rs", "use crate::inspector::decode::half::Half;"),
+            ("src/inspector/decode/a.rs", "use super::super::follow::calls::Calls;"),
+            ("src/inspector/follow/a.rs", "fn f() { crate::inspector::lint::g() }"),
+            ("src/inspector/lint/a.rs", "use crate::inspector::show::view::View;"),
+            ("src/inspector/show/a.rs", "use crate::inspector::{capture, model::frame};"),
+            ("src/inspector/show/a.rs", "use crate::inspector::Frame;"),
+            ("src/inspector/write/a.rs", "use crate::inspector::decode;"),
+            ("src/inspector/new.rs", "use crate::inspector::model::frame::Frame;"),
+        ] {
+            assert_eq!(upward(&Source::new(path, wrong)).len(), 1, "{path}: {wrong}");
+        }
+        for (path, right) in [
+            ("src/inspector/decode/a.rs", "use crate::inspector::model::frame::Frame; use super::half::Half;"),
+            ("src/inspector/show/a.rs", "use crate::inspector::lint::Lint; use crate::wire::http2;"),
+            ("src/inspector/mod.rs", "mod capture; pub use capture::read;"),
+        ] {
+            assert_eq!(upward(&Source::new(path, right)), [""; 0], "{path}: {right}");
+        }
+    }
+
+    #[test]
+    fn finds_circles_of_two_files_and_more_and_over_a_folders_mod() {
+        let circles = |texts: &[(&str, &str)]| {
+            let files: Vec<Source> = texts.iter().map(|(path, text)| Source::new(path, text)).collect();
+            on_circles(&arrows(&files.iter().collect::<Vec<_>>())).len()
+        };
+        let (a, b, c) = ("src/inspector/m/a.rs", "src/inspector/m/b.rs", "src/inspector/m/c.rs");
+        assert_eq!(circles(&[(a, "use super::b::B;"), (b, "use super::a::A;"), (c, "use super::a::A;")]), 2);
+        assert_eq!(circles(&[(a, "use super::b::B;"), (b, "use super::c::C;"), (c, "fn f() { super::a::g() }")]), 3);
+        assert_eq!(circles(&[("src/inspector/m/mod.rs", "mod a; pub use a::A;"), (a, "use super::N;")]), 2);
+        assert_eq!(circles(&[("src/inspector/m/mod.rs", "mod a; fn f() { a::g() }"), (a, "use super::N;")]), 2);
+        assert_eq!(circles(&[(a, "use super::b::B; use self::D;"), (b, "use super::c::C;"), (c, "mod a;")]), 0);
+    }
+}
