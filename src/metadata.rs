@@ -168,12 +168,11 @@ impl Metadata {
         self.headers.get(header::HOST).and_then(|host| host.to_str().ok())
     }
 
-    /// Estimates the memory of the fields, in bytes. The map grows by doubling, so that half of it may be empty; names and
-    /// values are shared with the table of HPACK at best, and have their own memory at worst.
+    /// Estimates the memory of the fields, in bytes. The map grows by doubling, so that half of it may be empty. The
+    /// bytes of names and values were sent, or are shared with the table of HPACK.
     pub(crate) fn memory(&self) -> usize {
         let (names, all) = (self.headers.keys_len(), self.headers.len());
-        let values: usize = self.headers.values().map(HeaderValue::len).sum();
-        names * NAME_COST + (all - names) * VALUE_COST + values
+        names * NAME_COST + (all - names) * VALUE_COST
     }
 
     /// All that was received, names of the protocol among it.

@@ -153,7 +153,7 @@ impl Batch {
         if !self.buffer.is_empty() && gathered > self.room {
             return self.wait(cx);
         }
-        if gathered <= CALL_ALLOWANCE {
+        if gathered <= self.buffer.capacity().max(CALL_ALLOWANCE) {
             return Poll::Ready(Ok(()));
         }
         let admitted = self.admission.poll_with(cx, !self.leaving, &mut self.waits, length);
@@ -176,7 +176,7 @@ impl Batch {
     }
 
     fn was_pushed(&mut self) {
-        if self.buffer.capacity() > CALL_ALLOWANCE {
+        if self.buffer.capacity() > self.charge.amount().max(CALL_ALLOWANCE) {
             self.admission.charge(&mut self.charge, self.buffer.capacity());
         }
         wake(self.driver.take());

@@ -19,7 +19,7 @@ use prost::Message;
 use super::budget::{Admission, Budget, Charge, Kind};
 use super::compress::Packing;
 use super::envelope::Context;
-use super::exchange::{SharedBatch, SharedInbox};
+use super::exchange::{Packed, SharedBatch, SharedInbox};
 use super::lock;
 use super::payload::Payload;
 use super::receive::Receiving;
@@ -200,14 +200,10 @@ impl<T: Message> Outbound<T> {
             })
         })
         .await?;
-        let Some(packing) = packing else { return Ok(()) };
-        let packed = packing.await?;
-        poll_fn(|cx| {
-            let mut batch = lock(&self.batch);
-            ready!(batch.poll_room(cx, packed.len()))?;
-            Poll::Ready(batch.push_packed(&packed))
-        })
-        .await
+        match packing {
+            None => Ok(()),
+            Some(packing) => Box::pin(send_packed(&self.batch, packing)).await,
+        }
     }
 
     /// Waits until what was sent has been given to HTTP/2, which the peer's window may delay.
@@ -326,6 +322,22 @@ pub(crate) fn encode<T: Message>(message: &T, packing: &Packing, compress: bool)
     Ok(buffer)
 }
 
+/// Sends a message once it is packed.
+async fn send_packed(batch: &SharedBatch, packing: Packed) -> Result<(), Status> {
+    let packed = packing.await?;
+    poll_fn(|cx| {
+        let mut batch = lock(batch);
+        ready!(batch.poll_room(cx, packed.len()))?;
+        Poll::Ready(batch.push_packed(&packed))
+    })
+    .await
+}
+
+/// Tells if a message is part of what every call may hold: it asks no budget.
+pub(crate) fn is_small<T: Message>(message: &T) -> bool {
+    PREFIX_LENGTH + message.encoded_len() <= CALL_ALLOWANCE
+}
+
 /// Encodes a message like [`encode`], once the budget of the connection has room for it; it is charged until it has left.
 pub(crate) async fn encode_within<T: Message>(
     budget: Arc<Budget>,
@@ -333,9 +345,6 @@ pub(crate) async fn encode_within<T: Message>(
     packing: &Packing,
     compress: bool,
 ) -> Result<Bytes, Status> {
-    if PREFIX_LENGTH + message.encoded_len() <= CALL_ALLOWANCE {
-        return encode(message, packing, compress).map(BytesMut::freeze);
-    }
     let mut admission = Admission::new(budget, Kind::Outgoing);
     let mut waits = Charge::default();
     poll_fn(|cx| admission.poll_with(cx, true, &mut waits, message.encoded_len())).await?;

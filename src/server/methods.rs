@@ -15,7 +15,7 @@ use crate::call::budget::Budget;
 use crate::call::compress::Packing;
 use crate::call::exchange::{Batch, Inbox, SharedBatch, SharedInbox};
 use crate::call::receive::Receiving;
-use crate::call::typed::{encode_within, only};
+use crate::call::typed::{encode, encode_within, is_small, only};
 use crate::call::{Context, Inbound, Outbound, Request, Response};
 use crate::metadata::Metadata;
 use crate::status::Status;
@@ -105,7 +105,9 @@ where
         // The handler may hold the message to its end.
         let _held = receiving.take_charge();
         drop(receiving);
-        budget.admit_handler().await?;
+        if !budget.admits_handler() {
+            Box::pin(budget.wait_for_handlers()).await?;
+        }
         let request = Request::with_context(message, context, compressed);
         reply(handler.call(&service, request).await?, packing, budget).await
     });
@@ -126,7 +128,9 @@ where
         let (message, compressed) = only(&mut receiving).await?;
         let _held = receiving.take_charge();
         drop(receiving);
-        budget.admit_handler().await?;
+        if !budget.admits_handler() {
+            Box::pin(budget.wait_for_handlers()).await?;
+        }
         let request = Request::with_context(message, context, compressed);
         handler.call(&service, request, out).await.map(|()| Reply::default())
     });
@@ -144,7 +148,9 @@ where
     let inbox = Inbox::new(receiving);
     let inbound = Inbound::new(inbox.clone(), Some(Box::new(context)));
     let future = Box::pin(async move {
-        budget.admit_handler().await?;
+        if !budget.admits_handler() {
+            Box::pin(budget.wait_for_handlers()).await?;
+        }
         reply(handler.call(&service, inbound).await?, packing, budget).await
     });
     Handling { future, inbox: Some(inbox), batch: None }
@@ -162,7 +168,9 @@ where
     let inbound = Inbound::new(inbox.clone(), Some(Box::new(context)));
     let out = Outbound::new(batch.clone());
     let future = Box::pin(async move {
-        budget.admit_handler().await?;
+        if !budget.admits_handler() {
+            Box::pin(budget.wait_for_handlers()).await?;
+        }
         handler.call(&service, inbound, out).await.map(|()| Reply::default())
     });
     Handling { future, inbox: Some(inbox), batch: Some(batch) }
@@ -174,6 +182,10 @@ async fn reply<Resp: Message>(response: Response<Resp>, mut packing: Packing, bu
     }
     let compress = response.was_compressed();
     let (message, metadata) = response.into_parts();
-    let message = encode_within(budget, &message, &packing, compress).await?;
+    let message = match is_small(&message) {
+        true => encode(&message, &packing, compress)?.freeze(),
+        // Boxed, so that the small ones do not carry its state.
+        false => Box::pin(encode_within(budget, &message, &packing, compress)).await?,
+    };
     Ok(Reply { message, encoding: packing.encoding(), metadata })
 }
