@@ -290,7 +290,7 @@ async fn metadata_over_the_limit_is_resource_exhausted_or_431() {
     let long = "x".repeat(70_000);
     let words = "the metadata of the request is larger than max_metadata_size, 65536 bytes, of this server";
     assert_refused(&ask(echo_with("k", &long)).await, "8", words);
-    let answer = ask(echo_with("k", &"x".repeat(210_000))).await;
+    let answer = ask(echo_with("k", "x".repeat(210_000))).await;
     assert_eq!(answer.header(":status"), Some("431"));
     let just = "x".repeat(60_000);
     assert_eq!(ask(echo_with("k", &just)).await.status(), ("0", ""));

@@ -167,8 +167,8 @@ impl Batch {
     /// Adds a message of `length` bytes, which `payload` writes.
     pub(crate) fn push(&mut self, length: usize, payload: impl FnOnce(&mut BytesMut)) -> Result<(), Status> {
         self.check_open()?;
-        if self.buffer.capacity() == 0 {
-            self.buffer.reserve(self.last.min(self.room));
+        if self.buffer.capacity() == 0 && self.last > CALL_ALLOWANCE {
+            self.buffer.reserve(self.room);
         }
         self.packing.append(&mut self.buffer, length, self.compress, payload)?;
         self.was_pushed();
