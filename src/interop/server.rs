@@ -240,7 +240,7 @@ fn check_length(what: &str, length: usize) -> Result<(), Status> {
     }
 }
 
-/// INVALID_ARGUMENT for more answers than may be asked for.
+/// Refuses a call that asks for more than [`MOST_ANSWERS`] answers, with INVALID_ARGUMENT.
 fn check_answers(wanted: usize) -> Result<(), Status> {
     match wanted <= MOST_ANSWERS {
         true => Ok(()),
@@ -254,7 +254,10 @@ fn payload(kind: i32, size: i32) -> Result<Payload, Status> {
     }
     match usize::try_from(size) {
         Ok(size @ 0..=LARGEST_PAYLOAD) => Ok(zeros(size)),
-        _ => Err(Status::invalid_argument(format!("a payload has 0 to {LARGEST_PAYLOAD} bytes, not {size}"))),
+        Ok(size) => Err(Status::resource_exhausted(format!(
+            "this server sends payloads of at most {LARGEST_PAYLOAD} bytes, not {size}"
+        ))),
+        Err(_) => Err(Status::invalid_argument(format!("a payload has 0 or more bytes, not {size}"))),
     }
 }
 

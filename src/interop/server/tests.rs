@@ -77,8 +77,11 @@ async fn answers_of_more_than_64_mib_are_refused() {
         assert_eq!(answer.payload.as_ref().map(|payload| payload.body.len()), Some(size as usize));
     }
     let status = service.unary_call(asks_for((64 << 20) + 1)).await.unwrap_err();
+    assert_eq!(status.code(), Code::ResourceExhausted);
+    assert_eq!(status.message(), "this server sends payloads of at most 67108864 bytes, not 67108865");
+    let status = service.unary_call(asks_for(-1)).await.unwrap_err();
     assert_eq!(status.code(), Code::InvalidArgument);
-    assert_eq!(status.message(), "a payload has 0 to 67108864 bytes, not 67108865");
+    assert_eq!(status.message(), "a payload has 0 or more bytes, not -1");
 }
 
 #[test]
