@@ -76,6 +76,8 @@ pub(crate) const UNSENT: usize = 4 << 20;
 pub(crate) const UNSENT_OF_CALL: usize = (1 << 20) + BATCH;
 /// The largest piece of a message that h2 is given at once, in bytes: by so much may [`UNSENT`] be exceeded.
 pub(crate) const PIECE: usize = 256 << 10;
+/// What [`UNSENT`] is charged for each piece beside its bytes: h2 keeps so much for a DATA frame that waits.
+pub(crate) const PIECE_COST: usize = 320;
 /// What a call gathers before it leaves in one DATA frame, in bytes; larger messages leave as they are.
 pub(crate) const BATCH: usize = 16 << 10;
 /// The first batch of a call, in bytes. It doubles up to [`BATCH`] with each batch that the peer's window lets go.

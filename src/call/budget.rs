@@ -63,9 +63,10 @@ struct Queue {
 
 /// What memory is held for. What came in and what goes out have half of the budget each, so that requests which are held do
 /// not keep their own answers from leaving.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// Calls, their metadata, and messages on their way out.
+    #[default]
     Outgoing,
     /// The bytes by which messages grew when they were restored and decoded.
     Received,
@@ -113,8 +114,27 @@ impl Budget {
 
     /// Charges `amount` bytes until the charge is dropped.
     pub(crate) fn charge(self: &Arc<Budget>, kind: Kind, amount: usize) -> Charge {
+        self.add(kind, amount);
+        Charge { budget: Some(self.clone()), amount, kind, passed: false }
+    }
+
+    /// Counts `amount` bytes more, until [`Budget::subtract`] or [`Budget::give_back`] counts them out.
+    pub(crate) fn add(&self, kind: Kind, amount: usize) {
         self.held(kind).fetch_add(amount, Ordering::SeqCst);
-        Charge { of: Some((self.clone(), kind)), amount, passed: false }
+    }
+
+    /// Counts `amount` bytes less and wakes nobody: for a part, when [`Budget::give_back`] follows for the rest.
+    pub(crate) fn subtract(&self, kind: Kind, amount: usize) {
+        self.held(kind).fetch_sub(amount, Ordering::SeqCst);
+    }
+
+    /// Counts `amount` bytes less, and wakes a call that waits for them.
+    pub(crate) fn give_back(&self, kind: Kind, amount: usize) {
+        self.subtract(kind, amount);
+        if self.waiting.load(Ordering::SeqCst) > 0 {
+            self.given_back.fetch_add(1, Ordering::Relaxed);
+            self.wake_next(kind);
+        }
     }
 
     /// Charges a call with what it costs by itself and with its metadata, which takes `metadata` bytes of memory.
@@ -176,17 +196,6 @@ impl Budget {
         )))
     }
 
-    fn give_back(&self, kind: Kind, amount: usize, passed: bool) {
-        self.held(kind).fetch_sub(amount, Ordering::SeqCst);
-        if passed {
-            self.has_passed.store(false, Ordering::SeqCst);
-        }
-        if self.waiting.load(Ordering::SeqCst) > 0 {
-            self.given_back.fetch_add(1, Ordering::Relaxed);
-            self.wake_next(kind);
-        }
-    }
-
     /// Wakes the call that has waited longest, if there is room for it. A call that is let in wakes the next.
     fn wake_next(&self, kind: Kind) {
         if !self.has_room(kind) && (kind != Kind::Outgoing || self.has_passed.load(Ordering::SeqCst)) {
@@ -218,8 +227,9 @@ impl Budget {
 /// Bytes of a [`Budget`], given back when this is dropped.
 #[derive(Default)]
 pub(crate) struct Charge {
-    of: Option<(Arc<Budget>, Kind)>,
+    budget: Option<Arc<Budget>>,
     amount: usize,
+    kind: Kind,
     /// Whether this is for the message that passed beyond the budget.
     passed: bool,
 }
@@ -232,7 +242,7 @@ impl Charge {
 
     /// Binds the charge to a message: it is given back when the last part of the message has gone.
     pub(crate) fn bind(self, message: BytesMut) -> Bytes {
-        match self.of {
+        match self.budget {
             None => message.freeze(),
             Some(_) => Bytes::from_owner(Charged { message, _charge: self }),
         }
@@ -241,9 +251,11 @@ impl Charge {
 
 impl Drop for Charge {
     fn drop(&mut self) {
-        if let Some((budget, kind)) = &self.of {
-            budget.give_back(*kind, self.amount, self.passed);
+        let Some(budget) = &self.budget else { return };
+        if self.passed {
+            budget.has_passed.store(false, Ordering::SeqCst);
         }
+        budget.give_back(self.kind, self.amount);
     }
 }
 
@@ -358,10 +370,10 @@ impl Admission {
         if more == 0 {
             return;
         }
-        match charge.of {
+        match charge.budget {
             None => *charge = self.budget.charge(self.kind, more),
             Some(_) => {
-                self.budget.held(self.kind).fetch_add(more, Ordering::SeqCst);
+                self.budget.add(self.kind, more);
                 charge.amount = amount;
             }
         }
@@ -397,7 +409,8 @@ impl Admission {
 impl Drop for Admission {
     fn drop(&mut self) {
         if self.passed {
-            self.budget.give_back(self.kind, 0, true);
+            self.budget.has_passed.store(false, Ordering::SeqCst);
+            self.budget.give_back(self.kind, 0);
         }
         self.leave();
     }

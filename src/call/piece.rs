@@ -8,24 +8,26 @@ use std::sync::Arc;
 
 use bytes::{Buf, Bytes};
 
-use super::budget::{Budget, Charge, Kind};
+use super::budget::{Budget, Kind};
+use crate::limits::PIECE_COST;
 
-/// The payload of a DATA frame on its way out.
+/// The payload of a DATA frame on its way out. h2 moves it a dozen times, so it is small.
 pub(crate) struct Piece {
     bytes: Bytes,
-    _charge: Charge,
+    /// The budget that counts [`PIECE_COST`] and what is left of the bytes.
+    budget: Option<Arc<Budget>>,
 }
 
 impl Piece {
     /// Creates a piece that is charged to the connection until h2 lets go of it.
     pub(crate) fn new(bytes: Bytes, budget: &Arc<Budget>) -> Piece {
-        let charge = budget.charge(Kind::Unsent, bytes.len());
-        Piece { bytes, _charge: charge }
+        budget.add(Kind::Unsent, PIECE_COST + bytes.len());
+        Piece { bytes, budget: Some(budget.clone()) }
     }
 
     /// Creates a piece that no limit counts: the message of a client's unary call, which its caller holds anyway.
     pub(crate) fn uncounted(bytes: Bytes) -> Piece {
-        Piece { bytes, _charge: Charge::default() }
+        Piece { bytes, budget: None }
     }
 }
 
@@ -43,5 +45,16 @@ impl Buf for Piece {
     #[inline]
     fn advance(&mut self, count: usize) {
         self.bytes.advance(count);
+        if let Some(budget) = &self.budget {
+            budget.subtract(Kind::Unsent, count);
+        }
+    }
+}
+
+impl Drop for Piece {
+    fn drop(&mut self) {
+        if let Some(budget) = &self.budget {
+            budget.give_back(Kind::Unsent, PIECE_COST + self.bytes.len());
+        }
     }
 }
