@@ -55,8 +55,8 @@
 //! # Where to read
 //!
 //! Down the path of a unary call on the server: `server/connection.rs` (a stream arrives), `server/call.rs` (the call from
-//! headers to trailers), `wire/request.rs` (the headers), `server/router.rs` and `server/methods.rs` (path to handler),
-//! `call/receive.rs` and `wire/message.rs` (DATA to message), `call/send.rs` (DATA and trailers out), `wire/response.rs` (the
+//! headers to trailers), `wire/request.rs` (the headers), `server/router.rs` (path to handler), `call/unary.rs`,
+//! `call/body.rs` and `wire/message.rs` (DATA to message), `call/send.rs` (DATA and trailers out), `wire/response.rs` (the
 //! trailers). `docs/reading-order.md` has the long way round.
 //!
 //! # A service of one's own

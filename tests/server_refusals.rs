@@ -183,9 +183,9 @@ async fn an_encoding_we_do_not_have_is_unimplemented_and_told_what_we_have() {
     let refusal = [
         (":status", "200"),
         ("content-type", "application/grpc"),
-        ("grpc-accept-encoding", "identity"),
         ("grpc-status", "12"),
         ("grpc-message", "grpc-encoding \"lzma\" is not supported here"),
+        ("grpc-accept-encoding", "identity"),
     ];
     peer.expect(headers(1, refusal).end_stream()).await;
 }

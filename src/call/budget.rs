@@ -30,7 +30,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use tokio::time::{Sleep, sleep};
 
-use super::lock;
+use super::shared::lock;
 use crate::limits::{CALL_ALLOWANCE, CALL_COST, RESTORED_FREELY, RESTORED_PER_BYTE, UNSENT};
 use crate::status::{Code, Status};
 
@@ -61,8 +61,8 @@ struct Queue {
     waiting: VecDeque<(u64, Kind, Waker)>,
 }
 
-/// What memory is held for. What came in and what goes out have half of the budget each, so that requests which are held do
-/// not keep their own answers from leaving.
+/// What memory is held for. Each kind has a part of the budget to itself, half of it, three eighths and one eighth, so that
+/// requests which are held do not keep their own answers from leaving.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// Calls, their metadata, and messages on their way out.
@@ -105,8 +105,9 @@ impl Budget {
     /// Tells if something of this kind may be held.
     pub(crate) fn has_room(&self, kind: Kind) -> bool {
         let limit = match kind {
-            Kind::Outgoing | Kind::Received => self.limit / 2,
-            Kind::Waiting => self.limit / 4,
+            Kind::Outgoing => self.limit / 2,
+            Kind::Received => self.limit / 8 * 3,
+            Kind::Waiting => self.limit / 8,
             Kind::Unsent => UNSENT,
         };
         self.held(kind).load(Ordering::SeqCst) < limit
@@ -288,11 +289,6 @@ impl Admission {
     /// Creates an admission that waits for nothing yet.
     pub(crate) fn new(budget: Arc<Budget>, kind: Kind) -> Admission {
         Admission { budget, kind, place: None, timer: None, seen: 0, passed: false }
-    }
-
-    /// The budget that is asked.
-    pub(crate) fn budget(&self) -> &Arc<Budget> {
-        &self.budget
     }
 
     /// Ready when something may be held. `may_pass` lets it in beyond the budget, where no other has passed.

@@ -10,6 +10,15 @@ use crate::io::{Address, Peer};
 use crate::metadata::Metadata;
 use crate::wire::encoding::{Encoding, EncodingSet};
 
+/// The metadata around the messages of an answer.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct CallMetadata {
+    /// What comes before the messages.
+    pub(crate) initial: Metadata,
+    /// What comes with the status.
+    pub(crate) trailing: Metadata,
+}
+
 /// What a server knows of a call beside its messages.
 #[derive(Clone, Debug)]
 pub struct Context {
@@ -121,7 +130,7 @@ impl<T> Deref for Request<T> {
 #[derive(Clone, Debug)]
 pub struct Response<T> {
     message: T,
-    metadata: Option<Box<(Metadata, Metadata)>>,
+    metadata: Option<Box<CallMetadata>>,
     encoding: Option<Encoding>,
     compressed: bool,
 }
@@ -132,11 +141,11 @@ impl<T> Response<T> {
         Response { message, metadata: None, encoding: None, compressed: true }
     }
 
-    pub(crate) fn received(message: T, compressed: bool, metadata: Option<Box<(Metadata, Metadata)>>) -> Response<T> {
+    pub(crate) fn received(message: T, compressed: bool, metadata: Option<Box<CallMetadata>>) -> Response<T> {
         Response { message, metadata, encoding: None, compressed }
     }
 
-    pub(crate) fn into_parts(self) -> (T, Option<Box<(Metadata, Metadata)>>) {
+    pub(crate) fn into_parts(self) -> (T, Option<Box<CallMetadata>>) {
         (self.message, self.metadata)
     }
 
@@ -175,22 +184,22 @@ impl<T> Response<T> {
 
     /// The initial metadata.
     pub fn headers(&self) -> &Metadata {
-        self.metadata.as_ref().map_or(Metadata::none(), |metadata| &metadata.0)
+        self.metadata.as_ref().map_or(Metadata::none(), |metadata| &metadata.initial)
     }
 
     /// The initial metadata, to add to.
     pub fn headers_mut(&mut self) -> &mut Metadata {
-        &mut self.metadata.get_or_insert_default().0
+        &mut self.metadata.get_or_insert_default().initial
     }
 
     /// The trailing metadata.
     pub fn trailers(&self) -> &Metadata {
-        self.metadata.as_ref().map_or(Metadata::none(), |metadata| &metadata.1)
+        self.metadata.as_ref().map_or(Metadata::none(), |metadata| &metadata.trailing)
     }
 
     /// The trailing metadata, to add to.
     pub fn trailers_mut(&mut self) -> &mut Metadata {
-        &mut self.metadata.get_or_insert_default().1
+        &mut self.metadata.get_or_insert_default().trailing
     }
 }
 

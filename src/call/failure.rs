@@ -5,12 +5,47 @@
 use std::borrow::Cow;
 use std::io;
 
-use super::Side;
+use http::HeaderMap;
+
+use super::link::{Link, Side};
 use crate::limits::BODY_EXCERPT;
 use crate::status::{Code, Status};
 use crate::wire::code_map::code_of_http2_error;
 use crate::wire::http2::Http2Error;
+use crate::wire::section::Section;
 use crate::wire::{By, What};
+
+/// Checks a list of fields that h2 delivered on a stream against the limits of this side, and that it is all of it. `pseudo` is
+/// the size of its pseudo-header fields, in bytes (RFC 9113 section 6.5.2).
+///
+/// # Errors
+///
+/// RESOURCE_EXHAUSTED, with the limit.
+pub(super) fn check_section(
+    link: &Link,
+    section: Section,
+    pseudo: usize,
+    fields: &HeaderMap,
+    stream: u32,
+) -> Result<(), Status> {
+    let limits = link.section_limits();
+    limits.check(section, pseudo, fields)?;
+    if link.blocks.is_long(|| stream) { Err(limits.too_large(section).into()) } else { Ok(()) }
+}
+
+/// Returns what an error of a stream means for its call, like [`status_of`]. `section` is the one that would have come next:
+/// where h2 gave up over its size, the error blames the peer, and the limit is ours.
+pub(super) fn status_of_stream(error: &h2::Error, link: &Link, section: Section, stream: u32) -> Status {
+    let ended = is_over_metadata(error);
+    let reset = section == Section::Initial && error.is_reset() && error.is_library();
+    if (ended || reset) && link.blocks.is_long(|| stream) {
+        return link.section_limits().too_large(section).into_status();
+    }
+    match ended {
+        true => ended_over_metadata(error, link.side, link.blocks.max_metadata_size()),
+        false => status_of(error, link.side),
+    }
+}
 
 /// What an error of the stream or of its connection means for the call (PROTOCOL-HTTP2.md, "Errors"): a reset has its code
 /// by the table; a lost connection is UNAVAILABLE to a client and CANCELLED to a server.
@@ -37,7 +72,7 @@ pub(crate) fn status_of(error: &h2::Error, side: Side) -> Status {
 }
 
 /// Whether h2 ended the connection because a list of fields was several times larger than it takes, or its block longer.
-pub(super) fn is_over_metadata(error: &h2::Error) -> bool {
+fn is_over_metadata(error: &h2::Error) -> bool {
     if !error.is_library() || !error.is_go_away() {
         return false;
     }
@@ -51,7 +86,7 @@ pub(super) fn is_over_metadata(error: &h2::Error) -> bool {
 }
 
 /// Says that the connection ended over the metadata of some call, and whose limit it was.
-pub(super) fn ended_over_metadata(error: &h2::Error, side: Side, limit: u32) -> Status {
+fn ended_over_metadata(error: &h2::Error, side: Side, limit: u32) -> Status {
     let reader = if side == Side::Client { "client" } else { "server" };
     let message = format!(
         "the connection ended, as a call's metadata was far larger than max_metadata_size, {limit} bytes, of this {reader}"

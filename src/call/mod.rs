@@ -5,10 +5,10 @@
 //! ```text
 //!            client                                        server
 //!   HEADERS  Request-Headers  ──────────────────────────▶  the call begins
-//!   DATA     messages         ──────────────────────────▶  Receiving ─▶ handler
+//!   DATA     messages         ──────────────────────────▶  Body ─▶ handler     
 //!   END_STREAM on the last    ──────────────────────────▶  the half-close: recv() gives None
 //!            the call has headers  ◀──────────────────────  HEADERS  Response-Headers, before the first message
-//!            messages  ◀── Receiving ◀────────────────────  DATA     messages
+//!            messages  ◀── Body ◀─────────────────────────  DATA     messages
 //!            the call has ended  ◀────────────────────────  HEADERS  Trailers with END_STREAM
 //! ```
 //!
@@ -21,13 +21,16 @@
 //! | one side resets the stream | drops the handler | a status by the table of codes |
 //! | the connection ends | drops the handler | UNAVAILABLE |
 //!
-//! Between the handler and the stream there is no task and no queue of messages. `receive` owns what comes in: DATA is
-//! taken out of h2 as it arrives and kept compactly, while flow-control window is returned as messages are taken out.
-//! `send` owns h2's sending half. `exchange` drives the two for streaming calls, whose handler or caller holds only the
-//! buffers: an [`Inbound`] and an [`Outbound`] (`typed`).
+//! Between the handler and the stream there is no task and no queue of messages. `body` owns what comes in: DATA is
+//! taken out of h2 as it arrives and kept compactly, while flow-control window is returned as messages are taken out; `answer`
+//! wraps it on a client. `send` owns h2's sending half. `exchange` drives the two for streaming calls, whose handler or caller
+//! holds only the buffers: an [`Inbound`] and an [`Outbound`] (`typed`). `unary` is for one message by itself.
 
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic))]
 
+pub(crate) mod answer;
+pub(crate) mod batch;
+pub(crate) mod body;
 pub(crate) mod budget;
 pub(crate) mod compress;
 pub(crate) mod deadline;
@@ -35,28 +38,14 @@ pub(crate) mod envelope;
 pub(crate) mod exchange;
 pub(crate) mod failure;
 mod foreign;
-mod metadata;
+pub(crate) mod inbox;
+pub(crate) mod link;
 pub(crate) mod payload;
-pub(crate) mod piece;
-pub(crate) mod receive;
 pub(crate) mod send;
+pub(crate) mod shared;
 pub(crate) mod typed;
+pub(crate) mod unary;
 
 pub use compress::{Compressor, Compressors, DecompressError};
 pub use envelope::{Context, Request, Response};
 pub use typed::{Inbound, Outbound};
-
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
-/// Which side of a call this is. What a lost connection means depends on it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Side {
-    Client,
-    Server,
-}
-
-/// Locks what a call shares with its handles. A message whose encoding panicked leaves nothing half-done behind that the
-/// next user could trip over, so a poisoned lock is taken all the same.
-pub(crate) fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
-    shared.lock().unwrap_or_else(PoisonError::into_inner)
-}

@@ -4,7 +4,9 @@
 //! waits stays on this side, where the deadline can end it and trailers can still leave (HEADERS need no window, RFC 9113
 //! section 5.2.1). The exception is a client's single message of a unary call, which leaves whole.
 //!
-//! What h2 has taken and not written is bounded for the connection as a whole, see [`super::piece`].
+//! What h2 has taken and not written is counted by [`Piece`], so that a connection holds no more than
+//! [`UNSENT`](crate::limits::UNSENT) of it. Only what the peer's windows have room for is ever among it, so that the socket is all
+//! that it waits for: no call can hold up another by being slow to grant window.
 //!
 //! h2 keeps one waker for the whole sending half: [`Sending::poll_data`] and [`Sending::poll_reset`] must be polled by one
 //! task.
@@ -12,14 +14,13 @@
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use h2::SendStream;
 use h2::server::SendResponse;
 use http::{HeaderMap, StatusCode};
 
 use super::budget::{Admission, Budget, Kind};
-use super::piece::Piece;
-use crate::limits::PIECE;
+use crate::limits::{PIECE, PIECE_COST};
 use crate::wire::http2::Http2Error;
 
 /// The sending half of a call.
@@ -27,9 +28,33 @@ pub(crate) enum Sending {
     /// A server that has not sent its headers.
     Response(SendResponse<Piece>, Arc<Budget>),
     /// Headers have been sent.
-    Stream(SendStream<Piece>, Admission),
+    Stream(Stream),
     /// END_STREAM or RST_STREAM has been sent, or the stream is gone.
     Closed,
+}
+
+/// A stream whose headers have been sent.
+pub(crate) struct Stream {
+    stream: SendStream<Piece>,
+    /// Counts what h2 holds.
+    budget: Arc<Budget>,
+    /// Waits for h2 to hold less.
+    admission: Option<Box<Admission>>,
+}
+
+impl Stream {
+    /// Ready when h2 may be given more.
+    #[inline]
+    fn poll_room(&mut self, cx: &Context<'_>) -> Poll<()> {
+        if self.admission.is_none() && self.budget.has_room(Kind::Unsent) {
+            return Poll::Ready(());
+        }
+        let admission =
+            self.admission.get_or_insert_with(|| Box::new(Admission::new(self.budget.clone(), Kind::Unsent)));
+        ready!(admission.poll_room(cx, false));
+        self.admission = None;
+        Poll::Ready(())
+    }
 }
 
 /// The stream can take nothing more: it was reset, or its connection has ended. What happened is known by the receiving
@@ -40,7 +65,7 @@ pub(crate) struct Gone;
 impl Sending {
     /// Headers have been sent on this stream; what h2 holds of it is charged to `budget`.
     pub(crate) fn stream(stream: SendStream<Piece>, budget: Arc<Budget>) -> Sending {
-        Sending::Stream(stream, Admission::new(budget, Kind::Unsent))
+        Sending::Stream(Stream { stream, budget, admission: None })
     }
 
     /// Whether the headers of the response are still to be sent.
@@ -75,9 +100,10 @@ impl Sending {
         data: &mut Bytes,
         end_stream: bool,
     ) -> Poll<Result<(), Gone>> {
-        let Sending::Stream(stream, unsent) = self else { return Poll::Ready(Err(Gone)) };
+        let Sending::Stream(out) = self else { return Poll::Ready(Err(Gone)) };
         while !data.is_empty() {
-            ready!(unsent.poll_room(cx, false));
+            ready!(out.poll_room(cx));
+            let stream = &mut out.stream;
             stream.reserve_capacity(data.len());
             let mut room = stream.capacity();
             while room == 0 {
@@ -86,7 +112,7 @@ impl Sending {
                     _ => return Poll::Ready(Err(Gone)),
                 }
             }
-            let piece = Piece::new(data.split_to(room.min(data.len()).min(PIECE)), unsent.budget());
+            let piece = Piece::new(data.split_to(room.min(data.len()).min(PIECE)), &out.budget);
             if data.is_empty() {
                 return Poll::Ready(self.send_piece(piece, end_stream));
             }
@@ -103,7 +129,7 @@ impl Sending {
     }
 
     fn send_piece(&mut self, piece: Piece, end_stream: bool) -> Result<(), Gone> {
-        let Sending::Stream(stream, _) = self else { return Err(Gone) };
+        let Sending::Stream(Stream { stream, .. }) = self else { return Err(Gone) };
         let sent = stream.send_data(piece, end_stream);
         if end_stream {
             *self = Sending::Closed;
@@ -113,7 +139,7 @@ impl Sending {
 
     /// Sends the trailers, which end the stream.
     pub(crate) fn trailers(&mut self, trailers: HeaderMap) -> Result<(), Gone> {
-        let Sending::Stream(stream, _) = self else { return Err(Gone) };
+        let Sending::Stream(Stream { stream, .. }) = self else { return Err(Gone) };
         let sent = stream.send_trailers(trailers);
         *self = Sending::Closed;
         sent.map_err(|_| Gone)
@@ -123,7 +149,7 @@ impl Sending {
     pub(crate) fn reset(&mut self, error: Http2Error) {
         match self {
             Sending::Response(respond, _) => respond.send_reset(error.0.into()),
-            Sending::Stream(stream, _) => stream.send_reset(error.0.into()),
+            Sending::Stream(Stream { stream, .. }) => stream.send_reset(error.0.into()),
             Sending::Closed => {}
         }
         *self = Sending::Closed;
@@ -133,8 +159,56 @@ impl Sending {
     pub(crate) fn poll_reset(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         match self {
             Sending::Response(respond, _) => respond.poll_reset(cx).map(drop),
-            Sending::Stream(stream, _) => stream.poll_reset(cx).map(drop),
+            Sending::Stream(Stream { stream, .. }) => stream.poll_reset(cx).map(drop),
             Sending::Closed => Poll::Pending,
+        }
+    }
+}
+
+/// The payload of a DATA frame on its way out. h2 moves it a dozen times, so it is small.
+pub(crate) struct Piece {
+    bytes: Bytes,
+    /// The budget that counts [`PIECE_COST`] and what is left of the bytes.
+    budget: Option<Arc<Budget>>,
+}
+
+impl Piece {
+    /// Creates a piece that is charged to the connection until h2 lets go of it.
+    pub(crate) fn new(bytes: Bytes, budget: &Arc<Budget>) -> Piece {
+        budget.add(Kind::Unsent, PIECE_COST + bytes.len());
+        Piece { bytes, budget: Some(budget.clone()) }
+    }
+
+    /// Creates a piece that no limit counts: the message of a client's unary call, which its caller holds anyway.
+    pub(crate) fn uncounted(bytes: Bytes) -> Piece {
+        Piece { bytes, budget: None }
+    }
+}
+
+impl Buf for Piece {
+    #[inline]
+    fn remaining(&self) -> usize {
+        self.bytes.len()
+    }
+
+    #[inline]
+    fn chunk(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    #[inline]
+    fn advance(&mut self, count: usize) {
+        self.bytes.advance(count);
+        if let Some(budget) = &self.budget {
+            budget.subtract(Kind::Unsent, count);
+        }
+    }
+}
+
+impl Drop for Piece {
+    fn drop(&mut self) {
+        if let Some(budget) = &self.budget {
+            budget.give_back(Kind::Unsent, PIECE_COST + self.bytes.len());
         }
     }
 }

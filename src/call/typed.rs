@@ -1,34 +1,28 @@
 //! What handlers and callers hold: messages with their types, and what travels with them.
 //!
 //! [`Inbound`] and [`Outbound`] are the two directions of a streaming call, the same types on both sides. Neither touches
-//! HTTP/2; they read and fill the buffers of [`super::exchange`]. prost turns payloads into messages here and nowhere else.
+//! HTTP/2; they read an [`Inbox`](super::inbox::Inbox) and fill a [`Batch`](super::batch::Batch).
 
 use std::borrow::Borrow;
 use std::fmt;
 use std::future::poll_fn;
 use std::marker::PhantomData;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{self, Poll, ready};
 
-use bytes::{Buf, Bytes, BytesMut};
 use futures_core::Stream;
 use futures_sink::Sink;
 use prost::Message;
 
-use super::budget::{Admission, Budget, Charge, Kind};
-use super::compress::Packing;
-use super::envelope::Context;
-use super::exchange::{Packed, SharedBatch, SharedInbox};
-use super::lock;
-use super::payload::Payload;
-use super::receive::Receiving;
-use crate::limits::CALL_ALLOWANCE;
+use super::answer::Answer;
+use super::batch::{Packed, SharedBatch};
+use super::envelope::{CallMetadata, Context};
+use super::inbox::SharedInbox;
+use super::shared::lock;
+use super::unary::decode;
 use crate::metadata::Metadata;
 use crate::status::Status;
-use crate::wire::ProtocolError;
 use crate::wire::encoding::Encoding;
-use crate::wire::message::PREFIX_LENGTH;
 
 /// The messages that come in on a streaming call; a [`Stream`] as well.
 ///
@@ -73,7 +67,7 @@ impl<T: Message + Default> Inbound<T> {
     /// [`Inbound::recv`] for those who poll.
     pub fn poll_recv(&mut self, cx: &mut task::Context<'_>) -> Poll<Result<Option<T>, Status>> {
         let mut inbox = lock(&self.inbox);
-        let next = inbox.receiving.poll_take(cx, |compressed, payload| {
+        let next = inbox.body().poll_take(cx, |compressed, payload| {
             self.compressed = compressed;
             decode(payload)
         });
@@ -99,20 +93,20 @@ impl<T: Message + Default> Inbound<T> {
 
     fn poll_headers(&mut self, cx: &mut task::Context<'_>) -> Poll<Result<Metadata, Status>> {
         let mut inbox = lock(&self.inbox);
-        match (inbox.receiving.headers(), inbox.receiving.failure()) {
-            (Some(headers), _) => Poll::Ready(Ok(headers.clone())),
-            (None, Some(status)) => Poll::Ready(Err(status)),
-            (None, None) if inbox.receiving.has_ended() => Poll::Ready(Ok(Metadata::new())),
-            (None, None) => {
-                inbox.wait(cx);
-                Poll::Pending
-            }
+        if let Some(metadata) = inbox.answer().and_then(|answer| answer.initial_metadata()) {
+            return Poll::Ready(Ok(metadata.clone()));
         }
+        let body = inbox.body();
+        if body.has_ended() {
+            return Poll::Ready(body.failure().map_or(Ok(Metadata::new()), Err));
+        }
+        inbox.wait(cx);
+        Poll::Pending
     }
 
     /// On a client: the trailing metadata, when [`Inbound::recv`] has given `None` or an error; empty before.
     pub fn trailers(&mut self) -> &Metadata {
-        if let Some(trailers) = lock(&self.inbox).receiving.trailers() {
+        if let Some(trailers) = lock(&self.inbox).answer().and_then(|answer| answer.trailing_metadata()) {
             self.trailers = trailers.clone();
         }
         &self.trailers
@@ -126,8 +120,8 @@ impl<T> Inbound<T> {
     }
 
     /// Takes the initial and the trailing metadata of an answer that has ended.
-    pub(crate) fn take_metadata(&mut self) -> Option<Box<(Metadata, Metadata)>> {
-        lock(&self.inbox).receiving.take_metadata()
+    pub(crate) fn take_metadata(&mut self) -> Option<Box<CallMetadata>> {
+        lock(&self.inbox).answer().and_then(Answer::take_metadata)
     }
 
     /// On a server: what is known of the call beside its messages. A client knows it without asking, and gets `None`.
@@ -229,7 +223,7 @@ impl<T: Message> Outbound<T> {
 impl<T> Outbound<T> {
     /// On a server: the initial metadata, which leave with the first message. No effect when they have left.
     pub fn set_headers(&mut self, headers: Metadata) {
-        lock(&self.batch).headers = headers;
+        lock(&self.batch).set_initial_metadata(headers);
     }
 
     /// On a server: sends the initial metadata now, before there is a message.
@@ -245,20 +239,17 @@ impl<T> Outbound<T> {
     /// On a server: compresses the messages with this encoding, if the client takes it and the server has it. No effect when
     /// the initial metadata have left.
     pub fn set_encoding(&mut self, encoding: Encoding) {
-        let mut batch = lock(&self.batch);
-        if !batch.headers_left {
-            batch.packing.choose(encoding);
-        }
+        lock(&self.batch).choose(encoding);
     }
 
     /// Whether the messages sent from now on may be compressed, where the call has an encoding. They may by default.
     pub fn compress(&mut self, compress: bool) {
-        lock(&self.batch).compress = compress;
+        lock(&self.batch).set_may_compress(compress);
     }
 
     /// On a server: the trailing metadata, which leave with the status.
     pub fn set_trailers(&mut self, trailers: Metadata) {
-        lock(&self.batch).trailers = trailers;
+        lock(&self.batch).set_trailing_metadata(trailers);
     }
 }
 
@@ -297,31 +288,6 @@ impl<T> fmt::Debug for Outbound<T> {
     }
 }
 
-/// Exactly one message, with whether it was compressed, and then the end: with none or a second nobody gets any.
-pub(crate) async fn only<T: Message + Default>(receiving: &mut Receiving) -> Result<(T, bool), Status> {
-    receiving.expect_one();
-    // What can't be decoded fails the call when the rest of it is known.
-    let read = |compressed, payload: &mut Payload<'_>| Ok((decode(payload), compressed));
-    let (message, compressed) =
-        poll_fn(|cx| receiving.poll_message(cx, read)).await?.ok_or(ProtocolError::NoMessage)?;
-    match poll_fn(|cx| receiving.poll_message(cx, |_, _| Ok(()))).await? {
-        None => Ok((message?, compressed)),
-        Some(()) => Err(ProtocolError::TooManyMessages.into_status()),
-    }
-}
-
-/// A payload to a message.
-fn decode<T: Message + Default>(payload: impl Buf) -> Result<T, Status> {
-    T::decode(payload).map_err(|error| ProtocolError::UndecodableMessage { reason: error.to_string() }.into_status())
-}
-
-/// A message to a Length-Prefixed-Message, in one buffer of just its size.
-pub(crate) fn encode<T: Message>(message: &T, packing: &Packing, compress: bool) -> Result<BytesMut, Status> {
-    let mut buffer = BytesMut::new();
-    packing.append(&mut buffer, message.encoded_len(), compress, |buffer| message.encode_raw(buffer))?;
-    Ok(buffer)
-}
-
 /// Sends a message once it is packed.
 async fn send_packed(batch: &SharedBatch, packing: Packed) -> Result<(), Status> {
     let packed = packing.await?;
@@ -331,32 +297,4 @@ async fn send_packed(batch: &SharedBatch, packing: Packed) -> Result<(), Status>
         Poll::Ready(batch.push_packed(&packed))
     })
     .await
-}
-
-/// Tells if a message is part of what every call may hold: it asks no budget.
-pub(crate) fn is_small<T: Message>(message: &T) -> bool {
-    PREFIX_LENGTH + message.encoded_len() <= CALL_ALLOWANCE
-}
-
-/// Encodes a message like [`encode`], once the budget of the connection has room for it; it is charged until it has left.
-pub(crate) async fn encode_within<T: Message>(
-    budget: Arc<Budget>,
-    message: &T,
-    packing: &Packing,
-    compress: bool,
-) -> Result<Bytes, Status> {
-    let mut admission = Admission::new(budget, Kind::Outgoing);
-    let mut waits = Charge::default();
-    poll_fn(|cx| admission.poll_with(cx, true, &mut waits, message.encoded_len())).await?;
-    let mut charge = Charge::default();
-    let message = if compress && packing.compresses_off_worker(message.encoded_len()) {
-        let mut plain = BytesMut::with_capacity(message.encoded_len());
-        message.encode_raw(&mut plain);
-        admission.charge(&mut charge, plain.capacity());
-        packing.pack_off_worker(std::mem::take(&mut charge).bind(plain)).await?
-    } else {
-        encode(message, packing, compress)?
-    };
-    admission.charge(&mut charge, message.capacity());
-    Ok(charge.bind(message))
 }

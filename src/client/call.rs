@@ -11,13 +11,17 @@ use pin_project_lite::pin_project;
 use prost::Message;
 
 use super::{Begin, Client, Head, Opened};
+use crate::call::batch::{Batch, SharedBatch};
+use crate::call::body::Receive;
 use crate::call::compress::Packing;
 use crate::call::deadline::Deadline;
-use crate::call::exchange::{Batch, Exchange, Inbox, SharedBatch};
-use crate::call::send::Gone;
-use crate::call::typed::{encode, only};
-use crate::call::{Inbound, Outbound, Response, lock};
-use crate::metadata::Metadata;
+use crate::call::envelope::CallMetadata;
+use crate::call::exchange::Exchange;
+use crate::call::inbox::{Inbox, Source};
+use crate::call::send::{Gone, Sending};
+use crate::call::shared::lock;
+use crate::call::unary::{encode, only};
+use crate::call::{Inbound, Outbound, Response};
 use crate::status::{Code, Status};
 use crate::wire::http2::Http2Error;
 use crate::wire::request::Outgoing;
@@ -36,11 +40,11 @@ where
     let message = encode(message, &packing(client)?, !client.options.uncompressed)?.freeze();
     let mut deadline = Deadline::after(client.options.timeout);
     let call = async {
-        let mut receiving = begin_with_only(client, path, message).await?.receiving;
-        let answer = only(&mut receiving).await;
-        let metadata = receiving.take_metadata();
-        let (answer, compressed) = answer.map_err(|status| with_headers(status, metadata.as_deref()))?;
-        Ok(Response::received(answer, compressed, metadata))
+        let mut answer = begin_with_only(client, path, message).await?.answer;
+        let outcome = only(&mut answer).await;
+        let metadata = answer.take_metadata();
+        let (message, compressed) = outcome.map_err(|status| with_headers(status, metadata.as_deref()))?;
+        Ok(Response::received(message, compressed, metadata))
     };
     within(&mut deadline, call).await
 }
@@ -72,9 +76,9 @@ where
 {
     let packing = packing(client)?;
     let mut deadline = Deadline::after(client.options.timeout);
-    let opened = within(&mut deadline, begin(client, path)).await?;
-    let batch = Batch::new(packing, opened.receiving.budget().clone());
-    lock(&batch).compress = !client.options.uncompressed;
+    let mut opened = within(&mut deadline, begin(client, path)).await?;
+    let budget = opened.answer.body().link().budget.clone();
+    let batch = Batch::request(packing, budget, !client.options.uncompressed);
     let outbound = Outbound::new(batch.clone());
     Ok((outbound, drive(opened, Some(batch), deadline)))
 }
@@ -119,28 +123,26 @@ async fn begin_with_only(client: &Client, path: &'static str, message: Bytes) ->
 }
 
 /// A failure, with the initial metadata that came before it.
-fn with_headers(status: Status, metadata: Option<&(Metadata, Metadata)>) -> Status {
+fn with_headers(status: Status, metadata: Option<&CallMetadata>) -> Status {
     match metadata {
-        Some((headers, _)) if !headers.is_empty() => status.with_headers(headers.clone()),
+        Some(CallMetadata { initial, .. }) if !initial.is_empty() => status.with_headers(initial.clone()),
         _ => status,
     }
 }
 
 /// Gives a streaming call its task, and its caller the reading end.
 fn drive<Resp: Message + Default>(opened: Opened, batch: Option<SharedBatch>, deadline: Deadline) -> Inbound<Resp> {
-    let Opened { sending, receiving } = opened;
-    let inbox = Inbox::new(receiving);
+    let Opened { sending, answer } = opened;
+    let inbox = Inbox::new(Source::Answer(Box::new(answer)));
     let inbound = Inbound::new(inbox.clone(), None);
-    let mut exchange = Exchange::new(sending, true);
-    exchange.inbox = Some(inbox);
-    exchange.batch = batch;
-    tokio::spawn(Driver { exchange, deadline });
+    tokio::spawn(Driver { exchange: Exchange::request(inbox, batch), sending, deadline });
     inbound
 }
 
 /// The task of a streaming call; ready when the call has ended.
 struct Driver {
     exchange: Exchange,
+    sending: Sending,
     deadline: Deadline,
 }
 
@@ -148,33 +150,33 @@ impl Future for Driver {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let Driver { exchange, deadline } = &mut *self;
+        let Driver { exchange, sending, deadline } = &mut *self;
         exchange.arrive(cx);
         let Some(inbox) = exchange.inbox.clone() else { return Poll::Ready(()) };
         let mut inbox = lock(&inbox);
         if inbox.is_abandoned() {
-            exchange.sending.reset(Http2Error::CANCEL);
+            sending.reset(Http2Error::CANCEL);
             return Poll::Ready(());
         }
-        if !inbox.receiving.has_ended() && deadline.poll(cx).is_ready() {
+        if !inbox.body().has_ended() && deadline.poll(cx).is_ready() {
             inbox.fail(deadline_exceeded());
-            exchange.sending.reset(Http2Error::CANCEL);
+            sending.reset(Http2Error::CANCEL);
         }
-        if inbox.receiving.has_ended() {
-            if inbox.receiving.failure().is_some_and(|status| is_own_deadline(&status, deadline)) {
+        if inbox.body().has_ended() {
+            if inbox.body().failure().is_some_and(|status| is_own_deadline(&status, deadline)) {
                 inbox.fail(deadline_exceeded());
             }
             // PROTOCOL-HTTP2.md: a server may end the call before the client's half-close, and that is no error. An answer that
             // this side refuses is.
-            let refused = inbox.receiving.failed_here();
-            exchange.sending.reset(if refused { Http2Error::CANCEL } else { Http2Error::NO_ERROR });
-            let end = inbox.receiving.failure().unwrap_or_else(|| Status::cancelled("the server has ended the call"));
+            let refused = inbox.body().failed_here();
+            sending.reset(if refused { Http2Error::CANCEL } else { Http2Error::NO_ERROR });
+            let end = inbox.body().failure().unwrap_or_else(|| Status::cancelled("the server has ended the call"));
             drop(inbox);
-            exchange.close(end);
+            exchange.close(&end);
             return Poll::Ready(());
         }
         drop(inbox);
-        exchange.send(cx);
+        exchange.send(cx, sending);
         Poll::Pending
     }
 }

@@ -17,13 +17,12 @@ use http::uri::{Authority, Parts, PathAndQuery, Scheme};
 use http::{HeaderMap, Method, Request, Uri};
 
 use super::{Begin, ClientOptions, Head, Invoke, Opened};
-use crate::call::Side;
+use crate::call::answer::Answer;
 use crate::call::budget::Budget;
 use crate::call::failure::status_of;
-use crate::call::piece::Piece;
-use crate::call::receive::{Counted, Receiving, witnessed};
-use crate::call::send::Sending;
-use crate::io::{Connected, Connector, Gather, HeaderBlocks, Outlet, Peer, PeerLimits, Witness, gather, h2_limit};
+use crate::call::link::{Link, Side};
+use crate::call::send::{Piece, Sending};
+use crate::io::{Connected, Connector, Gather, Outlet, Peer, PeerLimits, gather, h2_limit};
 use crate::limits::{DATA_FRAME_BUDGET, MIN_KEEPALIVE_TIME, RESET_MEMORY, RESETS_REMEMBERED, UNSENT_OF_CALL};
 use crate::status::Status;
 use crate::wire::cause::{By, NoTls, What};
@@ -32,14 +31,11 @@ use crate::wire::http2::{FrameHeader, FrameType};
 /// An HTTP/2 connection to a server. When the last of its clients and calls is gone, it closes.
 pub struct Connection {
     requests: SendRequest<Piece>,
-    blocks: Arc<HeaderBlocks>,
-    /// Each call holds one, where they are counted or there is a tap.
-    calls: Option<Weak<Counted>>,
-    witness: Option<Arc<dyn Witness>>,
+    link: Arc<Link>,
+    /// Each call holds one, where keepalive counts them.
+    calls: Option<Weak<()>>,
     scheme: Scheme,
     authority: Authority,
-    peer: Peer,
-    budget: Arc<Budget>,
 }
 
 impl Connection {
@@ -55,10 +51,8 @@ impl Connection {
             .map_err(|error| unavailable(format!("{:?} is no host and port: {error}", connector.authority())))?;
         let opening = async {
             let connected = connector.connect().await.map_err(can_not_connect)?;
-            let (peer, witness) = (connected.peer.clone(), connected.witness.clone());
-            let (requests, calls, blocks) = shake_hands(connected, options).await?;
-            let budget = Budget::new(options.max_connection_memory, options.peer_timeout);
-            Ok(Connection { requests, blocks, calls, witness, scheme, authority, peer, budget })
+            let (requests, calls, link) = shake_hands(connected, options).await?;
+            Ok(Connection { requests, link: Arc::new(link), calls, scheme, authority })
         };
         match tokio::time::timeout(options.connect_timeout, opening).await {
             Ok(opened) => opened,
@@ -68,7 +62,7 @@ impl Connection {
 
     /// The server, and what its TLS showed.
     pub fn peer(&self) -> &Peer {
-        &self.peer
+        &self.link.peer
     }
 
     fn request(&self, path: &'static str, headers: HeaderMap) -> Result<Request<()>, Status> {
@@ -90,18 +84,16 @@ impl Connection {
         let request = self.request(path, headers)?;
         // A clone for each call: beyond MAX_CONCURRENT_STREAMS h2 queues the stream, and the next call need not wait for it.
         let mut requests = self.requests.clone();
-        let lost = |error: h2::Error| witnessed(status_of(&error, Side::Client), self.witness.as_ref());
+        let lost = |error: h2::Error| self.link.witnessed(status_of(&error, Side::Client));
         let mut context = std::task::Context::from_waker(std::task::Waker::noop());
         match requests.poll_ready(&mut context) {
             Poll::Ready(ready) => ready.map_err(lost)?,
             Poll::Pending => return Err(Status::internal("a fresh handle has no stream to wait for")),
         }
         let (response, stream) = requests.send_request(request, false).map_err(lost)?;
-        let (budget, blocks) = (self.budget.clone(), self.blocks.clone());
-        let mut receiving =
-            Receiving::response(response, receive_limit, budget, compressors, code_of_http_status, blocks);
-        receiving.count(self.calls.as_ref().and_then(Weak::upgrade));
-        Ok(Opened { sending: Sending::stream(stream, self.budget.clone()), receiving })
+        let counted = self.calls.as_ref().and_then(Weak::upgrade);
+        let answer = Answer::new(response, receive_limit, compressors, code_of_http_status, self.link.clone(), counted);
+        Ok(Opened { sending: Sending::stream(stream, self.link.budget.clone()), answer })
     }
 }
 
@@ -115,13 +107,19 @@ impl Invoke for Connection {
 async fn shake_hands(
     connected: Connected,
     options: &ClientOptions,
-) -> Result<(SendRequest<Piece>, Option<Weak<Counted>>, Arc<HeaderBlocks>), Status> {
+) -> Result<(SendRequest<Piece>, Option<Weak<()>>, Link), Status> {
     let keepalive = options.keepalive_time.map(|time| time.max(MIN_KEEPALIVE_TIME));
     // Connecting as a whole has a timeout, so that the greeting needs none.
     let max_metadata_size = options.max_metadata_size;
     let limits = PeerLimits { greeting: None, patience: options.peer_timeout, keepalive, max_metadata_size };
     let (io, outlet) = gather(connected.io, limits, false);
-    let witness = connected.witness;
+    let link = Link {
+        side: Side::Client,
+        peer: Arc::new(connected.peer),
+        budget: Budget::new(options.max_connection_memory, options.peer_timeout),
+        blocks: outlet.blocks(),
+        witness: connected.witness,
+    };
     let mut builder = Builder::new();
     builder
         .max_concurrent_reset_streams(RESETS_REMEMBERED)
@@ -147,23 +145,21 @@ async fn shake_hands(
     })
     .await?;
     let counts = keepalive.is_some() && !options.keepalive_without_calls;
-    let calls = (counts || witness.is_some()).then(|| Arc::new(Counted(witness)));
+    let calls = counts.then(|| Arc::new(()));
     let counted = calls.as_ref().map(Arc::downgrade);
-    let blocks = outlet.blocks();
-    tokio::spawn(drive(connection, outlet, calls, counts));
-    Ok((requests, counted, blocks))
+    tokio::spawn(drive(connection, outlet, calls));
+    Ok((requests, counted, link))
 }
 
-/// Moves bytes until the connection has ended, and then closes it gently. Each call holds
-/// one of `calls`, where keepalive has to know whether there are any.
+/// Moves bytes until the connection has ended, and then closes it gently. Each call holds one of `calls`, where keepalive has to
+/// know whether there are any.
 async fn drive(
     mut connection: Pin<Box<h2::client::Connection<Gather, Piece>>>,
     outlet: Outlet,
-    calls: Option<Arc<Counted>>,
-    counts: bool,
+    calls: Option<Arc<()>>,
 ) {
     poll_fn(|cx| {
-        if let Some(calls) = calls.as_ref().filter(|_| counts) {
+        if let Some(calls) = &calls {
             outlet.set_idle(Arc::strong_count(calls) == 1);
         }
         let ended = connection.as_mut().poll(cx);
@@ -221,7 +217,7 @@ impl fmt::Debug for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Connection")
             .field("authority", &self.authority)
-            .field("peer", &self.peer)
+            .field("peer", &self.link.peer)
             .finish_non_exhaustive()
     }
 }

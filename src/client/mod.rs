@@ -18,8 +18,8 @@ use http::HeaderMap;
 use http::header::HeaderValue;
 use prost::Message;
 
+use crate::call::answer;
 use crate::call::compress::Sizes;
-use crate::call::receive::Receiving;
 use crate::call::send::Sending;
 use crate::call::{Compressors, Inbound, Outbound, Response};
 use crate::io::Connector;
@@ -66,7 +66,7 @@ pub enum Begin {
 /// The stream of a call whose Request-Headers have been sent.
 pub struct Opened {
     pub(crate) sending: Sending,
-    pub(crate) receiving: Receiving,
+    pub(crate) answer: answer::Answer,
 }
 
 /// The limits of a client, and how long it waits for what.

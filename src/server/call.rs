@@ -2,32 +2,38 @@
 //!
 //! A call ends once, by one of four causes: the handler returns (or panics), the deadline passes, the server shuts down, or
 //! the peer is gone. In the first three cases its trailers leave in [`Call::poll_end`], and nowhere else.
+//!
+//! ```text
+//!   begin ─┬─▶ Handling ── the handler returns, the deadline passes, the server ends ──▶ Ending ── trailers ──▶ Over
+//!          ├─▶ Refusing ── the rest of the request has come, or takes too long ────────▶ Ending
+//!          └─▶ Ending       a gRPC request that is wrong in its head
+//!   any state ── the stream was reset, or the connection is lost ──▶ Over
+//! ```
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context as TaskContext, Poll};
+use std::task::{Context as TaskContext, Poll, ready};
 
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderValue};
 use http::request::Parts;
 use http::{Method, StatusCode};
 
-use super::methods::{Handling, Incoming, Outcome};
-use super::router::Route;
+use super::router::{Handling, Incoming, Outcome, Route};
 use super::{Cut, Shared};
 use crate::call::Context;
-use crate::call::budget::{Budget, Charge};
+use crate::call::body::Body;
+use crate::call::budget::Charge;
 use crate::call::deadline::Deadline;
-use crate::call::exchange::Exchange;
-use crate::call::lock;
-use crate::call::receive::Receiving;
+use crate::call::envelope::CallMetadata;
+use crate::call::exchange::{Exchange, respond};
 use crate::call::send::{Gone, Sending};
-use crate::io::Peer;
+use crate::call::shared::lock;
 use crate::limits::REFUSAL_PATIENCE;
 use crate::metadata::Metadata;
 use crate::status::Status;
-use crate::wire::encoding::{Encoding, EncodingSet};
+use crate::wire::encoding::Encoding;
 use crate::wire::error::ProtocolError;
 use crate::wire::request::{GRPC_ACCEPT_ENCODING, Refusal, RequestHeaders};
 use crate::wire::response::{ResponseHeaders, Trailers};
@@ -36,31 +42,32 @@ use crate::wire::response::{ResponseHeaders, Trailers};
 /// connection's task and go on, if it has to wait, on one of its own.
 pub(super) struct Call {
     work: Work,
-    exchange: Exchange,
+    sending: Sending,
+    /// Shared with the handler where a side streams.
+    exchange: Option<Box<Exchange>>,
     deadline: Deadline,
     cut: Cut,
-    /// What the call costs by itself, until it has ended.
+    /// Charges what the call costs by itself, until it has ended.
     _cost: Charge,
 }
 
+/// What a call is at.
 enum Work {
     /// The handler runs.
     Handling(Pin<Box<dyn Future<Output = Outcome> + Send>>),
     /// A request that is not gRPC's is read to its end.
     Refusing(Box<Refused>),
     /// The last messages wait for the window, and then the trailers leave.
-    Ending {
-        last: Bytes,
-        trailers: HeaderMap,
-    },
+    Ending { last: Bytes, trailers: HeaderMap },
+    /// Nothing is left to do.
     Over,
 }
 
 struct Refused {
-    receiving: Receiving,
+    body: Body,
     status: StatusCode,
     error: ProtocolError,
-    /// Whether the answer may have a body: one to HEAD may not.
+    /// The answer may have a body: one to HEAD may not.
     has_body: bool,
 }
 
@@ -72,68 +79,59 @@ enum Interruption {
 }
 
 impl Call {
-    /// A call that has not begun.
+    /// Creates a call that has not begun.
     pub(super) fn new(sending: Sending, shared: &Arc<Shared>) -> Call {
         Call {
             work: Work::Over,
-            exchange: Exchange::new(sending, false),
+            sending,
+            exchange: None,
             deadline: Deadline::default(),
             cut: Cut::of(shared),
             _cost: Charge::default(),
         }
     }
 
-    /// Begins the call whose head has arrived. Gives its method, if it has one.
-    pub(super) fn begin<'a>(
-        &mut self,
-        parts: Parts,
-        mut receiving: Receiving,
-        shared: &'a Shared,
-        peer: &Arc<Peer>,
-        budget: &Arc<Budget>,
-    ) -> Option<&'a Route> {
+    /// Begins the call whose head has arrived. Returns its method, if it has one.
+    pub(super) fn begin<'a>(&mut self, parts: Parts, mut body: Body, shared: &'a Shared) -> Option<&'a Route> {
         let has_body = parts.method != Method::HEAD;
-        let head = match RequestHeaders::parse(parts, shared.encodings, receiving.section_limits()) {
+        let link = body.link();
+        let head = match RequestHeaders::parse(parts, shared.encodings, link.section_limits()) {
             Ok(head) => head,
             Err(Refusal::Http(status, error)) => {
                 self.deadline = Deadline::after(Some(REFUSAL_PATIENCE));
-                self.work = Work::Refusing(Box::new(Refused { receiving, status, error, has_body }));
+                self.work = Work::Refusing(Box::new(Refused { body, status, error, has_body }));
                 return None;
             }
             Err(Refusal::Grpc(error)) => {
-                self.refuse(error, shared.encodings);
+                self.refuse(error, shared);
                 return None;
             }
         };
         self.deadline = Deadline::after(head.timeout);
-        let route = match shared.routes.find(head.path()) {
-            Ok(route) => route,
+        let admitted = match shared.routes.find(head.path()) {
+            Ok(_) if self.deadline.has_passed() => Err(deadline_exceeded()),
+            Ok(route) => link.budget.charge_call(head.metadata.memory()).map(|cost| (route, cost)),
+            Err(status) => Err(status),
+        };
+        let route = match admitted {
+            Ok((route, cost)) => {
+                self._cost = cost;
+                route
+            }
             Err(status) => {
-                self.end(Err(status));
+                self.leave(Bytes::new(), Encoding::Identity, None, Err(status));
                 return None;
             }
         };
-        if self.deadline.has_passed() {
-            self.end(Err(deadline_exceeded()));
-            return None;
-        }
         let RequestHeaders { uri, encoding, accept_encoding, metadata, .. } = head;
-        match budget.charge_call(metadata.memory()) {
-            Ok(cost) => self._cost = cost,
-            Err(status) => {
-                self.end(Err(status));
-                return None;
-            }
-        }
+        let peer = link.peer.clone();
         if encoding != Encoding::Identity {
-            receiving.set_compressor(shared.sizes.compressors.get(encoding).cloned());
+            body.set_compressor(shared.sizes.compressors.get(encoding).cloned());
         }
-        let context = Context { uri, metadata, peer: peer.clone(), deadline: self.deadline.at(), accept_encoding };
-        let packing = shared.packing(accept_encoding);
-        let incoming = Incoming { receiving, budget: budget.clone(), context, packing };
-        let Handling { future, inbox, batch } = route.serve(incoming);
-        self.exchange.inbox = inbox;
-        self.exchange.batch = batch;
+        let context = Context { uri, metadata, peer, deadline: self.deadline.at(), accept_encoding };
+        let Handling { future, exchange } =
+            route.serve(Incoming { body, context, packing: shared.packing(accept_encoding) });
+        self.exchange = exchange;
         self.work = Work::Handling(future);
         Some(route)
     }
@@ -142,7 +140,9 @@ impl Call {
     fn poll_handler(&mut self, cx: &mut TaskContext<'_>) -> Poll<()> {
         let Work::Handling(handler) = &mut self.work else { return Poll::Ready(()) };
         loop {
-            self.exchange.arrive(cx);
+            if let Some(exchange) = &mut self.exchange {
+                exchange.arrive(cx);
+            }
             // A panic is the handler's failure, not the connection's: nothing of the handler is used after it.
             match catch_unwind(AssertUnwindSafe(|| handler.as_mut().poll(cx))) {
                 Ok(Poll::Ready(outcome)) => {
@@ -155,21 +155,26 @@ impl Call {
                     return Poll::Ready(());
                 }
             }
-            if !self.exchange.send(cx) {
+            let has_room = self.exchange.as_mut().is_some_and(|exchange| exchange.send(cx, &mut self.sending));
+            if !has_room {
                 break;
             }
         }
-        match self.poll_interruption(cx) {
-            Poll::Ready(Interruption::Gone) => self.work = Work::Over,
-            Poll::Ready(Interruption::Deadline) => self.interrupt(deadline_exceeded()),
-            Poll::Ready(Interruption::Cut) => self.interrupt(shutting_down()),
-            Poll::Pending => return Poll::Pending,
+        self.poll_interrupted(cx)
+    }
+
+    /// Ready when the call was ended from outside of its handler, and knows it.
+    fn poll_interrupted(&mut self, cx: &mut TaskContext<'_>) -> Poll<()> {
+        match ready!(self.poll_interruption(cx)) {
+            Interruption::Gone => self.work = Work::Over,
+            Interruption::Deadline => self.interrupt(deadline_exceeded()),
+            Interruption::Cut => self.interrupt(shutting_down()),
         }
         Poll::Ready(())
     }
 
     fn poll_interruption(&mut self, cx: &mut TaskContext<'_>) -> Poll<Interruption> {
-        if self.exchange.sending.poll_reset(cx).is_ready() {
+        if self.sending.poll_reset(cx).is_ready() {
             return Poll::Ready(Interruption::Gone);
         }
         if self.deadline.poll(cx).is_ready() {
@@ -178,63 +183,50 @@ impl Call {
         self.cut.poll(cx).map(|()| Interruption::Cut)
     }
 
-    /// The handler has ended: what it has sent will leave, and then the trailers.
+    /// Ends the call as its handler did: what it has sent will leave, and then the trailers.
     fn end(&mut self, outcome: Outcome) {
-        if let Some(inbox) = &self.exchange.inbox {
+        let exchange = self.exchange.as_deref();
+        if let Some(inbox) = exchange.and_then(|exchange| exchange.inbox.as_ref()) {
             // Nobody reads on: what still comes is h2's to throw away, and handles that outlive the handler are told.
-            let mut inbox = lock(inbox);
-            if !inbox.receiving.has_ended() {
-                inbox.fail(Status::cancelled("the call has ended"));
-            }
+            lock(inbox).close(Status::cancelled("the call has ended"));
         }
-        match outcome {
-            Ok(reply) if self.exchange.batch.is_none() => {
-                self.leave(reply.message, reply.encoding, reply.metadata.as_deref(), Ok(()));
-            }
-            outcome => {
-                let (last, encoding, metadata) = self.close_batch();
+        let batch = exchange.and_then(|exchange| exchange.batch.as_ref());
+        match (outcome, batch) {
+            (Ok(reply), None) => self.leave(reply.message, reply.encoding, reply.metadata.as_deref(), Ok(())),
+            (Err(status), None) => self.leave(Bytes::new(), Encoding::Identity, None, Err(status)),
+            (outcome, Some(batch)) => {
+                let (last, encoding, metadata) = lock(batch).close(Status::cancelled("the call has ended"));
                 self.leave(last, encoding, Some(&metadata), outcome.map(drop));
             }
         }
     }
 
-    /// The call ends from outside of its handler: what has not left will not.
+    /// Ends the call from outside of its handler: what has not left will not.
     fn interrupt(&mut self, status: Status) {
-        self.close_batch();
-        self.exchange.outgoing = Bytes::new();
+        if let Some(exchange) = &mut self.exchange {
+            if let Some(batch) = &exchange.batch {
+                lock(batch).close(Status::cancelled("the call has ended"));
+            }
+            exchange.drop_outgoing();
+        }
         self.leave(Bytes::new(), Encoding::Identity, None, Err(status));
     }
 
-    /// What was sent and has not left, its encoding, and the initial and trailing metadata of a streaming call.
-    fn close_batch(&mut self) -> (Bytes, Encoding, (Metadata, Metadata)) {
-        let Some(batch) = &self.exchange.batch else { return Default::default() };
-        let mut batch = lock(batch);
-        let last = batch.close(Status::cancelled("the call has ended"));
-        let metadata = (std::mem::take(&mut batch.headers), std::mem::take(&mut batch.trailers));
-        (last, batch.packing.encoding(), metadata)
-    }
-
     /// Chooses between Trailers-Only and Trailers: Trailers-Only where nothing was said before them.
-    fn leave(
-        &mut self,
-        last: Bytes,
-        encoding: Encoding,
-        metadata: Option<&(Metadata, Metadata)>,
-        status: Result<(), Status>,
-    ) {
-        let headers = metadata.map_or(Metadata::none(), |(headers, _)| headers);
+    fn leave(&mut self, last: Bytes, encoding: Encoding, metadata: Option<&CallMetadata>, status: Result<(), Status>) {
+        let initial = metadata.map_or(Metadata::none(), |metadata| &metadata.initial);
         let mut fields = HeaderMap::new();
-        if self.exchange.sending.awaits_headers() {
-            if last.is_empty() && headers.is_empty() {
-                fields = ResponseHeaders::encode(Encoding::Identity, headers);
+        if self.sending.awaits_headers() {
+            if last.is_empty() && initial.is_empty() {
+                fields = ResponseHeaders::encode(Encoding::Identity, initial);
             } else {
                 // Where the stream is gone there is nobody to tell.
-                let _: Result<(), Gone> = self.exchange.respond(headers, encoding);
+                let _: Result<(), Gone> = respond(&mut self.sending, initial, encoding);
             }
         }
         Trailers::encode(status.as_ref().copied(), &mut fields);
-        if let Some((_, trailers)) = metadata {
-            trailers.append_to(&mut fields);
+        if let Some(metadata) = metadata {
+            metadata.trailing.append_to(&mut fields);
         }
         self.work = Work::Ending { last, trailers: fields };
     }
@@ -242,46 +234,38 @@ impl Call {
     /// The one place where trailers leave, after the last messages.
     fn poll_end(&mut self, cx: &mut TaskContext<'_>) -> Poll<()> {
         let Work::Ending { last, trailers } = &mut self.work else { return Poll::Ready(()) };
-        loop {
-            if !self.exchange.outgoing.is_empty() && self.exchange.poll_outgoing(cx).is_pending() {
-                break;
-            }
-            if last.is_empty() {
-                let trailers = std::mem::take(trailers);
-                let _: Result<(), Gone> = match self.exchange.sending.awaits_headers() {
-                    true => self.exchange.sending.respond(StatusCode::OK, trailers, true),
-                    false => self.exchange.sending.trailers(trailers),
-                };
-                self.work = Work::Over;
-                return Poll::Ready(());
-            }
-            self.exchange.outgoing = std::mem::take(last);
+        let has_left = match &mut self.exchange {
+            Some(exchange) => exchange.poll_outgoing(cx, &mut self.sending).is_ready(),
+            None => true,
+        };
+        if !has_left || (!last.is_empty() && self.sending.poll_data(cx, last, false).is_pending()) {
+            return self.poll_interrupted(cx);
         }
-        match self.poll_interruption(cx) {
-            Poll::Ready(Interruption::Gone) => self.work = Work::Over,
-            Poll::Ready(Interruption::Deadline) => self.interrupt(deadline_exceeded()),
-            Poll::Ready(Interruption::Cut) => self.interrupt(shutting_down()),
-            Poll::Pending => return Poll::Pending,
-        }
+        let trailers = std::mem::take(trailers);
+        let _: Result<(), Gone> = match self.sending.awaits_headers() {
+            true => self.sending.respond(StatusCode::OK, trailers, true),
+            false => self.sending.trailers(trailers),
+        };
+        self.work = Work::Over;
         Poll::Ready(())
     }
 
-    /// A gRPC request that is wrong in its head: Trailers-Only at once.
-    fn refuse(&mut self, error: ProtocolError, supported: EncodingSet) {
-        let mut fields = ResponseHeaders::encode(Encoding::Identity, Metadata::none());
-        if let ProtocolError::UnsupportedRequestEncoding { .. } = error {
+    /// Refuses a gRPC request that is wrong in its head: Trailers-Only at once.
+    fn refuse(&mut self, error: ProtocolError, shared: &Shared) {
+        let is_encoding = matches!(error, ProtocolError::UnsupportedRequestEncoding { .. });
+        self.leave(Bytes::new(), Encoding::Identity, None, Err(error.into_status()));
+        if let (Work::Ending { trailers, .. }, true) = (&mut self.work, is_encoding) {
             // compression.md: the answer says what would have been understood. Names of encodings are visible ASCII.
-            fields.extend(HeaderValue::try_from(supported.to_list()).map(|list| (GRPC_ACCEPT_ENCODING, list)));
+            let supported = HeaderValue::try_from(shared.encodings.to_list());
+            trailers.extend(supported.map(|list| (GRPC_ACCEPT_ENCODING, list)));
         }
-        Trailers::encode(Err(&error.into_status()), &mut fields);
-        self.work = Work::Ending { last: Bytes::new(), trailers: fields };
     }
 
     /// A request that is not gRPC's: read to its end, so that whatever else is wrong with it is answered by HTTP/2 first, then
     /// answered in HTTP with a sentence for a person, and in the trailers for a client of gRPC.
     fn poll_refusal(&mut self, cx: &mut TaskContext<'_>) -> Poll<()> {
         let Work::Refusing(refused) = &mut self.work else { return Poll::Ready(()) };
-        if refused.receiving.poll_discard(cx).is_pending() {
+        if refused.body.poll_discard(cx).is_pending() {
             match self.poll_interruption(cx) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Interruption::Gone) => {
@@ -299,7 +283,7 @@ impl Call {
         if status == StatusCode::METHOD_NOT_ALLOWED {
             headers.append(header::ALLOW, HeaderValue::from_static("POST"));
         }
-        let responded = self.exchange.sending.respond(status, headers, !has_body);
+        let responded = self.sending.respond(status, headers, !has_body);
         if responded.is_ok() && has_body {
             let last = Bytes::from(format!("{error}\n"));
             let mut trailers = HeaderMap::new();

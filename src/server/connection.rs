@@ -2,7 +2,7 @@
 //!
 //! A call runs on its connection's task first. Most unary calls end there, and the answers of all that arrived together leave
 //! in one write; a call that has to wait moves to a task of its own. A handler that computes for long would hold up its
-//! neighbours, so a method that did once is given tasks at once for its next calls (`Route::took_long`).
+//! neighbours, so a method that did once is given tasks at once for its next calls ([`Pace`](super::pace::Pace)).
 //!
 //! RFC 9113 sections 3.4 (preface), 6.8 (GOAWAY).
 
@@ -19,11 +19,11 @@ use http::Request;
 
 use super::call::Call;
 use super::{ServerOptions, Shared, until};
+use crate::call::body::Body;
 use crate::call::budget::Budget;
-use crate::call::piece::Piece;
-use crate::call::receive::{Counted, Receiving};
-use crate::call::send::Sending;
-use crate::io::{Connected, Fault, Gather, HeaderBlocks, Outlet, Peer, PeerLimits, Pings, Witness, gather, h2_limit};
+use crate::call::link::{Link, Side};
+use crate::call::send::{Piece, Sending};
+use crate::io::{Connected, Fault, Gather, Outlet, PeerLimits, Pings, gather, h2_limit};
 use crate::limits::{
     DATA_FRAME_BUDGET, MAX_PING_STRIKES, MIN_IDLE_PING_INTERVAL, PENDING_RESETS, RESET_MEMORY, TURN, TURN_CALLS,
     UNSENT_OF_CALL,
@@ -43,7 +43,14 @@ pub(super) async fn serve(connected: Connected, shared: Arc<Shared>, greeting: O
     let mut draining = Box::pin(shared.draining());
     // A peer that has not spoken yet has nothing to lose by a server that shuts down.
     if let Some(Some(connection)) = until(draining.as_mut(), handshake).await {
-        let mut driver = Driver::new(connection, shared.clone(), connected.peer, connected.witness, outlet.blocks());
+        let link = Link {
+            side: Side::Server,
+            peer: Arc::new(connected.peer),
+            budget: Budget::new(options.max_connection_memory, options.peer_timeout),
+            blocks: outlet.blocks(),
+            witness: connected.witness,
+        };
+        let mut driver = Driver::new(connection, shared.clone(), link);
         let mut registered = false;
         poll_fn(|cx| {
             // Registered once, this task is woken when the server shuts down: until then a look at the phase is enough.
@@ -103,14 +110,10 @@ async fn drive_handshake(
 struct Driver {
     connection: Connection<Gather, Piece>,
     shared: Arc<Shared>,
-    peer: Arc<Peer>,
-    /// What its calls hold, where there is a tap.
-    counted: Option<Arc<Counted>>,
-    blocks: Arc<HeaderBlocks>,
+    link: Arc<Link>,
     /// The streams that arrived and whose calls have not begun, the oldest first.
     began: VecDeque<(Request<RecvStream>, SendResponse<Piece>)>,
     draining: bool,
-    budget: Arc<Budget>,
     /// Calls so far, to count which are timed.
     calls: u32,
     strikes: PingStrikes,
@@ -124,23 +127,13 @@ struct PingStrikes {
 }
 
 impl Driver {
-    fn new(
-        connection: Connection<Gather, Piece>,
-        shared: Arc<Shared>,
-        peer: Peer,
-        witness: Option<Arc<dyn Witness>>,
-        blocks: Arc<HeaderBlocks>,
-    ) -> Driver {
-        let budget = Budget::new(shared.options.max_connection_memory, shared.options.peer_timeout);
+    fn new(connection: Connection<Gather, Piece>, shared: Arc<Shared>, link: Link) -> Driver {
         Driver {
             connection,
             shared,
-            peer: Arc::new(peer),
-            counted: witness.map(|witness| Arc::new(Counted(Some(witness)))),
-            blocks,
+            link: Arc::new(link),
             began: VecDeque::new(),
             draining: false,
-            budget,
             calls: 0,
             strikes: PingStrikes::default(),
         }
@@ -199,20 +192,19 @@ impl Driver {
         let mut count: u32 = 0;
         while let Some((request, respond)) = self.began.pop_front() {
             let (parts, stream) = request.into_parts();
+            let mut call = Call::new(Sending::Response(respond, self.link.budget.clone()), &self.shared);
             let limit = self.shared.options.max_receive_message_size;
-            let mut receiving = Receiving::request(stream, limit, self.budget.clone(), self.blocks.clone());
-            receiving.count(self.counted.clone());
-            let mut call = Call::new(Sending::Response(respond, self.budget.clone()), &self.shared);
-            let route = call.begin(parts, receiving, &self.shared, &self.peer, &self.budget);
+            let body = Body::new(Some(stream), limit, self.link.clone());
+            let route = call.begin(parts, body, &self.shared);
             self.calls = self.calls.wrapping_add(1);
             // Where a call stands is where it stays until it has to wait: moving it would cost a part of running it.
             let has_ended = match route {
-                Some(route) if route.spawns() => false,
-                Some(route) if route.is_suspected() || self.calls.is_multiple_of(TIMED) => {
+                Some(route) if route.pace.spawns() => false,
+                Some(route) if route.pace.is_suspected() || self.calls.is_multiple_of(TIMED) => {
                     let before = Instant::now();
                     let turn = Pin::new(&mut call).poll(cx);
                     if before.elapsed() > self.shared.options.inline_limit {
-                        route.took_long();
+                        route.pace.took_long();
                     }
                     turn.is_ready()
                 }

@@ -1,15 +1,14 @@
 //! The server: where it listens, what it serves, which limits it has, and how it ends.
 //!
-//! Read on in [`connection`](self) (`connection.rs`, one connection), `call.rs` (one call), `router.rs` and `methods.rs`
-//! (from path to handler).
+//! Read on in [`connection`](self) (`connection.rs`, one connection), `call.rs` (one call), `router.rs` (from path to
+//! handler).
 
 mod call;
 mod connection;
-mod methods;
+mod pace;
 mod router;
 
-pub use methods::{Handler, StreamingHandler};
-pub use router::{Router, Routes};
+pub use router::{Handler, Router, Routes, StreamingHandler};
 
 use std::fmt;
 use std::future::{Future, pending};

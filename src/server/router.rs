@@ -1,18 +1,76 @@
-//! From `:path` to the method that answers it: a table of typed descriptors, no generated code.
+//! From `:path` to the handler that answers it: a table, no generated code, and four short adapters that give handlers of the
+//! four kinds the one shape that a call has.
+//!
+//! A handler is a plain `async fn` on `&self`. [`Handler`] and [`StreamingHandler`] say so in types, for functions with one
+//! argument beside `self` and with two; every such function implements them by itself, and a handler whose future is not
+//! `Send`, or whose messages are not the method's, is refused by the compiler where it is registered.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 
+use bytes::Bytes;
 use prost::Message;
 
-use super::methods::{self, Handler, Handling, Incoming, StreamingHandler};
-use crate::call::{Inbound, Outbound, Request, Response};
+use super::pace::Pace;
+use crate::call::batch::Batch;
+use crate::call::body::Body;
+use crate::call::compress::Packing;
+use crate::call::envelope::CallMetadata;
+use crate::call::exchange::Exchange;
+use crate::call::inbox::{Inbox, Source};
+use crate::call::link::Link;
+use crate::call::unary::{encode, encode_within, is_small, only};
+use crate::call::{Context, Inbound, Outbound, Request, Response};
 use crate::method::{self, BidiStreaming, ClientStreaming, Method, ServerStreaming, Unary};
 use crate::status::Status;
 use crate::wire::ProtocolError;
+use crate::wire::encoding::Encoding;
 use crate::wire::error::excerpt;
+
+/// A handler with one argument: `async fn(&self, Argument) -> Output`.
+pub trait Handler<'a, S, Argument, Output>: Clone + Send + Sync + 'static {
+    /// What the handler returns.
+    type Future: Future<Output = Output> + Send + 'a;
+
+    /// Calls the handler.
+    fn call(&self, service: &'a S, argument: Argument) -> Self::Future;
+}
+
+impl<'a, S: 'a, A, O, F, Fut> Handler<'a, S, A, O> for F
+where
+    F: Fn(&'a S, A) -> Fut + Clone + Send + Sync + 'static,
+    Fut: Future<Output = O> + Send + 'a,
+{
+    type Future = Fut;
+
+    fn call(&self, service: &'a S, argument: A) -> Fut {
+        self(service, argument)
+    }
+}
+
+/// A handler with two arguments, the second an [`Outbound`]: `async fn(&self, Argument, Out) -> Output`.
+pub trait StreamingHandler<'a, S, Argument, Out, Output>: Clone + Send + Sync + 'static {
+    /// What the handler returns.
+    type Future: Future<Output = Output> + Send + 'a;
+
+    /// Calls the handler.
+    fn call(&self, service: &'a S, argument: Argument, out: Out) -> Self::Future;
+}
+
+impl<'a, S: 'a, A, B, O, F, Fut> StreamingHandler<'a, S, A, B, O> for F
+where
+    F: Fn(&'a S, A, B) -> Fut + Clone + Send + Sync + 'static,
+    Fut: Future<Output = O> + Send + 'a,
+{
+    type Future = Fut;
+
+    fn call(&self, service: &'a S, argument: A, out: B) -> Fut {
+        self(service, argument, out)
+    }
+}
 
 /// The methods of a service `S`: for each its path, its kind, and the handler that answers.
 ///
@@ -46,8 +104,33 @@ pub struct Routes {
 /// One method.
 pub(super) struct Route {
     serve: Box<dyn Fn(Incoming) -> Handling + Send + Sync>,
-    /// How much its handler is suspected of computing for long, see [`Route::took_long`].
-    suspicion: AtomicU32,
+    pub(super) pace: Pace,
+}
+
+/// A call, as it comes to its method.
+pub(super) struct Incoming {
+    pub(super) body: Body,
+    pub(super) context: Context,
+    /// How the messages of the answer leave.
+    pub(super) packing: Packing,
+}
+
+/// A handler at work, and what the call's task shares with it if a side streams.
+pub(super) struct Handling {
+    pub(super) future: Pin<Box<dyn Future<Output = Outcome> + Send>>,
+    pub(super) exchange: Option<Box<Exchange>>,
+}
+
+/// How a handler ended.
+pub(super) type Outcome = Result<Reply, Status>;
+
+/// The one message of a method that answers with one, prefix included, and the metadata around it; nothing for a method
+/// that streams its answers.
+#[derive(Default)]
+pub(super) struct Reply {
+    pub(super) message: Bytes,
+    pub(super) encoding: Encoding,
+    pub(super) metadata: Option<Box<CallMetadata>>,
 }
 
 impl<S: Send + Sync + 'static> Router<S> {
@@ -65,7 +148,20 @@ impl<S: Send + Sync + 'static> Router<S> {
         F: for<'a> Handler<'a, S, Request<Req>, Result<Response<Resp>, Status>>,
     {
         let service = self.service.clone();
-        self.route(method.path(), move |incoming| methods::unary(service.clone(), handler.clone(), incoming))
+        self.route(method.path(), move |incoming| {
+            let (service, handler) = (service.clone(), handler.clone());
+            let Incoming { mut body, context, packing } = incoming;
+            let future = Box::pin(async move {
+                let (message, compressed) = only(&mut body).await?;
+                // The handler may hold the message to its end.
+                let _held = body.take_charge();
+                let link = body.into_link();
+                admit(&link).await?;
+                let request = Request::with_context(message, context, compressed);
+                reply(handler.call(&service, request).await?, packing, &link).await
+            });
+            Handling { future, exchange: None }
+        })
     }
 
     /// Answers a server streaming method with a handler
@@ -78,7 +174,20 @@ impl<S: Send + Sync + 'static> Router<S> {
         F: for<'a> StreamingHandler<'a, S, Request<Req>, Outbound<Resp>, Result<(), Status>>,
     {
         let service = self.service.clone();
-        self.route(method.path(), move |incoming| methods::server_streaming(service.clone(), handler.clone(), incoming))
+        self.route(method.path(), move |incoming| {
+            let (service, handler) = (service.clone(), handler.clone());
+            let Incoming { mut body, context, packing } = incoming;
+            let batch = Batch::answer(packing, body.link().budget.clone());
+            let out = Outbound::new(batch.clone());
+            let future = Box::pin(async move {
+                let (message, compressed) = only(&mut body).await?;
+                let _held = body.take_charge();
+                admit(&body.into_link()).await?;
+                let request = Request::with_context(message, context, compressed);
+                handler.call(&service, request, out).await.map(|()| Reply::default())
+            });
+            Handling { future, exchange: Some(Box::new(Exchange::answer(None, Some(batch)))) }
+        })
     }
 
     /// Answers a client streaming method with a handler
@@ -91,7 +200,18 @@ impl<S: Send + Sync + 'static> Router<S> {
         F: for<'a> Handler<'a, S, Inbound<Req>, Result<Response<Resp>, Status>>,
     {
         let service = self.service.clone();
-        self.route(method.path(), move |incoming| methods::client_streaming(service.clone(), handler.clone(), incoming))
+        self.route(method.path(), move |incoming| {
+            let (service, handler) = (service.clone(), handler.clone());
+            let Incoming { body, context, packing } = incoming;
+            let link = body.link().clone();
+            let inbox = Inbox::new(Source::Request(body));
+            let inbound = Inbound::new(inbox.clone(), Some(Box::new(context)));
+            let future = Box::pin(async move {
+                admit(&link).await?;
+                reply(handler.call(&service, inbound).await?, packing, &link).await
+            });
+            Handling { future, exchange: Some(Box::new(Exchange::answer(Some(inbox), None))) }
+        })
     }
 
     /// Answers a bidirectional streaming method with a handler
@@ -104,7 +224,19 @@ impl<S: Send + Sync + 'static> Router<S> {
         F: for<'a> StreamingHandler<'a, S, Inbound<Req>, Outbound<Resp>, Result<(), Status>>,
     {
         let service = self.service.clone();
-        self.route(method.path(), move |incoming| methods::bidi_streaming(service.clone(), handler.clone(), incoming))
+        self.route(method.path(), move |incoming| {
+            let (service, handler) = (service.clone(), handler.clone());
+            let Incoming { body, context, packing } = incoming;
+            let link = body.link().clone();
+            let (inbox, batch) = (Inbox::new(Source::Request(body)), Batch::answer(packing, link.budget.clone()));
+            let inbound = Inbound::new(inbox.clone(), Some(Box::new(context)));
+            let out = Outbound::new(batch.clone());
+            let future = Box::pin(async move {
+                admit(&link).await?;
+                handler.call(&service, inbound, out).await.map(|()| Reply::default())
+            });
+            Handling { future, exchange: Some(Box::new(Exchange::answer(Some(inbox), Some(batch)))) }
+        })
     }
 
     /// Adds the methods of another service.
@@ -116,7 +248,7 @@ impl<S: Send + Sync + 'static> Router<S> {
     }
 
     fn route(mut self, path: &'static str, serve: impl Fn(Incoming) -> Handling + Send + Sync + 'static) -> Self {
-        let route = Route { serve: Box::new(serve), suspicion: AtomicU32::new(0) };
+        let route = Route { serve: Box::new(serve), pace: Pace::default() };
         self.routes.methods.insert(path, route);
         self.routes.services.extend(method::split(path).map(|(service, _)| service));
         self
@@ -147,34 +279,34 @@ impl Routes {
 }
 
 impl Route {
+    /// Begins a call.
     pub(super) fn serve(&self, incoming: Incoming) -> Handling {
         (self.serve)(incoming)
     }
+}
 
-    /// Whether the next call should run on a task of its own from its start.
-    pub(super) fn spawns(&self) -> bool {
-        // Two connections may count at the same time; nothing hangs on the exact number.
-        let suspicion = self.suspicion.load(Ordering::Relaxed);
-        if suspicion > 0 {
-            self.suspicion.store(suspicion - 1, Ordering::Relaxed);
-        }
-        suspicion >= 2 * A_LONG_CALL
-    }
-
-    /// Whether a call took long not many calls ago.
-    pub(super) fn is_suspected(&self) -> bool {
-        self.suspicion.load(Ordering::Relaxed) > 0
-    }
-
-    /// Says that the handler kept its connection busy for too long. It may have been the machine that paused, so once is
-    /// forgotten after a while; twice within it, and calls get a task at once, but for one in a while that is tried again.
-    pub(super) fn took_long(&self) {
-        self.suspicion.fetch_add(A_LONG_CALL, Ordering::Relaxed);
+/// Waits until a handler may begin, while large messages of others wait to be encoded.
+async fn admit(link: &Link) -> Result<(), Status> {
+    match link.budget.admits_handler() {
+        true => Ok(()),
+        // Boxed, as it hardly ever happens and every call would carry its state.
+        false => Box::pin(link.budget.wait_for_handlers()).await,
     }
 }
 
-/// How many calls it takes until a long one is forgotten.
-const A_LONG_CALL: u32 = 64;
+async fn reply<Resp: Message>(response: Response<Resp>, mut packing: Packing, link: &Link) -> Outcome {
+    if let Some(encoding) = response.encoding() {
+        packing.choose(encoding);
+    }
+    let compress = response.was_compressed();
+    let (message, metadata) = response.into_parts();
+    let message = match is_small(&message) {
+        true => encode(&message, &packing, compress)?.freeze(),
+        // Boxed, so that the small ones do not carry its state.
+        false => Box::pin(encode_within(link.budget.clone(), &message, &packing, compress)).await?,
+    };
+    Ok(Reply { message, encoding: packing.encoding(), metadata })
+}
 
 impl<S> fmt::Debug for Router<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

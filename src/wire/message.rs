@@ -8,7 +8,7 @@
 //! ```
 //!
 //! PROTOCOL-HTTP2.md, "Length-Prefixed-Message". The borders of DATA frames mean nothing: a prefix may lie in two of them
-//! and one may hold a hundred messages. Called by `call/receive.rs` and `call/typed.rs`.
+//! and one may hold a hundred messages. Called by `call/body.rs` and `call/compress.rs`.
 
 use bytes::buf::Take;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
@@ -240,6 +240,7 @@ impl MessageDecoder {
     }
 
     /// Whether the next `count` bytes are there, and then in one chunk, the one in hand.
+    #[inline]
     fn is_together(&mut self, count: usize) -> bool {
         self.chunk.len() >= count || self.put_together(count)
     }

@@ -12,7 +12,7 @@
 //! ```
 //!
 //! PROTOCOL-HTTP2.md, "Responses"; http-grpc-status-mapping.md. Trailers-Only is an arm of [`ResponseHead`], so that no
-//! reader can forget it. Called by `server/call.rs` (encode) and `call/receive.rs` (parse).
+//! reader can forget it. Called by `server/call.rs` (encode) and `call/answer.rs` (parse).
 
 use bytes::Bytes;
 use http::StatusCode;

@@ -1,7 +1,7 @@
 //! The limits of metadata: how large a list of fields is, and how many there are.
 //!
 //! RFC 9113 section 6.5.2: the size of a field is the length of its name and of its value, in octets before compression, and
-//! 32. Called by `wire/request.rs` (heads of requests) and `call/receive.rs` (everything else).
+//! 32. Called by `wire/request.rs` (heads of requests) and `call/failure.rs` (everything else).
 
 use std::fmt;
 

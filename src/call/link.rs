@@ -1,0 +1,45 @@
+//! What the calls of one connection share.
+
+use std::sync::Arc;
+
+use super::budget::Budget;
+use crate::io::{HeaderBlocks, Peer, Witness};
+use crate::limits::MAX_METADATA_FIELDS;
+use crate::status::Status;
+use crate::wire::section::SectionLimits;
+
+/// The side of a call. What a lost connection means depends on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Side {
+    Client,
+    Server,
+}
+
+/// A connection as its calls see it.
+pub(crate) struct Link {
+    /// This side of it.
+    pub(crate) side: Side,
+    /// The other end.
+    pub(crate) peer: Arc<Peer>,
+    /// Counts the memory that calls hold for the peer.
+    pub(crate) budget: Arc<Budget>,
+    /// Knows which header blocks were longer than the limit of metadata.
+    pub(crate) blocks: Arc<HeaderBlocks>,
+    /// Remembers the last frames, where there is a tap.
+    pub(crate) witness: Option<Arc<dyn Witness>>,
+}
+
+impl Link {
+    /// Returns the limits of metadata.
+    pub(crate) fn section_limits(&self) -> SectionLimits {
+        SectionLimits { size: self.blocks.max_metadata_size(), fields: MAX_METADATA_FIELDS }
+    }
+
+    /// Adds to a failure what the tap, if there is one, saw before it.
+    pub(crate) fn witnessed(&self, status: Status) -> Status {
+        match &self.witness {
+            Some(witness) => status.witnessed(|| witness.last_frames()),
+            None => status,
+        }
+    }
+}
