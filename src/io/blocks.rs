@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::limits::{CLIENT_METADATA_FACTOR, LONG_BLOCKS, SERVER_METADATA_FACTOR};
-use crate::wire::http2::{FRAME_HEADER, FrameHeader, FrameType, Setting};
+use crate::protocol::http2::{FRAME_HEADER, FrameHeader, FrameType, Setting};
 
 /// Our limit counts as at least this much when h2's is made of it, for the proof above.
 const LEAST: u32 = 24 << 10;

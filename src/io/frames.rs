@@ -1,7 +1,7 @@
 //! The frames of HTTP/2 as they go by, by their headers alone (RFC 9113 section 4.1): how far the stream of bytes is from the
 //! next border. Nothing is copied and nothing is judged; that is h2's.
 
-use crate::wire::http2::{FRAME_HEADER, FrameHeader};
+use crate::protocol::http2::{FRAME_HEADER, FrameHeader};
 
 /// One direction of a connection.
 #[derive(Debug)]
@@ -76,7 +76,7 @@ impl Frames {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::http2::{FrameType, PREFACE};
+    use crate::protocol::http2::{FrameType, PREFACE};
 
     fn frame(kind: FrameType, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
         let length = (payload.len() as u32).to_be_bytes();

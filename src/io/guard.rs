@@ -17,7 +17,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::blocks::BlockWatch;
 use super::frames::Frames;
-use crate::wire::http2::{FRAME_HEADER, FrameHeader, FrameType, Http2Error, PREFACE};
+use crate::protocol::http2::{FRAME_HEADER, FrameHeader, FrameType, Http2Error, PREFACE};
 
 /// The PING of keepalive. h2 passes over the acknowledgement of a PING that is not its own.
 const KEEPALIVE: [u8; 8] = *b"alive?\r\n";

@@ -9,7 +9,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{Direction, Witness};
-use crate::wire::http2::{FRAME_HEADER, FrameHeader, FrameType, Http2Error, PREFACE};
+use crate::protocol::http2::{FRAME_HEADER, FrameHeader, FrameType, Http2Error, PREFACE};
 
 /// How many frames are remembered, both directions together.
 const FRAMES: usize = 8;
