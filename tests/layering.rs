@@ -15,6 +15,8 @@
 //! strings and unit tests are left out. `circles.rs` holds that no file comes round to itself; the folders of the inspector have
 //! an order of their own, in `stages.rs`. docs/ARCHITECTURE.md says the same in words.
 
+#[path = "layering/circles.rs"]
+mod circles;
 #[path = "layering/source.rs"]
 mod source;
 #[path = "layering/stages.rs"]

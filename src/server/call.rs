@@ -15,7 +15,7 @@ use http::{Method, StatusCode};
 
 use super::methods::{Handling, Incoming, Outcome};
 use super::router::Route;
-use super::{Cut, Shared};
+use super::shared::{Cut, Shared};
 use crate::call::Context;
 use crate::call::budget::{Budget, Charge};
 use crate::call::deadline::Deadline;
