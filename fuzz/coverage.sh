@@ -1,5 +1,5 @@
 #!/bin/sh
-# Which lines of src/wire/ and src/call/ the corpora reach: runs every property over its corpus, with LLVM's counters, and
+# Which lines of src/protocol/, src/wire/ and src/call/ the corpora reach: runs every property over its corpus, with LLVM's counters, and
 # prints the share of lines of each file and then every line that none of the inputs has reached.
 #
 #     rustup component add llvm-tools
@@ -27,7 +27,7 @@ LLVM_PROFILE_FILE=/dev/null cargo build --quiet --locked --example replay
 LLVM_PROFILE_FILE="$target/replay-%p.profraw" "$target/debug/examples/replay" "$@"
 "$tools/llvm-profdata" merge -sparse "$target"/replay-*.profraw -o "$target/replay.profdata"
 
-sources=$(find ../src/wire ../src/call -name '*.rs' | sort)
+sources=$(find ../src/protocol ../src/wire ../src/call -name '*.rs' | sort)
 # shellcheck disable=SC2086
 "$tools/llvm-cov" report "$target/debug/examples/replay" -instr-profile="$target/replay.profdata" \
     -show-region-summary=false -show-branch-summary=false -sources $sources

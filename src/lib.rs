@@ -50,7 +50,7 @@
 //! | [`server`], [`client`] | one connection, one call, top to bottom |
 //! | [`call`] | one RPC on one HTTP/2 stream, shared by both sides |
 //! | [`io`] | the byte stream under HTTP/2 |
-//! | [`wire`] | pure functions over bytes and header maps; beside it [`Status`], [`Metadata`], [`Method`] |
+//! | [`wire`] | pure functions over bytes and header maps; below it [`Status`], [`Metadata`], [`Method`], [`Code`] |
 //!
 //! # Where to read
 //!
@@ -110,6 +110,7 @@ pub mod call;
 #[cfg(feature = "programs")]
 pub mod cli;
 pub mod client;
+mod code;
 #[cfg(any(feature = "gzip", feature = "deflate", feature = "zstd", feature = "brotli", feature = "snappy"))]
 pub mod compression;
 #[cfg(feature = "conformance")]
@@ -127,6 +128,7 @@ pub mod method;
 #[cfg(any(test, feature = "properties"))]
 #[doc(hidden)]
 pub mod properties;
+mod protocol;
 pub mod server;
 pub mod services;
 pub mod status;

@@ -17,8 +17,7 @@ use std::sync::LazyLock;
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
-use crate::wire::binary;
-use crate::wire::error::ProtocolError;
+use crate::protocol::{ProtocolError, binary};
 
 /// The memory of a name with its first value in the map of the http crate, twice: a place in a table that grows by doubling.
 const NAME_COST: usize = 2 * 112;
@@ -267,13 +266,6 @@ impl fmt::Display for MetadataError {
 }
 
 impl std::error::Error for MetadataError {}
-
-impl From<MetadataError> for crate::status::Status {
-    /// INTERNAL: the application of this side made the mistake.
-    fn from(error: MetadataError) -> Self {
-        crate::status::Status::internal(error.to_string()).with_source(error)
-    }
-}
 
 #[cfg(test)]
 mod tests {

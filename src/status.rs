@@ -10,101 +10,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::metadata::Metadata;
-use crate::wire::cause::{By, Cause, What};
-
-/// A status code of gRPC, as `grpc-status` carries it.
-///
-/// The number of a variant is the number on the wire. Which codes the library itself may produce is settled by
-/// `statuscodes.md`: `InvalidArgument`, `NotFound`, `AlreadyExists`, `FailedPrecondition`, `Aborted`, `OutOfRange` and
-/// `DataLoss` only ever come from an application.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[repr(i32)]
-pub enum Code {
-    /// The call completed.
-    Ok = 0,
-    /// The call was cancelled, usually by its caller.
-    Cancelled = 1,
-    /// An error without a better code, or a code that this side does not know.
-    Unknown = 2,
-    /// The caller's argument is wrong whatever the state of the system.
-    InvalidArgument = 3,
-    /// The deadline passed before the call could complete.
-    DeadlineExceeded = 4,
-    /// What was asked for does not exist.
-    NotFound = 5,
-    /// What was to be created exists already.
-    AlreadyExists = 6,
-    /// The caller is known, and may not do this.
-    PermissionDenied = 7,
-    /// A quota, a size limit or a resource is used up.
-    ResourceExhausted = 8,
-    /// The system is not in the state that the call needs.
-    FailedPrecondition = 9,
-    /// The call was given up, typically over a conflict of transactions.
-    Aborted = 10,
-    /// The call went past the valid range.
-    OutOfRange = 11,
-    /// The method is not implemented, or not offered here.
-    Unimplemented = 12,
-    /// An invariant was broken: a bug, or a peer that breaks the protocol.
-    Internal = 13,
-    /// The service can't be reached at the moment; a retry may help.
-    Unavailable = 14,
-    /// Data was lost or corrupted for good.
-    DataLoss = 15,
-    /// The caller did not show valid credentials.
-    Unauthenticated = 16,
-}
-
-/// The one table of codes: each with its name on paper. The position is the number.
-const CODES: [(Code, &str); 17] = [
-    (Code::Ok, "OK"),
-    (Code::Cancelled, "CANCELLED"),
-    (Code::Unknown, "UNKNOWN"),
-    (Code::InvalidArgument, "INVALID_ARGUMENT"),
-    (Code::DeadlineExceeded, "DEADLINE_EXCEEDED"),
-    (Code::NotFound, "NOT_FOUND"),
-    (Code::AlreadyExists, "ALREADY_EXISTS"),
-    (Code::PermissionDenied, "PERMISSION_DENIED"),
-    (Code::ResourceExhausted, "RESOURCE_EXHAUSTED"),
-    (Code::FailedPrecondition, "FAILED_PRECONDITION"),
-    (Code::Aborted, "ABORTED"),
-    (Code::OutOfRange, "OUT_OF_RANGE"),
-    (Code::Unimplemented, "UNIMPLEMENTED"),
-    (Code::Internal, "INTERNAL"),
-    (Code::Unavailable, "UNAVAILABLE"),
-    (Code::DataLoss, "DATA_LOSS"),
-    (Code::Unauthenticated, "UNAUTHENTICATED"),
-];
-
-impl Code {
-    /// Every code, in the order of the numbers.
-    pub fn all() -> impl Iterator<Item = Code> {
-        CODES.iter().map(|(code, _)| *code)
-    }
-
-    /// The number on the wire, 0 to 16.
-    pub const fn number(self) -> i32 {
-        self as i32
-    }
-
-    /// The code with this number; a number outside 0 to 16 is [`Code::Unknown`].
-    pub fn from_number(number: i32) -> Code {
-        usize::try_from(number).ok().and_then(|n| CODES.get(n)).map_or(Code::Unknown, |(code, _)| *code)
-    }
-
-    /// The name in the gRPC documents, `DEADLINE_EXCEEDED` for example.
-    pub fn name(self) -> &'static str {
-        CODES.get(self as usize).map_or("UNKNOWN", |(_, name)| name)
-    }
-}
-
-impl fmt::Display for Code {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
+pub use crate::code::Code;
+use crate::metadata::{Metadata, MetadataError};
+use crate::protocol::{By, Cause, ProtocolError, What};
 
 /// The outcome of a call that did not end well; what a handler returns and what a caller receives.
 ///
@@ -289,6 +197,28 @@ impl fmt::Debug for Status {
     }
 }
 
+impl ProtocolError {
+    /// Returns the status that the call ends with. The error stays with it as its cause.
+    pub fn into_status(self) -> Status {
+        let status = Status::new(self.code(), self.to_string());
+        let (by, what) = What::of_protocol(self);
+        status.caused(by, what)
+    }
+}
+
+impl From<ProtocolError> for Status {
+    fn from(error: ProtocolError) -> Status {
+        error.into_status()
+    }
+}
+
+impl From<MetadataError> for Status {
+    /// INTERNAL: the application of this side made the mistake.
+    fn from(error: MetadataError) -> Status {
+        Status::internal(error.to_string()).with_source(error)
+    }
+}
+
 /// `CODE: message`; with `{:#}` the chain of sources behind it, but for what was said already, and the last frames.
 impl fmt::Display for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -326,15 +256,6 @@ impl Error for Status {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_position_in_the_table_is_the_number() {
-        for (position, (code, name)) in CODES.iter().enumerate() {
-            assert_eq!(code.number() as usize, position);
-            assert_eq!(Code::from_number(position as i32), *code);
-            assert_eq!(code.name(), *name);
-        }
-    }
 
     #[test]
     fn a_number_outside_the_table_is_kept_and_reads_as_unknown() {

@@ -6,9 +6,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use barewire::Server;
-use barewire::inspector::write::{CLIENT_PREFACE, DEFAULT_MAX_FRAME_SIZE, RawFrame, header_block, message};
+use barewire::inspector::write::{DEFAULT_MAX_FRAME_SIZE, RawFrame, header_block, message};
 use barewire::services::route_guide::{Features, Guide, router};
 use barewire::transport::tcp;
+use barewire::wire::http2::PREFACE;
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
@@ -75,7 +76,7 @@ impl File {
 
 /// What a client said that called GetFeature on stream 1, and RecordRoute with two points on stream 3.
 fn captured() -> File {
-    let mut wire = CLIENT_PREFACE.to_vec();
+    let mut wire = PREFACE.to_vec();
     RawFrame::settings(&[]).write(&mut wire);
     for (stream, method) in [(1, "GetFeature"), (3, "RecordRoute")] {
         let path = format!("/routeguide.RouteGuide/{method}");
@@ -228,7 +229,7 @@ async fn what_the_user_has_to_mend() {
     let (address, capture) = (serve().await, captured());
     let (path, nothing) = (capture.path(), File::new("nothing", "hello"));
     let broken = File::new("script", "preface\nfoo");
-    let empty = File::new("preface", CLIENT_PREFACE);
+    let empty = File::new("preface", PREFACE);
     for (flags, expected) in [
         (&[path, "--call", "3"][..], "there is no such call; it has 2, --call counts them from 1"),
         (&[path, "--stream", "5"], "there is no such call"),

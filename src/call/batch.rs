@@ -24,7 +24,7 @@ use bytes::{Bytes, BytesMut};
 use super::budget::{Admission, Budget, Charge, Kind};
 use super::compress::Packing;
 use super::envelope::CallMetadata;
-use super::shared::{lock, register, wake, wake_elsewhere};
+use super::lock::{lock, register, wake, wake_elsewhere};
 use crate::limits::{BATCH, CALL_ALLOWANCE, FIRST_BATCH, INLINE_COMPRESSION};
 use crate::metadata::Metadata;
 use crate::status::Status;

@@ -30,7 +30,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use tokio::time::{Sleep, sleep};
 
-use super::shared::lock;
+use super::lock::lock;
 use crate::limits::{CALL_ALLOWANCE, CALL_COST, RESTORED_FREELY, RESTORED_PER_BYTE, UNSENT};
 use crate::status::{Code, Status};
 

@@ -16,8 +16,8 @@ use http::StatusCode;
 
 use super::batch::SharedBatch;
 use super::inbox::SharedInbox;
+use super::lock::lock;
 use super::send::{Gone, Sending};
-use super::shared::lock;
 use crate::metadata::Metadata;
 use crate::status::Status;
 use crate::wire::encoding::Encoding;

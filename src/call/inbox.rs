@@ -5,7 +5,7 @@ use std::task::{Context, Poll, Waker};
 
 use super::answer::Answer;
 use super::body::{Body, Receive};
-use super::shared::{register, wake, wake_elsewhere};
+use super::lock::{register, wake, wake_elsewhere};
 use crate::status::Status;
 
 pub(crate) type SharedInbox = Arc<Mutex<Inbox>>;

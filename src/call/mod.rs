@@ -40,9 +40,9 @@ pub(crate) mod failure;
 mod foreign;
 pub(crate) mod inbox;
 pub(crate) mod link;
+pub(crate) mod lock;
 pub(crate) mod payload;
 pub(crate) mod send;
-pub(crate) mod shared;
 pub(crate) mod typed;
 pub(crate) mod unary;
 

@@ -18,7 +18,7 @@ use super::answer::Answer;
 use super::batch::{Packed, SharedBatch};
 use super::envelope::{CallMetadata, Context};
 use super::inbox::SharedInbox;
-use super::shared::lock;
+use super::lock::lock;
 use super::unary::decode;
 use crate::metadata::Metadata;
 use crate::status::Status;

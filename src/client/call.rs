@@ -10,7 +10,8 @@ use bytes::Bytes;
 use pin_project_lite::pin_project;
 use prost::Message;
 
-use super::{Begin, Client, Head, Opened};
+use super::caller::Caller;
+use super::invoke::{Begin, Head, Opened};
 use crate::call::batch::{Batch, SharedBatch};
 use crate::call::body::Receive;
 use crate::call::compress::Packing;
@@ -18,8 +19,8 @@ use crate::call::deadline::Deadline;
 use crate::call::envelope::CallMetadata;
 use crate::call::exchange::Exchange;
 use crate::call::inbox::{Inbox, Source};
+use crate::call::lock::lock;
 use crate::call::send::{Gone, Sending};
-use crate::call::shared::lock;
 use crate::call::unary::{encode, only};
 use crate::call::{Inbound, Outbound, Response};
 use crate::status::{Code, Status};
@@ -29,7 +30,7 @@ use crate::wire::{By, ProtocolError, What};
 
 /// One message out, one back, within the deadline.
 pub(super) async fn unary<Req, Resp>(
-    client: &Client,
+    client: &Caller,
     path: &'static str,
     message: &Req,
 ) -> Result<Response<Resp>, Status>
@@ -51,7 +52,7 @@ where
 
 /// One message out, and a stream of answers.
 pub(super) async fn server_streaming<Req, Resp>(
-    client: &Client,
+    client: &Caller,
     path: &'static str,
     message: &Req,
 ) -> Result<Inbound<Resp>, Status>
@@ -67,7 +68,7 @@ where
 
 /// A stream of messages out, and one of answers.
 pub(super) async fn streaming<Req, Resp>(
-    client: &Client,
+    client: &Caller,
     path: &'static str,
 ) -> Result<(Outbound<Req>, Inbound<Resp>), Status>
 where
@@ -84,7 +85,7 @@ where
 }
 
 /// How the messages of a request leave.
-fn packing(client: &Client) -> Result<Packing, Status> {
+fn packing(client: &Caller) -> Result<Packing, Status> {
     // Whether the server takes the encoding shows when it answers.
     let mut packing = Packing::new(client.shared.sizes.clone(), client.shared.encodings);
     if let Some(encoding) = client.options.encoding {
@@ -97,7 +98,7 @@ fn packing(client: &Client) -> Result<Packing, Status> {
 }
 
 /// Sends the headers of a call.
-async fn begin(client: &Client, path: &'static str) -> Result<Opened, Status> {
+async fn begin(client: &Caller, path: &'static str) -> Result<Opened, Status> {
     let outgoing = Outgoing {
         timeout: client.options.timeout,
         encoding: client.options.encoding.unwrap_or_default(),
@@ -115,7 +116,7 @@ async fn begin(client: &Client, path: &'static str) -> Result<Opened, Status> {
 }
 
 /// Sends the headers and the only message of a call, which half-closes its stream.
-async fn begin_with_only(client: &Client, path: &'static str, message: Bytes) -> Result<Opened, Status> {
+async fn begin_with_only(client: &Caller, path: &'static str, message: Bytes) -> Result<Opened, Status> {
     let mut opened = begin(client, path).await?;
     // A stream that is gone already says so to whoever reads.
     let _: Result<(), Gone> = opened.sending.send_now(message, true);

@@ -16,7 +16,8 @@ use h2::client::{Builder, SendRequest};
 use http::uri::{Authority, Parts, PathAndQuery, Scheme};
 use http::{HeaderMap, Method, Request, Uri};
 
-use super::{Begin, ClientOptions, Head, Invoke, Opened};
+use super::invoke::{Begin, Head, Invoke, Opened};
+use super::options::ClientOptions;
 use crate::call::answer::Answer;
 use crate::call::budget::Budget;
 use crate::call::failure::status_of;

@@ -9,7 +9,7 @@ use brotli::{BrotliDecompressStream, BrotliResult, BrotliState};
 use bytes::{BufMut, BytesMut};
 
 use super::bounded::{PIECE, Restored, refuse_rest};
-use super::{Constructors, LARGE};
+use super::offer::{Constructors, LARGE};
 use crate::call::{Compressor, DecompressError};
 use crate::wire::encoding::Encoding;
 

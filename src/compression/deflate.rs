@@ -9,7 +9,8 @@ use flate2::Compression;
 use flate2::bufread::ZlibDecoder;
 use flate2::write::ZlibEncoder;
 
-use super::{Constructors, LARGE, bounded};
+use super::bounded;
+use super::offer::{Constructors, LARGE};
 use crate::call::{Compressor, DecompressError};
 use crate::wire::encoding::Encoding;
 

@@ -8,7 +8,8 @@ use flate2::Compression;
 use flate2::bufread::MultiGzDecoder;
 use flate2::write::GzEncoder;
 
-use super::{Constructors, LARGE, bounded};
+use super::bounded;
+use super::offer::{Constructors, LARGE};
 use crate::call::{Compressor, DecompressError};
 use crate::wire::encoding::Encoding;
 

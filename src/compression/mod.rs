@@ -43,31 +43,32 @@ mod bounded;
 mod brotli;
 #[cfg(not(feature = "brotli"))]
 mod brotli {
-    pub(super) const ALL: super::Constructors<0> = [];
+    pub(super) const ALL: super::offer::Constructors<0> = [];
 }
 #[cfg(feature = "deflate")]
 mod deflate;
 #[cfg(not(feature = "deflate"))]
 mod deflate {
-    pub(super) const ALL: super::Constructors<0> = [];
+    pub(super) const ALL: super::offer::Constructors<0> = [];
 }
 #[cfg(feature = "gzip")]
 mod gzip;
 #[cfg(not(feature = "gzip"))]
 mod gzip {
-    pub(super) const ALL: super::Constructors<0> = [];
+    pub(super) const ALL: super::offer::Constructors<0> = [];
 }
+mod offer;
 #[cfg(feature = "snappy")]
 mod snappy;
 #[cfg(not(feature = "snappy"))]
 mod snappy {
-    pub(super) const ALL: super::Constructors<0> = [];
+    pub(super) const ALL: super::offer::Constructors<0> = [];
 }
 #[cfg(feature = "zstd")]
 mod zstd;
 #[cfg(not(feature = "zstd"))]
 mod zstd {
-    pub(super) const ALL: super::Constructors<0> = [];
+    pub(super) const ALL: super::offer::Constructors<0> = [];
 }
 
 #[cfg(test)]
@@ -79,21 +80,13 @@ pub use self::brotli::Brotli;
 pub use self::deflate::Deflate;
 #[cfg(feature = "gzip")]
 pub use self::gzip::Gzip;
+pub use self::offer::LARGE;
 #[cfg(feature = "snappy")]
 pub use self::snappy::Snappy;
 #[cfg(feature = "zstd")]
 pub use self::zstd::Zstd;
 
-use std::sync::Arc;
-
-use crate::call::{Compressor, Compressors};
-
-/// From this size on, in bytes, a message is compressed at a faster level, unless one was chosen: a message of 64 MiB would take
-/// seconds otherwise.
-pub const LARGE: usize = 1 << 20;
-
-/// What a module of an algorithm has to offer: one where its feature is on, none where it is off.
-type Constructors<const N: usize> = [fn() -> Arc<dyn Compressor>; N];
+use crate::call::Compressors;
 
 /// All that were compiled in, each with its default level.
 pub fn all() -> Compressors {

@@ -8,7 +8,8 @@ use bytes::{BufMut, BytesMut};
 use snap::read::FrameDecoder;
 use snap::write::FrameEncoder;
 
-use super::{Constructors, bounded};
+use super::bounded;
+use super::offer::Constructors;
 use crate::call::{Compressor, DecompressError};
 use crate::wire::encoding::Encoding;
 

@@ -8,7 +8,7 @@ use bytes::BytesMut;
 use zstd::zstd_safe::zstd_sys::ZSTD_ErrorCode::ZSTD_error_dstSize_tooSmall;
 use zstd::zstd_safe::{CCtx, DCtx, compress_bound, get_error_name, get_frame_content_size, is_error_kind};
 
-use super::Constructors;
+use super::offer::Constructors;
 use crate::call::{Compressor, DecompressError};
 use crate::wire::encoding::Encoding;
 

@@ -1,7 +1,7 @@
 //! What the bytes of a recording are.
 
-use crate::inspector::{self, Conversation, Schema};
-use crate::io::Direction;
+use crate::inspector::{Conversation, Direction, Schema};
+use crate::io::Transfer;
 use crate::services::FILE_DESCRIPTOR_SET;
 use crate::transport::record::Entry;
 
@@ -13,10 +13,10 @@ pub(super) fn conversation() -> Conversation {
 
 /// Adds what a client recorded.
 pub(super) fn record(conversation: &mut Conversation, entries: &[Entry]) {
-    for Entry { direction, bytes } in entries {
-        let direction = match direction {
-            Direction::Sent => inspector::Direction::ToServer,
-            Direction::Received => inspector::Direction::ToClient,
+    for Entry { transfer, bytes } in entries {
+        let direction = match transfer {
+            Transfer::Sent => Direction::ToServer,
+            Transfer::Received => Direction::ToClient,
         };
         conversation.push(direction, bytes);
     }

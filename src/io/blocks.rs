@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::limits::{CLIENT_METADATA_FACTOR, LONG_BLOCKS, SERVER_METADATA_FACTOR};
-use crate::wire::http2::{FRAME_HEADER, FrameHeader, FrameType, Setting};
+use crate::protocol::http2::{FRAME_HEADER, FrameHeader, FrameType, Setting};
 
 /// Our limit counts as at least this much when h2's is made of it, for the proof above.
 const LEAST: u32 = 24 << 10;
@@ -164,6 +164,7 @@ impl BlockWatch {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::http2::PREFACE;
 
     #[test]
     fn the_limit_is_replaced_and_nothing_else() {
@@ -181,8 +182,7 @@ mod tests {
         let mut bytes = wire(196_608);
         assert!(announce(&mut bytes, 65_536));
         assert_eq!(bytes, wire(65_536));
-        let mut preface = *b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-        assert!(!announce(&mut preface, 65_536));
+        assert!(!announce(&mut PREFACE.to_vec(), 65_536));
         assert!(!announce(&mut wire(1)[..20], 65_536));
     }
 

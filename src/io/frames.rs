@@ -1,7 +1,15 @@
-//! The frames of HTTP/2 as they go by, by their headers alone (RFC 9113 section 4.1): how far the stream of bytes is from the
-//! next border. Nothing is copied and nothing is judged; that is h2's.
+//! Follows the frames of HTTP/2 as they pass, by their headers alone (RFC 9113 section 4.1): where each begins, and how far the
+//! stream of bytes is from the next border. It copies no payload and judges nothing, which h2 does.
 
-use crate::wire::http2::{FRAME_HEADER, FrameHeader};
+use crate::protocol::http2::{FRAME_HEADER, FrameHeader, PREFACE};
+
+/// A part of a frame that has passed.
+pub(super) enum Passed<'a> {
+    /// Its header.
+    Header(FrameHeader),
+    /// Some more of its payload.
+    Payload(&'a [u8]),
+}
 
 /// One direction of a connection.
 #[derive(Debug)]
@@ -23,6 +31,12 @@ impl Frames {
         Frames { preface: length, header: [0; FRAME_HEADER], have: 0, payload: 0, block: false }
     }
 
+    /// A direction of unknown end that begins with these bytes. Only a client's begins as the preface does: a frame header that
+    /// began so would announce five million bytes.
+    pub(super) fn beginning_with(bytes: &[u8]) -> Frames {
+        Frames::after_preface(if bytes.first() == PREFACE.first() { PREFACE.len() } else { 0 })
+    }
+
     /// Whether the next byte begins a frame, and not one that continues a header block.
     pub(super) fn is_at_border(&self) -> bool {
         self.have == 0 && self.payload == 0 && !self.block && self.preface == 0
@@ -30,13 +44,25 @@ impl Frames {
 
     /// Goes on by these bytes; each frame header that is complete is shown. Tells whether a border was passed or reached.
     #[inline]
-    pub(super) fn advance(&mut self, mut bytes: &[u8], mut seen: impl FnMut(FrameHeader)) -> bool {
+    pub(super) fn headers(&mut self, bytes: &[u8], mut seen: impl FnMut(FrameHeader)) -> bool {
+        self.advance(bytes, |passed| {
+            if let Passed::Header(header) = passed {
+                seen(header);
+            }
+        })
+    }
+
+    /// Goes on by these bytes; each frame header that is complete is shown, and each piece of a payload. Tells whether a border
+    /// was passed or reached.
+    #[inline]
+    pub(super) fn advance<'a>(&mut self, mut bytes: &'a [u8], mut seen: impl FnMut(Passed<'a>)) -> bool {
         let mut passed = false;
         let begun = (self.preface + self.payload).min(bytes.len());
         if begun > 0 {
             let preface = self.preface.min(begun);
             self.preface -= preface;
             self.payload -= begun - preface;
+            seen(Passed::Payload(&bytes[preface..begun]));
             bytes = &bytes[begun..];
             passed = self.preface + self.payload == 0 && preface == 0 && !self.block;
         }
@@ -62,11 +88,12 @@ impl Frames {
             if header.carries_header_block() {
                 self.block = !header.has(FrameHeader::END_HEADERS);
             }
-            seen(header);
+            seen(Passed::Header(header));
             let length = header.length as usize;
-            let here = length.min(bytes.len());
-            self.payload = length - here;
-            bytes = &bytes[here..];
+            let (here, rest) = bytes.split_at(length.min(bytes.len()));
+            seen(Passed::Payload(here));
+            self.payload = length - here.len();
+            bytes = rest;
             passed |= self.payload == 0 && !self.block;
         }
         passed
@@ -76,14 +103,17 @@ impl Frames {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::http2::{FrameType, PREFACE};
+    use crate::protocol::http2::FrameType;
 
     fn frame(kind: FrameType, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-        let length = (payload.len() as u32).to_be_bytes();
-        [&length[1..], &[kind.0, flags], &stream.to_be_bytes(), payload].concat()
+        let header = FrameHeader { length: payload.len() as u32, kind, flags, stream };
+        [&header.encode(), payload].concat()
     }
 
-    fn conversation() -> (Vec<u8>, Vec<FrameHeader>, Vec<usize>) {
+    /// A frame: its header and its payload.
+    type Whole = (FrameHeader, Vec<u8>);
+
+    fn conversation() -> (Vec<u8>, Vec<Whole>, Vec<usize>) {
         let frames = [
             frame(FrameType::SETTINGS, 0, 0, &[0; 6]),
             frame(FrameType::SETTINGS, FrameHeader::ACK, 0, &[]),
@@ -101,25 +131,30 @@ mod tests {
                 borders.push(wire.len());
             }
         }
-        let header = |frame: &Vec<u8>| FrameHeader::parse(frame).unwrap();
-        (wire, frames.iter().map(header).collect(), borders)
+        let parts = |frame: &Vec<u8>| (FrameHeader::parse(frame).unwrap(), frame[FRAME_HEADER..].to_vec());
+        (wire, frames.iter().map(parts).collect(), borders)
     }
 
     #[test]
-    fn headers_and_borders_are_seen_in_pieces_of_any_size() {
-        let (wire, headers, borders) = conversation();
+    fn headers_payloads_and_borders_are_seen_in_pieces_of_any_size() {
+        let (wire, sent, borders) = conversation();
         for size in 1..=wire.len() {
-            let mut frames = Frames::after_preface(24);
-            let (mut seen, mut at, mut behind) = (Vec::new(), 0, 24);
+            let mut frames = Frames::beginning_with(&wire[..1]);
+            let (mut seen, mut at, mut behind) = (Vec::<Whole>::new(), 0, 24);
             for piece in wire.chunks(size) {
-                let passed = frames.advance(piece, |header| seen.push(header));
+                let passed = frames.advance(piece, |passed| match passed {
+                    Passed::Header(header) => seen.push((header, Vec::new())),
+                    Passed::Payload(piece) => {
+                        seen.last_mut().into_iter().for_each(|(_, all)| all.extend_from_slice(piece))
+                    }
+                });
                 at += piece.len();
                 let last = borders.iter().rev().find(|border| **border <= at).copied().unwrap_or(24);
                 assert_eq!(passed, last > behind, "at {at} in pieces of {size}");
                 behind = behind.max(last);
                 assert_eq!(frames.is_at_border(), borders.contains(&at), "at {at} in pieces of {size}");
             }
-            assert_eq!(seen, headers, "in pieces of {size}");
+            assert_eq!(seen, sent, "in pieces of {size}");
         }
     }
 }

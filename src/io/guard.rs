@@ -17,7 +17,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::blocks::BlockWatch;
 use super::frames::Frames;
-use crate::wire::http2::{FRAME_HEADER, FrameHeader, FrameType, Http2Error, PREFACE};
+use crate::protocol::http2::{FrameHeader, FrameType, Http2Error, PREFACE};
 
 /// The PING of keepalive. h2 passes over the acknowledgement of a PING that is not its own.
 const KEEPALIVE: [u8; 8] = *b"alive?\r\n";
@@ -126,7 +126,7 @@ impl Guard {
             self.settings_ack = self.later(Some(self.limits.patience));
         }
         let Guard { greeting, settings_ack, ping_ack, pings, last_stream, blocks, .. } = self;
-        let passed = self.incoming.advance(bytes, |header| match header {
+        let passed = self.incoming.headers(bytes, |header| match header {
             FrameHeader { kind: FrameType::HEADERS, stream, .. } => {
                 *last_stream = stream.max(*last_stream);
                 blocks.received(header);
@@ -155,7 +155,7 @@ impl Guard {
     /// These bytes will go to the peer.
     pub(super) fn sent(&mut self, bytes: &[u8]) {
         let Guard { pings, blocks, .. } = self;
-        self.outgoing.advance(bytes, |header| {
+        self.outgoing.headers(bytes, |header| {
             pings.data_sent |= matches!(header.kind, FrameType::HEADERS | FrameType::DATA);
             if header.kind == FrameType::HEADERS {
                 blocks.sent();
@@ -306,9 +306,5 @@ impl fmt::Display for Fault {
 
 /// A frame of the connection, stream 0, without flags.
 fn frame(kind: FrameType, payload: &[u8]) -> Vec<u8> {
-    let mut frame = Vec::with_capacity(FRAME_HEADER + payload.len());
-    frame.extend_from_slice(&(payload.len() as u32).to_be_bytes()[1..]);
-    frame.extend_from_slice(&[kind.0, 0, 0, 0, 0, 0]);
-    frame.extend_from_slice(payload);
-    frame
+    [&FrameHeader { length: payload.len() as u32, kind, flags: 0, stream: 0 }.encode(), payload].concat()
 }

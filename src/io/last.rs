@@ -8,8 +8,9 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::{Direction, Witness};
-use crate::wire::http2::{FRAME_HEADER, FrameHeader, FrameType, Http2Error, PREFACE};
+use super::frames::{Frames, Passed};
+use super::{Transfer, Witness};
+use crate::protocol::http2::{FrameHeader, FrameType, Http2Error};
 
 /// How many frames are remembered, both directions together.
 const FRAMES: usize = 8;
@@ -27,43 +28,38 @@ struct Memory {
     received: Follower,
 }
 
-/// One direction: what of a frame has begun.
+/// One direction: where its frames begin, and the frame whose payload is still to be kept.
+#[derive(Default)]
 struct Follower {
-    /// Whether anything has passed; the preface may come first.
-    begun: bool,
-    /// A frame's header and what is kept of its payload, as far as it has come.
-    head: Vec<u8>,
-    /// How long `head` becomes.
-    wanted: usize,
-    /// What of the frame is passed over behind that.
-    rest: usize,
-    /// What is passed over now.
-    skip: usize,
+    /// Nothing has passed yet where there are none.
+    frames: Option<Frames>,
+    begun: Option<Seen>,
 }
 
 /// A frame whose header has passed.
 struct Seen {
     sent: bool,
-    /// Its header, and the beginning of its payload where that says why.
-    head: Vec<u8>,
+    header: FrameHeader,
+    /// The beginning of its payload where that says why.
+    payload: Vec<u8>,
 }
 
 impl LastFrames {
     pub(crate) fn new() -> LastFrames {
-        let memory = Memory { frames: VecDeque::new(), sent: Follower::new(), received: Follower::new() };
+        let memory = Memory { frames: VecDeque::new(), sent: Follower::default(), received: Follower::default() };
         LastFrames(Arc::new(Mutex::new(memory)))
     }
 
     /// These bytes have passed.
-    pub(crate) fn passed(&self, direction: Direction, bytes: &[u8]) {
+    pub(crate) fn passed(&self, transfer: Transfer, bytes: &[u8]) {
         let Memory { frames, sent, received } = &mut *self.lock();
-        let is_sent = direction == Direction::Sent;
+        let is_sent = transfer == Transfer::Sent;
         let follower = if is_sent { sent } else { received };
-        follower.follow(bytes, |head| {
+        follower.follow(bytes, is_sent, |seen| {
             if frames.len() == FRAMES {
                 frames.pop_front();
             }
-            frames.push_back(Seen { sent: is_sent, head });
+            frames.push_back(seen);
         });
     }
 
@@ -80,34 +76,36 @@ impl Witness for LastFrames {
 }
 
 impl Follower {
-    fn new() -> Follower {
-        Follower { begun: false, head: Vec::new(), wanted: FRAME_HEADER, rest: 0, skip: 0 }
-    }
-
     /// Goes on by these bytes; tells of a frame when what is kept of it is there.
-    fn follow(&mut self, mut bytes: &[u8], mut tell: impl FnMut(Vec<u8>)) {
-        // A frame header that begins so would announce five million bytes, and no connection begins with that.
-        if !std::mem::replace(&mut self.begun, true) && bytes.first() == PREFACE.first() {
-            self.skip = PREFACE.len();
+    fn follow(&mut self, bytes: &[u8], sent: bool, mut tell: impl FnMut(Seen)) {
+        if bytes.is_empty() {
+            return;
         }
-        while !bytes.is_empty() {
-            let (passed, left) = bytes.split_at(self.skip.min(bytes.len()));
-            self.skip -= passed.len();
-            let (more, left) = left.split_at((self.wanted - self.head.len()).min(left.len()));
-            self.head.extend_from_slice(more);
-            bytes = left;
-            if self.head.len() == FRAME_HEADER
-                && let Some(FrameHeader { length, kind, .. }) = FrameHeader::parse(&self.head)
-            {
-                let length = length as usize;
-                let kept =
-                    if matches!(kind, FrameType::RST_STREAM | FrameType::GOAWAY) { length.min(PAYLOAD) } else { 0 };
-                (self.wanted, self.rest) = (FRAME_HEADER + kept, length - kept);
+        let Follower { frames, begun } = self;
+        frames.get_or_insert_with(|| Frames::beginning_with(bytes)).advance(bytes, |passed| {
+            let (mut seen, more) = match passed {
+                Passed::Header(header) => (Seen { sent, header, payload: Vec::new() }, &[][..]),
+                Passed::Payload(piece) => match begun.take() {
+                    Some(seen) => (seen, piece),
+                    None => return,
+                },
+            };
+            let missing = seen.kept() - seen.payload.len();
+            seen.payload.extend_from_slice(&more[..missing.min(more.len())]);
+            match seen.payload.len() == seen.kept() {
+                true => tell(seen),
+                false => *begun = Some(seen),
             }
-            if self.head.len() == self.wanted {
-                tell(std::mem::take(&mut self.head));
-                (self.wanted, self.skip) = (FRAME_HEADER, self.rest);
-            }
+        });
+    }
+}
+
+impl Seen {
+    /// How much of the payload is kept, in bytes.
+    fn kept(&self) -> usize {
+        match self.header.kind {
+            FrameType::RST_STREAM | FrameType::GOAWAY => PAYLOAD.min(self.header.length as usize),
+            _ => 0,
         }
     }
 }
@@ -115,15 +113,14 @@ impl Follower {
 /// `▶` is sent and `◀` received: `◀ GOAWAY ENHANCE_YOUR_CALM "too_many_pings"`, `▶ DATA on 1, 22 B, END_STREAM`.
 impl fmt::Display for Seen {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Some((header, payload)) = self.head.split_first_chunk() else { return Ok(()) };
-        let header = FrameHeader::of(header);
-        let FrameHeader { length, kind, stream, .. } = header;
-        f.write_str(if self.sent { "▶ " } else { "◀ " })?;
+        let Seen { sent, header, payload } = self;
+        let FrameHeader { length, kind, stream, .. } = *header;
+        f.write_str(if *sent { "▶ " } else { "◀ " })?;
         write!(f, "{kind}")?;
         if stream > 0 {
             write!(f, " on {stream}")?;
         }
-        match (kind, payload) {
+        match (kind, payload.as_slice()) {
             (FrameType::RST_STREAM, [_, _, _, _]) => write!(f, " {}", Http2Error(number(payload))),
             (FrameType::GOAWAY, [_, _, _, _, error @ ..]) if error.len() >= 4 => {
                 let (error, debug) = error.split_at(4);
@@ -145,10 +142,11 @@ fn number(bytes: &[u8]) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::http2::PREFACE;
 
     fn frame(kind: FrameType, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-        let length = (payload.len() as u32).to_be_bytes();
-        [&length[1..], &[kind.0, flags], &stream.to_be_bytes(), payload].concat()
+        let header = FrameHeader { length: payload.len() as u32, kind, flags, stream };
+        [&header.encode(), payload].concat()
     }
 
     #[test]
@@ -171,8 +169,8 @@ mod tests {
         let (sent, received) = (sent.concat(), received.concat());
         for size in [1, 2, 8, 9, 10, 100, 10_000] {
             let last = LastFrames::new();
-            sent.chunks(size).for_each(|piece| last.passed(Direction::Sent, piece));
-            received.chunks(size).for_each(|piece| last.passed(Direction::Received, piece));
+            sent.chunks(size).for_each(|piece| last.passed(Transfer::Sent, piece));
+            received.chunks(size).for_each(|piece| last.passed(Transfer::Received, piece));
             let expected = [
                 "▶ HEADERS on 1, 3 B",
                 "▶ DATA on 1, 300 B, END_STREAM",

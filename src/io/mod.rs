@@ -51,9 +51,9 @@ impl fmt::Debug for Connected {
     }
 }
 
-/// Which way bytes went, seen from the side of the tap.
+/// Tells whether bytes were written or read, seen from the side that has the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Direction {
+pub enum Transfer {
     /// Written to the peer.
     Sent,
     /// Read from the peer.

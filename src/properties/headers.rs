@@ -11,6 +11,7 @@ use http::{Method, Request, StatusCode, Uri};
 use super::reference;
 use crate::metadata::{Entry, Metadata, is_binary};
 use crate::status::{Code, Status};
+use crate::wire::ProtocolError;
 use crate::wire::encoding::{Encoding, EncodingSet};
 use crate::wire::request::{GRPC_ENCODING, GRPC_TIMEOUT, Outgoing, Refusal, RequestHeaders};
 use crate::wire::response::{GRPC_MESSAGE, GRPC_STATUS, GRPC_STATUS_DETAILS, ResponseHead, ResponseHeaders, Trailers};
@@ -107,7 +108,7 @@ fn check_refusal(refusal: Refusal) {
         }
         Refusal::Grpc(error) => error,
     };
-    check_status(&error.into_status());
+    check_error(error);
 }
 
 /// The input is an HTTP status, perhaps ` END_STREAM`, header lines, an empty line, and trailer lines. Both blocks can be
@@ -145,7 +146,7 @@ fn check_head(status: StatusCode, headers: &HeaderMap, end_stream: bool, accepte
         Ok(ResponseHead::NotGrpc { .. }) => assert!(!is_grpc),
         Err(error) => {
             assert!(is_grpc && !end_stream, "{error}");
-            check_status(&error.into_status());
+            check_error(error);
         }
     }
 }
@@ -214,6 +215,18 @@ fn written(status: &Status) -> HeaderMap {
     let mut headers = HeaderMap::new();
     Trailers::encode(Err(status), &mut headers);
     headers
+}
+
+fn check_error(error: ProtocolError) {
+    check_code(&error);
+    check_status(&error.into_status());
+}
+
+/// An error that the library finds never has a code that only applications use (statuscodes.md).
+pub(super) fn check_code(error: &ProtocolError) {
+    use Code::{Aborted, AlreadyExists, DataLoss, FailedPrecondition, InvalidArgument, NotFound, Ok, OutOfRange};
+    let others = [Ok, InvalidArgument, NotFound, AlreadyExists, FailedPrecondition, Aborted, OutOfRange, DataLoss];
+    assert!(!others.contains(&error.code()), "{} of {error}", error.code());
 }
 
 /// A status survives the way over the wire, whatever it consists of.

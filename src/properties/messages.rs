@@ -2,6 +2,7 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 
+use super::headers::check_code;
 use super::{cut, reference};
 use crate::wire::ProtocolError;
 use crate::wire::message::{EncodedMessage, MessageDecoder, PREFIX_LENGTH, Prefix, encode_message};
@@ -106,6 +107,7 @@ fn check_memory(decoder: &MessageDecoder, fullest: usize) {
 /// A decoder that has failed holds nothing, takes nothing, and repeats its error.
 fn check_failed(mut decoder: MessageDecoder, error: ProtocolError) -> ProtocolError {
     decoder.push(Bytes::from_static(&[0, 0, 0, 0, 0]));
+    check_code(&error);
     assert_eq!(decoder.next(), Err(error.clone()));
     assert_eq!(decoder.finish(), Err(error.clone()));
     assert_eq!((decoder.buffered(), decoder.capacity()), (0, 0));

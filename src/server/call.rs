@@ -21,15 +21,15 @@ use http::request::Parts;
 use http::{Method, StatusCode};
 
 use super::router::{Handling, Incoming, Outcome, Route};
-use super::{Cut, Shared};
+use super::shared::{Cut, Shared};
 use crate::call::Context;
 use crate::call::body::Body;
 use crate::call::budget::Charge;
 use crate::call::deadline::Deadline;
 use crate::call::envelope::CallMetadata;
 use crate::call::exchange::{Exchange, respond};
+use crate::call::lock::lock;
 use crate::call::send::{Gone, Sending};
-use crate::call::shared::lock;
 use crate::limits::REFUSAL_PATIENCE;
 use crate::metadata::Metadata;
 use crate::status::Status;

@@ -18,7 +18,8 @@ use h2::server::{Builder, Connection, SendResponse};
 use http::Request;
 
 use super::call::Call;
-use super::{ServerOptions, Shared, until};
+use super::options::ServerOptions;
+use super::shared::{Shared, until};
 use crate::call::body::Body;
 use crate::call::budget::Budget;
 use crate::call::link::{Link, Side};

@@ -213,10 +213,11 @@ mod tests {
     use super::super::names::built_in;
     use super::*;
     use crate::inspector::capture::{Chunk, NOWHERE};
-    use crate::inspector::write::{CLIENT_PREFACE, RawFrame, header_block, message};
+    use crate::inspector::write::{RawFrame, header_block, message};
+    use crate::wire::http2::PREFACE;
 
     fn chunk(milliseconds: u64, direction: Direction, frames: &[RawFrame]) -> Chunk {
-        let mut bytes = if milliseconds == 0 { CLIENT_PREFACE.to_vec() } else { Vec::new() };
+        let mut bytes = if milliseconds == 0 { PREFACE.to_vec() } else { Vec::new() };
         frames.iter().for_each(|frame| frame.write(&mut bytes));
         Chunk { time: Duration::from_millis(milliseconds), direction, lost: 0, bytes }
     }

@@ -13,8 +13,9 @@ use tokio::time::{Instant, timeout_at};
 
 use super::together::{Either, either};
 use crate::inspector::capture::{Chunk, Connection};
-use crate::inspector::write::{CLIENT_PREFACE, DEFAULT_MAX_FRAME_SIZE, RawFrame};
+use crate::inspector::write::{DEFAULT_MAX_FRAME_SIZE, RawFrame};
 use crate::inspector::{Conversation, Direction, Frame, FrameHeader, FrameType, Schema};
+use crate::wire::http2::PREFACE;
 
 /// RFC 9113 section 6.5.2.
 const ENABLE_PUSH: u16 = 2;
@@ -68,7 +69,7 @@ impl Exchange {
     /// Begins as a client does, with windows that never close.
     pub(super) async fn greet(&mut self) -> io::Result<()> {
         self.polite = true;
-        let mut wire = CLIENT_PREFACE.to_vec();
+        let mut wire = PREFACE.to_vec();
         RawFrame::settings(&[(ENABLE_PUSH, 0), (INITIAL_WINDOW_SIZE, LARGEST_WINDOW)]).write(&mut wire);
         RawFrame::window_update(0, LARGEST_WINDOW - DEFAULT_WINDOW as u32).write(&mut wire);
         self.send(&wire).await

@@ -3,13 +3,13 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::tap::Sink;
-use crate::io::Direction;
+use crate::io::Transfer;
 
 /// The bytes of one read or one write, or of one piece of a vectored write.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
     /// Which way the bytes went.
-    pub direction: Direction,
+    pub transfer: Transfer,
     /// The bytes, never empty.
     pub bytes: Vec<u8>,
 }
@@ -28,8 +28,8 @@ pub struct Recording {
 struct Tape {
     /// All bytes of both directions, one after the other.
     bytes: Vec<u8>,
-    /// The direction of each piece, and where it ends in `bytes`.
-    pieces: Vec<(Direction, usize)>,
+    /// Which way each piece went, and where it ends in `bytes`.
+    pieces: Vec<(Transfer, usize)>,
     limit: usize,
     full: bool,
 }
@@ -46,8 +46,8 @@ impl Recording {
         let tape = self.lock();
         let mut start = 0;
         let mut entries = Vec::with_capacity(tape.pieces.len());
-        for &(direction, end) in &tape.pieces {
-            entries.push(Entry { direction, bytes: tape.bytes.get(start..end).unwrap_or_default().to_vec() });
+        for &(transfer, end) in &tape.pieces {
+            entries.push(Entry { transfer, bytes: tape.bytes.get(start..end).unwrap_or_default().to_vec() });
             start = end;
         }
         entries
@@ -75,19 +75,19 @@ impl Recording {
 }
 
 impl Sink for Recording {
-    fn passed(&mut self, direction: Direction, bytes: &[u8]) {
-        self.lock().append(direction, bytes);
+    fn passed(&mut self, transfer: Transfer, bytes: &[u8]) {
+        self.lock().append(transfer, bytes);
     }
 }
 
 impl Tape {
-    fn append(&mut self, direction: Direction, passed: &[u8]) {
+    fn append(&mut self, transfer: Transfer, passed: &[u8]) {
         let room = if self.full { 0 } else { self.limit.saturating_sub(self.bytes.len()) };
         self.full |= passed.len() > room;
         let kept = passed.get(..room.min(passed.len())).unwrap_or_default();
         if !kept.is_empty() {
             self.bytes.extend_from_slice(kept);
-            self.pieces.push((direction, self.bytes.len()));
+            self.pieces.push((transfer, self.bytes.len()));
         }
     }
 }
@@ -99,12 +99,12 @@ mod tests {
     #[test]
     fn past_the_limit_nothing_more_is_kept() {
         let mut recording = Recording::with_limit(6);
-        recording.passed(Direction::Sent, b"abcd");
+        recording.passed(Transfer::Sent, b"abcd");
         assert!(!recording.is_full());
-        recording.passed(Direction::Received, b"efgh");
-        recording.passed(Direction::Sent, b"ij");
-        let entry = |direction, bytes: &[u8]| Entry { direction, bytes: bytes.to_vec() };
-        assert_eq!(recording.entries(), [entry(Direction::Sent, b"abcd"), entry(Direction::Received, b"ef")]);
+        recording.passed(Transfer::Received, b"efgh");
+        recording.passed(Transfer::Sent, b"ij");
+        let entry = |transfer, bytes: &[u8]| Entry { transfer, bytes: bytes.to_vec() };
+        assert_eq!(recording.entries(), [entry(Transfer::Sent, b"abcd"), entry(Transfer::Received, b"ef")]);
         assert!(recording.is_full());
         assert_eq!(recording.len(), 6);
     }

@@ -23,12 +23,12 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::io::{Connected, Connector, Direction, Io, LastFrames, Listener, Peer};
+use crate::io::{Connected, Connector, Io, LastFrames, Listener, Peer, Transfer};
 
 /// Hears what passes one connection, in the order in which it passes. Dropped when the connection is.
 pub trait Sink: Send {
     /// These bytes, never none, were read or written. Called on the connection's task, which waits for it.
-    fn passed(&mut self, direction: Direction, bytes: &[u8]);
+    fn passed(&mut self, transfer: Transfer, bytes: &[u8]);
 }
 
 type Open = dyn Fn(&Peer) -> Box<dyn Sink> + Send + Sync;
@@ -122,10 +122,10 @@ struct Stream {
 }
 
 impl Stream {
-    fn passed(&mut self, direction: Direction, bytes: &[u8]) {
+    fn passed(&mut self, transfer: Transfer, bytes: &[u8]) {
         if !bytes.is_empty() {
-            self.last.passed(direction, bytes);
-            self.sink.passed(direction, bytes);
+            self.last.passed(transfer, bytes);
+            self.sink.passed(transfer, bytes);
         }
     }
 }
@@ -134,7 +134,7 @@ impl AsyncRead for Stream {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         ready!(Pin::new(&mut self.io).poll_read(cx, buf))?;
-        self.passed(Direction::Received, buf.filled().get(before..).unwrap_or_default());
+        self.passed(Transfer::Received, buf.filled().get(before..).unwrap_or_default());
         Poll::Ready(Ok(()))
     }
 }
@@ -142,7 +142,7 @@ impl AsyncRead for Stream {
 impl AsyncWrite for Stream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let written = ready!(Pin::new(&mut self.io).poll_write(cx, buf))?;
-        self.passed(Direction::Sent, buf.get(..written).unwrap_or(buf));
+        self.passed(Transfer::Sent, buf.get(..written).unwrap_or(buf));
         Poll::Ready(Ok(written))
     }
 
@@ -156,7 +156,7 @@ impl AsyncWrite for Stream {
         for buf in bufs {
             let passed = buf.get(..left.min(buf.len())).unwrap_or_default();
             left -= passed.len();
-            self.passed(Direction::Sent, passed);
+            self.passed(Transfer::Sent, passed);
         }
         Poll::Ready(Ok(written))
     }
@@ -183,11 +183,11 @@ mod tests {
     use crate::transport::record::{Entry, Recording};
 
     fn sent(bytes: &[u8]) -> Entry {
-        Entry { direction: Direction::Sent, bytes: bytes.to_vec() }
+        Entry { transfer: Transfer::Sent, bytes: bytes.to_vec() }
     }
 
     fn received(bytes: &[u8]) -> Entry {
-        Entry { direction: Direction::Received, bytes: bytes.to_vec() }
+        Entry { transfer: Transfer::Received, bytes: bytes.to_vec() }
     }
 
     fn tapped(io: impl Io, recording: &Recording) -> Box<dyn Io> {

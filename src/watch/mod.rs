@@ -21,9 +21,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::cli::{self, Stop};
-use crate::inspector::{self, Conversation, Frame, PrintOptions, Redaction, Schema};
-use crate::io::Direction;
-use crate::io::{Address, Peer};
+use crate::inspector::{self, Conversation, Direction, Frame, PrintOptions, Redaction, Schema};
+use crate::io::{Address, Peer, Transfer};
 use crate::services::FILE_DESCRIPTOR_SET;
 use crate::transport::tap::{Sink, Tap};
 use file::{CaptureFile, Format, LARGEST, Recorder};
@@ -151,10 +150,10 @@ impl Side {
     }
 
     /// Which way bytes go that were sent or received on this side.
-    fn direction(self, direction: Direction) -> inspector::Direction {
-        match (self == Side::Client) == (direction == Direction::Sent) {
-            true => inspector::Direction::ToServer,
-            false => inspector::Direction::ToClient,
+    fn direction(self, transfer: Transfer) -> Direction {
+        match (self == Side::Client) == (transfer == Transfer::Sent) {
+            true => Direction::ToServer,
+            false => Direction::ToClient,
         }
     }
 }
@@ -173,8 +172,8 @@ impl Recorded {
 }
 
 impl Sink for Recorded {
-    fn passed(&mut self, direction: Direction, bytes: &[u8]) {
-        let (direction, time) = (self.side.direction(direction), self.file.elapsed());
+    fn passed(&mut self, transfer: Transfer, bytes: &[u8]) {
+        let (direction, time) = (self.side.direction(transfer), self.file.elapsed());
         let Some(mut recorder) = self.recorder.take() else { return };
         let outcome = recorder.passed(time, direction, 0, bytes);
         self.recorder = self.written(outcome).map(|()| recorder);
@@ -209,8 +208,8 @@ impl Shown {
 }
 
 impl Sink for Shown {
-    fn passed(&mut self, direction: Direction, bytes: &[u8]) {
-        self.conversation.push(self.side.direction(direction), bytes);
+    fn passed(&mut self, transfer: Transfer, bytes: &[u8]) {
+        self.conversation.push(self.side.direction(transfer), bytes);
         self.show_frames();
     }
 }

@@ -13,8 +13,8 @@
 use bytes::buf::Take;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
-use super::error::ProtocolError;
 use super::later::Later;
+use crate::protocol::ProtocolError;
 
 /// The bytes of a prefix: one of flag, four of length.
 pub const PREFIX_LENGTH: usize = 5;

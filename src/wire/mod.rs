@@ -24,9 +24,9 @@
 //! Status-Message   → "grpc-message" Percent-Encoded                          percent.rs
 //! ```
 //!
-//! Below them: the words of HTTP/2 ([`http2`]), the limits of metadata ([`section`]), the three code tables ([`code_map`]), every way
-//! a peer can be wrong ([`error`]), and what a call failed of
-//! ([`cause`]).
+//! The limits of metadata stand in [`section`]. What all of these need stands in `src/protocol/` and is given out here: the
+//! words of HTTP/2 ([`http2`]), the three tables of codes ([`code_map`]), every way a peer can be wrong ([`error`]), why a call
+//! failed ([`cause`]), and the values of `-bin` keys ([`binary`]).
 //!
 //! [PROTOCOL-HTTP2.md]: https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md
 
@@ -34,12 +34,7 @@
 
 mod later;
 
-pub mod binary;
-pub mod cause;
-pub mod code_map;
 pub mod encoding;
-pub mod error;
-pub mod http2;
 pub mod message;
 pub mod percent;
 pub mod request;
@@ -47,5 +42,4 @@ pub mod response;
 pub mod section;
 pub mod timeout;
 
-pub use cause::{By, Cause, What};
-pub use error::ProtocolError;
+pub use crate::protocol::{By, Cause, ProtocolError, What, binary, cause, code_map, error, http2};

@@ -20,10 +20,11 @@ use http::request::Parts;
 use http::{Method, StatusCode, Uri};
 
 use super::encoding::{Encoding, EncodingSet};
-use super::error::{ProtocolError, excerpt};
-use super::section::{Section, SectionLimits, field_size};
-use super::{binary, timeout};
+use super::section::{SectionLimits, field_size};
+use super::timeout;
 use crate::metadata::{Metadata, is_binary};
+use crate::protocol::error::{ProtocolError, excerpt};
+use crate::protocol::{Section, binary};
 
 /// `grpc-timeout`, see [`timeout`].
 pub const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");

@@ -18,12 +18,12 @@ use bytes::Bytes;
 use http::StatusCode;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
-use super::cause::{By, What};
 use super::encoding::{Encoding, EncodingSet};
-use super::error::{ProtocolError, excerpt};
+use super::percent;
 use super::request::{CONTENT_TYPE, encode_encodings, is_grpc};
-use super::{binary, percent};
 use crate::metadata::{Metadata, is_binary};
+use crate::protocol::error::{ProtocolError, excerpt};
+use crate::protocol::{By, What, binary};
 use crate::status::{Code, Status};
 
 /// `grpc-status`: the number of the [`Code`].

@@ -3,27 +3,13 @@
 //! RFC 9113 section 6.5.2: the size of a field is the length of its name and of its value, in octets before compression, and
 //! 32. Called by `wire/request.rs` (heads of requests) and `call/failure.rs` (everything else).
 
-use std::fmt;
-
 use http::HeaderMap;
 
-use super::error::ProtocolError;
+use crate::protocol::ProtocolError;
+pub use crate::protocol::Section;
 
 /// The overhead of a field (RFC 9113 section 6.5.2).
 const FIELD_OVERHEAD: usize = 32;
-
-/// The lists of fields that a peer sends in a call (RFC 9110 calls them sections).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Section {
-    /// Request-Headers, read by a server.
-    Request,
-    /// Trailers of a request, which gRPC does not know, read by a server.
-    RequestTrailers,
-    /// Response-Headers, read by a client.
-    Initial,
-    /// Trailers and Trailers-Only, read by a client.
-    Trailing,
-}
 
 /// The largest list of fields that is taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,27 +57,6 @@ impl SectionLimits {
 #[inline]
 pub fn field_size(name: &str, value: usize) -> usize {
     name.len() + value + FIELD_OVERHEAD
-}
-
-impl Section {
-    /// Returns the side that reads it, and whose limits count: `client` or `server`.
-    pub fn reader(self) -> &'static str {
-        match self {
-            Section::Request | Section::RequestTrailers => "server",
-            Section::Initial | Section::Trailing => "client",
-        }
-    }
-}
-
-impl fmt::Display for Section {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Section::Request => "metadata of the request",
-            Section::RequestTrailers => "trailing metadata of the request",
-            Section::Initial => "initial metadata",
-            Section::Trailing => "trailing metadata",
-        })
-    }
 }
 
 #[cfg(test)]

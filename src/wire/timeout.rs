@@ -11,7 +11,7 @@
 
 use std::time::Duration;
 
-use super::error::{ProtocolError, excerpt};
+use crate::protocol::error::{ProtocolError, excerpt};
 
 /// The longest value there is: a little over 11,000 years.
 const MOST_DIGITS: usize = 8;

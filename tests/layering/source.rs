@@ -148,8 +148,41 @@ impl Source {
     /// The paths of this crate that the code names, from the crate's root: those that begin there, or at a module around this
     /// one or below it.
     pub fn paths(&self) -> Vec<Vec<String>> {
+        self.paths_at(|_| true)
+    }
+
+    /// The paths that the code uses: those of [`Source::paths`] that it does not only hand on. A name that is handed on and
+    /// stands in the code too is used.
+    pub fn used(&self) -> Vec<Vec<String>> {
+        let handed_on = self.re_exports();
+        let is_handed_on = |place: usize| handed_on.iter().any(|(lines, _)| lines.contains(&place));
+        let stands = |path: &Vec<String>| {
+            path.last().is_some_and(|name| {
+                self.product_places()
+                    .any(|at| self.word(at) == name && !is_handed_on(at) && (at == 0 || self.word(at - 1) != "mod"))
+            })
+        };
+        let names = handed_on.iter().flat_map(|(_, paths)| paths).filter(|path| stands(path)).cloned();
+        self.paths_at(|place| !is_handed_on(place)).into_iter().chain(names).collect()
+    }
+
+    /// The paths of the `pub use` lines, from the crate's root, and where each of these lines stands.
+    pub fn re_exports(&self) -> Vec<(Range<usize>, Vec<Vec<String>>)> {
+        let is_public = |place: usize| match place.checked_sub(1).map(|before| self.word(before)) {
+            Some("pub") => true,
+            // `pub(crate) use`
+            Some(")") => place >= 4 && self.word(place - 4) == "pub",
+            _ => false,
+        };
+        let begins = self.product_places().filter(|place| self.word(*place) == "use" && is_public(*place));
+        let end = |place: usize| (place..self.tokens.len()).find(|at| self.word(*at) == ";").unwrap_or(place);
+        let lines: Vec<Range<usize>> = begins.map(|place| place..end(place)).collect();
+        lines.into_iter().map(|line| (line.clone(), self.paths_at(|place| line.contains(&place)))).collect()
+    }
+
+    fn paths_at(&self, asked: impl Fn(usize) -> bool) -> Vec<Vec<String>> {
         let (mut found, declared) = (Vec::new(), self.declared());
-        for place in self.product_places() {
+        for place in self.product_places().filter(|place| asked(*place)) {
             let word = self.word(place);
             let known = ["crate", "super", "self"].contains(&word) || declared.contains(&word);
             let begins = known && self.word(place + 1) == "::";

@@ -1,4 +1,4 @@
-//! The inspector by its stages: which of its folders may name which, and that none of its files comes round to itself.
+//! The inspector by its stages: which of its folders may name which.
 //!
 //! ```text
 //! model ◀─ decode ◀─ follow ◀─ lint ◀─ show        bytes, frames, calls, rules, words
@@ -6,7 +6,7 @@
 //! write    capture
 //! ```
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::source::{Source, tree};
 
@@ -34,15 +34,6 @@ fn the_inspectors_folders_use_those_before_them() {
     assert_eq!(seen, listed, "every folder has its place among the stages");
 }
 
-#[test]
-fn no_file_of_the_inspector_comes_round_to_itself() {
-    let rooms: Vec<&Source> = tree().iter().filter(|source| source.room() == Some("inspector")).collect();
-    let arrows = arrows(&rooms);
-    assert!(arrows.values().map(BTreeSet::len).sum::<usize>() > 150, "imports are found: {arrows:?}");
-    let circles = on_circles(&arrows);
-    assert!(circles.is_empty(), "these files import each other, by one way or another: {circles:#?}");
-}
-
 /// The name at the top of the inspector under which a file stands.
 fn stage(source: &Source) -> Option<&str> {
     let name = source.path.strip_prefix("src/inspector/")?.split('/').next()?.trim_end_matches(".rs");
@@ -60,32 +51,6 @@ fn upward(source: &Source) -> Vec<String> {
         room == "inspector" && !other.first().is_some_and(|other| may(other))
     });
     wrong.iter().map(|path| format!("{stage} may not use crate::{}", path.join("::"))).collect()
-}
-
-/// Which of these files each of them names.
-fn arrows<'a>(files: &[&'a Source]) -> BTreeMap<&'a str, BTreeSet<&'a str>> {
-    let modules: BTreeMap<Vec<String>, &str> =
-        files.iter().map(|source| (source.module(), source.path.as_str())).collect();
-    let file = |path: &[String]| (1..=path.len()).rev().find_map(|length| modules.get(&path[..length]).copied());
-    let named = |source: &Source| source.paths().iter().filter_map(|path| file(path)).collect::<BTreeSet<_>>();
-    let mut arrows: BTreeMap<_, _> = files.iter().map(|source| (source.path.as_str(), named(source))).collect();
-    for (from, named) in &mut arrows {
-        named.remove(from);
-    }
-    arrows
-}
-
-/// Those from which the arrows lead back to them.
-fn on_circles<'a>(arrows: &BTreeMap<&'a str, BTreeSet<&'a str>>) -> Vec<&'a str> {
-    let comes_round = |start: &str| {
-        let (mut seen, mut next) = (BTreeSet::new(), vec![start]);
-        while let Some(file) = next.pop() {
-            let fresh = arrows.get(file).into_iter().flatten().filter(|to| seen.insert(**to));
-            next.extend(fresh);
-        }
-        seen.contains(start)
-    };
-    arrows.keys().copied().filter(|file| comes_round(file)).collect()
 }
 
 /// What must be refused, and what must not.
@@ -113,19 +78,5 @@ mod the_checker {
         ] {
             assert_eq!(upward(&Source::new(path, right)), [""; 0], "{path}: {right}");
         }
-    }
-
-    #[test]
-    fn finds_circles_of_two_files_and_more_and_over_a_folders_mod() {
-        let circles = |texts: &[(&str, &str)]| {
-            let files: Vec<Source> = texts.iter().map(|(path, text)| Source::new(path, text)).collect();
-            on_circles(&arrows(&files.iter().collect::<Vec<_>>())).len()
-        };
-        let (a, b, c) = ("src/inspector/m/a.rs", "src/inspector/m/b.rs", "src/inspector/m/c.rs");
-        assert_eq!(circles(&[(a, "use super::b::B;"), (b, "use super::a::A;"), (c, "use super::a::A;")]), 2);
-        assert_eq!(circles(&[(a, "use super::b::B;"), (b, "use super::c::C;"), (c, "fn f() { super::a::g() }")]), 3);
-        assert_eq!(circles(&[("src/inspector/m/mod.rs", "mod a; pub use a::A;"), (a, "use super::N;")]), 2);
-        assert_eq!(circles(&[("src/inspector/m/mod.rs", "mod a; fn f() { a::g() }"), (a, "use super::N;")]), 2);
-        assert_eq!(circles(&[(a, "use super::b::B; use self::D;"), (b, "use super::c::C;"), (c, "mod a;")]), 0);
     }
 }

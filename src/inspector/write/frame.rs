@@ -1,9 +1,6 @@
 //! Frames, header blocks and messages as bytes.
 
-use crate::wire::http2::{FrameHeader, FrameType, PREFACE};
-
-/// What every client says first (RFC 9113, section 3.4).
-pub const CLIENT_PREFACE: &[u8] = PREFACE;
+use crate::wire::http2::{FrameHeader, FrameType};
 
 /// The largest payload that a peer takes which has not said otherwise (RFC 9113, section 6.5.2).
 pub const DEFAULT_MAX_FRAME_SIZE: usize = 16_384;
@@ -76,10 +73,8 @@ impl RawFrame {
     /// Appends the frame's bytes.
     pub fn write(&self, wire: &mut Vec<u8>) {
         let length = self.length.unwrap_or(self.payload.len() as u32);
-        let [_, length @ ..] = length.to_be_bytes();
-        wire.extend_from_slice(&length);
-        wire.extend_from_slice(&[self.kind.0, self.flags]);
-        wire.extend_from_slice(&self.stream.to_be_bytes());
+        let header = FrameHeader { length, kind: self.kind, flags: self.flags, stream: self.stream };
+        wire.extend_from_slice(&header.encode());
         wire.extend_from_slice(&self.payload);
     }
 }
@@ -131,6 +126,7 @@ pub fn message(flag: u8, payload: &[u8]) -> Vec<u8> {
 mod tests {
     use super::*;
     use crate::inspector::{Conversation, Decoder, Direction, Limits, Schema};
+    use crate::wire::http2::PREFACE;
 
     #[test]
     fn what_is_written_is_read_back() {
@@ -147,7 +143,7 @@ mod tests {
             .collect();
         assert_eq!(read, fields.map(|(name, value)| (name.as_bytes(), value)));
 
-        let mut wire = CLIENT_PREFACE.to_vec();
+        let mut wire = PREFACE.to_vec();
         let frames = RawFrame::headers(1, &block, true, DEFAULT_MAX_FRAME_SIZE);
         assert_eq!(frames.len(), 3);
         frames.iter().for_each(|frame| frame.write(&mut wire));

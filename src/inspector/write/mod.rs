@@ -23,5 +23,5 @@ mod frame;
 mod script;
 
 pub use edit::{EditError, set_field};
-pub use frame::{CLIENT_PREFACE, DEFAULT_MAX_FRAME_SIZE, RawFrame, header_block, message};
+pub use frame::{DEFAULT_MAX_FRAME_SIZE, RawFrame, header_block, message};
 pub use script::{Script, ScriptError, Step, hex};

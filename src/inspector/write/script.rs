@@ -16,8 +16,8 @@ use std::error::Error;
 use std::fmt;
 use std::time::Duration;
 
-use super::frame::{CLIENT_PREFACE, RawFrame, header_block, message};
-use crate::wire::http2::{FrameHeader, FrameType};
+use super::frame::{RawFrame, header_block, message};
+use crate::wire::http2::{FrameHeader, FrameType, PREFACE};
 
 /// What a script does, in its order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -77,7 +77,7 @@ fn words(line: &str) -> Result<Vec<String>, String> {
 fn step(verb: &str, words: &[String]) -> Result<Step, String> {
     let mut wire = Vec::new();
     match verb {
-        "preface" => wire.extend_from_slice(CLIENT_PREFACE),
+        "preface" => wire.extend_from_slice(PREFACE),
         "hex" => wire = hex(&words.concat())?,
         "wait" => {
             let [milliseconds] = words else { return Err("wait takes milliseconds: wait 100".to_owned()) };
@@ -212,7 +212,7 @@ mod tests {
     #[test]
     fn each_line_is_what_it_says() {
         assert_eq!(Script::parse("# nothing\n\n  # here\n"), Ok(Script::default()));
-        assert_eq!(sent("preface # the magic"), CLIENT_PREFACE);
+        assert_eq!(sent("preface # the magic"), PREFACE);
         assert_eq!(sent("settings 4=1"), [0, 0, 6, 4, 0, 0, 0, 0, 0, 0, 4, 0, 0, 0, 1]);
         assert_eq!(sent("frame DATA 1 END_STREAM 0a 0b0c"), [0, 0, 3, 0, 1, 0, 0, 0, 1, 10, 11, 12]);
         assert_eq!(sent("frame 0xfe 1 0xff length=16777215 reserved"), [255, 255, 255, 254, 255, 128, 0, 0, 1]);

@@ -24,19 +24,20 @@
 
 mod client;
 mod pem;
+mod provider;
 mod server;
 
 pub use client::{ClientTls, TlsConnector};
 pub use pem::{Authorities, Identity, TlsError};
+pub(crate) use provider::provider;
 pub use server::{ServerTls, TlsListener};
 
 use std::io;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use tokio_rustls::rustls;
 
-use rustls::crypto::CryptoProvider;
 use rustls::pki_types::UnixTime;
 use rustls::{CertificateError, CommonState, InvalidMessage, PeerIncompatible, SupportedProtocolVersion, version};
 
@@ -47,13 +48,6 @@ use crate::wire::cause::{By, NoTls};
 const H2: &[u8] = b"h2";
 
 static VERSIONS: [&SupportedProtocolVersion; 2] = [&version::TLS13, &version::TLS12];
-
-/// The cryptography: ring's, whatever else the process has installed.
-pub(crate) fn provider() -> Arc<CryptoProvider> {
-    static PROVIDER: LazyLock<Arc<CryptoProvider>> =
-        LazyLock::new(|| Arc::new(rustls::crypto::ring::default_provider()));
-    PROVIDER.clone()
-}
 
 /// Whether HTTP/2 was agreed on.
 fn has_h2(session: &CommonState) -> bool {
@@ -107,7 +101,7 @@ fn reason(error: &rustls::Error, peer: &str) -> String {
         Error::InvalidCertificate(CertificateError::NotValidYetContext { time, not_before }) => {
             format!("the {peer}'s certificate becomes valid in {}", duration(time, not_before))
         }
-        Error::InvalidCertificate(CertificateError::Other(error)) if is_authority_as_end_entity(error) => {
+        Error::InvalidCertificate(CertificateError::Other(error)) if pem::is_authority_as_end_entity(error) => {
             format!("the {peer}'s certificate is an authority's (CA:TRUE), which {}", pem::REMEDY)
         }
         Error::InvalidCertificate(error) => format!("the {peer}'s certificate is refused: {error}"),
@@ -126,11 +120,6 @@ fn reason(error: &rustls::Error, peer: &str) -> String {
         Error::NoApplicationProtocol => no_h2(peer),
         error => error.to_string(),
     }
-}
-
-/// Whether a certificate is refused as a peer's own because it is an authority's: rustls has no public type for that.
-fn is_authority_as_end_entity(error: &rustls::OtherError) -> bool {
-    error.to_string() == "CaUsedAsEndEntity"
 }
 
 /// A name of a certificate out of what rustls has for it: `DnsName("a.example")`, `IpAddress(127.0.0.1)`.

@@ -13,7 +13,7 @@ use rustls::server::ParsedCertificate;
 use rustls::sign::CertifiedKey;
 use rustls::{CertificateError, InconsistentKeys, RootCertStore};
 
-use super::{is_authority_as_end_entity, provider};
+use super::provider::provider;
 
 /// What follows where a side shows a certificate of an authority, as `openssl req -x509` makes them unless it is told otherwise.
 pub(super) const REMEDY: &str = "clients of rustls, ours among them, do not take for a server's own; make one that is not: \
@@ -209,6 +209,11 @@ fn der_reason(error: &rustls::Error) -> String {
         rustls::Error::InvalidCertificate(error) => format!("malformed certificate: {error}"),
         error => error.to_string(),
     }
+}
+
+/// Tells whether a certificate is refused as a peer's own because it is an authority's: rustls has no public type for that.
+pub(super) fn is_authority_as_end_entity(error: &rustls::OtherError) -> bool {
+    error.to_string() == "CaUsedAsEndEntity"
 }
 
 #[cfg(test)]

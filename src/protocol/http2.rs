@@ -216,6 +216,14 @@ impl FrameHeader {
         }
     }
 
+    /// Returns the header's bytes: of the length the 24 bits that are written, and the stream as it is, its highest bit being the
+    /// reserved one.
+    pub fn encode(self) -> [u8; FRAME_HEADER] {
+        let [_, a, b, c] = self.length.to_be_bytes();
+        let [d, e, f, g] = self.stream.to_be_bytes();
+        [a, b, c, self.kind.0, self.flags, d, e, f, g]
+    }
+
     /// Tells whether the frame has this flag. Only ask for a flag that the type defines.
     pub fn has(&self, flag: u8) -> bool {
         self.flags & flag != 0

@@ -6,7 +6,7 @@
 //!
 //! PROTOCOL-HTTP2.md, "Requests"; RFC 4648 section 4 (the standard alphabet). Padding must be accepted and should not be
 //! sent. A field line may hold several values: commas are not in the alphabet, so a line is split at them **before**
-//! decoding. Called by [`crate::metadata`] and [`super::response`].
+//! decoding. Called by [`crate::metadata`] and [`crate::wire::response`].
 
 use base64::Engine;
 use base64::alphabet;

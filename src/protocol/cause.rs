@@ -70,6 +70,17 @@ pub struct NoTls {
 }
 
 impl What {
+    /// Returns the cause that a broken rule is, and whose doing it was. A limit of metadata is advice to the peer (RFC 9113
+    /// section 6.5.2): going beyond it breaks no rule, and this side ended the call.
+    pub(crate) fn of_protocol(error: ProtocolError) -> (By, What) {
+        use ProtocolError::{MetadataTooLarge, TooManyFields, TooManyInformational};
+        let by = match error {
+            MetadataTooLarge { .. } | TooManyFields { .. } | TooManyInformational { .. } => By::Us,
+            _ => By::Peer,
+        };
+        (by, What::Protocol(error))
+    }
+
     /// What an error of a byte stream means, and whose doing it was. This kind of error is TLS's alone: the peer sent an alert,
     /// or what is no TLS.
     pub(crate) fn of_io(error: io::Error) -> (By, What) {

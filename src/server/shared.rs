@@ -1,0 +1,104 @@
+//! What the connections of a server share: its routes, its options, and where it is in its life.
+
+use std::fmt;
+use std::future::pending;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use tokio::sync::watch;
+
+use super::options::ServerOptions;
+use super::router::Routes;
+use crate::call::compress::{Packing, Sizes};
+use crate::wire::encoding::EncodingSet;
+
+/// The output of a future, or `None` if `stop` is ready first.
+pub(super) async fn until<F: Future>(mut stop: Pin<&mut impl Future<Output = ()>>, future: F) -> Option<F::Output> {
+    let mut future = std::pin::pin!(future);
+    std::future::poll_fn(|cx| match stop.as_mut().poll(cx) {
+        Poll::Ready(()) => Poll::Ready(None),
+        Poll::Pending => future.as_mut().poll(cx).map(Some),
+    })
+    .await
+}
+
+/// What all connections of a server share.
+pub(super) struct Shared {
+    pub(super) routes: Routes,
+    pub(super) options: ServerOptions,
+    pub(super) sizes: Arc<Sizes>,
+    /// Those of the compressors, and identity.
+    pub(super) encodings: EncodingSet,
+    phase: watch::Receiver<Phase>,
+}
+
+/// Where a server is in its life; it only goes forward.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Phase {
+    Serving,
+    /// No new calls; those in progress go on.
+    Draining,
+    /// Calls in progress end.
+    Cut,
+}
+
+impl Shared {
+    pub(super) fn new(routes: Routes, options: ServerOptions, phase: watch::Receiver<Phase>) -> Shared {
+        let sizes = Arc::new(Sizes {
+            limit: options.max_send_message_size,
+            min_size: options.min_compress_size,
+            compressors: options.compressors.clone(),
+        });
+        let encodings = options.compressors.encodings();
+        Shared { routes, options, sizes, encodings, phase }
+    }
+
+    /// How the answers to a client leave that takes these encodings.
+    pub(super) fn packing(&self, accepted: EncodingSet) -> Packing {
+        let mut packing = Packing::new(self.sizes.clone(), accepted);
+        if let Some(encoding) = self.options.encoding {
+            packing.choose(encoding);
+        }
+        packing
+    }
+
+    pub(super) fn phase_has_changed(&self) -> bool {
+        self.phase.has_changed().unwrap_or(true)
+    }
+
+    /// Ready when the server shuts down.
+    pub(super) fn draining(&self) -> impl Future<Output = ()> + Send + 'static {
+        reached(self.phase.clone(), Phase::Draining)
+    }
+}
+
+async fn reached(mut phase: watch::Receiver<Phase>, wanted: Phase) {
+    if phase.wait_for(|phase| *phase >= wanted).await.is_err() {
+        // The server was dropped: its connections go with it, and nothing is left to wait for.
+        pending::<()>().await;
+    }
+}
+
+/// Tells a call that waits when it is to be cut off. Armed at the first poll, as most calls never wait.
+pub(super) struct Cut {
+    shared: Arc<Shared>,
+    wait: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+}
+
+impl Cut {
+    pub(super) fn of(shared: &Arc<Shared>) -> Cut {
+        Cut { shared: shared.clone(), wait: None }
+    }
+
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let wait = self.wait.get_or_insert_with(|| Box::pin(reached(self.shared.phase.clone(), Phase::Cut)));
+        wait.as_mut().poll(cx)
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").field("routes", &self.routes).finish_non_exhaustive()
+    }
+}
