@@ -1,8 +1,6 @@
 //! Bombs: a GiB of zeros in few bytes, by every algorithm. What restoring one costs is counted by an allocator, for which this
 //! file is a process of its own, and is bounded by the limit and not by the bomb.
 
-#![cfg(all(feature = "inspector", feature = "compression"))] // It decodes the header blocks.
-
 mod common;
 
 use std::io::Write;

@@ -37,6 +37,7 @@
 //! ```
 
 #[cfg(any(feature = "gzip", feature = "deflate", feature = "brotli", feature = "snappy"))]
+#[allow(dead_code)] // Each algorithm uses its share.
 mod bounded;
 
 #[cfg(feature = "brotli")]

@@ -85,7 +85,7 @@ impl<'a> Story<'a> {
             }
             Event::Traversing(route) => {
                 let first = route.first().copied().unwrap_or_default();
-                let question = format_args!("{} points, from {}", route.len(), place(first));
+                let question = format!("{} points, from {}", route.len(), place(first));
                 self.call("RecordRoute", "client streaming", question)
             }
             Event::Summary(summary) => self.answer(format_args!(

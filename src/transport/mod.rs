@@ -6,7 +6,7 @@
 //! | [`tcp`] | [`tcp::listen`] | [`tcp::connect`] |
 //! | [`unix`] | [`unix::listen`] | [`unix::connect`] |
 //! | [`memory`] | both ends from [`memory::pair`], in one process | |
-//! | [`tls`] | [`tls::ServerTls::listener`] around another listener | [`tls::ClientTls::connector`] around another connector |
+//! | `tls` | `tls::ServerTls::listener` around another listener | `tls::ClientTls::connector` around another connector |
 //!
 //! [`tap`] goes around any of them and lets somebody hear the bytes, [`record`] for example, which keeps a copy. The core knows none of these modules: whatever implements the two
 //! traits serves and connects.

@@ -3,7 +3,7 @@
 //! An address is `host:port`. A port alone is one of the loopback interface, and so is `:port` for a client; a server listens with
 //! it on all interfaces, as Go's do.
 //!
-//! `http://` URIs with prior knowledge of HTTP/2 (RFC 9113 section 3.3); [`super::tls`] goes around it for `https`.
+//! `http://` URIs with prior knowledge of HTTP/2 (RFC 9113 section 3.3); `transport::tls` goes around it for `https`.
 
 use std::borrow::Cow;
 use std::future::{Ready, ready};

@@ -1,6 +1,6 @@
 //! Two readings of the same header blocks: h2 encodes them and decodes them, the inspector decodes the bytes in between.
 //!
-//! Called with any input by `tests/hpack_differential.rs` and by the fuzz target of that name. It stands here and not in
+//! Called with any input by `tests/wire/hpack_differential.rs` and by the fuzz target of that name. It stands here and not in
 //! `src/properties/`, because it names h2.
 
 use std::io;

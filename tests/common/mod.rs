@@ -1,6 +1,7 @@
 //! What the conversations of the tests are made of.
 //!
 //! * [`attack`]: what a hostile client costs our server
+//! * [`cpu`]: CPU time, where a test bounds how long something computes
 //! * [`frames`]: frames of HTTP/2 as a test writes and reads them, valid or not
 //! * [`installed`]: whether a program of others is there
 //! * [`peer`]: the far end of a connection, played frame by frame: a client to our server, a server to our client
@@ -14,6 +15,7 @@
 #![allow(dead_code, unused_imports)] // Each test file uses its share.
 
 pub mod attack;
+pub mod cpu;
 pub mod frames;
 pub mod hpack;
 pub mod installed;

@@ -1,6 +1,8 @@
 //! The route guide, client and server of this library, over every transport; and TLS with what can be wrong about it.
 
 mod certificates;
+#[path = "../common/cpu.rs"]
+mod cpu;
 mod hostile_tls;
 #[path = "../common/installed.rs"]
 mod installed;

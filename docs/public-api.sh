@@ -1,0 +1,32 @@
+#!/usr/bin/env bash
+# Holds docs/public-api.txt to the library: lists what is public, with the features that docs.rs shows, and prints how that
+# differs from the file.
+#
+#   docs/public-api.sh            compares
+#   docs/public-api.sh --update   writes the list anew
+#
+# Needs the nightly toolchain, and cargo-public-api in PATH or under target/tools: `cargo install cargo-public-api --locked`. The two
+# have to be of about the same time, because rustdoc's JSON changes: a later nightly may need a later cargo-public-api.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+PATH=$PATH:$PWD/target/tools/bin
+list=docs/public-api.txt
+
+case "$#:${1:-}" in
+0: | 1:--update) ;;
+*)
+    echo "public-api.sh: unknown arguments \"$*\": the only flag is --update" >&2
+    exit 2
+    ;;
+esac
+
+# Without the implementations that every type has by itself.
+listed=$(cargo +nightly public-api --package barewire --omit blanket-impls,auto-trait-impls,auto-derived-impls \
+    --no-default-features --features tls,compression,route-guide,inspector)
+
+if [[ ${1:-} == --update ]]; then
+    printf '%s\n' "$listed" >"$list"
+elif ! diff -u "$list" - <<<"$listed"; then
+    echo "what is public has changed: read the difference, then docs/public-api.sh --update"
+    exit 1
+fi

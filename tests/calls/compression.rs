@@ -1,0 +1,294 @@
+//! What compression looks like on the wire, whatever the algorithm: who may compress towards whom, and what the flag of each
+//! message says. The algorithm here is a toy that a test can write by hand.
+
+use std::sync::Arc;
+
+use barewire::wire::encoding::Encoding;
+use barewire::{
+    CallOptions, Client, Code, Compressor, Compressors, DecompressError, Request, Response, Router, Server,
+    ServerOptions, Status,
+};
+use bytes::{BufMut, Bytes, BytesMut};
+
+use crate::common::frames::*;
+use crate::common::peer::{RawPeer, value};
+use crate::common::pipe::{PipeListener, connected, pipe};
+use crate::common::server::{TestServer, client_with};
+use crate::common::service::{CHAT, COUNT, ECHO, Note, note};
+use crate::common::soon;
+
+/// Goes by the name of gzip: `z` and the message backwards; or `r`, a count and a byte for so many of it.
+struct Toy;
+
+impl Compressor for Toy {
+    fn encoding(&self) -> Encoding {
+        Encoding::Gzip
+    }
+
+    fn compress(&self, message: &[u8], out: &mut BytesMut) -> std::io::Result<()> {
+        out.put_u8(b'z');
+        out.extend(message.iter().rev());
+        Ok(())
+    }
+
+    fn decompress(&self, message: &[u8], limit: usize, out: &mut BytesMut) -> Result<(), DecompressError> {
+        match message {
+            [b'z', rest @ ..] if rest.len() <= limit => out.extend(rest.iter().rev()),
+            [b'r', a, b, c, d, byte] => match u32::from_be_bytes([*a, *b, *c, *d]) as usize {
+                count if count <= limit => out.put_bytes(*byte, count),
+                _ => return Err(DecompressError::TooLarge),
+            },
+            [b'z', ..] => return Err(DecompressError::TooLarge),
+            _ => return Err(DecompressError::Corrupt("neither z nor r".into())),
+        }
+        Ok(())
+    }
+}
+
+fn toys() -> Compressors {
+    Compressors::new([Arc::new(Toy) as Arc<dyn Compressor>])
+}
+
+/// A Length-Prefixed-Message, compressed.
+fn packed(message: Bytes) -> Bytes {
+    let mut payload = BytesMut::new();
+    Toy.compress(&message[5..], &mut payload).unwrap();
+    flagged(1, payload)
+}
+
+/// One that claims to be so many bytes.
+fn bomb(count: u32) -> Bytes {
+    flagged(1, [&b"r"[..], &count.to_be_bytes(), b"\0"].concat())
+}
+
+// The server.
+
+/// A server that answers in the toy's encoding to those that take it.
+fn compressing() -> TestServer {
+    TestServer::with(|options| (options.compressors, options.encoding) = (toys(), Some(Encoding::Gzip)))
+}
+
+fn packed_request(stream: u32, path: &str) -> Frame {
+    request(stream, path).field("grpc-encoding", "gzip")
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_compresses_towards_those_who_listed_the_algorithm_and_no_others() {
+    let server = compressing();
+    let mut peer = server.connect().await;
+    let ask = |stream| packed_request(stream, "/test.Service/Echo");
+    let body = |stream| data(stream, packed(text("hi"))).end_stream();
+    for (stream, list) in [(1, "gzip"), (3, "deflate, GZIP ,br"), (5, "identity,gzip")] {
+        peer.send([ask(stream).field("grpc-accept-encoding", list), body(stream)]).await;
+        peer.expect(response(stream).field("grpc-encoding", "gzip")).await;
+        peer.expect(data(stream, packed(text("hi")))).await;
+        peer.expect(trailers(stream, "0")).await;
+    }
+    for (stream, list) in [(7, "identity"), (9, "deflate,br"), (11, "")] {
+        peer.send([ask(stream).field("grpc-accept-encoding", list), body(stream)]).await;
+        peer.expect(response(stream)).await;
+        peer.expect(data(stream, text("hi"))).await;
+        peer.expect(trailers(stream, "0")).await;
+    }
+    // And to none at all, although the request was compressed.
+    peer.send([ask(13), body(13)]).await;
+    peer.expect(response(13)).await;
+    peer.expect(data(13, text("hi"))).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn messages_with_and_without_the_flag_may_follow_each_other() {
+    let server = compressing();
+    let mut peer = server.connect().await;
+    let body = [packed(text("a")), text("b"), packed(text("c")), message([]), flagged(1, [])].concat();
+    peer.send([packed_request(1, "/test.Service/Collect"), data(1, body).end_stream()]).await;
+    let answer = peer.answer(1).await;
+    let expected = Note { text: "3".into(), number: 5, ..Note::default() };
+    assert_eq!(answer.body, message(prost::Message::encode_to_vec(&expected)));
+    assert_eq!(answer.status(), ("0", ""));
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_message_of_a_stream_is_compressed_by_itself() {
+    let server = compressing();
+    let mut peer = server.connect().await;
+    let ask = request(1, "/test.Service/Count").field("grpc-accept-encoding", "gzip");
+    peer.send([ask, data(1, number(3)).end_stream()]).await;
+    peer.expect(response(1).field("grpc-encoding", "gzip")).await;
+    peer.expect(data(1, (1..=3).flat_map(|n| packed(number(n))).collect::<Vec<_>>())).await;
+    peer.expect(trailers(1, "0")).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_error_without_messages_names_no_encoding() {
+    let server = compressing();
+    let mut peer = server.connect().await;
+    let ask = request(1, "/test.Service/Fail").field("grpc-accept-encoding", "gzip");
+    peer.send([ask, data(1, number(5)).end_stream()]).await;
+    peer.expect(response(1).field("grpc-status", "5").end_stream()).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_algorithm_a_server_does_not_have_is_unimplemented_and_told_which_it_has() {
+    let server = compressing();
+    let mut peer = server.connect().await;
+    let ask = request(1, "/test.Service/Echo").field("grpc-encoding", "br");
+    peer.send([ask, data(1, flagged(1, b"?")).end_stream()]).await;
+    let answer = peer.answer(1).await;
+    assert_eq!(answer.status(), ("12", "grpc-encoding \"br\" is not supported here"));
+    assert_eq!(answer.header("grpc-accept-encoding"), Some("identity,gzip"));
+    assert!(answer.is_trailers_only());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_compressed_message_that_is_none_or_grows_too_large_is_refused() {
+    let server = compressing();
+    let mut peer = server.connect().await;
+    for (stream, body, code, words) in [
+        (1, flagged(1, b"?"), "13", "compressed message is not gzip: neither z nor r"),
+        (3, bomb(4_194_305), "8", "compressed message is over the limit of 4194304 bytes when it is restored"),
+        (5, bomb(u32::MAX), "8", "compressed message is over the limit of 4194304 bytes when it is restored"),
+    ] {
+        peer.send([packed_request(stream, "/test.Service/Echo"), data(stream, body).end_stream()]).await;
+        let answer = peer.answer(stream).await;
+        assert_eq!(answer.status(), (code, words));
+    }
+    // Just as many as the limit: no message of protobuf, but that is found out behind it.
+    peer.send([packed_request(7, "/test.Service/Echo"), data(7, bomb(4_194_304)).end_stream()]).await;
+    assert!(peer.answer(7).await.status().1.starts_with("message can't be decoded: "));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handler_may_send_one_message_uncompressed_and_small_ones_are_by_choice() {
+    struct Plain;
+    impl Plain {
+        async fn echo(&self, request: Request<Note>) -> Result<Response<Note>, Status> {
+            let compress = request.text != "plain";
+            Ok(Response::new(request.into_message()).compress(compress))
+        }
+    }
+    let mut options = ServerOptions::default();
+    (options.compressors, options.encoding, options.min_compress_size) = (toys(), Some(Encoding::Gzip), 5);
+    let (arrivals, incoming) = tokio::sync::mpsc::unbounded_channel();
+    let server = Server::new(Router::new(Plain).unary(ECHO, Plain::echo)).with_options(options);
+    tokio::spawn(server.serve(PipeListener(incoming)));
+    let (near, far) = pipe();
+    arrivals.send(connected(near)).ok().unwrap();
+    let mut peer = RawPeer::client(far, []).await;
+    for (stream, words, sent) in
+        [(1, "packed", packed(text("packed"))), (3, "plain", text("plain")), (5, "hi", text("hi"))]
+    {
+        let ask = request(stream, "/test.Service/Echo").field("grpc-accept-encoding", "gzip");
+        peer.send([ask, data(stream, text(words)).end_stream()]).await;
+        let answer = peer.answer(stream).await;
+        assert_eq!((&answer.body[..], answer.status()), (&sent[..], ("0", "")), "{words}");
+    }
+}
+
+// The client.
+
+async fn client_of_toys() -> (Client, RawPeer) {
+    client_with(|options| options.compressors = toys(), []).await
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_says_what_it_takes_and_compresses_where_it_is_told_to() {
+    let (client, mut server) = client_of_toys().await;
+    let ask = |client: Client| tokio::spawn(async move { client.unary(ECHO, note("hi")).await });
+    let call = ask(client.clone());
+    let fields = server.expect_request(1).await;
+    assert_eq!(value(&fields, "grpc-encoding"), None);
+    assert_eq!(value(&fields, "grpc-accept-encoding"), Some("identity,gzip"));
+    server.expect(data(1, text("hi")).end_stream()).await;
+    // The answer is compressed although the request was not.
+    server.send([response(1).field("grpc-encoding", "gzip"), data(1, packed(text("hello"))), trailers(1, "0")]).await;
+    let answer = soon("the answer", call).await.unwrap().unwrap();
+    assert_eq!((&*answer, answer.was_compressed()), (&note("hello"), true));
+
+    let call = ask(client.with(CallOptions::new().encoding(Encoding::Gzip)));
+    assert_eq!(value(&server.expect_request(3).await, "grpc-encoding"), Some("gzip"));
+    server.expect(data(3, packed(text("hi"))).end_stream()).await;
+    // And the other way round.
+    server.send([response(3), data(3, text("hello")), trailers(3, "0")]).await;
+    let answer = soon("the answer", call).await.unwrap().unwrap();
+    assert_eq!((&*answer, answer.was_compressed()), (&note("hello"), false));
+
+    let _call = ask(client.with(CallOptions::new().encoding(Encoding::Gzip).compress(false)));
+    assert_eq!(value(&server.expect_request(5).await, "grpc-encoding"), Some("gzip"));
+    server.expect(data(5, text("hi")).end_stream()).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_encoding_the_client_does_not_have_is_refused_before_anything_is_sent() {
+    let (client, mut server) = client_of_toys().await;
+    let client = client.with(CallOptions::new().encoding(Encoding::Zstd));
+    let status = soon("the outcome", client.unary(ECHO, note("hi"))).await.unwrap_err();
+    assert_eq!((status.code(), status.message()), (Code::Internal, "this client has no compressor for zstd"));
+    server.expect_silence().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn single_messages_of_a_stream_may_leave_uncompressed() {
+    let (client, mut server) = client_of_toys().await;
+    let client = client.with(CallOptions::new().encoding(Encoding::Gzip));
+    let (mut out, _notes) = client.bidi_streaming(CHAT).await.unwrap();
+    server.expect_request(1).await;
+    out.send(note("a")).await.unwrap();
+    out.compress(false);
+    out.send(note("b")).await.unwrap();
+    out.compress(true);
+    out.send(note("c")).await.unwrap();
+    server.expect(data(1, [packed(text("a")), text("b"), packed(text("c"))].concat())).await;
+}
+
+/// The status of a server streaming call that was answered with these headers and this body.
+async fn status_of(head: Frame, body: Bytes) -> Status {
+    let (client, mut server) = client_of_toys().await;
+    let mut notes = client.server_streaming(COUNT, note("hi")).await.unwrap();
+    server.expect_request(1).await;
+    server.send([head, data(1, body), trailers(1, "0")]).await;
+    soon("the end", notes.recv()).await.expect_err("it was wrong")
+}
+
+#[tokio::test(start_paused = true)]
+async fn answers_that_are_compressed_wrongly() {
+    let gzip = response(1).field("grpc-encoding", "gzip");
+    for (head, body, code, words) in [
+        (
+            response(1).field("grpc-encoding", "br"),
+            flagged(1, b"?"),
+            Code::Internal,
+            "the server answered with grpc-encoding \"br\", which this client did not list",
+        ),
+        (
+            response(1),
+            packed(text("hi")),
+            Code::Internal,
+            "message is flagged as compressed, but grpc-encoding is missing or identity",
+        ),
+        (gzip.clone(), flagged(1, b"?"), Code::Internal, "compressed message is not gzip: neither z nor r"),
+        (
+            gzip,
+            bomb(u32::MAX),
+            Code::ResourceExhausted,
+            "compressed message is over the limit of 4194304 bytes when it is restored",
+        ),
+    ] {
+        let status = status_of(head, body).await;
+        assert_eq!((status.code(), status.message()), (code, words));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn both_our_sides_compress_both_ways() {
+    let server = compressing();
+    let (near, far) = pipe();
+    server.arrivals.send(connected(near)).ok().unwrap();
+    let mut options = barewire::ClientOptions::default();
+    options.compressors = toys();
+    let connector = crate::common::pipe::PipeConnector::new(far);
+    let client = soon("the connection", Client::connect_with(connector, options)).await.unwrap();
+    let client = client.with(CallOptions::new().encoding(Encoding::Gzip));
+    let answer = soon("the answer", client.unary(ECHO, note("hi"))).await.unwrap();
+    assert_eq!((&*answer, answer.was_compressed()), (&note("hi"), true));
+}

@@ -1,0 +1,12 @@
+//! Calls from their beginning to their status: streams, deadlines, cancellation, compression.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod cancellation;
+mod causes;
+mod compression;
+mod compression_choice;
+mod deadline;
+mod streaming;
+mod threads;

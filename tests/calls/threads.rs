@@ -1,0 +1,142 @@
+//! Many calls of every kind on one connection and several threads, on the real clock: no wake-up may get lost, whoever is
+//! faster.
+
+use std::time::Duration;
+
+use barewire::{CallOptions, Client, Code, Status};
+use futures_util::TryStreamExt;
+use tokio::task::JoinSet;
+
+use crate::common::server::TestServer;
+use crate::common::service::{CHAT, COLLECT, COUNT, ECHO, FLOOD, Note, PACED, WAIT, count, kilobyte, note};
+
+/// On a machine that does nothing else all of it takes a second or two.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// A connection whose windows are a small part of what goes over it.
+async fn narrow() -> (TestServer, Client) {
+    let server = TestServer::with(|options| options.stream_window = 65_535);
+    let client = server.client().await;
+    (server, client)
+}
+
+async fn all(calls: JoinSet<Result<(), Status>>) {
+    let all = tokio::time::timeout(PATIENCE, calls.join_all()).await.expect("every call ends");
+    all.into_iter().for_each(|outcome| outcome.expect("every call ends well"));
+}
+
+/// Both handles in tasks of their own, and in the middle of it a pause for either side.
+async fn chat(client: Client, times: u64) -> Result<(), Status> {
+    let (mut out, mut notes) = client.bidi_streaming(CHAT).await?;
+    let sending = tokio::spawn(async move {
+        for number in 1..=times {
+            out.send(Note { number, ..kilobyte() }).await?;
+            if number % 100 == 0 {
+                tokio::task::yield_now().await;
+            }
+        }
+        out.finish().await
+    });
+    for number in 1..=times {
+        assert_eq!(notes.recv().await?.expect("a note").number, number);
+        if number % 77 == 0 {
+            tokio::task::yield_now().await;
+        }
+    }
+    assert_eq!(notes.recv().await?, None);
+    sending.await.expect("no panic")
+}
+
+async fn collect(client: Client, times: u64) -> Result<(), Status> {
+    let (mut out, answer) = client.client_streaming(COLLECT).await?;
+    for _ in 0..times {
+        out.send(kilobyte()).await?;
+    }
+    out.finish().await?;
+    assert_eq!(answer.await?.number, times);
+    Ok(())
+}
+
+async fn flood(client: Client, times: u64) -> Result<(), Status> {
+    let notes = client.server_streaming(FLOOD, Note { number: times, ..kilobyte() }).await?;
+    let notes: Vec<Note> = notes.try_collect().await?;
+    assert_eq!(notes.len() as u64, times);
+    Ok(())
+}
+
+async fn echo(client: Client, times: u64) -> Result<(), Status> {
+    for number in 1..=times {
+        assert_eq!(*client.unary(ECHO, count(number)).await?, count(number));
+    }
+    let long = note("x".repeat(300_000));
+    assert!(*client.unary(ECHO, &long).await? == long);
+    let notes: Vec<Note> = client.server_streaming(COUNT, count(times)).await?.try_collect().await?;
+    assert_eq!(notes.len() as u64, times);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn calls_of_every_kind_at_the_same_time() {
+    let (_server, client) = narrow().await;
+    let mut calls = JoinSet::new();
+    for _ in 0..8 {
+        calls.spawn(chat(client.clone(), 1000));
+        calls.spawn(collect(client.clone(), 1000));
+        calls.spawn(flood(client.clone(), 1000));
+        calls.spawn(echo(client.clone(), 200));
+    }
+    all(calls).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn calls_that_are_given_up_at_any_moment_harm_no_others() {
+    let (server, client) = narrow().await;
+    let mut calls = JoinSet::new();
+    for turn in 0..200u64 {
+        let given_up = tokio::spawn({
+            let client = client.clone();
+            async move {
+                let _ = tokio::join!(
+                    chat(client.clone(), 1000),
+                    collect(client.clone(), 1000),
+                    flood(client.clone(), 1000),
+                    client.unary(WAIT, note("for ever")),
+                );
+            }
+        });
+        calls.spawn(async move {
+            for _ in 0..turn % 50 {
+                tokio::task::yield_now().await;
+            }
+            given_up.abort();
+            Ok(())
+        });
+        calls.spawn(echo(client.clone(), 5));
+    }
+    all(calls).await;
+    drop(server);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn deadlines_at_any_moment_end_their_calls_and_no_others() {
+    let (server, client) = narrow().await;
+    let mut calls = JoinSet::new();
+    for millis in 0..100 {
+        let hurried = client.with(CallOptions::new().timeout(Duration::from_millis(millis)));
+        calls.spawn(async move {
+            let (one, two, three) =
+                tokio::join!(hurried.unary(WAIT, note("for ever")), flood(hurried.clone(), u64::MAX), async {
+                    let notes: Vec<Note> = hurried.server_streaming(PACED, count(1)).await?.try_collect().await?;
+                    Ok::<_, Status>(notes)
+                });
+            for failure in [one.err(), two.err(), three.err()] {
+                let status = failure.expect("nothing of it can end well");
+                assert_eq!(status.code(), Code::DeadlineExceeded, "{status:#}");
+            }
+            Ok(())
+        });
+        calls.spawn(echo(client.clone(), 5));
+    }
+    all(calls).await;
+    drop(server);
+}

@@ -1,0 +1,11 @@
+//! Connections: handshakes, flow control, keepalive, GOAWAY and shutdown.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod client_goaway;
+mod connection;
+mod flow_control;
+mod flow_control_client;
+mod shutdown;
+mod slow_peers;

@@ -1,0 +1,46 @@
+//! Many calls given up at once: nothing that a well-behaved peer has to pay for with its connection.
+//!
+//! h2 counts what could be an attack (CVE-2023-44487, CVE-2025-8671) and ends the connection beyond its limits; these are the
+//! cases that lie within them.
+
+use crate::common::frames::*;
+use crate::common::server::{TestServer, client_and_raw_server};
+use crate::common::service::{CHAT, ECHO, note};
+use crate::common::{quiet, soon};
+
+/// The client's resets arrive with the requests that they belong to, before the server has looked at any.
+#[tokio::test(start_paused = true)]
+async fn a_server_serves_on_when_many_calls_are_given_up_as_they_begin() {
+    let server = TestServer::start();
+    let mut client = server.connect().await;
+    let given_up = (0..500).flat_map(|n| [request(2 * n + 1, ECHO.path()), reset(2 * n + 1, Http2Error::CANCEL)]);
+    client.send(given_up.collect::<Vec<_>>()).await;
+    client.send([request(1001, ECHO.path()), data(1001, text("hi")).end_stream()]).await;
+    assert_eq!(client.answer(1001).await.status(), ("0", ""));
+}
+
+/// RFC 9113 section 5.1: what was on its way when a stream was reset is passed over.
+#[tokio::test(start_paused = true)]
+async fn a_client_passes_over_answers_to_many_calls_that_it_gave_up() {
+    const CALLS: u32 = 2000;
+    let (client, mut server) = client_and_raw_server().await;
+    let mut calls = Vec::new();
+    for n in 0..CALLS {
+        calls.push(client.bidi_streaming(CHAT).await.unwrap());
+        server.expect_request(2 * n + 1).await;
+    }
+    drop(calls);
+    for _ in 0..CALLS {
+        assert!(soon("a reset", server.next()).await.is_some());
+    }
+    for n in 0..CALLS {
+        server.send([response(2 * n + 1), data(2 * n + 1, text("late"))]).await;
+    }
+    quiet().await;
+    let call = tokio::spawn(async move { client.unary(ECHO, note("hi")).await });
+    let stream = 2 * CALLS + 1;
+    server.expect_request(stream).await;
+    server.expect(data(stream, text("hi")).end_stream()).await;
+    server.send([response(stream), data(stream, text("hello")), trailers(stream, "0")]).await;
+    assert_eq!(*soon("the answer", call).await.unwrap().unwrap(), note("hello"));
+}

@@ -1,0 +1,16 @@
+//! Frames by hand: each test plays one end of a connection octet by octet and reads what the other end answers.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod client_bad_answers;
+mod client_http_answers;
+mod client_wire;
+mod h2_limits;
+mod hpack_differential;
+mod malformed_both_ways;
+mod metadata_limits;
+mod non_grpc;
+mod resets;
+mod server_refusals;
+mod server_wire;

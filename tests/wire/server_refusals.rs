@@ -1,0 +1,341 @@
+//! Requests that are wrong, and what our server says to each: the code, the words, and whether in HTTP or in gRPC.
+
+use crate::common::frames::*;
+use crate::common::peer::{Answer, RawPeer};
+use crate::common::server::TestServer;
+use crate::common::service::Event;
+
+/// The answer to one request on a connection of its own.
+async fn ask(frames: impl Into<Vec<Frame>>) -> Answer {
+    let server = TestServer::start();
+    let mut peer = server.connect().await;
+    peer.send(frames).await;
+    let answer = peer.answer(1).await;
+    // Whatever it was, the connection goes on.
+    peer.send([request(3, "/test.Service/Echo"), data(3, text("still here")).end_stream()]).await;
+    assert_eq!(peer.answer(3).await.status(), ("0", ""));
+    answer
+}
+
+/// A call of the unary method with this message.
+fn echo(body: impl AsRef<[u8]>) -> [Frame; 2] {
+    [request(1, "/test.Service/Echo"), data(1, body).end_stream()]
+}
+
+/// A call of the unary method with one header more.
+fn echo_with(name: &str, value: impl AsRef<[u8]>) -> [Frame; 2] {
+    let [head, body] = echo(text("hi"));
+    [head.field(name, value), body]
+}
+
+/// The exact answer of a gRPC request that is refused at once.
+#[track_caller]
+fn assert_refused(answer: &Answer, code: &str, message: &str) {
+    let expected = headers(
+        1,
+        [(":status", "200"), ("content-type", "application/grpc"), ("grpc-status", code), ("grpc-message", message)],
+    );
+    let Frame::Headers { fields, .. } = expected else { unreachable!() };
+    assert_eq!(answer.head, fields);
+    assert!(answer.is_trailers_only());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_malformed_timeout_is_internal() {
+    for value in ["10", "S", "123456789S", "-1S", "+1S", "1 S", "1.5S", "1s", ""] {
+        let message = format!("grpc-timeout {value:?} is malformed: 1 to 8 digits and one of H M S m u n are due");
+        assert_refused(&ask(echo_with("grpc-timeout", value)).await, "13", &message);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_is_no_post_is_405_in_http() {
+    for method in ["GET", "PUT", "OPTIONS", "SOMETHING"] {
+        let [head, body] = echo(text("hi"));
+        let answer = ask([head.set(":method", method), body]).await;
+        let words = format!("a gRPC request is a POST, this one is a {method}");
+        assert_eq!(answer.header(":status"), Some("405"));
+        assert_eq!(answer.header("allow"), Some("POST"));
+        assert_eq!(answer.header("content-type"), Some("text/plain; charset=utf-8"));
+        assert_eq!(answer.header("grpc-status"), None, "no status without END_STREAM");
+        assert_eq!(answer.body, format!("{words}\n").as_bytes());
+        assert_eq!(answer.status(), ("13", &*words));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_to_head_has_no_body() {
+    let answer = ask(request(1, "/test.Service/Echo").set(":method", "HEAD").end_stream()).await;
+    assert_eq!(answer.header(":status"), Some("405"));
+    assert!(answer.is_trailers_only());
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_content_type_is_415_in_http() {
+    for value in
+        ["application/json", "text/html", "application/grpcfoo", "application/grpc-web", "application/grpc+json"]
+    {
+        let [head, body] = echo(text("hi"));
+        let answer = ask([head.set("content-type", value), body]).await;
+        let words = format!("content-type {value:?} is not application/grpc or application/grpc+proto");
+        assert_eq!(answer.header(":status"), Some("415"));
+        assert_eq!(answer.body, format!("{words}\n").as_bytes());
+        assert_eq!(answer.status(), ("13", &*words));
+    }
+    let [head, body] = echo(text("hi"));
+    let answer = ask([head.without("content-type"), body]).await;
+    assert_eq!(answer.header(":status"), Some("415"));
+    assert_eq!(answer.body, b"content-type is missing: gRPC's is application/grpc\n");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_content_type_that_continues_grpcs_is_served() {
+    for value in ["application/grpc+proto", "application/grpc;charset=utf-8", "Application/GRPC"] {
+        let [head, body] = echo(text("hi"));
+        assert_eq!(ask([head.set("content-type", value), body]).await.status(), ("0", ""), "{value}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_waits_for_the_rest_of_the_request_but_not_for_ever() {
+    let server = TestServer::start();
+    let mut peer = server.connect().await;
+    peer.send(request(1, "/test.Service/Echo").set("content-type", "text/html")).await;
+    peer.expect_silence().await;
+    let before = tokio::time::Instant::now();
+    assert_eq!(peer.answer(1).await.header(":status"), Some("415"));
+    assert_eq!(before.elapsed().as_secs(), 4, "five seconds, and a moment of silence was one of them");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_to_nobody_is_400_and_host_will_do() {
+    let to_nobody = request(1, "/test.Service/Echo").without(":authority");
+    let body = || data(1, text("hi")).end_stream();
+    let answer = ask([to_nobody.clone(), body()]).await;
+    assert_eq!(answer.header(":status"), Some("400"));
+    assert_eq!(answer.status(), ("13", "the request has neither :authority nor host"));
+
+    assert_eq!(ask([to_nobody.clone().field("host", "a"), body()]).await.status(), ("0", ""));
+    assert_eq!(ask(echo_with("host", "a")).await.status(), ("0", ""));
+
+    let answer = ask([to_nobody.field("host", "a").field("host", "b"), body()]).await;
+    assert_eq!(answer.header(":status"), Some("400"));
+    assert_eq!(answer.status(), ("13", "the request has more than one host header"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn unknown_services_and_methods_are_told_apart() {
+    for (path, words) in [
+        ("/test.Service/Missing", "unknown method Missing of service test.Service"),
+        ("/test.Service/echo", "unknown method echo of service test.Service"),
+        ("/test.Service/Echo?x=y", "unknown method Echo?x=y of service test.Service"),
+        ("/test.Service/", "unknown method  of service test.Service"),
+        ("/test.Other/Echo", "unknown service test.Other"),
+        ("/Test.Service/Echo", "unknown service Test.Service"),
+        ("/prefix/test.Service/Echo", "unknown service prefix/test.Service"),
+        ("/Echo", "path \"/Echo\" is not of the form /Service/Method"),
+        ("/", "path \"/\" is not of the form /Service/Method"),
+    ] {
+        let answer = ask([request(1, path), data(1, text("hi")).end_stream()]).await;
+        assert_refused(&answer, "12", words);
+    }
+}
+
+/// h2 and the http crate refuse these before they are a request.
+#[tokio::test(start_paused = true)]
+async fn what_http2_forbids_is_a_reset() {
+    let [head, _] = echo("");
+    for (wrong, what) in [
+        (head.clone().set(":path", "test.Service/Echo"), "a path without its slash"),
+        (head.clone().field("connection", "keep-alive"), "a header of the connection"),
+        (head.clone().set("te", "gzip"), "te other than trailers"),
+        (head.clone().without(":path"), "no path"),
+        (head.clone().without(":scheme").field(":scheme", "http"), "a pseudo-header after the others"),
+    ] {
+        assert_eq!(ask(wrong.end_stream()).await.reset(), Some(Http2Error::PROTOCOL_ERROR), "{what}");
+    }
+}
+
+/// h2 takes a name that is none for a broken header block.
+#[tokio::test(start_paused = true)]
+async fn a_header_name_in_upper_case_ends_the_connection() {
+    let server = TestServer::start();
+    let mut peer = server.connect().await;
+    peer.send(request(1, "/test.Service/Echo").field("Upper", "case").end_stream()).await;
+    assert_eq!(peer.expect_end().await, [Http2Error::PROTOCOL_ERROR]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn te_may_be_absent() {
+    let [head, body] = echo(text("hi"));
+    assert_eq!(ask([head.without("te"), body]).await.status(), ("0", ""));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_encoding_we_do_not_have_is_unimplemented_and_told_what_we_have() {
+    let server = TestServer::start();
+    let mut peer = server.connect().await;
+    peer.send(echo_with("grpc-encoding", "lzma")).await;
+    let refusal = [
+        (":status", "200"),
+        ("content-type", "application/grpc"),
+        ("grpc-status", "12"),
+        ("grpc-message", "grpc-encoding \"lzma\" is not supported here"),
+        ("grpc-accept-encoding", "identity"),
+    ];
+    peer.expect(headers(1, refusal).end_stream()).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_compressed_message_without_an_encoding_is_internal() {
+    let words = "message is flagged as compressed, but grpc-encoding is missing or identity";
+    assert_refused(&ask(echo(flagged(1, b"?"))).await, "13", words);
+    let [head, _] = echo("");
+    let answer = ask([head.field("grpc-encoding", "identity"), data(1, flagged(1, b"?")).end_stream()]).await;
+    assert_refused(&answer, "13", words);
+}
+
+#[tokio::test(start_paused = true)]
+async fn reserved_flags_are_internal() {
+    for flag in [2, 3, 0x80, 0x81, 0xff] {
+        let words = format!("message prefix begins with {flag:#04x}: the compressed flag is 0 or 1");
+        assert_refused(&ask(echo(flagged(flag, b""))).await, "13", &words);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_over_the_limit_is_refused_on_its_prefix() {
+    let server = TestServer::start();
+    let mut peer = server.connect().await;
+    // The prefix is all that comes: it is enough.
+    peer.send([request(1, "/test.Service/Echo"), data(1, prefix(0, 6_291_456))]).await;
+    let answer = peer.answer(1).await;
+    assert_refused(&answer, "8", "message of 6291456 bytes is over the limit of 4194304");
+    peer.expect(reset(1, Http2Error::NO_ERROR)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_limit_is_an_option_and_a_message_of_just_its_size_passes() {
+    let server = TestServer::with(|options| options.max_receive_message_size = 4);
+    let mut peer = server.connect().await;
+    peer.send(echo(text("hi"))).await;
+    assert_eq!(peer.answer(1).await.status(), ("0", ""));
+    peer.send([request(3, "/test.Service/Collect"), data(3, text("hi")), data(3, text("hi!")).end_stream()]).await;
+    assert_eq!(peer.answer(3).await.status(), ("8", "message of 5 bytes is over the limit of 4"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn truncated_messages_are_internal() {
+    let whole = text("hi");
+    for path in ["/test.Service/Echo", "/test.Service/Collect"] {
+        for length in 1..whole.len() {
+            let words = match length {
+                ..5 => format!("stream ended after {length} of the 5 bytes of a message prefix"),
+                _ => format!("stream ended after {} of the 4 bytes of a message", length - 5),
+            };
+            let answer = ask([request(1, path), data(1, &whole[..length]).end_stream()]).await;
+            assert_refused(&answer, "13", &words);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_message_or_two_where_one_is_due_is_unimplemented() {
+    let none = "the stream ended without a message where exactly one is due";
+    for path in ["/test.Service/Echo", "/test.Service/Count"] {
+        assert_refused(&ask(request(1, path).end_stream()).await, "12", none);
+        assert_refused(&ask([request(1, path), half_close(1)]).await, "12", none);
+        let two = [request(1, path), data(1, [text("a"), text("b")].concat()).end_stream()];
+        assert_refused(&ask(two).await, "12", "a second message came where exactly one is due");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_second_message_is_refused_before_the_half_close() {
+    let server = TestServer::start();
+    let mut peer = server.connect().await;
+    peer.send([request(1, "/test.Service/Echo"), data(1, text("a"))]).await;
+    peer.expect_silence().await;
+    peer.send(data(1, text("b"))).await;
+    assert_refused(&peer.answer(1).await, "12", "a second message came where exactly one is due");
+    peer.expect(reset(1, Http2Error::NO_ERROR)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn bytes_that_are_no_message_are_internal() {
+    for path in ["/test.Service/Echo", "/test.Service/Collect"] {
+        // Field 1 says that it has five bytes, and one is there.
+        let answer = ask([request(1, path), data(1, message([0x0a, 5, b'x'])).end_stream()]).await;
+        let (code, words) = answer.status();
+        assert_eq!(code, "13");
+        assert!(words.starts_with("message can't be decoded: "), "{words}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn binary_metadata_that_is_not_base64_is_internal() {
+    for value in ["?", "A", "AQI=,?", "-_8"] {
+        let answer = ask(echo_with("k-bin", value)).await;
+        assert_refused(&answer, "13", "the value of k-bin is not base64");
+    }
+}
+
+/// Up to three times the limit the answer is gRPC's, beyond it h2's own.
+#[tokio::test(start_paused = true)]
+async fn metadata_over_the_limit_is_resource_exhausted_or_431() {
+    let long = "x".repeat(70_000);
+    let words = "the metadata of the request is larger than max_metadata_size, 65536 bytes, of this server";
+    assert_refused(&ask(echo_with("k", &long)).await, "8", words);
+    let answer = ask(echo_with("k", "x".repeat(210_000))).await;
+    assert_eq!(answer.header(":status"), Some("431"));
+    let just = "x".repeat(60_000);
+    assert_eq!(ask(echo_with("k", &just)).await.status(), ("0", ""));
+}
+
+/// And this by the end of the connection, as it will not hold a field of any length.
+#[tokio::test(start_paused = true)]
+async fn a_field_far_over_the_limit_ends_the_connection() {
+    let server = TestServer::start();
+    let mut peer = server.connect().await;
+    peer.send(request(1, "/test.Service/Echo").field("k", "x".repeat(500_000)).end_stream()).await;
+    assert_eq!(peer.expect_end().await, [Http2Error::ENHANCE_YOUR_CALM]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_is_wrong_never_reaches_its_handler() {
+    let mut server = TestServer::start();
+    let mut peer = server.connect().await;
+    peer.send(request(1, "/test.Service/Wait").field("grpc-timeout", "x").end_stream()).await;
+    peer.send(request(3, "/test.Service/Wait").end_stream()).await;
+    peer.send([request(5, "/test.Service/Wait"), data(5, message([0x0a, 5])).end_stream()]).await;
+    for stream in [1, 3, 5] {
+        assert_ne!(peer.answer(stream).await.status().0, "0");
+    }
+    peer.send([request(7, "/test.Service/Wait"), data(7, text("hi")).end_stream()]).await;
+    server.probe.expect(Event::Began).await;
+    assert_eq!(server.probe.last().await, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_not_http2_ends_the_connection_and_no_other() {
+    let server = TestServer::start();
+    let mut other = server.connect().await;
+    for bytes in [&b"GET / HTTP/1.1\r\nhost: test\r\n\r\n"[..], b"\x16\x03\x01\x02\x00", &[0xff; 64]] {
+        let mut peer = RawPeer::silent(server.dial().0);
+        peer.write(bytes).await;
+        // What is unread does not matter; the end does.
+        peer.shut_down().await;
+        while peer.next_any().await.is_some() {}
+    }
+    other.send(echo(text("hi"))).await;
+    assert_eq!(other.answer(1).await.status(), ("0", ""));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_broken_connection_is_told_why() {
+    let server = TestServer::start();
+    let mut peer = server.connect().await;
+    // DATA on a stream that was never opened.
+    peer.send(data(1, b"x")).await;
+    assert_eq!(peer.expect_end().await, [Http2Error::PROTOCOL_ERROR]);
+}
