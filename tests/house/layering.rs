@@ -17,6 +17,8 @@
 
 #[path = "layering/circles.rs"]
 mod circles;
+#[path = "layering/path.rs"]
+mod path;
 #[path = "layering/source.rs"]
 mod source;
 #[path = "layering/stages.rs"]

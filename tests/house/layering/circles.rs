@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::source::{Source, tree};
 
 /// The files that each file uses.
-type Arrows<'a> = BTreeMap<&'a str, BTreeSet<&'a str>>;
+pub(super) type Arrows<'a> = BTreeMap<&'a str, BTreeSet<&'a str>>;
 
 /// What only the programs use, and is not looked at.
 const PROGRAMS: [&str; 3] = ["cli", "interop", "tool"];
@@ -24,7 +24,7 @@ fn no_file_comes_round_to_itself() {
 }
 
 /// Finds which of these files each of them uses.
-fn arrows<'a>(files: &[&'a Source]) -> Arrows<'a> {
+pub(super) fn arrows<'a>(files: &[&'a Source]) -> Arrows<'a> {
     let modules: BTreeMap<Vec<String>, &str> =
         files.iter().map(|source| (source.module(), source.path.as_str())).collect();
     let exports: BTreeMap<Vec<String>, Vec<String>> = files.iter().flat_map(|source| handed_on(source)).collect();
