@@ -8,7 +8,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::source::{Source, tree};
+use super::source::{Source, library};
 
 /// The folders of the inspector, and which others each may use.
 const STAGES: [(&str, &[&str]); 7] = [
@@ -26,7 +26,7 @@ const AT_THE_TOP: usize = 8;
 
 #[test]
 fn the_inspectors_folders_use_those_before_them() {
-    let house = tree();
+    let house = library();
     super::hold(house, upward);
     let seen: BTreeSet<&str> = house.iter().filter_map(stage).collect();
     assert!(seen.len() <= AT_THE_TOP, "the top of the inspector: {seen:?}");
@@ -36,7 +36,7 @@ fn the_inspectors_folders_use_those_before_them() {
 
 #[test]
 fn no_file_of_the_inspector_comes_round_to_itself() {
-    let rooms: Vec<&Source> = tree().iter().filter(|source| source.room() == Some("inspector")).collect();
+    let rooms: Vec<&Source> = library().iter().filter(|source| source.room() == Some("inspector")).collect();
     let arrows = arrows(&rooms);
     assert!(arrows.values().map(BTreeSet::len).sum::<usize>() > 150, "imports are found: {arrows:?}");
     let circles = on_circles(&arrows);

@@ -49,7 +49,7 @@ const H2: &[u8] = b"h2";
 static VERSIONS: [&SupportedProtocolVersion; 2] = [&version::TLS13, &version::TLS12];
 
 /// The cryptography: ring's, whatever else the process has installed.
-pub(crate) fn provider() -> Arc<CryptoProvider> {
+fn provider() -> Arc<CryptoProvider> {
     static PROVIDER: LazyLock<Arc<CryptoProvider>> =
         LazyLock::new(|| Arc::new(rustls::crypto::ring::default_provider()));
     PROVIDER.clone()
@@ -73,8 +73,11 @@ fn identity(session: &CommonState, server_name: Option<&str>) -> Arc<TlsIdentity
     })
 }
 
-/// An error of the handshake in a sentence; `peer` is what the other side is called in it.
-pub(crate) fn explain(error: io::Error, peer: &str) -> io::Error {
+/// Returns the error of a failed rustls handshake as one sentence about the other side, which it calls `peer` ("server", "client"):
+/// whose certificate was refused and why, which alert arrived, that the peer does not speak TLS. The kind of the error stays.
+///
+/// The handshakes of [`ServerTls`] and [`ClientTls`] fail with such errors already; this is for a side that runs rustls itself.
+pub fn explain(error: io::Error, peer: &str) -> io::Error {
     let (by, reason) = match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
         // This side ends the handshake over what the peer shows of itself, the peer over anything else.
         Some(tls @ (rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented)) => {

@@ -1,0 +1,23 @@
+//! What the bytes of a recording are.
+
+use crate::services::FILE_DESCRIPTOR_SET;
+use barewire::inspector::{self, Conversation, Schema};
+use barewire::io::Direction;
+use barewire::transport::record::Entry;
+
+/// A conversation to record into, with the names of the messages of `proto/`.
+pub(super) fn conversation() -> Conversation {
+    // The set was compiled with the program; without names the bytes are still explained.
+    Conversation::new(Schema::from_descriptor_set(FILE_DESCRIPTOR_SET).unwrap_or_else(|_| Schema::new()))
+}
+
+/// Adds what a client recorded.
+pub(super) fn record(conversation: &mut Conversation, entries: &[Entry]) {
+    for Entry { direction, bytes } in entries {
+        let direction = match direction {
+            Direction::Sent => inspector::Direction::ToServer,
+            Direction::Received => inspector::Direction::ToClient,
+        };
+        conversation.push(direction, bytes);
+    }
+}
