@@ -9,12 +9,12 @@
 //! [`ServerOptions::handshake_timeout`](crate::ServerOptions::handshake_timeout).
 //!
 //! ```no_run
-//! # async fn example<G: barewire::services::route_guide::RouteGuide>(guide: G) -> Result<(), Box<dyn std::error::Error>> {
+//! # async fn example(router: barewire::server::Routes) -> Result<(), Box<dyn std::error::Error>> {
 //! use barewire::transport::{tcp, tls};
 //!
 //! let tls = tls::ServerTls::new(tls::Identity::from_files("server.pem", "server.key")?);
 //! let listener = tls.listener(tcp::listen("127.0.0.1:50051").await?)?;
-//! barewire::Server::new(barewire::services::route_guide::router(guide)).serve(listener).await?;
+//! barewire::Server::new(router).serve(listener).await?;
 //!
 //! let tls = tls::ClientTls::new(tls::Authorities::from_file("ca.pem")?).server_name("x.test.example.com");
 //! let client = barewire::Client::connect(tls.connector(tcp::connect("localhost:50051"))?).await?;
