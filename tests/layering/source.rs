@@ -165,7 +165,10 @@ impl Source {
             let word = self.word(place);
             let known = ["crate", "super", "self"].contains(&word) || declared.contains(&word);
             let begins = known && self.word(place + 1) == "::";
-            if begins && (place == 0 || self.word(place - 1) != "::") {
+            // `a::self::…` does not begin here, and `pub(in crate::…)` says who may use, not what is used.
+            let before = |back: usize| place.checked_sub(back).map_or("", |place| self.word(place));
+            let is_visibility = before(1) == "in" && before(2) == "(";
+            if begins && before(1) != "::" && !is_visibility {
                 let base = if self.word(place) == "crate" { Vec::new() } else { self.module_at(place) };
                 self.branch(place, &base, &mut found);
             }

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 
 use clap::error::ErrorKind;
 
-use super::Stop;
+use super::stop::Stop;
 
 /// Reads flags from a command line, whose first word is the program.
 ///

@@ -11,26 +11,17 @@ mod flags;
 mod memory;
 mod signals;
 mod stderr;
+mod stop;
 
 pub use clock::timestamp;
 pub use flags::parse;
 pub use memory::give_memory_back;
 pub use signals::{leaving, shutdown};
 pub use stderr::{LINES_A_SECOND, PATIENCE, announce, log, log_text, say, say_text};
+pub use stop::Stop;
 
 use std::io::Write;
 use std::process::ExitCode;
-
-/// Why a program ends before its time.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Stop {
-    /// Help was asked for, and goes to stdout; exit status 0.
-    Help(String),
-    /// The user has to change something: the line says what, and how. Exit status 2.
-    Usage(String),
-    /// It did not work: the line says why. Exit status 1.
-    Failed(String),
-}
 
 /// A program: reads its flags, runs, and says on stderr, in one line, why it stopped. What was logged before is written first,
 /// unless nobody reads it.

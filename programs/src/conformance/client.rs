@@ -13,11 +13,9 @@ use super::messages::{
     ClientStreamResponse, Codec, Compression, IdempotentUnaryResponse, Protocol, ServerStreamResponse, StreamType,
     UnaryResponse,
 };
+use super::methods::{BIDI_STREAM, CLIENT_STREAM, IDEMPOTENT_UNARY, SERVER_STREAM, SERVICE, UNARY, UNIMPLEMENTED};
 use super::server::size;
-use super::{
-    BIDI_STREAM, CLIENT_STREAM, IDEMPOTENT_UNARY, SERVER_STREAM, SERVICE, UNARY, UNIMPLEMENTED, call, convert,
-    delimited,
-};
+use super::{call, convert, delimited};
 use barewire::client::{CallOptions, Client, ClientOptions};
 use barewire::transport::tap::Tap;
 use barewire::transport::tcp;

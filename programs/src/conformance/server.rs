@@ -4,7 +4,7 @@ use std::future::Future;
 use std::io;
 
 use super::messages::{ServerCompatRequest, ServerCompatResponse, TlsCreds};
-use super::{Conformance, router};
+use super::service::{Conformance, router};
 use barewire::compression;
 use barewire::server::{Server, ServerOptions};
 use barewire::transport::tap::Tap;

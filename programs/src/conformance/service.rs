@@ -8,6 +8,7 @@ use prost::Name;
 use prost_types::Any;
 use tokio::time::{Instant, sleep};
 
+use super::convert;
 use super::messages::conformance_payload::RequestInfo;
 use super::messages::unary_response_definition::Response as Definition;
 use super::messages::{
@@ -15,7 +16,7 @@ use super::messages::{
     IdempotentUnaryRequest, IdempotentUnaryResponse, ServerStreamRequest, ServerStreamResponse,
     StreamResponseDefinition, UnaryRequest, UnaryResponse, UnaryResponseDefinition,
 };
-use super::{BIDI_STREAM, CLIENT_STREAM, IDEMPOTENT_UNARY, SERVER_STREAM, UNARY, convert};
+use super::methods::{BIDI_STREAM, CLIENT_STREAM, IDEMPOTENT_UNARY, SERVER_STREAM, UNARY};
 use barewire::wire::encoding::Encoding;
 use barewire::{Context, Inbound, Outbound, Request, Response, Router, Status};
 

@@ -1,8 +1,8 @@
 //! `docs/wire-format.md`: two calls byte by byte.
 
 use super::picture::picture;
-use super::recorded::{conversation, record};
-use super::{RECORDING_LIMIT, Stopped};
+use super::recorded::{RECORDING_LIMIT, conversation, record};
+use super::stopped::Stopped;
 use barewire::inspector::{Frame, PrintOptions, print};
 use barewire::services::route_guide::messages::{Point, RouteNote};
 use barewire::services::route_guide::{self, CALL_TIMEOUT, Features, Guide, RouteGuideClient};

@@ -1,8 +1,8 @@
 //! The four kinds of call, one of each on one connection in memory, with all frames that passed.
 
 use super::document::chat;
-use super::recorded::{conversation, record};
-use super::{RECORDING_LIMIT, Stopped};
+use super::recorded::{RECORDING_LIMIT, conversation, record};
+use super::stopped::Stopped;
 use barewire::inspector::Frame;
 use barewire::services::route_guide::messages::{Point, Rectangle};
 use barewire::services::route_guide::{self, CALL_TIMEOUT, Features, Guide, RouteGuideClient};

@@ -9,40 +9,26 @@ mod document;
 mod kinds;
 mod picture;
 mod recorded;
+mod stopped;
 mod story;
 
 pub use document::{wire_format, wire_format_svg};
 pub use kinds::{Recorded, four_kinds};
+pub use stopped::Stopped;
 
-use std::io::{self, Write};
+use std::io::Write;
 
 use barewire::inspector::{PrintOptions, print};
 use barewire::services::route_guide::{self, Features, Guide, RouteGuideClient};
 use barewire::transport::record::Recording;
 use barewire::transport::tap::Tap;
 use barewire::transport::tcp;
-use barewire::{Client, Server, Status};
-use recorded::{conversation, record};
+use barewire::{Client, Server};
+use recorded::{RECORDING_LIMIT, conversation, record};
 use story::{Story, Style};
 
 /// The route of the demonstration is the same every time.
 const SEED: u64 = 1;
-
-/// More than the four calls need.
-const RECORDING_LIMIT: usize = 1 << 20;
-
-/// Why a demonstration did not come to its end.
-#[derive(Debug)]
-pub enum Stopped {
-    /// What it says could not be written.
-    Output(io::Error),
-    /// No port on the loopback interface.
-    Listen(io::Error),
-    /// The client could not connect.
-    Connect(Status),
-    /// A call failed, in words.
-    Call(String),
-}
 
 /// Runs the route guide and writes what happens to `out`, with ANSI colours if `color` says so.
 ///
@@ -74,16 +60,3 @@ pub async fn run(out: &mut dyn Write, color: bool) -> Result<(), Stopped> {
     drop(server.await);
     Ok(())
 }
-
-impl std::fmt::Display for Stopped {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Stopped::Output(error) => write!(f, "what happened can't be written: {error}"),
-            Stopped::Listen(error) => write!(f, "no port on the loopback interface: {error}"),
-            Stopped::Connect(status) => write!(f, "the client can't connect: {status:#}"),
-            Stopped::Call(failure) => write!(f, "{failure}"),
-        }
-    }
-}
-
-impl std::error::Error for Stopped {}

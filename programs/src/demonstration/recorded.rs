@@ -5,6 +5,9 @@ use barewire::inspector::{self, Conversation, Schema};
 use barewire::io::Direction;
 use barewire::transport::record::Entry;
 
+/// How many bytes of a connection are recorded: more than the four calls need.
+pub(super) const RECORDING_LIMIT: usize = 1 << 20;
+
 /// A conversation to record into, with the names of the messages of `proto/`.
 pub(super) fn conversation() -> Conversation {
     // The set was compiled with the program; without names the bytes are still explained.

@@ -14,11 +14,12 @@ use super::messages::{
     BoolValue, EchoStatus, Empty, Payload, PayloadType, SimpleRequest, SimpleResponse, StreamingInputCallRequest,
     StreamingInputCallResponse, StreamingOutputCallRequest, StreamingOutputCallResponse,
 };
-use super::orca::{self, Load};
-use super::{
-    ECHO_INITIAL, ECHO_TRAILING, EMPTY_CALL, FULL_DUPLEX_CALL, HALF_DUPLEX_CALL, LARGEST_PAYLOAD, STREAMING_INPUT_CALL,
-    STREAMING_OUTPUT_CALL, UNARY_CALL, zeros,
+use super::methods::{
+    ECHO_INITIAL, ECHO_TRAILING, EMPTY_CALL, FULL_DUPLEX_CALL, HALF_DUPLEX_CALL, STREAMING_INPUT_CALL,
+    STREAMING_OUTPUT_CALL, UNARY_CALL,
 };
+use super::orca::{self, Load};
+use super::payload::{LARGEST_PAYLOAD, zeros};
 use barewire::wire::encoding::{Encoding, EncodingSet};
 use barewire::{Context, Inbound, Metadata, Outbound, Request, Response, Router, Status};
 

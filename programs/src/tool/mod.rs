@@ -1,40 +1,35 @@
-//! The program `barewire`: a file for each of its commands, and one for each group of flags that commands share.
+//! The program `barewire`: a folder for each of its commands, and one for the flags that commands share.
 //!
 //! ```text
 //! barewire                 the route guide, and the bytes of its first call       demonstration
-//! barewire tap             a proxy that shows what passes, and changes nothing    tap.rs
-//! barewire decode FILE     a capture, explained                                   decode.rs
-//! barewire replay FILE     a captured call sent again, and what has changed      replay.rs
-//! barewire tour            the four kinds of call, frame by frame                 tour.rs
+//! barewire tap             a proxy that shows what passes, and changes nothing    tap/
+//! barewire decode FILE     a capture, explained                                   decode/
+//! barewire replay FILE     a captured call sent again, and what has changed      replay/
+//! barewire tour            the four kinds of call, frame by frame                 tour/
 //! barewire wire-format     docs/wire-format.md
 //!
-//! --proto --descriptor-set --reflection                                           names.rs, reflection.rs
-//! --show --stream --method --status --frame                                       show.rs
-//! --ladder --windows                                                              drawing.rs
-//! --pcapng --jsonl --redact …                                                     files.rs
-//! --tls --to-tls …                                                                tls.rs, authority.rs
-//! --key-log                                                                       keys.rs
+//! --proto --descriptor-set --reflection                                           flags/names.rs, flags/reflection.rs
+//! --show --stream --method --status --frame                                       flags/show.rs
+//! --ladder --windows                                                              flags/drawing.rs
+//! --pcapng --jsonl --redact …                                                     flags/files.rs
+//! --key-log                                                                       flags/keys.rs
+//! --web --html                                                                    page/
+//! --tls --to-tls …                                                                tap/tls.rs, tap/authority.rs
+//!
+//! what passes the tap, for its screen, files and page                             feed.rs
 //! ```
+//!
+//! A folder uses those before it and none behind: `flags`, `page`, `decode`, then the other commands.
 //!
 //! What a user has to mend is one line and exit status 2, what fails while it runs is one line and exit status 1.
 
-mod authority;
-mod calls;
-mod compare;
 mod decode;
-mod drawing;
-mod exchange;
 mod feed;
-mod files;
-mod keys;
-mod names;
+mod flags;
 mod page;
-mod proxy;
-mod reflection;
 mod replay;
-mod show;
+mod stdout;
 mod tap;
-mod tls;
 mod together;
 mod tour;
 
@@ -47,6 +42,7 @@ use tokio::runtime;
 
 use crate::cli::{self, Stop};
 use crate::demonstration;
+use stdout::written;
 
 /// gRPC with nothing hidden. Without a command: runs the route guide's server and client on the loopback interface and shows
 /// the bytes of the first call.
@@ -118,23 +114,6 @@ pub fn main() -> ExitCode {
     })
 }
 
-/// An address, as far as can be said without asking for its host.
-fn address(text: &str) -> Result<String, &'static str> {
-    let port = text.rsplit_once(':').map_or(text, |(_, port)| port);
-    match port.parse::<u16>() {
-        _ if port.is_empty() || !port.bytes().all(|byte| byte.is_ascii_digit()) => {
-            Err("it is neither host:port nor a port")
-        }
-        Ok(_) => Ok(text.to_owned()),
-        Err(_) => Err("a port is 65535 at most"),
-    }
-}
-
-/// An address that a flag may have and need not: what is none may be the word behind, which was meant to stand alone.
-fn optional_address(text: &str) -> Result<String, String> {
-    address(text).map_err(|why| format!("{why}; a file goes before this flag"))
-}
-
 fn on_one_thread(command: impl Future<Output = Result<(), Stop>>) -> Result<(), Stop> {
     on(&mut runtime::Builder::new_current_thread(), command)
 }
@@ -159,13 +138,5 @@ fn told(shown: Result<(), demonstration::Stopped>) -> Result<(), Stop> {
     match shown {
         Err(demonstration::Stopped::Output(error)) => written(Err(error)),
         shown => shown.map_err(|stopped| Stop::Failed(stopped.to_string())),
-    }
-}
-
-/// The outcome of writing to stdout. A reader that has seen enough, such as head, is no failure.
-fn written(outcome: io::Result<()>) -> Result<(), Stop> {
-    match outcome {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        outcome => outcome.map_err(|error| Stop::Failed(format!("what happened can't be written: {error}"))),
     }
 }

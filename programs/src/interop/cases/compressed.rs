@@ -2,13 +2,14 @@
 //!
 //! A server that does not look at `expect_compressed` answers the probe, which comes first, and fails the case there.
 
+use super::outcome::{Failure, equal, ok, some, status};
 use super::streaming::parameters;
 use super::unary::{check_large_answer, check_payload, large_request};
-use super::{Failure, equal, ok, some, status};
+use crate::interop::client::TestServiceClient;
 use crate::interop::messages::{
     BoolValue, ResponseParameters, SimpleRequest, StreamingInputCallRequest, StreamingOutputCallRequest,
 };
-use crate::interop::{TestServiceClient, zeros};
+use crate::interop::payload::zeros;
 use barewire::wire::encoding::Encoding;
 use barewire::{CallOptions, Code};
 

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use super::outcome::{Failure, equal, ok, some, status};
 use super::streaming::ping;
 use super::unary::check_payload;
-use super::{Failure, equal, ok, some, status};
+use crate::interop::client::TestServiceClient;
 use crate::interop::messages::{EchoStatus, SimpleRequest, StreamingOutputCallRequest};
-use crate::interop::{TestServiceClient, zeros};
+use crate::interop::payload::zeros;
 use barewire::{CallOptions, Code, Outbound, Status};
 
 /// The deadline passes at any step of the call: it is in the millisecond after its beginning.

@@ -6,14 +6,16 @@
 
 use std::time::Duration;
 
+use super::outcome::{Failure, equal, failure, ok, some, status};
 use super::streaming::{parameters, ping};
 use super::unary::check_payload;
-use super::{Failure, equal, failure, ok, some, status};
+use crate::interop::client::TestServiceClient;
 use crate::interop::further::{DEADLINE_LEFT, DETAILS, REPORT_DEADLINE};
 use crate::interop::messages::{
     BoolValue, EchoStatus, Empty, SimpleRequest, StreamingInputCallRequest, StreamingOutputCallRequest,
 };
-use crate::interop::{ECHO_INITIAL, ECHO_TRAILING, TestServiceClient, zeros};
+use crate::interop::methods::{ECHO_INITIAL, ECHO_TRAILING};
+use crate::interop::payload::zeros;
 use barewire::wire::encoding::Encoding;
 use barewire::{CallOptions, Code, Metadata, Response, Status};
 

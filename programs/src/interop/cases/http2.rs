@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 
+use super::outcome::{Failure, failure, ok, status};
+use super::target::Target;
 use super::unary::{large_request, large_unary};
-use super::{Failure, Target, failure, ok, status};
-use crate::interop::TestServiceClient;
+use crate::interop::client::TestServiceClient;
 use barewire::client::{Begin, Connection, Head, Invoke};
 use barewire::io::Connector;
 use barewire::{Client, Code, Status};

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::outcome::{Failure, equal, failure, ok, some};
 use super::streaming::parameters;
-use super::{Failure, equal, failure, ok, some};
-use crate::interop::TestServiceClient;
+use crate::interop::client::TestServiceClient;
 use crate::interop::messages::{SimpleRequest, StreamingOutputCallRequest, TestOrcaReport};
 use crate::interop::orca::{self, OrcaLoadReport, OrcaLoadReportRequest};
 use barewire::{CallOptions, Inbound};

@@ -18,20 +18,18 @@ mod ending;
 mod further;
 mod http2;
 mod load;
+mod outcome;
+mod settings;
 mod soak;
 mod streaming;
+mod target;
 mod unary;
 
-pub use soak::Soak;
+pub use outcome::Failure;
+pub use settings::{Settings, Soak};
+pub use target::Target;
 
-use std::fmt;
-use std::sync::Arc;
-
-use super::TestServiceClient;
-use barewire::client::Connection;
 use barewire::io::Connector;
-use barewire::wire::encoding::Encoding;
-use barewire::{Client, ClientOptions, Code, Status};
 
 /// Names each case once: its variant, its name on the command line, what it is about.
 macro_rules! cases {
@@ -164,104 +162,6 @@ impl Case {
     }
 }
 
-/// The server that the cases are gone through with.
-#[derive(Debug)]
-pub struct Target<C> {
-    connector: Arc<C>,
-    options: ClientOptions,
-}
-
-impl<C: Connector> Target<C> {
-    /// A server that is reached in this way.
-    pub fn new(connector: C, options: ClientOptions) -> Target<C> {
-        Target { connector: Arc::new(connector), options }
-    }
-
-    /// The test service over a connection of its own.
-    async fn service(&self) -> Result<TestServiceClient, Failure> {
-        let connection = ok("connecting", self.open().await)?;
-        let client = Client::over(Arc::new(connection), self.options.clone());
-        Ok(TestServiceClient::new(ok("the client", client)?))
-    }
-
-    /// The largest message that is taken from it.
-    fn limit(&self) -> usize {
-        self.options.max_receive_message_size
-    }
-
-    async fn open(&self) -> Result<Connection, Status> {
-        Connection::open(&*self.connector, &self.options).await
-    }
-}
-
-impl<C> Clone for Target<C> {
-    fn clone(&self) -> Self {
-        Target { connector: self.connector.clone(), options: self.options.clone() }
-    }
-}
-
-/// What some of the cases can be told.
-#[derive(Clone)]
-pub struct Settings {
-    /// How much `rpc_soak` and `channel_soak` do.
-    pub soak: Soak,
-    /// What requests are compressed with; the client has to have it.
-    pub encoding: Encoding,
-    /// Hears, line by line, how a long case goes on.
-    pub hear: Arc<dyn Fn(&str) + Send + Sync>,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Settings { soak: Soak::default(), encoding: Encoding::Gzip, hear: Arc::new(|_| ()) }
-    }
-}
-
-impl fmt::Debug for Settings {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Settings").field("soak", &self.soak).field("encoding", &self.encoding).finish_non_exhaustive()
-    }
-}
-
-/// Why a case failed: what was expected, and what came.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Failure(String);
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for Failure {}
-
-fn failure(what: impl fmt::Display, expected: impl fmt::Display, came: impl fmt::Display) -> Failure {
-    Failure(format!("{what}: expected {expected}, and {came} came"))
-}
-
-/// What a call gave that has to end with OK.
-fn ok<T>(what: &str, outcome: Result<T, Status>) -> Result<T, Failure> {
-    outcome.map_err(|status| failure(what, "OK", format_args!("{status:#}")))
-}
-
-/// The next message of a stream that has to have one more.
-fn some<T>(what: &str, outcome: Result<Option<T>, Status>) -> Result<T, Failure> {
-    ok(what, outcome)?.ok_or_else(|| failure(what, "a message", "the end of the stream"))
-}
-
-/// The status of a call that has to end with this code.
-fn status<T>(what: &str, outcome: Result<T, Status>, code: Code) -> Result<Status, Failure> {
-    match outcome {
-        Err(status) if status.code() == code => Ok(status),
-        Err(status) => Err(failure(what, code, format_args!("{status:#}"))),
-        Ok(_) => Err(failure(what, code, "OK")),
-    }
-}
-
-fn equal<T: PartialEq + fmt::Debug>(what: &str, came: T, expected: T) -> Result<(), Failure> {
-    if came == expected { Ok(()) } else { Err(failure(what, format_args!("{expected:?}"), format_args!("{came:?}"))) }
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -269,7 +169,7 @@ mod tests {
     use super::*;
     use crate::interop::orca::{Load, OpenRca};
     use crate::interop::{TestServer, router};
-    use barewire::{Router, Server, transport};
+    use barewire::{ClientOptions, Router, Server, transport};
 
     /// Every case that an honest server passes and that needs no compression; time passes at once where all wait.
     #[tokio::test(start_paused = true)]
@@ -293,13 +193,5 @@ mod tests {
             assert_eq!(Case::from_name(case.name()), Some(*case));
         }
         assert_eq!(Case::from_name("cacheable_unary"), None);
-    }
-
-    #[test]
-    fn a_failure_says_what_was_expected_and_what_came() {
-        let failed = status("UnaryCall", Ok(()), Code::Unimplemented).unwrap_err();
-        assert_eq!(failed.to_string(), "UnaryCall: expected UNIMPLEMENTED, and OK came");
-        let failed = equal("messages", 3, 4).unwrap_err();
-        assert_eq!(failed.to_string(), "messages: expected 4, and 3 came");
     }
 }

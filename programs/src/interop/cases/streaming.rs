@@ -1,9 +1,11 @@
 //! Streams of messages one way and both ways, and the metadata around them.
 
+use super::outcome::{Failure, equal, ok, some};
 use super::unary::{LARGE_ANSWER, check_large_answer, check_payload, large_request};
-use super::{Failure, equal, ok, some};
+use crate::interop::client::TestServiceClient;
 use crate::interop::messages::{ResponseParameters, StreamingInputCallRequest, StreamingOutputCallRequest};
-use crate::interop::{ECHO_INITIAL, ECHO_TRAILING, TestServiceClient, zeros};
+use crate::interop::methods::{ECHO_INITIAL, ECHO_TRAILING};
+use crate::interop::payload::zeros;
 use barewire::{CallOptions, Metadata};
 
 const REQUESTS: [usize; 4] = [27_182, 8, 1_828, 45_904];

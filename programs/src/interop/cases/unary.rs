@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use super::{Failure, equal, failure, ok};
+use super::outcome::{Failure, equal, failure, ok};
+use crate::interop::client::TestServiceClient;
 use crate::interop::messages::{Empty, Payload, SimpleRequest, SimpleResponse};
-use crate::interop::{TestServiceClient, zeros};
+use crate::interop::payload::zeros;
 use barewire::{CallOptions, Response};
 
 /// The payload of a large request, in bytes.

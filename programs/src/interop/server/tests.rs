@@ -29,10 +29,12 @@ fn asks(response_parameters: Vec<ResponseParameters>) -> StreamingOutputCallRequ
 #[tokio::test(start_paused = true)]
 async fn what_there_is_no_payload_of() {
     let service = service().await;
-    for (response_type, response_size) in [(1, 1), (0, -1), (0, i32::MAX)] {
+    for (response_type, response_size, code) in
+        [(1, 1, Code::InvalidArgument), (0, -1, Code::InvalidArgument), (0, i32::MAX, Code::ResourceExhausted)]
+    {
         let request = SimpleRequest { response_type, response_size, ..SimpleRequest::default() };
         let status = service.unary_call(request).await.unwrap_err();
-        assert_eq!(status.code(), Code::InvalidArgument, "{response_type} {response_size}");
+        assert_eq!(status.code(), code, "{response_type} {response_size}");
     }
     let mut answers = service.streaming_output_call(asks(vec![wanted(1, 0), wanted(-1, 0)])).await.unwrap();
     assert_eq!(answers.recv().await.unwrap().unwrap().payload.unwrap().body, [0][..]);

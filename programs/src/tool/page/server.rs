@@ -23,9 +23,9 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
+use super::html::{SCRIPT, STYLE, served};
 use super::ring::{News, Ring};
 use super::told::Lines;
-use super::{SCRIPT, STYLE, served};
 
 /// Connections of browsers at the same time.
 const CONNECTIONS: usize = 64;

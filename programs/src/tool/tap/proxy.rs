@@ -15,8 +15,8 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, Wr
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::feed::{What, Witness};
-use super::together::both;
+use crate::tool::feed::{What, Witness};
+use crate::tool::together::both;
 use barewire::inspector::Direction;
 
 /// What is read at once.

@@ -1,21 +1,24 @@
 //! `barewire decode FILE`: a capture, explained.
 
-use std::fmt::Display;
-use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+pub(super) mod file;
+
+use std::io;
+use std::path::PathBuf;
 
 use clap::Args;
 
-use super::drawing::Drawings;
-use super::files::SecretFlags;
-use super::keys::Keys;
-use super::names::Names;
-use super::page::{self, Told};
-use super::show::{Only, Screen, Show};
-use super::written;
+use super::flags::address::optional_address;
+use super::flags::drawing::Drawings;
+use super::flags::files::SecretFlags;
+use super::flags::keys::Keys;
+use super::flags::names::Names;
+use super::flags::show::{Only, Screen, Show};
+use super::page;
+use super::page::told::Told;
+use super::stdout::written;
 use crate::cli::{self, Stop};
 use crate::watch::Wire;
-use barewire::inspector::capture::{self, Capture};
+use file::{name, read};
 
 /// The flags of `barewire decode`.
 #[derive(Debug, Args)]
@@ -35,7 +38,7 @@ pub(super) struct Flags {
     drawings: Drawings,
     /// Serves a page that shows calls, bytes and their meaning, until the program is ended: at host:port, at a port of the
     /// loopback interface, or without a value at a free one of it
-    #[arg(long, value_name = "ADDR", num_args = 0..=1, default_missing_value = "0", value_parser = super::optional_address, help_heading = "Views")]
+    #[arg(long, value_name = "ADDR", num_args = 0..=1, default_missing_value = "0", value_parser = optional_address, help_heading = "Views")]
     web: Option<String>,
     /// Writes that page with the capture inside
     #[arg(long, value_name = "FILE", help_heading = "Views")]
@@ -80,27 +83,4 @@ pub(super) async fn run(flags: Flags, color: bool) -> Result<(), Stop> {
         Some(cut_short) => Err(Stop::Usage(format!("{}: {cut_short}", name(&flags.file)))),
         None => Ok(()),
     }
-}
-
-/// The capture in a file, without its TLS where the secrets are known.
-pub(super) fn read(file: &Path, keys: &Keys) -> Result<Capture, Stop> {
-    let keys = keys.log()?;
-    let usage = |what: &dyn Display| Stop::Usage(format!("{}: {what}", name(file)));
-    let bytes = bytes_of(file).map_err(|error| usage(&error))?;
-    capture::read_with(&bytes, keys).map_err(|error| usage(&error))
-}
-
-/// What a file has in it; `-` is standard input.
-pub(super) fn bytes_of(file: &Path) -> io::Result<Vec<u8>> {
-    if file != Path::new("-") {
-        return std::fs::read(file);
-    }
-    let mut bytes = Vec::new();
-    io::stdin().read_to_end(&mut bytes)?;
-    Ok(bytes)
-}
-
-/// What a file is called.
-pub(super) fn name(file: &Path) -> String {
-    if file == Path::new("-") { "standard input".to_owned() } else { file.display().to_string() }
 }

@@ -12,7 +12,7 @@ use barewire::inspector::{Filter, Flow, Frame, Ladder, Schema, Sieve};
 /// What is drawn, and where to.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Drawings, of one connection")]
-pub(super) struct Drawings {
+pub(in crate::tool) struct Drawings {
     /// Draws who said what to whom as a ladder: FILE.svg, or FILE.mmd for Mermaid
     #[arg(long, value_name = "FILE")]
     ladder: Option<PathBuf>,
@@ -30,7 +30,7 @@ impl Drawings {
     /// # Errors
     ///
     /// [`Stop::Usage`] for a file name or a connection that can't be, and for a file that can't be written.
-    pub(super) fn draw(&self, capture: &Capture, schema: &Schema, filter: &Filter) -> Result<(), Stop> {
+    pub(in crate::tool) fn draw(&self, capture: &Capture, schema: &Schema, filter: &Filter) -> Result<(), Stop> {
         if self.ladder.is_none() && self.windows.is_none() {
             return Ok(());
         }

@@ -3,6 +3,10 @@
 //! Headers and messages are the captured ones; how they were cut into frames and compressed by HPACK is not, for that was a
 //! matter of the connection they were on.
 
+mod calls;
+mod compare;
+mod exchange;
+
 use std::fmt::Display;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -11,13 +15,12 @@ use std::time::{Duration, SystemTime};
 use clap::{Args, ValueEnum};
 use tokio::time::{Instant, sleep_until};
 
-use super::calls::{self, Body, Call, Field, What};
-use super::compare::compare;
-use super::exchange::{Exchange, STREAM, after};
-use super::keys::Keys;
-use super::names::{Behind, Names};
-use super::show::{Screen, Show};
-use super::{decode, written};
+use super::decode::file;
+use super::flags::address::address;
+use super::flags::keys::Keys;
+use super::flags::names::{Behind, Names};
+use super::flags::show::{Screen, Show};
+use super::stdout::written;
 use crate::cli::Stop;
 use crate::watch::Wire;
 use barewire::inspector::capture::{Capture, Connection};
@@ -26,6 +29,9 @@ use barewire::inspector::write::{
 };
 use barewire::inspector::{Filter, Schema};
 use barewire::transport::tcp;
+use calls::{Body, Call, Field, What};
+use compare::compare;
+use exchange::{Exchange, STREAM, after};
 
 /// How long a message that once followed an answer waits for that answer when the timing is fast.
 const TURN: Duration = Duration::from_secs(1);
@@ -37,7 +43,7 @@ pub(super) struct Flags {
     #[arg(value_name = "CAPTURE", required_unless_present = "raw")]
     capture: Option<PathBuf>,
     /// The server: host:port, or a port of the loopback interface
-    #[arg(long, value_name = "ADDR", value_parser = super::address)]
+    #[arg(long, value_name = "ADDR", value_parser = address)]
     to: String,
     /// Which call of the capture, counted from 1 in the order in which they began
     #[arg(long, value_name = "N", conflicts_with = "stream")]
@@ -133,7 +139,7 @@ async fn connect(to: &str, schema: &Schema) -> Result<Exchange, Stop> {
 }
 
 fn usage(file: &Path, error: &dyn Display) -> Stop {
-    Stop::Usage(format!("{}: {error}", decode::name(file)))
+    Stop::Usage(format!("{}: {error}", file::name(file)))
 }
 
 fn failed(to: &str, error: &dyn Display) -> Stop {
@@ -141,13 +147,13 @@ fn failed(to: &str, error: &dyn Display) -> Stop {
 }
 
 fn text_of(file: &Path) -> Result<String, Stop> {
-    let bytes = decode::bytes_of(file).map_err(|error| usage(file, &error))?;
+    let bytes = file::bytes_of(file).map_err(|error| usage(file, &error))?;
     String::from_utf8(bytes).map_err(|error| usage(file, &error))
 }
 
 /// The call that the flags choose; the first without them.
 fn chosen(flags: &Flags, file: &Path, schema: &Schema) -> Result<Call, Stop> {
-    let capture = decode::read(file, &flags.keys)?;
+    let capture = file::read(file, &flags.keys)?;
     let mut calls: Vec<Call> = capture.connections.iter().flat_map(|it| calls::calls(it, schema)).collect();
     let count = calls.len();
     let place = match (flags.call, flags.stream) {

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
-use super::feed::{Heard, Listener, What};
 use crate::cli::Stop;
+use crate::tool::feed::{Heard, Listener, What};
 use crate::watch::Wire;
 use barewire::inspector::capture::{self, Capture};
 use barewire::inspector::{self, Conversation, Filter, Finding, Lint, PrintOptions, Schema, Sieve};
@@ -15,7 +15,7 @@ use barewire::inspector::{self, Conversation, Filter, Finding, Lint, PrintOption
 /// What is shown.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Views")]
-pub(super) struct Show {
+pub(in crate::tool) struct Show {
     /// What is printed; several views may be given, with commas or one flag each. Without it: lines
     #[arg(long, value_name = "VIEW", value_enum, value_delimiter = ',')]
     show: Vec<View>,
@@ -27,7 +27,7 @@ pub(super) struct Show {
 /// Which frames and calls are shown; all of what is asked must hold.
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Filters")]
-pub(super) struct Only {
+pub(in crate::tool) struct Only {
     /// Only these streams: a number, or several with commas; ! in front turns it round
     #[arg(long, value_name = "N,…")]
     stream: Option<String>,
@@ -66,7 +66,7 @@ enum View {
 
 impl Show {
     /// These views; without any the one that the environment asks for.
-    pub(super) fn or_as(&self, wire: &Wire) -> Show {
+    pub(in crate::tool) fn or_as(&self, wire: &Wire) -> Show {
         let show = match wire {
             // What is explained are bytes.
             _ if self.explain && !self.show.is_empty() && !self.show.contains(&View::Hex) => {
@@ -81,7 +81,7 @@ impl Show {
     }
 
     /// Whether anything is shown.
-    pub(super) fn is_on(&self) -> bool {
+    pub(in crate::tool) fn is_on(&self) -> bool {
         self.show.iter().any(|view| *view != View::None)
     }
 }
@@ -92,7 +92,7 @@ impl Only {
     /// # Errors
     ///
     /// [`Stop::Usage`] for a value that a filter can't have.
-    pub(super) fn filter(&self) -> Result<Filter, Stop> {
+    pub(in crate::tool) fn filter(&self) -> Result<Filter, Stop> {
         let Only { stream, method, status, frame } = self;
         let flags = [("stream", stream), ("method", method), ("status", status), ("frame", frame)];
         let mut terms = Vec::new();
@@ -114,7 +114,7 @@ impl Only {
 }
 
 /// Prints what happens on connections, each line with the connection's number and the time in front.
-pub(super) struct Screen<W: Write> {
+pub(in crate::tool) struct Screen<W: Write> {
     views: Vec<View>,
     options: PrintOptions,
     schema: Schema,
@@ -152,14 +152,14 @@ impl Said {
 }
 
 impl<W: Write> Screen<W> {
-    pub(super) fn new(show: &Show, filter: Filter, color: bool, schema: Schema, out: W) -> Self {
+    pub(in crate::tool) fn new(show: &Show, filter: Filter, color: bool, schema: Schema, out: W) -> Self {
         let out = io::BufWriter::with_capacity(64 << 10, out);
         let options = PrintOptions { color, explain: show.explain, ..PrintOptions::default() };
         Self { views: show.show.clone(), options, schema, filter, connections: BTreeMap::new(), out }
     }
 
     /// Prints a whole capture, one connection after the other.
-    pub(super) fn capture(&mut self, capture: &Capture) -> io::Result<()> {
+    pub(in crate::tool) fn capture(&mut self, capture: &Capture) -> io::Result<()> {
         for (at, connection) in capture.connections.iter().enumerate() {
             self.connection(at + 1, connection)?;
         }

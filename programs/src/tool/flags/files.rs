@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::feed::{Heard, Listener, What};
 use crate::cli::Stop;
+use crate::tool::feed::{Heard, Listener, What};
 use crate::watch::Wire;
 use crate::watch::file::{CaptureFile, Format, LARGEST, Recorder};
 use barewire::inspector::{Redaction, Schema};
@@ -15,7 +15,7 @@ use barewire::inspector::{Redaction, Schema};
 /// Which files are written.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Files")]
-pub(super) struct Files {
+pub(in crate::tool) struct Files {
     /// Writes what passes as packets, for Wireshark and its like
     #[arg(long, value_name = "FILE")]
     pcapng: Option<PathBuf>,
@@ -33,7 +33,7 @@ pub(super) struct Files {
 /// What is taken out of everything that is written to disk or shown on a page.
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Files")]
-pub(super) struct SecretFlags {
+pub(in crate::tool) struct SecretFlags {
     /// A header whose values are overwritten in files, beside authorization, proxy-authorization, cookie, set-cookie, what
     /// ends in -api-key and what is never indexed. May be given several times
     #[arg(long, value_name = "NAME")]
@@ -44,7 +44,7 @@ pub(super) struct SecretFlags {
 }
 
 impl SecretFlags {
-    pub(super) fn redaction(&self) -> Redaction {
+    pub(in crate::tool) fn redaction(&self) -> Redaction {
         match self.no_redact {
             true => Redaction::none(),
             false => self.redact.iter().fold(Redaction::default(), |redaction, name| redaction.header(name)),
@@ -54,12 +54,12 @@ impl SecretFlags {
 
 impl Files {
     /// What is taken out of these files, and of a page.
-    pub(super) fn redaction(&self) -> Redaction {
+    pub(in crate::tool) fn redaction(&self) -> Redaction {
         self.secrets.redaction()
     }
 
     /// A listener for each file that the flags or the environment ask for; the files are there then.
-    pub(super) fn create(&self, wire: &Wire, schema: &Schema) -> Result<Vec<Box<dyn Listener>>, Stop> {
+    pub(in crate::tool) fn create(&self, wire: &Wire, schema: &Schema) -> Result<Vec<Box<dyn Listener>>, Stop> {
         let by_flags = [(Format::Pcapng, &self.pcapng), (Format::JsonLines, &self.jsonl)];
         let mut wanted: Vec<(Format, &Path)> =
             by_flags.into_iter().filter_map(|(format, path)| Some((format, path.as_deref()?))).collect();
@@ -76,13 +76,13 @@ impl Files {
 }
 
 /// Something to write to, whose errors say which it is.
-pub(super) struct Named<W> {
+pub(in crate::tool) struct Named<W> {
     name: String,
     to: W,
 }
 
 impl<W> Named<W> {
-    pub(super) fn new(name: impl Into<String>, to: W) -> Named<W> {
+    pub(in crate::tool) fn new(name: impl Into<String>, to: W) -> Named<W> {
         Named { name: name.into(), to }
     }
 

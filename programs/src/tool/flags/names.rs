@@ -17,7 +17,7 @@ use barewire::transport::tls::ClientTls;
 /// Where names come from. Without any of these flags, and for what they do not name, fields are shown by number.
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Names")]
-pub(super) struct Names {
+pub(in crate::tool) struct Names {
     /// A .proto file with the names of methods and fields; may be given several times. Those of the route guide and of
     /// gRPC's own services are built in
     #[arg(long, value_name = "FILE")]
@@ -30,19 +30,19 @@ pub(super) struct Names {
     descriptor_set: Vec<PathBuf>,
     /// Asks a server for the names of what it serves, once, at the beginning: the one of --to, or the one at an address. Where
     /// it does not tell, that is said, and names are those that are known without it
-    #[arg(long, value_name = "ADDR", value_parser = super::optional_address)]
+    #[arg(long, value_name = "ADDR", value_parser = super::address::optional_address)]
     reflection: Option<Option<String>>,
 }
 
 /// The server that a tap stands in front of, or that a call is sent to.
-pub(super) struct Behind<'a> {
-    pub(super) address: &'a str,
-    pub(super) tls: Option<ClientTls>,
+pub(in crate::tool) struct Behind<'a> {
+    pub(in crate::tool) address: &'a str,
+    pub(in crate::tool) tls: Option<ClientTls>,
 }
 
 impl Names {
     /// All names that the flags ask for, and those that are built in.
-    pub(super) async fn schema(&self, behind: Option<Behind<'_>>) -> Result<Schema, Stop> {
+    pub(in crate::tool) async fn schema(&self, behind: Option<Behind<'_>>) -> Result<Schema, Stop> {
         let mut schema = built_in();
         if let Some(address) = &self.reflection {
             self.ask(address.as_deref(), behind, &mut schema).await?;
@@ -103,7 +103,7 @@ impl Names {
 }
 
 /// The names of what stands in `proto/`. The set was compiled with the program; without names bytes are still explained.
-pub(super) fn built_in() -> Schema {
+pub(in crate::tool) fn built_in() -> Schema {
     Schema::from_descriptor_set(FILE_DESCRIPTOR_SET).unwrap_or_else(|_| Schema::new())
 }
 

@@ -1,27 +1,9 @@
-//! `barewire tour`: the four kinds of call, frame by frame, at the pace of whoever presses the keys.
-//!
-//! The calls have been made when the first frame is shown, so that one can go back. On a terminal a key is enough; where keys
-//! come from a pipe each is a character, and an empty line is Enter. Where nobody can press keys everything is printed.
+//! From frame to frame, by keys.
 
-use std::io::{self, IsTerminal, Read, Write};
+use std::io::{self, Read, Write};
 
-use clap::Args;
-use crossterm::terminal;
-use tokio::sync::oneshot;
-
-use super::together::{Either, either};
-use super::written;
-use crate::cli::{self, Stop};
-use crate::demonstration::{self, Recorded};
+use crate::demonstration::Recorded;
 use barewire::inspector::{Frame, FrameHeader, FrameKind, FrameType, Meaning, PrintOptions, Rule, legend, print_frame};
-
-/// The flags of `barewire tour`.
-#[derive(Debug, Args)]
-pub(super) struct Flags {
-    /// Prints all frames without waiting for keys
-    #[arg(long)]
-    no_pause: bool,
-}
 
 /// Prints the clear-screen sequence of ANSI.
 const CLEAR: &str = "\x1b[2J\x1b[H";
@@ -49,47 +31,8 @@ enum Key {
     Quit,
 }
 
-pub(super) async fn run(flags: Flags, color: bool) -> Result<(), Stop> {
-    let calls = demonstration::four_kinds().await.map_err(|stopped| Stop::Failed(stopped.to_string()))?;
-    let (from, to) = (io::stdin().is_terminal(), io::stdout().is_terminal());
-    // What a terminal shows of a pipe's end nobody can be asked to turn the pages of.
-    if flags.no_pause || (from && !to) {
-        return written(Tour::new(&calls, color, false).print_all(&mut io::stdout()));
-    }
-    let walk = move || Tour::new(&calls, color, from && to).walk(&mut io::stdin().lock(), &mut io::stdout());
-    if !from {
-        return written(walk());
-    }
-    // A signal ends the tour as a key does, or the terminal would stay as it is.
-    let leaving = cli::leaving().map_err(|error| Stop::Failed(error.to_string()))?;
-    let _raw = Raw::begin().map_err(|error| Stop::Failed(format!("the terminal takes no single keys: {error}")))?;
-    let (end, ended) = oneshot::channel();
-    // A thread that waits for a key ends with the program.
-    std::thread::spawn(move || end.send(walk()));
-    match either(leaving, ended).await {
-        Either::First(()) => Ok(()),
-        Either::Second(outcome) => written(outcome.unwrap_or(Ok(()))),
-    }
-}
-
-/// A terminal that gives each key as it is pressed, until this is dropped.
-struct Raw;
-
-impl Raw {
-    fn begin() -> io::Result<Raw> {
-        terminal::enable_raw_mode().map(|()| Raw)
-    }
-}
-
-impl Drop for Raw {
-    fn drop(&mut self) {
-        // A terminal that has gone needs nothing.
-        let _: io::Result<()> = terminal::disable_raw_mode();
-    }
-}
-
 /// The frames of all calls, one behind the other.
-struct Tour<'a> {
+pub(super) struct Tour<'a> {
     calls: &'a [Recorded],
     /// Each frame's call, and its place in that.
     stops: Vec<(usize, usize)>,
@@ -99,17 +42,17 @@ struct Tour<'a> {
 }
 
 impl<'a> Tour<'a> {
-    fn new(calls: &'a [Recorded], color: bool, screen: bool) -> Tour<'a> {
+    pub(super) fn new(calls: &'a [Recorded], color: bool, screen: bool) -> Tour<'a> {
         let stops = calls.iter().enumerate().flat_map(|(call, it)| (0..it.frames.len()).map(move |at| (call, at)));
         Tour { calls, stops: stops.collect(), color, screen }
     }
 
-    fn print_all(&self, out: &mut dyn Write) -> io::Result<()> {
+    pub(super) fn print_all(&self, out: &mut dyn Write) -> io::Result<()> {
         (0..self.stops.len()).try_for_each(|stop| writeln!(out, "{}", self.page(stop)))
     }
 
     /// Shows a frame after each key, until one ends it or none is left.
-    fn walk(&self, keys: &mut dyn Read, out: &mut dyn Write) -> io::Result<()> {
+    pub(super) fn walk(&self, keys: &mut dyn Read, out: &mut dyn Write) -> io::Result<()> {
         let mut keys = Keys { keys, line_is_empty: true };
         let mut key = None;
         if !self.screen {
@@ -299,6 +242,7 @@ impl Keys<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::demonstration;
 
     fn keys(bytes: &[u8]) -> Vec<Key> {
         let mut bytes = bytes;

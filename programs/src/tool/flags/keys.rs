@@ -11,7 +11,7 @@ use barewire::inspector::capture::KeyLog;
 
 /// The secrets of TLS beside those that a pcapng file has.
 #[derive(Debug, Args)]
-pub(super) struct Keys {
+pub(in crate::tool) struct Keys {
     /// A key log, to decrypt TLS: what a client or a server writes into the file that its SSLKEYLOGFILE names. Without the flag
     /// it is the file that this variable names here, if it can be read. Secrets in a pcapng file are known anyway
     #[arg(long, value_name = "FILE")]
@@ -20,7 +20,7 @@ pub(super) struct Keys {
 
 impl Keys {
     /// The secrets; a file that has none is an error only where the flag names it.
-    pub(super) fn log(&self) -> Result<KeyLog, Stop> {
+    pub(in crate::tool) fn log(&self) -> Result<KeyLog, Stop> {
         let mut keys = KeyLog::default();
         let Some(file) = &self.key_log else {
             let text = std::env::var_os("SSLKEYLOGFILE").and_then(|file| std::fs::read(file).ok());

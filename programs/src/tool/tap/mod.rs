@@ -1,5 +1,9 @@
 //! `barewire tap`: a proxy that forwards bytes unchanged and shows what they mean.
 
+mod authority;
+mod proxy;
+mod tls;
+
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -13,18 +17,20 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::task::JoinSet;
 
 use super::feed::{Feed, What};
-use super::files::{Files, Named};
-use super::names::{Behind, Names};
-use super::page::{self, Told};
-use super::proxy::{Socket, Witnesses, forward};
-use super::show::{Only, Screen, Show};
-use super::tls::{Agreed, Tls, TlsFlags};
+use super::flags::address::{address, optional_address};
+use super::flags::files::{Files, Named};
+use super::flags::names::{Behind, Names};
+use super::flags::show::{Only, Screen, Show};
+use super::page;
+use super::page::told::Told;
 use super::together::{Either, either};
 use crate::cli::{self, Stop};
 use crate::watch::Wire;
 use barewire::inspector::Direction;
 use barewire::io::Connector;
 use barewire::transport::tcp;
+use proxy::{Socket, Witnesses, forward};
+use tls::{Agreed, Tls, TlsFlags};
 
 /// How long accepting rests after an error, most of which pass: no descriptor left, a client that went away.
 const REST: Duration = Duration::from_millis(100);
@@ -33,10 +39,10 @@ const REST: Duration = Duration::from_millis(100);
 #[derive(Debug, Args)]
 pub(super) struct Flags {
     /// Where clients connect to: host:port, :port for all interfaces, or a port of the loopback interface; port 0 takes a free one
-    #[arg(long, value_name = "ADDR", value_parser = super::address)]
+    #[arg(long, value_name = "ADDR", value_parser = address)]
     listen: String,
     /// The server: host:port, or a port of the loopback interface
-    #[arg(long, value_name = "ADDR", value_parser = super::address)]
+    #[arg(long, value_name = "ADDR", value_parser = address)]
     to: String,
     /// Goes on although the server was never reached: it may be started later
     #[arg(long)]
@@ -53,7 +59,7 @@ pub(super) struct Flags {
     tls: TlsFlags,
     /// Serves a page that shows calls, bytes and their meaning while they pass: at host:port, at a port of the loopback interface,
     /// or without a value at a free one of it
-    #[arg(long, value_name = "ADDR", num_args = 0..=1, default_missing_value = "0", value_parser = super::optional_address, help_heading = "Views")]
+    #[arg(long, value_name = "ADDR", num_args = 0..=1, default_missing_value = "0", value_parser = optional_address, help_heading = "Views")]
     web: Option<String>,
     /// Writes that page with everything inside, whole when the program ends
     #[arg(long, value_name = "FILE", help_heading = "Views")]

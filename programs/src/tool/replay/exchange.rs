@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 
-use super::together::{Either, either};
+use crate::tool::together::{Either, either};
 use barewire::inspector::capture::{Chunk, Connection};
 use barewire::inspector::write::{CLIENT_PREFACE, DEFAULT_MAX_FRAME_SIZE, RawFrame};
 use barewire::inspector::{Conversation, Direction, Frame, FrameHeader, FrameType, Schema};

@@ -210,8 +210,8 @@ fn error_code(frame: &Frame) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::names::built_in;
     use super::*;
+    use crate::tool::flags::names::built_in;
     use barewire::inspector::capture::{Chunk, NOWHERE};
     use barewire::inspector::write::{CLIENT_PREFACE, RawFrame, header_block, message};
 
