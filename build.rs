@@ -1,15 +1,20 @@
-//! Compiles the messages of `proto/` where the feature `messages` asks for them. No `protoc`, no generated services.
+//! Compiles the route guide's messages where the feature `route-guide` asks for them: `.proto` to Rust structs by prost, through a
+//! compiler in Rust. No `protoc`, no generated services.
 
-#[cfg(feature = "messages")]
-#[path = "build/messages.rs"]
-mod messages;
-
-#[cfg(not(feature = "messages"))]
-mod messages {
-    /// The lean core has no messages.
-    pub fn compile() {}
+#[cfg(feature = "route-guide")]
+fn main() {
+    const FILE: &str = "routeguide/route_guide.proto";
+    println!("cargo::rerun-if-changed=proto/{FILE}");
+    println!("cargo::rerun-if-changed=build.rs");
+    let files = protox::compile([FILE], ["proto"]).unwrap_or_else(|error| panic!("{error}"));
+    // So that messages can be put into an Any, and taken out.
+    let mut config = prost_build::Config::new();
+    config.enable_type_names().type_name_domain(["."], "type.googleapis.com");
+    config.compile_fds(files).unwrap_or_else(|error| panic!("{error}"));
 }
 
+/// The rest of the library has no messages.
+#[cfg(not(feature = "route-guide"))]
 fn main() {
-    messages::compile();
+    println!("cargo::rerun-if-changed=build.rs");
 }

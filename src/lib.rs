@@ -107,36 +107,24 @@
 #![warn(missing_docs)]
 
 pub mod call;
-#[cfg(feature = "programs")]
-pub mod cli;
 pub mod client;
 mod code;
 #[cfg(any(feature = "gzip", feature = "deflate", feature = "zstd", feature = "brotli", feature = "snappy"))]
 pub mod compression;
-#[cfg(feature = "conformance")]
-pub mod conformance;
-#[cfg(feature = "programs")]
-pub mod demonstration;
-#[cfg(any(test, feature = "inspector"))]
+#[cfg(feature = "inspector")]
 pub mod inspector;
-#[cfg(feature = "interop")]
-pub mod interop;
 pub mod io;
 mod limits;
 pub mod metadata;
 pub mod method;
-#[cfg(any(test, feature = "properties"))]
+#[cfg(any(all(test, feature = "compression", feature = "inspector"), feature = "properties"))]
 #[doc(hidden)]
 pub mod properties;
 mod protocol;
 pub mod server;
 pub mod services;
 pub mod status;
-#[cfg(feature = "programs")]
-pub mod tool;
 pub mod transport;
-#[cfg(feature = "programs")]
-pub mod watch;
 pub mod wire;
 
 pub use call::{Compressor, Compressors, Context, DecompressError, Inbound, Outbound, Request, Response};

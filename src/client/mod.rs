@@ -29,15 +29,20 @@ use crate::status::Status;
 /// Calls methods. Cheap to clone; all clones share what is beneath.
 ///
 /// ```no_run
-/// # use barewire::services::route_guide::{GET_FEATURE, messages::Point};
+/// # #[derive(Clone, PartialEq, prost::Message)]
+/// # struct Text {
+/// #     #[prost(string, tag = "1")]
+/// #     text: String,
+/// # }
+/// # const SHOUT: barewire::Method<Text, Text, barewire::Unary> = barewire::Method::new("/words.Words/Shout");
 /// # async fn example() -> Result<(), barewire::Status> {
 /// use std::time::Duration;
 /// use barewire::{CallOptions, Client, transport};
 ///
 /// let client = Client::connect(transport::tcp::connect("localhost:50051")).await?;
 /// let client = client.with(CallOptions::new().timeout(Duration::from_secs(10)));
-/// let feature = client.unary(GET_FEATURE, Point { latitude: 409146138, longitude: -746188906 }).await?;
-/// println!("{}", feature.name);
+/// let loud = client.unary(SHOUT, Text { text: "hello".into() }).await?;
+/// println!("{}", loud.text);
 /// # Ok(())
 /// # }
 /// ```

@@ -29,11 +29,11 @@ use crate::limits::{ACCEPT_PAUSE, CUT_PATIENCE};
 /// A server of gRPC.
 ///
 /// ```no_run
-/// # async fn example<G: barewire::services::route_guide::RouteGuide>(guide: G) -> std::io::Result<()> {
+/// # async fn example(router: barewire::server::Routes) -> std::io::Result<()> {
 /// use barewire::{Server, transport};
 ///
 /// let listener = transport::tcp::listen("127.0.0.1:50051").await?;
-/// Server::new(barewire::services::route_guide::router(guide)).serve(listener).await
+/// Server::new(router).serve(listener).await
 /// # }
 /// ```
 #[derive(Debug)]

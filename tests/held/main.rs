@@ -17,8 +17,6 @@ mod kinds;
 mod law;
 mod line;
 mod metadata;
-#[cfg(all(target_os = "linux", feature = "programs"))]
-mod program;
 mod restored;
 mod said;
 mod service;

@@ -1,7 +1,7 @@
 //! The shape of the house, read from its source: who may name whom, and how a file may look.
 //!
 //! ```text
-//! bin/ lib.rs              programs, the tour            may use everything
+//! programs/                a package of its own          the library by what is public; its rooms as PROGRAMS lists
 //! rooms                    the other modules of src/     the core by its seams; another room only where ROOMS lists it
 //! server  client           one connection, one call      never each other
 //! call                     one RPC on one h2 stream
@@ -10,7 +10,7 @@
 //! status metadata protocol code method limits          plain types, each using those behind it
 //! ```
 //!
-//! A module uses what [`CORE`] and [`ROOMS`] list and nothing else. What it uses is read from its `use` lines and from the
+//! A module uses what [`CORE`], [`ROOMS`] and [`PROGRAMS`] list and nothing else. What it uses is read from its `use` lines and from the
 //! paths in its code: `super` is followed, and what `lib.rs` re-exports counts as the module that it comes from. Comments,
 //! strings and unit tests are left out. `circles.rs` holds that no file comes round to itself; the folders of the inspector have
 //! an order of their own, in `stages.rs`. docs/ARCHITECTURE.md says the same in words.
@@ -27,7 +27,7 @@ mod stages;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
-use source::{Source, Token, tree};
+use source::{Source, Token, library, programs};
 
 /// The modules of the core from the ground up, and what each may use: only modules that stand before it. An entry is the
 /// beginning of a path.
@@ -45,20 +45,26 @@ const CORE: [(&str, &[&str]); 11] = [
     ("client", &["limits", "method", "metadata", "status", "wire", "io", "call"]),
 ];
 
-/// The rooms that use another room, and which. Every room may use the core; `cli` is for programs and uses no room.
-const ROOMS: [(&str, &[&str]); 6] = [
-    // It is told over the wire how to connect and what to compress.
-    ("conformance", &["compression", "transport"]),
-    // It shows a call of the route guide over a recorded connection.
-    ("demonstration", &["inspector", "services", "transport"]),
+/// The rooms that use another room, and which. Every room may use the core.
+const ROOMS: [(&str, &[&str]); 2] = [
     // It restores compressed messages to show what is in them.
     ("inspector", &["compression"]),
     // What restores messages is fuzzed as well, and so is what explains bytes and reads captures.
     ("properties", &["compression", "inspector"]),
-    // The program `barewire`, which has a use for all of them.
-    ("tool", &["cli", "demonstration", "inspector", "services", "transport", "watch"]),
+];
+
+/// The rooms of the programs, and which others each may use; of the library they may use all that is public.
+const PROGRAMS: [(&str, &[&str]); 7] = [
+    ("cli", &[]),
+    ("conformance", &[]),
+    // It names the messages of a recorded call.
+    ("demonstration", &["services"]),
+    ("interop", &[]),
+    ("services", &[]),
+    // The program `barewire`, which has a use for nearly all of them.
+    ("tool", &["cli", "demonstration", "services", "watch"]),
     // It shows the bytes of a program's connections, as the environment says.
-    ("watch", &["cli", "inspector", "services", "transport"]),
+    ("watch", &["cli", "services"]),
 ];
 
 /// Where h2 is named, so that another engine could stand in its place.
@@ -84,7 +90,7 @@ const LONGEST_FILE: usize = 500;
 
 #[test]
 fn dependencies_point_down() {
-    let house = tree();
+    let house = library();
     let exports = exports(house);
     let modules: Vec<&str> = house.iter().filter_map(Source::room).collect();
     assert!(house.iter().map(|source| source.paths().len()).sum::<usize>() > 100, "paths are found");
@@ -97,24 +103,40 @@ fn dependencies_point_down() {
 }
 
 #[test]
+fn rooms_of_the_programs_use_those_before_them() {
+    let house = programs();
+    let rooms: BTreeSet<&str> = house.iter().filter_map(Source::room).collect();
+    let listed: BTreeSet<&str> = PROGRAMS.iter().map(|(room, _)| *room).collect();
+    assert_eq!(rooms, listed, "every room has its place in the list");
+    hold(house, upward);
+}
+
+#[test]
+fn programs_use_the_library_by_what_is_public() {
+    hold(programs(), around_the_api);
+}
+
+#[test]
 fn features_gate_modules_and_re_exports_and_nothing_else() {
-    hold(tree(), gated_by_feature);
+    hold(library(), gated_by_feature);
+    hold(programs(), gated_by_feature);
 }
 
 #[test]
 fn h2_is_named_where_streams_are_and_nowhere_else() {
-    hold(tree(), |source| if H2.contains(&source.path.as_str()) { Vec::new() } else { names(source, &["h2"]) });
+    hold(programs(), |source| names(source, &["h2"]));
+    hold(library(), |source| if H2.contains(&source.path.as_str()) { Vec::new() } else { names(source, &["h2"]) });
 }
 
 #[test]
 fn bytes_and_plain_types_know_no_engine_no_runtime_and_no_codec() {
     let is_pure = |source: &Source| source.room().is_some_and(|room| PURE.contains(&room));
-    hold(tree(), |source| if is_pure(source) { names(source, &IMPURE) } else { Vec::new() });
+    hold(library(), |source| if is_pure(source) { names(source, &IMPURE) } else { Vec::new() });
 }
 
 #[test]
 fn no_bytes_of_a_peer_lead_to_a_panic() {
-    let house = tree();
+    let house = library();
     hold(house, |source| match source.room() {
         Some(room) if PANIC_FREE.contains(&room) => may_panic(source),
         _ => Vec::new(),
@@ -128,15 +150,17 @@ fn no_bytes_of_a_peer_lead_to_a_panic() {
 
 #[test]
 fn no_file_is_long() {
-    hold(tree(), |source| match source.text.lines().count() {
-        lines if lines > LONGEST_FILE => vec![format!("{lines} lines")],
-        _ => Vec::new(),
-    });
+    for house in [library(), programs()] {
+        hold(house, |source| match source.text.lines().count() {
+            lines if lines > LONGEST_FILE => vec![format!("{lines} lines")],
+            _ => Vec::new(),
+        });
+    }
 }
 
 #[test]
 fn every_module_of_the_core_is_there() {
-    let house = tree();
+    let house = library();
     let rooms: BTreeSet<&str> = house.iter().filter_map(Source::room).filter(|room| is_core(room)).collect();
     assert_eq!(rooms.len(), CORE.len(), "{rooms:?}");
 }
@@ -178,6 +202,24 @@ fn may_use(room: &str, path: &[String]) -> bool {
         true => listed(&CORE, room).iter().any(within),
         false => is_core(other) || listed(&ROOMS, room).contains(&other.as_str()),
     }
+}
+
+/// What a file of the programs names in a room that its own may not use.
+fn upward(source: &Source) -> Vec<String> {
+    let Some(room) = source.room() else { return Vec::new() };
+    let may = |other: &str| other == room || listed(&PROGRAMS, room).contains(&other);
+    let mut wrong = source.paths();
+    wrong.retain(|path| !path.first().is_some_and(|other| may(other)));
+    wrong.iter().map(|path| format!("{room} may not use crate::{}", path.join("::"))).collect()
+}
+
+/// Where a file of the programs goes round what the library documents: by the modules that are hidden from its documentation, or
+/// by a file that is not its own.
+fn around_the_api(source: &Source) -> Vec<String> {
+    let paths = source.uses().into_iter().filter(|path| path.starts_with(&["barewire".into(), "properties".into()]));
+    let hidden = paths.map(|path| format!("{} is not documented", path.join("::")));
+    let files = source.text.lines().zip(1..).filter(|(line, _)| line.contains("\"../"));
+    hidden.chain(files.map(|(_, line)| format!("line {line}: names a file of somebody else"))).collect()
 }
 
 /// The names that `lib.rs` re-exports, each with where it comes from.
@@ -313,17 +355,30 @@ mod the_checker {
             ("server", "client"),
             ("client", "server"),
             ("server", "transport::memory"),
-            ("cli", "transport"),
             ("services", "inspector"),
         ] {
             assert!(!may_use(room, &path(used)), "{room} → {used}");
         }
         for (room, used) in
-            [("metadata", "protocol::binary"), ("server", "call"), ("cli", "client"), ("call", "call::send")]
+            [("metadata", "protocol::binary"), ("server", "call"), ("services", "client"), ("call", "call::send")]
         {
             assert!(may_use(room, &path(used)), "{room} → {used}");
         }
         assert!(!may_use("wire", &[]), "the whole crate");
+    }
+
+    #[test]
+    fn refuses_what_goes_up_or_round_in_the_programs() {
+        for wrong in ["use crate::tool::names;", "use super::super::demonstration;", "use crate::{interop, cli};"] {
+            assert_eq!(upward(&source("programs/src/watch/a.rs", wrong)).len(), 1, "{wrong}");
+        }
+        for right in ["use crate::cli::say; use super::file;", "use barewire::inspector::Frame;"] {
+            assert_eq!(upward(&source("programs/src/watch/a.rs", right)), [""; 0], "{right}");
+        }
+        for wrong in ["use barewire::{Client, properties::text};", "#[path = \"../../src/limits.rs\"] mod limits;"] {
+            assert_eq!(around_the_api(&source("programs/src/cli/a.rs", wrong)).len(), 1, "{wrong}");
+        }
+        assert_eq!(around_the_api(&source("programs/src/cli/a.rs", "use barewire::{Client, Server};")), [""; 0]);
     }
 
     #[test]

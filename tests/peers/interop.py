@@ -465,7 +465,7 @@ TAIL = """
   no `server_id`, so that `pick_first_unary` is not asked of it: 18.
 * **compressed**: the four compressed cases of the descriptions, which grpc-go's programs do not have, and one for both ways,
   with each of our encodings.
-* **negative**: a server of raw frames that misbehaves as the HTTP/2 interop tests describe (`tests/interop/negative.rs`), with
+* **negative**: a server of raw frames that misbehaves as the HTTP/2 interop tests describe (`programs/tests/interop/negative.rs`), with
   our client and grpc-go's. What grpc-go's client makes of each case stands in the test.
 * **conformance**: connectrpc's suite for gRPC over HTTP/2, with TLS, client certificates and six compressions; no list of known
   failures. For comparison with others also its smaller configuration. HTTP 431: [decision 0010](decisions/0010-http-431.md).

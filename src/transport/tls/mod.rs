@@ -9,12 +9,12 @@
 //! [`ServerOptions::handshake_timeout`](crate::ServerOptions::handshake_timeout).
 //!
 //! ```no_run
-//! # async fn example<G: barewire::services::route_guide::RouteGuide>(guide: G) -> Result<(), Box<dyn std::error::Error>> {
+//! # async fn example(router: barewire::server::Routes) -> Result<(), Box<dyn std::error::Error>> {
 //! use barewire::transport::{tcp, tls};
 //!
 //! let tls = tls::ServerTls::new(tls::Identity::from_files("server.pem", "server.key")?);
 //! let listener = tls.listener(tcp::listen("127.0.0.1:50051").await?)?;
-//! barewire::Server::new(barewire::services::route_guide::router(guide)).serve(listener).await?;
+//! barewire::Server::new(router).serve(listener).await?;
 //!
 //! let tls = tls::ClientTls::new(tls::Authorities::from_file("ca.pem")?).server_name("x.test.example.com");
 //! let client = barewire::Client::connect(tls.connector(tcp::connect("localhost:50051"))?).await?;
@@ -67,8 +67,11 @@ fn identity(session: &CommonState, server_name: Option<&str>) -> Arc<TlsIdentity
     })
 }
 
-/// An error of the handshake in a sentence; `peer` is what the other side is called in it.
-pub(crate) fn explain(error: io::Error, peer: &str) -> io::Error {
+/// Returns the error of a failed rustls handshake as one sentence about the other side, which it calls `peer` ("server", "client"):
+/// whose certificate was refused and why, which alert arrived, that the peer does not speak TLS. The kind of the error stays.
+///
+/// The handshakes of [`ServerTls`] and [`ClientTls`] fail with such errors already; this is for a side that runs rustls itself.
+pub fn explain(error: io::Error, peer: &str) -> io::Error {
     let (by, reason) = match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
         // This side ends the handshake over what the peer shows of itself, the peer over anything else.
         Some(tls @ (rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented)) => {

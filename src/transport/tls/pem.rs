@@ -23,7 +23,7 @@ pub(super) const REMEDY: &str = "clients of rustls, ours among them, do not take
 /// A certificate with its chain and its private key: how one side proves who it is.
 #[derive(Clone, Debug)]
 pub struct Identity {
-    pub(crate) key: Arc<CertifiedKey>,
+    pub(super) key: Arc<CertifiedKey>,
 }
 
 impl Identity {
@@ -65,6 +65,12 @@ impl Identity {
         }
     }
 
+    /// Returns the chain and its key as rustls 0.23 takes them, for a side that makes its own `rustls::ServerConfig` or
+    /// `rustls::ClientConfig`.
+    pub fn certified_key(&self) -> Arc<CertifiedKey> {
+        self.key.clone()
+    }
+
     fn load(file: &Path, certificate: &[u8], key_file: &Path, key: &[u8]) -> Result<Identity, TlsError> {
         let chain = certificates(file, certificate)?;
         let key = PrivateKeyDer::from_pem_slice(key).map_err(|error| match error {
@@ -91,7 +97,7 @@ impl Identity {
 /// The certificate authorities that one side trusts to vouch for the other.
 #[derive(Clone, Debug)]
 pub struct Authorities {
-    pub(crate) roots: Arc<RootCertStore>,
+    pub(super) roots: Arc<RootCertStore>,
 }
 
 impl Authorities {
@@ -112,6 +118,11 @@ impl Authorities {
     /// [`TlsError`], which calls them `authorities`.
     pub fn from_pem(contents: &[u8]) -> Result<Authorities, TlsError> {
         Authorities::load(Path::new("authorities"), contents)
+    }
+
+    /// Returns them as rustls 0.23 takes them, for a side that makes its own `rustls::ClientConfig` or certificate verifier.
+    pub fn roots(&self) -> Arc<RootCertStore> {
+        self.roots.clone()
     }
 
     fn load(file: &Path, contents: &[u8]) -> Result<Authorities, TlsError> {

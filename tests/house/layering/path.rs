@@ -8,7 +8,7 @@ use std::fs;
 use std::path::Path;
 
 use super::circles::arrows;
-use super::source::{Source, tree};
+use super::source::{Source, library};
 
 /// A path has at most so many files, and a server's so many lines without unit tests.
 const MOST_FILES: usize = 10;
@@ -49,7 +49,7 @@ fn the_path_of_a_unary_call_is_short() {
     let text = fs::read_to_string(page()).expect("the page can be read");
     let text = if std::env::var_os("UPDATE_PATH").is_some() { updated(&text) } else { text };
     let lengths = lengths();
-    let arrows = arrows(&tree().iter().collect::<Vec<_>>());
+    let arrows = arrows(&library().iter().collect::<Vec<_>>());
     for section in [SERVER, CLIENT] {
         let rows = rows(&text, section);
         assert!(rows.len() > 5, "{section}: the table is found");
@@ -69,7 +69,7 @@ fn the_path_of_a_unary_call_is_short() {
 }
 
 fn lengths() -> BTreeMap<&'static str, usize> {
-    tree().iter().map(|source: &Source| (source.path.as_str(), source.product_lines())).collect()
+    library().iter().map(|source: &Source| (source.path.as_str(), source.product_lines())).collect()
 }
 
 /// Returns the page with the lengths of today, and writes it.

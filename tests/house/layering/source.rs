@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 
 /// One file.
 pub struct Source {
-    /// Its path, `src/wire/mod.rs` for example.
+    /// Its path, `src/wire/mod.rs` or `programs/src/cli/mod.rs` for example.
     pub path: String,
     /// All of it.
     pub text: String,
@@ -31,15 +31,21 @@ pub struct Token {
     pub line: usize,
 }
 
-/// Every file below `src/`.
-pub fn tree() -> &'static [Source] {
-    static TREE: LazyLock<Vec<Source>> = LazyLock::new(read);
-    &TREE
+/// Every file of the library: those below `src/`.
+pub fn library() -> &'static [Source] {
+    static LIBRARY: LazyLock<Vec<Source>> = LazyLock::new(|| read("src"));
+    &LIBRARY
 }
 
-fn read() -> Vec<Source> {
+/// Every file of the programs: those below `programs/src/`.
+pub fn programs() -> &'static [Source] {
+    static PROGRAMS: LazyLock<Vec<Source>> = LazyLock::new(|| read("programs/src"));
+    &PROGRAMS
+}
+
+fn read(folder: &str) -> Vec<Source> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut house: Vec<Source> = files(&root.join("src"))
+    let mut house: Vec<Source> = files(&root.join(folder))
         .iter()
         .map(|path| {
             let name = path.strip_prefix(root).expect("it is below").to_string_lossy().replace('\\', "/");
@@ -87,16 +93,22 @@ impl Source {
         source
     }
 
-    /// The module at the top of `src/` that the file belongs to; none for `lib.rs` and the programs.
+    /// The path below `src/`.
+    fn below_src(&self) -> &str {
+        let path = self.path.strip_prefix("programs/").unwrap_or(&self.path);
+        path.strip_prefix("src/").unwrap_or(path)
+    }
+
+    /// The module at the top of `src/` that the file belongs to; none for `lib.rs` and what is in `bin/`.
     pub fn room(&self) -> Option<&str> {
-        let rest = self.path.strip_prefix("src/")?;
+        let rest = self.below_src();
         let room = rest.split('/').next().map(|name| name.trim_end_matches(".rs"))?;
         (room != "lib" && room != "bin").then_some(room)
     }
 
     /// The path of the module that the file is.
     pub fn module(&self) -> Vec<String> {
-        let path = self.path.trim_start_matches("src/").trim_end_matches(".rs");
+        let path = self.below_src().trim_end_matches(".rs");
         path.split('/').filter(|name| !["mod", "lib"].contains(name)).map(str::to_owned).collect()
     }
 
@@ -186,7 +198,10 @@ impl Source {
             let word = self.word(place);
             let known = ["crate", "super", "self"].contains(&word) || declared.contains(&word);
             let begins = known && self.word(place + 1) == "::";
-            if begins && (place == 0 || self.word(place - 1) != "::") {
+            // `a::self::…` does not begin here, and `pub(in crate::…)` says who may use, not what is used.
+            let before = |back: usize| place.checked_sub(back).map_or("", |place| self.word(place));
+            let is_visibility = before(1) == "in" && before(2) == "(";
+            if begins && before(1) != "::" && !is_visibility {
                 let base = if self.word(place) == "crate" { Vec::new() } else { self.module_at(place) };
                 self.branch(place, &base, &mut found);
             }

@@ -1,17 +1,22 @@
-//! The inspector by its stages: which of its folders may name which.
+//! The inspector and the program `barewire` by their stages: which of their folders may name which.
 //!
 //! ```text
 //! model ◀─ decode ◀─ follow ◀─ lint ◀─ show        bytes, frames, calls, rules, words
 //!   ▲        ▲
 //! write    capture
+//!
+//! feed ◀─ flags ◀─ page ◀─ decode ◀─ tap replay tour
 //! ```
 
 use std::collections::BTreeSet;
 
-use super::source::{Source, tree};
+use super::source::{Source, library, programs};
 
-/// The folders of the inspector, and which others each may use.
-const STAGES: [(&str, &[&str]); 7] = [
+/// Folders, and which of the others each may use.
+type Stages = [(&'static str, &'static [&'static str])];
+
+/// Those of the inspector.
+const INSPECTOR: &Stages = &[
     ("model", &[]),
     ("decode", &["model"]),
     ("follow", &["model", "decode"]),
@@ -21,34 +26,58 @@ const STAGES: [(&str, &[&str]); 7] = [
     ("write", &["model"]),
 ];
 
+/// Those of the program `barewire`, and the files that they share.
+const TOOL: &Stages = &[
+    ("feed", &[]),
+    ("stdout", &[]),
+    ("together", &[]),
+    ("flags", &["feed"]),
+    ("page", &["feed", "flags"]),
+    ("decode", &["flags", "page", "stdout"]),
+    ("replay", &["decode", "flags", "stdout", "together"]),
+    ("tap", &["feed", "flags", "page", "together"]),
+    ("tour", &["stdout", "together"]),
+];
+
 /// How many names may stand at the top of the inspector, beside `mod.rs` and `tests/`.
 const AT_THE_TOP: usize = 8;
 
 #[test]
 fn the_inspectors_folders_use_those_before_them() {
-    let house = tree();
-    super::hold(house, upward);
-    let seen: BTreeSet<&str> = house.iter().filter_map(stage).collect();
-    assert!(seen.len() <= AT_THE_TOP, "the top of the inspector: {seen:?}");
-    let listed: BTreeSet<&str> = STAGES.iter().map(|(stage, _)| *stage).collect();
-    assert_eq!(seen, listed, "every folder has its place among the stages");
+    let seen = in_stages(library(), "src/inspector/", INSPECTOR);
+    assert!(seen <= AT_THE_TOP, "{seen} names at the top of the inspector");
 }
 
-/// The name at the top of the inspector under which a file stands.
-fn stage(source: &Source) -> Option<&str> {
-    let name = source.path.strip_prefix("src/inspector/")?.split('/').next()?.trim_end_matches(".rs");
+#[test]
+fn the_commands_use_those_before_them() {
+    in_stages(programs(), "programs/src/tool/", TOOL);
+}
+
+/// Holds the folders below this one to their list; gives how many there are.
+fn in_stages(house: &[Source], folder: &str, stages: &Stages) -> usize {
+    super::hold(house, |source| upward(source, folder, stages));
+    let seen: BTreeSet<&str> = house.iter().filter_map(|source| stage(source, folder)).collect();
+    let listed: BTreeSet<&str> = stages.iter().map(|(stage, _)| *stage).collect();
+    assert_eq!(seen, listed, "every folder has its place among the stages");
+    seen.len()
+}
+
+/// The name at the top of a folder under which a file stands.
+fn stage<'a>(source: &'a Source, folder: &str) -> Option<&'a str> {
+    let name = source.path.strip_prefix(folder)?.split('/').next()?.trim_end_matches(".rs");
     (!["mod", "tests"].contains(&name)).then_some(name)
 }
 
 /// What a file of a stage names that does not stand before it.
-fn upward(source: &Source) -> Vec<String> {
-    let Some(stage) = stage(source) else { return Vec::new() };
-    let uses = STAGES.iter().find(|(name, _)| *name == stage).map_or(&[][..], |(_, uses)| uses);
+fn upward(source: &Source, folder: &str, stages: &Stages) -> Vec<String> {
+    let Some(stage) = stage(source, folder) else { return Vec::new() };
+    let whole = folder.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
+    let uses = stages.iter().find(|(name, _)| *name == stage).map_or(&[][..], |(_, uses)| uses);
     let may = |other: &str| other == stage || uses.contains(&other);
     let mut wrong = source.paths();
     wrong.retain(|path| {
         let [room, other @ ..] = path.as_slice() else { return true };
-        room == "inspector" && !other.first().is_some_and(|other| may(other))
+        room == whole && !other.first().is_some_and(|other| may(other))
     });
     wrong.iter().map(|path| format!("{stage} may not use crate::{}", path.join("::"))).collect()
 }
@@ -56,6 +85,12 @@ fn upward(source: &Source) -> Vec<String> {
 /// What must be refused, and what must not.
 mod the_checker {
     use super::*;
+
+    fn upward_in(path: &str, text: &str) -> Vec<String> {
+        let (folder, stages) =
+            if path.starts_with("src/") { ("src/inspector/", INSPECTOR) } else { ("programs/src/tool/", TOOL) };
+        upward(&Source::new(path, text), folder, stages)
+    }
 
     #[test]
     fn refuses_what_runs_up_and_what_goes_by_the_top() {
@@ -68,15 +103,19 @@ mod the_checker {
             ("src/inspector/show/a.rs", "use crate::inspector::Frame;"),
             ("src/inspector/write/a.rs", "use crate::inspector::decode;"),
             ("src/inspector/new.rs", "use crate::inspector::model::frame::Frame;"),
+            ("programs/src/tool/flags/a.rs", "use super::super::page::told::Told;"),
+            ("programs/src/tool/page/a.rs", "use crate::tool::written;"),
         ] {
-            assert_eq!(upward(&Source::new(path, wrong)).len(), 1, "{path}: {wrong}");
+            let wrong = upward_in(path, wrong);
+            assert_eq!(wrong.len(), 1, "{path}: {wrong:?}");
         }
         for (path, right) in [
             ("src/inspector/decode/a.rs", "use crate::inspector::model::frame::Frame; use super::half::Half;"),
             ("src/inspector/show/a.rs", "use crate::inspector::lint::Lint; use crate::wire::http2;"),
             ("src/inspector/mod.rs", "mod capture; pub use capture::read;"),
+            ("programs/src/tool/flags/a.rs", "pub(in crate::tool) struct A; use crate::tool::feed::Feed;"),
         ] {
-            assert_eq!(upward(&Source::new(path, right)), [""; 0], "{path}: {right}");
+            assert_eq!(upward_in(path, right), [""; 0], "{path}: {right}");
         }
     }
 }

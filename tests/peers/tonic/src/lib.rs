@@ -1,6 +1,6 @@
 //! What tonic's two programs share: headers and errors as the suite's messages have them, and as tonic has them.
 
-use barewire::conformance::messages::{Error, Header};
+use barewire_programs::conformance::messages::{Error, Header};
 use barewire::wire::binary;
 use prost::{Message, Name};
 use prost_types::Any;

@@ -4,10 +4,10 @@ use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use barewire::conformance::messages::client_compat_request::cancel::CancelTiming;
-use barewire::conformance::messages::client_compat_response::Result as Outcome;
-use barewire::conformance::messages::*;
-use barewire::conformance::{read, write};
+use barewire_programs::conformance::messages::client_compat_request::cancel::CancelTiming;
+use barewire_programs::conformance::messages::client_compat_response::Result as Outcome;
+use barewire_programs::conformance::messages::*;
+use barewire_programs::conformance::{read, write};
 use barewire_peer_tonic::{SERVICE, add, error, headers};
 use http::uri::PathAndQuery;
 use prost::{Message, Name};

@@ -6,10 +6,10 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use barewire::conformance::messages::conformance_payload::RequestInfo;
-use barewire::conformance::messages::unary_response_definition::Response as Definition;
-use barewire::conformance::messages::*;
-use barewire::conformance::{read, write};
+use barewire_programs::conformance::messages::conformance_payload::RequestInfo;
+use barewire_programs::conformance::messages::unary_response_definition::Response as Definition;
+use barewire_programs::conformance::messages::*;
+use barewire_programs::conformance::{read, write};
 use barewire::wire::timeout;
 use barewire_peer_tonic::{SERVICE, add, any, headers, status};
 use http_body::Frame;

@@ -1,0 +1,46 @@
+//! Compiles the messages of `proto/` that only the programs need, and the descriptor set that names the fields of all of them at
+//! run time. No `protoc`, no generated services.
+
+use std::path::PathBuf;
+use std::{env, fs};
+
+use prost_build::Config;
+
+/// Where the `.proto` files are.
+const PROTO: &str = "../proto";
+
+/// The library has these messages.
+const OF_THE_LIBRARY: &str = "routeguide";
+
+const FILES: &[&str] = &[
+    "connectrpc/conformance/v1/client_compat.proto",
+    "connectrpc/conformance/v1/server_compat.proto",
+    "google/rpc/error_details.proto",
+    "google/rpc/status.proto",
+    "grpc/reflection/v1/reflection.proto",
+    "grpc/reflection/v1alpha/reflection.proto",
+    "grpc/testing/test.proto",
+    "routeguide/route_guide.proto",
+    "xds/service/orca/v3/orca.proto",
+];
+
+/// Writes one module a package, and `descriptors.bin`, to OUT_DIR.
+fn main() {
+    println!("cargo::rerun-if-changed={PROTO}");
+    println!("cargo::rerun-if-changed=build.rs");
+    let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR for build scripts"));
+    let mut compiler = protox::Compiler::new([PROTO]).unwrap_or_else(|error| panic!("{PROTO} can't be read: {error}"));
+    compiler.include_imports(true).include_source_info(false);
+    compiler.open_files(FILES).unwrap_or_else(|error| panic!("{error}"));
+    fs::write(out.join("descriptors.bin"), compiler.encode_file_descriptor_set()).expect("OUT_DIR can be written");
+    let mut config = Config::new();
+    // In order, so that equal messages are equal bytes.
+    config.btree_map(["."]);
+    // So that messages can be put into an Any, and taken out.
+    config.enable_type_names().type_name_domain(["."], "type.googleapis.com");
+    // What answers carry while they wait is shared, not copied.
+    config.bytes([".grpc.testing.Payload"]);
+    let mut files = compiler.file_descriptor_set();
+    files.file.retain(|file| file.package() != OF_THE_LIBRARY);
+    config.compile_fds(files).unwrap_or_else(|error| panic!("{error}"));
+}

@@ -1,0 +1,7 @@
+//! The tool; what it does stands in `barewire_programs::tool`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    barewire_programs::tool::main()
+}

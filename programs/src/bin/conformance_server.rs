@@ -1,0 +1,52 @@
+//! A server for connectrpc's conformance tests, started by `connectconformance --mode server`.
+//!
+//! Reads from stdin what to serve, writes to stdout where it does, and serves until SIGINT or SIGTERM.
+
+use std::io;
+use std::process::ExitCode;
+
+use barewire::transport::tap::Tap;
+use barewire_programs::cli::{self, Stop};
+use barewire_programs::conformance::messages::ServerCompatRequest;
+use barewire_programs::conformance::{self, Listening};
+use barewire_programs::watch::{self, Side};
+use clap::Parser;
+
+/// Serves connectrpc's conformance tests as it is told on stdin: connectconformance --mode server -- conformance_server
+#[derive(Debug, Parser)]
+#[command(name = "conformance_server")]
+struct Flags {}
+
+/// Gives memory back that glibc's would keep.
+#[cfg(target_os = "linux")]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
+fn main() -> ExitCode {
+    cli::give_memory_back();
+    cli::main(|_: Flags| {
+        let request = request().map_err(|error| {
+            Stop::Usage(format!("{error} on stdin; connectconformance --mode server starts this program"))
+        })?;
+        let tap = watch::tap(Side::Server)?;
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+        let runtime = runtime.map_err(|error| Stop::Failed(format!("can't start threads: {error}")))?;
+        runtime.block_on(serve(&request, tap)).map_err(|error| match error.kind() {
+            io::ErrorKind::InvalidInput => Stop::Usage(format!("{error}; it came on stdin")),
+            _ => Stop::Failed(error.to_string()),
+        })
+    })
+}
+
+fn request() -> io::Result<ServerCompatRequest> {
+    conformance::read(&mut io::stdin().lock())?
+        .ok_or_else(|| io::Error::new(io::ErrorKind::UnexpectedEof, "no ServerCompatRequest"))
+}
+
+async fn serve(request: &ServerCompatRequest, tap: Tap) -> io::Result<()> {
+    let listening = Listening::begin(request).await?.tap(tap);
+    // Before the runner learns that there is a server it could end.
+    let shutdown = cli::shutdown()?;
+    conformance::write(&mut io::stdout().lock(), listening.response())?;
+    listening.serve_until(shutdown).await
+}

@@ -1,0 +1,134 @@
+//! The server of gRPC's interop tests, with the flags of grpc-go's.
+//!
+//! Says on stderr where it listens, as soon as it does; SIGINT and SIGTERM end it gracefully.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use barewire::io::Listener;
+use barewire::transport::tap::Tap;
+use barewire::transport::tcp;
+use barewire::transport::tls::{Identity, ServerTls};
+use barewire::{Server, ServerOptions, compression};
+use barewire_programs::cli::{self, Stop};
+use barewire_programs::interop::orca::{Load, OpenRca};
+use barewire_programs::interop::{TestServer, router};
+use barewire_programs::watch::{self, Side};
+use clap::builder::BoolishValueParser;
+use clap::{ArgAction, Parser};
+
+/// How often load reports may be asked for: a test must not wait for half a minute.
+const REPORT_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Serves gRPC's interop tests.
+#[derive(Debug, Parser)]
+#[command(name = "interop_server", rename_all = "snake_case")]
+struct Flags {
+    /// The port to listen on; 0 takes a free one
+    #[arg(long, value_name = "N", default_value_t = 10000)]
+    port: u16,
+    /// The name or address to listen on; of a name's addresses the first IPv4 one
+    #[arg(long, default_value = "localhost")]
+    host: String,
+    /// Serve TLS, with -tls_cert_file and -tls_key_file
+    #[arg(long, value_name = "BOOL", action = ArgAction::Set, num_args = 0..=1, require_equals = true,
+          default_value_t = false, default_missing_value = "true", value_parser = BoolishValueParser::new())]
+    use_tls: bool,
+    /// The server's certificate and those that lead to its authority, in PEM
+    #[arg(long, value_name = "FILE")]
+    tls_cert_file: Option<PathBuf>,
+    /// The private key of the certificate, in PEM
+    #[arg(long, value_name = "FILE")]
+    tls_key_file: Option<PathBuf>,
+    /// The largest message that clients may send, in bytes
+    #[arg(long, value_name = "N", default_value_t = 4 << 20)]
+    max_message_size: usize,
+}
+
+impl Flags {
+    fn address(&self) -> String {
+        match self.host.contains(':') && !self.host.starts_with('[') {
+            true => format!("[{}]:{}", self.host, self.port),
+            false => format!("{}:{}", self.host, self.port),
+        }
+    }
+
+    fn identity(&self) -> Result<Option<Identity>, Stop> {
+        match (self.use_tls, &self.tls_cert_file, &self.tls_key_file) {
+            (true, Some(certificate), Some(key)) => {
+                let identity = Identity::from_files(certificate, key);
+                let identity = identity.map_err(|error| {
+                    Stop::Usage(format!(
+                        "{error}; -tls_cert_file and -tls_key_file name PEM files that belong together"
+                    ))
+                })?;
+                Ok(Some(identity))
+            }
+            (true, _, _) => Err(Stop::Usage("-use_tls needs both -tls_cert_file and -tls_key_file".to_owned())),
+            (false, None, None) => Ok(None),
+            (false, _, _) => Err(Stop::Usage("-tls_cert_file and -tls_key_file need -use_tls".to_owned())),
+        }
+    }
+
+    fn options(&self) -> ServerOptions {
+        let mut options = ServerOptions::default();
+        options.max_receive_message_size = self.max_message_size;
+        options.compressors = compression::all();
+        options
+    }
+}
+
+/// Gives memory back that glibc's would keep.
+#[cfg(target_os = "linux")]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
+fn main() -> ExitCode {
+    cli::give_memory_back();
+    cli::main(|flags: Flags| {
+        let identity = flags.identity()?;
+        let tap = watch::tap(Side::Server)?;
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+        let runtime = runtime.map_err(|error| Stop::Failed(format!("can't start threads: {error}")))?;
+        runtime.block_on(listen(&flags, identity, &tap))
+    })
+}
+
+async fn listen(flags: &Flags, identity: Option<Identity>, tap: &Tap) -> Result<(), Stop> {
+    let listener = tcp::listen(&flags.address()).await;
+    let listener = listener.map_err(|error| Stop::Usage(format!("{error}; choose with -port and -host")))?;
+    let address = listener.local_addr().map_err(|error| Stop::Failed(error.to_string()))?;
+    let announcement = format!("listening on {address}");
+    match identity {
+        None => serve(tap.around(listener), flags, &announcement, None).await,
+        Some(identity) => {
+            let flaw = identity.flaw().map(|flaw| format!("-tls_cert_file: {flaw}"));
+            let listener =
+                ServerTls::new(identity).listener(listener).map_err(|error| Stop::Usage(error.to_string()))?;
+            let listener = listener.on_failure(|client, error| cli::log(format_args!("{client}: {error}")));
+            serve(tap.around(listener), flags, &announcement, flaw).await
+        }
+    }
+}
+
+/// Announces itself when signals are heard already: whoever waits for the line may end the server at once.
+async fn serve(
+    listener: impl Listener,
+    flags: &Flags,
+    announcement: &str,
+    warning: Option<String>,
+) -> Result<(), Stop> {
+    let failed = |error: std::io::Error| Stop::Failed(error.to_string());
+    let load = Load::default();
+    let reports = OpenRca::new(load.clone()).shortest_interval(REPORT_INTERVAL);
+    let id = format!("barewire-{}", std::process::id());
+    let service = router(TestServer::new(id, load)).merge(reports.router());
+    let server = Server::new(service).with_options(flags.options());
+    let shutdown = cli::shutdown().map_err(failed)?;
+    cli::announce(announcement);
+    if let Some(warning) = warning {
+        cli::log(warning);
+    }
+    server.serve_until(listener, shutdown).await.map_err(failed)
+}

@@ -1,0 +1,54 @@
+//! What the programs share: flags as Go writes them, errors on one line, signals, the time of day.
+//!
+//! | exit status | meaning |
+//! |---|---|
+//! | 0 | done, or ended by SIGINT or SIGTERM |
+//! | 1 | what was asked for failed, a call for example |
+//! | 2 | the user has to change something: a flag, a file, a port |
+
+mod clock;
+mod flags;
+mod memory;
+mod signals;
+mod stderr;
+mod stop;
+
+pub use clock::timestamp;
+pub use flags::parse;
+pub use memory::give_memory_back;
+pub use signals::{leaving, shutdown};
+pub use stderr::{LINES_A_SECOND, PATIENCE, announce, log, log_text, say, say_text};
+pub use stop::Stop;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+/// A program: reads its flags, runs, and says on stderr, in one line, why it stopped. What was logged before is written first,
+/// unless nobody reads it.
+pub fn main<F: clap::Parser>(program: impl FnOnce(F) -> Result<(), Stop>) -> ExitCode {
+    let outcome = parse(std::env::args_os()).and_then(program);
+    let status = match &outcome {
+        Ok(()) => 0,
+        Err(stop) => tell(stop, F::command().get_name()),
+    };
+    stderr::finish();
+    ExitCode::from(status)
+}
+
+/// Says why a program stops, and returns its exit status.
+fn tell(stop: &Stop, program: &str) -> u8 {
+    match stop {
+        Stop::Help(text) => {
+            let _: std::io::Result<()> = std::io::stdout().write_all(text.as_bytes());
+            0
+        }
+        Stop::Failed(line) => {
+            announce(line);
+            1
+        }
+        Stop::Usage(line) => {
+            announce(format_args!("{program}: {line}"));
+            2
+        }
+    }
+}

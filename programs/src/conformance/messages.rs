@@ -1,0 +1,5 @@
+//! The messages of `proto/connectrpc/conformance`, which documents them.
+
+#![allow(missing_docs)]
+
+include!(concat!(env!("OUT_DIR"), "/connectrpc.conformance.v1.rs"));

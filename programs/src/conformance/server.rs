@@ -1,0 +1,87 @@
+//! A server as the runner asks for it: TLS and client certificates or not, and a limit for messages.
+
+use std::future::Future;
+use std::io;
+
+use super::messages::{ServerCompatRequest, ServerCompatResponse, TlsCreds};
+use super::service::{Conformance, router};
+use barewire::compression;
+use barewire::server::{Server, ServerOptions};
+use barewire::transport::tap::Tap;
+use barewire::transport::tcp::{self, TcpListener};
+use barewire::transport::tls::{Authorities, Identity, ServerTls};
+
+/// A server that listens on a free port of 127.0.0.1.
+#[derive(Debug)]
+pub struct Listening {
+    listener: TcpListener,
+    tls: Option<ServerTls>,
+    options: ServerOptions,
+    tap: Tap,
+    response: ServerCompatResponse,
+}
+
+impl Listening {
+    /// Listens as the request says.
+    ///
+    /// # Errors
+    ///
+    /// Those of listening; [`io::ErrorKind::InvalidInput`] for certificates that can't be used.
+    pub async fn begin(request: &ServerCompatRequest) -> io::Result<Listening> {
+        let listener = tcp::listen("127.0.0.1:0").await?;
+        let address = listener.local_addr()?;
+        let credentials = request.server_creds.clone().unwrap_or_default();
+        let tls = if request.use_tls { Some(tls(&credentials, &request.client_tls_cert)?) } else { None };
+        let pem_cert = if request.use_tls { credentials.cert } else { Vec::new() };
+        let response = ServerCompatResponse { host: address.ip().to_string(), port: address.port().into(), pem_cert };
+        let mut options = ServerOptions::default();
+        options.compressors = compression::all();
+        if request.message_receive_limit > 0 {
+            options.max_receive_message_size = size(request.message_receive_limit);
+        }
+        Ok(Listening { listener, tls, options, tap: Tap::none(), response })
+    }
+
+    /// Lets somebody hear its connections.
+    #[must_use]
+    pub fn tap(self, tap: Tap) -> Listening {
+        Listening { tap, ..self }
+    }
+
+    /// Where it listens, for the runner.
+    pub fn response(&self) -> &ServerCompatResponse {
+        &self.response
+    }
+
+    /// Serves until `shutdown` is ready.
+    ///
+    /// # Errors
+    ///
+    /// [`io::ErrorKind::InvalidInput`] for authorities that can't be used.
+    pub async fn serve_until(self, shutdown: impl Future<Output = ()>) -> io::Result<()> {
+        let server = Server::new(router(Conformance)).with_options(self.options);
+        match self.tls {
+            None => server.serve_until(self.tap.around(self.listener), shutdown).await,
+            Some(tls) => {
+                let listener: Result<_, _> = tls.listener(self.listener);
+                server.serve_until(self.tap.around(listener.map_err(unusable)?), shutdown).await
+            }
+        }
+    }
+}
+
+fn tls(credentials: &TlsCreds, client_certificate: &[u8]) -> io::Result<ServerTls> {
+    let tls = ServerTls::new(Identity::from_pem(&credentials.cert, &credentials.key).map_err(unusable)?);
+    if client_certificate.is_empty() {
+        return Ok(tls);
+    }
+    Ok(tls.require_client_certificates(Authorities::from_pem(client_certificate).map_err(unusable)?))
+}
+
+fn unusable(error: barewire::transport::tls::TlsError) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, error.to_string())
+}
+
+pub(super) fn size(limit: u32) -> usize {
+    usize::try_from(limit).unwrap_or(usize::MAX)
+}

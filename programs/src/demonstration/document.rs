@@ -1,0 +1,101 @@
+//! `docs/wire-format.md`: two calls byte by byte.
+
+use super::picture::picture;
+use super::recorded::{RECORDING_LIMIT, conversation, record};
+use super::stopped::Stopped;
+use barewire::inspector::{Frame, PrintOptions, print};
+use barewire::services::route_guide::messages::{Point, RouteNote};
+use barewire::services::route_guide::{self, CALL_TIMEOUT, Features, Guide, RouteGuideClient};
+use barewire::transport::memory;
+use barewire::transport::record::Recording;
+use barewire::transport::tap::Tap;
+use barewire::{CallOptions, Client, Server, Status};
+
+const HEAD: &str = "\
+# The wire format, byte by byte
+
+Two calls of the route guide as they went over a connection, from its first byte. This page is written by
+`cargo run -- wire-format` from a run over the in-memory transport, and a test compares it, so it can't be out of date.
+
+How to read it: the first column counts the bytes of the frame, the second has the bytes, the third says how they are
+encoded, the fourth what they mean. A header block stands in HPACK (RFC 7541): an index into a table, or a literal, often in
+Huffman code.
+";
+
+const GET_FEATURE: &str = "
+## GetFeature: a unary call
+
+The connection begins: a preface from the client, SETTINGS from both. Then HEADERS and DATA one way, HEADERS, DATA and
+HEADERS the other.
+";
+
+const ROUTE_CHAT: &str = "
+## RouteChat: a bidirectional call
+
+Two notes at one place, each answered as soon as it arrives by all notes so far: one answer, then two, which share a DATA
+frame. HPACK refers to what the first call left in its table, so that the headers are shorter. The half-close is an empty DATA
+frame with END_STREAM, and the trailers come back.
+";
+
+/// Writes the page.
+///
+/// # Errors
+///
+/// [`Stopped`], if one of the calls fails.
+pub async fn wire_format() -> Result<String, Stopped> {
+    let mut page = HEAD.to_owned();
+    for (introduction, frames) in [GET_FEATURE, ROUTE_CHAT].into_iter().zip(two_calls().await?) {
+        let bytes = print(&frames, &PrintOptions::default());
+        page.extend([introduction, "\n```text\n", &bytes, "```\n"]);
+    }
+    Ok(page)
+}
+
+/// Draws the messages and the end of the first call as a terminal shows them: `docs/images/get-feature.svg`.
+///
+/// # Errors
+///
+/// [`Stopped`], if one of the calls fails.
+pub async fn wire_format_svg() -> Result<String, Stopped> {
+    let [get_feature, _] = two_calls().await?;
+    let shown = get_feature.iter().filter(|frame| frame.stream() != 0);
+    let bytes = print(shown, &PrintOptions { color: true, ..PrintOptions::default() });
+    Ok(picture("GetFeature, byte by byte: barewire", &bytes))
+}
+
+/// The frames of GetFeature, with those that begin the connection, and of RouteChat.
+async fn two_calls() -> Result<[Vec<Frame>; 2], Stopped> {
+    let (listener, connector) = memory::pair();
+    let server = Server::new(route_guide::router(Guide::new(Features::published())));
+    let server = tokio::spawn(server.serve(listener));
+    let recording = Recording::with_limit(RECORDING_LIMIT);
+    let client = Client::connect(Tap::to(recording.clone()).around(connector)).await.map_err(Stopped::Connect)?;
+    let client = RouteGuideClient::new(client).with(CallOptions::new().timeout(CALL_TIMEOUT));
+
+    let point = Point { latitude: 409_146_138, longitude: -746_188_906 };
+    client.get_feature(point).await.map_err(|status| Stopped::Call(status.to_string()))?;
+    let unary = recording.entries().len();
+    chat(&client).await.map_err(|status| Stopped::Call(status.to_string()))?;
+    server.abort();
+
+    let entries = recording.entries();
+    let mut conversation = conversation();
+    Ok([&entries[..unary], &entries[unary..]].map(|entries| {
+        record(&mut conversation, entries);
+        conversation.take_frames()
+    }))
+}
+
+pub(super) async fn chat(client: &RouteGuideClient) -> Result<(), Status> {
+    let location = Some(Point { latitude: 0, longitude: 1 });
+    let (mut notes, mut answers) = client.route_chat().await?;
+    for (sent, message) in [(1, "First message"), (2, "Second message")] {
+        notes.send(RouteNote { location, message: message.to_owned() }).await?;
+        for _ in 0..sent {
+            answers.recv().await?;
+        }
+    }
+    notes.finish().await?;
+    while answers.recv().await?.is_some() {}
+    Ok(())
+}

@@ -1,0 +1,62 @@
+//! The demonstration: the route guide's server and client in one process, and the bytes that passed between them.
+//!
+//! [`run`] is what the program `barewire` does: a server on a free port of the loopback interface, a client that calls all
+//! four methods over a real connection, and the bytes of the first call, recorded under HTTP/2 as they went through the socket.
+//! [`four_kinds`] has the frames of one call of each kind. [`wire_format`] is the same over the in-memory transport, without the
+//! time and the place in it: `docs/wire-format.md`, and [`wire_format_svg`] a picture of its first call.
+
+mod document;
+mod kinds;
+mod picture;
+mod recorded;
+mod stopped;
+mod story;
+
+pub use document::{wire_format, wire_format_svg};
+pub use kinds::{Recorded, four_kinds};
+pub use stopped::Stopped;
+
+use std::io::Write;
+
+use barewire::inspector::{PrintOptions, print};
+use barewire::services::route_guide::{self, Features, Guide, RouteGuideClient};
+use barewire::transport::record::Recording;
+use barewire::transport::tap::Tap;
+use barewire::transport::tcp;
+use barewire::{Client, Server};
+use recorded::{RECORDING_LIMIT, conversation, record};
+use story::{Story, Style};
+
+/// The route of the demonstration is the same every time.
+const SEED: u64 = 1;
+
+/// Runs the route guide and writes what happens to `out`, with ANSI colours if `color` says so.
+///
+/// # Errors
+///
+/// [`Stopped`] says where it came to a halt.
+pub async fn run(out: &mut dyn Write, color: bool) -> Result<(), Stopped> {
+    let listener = tcp::listen("127.0.0.1:0").await.map_err(Stopped::Listen)?;
+    let address = listener.local_addr().map_err(Stopped::Listen)?;
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let server = Server::new(route_guide::router(Guide::new(Features::published())));
+    let server = tokio::spawn(server.serve_until(listener, async { drop(stopped.await) }));
+
+    let recording = Recording::with_limit(RECORDING_LIMIT);
+    let connector = Tap::to(recording.clone()).around(tcp::connect(address.to_string()));
+    let client = Client::connect(connector).await.map_err(Stopped::Connect)?;
+    let mut story = Story::new(out, Style { color }, &recording);
+    story.begin(address).map_err(Stopped::Output)?;
+    let called = route_guide::run(&RouteGuideClient::new(client), SEED, |event| story.hear(event)).await;
+    let first_call = story.end().map_err(Stopped::Output)?;
+    called.map_err(|failure| Stopped::Call(failure.to_string()))?;
+
+    let mut conversation = conversation();
+    record(&mut conversation, &first_call);
+    let bytes = print(conversation.frames(), &PrintOptions { color, ..PrintOptions::default() });
+    writeln!(out, "{bytes}").map_err(Stopped::Output)?;
+    drop(stop);
+    // The client is gone, so the server has nothing to wait for; if it failed there would have been no answers.
+    drop(server.await);
+    Ok(())
+}

@@ -1,0 +1,85 @@
+//! A client whose server misbehaves in HTTP/2, or does what is legal and rare.
+//!
+//! negative-http2-interop-test-descriptions.md. What the server has to see of the client (acknowledged pings, the limit of
+//! streams, a second connection) is for the server to check.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+
+use super::outcome::{Failure, failure, ok, status};
+use super::target::Target;
+use super::unary::{large_request, large_unary};
+use crate::interop::client::TestServiceClient;
+use barewire::client::{Begin, Connection, Head, Invoke};
+use barewire::io::Connector;
+use barewire::{Client, Code, Status};
+
+/// How long the server's GOAWAY may take that follows the first answer. grpc-go's client waits as long.
+const GOAWAY_PAUSE: Duration = Duration::from_secs(1);
+
+/// How many calls are made at a time; the server allows one.
+const CONCURRENT_CALLS: usize = 15;
+
+/// The second call has to take another connection, without its caller doing anything for it.
+pub(super) async fn goaway<C: Connector + 'static>(target: &Target<C>) -> Result<(), Failure> {
+    let invoke = Arc::new(Reconnecting { target: target.clone(), current: Arc::default() });
+    let service = TestServiceClient::new(ok("the client", Client::over(invoke, target.options.clone()))?);
+    large_unary(&service).await?;
+    tokio::time::sleep(GOAWAY_PAUSE).await;
+    large_unary(&service).await
+}
+
+/// RST_STREAM NO_ERROR before the trailers is INTERNAL (PROTOCOL-HTTP2.md, "Errors"), whatever came before it.
+pub(super) async fn reset(service: &TestServiceClient) -> Result<(), Failure> {
+    status("UnaryCall", service.unary_call(large_request()).await, Code::Internal).map(drop)
+}
+
+/// The first call makes sure that the server's SETTINGS have come.
+pub(super) async fn max_streams(service: &TestServiceClient) -> Result<(), Failure> {
+    large_unary(service).await?;
+    let mut calls = JoinSet::new();
+    for _ in 0..CONCURRENT_CALLS {
+        let service = service.clone();
+        calls.spawn(async move { large_unary(&service).await });
+    }
+    while let Some(call) = calls.join_next().await {
+        call.map_err(|error| failure("a call", "an end", error))??;
+    }
+    Ok(())
+}
+
+/// One connection at a time, and a new one when that takes no more calls: as much of a channel as the case needs. A call that
+/// the server had not seen when it went away fails here, where a channel would repeat it.
+struct Reconnecting<C> {
+    target: Target<C>,
+    current: Arc<Mutex<Option<Connection>>>,
+}
+
+impl<C: Connector + 'static> Invoke for Reconnecting<C> {
+    fn begin(&self, head: Head) -> Begin {
+        let connection = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(connection) = &*connection {
+            match connection.begin(head.clone()) {
+                Begin::Now(Err(status)) if status.code() == Code::Unavailable => {}
+                begun => return begun,
+            }
+        }
+        Begin::Later(Box::pin(reconnect(self.target.clone(), self.current.clone(), head)))
+    }
+}
+
+async fn reconnect<C: Connector>(
+    target: Target<C>,
+    current: Arc<Mutex<Option<Connection>>>,
+    head: Head,
+) -> Result<barewire::client::Opened, Status> {
+    let connection = target.open().await?;
+    let begun = connection.begin(head);
+    *current.lock().unwrap_or_else(PoisonError::into_inner) = Some(connection);
+    match begun {
+        Begin::Now(opened) => opened,
+        Begin::Later(opening) => opening.await,
+    }
+}

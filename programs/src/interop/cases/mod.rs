@@ -1,0 +1,197 @@
+//! The cases of the interop tests: each asks the test service for something, and says what is not as it has to be.
+//!
+//! | file | cases |
+//! |---|---|
+//! | `unary.rs`, `streaming.rs` | messages of every size, each kind of call |
+//! | `ending.rs` | cancellation, deadlines, statuses, what is not implemented |
+//! | `compressed.rs` | compression, per call and per message |
+//! | `load.rs` | load reports |
+//! | `soak.rs` | many calls, over one connection and over many |
+//! | `http2.rs` | a server that misbehaves on purpose, or nearly |
+//! | `further.rs` | what the descriptions leave out |
+//!
+//! interop-test-descriptions.md and negative-http2-interop-test-descriptions.md describe them one by one. The cases of Google's
+//! cloud and of caching proxies (`compute_engine_creds`, `cacheable_unary` and so on) are not here.
+
+mod compressed;
+mod ending;
+mod further;
+mod http2;
+mod load;
+mod outcome;
+mod settings;
+mod soak;
+mod streaming;
+mod target;
+mod unary;
+
+pub use outcome::Failure;
+pub use settings::{Settings, Soak};
+pub use target::Target;
+
+use barewire::io::Connector;
+
+/// Names each case once: its variant, its name on the command line, what it is about.
+macro_rules! cases {
+    ($($case:ident $name:literal $about:literal;)*) => {
+        /// A case; its name is that of the descriptions and of grpc-go's programs.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Case {
+            $(#[doc = $about] $case,)*
+        }
+
+        impl Case {
+            /// All of them.
+            pub const ALL: &[Case] = &[$(Case::$case),*];
+
+            /// The name on the command line.
+            pub fn name(self) -> &'static str {
+                match self { $(Case::$case => $name,)* }
+            }
+
+            /// What it is about, in a few words.
+            pub fn about(self) -> &'static str {
+                match self { $(Case::$case => $about,)* }
+            }
+        }
+    };
+}
+
+cases! {
+    EmptyUnary "empty_unary" "A message of no bytes each way.";
+    LargeUnary "large_unary" "A message larger than a frame each way.";
+    ClientStreaming "client_streaming" "Four messages to the server, and one back.";
+    ServerStreaming "server_streaming" "One message to the server, and four back.";
+    PingPong "ping_pong" "Four messages, each answered before the next is sent.";
+    EmptyStream "empty_stream" "A stream without messages either way.";
+    TimeoutOnSleepingServer "timeout_on_sleeping_server" "A deadline that passes.";
+    CancelAfterBegin "cancel_after_begin" "Cancellation before the first message.";
+    CancelAfterFirstResponse "cancel_after_first_response" "Cancellation after the first answer.";
+    StatusCodeAndMessage "status_code_and_message" "A status that the server was asked for.";
+    SpecialStatusMessage "special_status_message" "Whitespace and Unicode in a status message.";
+    CustomMetadata "custom_metadata" "Metadata of both kinds, both ways.";
+    UnimplementedMethod "unimplemented_method" "A method that the service does not have.";
+    UnimplementedService "unimplemented_service" "A service that the server does not have.";
+    PickFirstUnary "pick_first_unary" "A hundred calls that one server answers.";
+    RpcSoak "rpc_soak" "Large calls over one connection, as many as the flags say.";
+    ChannelSoak "channel_soak" "Large calls over a connection each, as many as the flags say.";
+    OrcaPerRpc "orca_per_rpc" "A load report in the trailers of a call.";
+    OrcaOob "orca_oob" "Load reports in a stream of their own.";
+    ClientCompressedUnary "client_compressed_unary" "A compressed request, and one that is not.";
+    ServerCompressedUnary "server_compressed_unary" "A compressed answer, and one that is not.";
+    ClientCompressedStreaming "client_compressed_streaming" "A stream of requests, compressed one by one.";
+    ServerCompressedStreaming "server_compressed_streaming" "A stream of answers, compressed one by one.";
+    GoAway "goaway" "A server that goes away between two calls.";
+    RstAfterHeader "rst_after_header" "A stream reset after its headers.";
+    RstDuringData "rst_during_data" "A stream reset within a message.";
+    RstAfterData "rst_after_data" "A stream reset after its message, before its trailers.";
+    Ping "ping" "Pings before and after every part of an answer.";
+    MaxStreams "max_streams" "More calls at a time than the server allows.";
+    DataFramePadding "data_frame_padding" "An answer that is mostly padding.";
+    MetadataRepeatedKeys "metadata_repeated_keys" "Several values of a key, in their order.";
+    MetadataEveryByte "metadata_every_byte" "Binary values of all bytes, and of every padding.";
+    MetadataEmptyValues "metadata_empty_values" "Values of no bytes.";
+    MetadataLarge "metadata_large" "More than 8 KiB of metadata.";
+    StatusMessages "status_messages" "Every code, with messages in several scripts.";
+    StatusDetails "status_details" "An error with a google.rpc.Status.";
+    DeadlineUnits "deadline_units" "A timeout of every unit.";
+    CompressionBothWays "compression_both_ways" "Requests and answers compressed with -encoding.";
+    MessageSizes "message_sizes" "Messages from none to 64 MiB, as far as -max_message_size allows.";
+    SizeOverLimit "size_over_limit" "An answer that is larger than allowed.";
+    ConcurrentCalls "concurrent_calls" "A thousand calls and a hundred streams at a time.";
+    CancelAtEachStage "cancel_at_each_stage" "Calls given up early and late, and the next one.";
+}
+
+impl Case {
+    /// The case of this name.
+    pub fn from_name(name: &str) -> Option<Case> {
+        Case::ALL.iter().copied().find(|case| case.name() == name)
+    }
+
+    /// Goes through it.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure`]: what was expected, and what came.
+    pub async fn run<C: Connector + 'static>(self, target: &Target<C>, settings: &Settings) -> Result<(), Failure> {
+        let service = target.service();
+        match self {
+            Case::EmptyUnary => unary::empty_unary(&service.await?).await,
+            Case::LargeUnary | Case::Ping | Case::DataFramePadding => unary::large_unary(&service.await?).await,
+            Case::ClientStreaming => streaming::client_streaming(&service.await?).await,
+            Case::ServerStreaming => streaming::server_streaming(&service.await?).await,
+            Case::PingPong => streaming::ping_pong(&service.await?).await,
+            Case::EmptyStream => streaming::empty_stream(&service.await?).await,
+            Case::TimeoutOnSleepingServer => ending::timeout_on_sleeping_server(&service.await?).await,
+            Case::CancelAfterBegin => ending::cancel_after_begin(&service.await?).await,
+            Case::CancelAfterFirstResponse => ending::cancel_after_first_response(&service.await?).await,
+            Case::StatusCodeAndMessage => ending::status_code_and_message(&service.await?).await,
+            Case::SpecialStatusMessage => ending::special_status_message(&service.await?).await,
+            Case::CustomMetadata => streaming::custom_metadata(&service.await?).await,
+            Case::UnimplementedMethod => ending::unimplemented_method(&service.await?).await,
+            Case::UnimplementedService => ending::unimplemented_service(&service.await?).await,
+            Case::PickFirstUnary => unary::pick_first_unary(&service.await?).await,
+            Case::RpcSoak => soak::soak(target, Some(service.await?), settings).await,
+            Case::ChannelSoak => soak::soak(target, None, settings).await,
+            Case::OrcaPerRpc => load::orca_per_rpc(&service.await?).await,
+            Case::OrcaOob => load::orca_oob(&service.await?).await,
+            Case::ClientCompressedUnary => {
+                compressed::client_compressed_unary(&service.await?, settings.encoding).await
+            }
+            Case::ServerCompressedUnary => compressed::server_compressed_unary(&service.await?).await,
+            Case::ClientCompressedStreaming => {
+                compressed::client_compressed_streaming(&service.await?, settings.encoding).await
+            }
+            Case::ServerCompressedStreaming => compressed::server_compressed_streaming(&service.await?).await,
+            Case::GoAway => http2::goaway(target).await,
+            Case::RstAfterHeader | Case::RstDuringData | Case::RstAfterData => http2::reset(&service.await?).await,
+            Case::MaxStreams => http2::max_streams(&service.await?).await,
+            Case::MetadataRepeatedKeys => further::metadata_repeated_keys(&service.await?).await,
+            Case::MetadataEveryByte => further::metadata_every_byte(&service.await?).await,
+            Case::MetadataEmptyValues => further::metadata_empty_values(&service.await?).await,
+            Case::MetadataLarge => further::metadata_large(&service.await?).await,
+            Case::StatusMessages => further::status_messages(&service.await?).await,
+            Case::StatusDetails => further::status_details(&service.await?).await,
+            Case::DeadlineUnits => further::deadline_units(&service.await?).await,
+            Case::CompressionBothWays => further::compression_both_ways(&service.await?, settings.encoding).await,
+            Case::MessageSizes => further::message_sizes(&service.await?, target.limit()).await,
+            Case::SizeOverLimit => further::size_over_limit(&service.await?, target.limit()).await,
+            Case::ConcurrentCalls => further::concurrent_calls(&service.await?).await,
+            Case::CancelAtEachStage => further::cancel_at_each_stage(&service.await?).await,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::interop::orca::{Load, OpenRca};
+    use crate::interop::{TestServer, router};
+    use barewire::{ClientOptions, Router, Server, transport};
+
+    /// Every case that an honest server passes and that needs no compression; time passes at once where all wait.
+    #[tokio::test(start_paused = true)]
+    async fn our_client_with_our_server() {
+        let (listener, connector) = transport::memory::pair();
+        let load = Load::default();
+        let out_of_band = OpenRca::new(load.clone()).shortest_interval(Duration::from_secs(1));
+        let service: Router<TestServer> = router(TestServer::new("the server", load)).merge(out_of_band.router());
+        tokio::spawn(Server::new(service).serve(listener));
+        let target = Target::new(connector, ClientOptions::default());
+        let misbehaving = [Case::RstAfterHeader, Case::RstDuringData, Case::RstAfterData];
+        for case in Case::ALL.iter().filter(|case| !misbehaving.contains(case) && !case.name().contains("compress")) {
+            let outcome = case.run(&target, &Settings::default()).await;
+            assert_eq!(outcome, Ok(()), "{}", case.name());
+        }
+    }
+
+    #[test]
+    fn names_are_found() {
+        for case in Case::ALL {
+            assert_eq!(Case::from_name(case.name()), Some(*case));
+        }
+        assert_eq!(Case::from_name("cacheable_unary"), None);
+    }
+}

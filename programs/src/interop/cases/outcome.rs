@@ -1,0 +1,57 @@
+//! What a case comes to.
+
+use std::fmt;
+
+use barewire::{Code, Status};
+
+/// Why a case failed: what was expected, and what came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure(String);
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Failure {}
+
+pub(super) fn failure(what: impl fmt::Display, expected: impl fmt::Display, came: impl fmt::Display) -> Failure {
+    Failure(format!("{what}: expected {expected}, and {came} came"))
+}
+
+/// What a call gave that has to end with OK.
+pub(super) fn ok<T>(what: &str, outcome: Result<T, Status>) -> Result<T, Failure> {
+    outcome.map_err(|status| failure(what, "OK", format_args!("{status:#}")))
+}
+
+/// The next message of a stream that has to have one more.
+pub(super) fn some<T>(what: &str, outcome: Result<Option<T>, Status>) -> Result<T, Failure> {
+    ok(what, outcome)?.ok_or_else(|| failure(what, "a message", "the end of the stream"))
+}
+
+/// The status of a call that has to end with this code.
+pub(super) fn status<T>(what: &str, outcome: Result<T, Status>, code: Code) -> Result<Status, Failure> {
+    match outcome {
+        Err(status) if status.code() == code => Ok(status),
+        Err(status) => Err(failure(what, code, format_args!("{status:#}"))),
+        Ok(_) => Err(failure(what, code, "OK")),
+    }
+}
+
+pub(super) fn equal<T: PartialEq + fmt::Debug>(what: &str, came: T, expected: T) -> Result<(), Failure> {
+    if came == expected { Ok(()) } else { Err(failure(what, format_args!("{expected:?}"), format_args!("{came:?}"))) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_says_what_was_expected_and_what_came() {
+        let failed = status("UnaryCall", Ok(()), Code::Unimplemented).unwrap_err();
+        assert_eq!(failed.to_string(), "UnaryCall: expected UNIMPLEMENTED, and OK came");
+        let failed = equal("messages", 3, 4).unwrap_err();
+        assert_eq!(failed.to_string(), "messages: expected 4, and 3 came");
+    }
+}

@@ -1,0 +1,106 @@
+//! Large calls one after the other, over one connection or over one each, with limits for time and failures.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use super::outcome::{Failure, failure, ok};
+use super::settings::{Settings, Soak};
+use super::target::Target;
+use super::unary::check_payload;
+use crate::interop::client::TestServiceClient;
+use crate::interop::messages::SimpleRequest;
+use crate::interop::payload::zeros;
+use barewire::io::Connector;
+
+/// Calls one service, or one over a connection of its own each time.
+pub(super) async fn soak<C: Connector + 'static>(
+    target: &Target<C>,
+    service: Option<TestServiceClient>,
+    settings: &Settings,
+) -> Result<(), Failure> {
+    let Settings { soak, hear, .. } = settings;
+    let mut workers = JoinSet::new();
+    let count = soak.workers.max(1);
+    for number in 0..count {
+        // The first workers make one more where the iterations can't be parted evenly.
+        let iterations = soak.iterations / count + u32::from(number < soak.iterations % count);
+        let worker =
+            Worker { number, target: target.clone(), service: service.clone(), soak: soak.clone(), hear: hear.clone() };
+        workers.spawn(worker.run(iterations));
+    }
+    let all = async {
+        let mut latencies = Vec::new();
+        while let Some(worker) = workers.join_next().await {
+            latencies.extend(worker.unwrap_or_default());
+        }
+        latencies
+    };
+    let mut latencies = tokio::time::timeout(soak.overall_timeout, all).await.map_err(|_| {
+        failure("the soak", format_args!("{} calls within {:?}", soak.iterations, soak.overall_timeout), "fewer")
+    })?;
+    latencies.sort_unstable();
+    let failures = soak.iterations - latencies.len() as u32;
+    if let (Some(least), Some(most)) = (latencies.first(), latencies.last()) {
+        let median = latencies.get(latencies.len() / 2).unwrap_or(most);
+        hear(&format!(
+            "{} of {} calls succeeded, in {least:?} to {most:?}, half of them within {median:?}",
+            latencies.len(),
+            soak.iterations
+        ));
+    }
+    match failures <= soak.max_failures {
+        true => Ok(()),
+        false => Err(failure("the soak", format_args!("at most {} failures", soak.max_failures), failures)),
+    }
+}
+
+struct Worker<C> {
+    number: u32,
+    target: Target<C>,
+    service: Option<TestServiceClient>,
+    soak: Soak,
+    hear: Arc<dyn Fn(&str) + Send + Sync>,
+}
+
+impl<C: Connector> Worker<C> {
+    /// Gives the latencies of the calls that succeeded.
+    async fn run(self, iterations: u32) -> Vec<Duration> {
+        let mut latencies = Vec::new();
+        for iteration in 0..iterations {
+            let begin = Instant::now();
+            let outcome = self.call().await;
+            let latency = begin.elapsed();
+            let outcome = outcome.and_then(|()| match latency <= self.soak.max_latency {
+                true => Ok(()),
+                false => Err(failure(
+                    "latency",
+                    format_args!("at most {:?}", self.soak.max_latency),
+                    format_args!("{latency:?}"),
+                )),
+            });
+            let ended = outcome.as_ref().map_or_else(ToString::to_string, |()| "succeeded".to_owned());
+            (self.hear)(&format!("worker {} call {iteration} after {latency:?}: {ended}", self.number));
+            latencies.extend(outcome.is_ok().then_some(latency));
+            tokio::time::sleep_until(begin + self.soak.min_time_between).await;
+        }
+        latencies
+    }
+
+    async fn call(&self) -> Result<(), Failure> {
+        let service = match &self.service {
+            Some(service) => service.clone(),
+            None => self.target.service().await?,
+        };
+        let Soak { request_size, response_size, .. } = self.soak;
+        let request = SimpleRequest {
+            response_size: i32::try_from(response_size).unwrap_or(i32::MAX),
+            payload: Some(zeros(request_size)),
+            ..SimpleRequest::default()
+        };
+        let answer = ok("UnaryCall", service.unary_call(request).await)?;
+        check_payload("the answer", answer.payload.as_ref(), response_size)
+    }
+}

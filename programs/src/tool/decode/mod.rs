@@ -1,0 +1,86 @@
+//! `barewire decode FILE`: a capture, explained.
+
+pub(super) mod file;
+
+use std::io;
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::flags::address::optional_address;
+use super::flags::drawing::Drawings;
+use super::flags::files::SecretFlags;
+use super::flags::keys::Keys;
+use super::flags::names::Names;
+use super::flags::show::{Only, Screen, Show};
+use super::page;
+use super::page::told::Told;
+use super::stdout::written;
+use crate::cli::{self, Stop};
+use crate::watch::Wire;
+use file::{name, read};
+
+/// The flags of `barewire decode`.
+#[derive(Debug, Args)]
+pub(super) struct Flags {
+    /// The capture: pcap, pcapng, JSON lines of this program, or one direction's bytes as they are; - is standard input
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    #[command(flatten)]
+    keys: Keys,
+    #[command(flatten)]
+    names: Names,
+    #[command(flatten)]
+    show: Show,
+    #[command(flatten)]
+    only: Only,
+    #[command(flatten)]
+    drawings: Drawings,
+    /// Serves a page that shows calls, bytes and their meaning, until the program is ended: at host:port, at a port of the
+    /// loopback interface, or without a value at a free one of it
+    #[arg(long, value_name = "ADDR", num_args = 0..=1, default_missing_value = "0", value_parser = optional_address, help_heading = "Views")]
+    web: Option<String>,
+    /// Writes that page with the capture inside
+    #[arg(long, value_name = "FILE", help_heading = "Views")]
+    html: Option<PathBuf>,
+    #[command(flatten)]
+    secrets: SecretFlags,
+}
+
+pub(super) async fn run(flags: Flags, color: bool) -> Result<(), Stop> {
+    let failed = |error: io::Error| Stop::Failed(error.to_string());
+    let filter = flags.only.filter()?;
+    let schema = flags.names.schema(None).await?;
+    let capture = read(&flags.file, &flags.keys)?;
+    for note in &capture.notes {
+        cli::say(format_args!("{}: {note}", name(&flags.file)));
+    }
+    flags.drawings.draw(&capture, &schema, &filter)?;
+    if !filter.is_empty() && (flags.html.is_some() || flags.web.is_some()) {
+        cli::say(
+            "the page has the whole capture, and a filter of its own: the one given counts for what is printed and for the ladder",
+        );
+    }
+    if let Some(file) = &flags.html {
+        let page = page::create(file, &name(&flags.file))?;
+        let mut page = Told::new(flags.secrets.redaction(), schema.clone(), capture.began, page);
+        page.capture(&capture).map_err(failed)?;
+    }
+    let page = match &flags.web {
+        // The capture is in memory as a whole, and so is what is said of it.
+        Some(address) => Some((page::open(address, usize::MAX, None).await?, cli::shutdown().map_err(failed)?)),
+        None => None,
+    };
+    let show = flags.show.or_as(&Wire::Off);
+    if show.is_on() {
+        written(Screen::new(&show, filter, color, schema.clone(), io::stdout()).capture(&capture))?;
+    }
+    if let Some((page, shutdown)) = page {
+        Told::new(flags.secrets.redaction(), schema, capture.began, page).capture(&capture).map_err(failed)?;
+        shutdown.await;
+    }
+    match capture.cut_short {
+        Some(cut_short) => Err(Stop::Usage(format!("{}: {cut_short}", name(&flags.file)))),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,84 @@
+//! Drawings of a capture: the flags `--ladder` and `--windows`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use crate::cli::Stop;
+use barewire::inspector::capture::Capture;
+use barewire::inspector::{Filter, Flow, Frame, Ladder, Schema, Sieve};
+
+/// What is drawn, and where to.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Drawings, of one connection")]
+pub(in crate::tool) struct Drawings {
+    /// Draws who said what to whom as a ladder: FILE.svg, or FILE.mmd for Mermaid
+    #[arg(long, value_name = "FILE")]
+    ladder: Option<PathBuf>,
+    /// Draws the flow-control windows over time, and who waited for whom: FILE.svg
+    #[arg(long, value_name = "FILE")]
+    windows: Option<PathBuf>,
+    /// Which connection of the capture is drawn, counted from 1
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    connection: usize,
+}
+
+impl Drawings {
+    /// Writes the files that the flags ask for. Filters count for the ladder; windows depend on every frame.
+    ///
+    /// # Errors
+    ///
+    /// [`Stop::Usage`] for a file name or a connection that can't be, and for a file that can't be written.
+    pub(in crate::tool) fn draw(&self, capture: &Capture, schema: &Schema, filter: &Filter) -> Result<(), Stop> {
+        if self.ladder.is_none() && self.windows.is_none() {
+            return Ok(());
+        }
+        let frames = self.frames(capture, schema)?;
+        if let Some(file) = &self.windows {
+            of_type(file, &["svg"])?;
+            let mut flow = Flow::new();
+            for frame in &frames {
+                flow.advance(frame);
+            }
+            write(file, &flow.svg())?;
+        }
+        if let Some(file) = &self.ladder {
+            let is_svg = of_type(file, &["svg", "mmd"])? == "svg";
+            let (mut sieve, mut ladder) = (Sieve::new(filter.clone(), schema.clone()), Ladder::new());
+            for frame in frames {
+                sieve.push(frame).iter().for_each(|frame| ladder.add(frame));
+            }
+            sieve.finish().iter().for_each(|frame| ladder.add(frame));
+            write(file, &if is_svg { ladder.svg() } else { ladder.mermaid() })?;
+        }
+        Ok(())
+    }
+
+    fn frames(&self, capture: &Capture, schema: &Schema) -> Result<Vec<Frame>, Stop> {
+        let connection = self.connection.checked_sub(1).and_then(|at| capture.connections.get(at));
+        let count = capture.connections.len();
+        let connection = connection.ok_or_else(|| {
+            Stop::Usage(format!("there is no connection {}; the capture has {count}, counted from 1", self.connection))
+        })?;
+        let mut conversation = connection.begin(schema.clone());
+        let mut frames = Vec::new();
+        for chunk in &connection.chunks {
+            chunk.push_into(&mut conversation);
+            frames.append(&mut conversation.take_frames());
+        }
+        conversation.finish();
+        frames.append(&mut conversation.take_frames());
+        Ok(frames)
+    }
+}
+
+/// The ending of a file's name, which says what it is to hold.
+fn of_type<'a>(file: &'a Path, types: &[&str]) -> Result<&'a str, Stop> {
+    let ending = file.extension().and_then(|ending| ending.to_str()).filter(|ending| types.contains(ending));
+    ending.ok_or_else(|| Stop::Usage(format!("{}: name a file that ends in .{}", file.display(), types.join(" or ."))))
+}
+
+fn write(file: &Path, drawing: &str) -> Result<(), Stop> {
+    fs::write(file, drawing).map_err(|error| Stop::Usage(format!("{}: {error}", file.display())))
+}

@@ -1,0 +1,122 @@
+//! The page as a file that has a capture inside, and as the program serves it.
+
+use std::io::{self, Write};
+use std::sync::LazyLock;
+
+use super::told::Lines;
+use barewire::inspector::explanations;
+
+const PAGE: &str = include_str!("page.html");
+pub(super) const STYLE: &str = include_str!("page.css");
+const CODE: &str = concat!(
+    include_str!("util.js"),
+    include_str!("call.js"),
+    include_str!("model.js"),
+    include_str!("filter.js"),
+    include_str!("timeline.js"),
+    include_str!("panes.js"),
+    include_str!("details.js"),
+    include_str!("main.js"),
+    include_str!("find.js"),
+    include_str!("source.js"),
+);
+
+/// The script, and the sentences of `--explain`.
+pub(super) static SCRIPT: LazyLock<String> =
+    LazyLock::new(|| format!("\"use strict\";\nconst EXPLANATIONS = {};\n{CODE}", explanations()));
+
+/// The page as the program serves it, with its style and script beside it.
+pub(super) fn served() -> String {
+    PAGE.replace("<!--style-->", r#"<link rel="stylesheet" href="page.css">"#)
+        .replace("<!--body-->", r#"<body data-events="events">"#)
+        .replace("<!--capture-->\n", "")
+        .replace("<!--script-->", r#"<script src="page.js"></script>"#)
+}
+
+/// Writes the page with a capture inside: one file that needs nothing else, and loads nothing.
+pub(in crate::tool) struct Html<W> {
+    out: W,
+}
+
+/// What the file may do: run what stands in it, and reach nobody.
+const POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:; \
+    base-uri 'none'; form-action 'none'";
+
+impl<W: Write> Html<W> {
+    /// Begins the file; `name` says what the capture is.
+    pub(super) fn begin(mut out: W, name: &str) -> io::Result<Self> {
+        let (head, _) = around_the_capture();
+        let policy = format!(r#"<meta http-equiv="Content-Security-Policy" content="{POLICY}">"#);
+        let head = head
+            .replace("<!--style-->", &format!("{policy}\n<style>\n{STYLE}</style>"))
+            .replace("<!--body-->", "<body>");
+        out.write_all(head.as_bytes())?;
+        writeln!(out, r#"<script type="application/x-ndjson" id="capture" data-name="{}">"#, attribute(name))?;
+        Ok(Self { out })
+    }
+}
+
+impl<W: Write + Send> Lines for Html<W> {
+    fn line(&mut self, line: &str) -> io::Result<()> {
+        self.out.write_all(line.replace('<', "\\u003c").as_bytes())
+    }
+
+    fn end(&mut self) -> io::Result<()> {
+        let (_, foot) = around_the_capture();
+        self.out.write_all(b"</script>")?;
+        self.out.write_all(foot.replace("<!--script-->", &format!("<script>\n{}</script>", *SCRIPT)).as_bytes())?;
+        self.out.flush()
+    }
+}
+
+/// The page before and behind its capture.
+fn around_the_capture() -> (&'static str, &'static str) {
+    PAGE.split_once("<!--capture-->").unwrap_or((PAGE, ""))
+}
+
+/// A text that may stand between double quotes.
+fn attribute(text: &str) -> String {
+    text.replace('&', "&amp;").replace('"', "&quot;").replace('<', "&lt;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use barewire::inspector::{Conversation, Direction, JsonLines, Redaction, Schema};
+
+    #[test]
+    fn no_byte_of_a_peer_ends_the_script_that_it_stands_in() {
+        let mut conversation = Conversation::new(Schema::new());
+        conversation.push(Direction::ToServer, b"</script><script>alert(1)</script><!--<script>");
+        let frame = conversation.take_frames().remove(0);
+        let line = JsonLines::new(Redaction::none()).frame(1, &frame);
+        let mut file = Vec::new();
+        let mut html = Html::begin(&mut file, r#"a "b" <c> & d"#).unwrap();
+        html.line(&line).unwrap();
+        html.end().unwrap();
+        let file = String::from_utf8(file).unwrap();
+        assert!(file.contains("data-name=\"a &quot;b&quot; &lt;c> &amp; d\""));
+        assert_eq!(file.matches("<script").count(), 2, "the capture and the script of the page");
+        assert_eq!(file.matches("</script").count(), 2);
+        assert!(!file.contains("<!--"));
+
+        let (_, data) = file.split_once("id=\"capture\"").unwrap();
+        let (_, data) = data.split_once(">\n").unwrap();
+        let (data, _) = data.split_once("</script>").unwrap();
+        let read: serde_json::Value = serde_json::from_str(data).unwrap();
+        assert_eq!(read, serde_json::from_str::<serde_json::Value>(&line).unwrap());
+    }
+
+    #[test]
+    fn the_page_has_all_its_parts_and_names_nobody_else() {
+        let served = served();
+        assert!(served.contains("page.css") && served.contains("page.js") && !served.contains("<!--"), "{served}");
+        for text in [&served, STYLE, &SCRIPT] {
+            let elsewhere = text.replace("http://www.w3.org/2000/svg", "");
+            assert!(!elsewhere.contains("http://") && !elsewhere.contains("https://"), "an address of somebody else");
+            assert!(!elsewhere.contains("innerHTML"), "text is text");
+        }
+        // What would end the style or the script, were it in one of them.
+        assert!(!STYLE.contains("</") && !SCRIPT.contains("</script"));
+    }
+}

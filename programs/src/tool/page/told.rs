@@ -1,0 +1,122 @@
+//! What happens on connections, as JSON lines.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::time::{Duration, SystemTime};
+
+use crate::tool::feed::{Heard, Listener, What};
+use barewire::inspector::capture::{self, Capture};
+use barewire::inspector::{Conversation, Endpoints, JsonLines, Redaction, Schema};
+
+/// Takes JSON lines, each with its line break.
+pub(in crate::tool) trait Lines: Send {
+    /// The next line.
+    fn line(&mut self, line: &str) -> io::Result<()>;
+
+    /// No line follows: a file is made whole.
+    fn end(&mut self) -> io::Result<()>;
+}
+
+/// Tells what it hears line by line.
+pub(in crate::tool) struct Told<L> {
+    json: JsonLines,
+    schema: Schema,
+    /// The moment from which times count.
+    began: SystemTime,
+    conversations: BTreeMap<usize, Conversation>,
+    /// When the last thing happened.
+    now: Duration,
+    lines: L,
+}
+
+impl<L: Lines> Told<L> {
+    pub(in crate::tool) fn new(redaction: Redaction, schema: Schema, began: SystemTime, lines: L) -> Self {
+        let (json, now) = (JsonLines::new(redaction).naming(&schema), Duration::ZERO);
+        Self { json, schema, began, conversations: BTreeMap::new(), now, lines }
+    }
+
+    /// A whole capture, one connection after the other, and the end.
+    pub(in crate::tool) fn capture(&mut self, capture: &Capture) -> io::Result<()> {
+        for (at, connection) in capture.connections.iter().enumerate() {
+            self.connection(at + 1, connection)?;
+        }
+        self.lines.end()
+    }
+
+    fn connection(&mut self, number: usize, connection: &capture::Connection) -> io::Result<()> {
+        self.open(number, connection.client.to_string(), connection.server.to_string())?;
+        let mut conversation = connection.begin(self.schema.clone());
+        let mut time = Duration::ZERO;
+        for chunk in &connection.chunks {
+            time = chunk.time;
+            chunk.push_into(&mut conversation);
+            self.frames(number, &mut conversation)?;
+        }
+        self.over(number, time, conversation)
+    }
+
+    fn open(&mut self, number: usize, client: String, server: String) -> io::Result<()> {
+        let endpoints = Endpoints { client: Some(client), server: Some(server), began: Some(self.began) };
+        self.lines.line(&self.json.connection(number as u64, &endpoints))
+    }
+
+    fn frames(&mut self, number: usize, conversation: &mut Conversation) -> io::Result<()> {
+        for frame in conversation.take_frames() {
+            self.lines.line(&self.json.frame(number as u64, &frame))?;
+        }
+        Ok(())
+    }
+
+    fn over(&mut self, number: usize, time: Duration, mut conversation: Conversation) -> io::Result<()> {
+        conversation.finish();
+        self.frames(number, &mut conversation)?;
+        self.lines.line(&self.json.end(number as u64, time, conversation.dropped_frames()))
+    }
+
+    /// Does something with a connection's conversation, and tells what comes of it.
+    fn with(&mut self, number: usize, act: impl FnOnce(&mut Conversation)) -> io::Result<()> {
+        let Some(mut conversation) = self.conversations.remove(&number) else { return Ok(()) };
+        act(&mut conversation);
+        self.frames(number, &mut conversation)?;
+        self.conversations.insert(number, conversation);
+        Ok(())
+    }
+}
+
+impl<L: Lines> Listener for Told<L> {
+    fn hear(&mut self, heard: Heard) -> io::Result<()> {
+        let Heard { connection, time, what } = heard;
+        self.now = time;
+        match what {
+            What::Opened { client, server } => {
+                self.conversations.insert(connection, Conversation::new(self.schema.clone()));
+                self.open(connection, client.to_string(), server.to_string())
+            }
+            What::Passed { direction, lost, bytes } => self.with(connection, |conversation| {
+                conversation.set_time(time);
+                conversation.lose(direction, lost);
+                conversation.push(direction, &bytes);
+            }),
+            What::Ended { direction, lost } => self.with(connection, |conversation| {
+                conversation.set_time(time);
+                conversation.lose(direction, lost);
+            }),
+            What::Closed { .. } => match self.conversations.remove(&connection) {
+                Some(conversation) => self.over(connection, time, conversation),
+                None => Ok(()),
+            },
+            What::Said(_) => Ok(()),
+        }
+    }
+
+    fn pause(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn end(&mut self) -> io::Result<()> {
+        for (number, conversation) in std::mem::take(&mut self.conversations) {
+            self.over(number, self.now, conversation)?;
+        }
+        self.lines.end()
+    }
+}

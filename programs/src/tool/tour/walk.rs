@@ -1,0 +1,307 @@
+//! From frame to frame, by keys.
+
+use std::io::{self, Read, Write};
+
+use crate::demonstration::Recorded;
+use barewire::inspector::{Frame, FrameHeader, FrameKind, FrameType, Meaning, PrintOptions, Rule, legend, print_frame};
+
+/// Prints the clear-screen sequence of ANSI.
+const CLEAR: &str = "\x1b[2J\x1b[H";
+
+const KEYS: &str = "Enter, space or n: next · p: back · 1-4: to a kind of call · h: help · q: end";
+
+const HELP: &str = "\
+Enter, space, n, →    the next frame
+p, Backspace, ←       the frame before
+1 2 3 4               the unary call, the server streaming, the client streaming, the bidirectional one
+h, ?                  this help
+q, Ctrl-C, Ctrl-D     the end
+
+A frame is shown with all its bytes. The first column counts them, the second has them, the third says how they are encoded,
+the fourth what they mean. Below stands what the frame is for, and where the rules for its bytes can be read.
+";
+
+/// What a key asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Key {
+    Next,
+    Back,
+    Kind(usize),
+    Help,
+    Quit,
+}
+
+/// The frames of all calls, one behind the other.
+pub(super) struct Tour<'a> {
+    calls: &'a [Recorded],
+    /// Each frame's call, and its place in that.
+    stops: Vec<(usize, usize)>,
+    color: bool,
+    /// Whether what is shown has the screen to itself, in raw mode.
+    screen: bool,
+}
+
+impl<'a> Tour<'a> {
+    pub(super) fn new(calls: &'a [Recorded], color: bool, screen: bool) -> Tour<'a> {
+        let stops = calls.iter().enumerate().flat_map(|(call, it)| (0..it.frames.len()).map(move |at| (call, at)));
+        Tour { calls, stops: stops.collect(), color, screen }
+    }
+
+    pub(super) fn print_all(&self, out: &mut dyn Write) -> io::Result<()> {
+        (0..self.stops.len()).try_for_each(|stop| writeln!(out, "{}", self.page(stop)))
+    }
+
+    /// Shows a frame after each key, until one ends it or none is left.
+    pub(super) fn walk(&self, keys: &mut dyn Read, out: &mut dyn Write) -> io::Result<()> {
+        let mut keys = Keys { keys, line_is_empty: true };
+        let mut key = None;
+        if !self.screen {
+            // Before the first key nothing is known of whoever presses them: is there anybody?
+            key = keys.next()?;
+            if key.is_none() {
+                return self.print_all(out);
+            }
+        }
+        let mut at = 0;
+        self.show(out, &self.page(at))?;
+        loop {
+            let pressed = match key.take() {
+                Some(key) => key,
+                None => match keys.next()? {
+                    Some(key) => key,
+                    None => return Ok(()),
+                },
+            };
+            match pressed {
+                Key::Quit => return Ok(()),
+                Key::Help => self.show(out, HELP)?,
+                Key::Next if at + 1 == self.stops.len() => {
+                    self.show(out, "That was the last frame. p goes back, 1 to 4 to a kind of call, q ends.\n")?;
+                }
+                pressed => {
+                    at = match pressed {
+                        Key::Back => at.saturating_sub(1),
+                        Key::Kind(kind) => self.stops.iter().position(|(call, _)| *call == kind).unwrap_or(at),
+                        _ => at + 1,
+                    };
+                    self.show(out, &self.page(at))?;
+                }
+            }
+        }
+    }
+
+    fn show(&self, out: &mut dyn Write, page: &str) -> io::Result<()> {
+        match self.screen {
+            // In raw mode a line feed does not go back to the first column.
+            true => write!(out, "{CLEAR}{}\r\n{KEYS}\r\n", page.replace('\n', "\r\n"))?,
+            false => writeln!(out, "{page}")?,
+        }
+        out.flush()
+    }
+
+    fn page(&self, stop: usize) -> String {
+        let Some((number, at)) = self.stops.get(stop).copied() else { return String::new() };
+        let call = &self.calls[number];
+        let frame = &call.frames[at];
+        let options = PrintOptions { color: self.color, ..PrintOptions::default() };
+        let title = format!(
+            "{} of {}: {}, {}.  Frame {} of {}.",
+            number + 1,
+            self.calls.len(),
+            call.method,
+            call.kind,
+            at + 1,
+            call.frames.len()
+        );
+        let mut page = format!("{title}\n");
+        if at == 0 {
+            page.push_str(&format!("{}\n", call.story));
+        }
+        page.push_str(&format!("\n{}\n{}\n", print_frame(frame, &options), explanation(frame)));
+        if self.color {
+            page.push_str(&format!("\n{}\n", legend(&options)));
+        }
+        for rule in rules(frame) {
+            page.push_str(&format!("  {rule}: {}\n", rule.link()));
+        }
+        page
+    }
+}
+
+/// What a frame is for.
+fn explanation(frame: &Frame) -> &'static str {
+    let ends = frame.header().is_some_and(|header| header.ends_stream());
+    match (&frame.meaning, frame.kind, frame.header().map(|header| header.kind)) {
+        (_, FrameKind::Preface, _) => {
+            "Every client begins with these 24 bytes. A server of HTTP/1.1 refuses them, so that no one takes one for the other."
+        }
+        (Meaning::RequestHeaders { .. }, ..) => {
+            "The call begins: the method is the path, and what the client wants said of it comes before any message."
+        }
+        (Meaning::Messages, ..) if ends => {
+            "Messages, each behind a prefix of five bytes. END_STREAM says that this side has sent its last: the half-close."
+        }
+        (Meaning::Messages, ..) => {
+            "Messages, each behind a prefix of five bytes: whether it is compressed, and how long it is. Frames and messages \
+             need not begin and end together."
+        }
+        (Meaning::HalfClose, ..) => {
+            "No bytes, but END_STREAM: this side has sent its last message. The other may go on."
+        }
+        (Meaning::ResponseHeaders, ..) => {
+            "The answer begins. Its HTTP status is 200 whatever becomes of the call: that is said at the end."
+        }
+        (Meaning::Trailers { .. }, ..) => {
+            "The call ends: grpc-status in a second block of headers, after all messages, because only now it is known."
+        }
+        (Meaning::TrailersOnly { .. }, ..) => "The call ends before a message: headers and trailers in one block.",
+        (_, _, Some(FrameType::SETTINGS)) if frame.header().is_some_and(|header| header.has(FrameHeader::ACK)) => {
+            "The settings of the other side have come, and are kept to from here on."
+        }
+        (_, _, Some(FrameType::SETTINGS)) => {
+            "What this side is ready to take: windows, streams at a time, sizes. The other acknowledges, and keeps to it."
+        }
+        (_, _, Some(FrameType::WINDOW_UPDATE)) => {
+            "Flow control: so many more bytes of DATA may be sent. Nobody has to take more than it has room for."
+        }
+        (_, _, Some(FrameType::PING)) => {
+            "Is the other side there, and how far away? It has to send the same eight bytes back."
+        }
+        (_, _, Some(FrameType::RST_STREAM)) => "The stream ends at once, and no trailers will come.",
+        (_, _, Some(FrameType::GOAWAY)) => "No new streams on this connection; those that are open may end.",
+        _ => "A frame that gRPC gives no meaning of its own.",
+    }
+}
+
+/// The rules that give a frame's bytes their meaning, each once, in the order of the bytes.
+fn rules(frame: &Frame) -> Vec<&'static Rule> {
+    let mut rules = Vec::new();
+    for rule in frame.annotations.all().iter().filter_map(|annotation| annotation.rule) {
+        if !rules.contains(&rule) {
+            rules.push(rule);
+        }
+    }
+    rules
+}
+
+/// Keys out of bytes.
+struct Keys<'a> {
+    keys: &'a mut dyn Read,
+    /// Whether a line feed would be a line by itself: then it is Enter, and otherwise the end of a line with a key.
+    line_is_empty: bool,
+}
+
+impl Keys<'_> {
+    /// The next key; `None` when there will be none. Bytes that are no key are passed over.
+    fn next(&mut self) -> io::Result<Option<Key>> {
+        loop {
+            let Some(byte) = self.byte()? else { return Ok(None) };
+            let line_was_empty = std::mem::replace(&mut self.line_is_empty, byte == b'\n');
+            let key = match byte {
+                b'\n' if line_was_empty => Key::Next,
+                b'\r' | b' ' | b'n' => Key::Next,
+                b'p' | 0x7f | 0x08 => Key::Back,
+                b'1'..=b'4' => Key::Kind(usize::from(byte - b'1')),
+                b'h' | b'?' => Key::Help,
+                b'q' | 0x03 | 0x04 => Key::Quit,
+                0x1b => match self.arrow()? {
+                    Some(key) => key,
+                    None => continue,
+                },
+                _ => continue,
+            };
+            return Ok(Some(key));
+        }
+    }
+
+    /// What is left of an arrow key behind its ESC: `[C` or `[D`.
+    fn arrow(&mut self) -> io::Result<Option<Key>> {
+        if self.byte()? != Some(b'[') {
+            return Ok(None);
+        }
+        Ok(match self.byte()? {
+            Some(b'C' | b'B') => Some(Key::Next),
+            Some(b'D' | b'A') => Some(Key::Back),
+            _ => None,
+        })
+    }
+
+    fn byte(&mut self) -> io::Result<Option<u8>> {
+        let mut byte = [0];
+        loop {
+            match self.keys.read(&mut byte) {
+                Ok(0) => return Ok(None),
+                Ok(_) => return Ok(Some(byte[0])),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::demonstration;
+
+    fn keys(bytes: &[u8]) -> Vec<Key> {
+        let mut bytes = bytes;
+        let mut keys = Keys { keys: &mut bytes, line_is_empty: true };
+        std::iter::from_fn(|| keys.next().unwrap()).collect()
+    }
+
+    #[test]
+    fn each_key_and_a_line_feed_that_only_ends_a_line() {
+        use Key::{Back, Help, Kind, Next, Quit};
+        assert_eq!(keys(b"\n\nn\np\n\n"), [Next, Next, Next, Back, Next]);
+        assert_eq!(keys(b"\r n"), [Next, Next, Next]);
+        assert_eq!(keys(b"14h?q\x03\x04"), [Kind(0), Kind(3), Help, Help, Quit, Quit, Quit]);
+        assert_eq!(keys(b"\x1b[C\x1b[D\x1b[Z\x7f"), [Next, Back, Back]);
+        assert_eq!(keys(b"x5\x1b"), []);
+    }
+
+    /// The titles of the pages that these keys lead to.
+    async fn titles(bytes: &[u8]) -> Vec<String> {
+        let calls = demonstration::four_kinds().await.unwrap();
+        let mut out = Vec::new();
+        Tour::new(&calls, false, false).walk(&mut &bytes[..], &mut out).unwrap();
+        let out = String::from_utf8(out).unwrap();
+        let titles = out.lines().filter(|line| line.contains(".  Frame "));
+        titles.map(|line| line.rsplit_once(" of ").unwrap().0.to_owned()).collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn keys_lead_from_frame_to_frame_and_from_kind_to_kind() {
+        assert_eq!(
+            titles(b"n3n1p").await,
+            [
+                "1 of 4: GetFeature, unary.  Frame 1",
+                "1 of 4: GetFeature, unary.  Frame 2",
+                "3 of 4: RecordRoute, client streaming.  Frame 1",
+                "3 of 4: RecordRoute, client streaming.  Frame 2",
+                "1 of 4: GetFeature, unary.  Frame 1",
+                "1 of 4: GetFeature, unary.  Frame 1",
+            ]
+            .map(|title| title.to_owned())
+        );
+        assert_eq!(titles(b"q n").await.len(), 1);
+        let all = titles(b"").await;
+        assert!(all.len() > 20, "without a key everything is printed");
+        assert_eq!(titles(&[b'n'; 1000]).await, all, "behind the last frame there is nothing");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn every_frame_of_the_four_kinds_is_explained() {
+        let calls = demonstration::four_kinds().await.unwrap();
+        for call in &calls {
+            let path = format!("/routeguide.RouteGuide/{}", call.method);
+            let begins = |frame: &Frame| matches!(&frame.meaning, Meaning::RequestHeaders { path: it } if *it == path);
+            let ends = |frame: &Frame| frame.meaning == Meaning::Trailers { status: Some("0".to_owned()) };
+            assert!(call.frames.iter().any(begins) && call.frames.iter().any(ends), "{}", call.method);
+            for frame in &call.frames {
+                assert!(!explanation(frame).contains("no meaning"), "{}", print_frame(frame, &PrintOptions::default()));
+                assert!(!rules(frame).is_empty() && frame.faults.is_empty());
+            }
+        }
+    }
+}

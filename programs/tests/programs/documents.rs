@@ -1,0 +1,77 @@
+//! Documents that show what the program prints are held to what it prints.
+
+use std::process::Command;
+
+use barewire_programs::demonstration;
+
+#[tokio::test]
+async fn the_wire_format_page_is_what_goes_over_the_wire() {
+    let page = demonstration::wire_format().await.expect("the calls succeed");
+    let committed = include_str!("../../../docs/wire-format.md");
+    assert!(page == committed, "write it anew: cargo run -- wire-format > docs/wire-format.md\n{page}");
+}
+
+#[tokio::test]
+async fn the_picture_is_what_a_terminal_shows() {
+    let picture = demonstration::wire_format_svg().await.expect("the calls succeed");
+    let committed = include_str!("../../../docs/images/get-feature.svg");
+    let command = "cargo run -- wire-format --svg > docs/images/get-feature.svg";
+    assert!(picture == committed, "draw it anew: {command}\n{picture}");
+}
+
+fn barewire() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_barewire"));
+    command.env_remove("NO_COLOR");
+    command
+}
+
+/// What the README shows of the demonstration, but for the port, stands in what it prints.
+#[test]
+fn the_readme_shows_what_the_demonstration_prints() {
+    let output = barewire().output().expect("it runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let printed = String::from_utf8(output.stdout).expect("text");
+    let readme = include_str!("../../../README.md");
+    let (_, shown) = readme.split_once("```console\n$ cargo run --release\n").expect("the README shows the command");
+    let (shown, _) = shown.split_once("```").expect("the block ends");
+    for line in shown.lines().filter(|line| !line.is_empty() && *line != "…" && !line.contains("127.0.0.1")) {
+        assert!(printed.lines().any(|real| real == line), "not printed: {line:?}");
+    }
+    for wanted in [
+        "GetFeature",
+        "ListFeatures",
+        "RecordRoute",
+        "RouteChat",
+        "grpc-status: 0 (OK)",
+        ":path: /routeguide.RouteGuide/GetFeature",
+    ] {
+        assert!(printed.contains(wanted), "{wanted} is missing");
+    }
+}
+
+#[test]
+fn a_pipe_gets_no_colour_unless_it_is_asked_for() {
+    let colours = |arguments: &[&str], no_color: Option<&str>| {
+        let mut command = barewire();
+        command.args(arguments);
+        if let Some(value) = no_color {
+            command.env("NO_COLOR", value);
+        }
+        let output = command.output().expect("it runs");
+        assert!(output.status.success());
+        output.stdout.contains(&0x1b)
+    };
+    assert!(!colours(&[], None));
+    assert!(!colours(&["-color", "never"], None));
+    assert!(colours(&["--color", "always"], None));
+    assert!(colours(&["--color=always"], Some("1")), "what is asked for wins");
+}
+
+#[test]
+fn a_wrong_flag_is_one_line_and_exit_status_2() {
+    for arguments in [&["--nonsense"][..], &["nonsense"], &["--color", "red"]] {
+        let output = barewire().args(arguments).output().expect("it runs");
+        let said = String::from_utf8(output.stderr).expect("text");
+        assert_eq!((output.status.code(), said.lines().count()), (Some(2), 1), "{arguments:?}: {said}");
+    }
+}

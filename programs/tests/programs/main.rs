@@ -1,0 +1,21 @@
+//! The programs as one starts them: what they print, how they end, what they hold, and what the documents show of them.
+
+#[path = "../../../tests/common/mod.rs"]
+mod common;
+mod documents;
+#[cfg(target_os = "linux")]
+mod held;
+#[allow(dead_code)]
+#[path = "../../../tests/held/law.rs"]
+mod law;
+mod lifecycle;
+#[path = "../../../tests/held/line.rs"]
+mod line;
+mod route_guide;
+#[allow(dead_code)]
+#[path = "../../../tests/held/said.rs"]
+mod said;
+#[allow(dead_code)]
+#[path = "../../../tests/held/service.rs"]
+mod service;
+mod unread_stderr;

@@ -1,0 +1,129 @@
+//! Names from where they can come from: `.proto` files, descriptor sets, a server that tells them in either version.
+
+use std::collections::BTreeMap;
+
+use barewire::transport::tcp;
+use barewire::{Client, Inbound, Method, Outbound, Request, Response, Router, Server, Status, Unary};
+use barewire_programs::services::FILE_DESCRIPTOR_SET;
+use barewire_programs::services::reflection::messages::server_reflection_request::MessageRequest;
+use barewire_programs::services::reflection::messages::server_reflection_response::MessageResponse;
+use barewire_programs::services::reflection::messages::{
+    ErrorResponse, FileDescriptorResponse, ListServiceResponse, ServerReflectionRequest, ServerReflectionResponse,
+    ServiceResponse,
+};
+use barewire_programs::services::reflection::{SERVER_REFLECTION_INFO, SERVER_REFLECTION_INFO_V1ALPHA};
+use prost::Message;
+use prost_types::{FileDescriptorProto, FileDescriptorSet};
+
+use super::process::{Folder, Tap, soon};
+
+/// A message of which nobody knows the names but by the ways that are tested.
+#[derive(Clone, PartialEq, Message)]
+struct Word {
+    #[prost(string, tag = "1")]
+    spelling: String,
+}
+
+const SHOUT: Method<Word, Word, Unary> = Method::new("/dictionary.v7.Dictionary/Shout");
+
+const PROTO: &str = "syntax = \"proto3\"; package dictionary.v7; import \"word.proto\";
+service Dictionary { rpc Shout(Word) returns (Word); }";
+const IMPORTED: &str = "syntax = \"proto3\"; package dictionary.v7; message Word { string spelling = 1; }";
+
+/// The descriptor set of the dictionary, without what it imports, and that, by their files' names.
+fn files() -> BTreeMap<String, Vec<u8>> {
+    let folder = Folder::new("names-files");
+    std::fs::write(folder.file("dictionary.proto"), PROTO).unwrap();
+    std::fs::write(folder.file("word.proto"), IMPORTED).unwrap();
+    let set = protox::compile(["dictionary.proto"], [folder.file("")]).unwrap();
+    set.file.into_iter().map(|file| (file.name().to_owned(), file.encode_to_vec())).collect()
+}
+
+struct Dictionary(BTreeMap<String, Vec<u8>>);
+
+impl Dictionary {
+    async fn shout(&self, request: Request<Word>) -> Result<Response<Word>, Status> {
+        Ok(Response::new(Word { spelling: request.spelling.to_uppercase() }))
+    }
+
+    /// Tells one file at a time, so that imports have to be asked for.
+    async fn reflect(
+        &self,
+        mut questions: Inbound<ServerReflectionRequest>,
+        mut answers: Outbound<ServerReflectionResponse>,
+    ) -> Result<(), Status> {
+        while let Some(question) = questions.recv().await? {
+            let file = |name: &str| {
+                let file_descriptor_proto = vec![self.0[name].clone()];
+                MessageResponse::FileDescriptorResponse(FileDescriptorResponse { file_descriptor_proto })
+            };
+            let answer = match question.message_request.expect("a question") {
+                MessageRequest::ListServices(_) => {
+                    let names = ["gone.Service", "dictionary.v7.Dictionary"].map(str::to_owned);
+                    let service = names.map(|name| ServiceResponse { name }).to_vec();
+                    MessageResponse::ListServicesResponse(ListServiceResponse { service })
+                }
+                MessageRequest::FileContainingSymbol(name) if name.starts_with("dictionary") => {
+                    file("dictionary.proto")
+                }
+                MessageRequest::FileByFilename(name) => file(&name),
+                _ => MessageResponse::ErrorResponse(ErrorResponse { error_code: 5, error_message: "not here".into() }),
+            };
+            answers.send(ServerReflectionResponse { message_response: Some(answer), ..Default::default() }).await?;
+        }
+        Ok(())
+    }
+}
+
+async fn serve(router: impl FnOnce(Router<Dictionary>) -> Router<Dictionary>) -> String {
+    let listener = tcp::listen("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let dictionary = Router::new(Dictionary(files())).unary(SHOUT, Dictionary::shout);
+    tokio::spawn(Server::new(router(dictionary)).serve(listener));
+    address
+}
+
+/// What the tap prints of one call.
+async fn shown(to: &str, flags: &[&str]) -> String {
+    let tap = Tap::start(to, flags).await;
+    let client = soon("a connection", Client::connect(tcp::connect(&*tap.address))).await.unwrap();
+    soon("an answer", client.unary(SHOUT, Word { spelling: "hello".into() })).await.unwrap();
+    drop(client);
+    tap.end().await
+}
+
+const NAMED: &str = "dictionary.v7.Word, 7 bytes: spelling: \"HELLO\"";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_tells_them_in_either_version_or_not() {
+    let v1 = serve(|router| router.bidi_streaming(SERVER_REFLECTION_INFO, Dictionary::reflect)).await;
+    let v1alpha = serve(|router| router.bidi_streaming(SERVER_REFLECTION_INFO_V1ALPHA, Dictionary::reflect)).await;
+    let silent = serve(|router| router).await;
+    for server in [&v1, &v1alpha] {
+        let printed = shown(server, &["--reflection"]).await;
+        assert!(printed.contains(NAMED), "{printed}");
+    }
+    let elsewhere = shown(&silent, &[&format!("--reflection={v1}")]).await;
+    assert!(elsewhere.contains(NAMED), "{elsewhere}");
+    // Without names fields have numbers.
+    let printed = shown(&silent, &["--reflection"]).await;
+    assert!(printed.contains("message, 7 bytes: 1: \"HELLO\""), "{printed}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn files_have_them() {
+    let server = serve(|router| router).await;
+    let folder = Folder::new("names");
+    let (proto, word, set) = (folder.file("dictionary.proto"), folder.file("lib/word.proto"), folder.file("set.bin"));
+    std::fs::create_dir_all(folder.file("lib")).unwrap();
+    std::fs::write(&proto, PROTO).unwrap();
+    std::fs::write(&word, IMPORTED).unwrap();
+    let file = files().values().map(|file| FileDescriptorProto::decode(&file[..]).unwrap()).collect();
+    std::fs::write(&set, FileDescriptorSet { file }.encode_to_vec()).unwrap();
+    for flags in [&["--proto", &*proto, "--proto-path", &folder.file("lib")][..], &["--descriptor-set", &set]] {
+        let printed = shown(&server, flags).await;
+        assert!(printed.contains(NAMED), "{flags:?}: {printed}");
+    }
+    let known = FileDescriptorSet::decode(FILE_DESCRIPTOR_SET).unwrap();
+    assert!(known.file.iter().any(|file| file.package() == "routeguide"), "the route guide's are built in");
+}
