@@ -129,6 +129,7 @@ pub mod wire;
 
 pub use call::{Compressor, Compressors, Context, DecompressError, Inbound, Outbound, Request, Response};
 pub use client::{CallOptions, Client, ClientOptions};
+pub use limits::Limits;
 pub use metadata::Metadata;
 pub use method::{BidiStreaming, ClientStreaming, Method, ServerStreaming, Unary};
 pub use server::{Router, Server, ServerOptions};

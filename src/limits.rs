@@ -4,6 +4,53 @@
 
 use std::time::Duration;
 
+/// The limits of a connection that both sides have, and how long each waits for the other: a part of
+/// [`ServerOptions`](crate::ServerOptions) and of [`ClientOptions`](crate::ClientOptions).
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Limits {
+    /// The largest message that the peer may send, in bytes; beyond it the call is RESOURCE_EXHAUSTED. 4 MiB by default.
+    pub max_receive_message_size: usize,
+    /// The largest message that this side may send, in bytes. Unlimited by default.
+    pub max_send_message_size: usize,
+    /// The size of the metadata that the peer may send at once, in bytes as RFC 9113 section 6.5.2 counts them (name + value + 32
+    /// each). The peer is told; it may send 512 fields at most, besides. Beyond it the call is RESOURCE_EXHAUSTED, on a server
+    /// beyond three times as much HTTP 431. 64 KiB by default.
+    pub max_metadata_size: u32,
+    /// The flow-control window of a stream, in bytes: how much the peer may send that nobody has taken. 1 MiB by default.
+    pub stream_window: u32,
+    /// The flow-control window of the connection, in bytes: how much all its streams together may hold that nobody has taken.
+    /// 16 MiB by default, so that sixteen readers that stopped still hold nobody up.
+    pub connection_window: u32,
+    /// What the calls of a connection may make this side hold beside what the peer sent, in bytes: messages that wait for the
+    /// peer's windows, messages that grew when they were restored and decoded, metadata. Calls that want more wait; where
+    /// nothing is given back for [`Limits::peer_timeout`], they end with RESOURCE_EXHAUSTED. One message on its way in and one
+    /// on its way out may always be held, whatever their size. 16 MiB by default.
+    pub max_connection_memory: usize,
+    /// Messages shorter than this, in bytes, are not compressed. 0 by default.
+    pub min_compress_size: usize,
+    /// How long the peer may take over what HTTP/2 has it do at once: end a frame or a header block that it has begun,
+    /// acknowledge SETTINGS and PING, take from its socket some of what is there. Beyond it the connection ends, and calls on it
+    /// are UNAVAILABLE to a client. Windows that the peer does not open and messages that it does not go on with count for
+    /// nothing. 20 s by default.
+    pub peer_timeout: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            max_receive_message_size: MAX_RECEIVE_MESSAGE_SIZE,
+            max_send_message_size: usize::MAX,
+            max_metadata_size: MAX_METADATA_SIZE,
+            stream_window: STREAM_WINDOW,
+            connection_window: CONNECTION_WINDOW,
+            max_connection_memory: MAX_CONNECTION_MEMORY,
+            min_compress_size: 0,
+            peer_timeout: PEER_TIMEOUT,
+        }
+    }
+}
+
 // Defaults of options.
 
 /// The largest message that is received, in bytes.

@@ -106,7 +106,7 @@ async fn begin(client: &Caller, path: &'static str) -> Result<Opened, Status> {
         user_agent: Some(&client.shared.user_agent),
     };
     let headers = outgoing.encode(client.options.metadata.as_deref());
-    let receive_limit = client.shared.options.max_receive_message_size;
+    let receive_limit = client.shared.options.limits.max_receive_message_size;
     let compressors = client.shared.options.compressors.clone();
     let code_of_http_status = client.shared.options.code_of_http_status;
     match client.invoke.begin(Head { path, headers, receive_limit, compressors, code_of_http_status }) {

@@ -37,8 +37,8 @@ impl Caller {
         let user_agent = options.user_agent()?;
         let encodings = options.compressors.encodings();
         let sizes = Arc::new(Sizes {
-            limit: options.max_send_message_size,
-            min_size: options.min_compress_size,
+            limit: options.limits.max_send_message_size,
+            min_size: options.limits.min_compress_size,
             compressors: options.compressors.clone(),
         });
         let shared = Arc::new(Shared { options, user_agent, sizes, encodings });

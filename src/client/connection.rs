@@ -111,13 +111,13 @@ async fn shake_hands(
 ) -> Result<(SendRequest<Piece>, Option<Weak<()>>, Link), Status> {
     let keepalive = options.keepalive_time.map(|time| time.max(MIN_KEEPALIVE_TIME));
     // Connecting as a whole has a timeout, so that the greeting needs none.
-    let max_metadata_size = options.max_metadata_size;
-    let limits = PeerLimits { greeting: None, patience: options.peer_timeout, keepalive, max_metadata_size };
+    let max_metadata_size = options.limits.max_metadata_size;
+    let limits = PeerLimits { greeting: None, patience: options.limits.peer_timeout, keepalive, max_metadata_size };
     let (io, outlet) = gather(connected.io, limits, false);
     let link = Link {
         side: Side::Client,
         peer: Arc::new(connected.peer),
-        budget: Budget::new(options.max_connection_memory, options.peer_timeout),
+        budget: Budget::new(options.limits.max_connection_memory, options.limits.peer_timeout),
         blocks: outlet.blocks(),
         witness: connected.witness,
     };
@@ -125,8 +125,8 @@ async fn shake_hands(
     builder
         .max_concurrent_reset_streams(RESETS_REMEMBERED)
         .reset_stream_duration(RESET_MEMORY)
-        .initial_window_size(options.stream_window)
-        .initial_connection_window_size(options.connection_window)
+        .initial_window_size(options.limits.stream_window)
+        .initial_connection_window_size(options.limits.connection_window)
         .max_header_list_size(h2_limit(max_metadata_size, false))
         .max_send_buffer_size(UNSENT_OF_CALL)
         .data_frame_budget(DATA_FRAME_BUDGET)

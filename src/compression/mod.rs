@@ -30,7 +30,7 @@
 //! let mut server = ServerOptions::default();
 //! server.compressors = compression::all();
 //! server.encoding = Some(Encoding::Gzip); // for answers, where the client takes it
-//! server.min_compress_size = 1024;
+//! server.limits.min_compress_size = 1024;
 //!
 //! let mut client = ClientOptions::default();
 //! client.compressors = compression::all();

@@ -47,6 +47,21 @@ pub(crate) enum Fault {
 }
 
 /// The two directions of a connection, and what is awaited.
+///
+/// ```text
+///   awaited        set when                              cleared when
+///   greeting       the connection begins, on a server    the peer's preface and SETTINGS are whole
+///   settings_ack   our SETTINGS leave                    their acknowledgement comes
+///   ping_ack       our PING leaves                       its acknowledgement comes
+///   unfinished     a frame or header block begins        it is whole
+///   stuck          the socket takes nothing              it takes a byte
+///   keepalive      a byte comes                          the time has come: a PING leaves
+///
+///   watching ── one of them, keepalive apart, is overdue ──▶ fault: GOAWAY leaves, reading fails
+/// ```
+///
+/// None is moved by a peer that dribbles: `unfinished` begins anew with the next frame, and when the socket takes bytes again after
+/// it was stuck; the others wait from when they were set. The timer stands at the earliest of them. A fault is final.
 pub(super) struct Guard {
     limits: PeerLimits,
     incoming: Frames,

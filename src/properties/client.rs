@@ -68,9 +68,12 @@ async fn converse(data: &[u8]) {
 /// Makes one call with limits that a short input can reach, and reads it to its end.
 async fn call(connector: Once, choice: u8) -> Result<(), Status> {
     let options = ClientOptions {
-        max_receive_message_size: 2 << 10,
-        max_metadata_size: 2 << 10,
-        stream_window: 1 << 10,
+        limits: crate::limits::Limits {
+            max_receive_message_size: 2 << 10,
+            max_metadata_size: 2 << 10,
+            stream_window: 1 << 10,
+            ..Default::default()
+        },
         compressors: compression::all(),
         ..ClientOptions::default()
     };

@@ -85,9 +85,12 @@ async fn converse([windows, streams, chops, seed, capacity, limits, encodings, s
     let live = Arc::new(AtomicUsize::new(0));
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let options = ServerOptions {
-        max_receive_message_size: limits.server,
-        stream_window: window(windows),
-        connection_window: window(windows / 4).max(65_535),
+        limits: crate::limits::Limits {
+            max_receive_message_size: limits.server,
+            stream_window: window(windows),
+            connection_window: window(windows / 4).max(65_535),
+            ..Default::default()
+        },
         max_concurrent_streams: 1 + u32::from(streams % 8),
         compressors: compression::all(),
         encoding: down,
@@ -97,9 +100,12 @@ async fn converse([windows, streams, chops, seed, capacity, limits, encodings, s
     let server = Server::new(script::routes(live.clone())).with_options(options);
     let serving = tokio::spawn(server.serve_until(Once(Some(chopped(far, 0))), async { drop(stopped.await) }));
     let options = ClientOptions {
-        max_receive_message_size: limits.client,
-        stream_window: window(windows / 16),
-        connection_window: window(windows / 64).max(65_535),
+        limits: crate::limits::Limits {
+            max_receive_message_size: limits.client,
+            stream_window: window(windows / 16),
+            connection_window: window(windows / 64).max(65_535),
+            ..Default::default()
+        },
         compressors: compression::all(),
         ..ClientOptions::default()
     };

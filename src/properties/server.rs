@@ -70,10 +70,13 @@ async fn converse(data: &[u8]) {
 /// Limits that a short input can reach; answers are compressed for clients that say they take it.
 fn options() -> ServerOptions {
     ServerOptions {
-        max_receive_message_size: 2 << 10,
-        max_metadata_size: 2 << 10,
+        limits: crate::limits::Limits {
+            max_receive_message_size: 2 << 10,
+            max_metadata_size: 2 << 10,
+            stream_window: 1 << 10,
+            ..Default::default()
+        },
         max_concurrent_streams: 8,
-        stream_window: 1 << 10,
         compressors: compression::all(),
         encoding: Some(Encoding::Gzip),
         ..ServerOptions::default()

@@ -35,9 +35,9 @@ pub(super) async fn serve(connected: Connected, shared: Arc<Shared>, greeting: O
     let options = &shared.options;
     let limits = PeerLimits {
         greeting,
-        patience: options.peer_timeout,
+        patience: options.limits.peer_timeout,
         keepalive: Some(options.keepalive_time),
-        max_metadata_size: options.max_metadata_size,
+        max_metadata_size: options.limits.max_metadata_size,
     };
     let (io, outlet) = gather(connected.io, limits, true);
     let handshake = drive_handshake(builder(options).handshake(io), &outlet);
@@ -47,7 +47,7 @@ pub(super) async fn serve(connected: Connected, shared: Arc<Shared>, greeting: O
         let link = Link {
             side: Side::Server,
             peer: Arc::new(connected.peer),
-            budget: Budget::new(options.max_connection_memory, options.peer_timeout),
+            budget: Budget::new(options.limits.max_connection_memory, options.limits.peer_timeout),
             blocks: outlet.blocks(),
             witness: connected.witness,
         };
@@ -84,10 +84,10 @@ fn builder(options: &ServerOptions) -> Builder {
         .max_pending_accept_reset_streams(resets)
         .max_concurrent_reset_streams(resets)
         .reset_stream_duration(RESET_MEMORY)
-        .initial_window_size(options.stream_window)
-        .initial_connection_window_size(options.connection_window)
+        .initial_window_size(options.limits.stream_window)
+        .initial_connection_window_size(options.limits.connection_window)
         .max_concurrent_streams(options.max_concurrent_streams)
-        .max_header_list_size(h2_limit(options.max_metadata_size, true))
+        .max_header_list_size(h2_limit(options.limits.max_metadata_size, true))
         .max_send_buffer_size(UNSENT_OF_CALL)
         .data_frame_budget(DATA_FRAME_BUDGET);
     builder
@@ -194,7 +194,7 @@ impl Driver {
         while let Some((request, respond)) = self.began.pop_front() {
             let (parts, stream) = request.into_parts();
             let mut call = Call::new(Sending::Response(respond, self.link.budget.clone()), &self.shared);
-            let limit = self.shared.options.max_receive_message_size;
+            let limit = self.shared.options.limits.max_receive_message_size;
             let body = Body::new(Some(stream), limit, self.link.clone());
             let route = call.begin(parts, body, &self.shared);
             self.calls = self.calls.wrapping_add(1);

@@ -46,8 +46,8 @@ pub(super) enum Phase {
 impl Shared {
     pub(super) fn new(routes: Routes, options: ServerOptions, phase: watch::Receiver<Phase>) -> Shared {
         let sizes = Arc::new(Sizes {
-            limit: options.max_send_message_size,
-            min_size: options.min_compress_size,
+            limit: options.limits.max_send_message_size,
+            min_size: options.limits.min_compress_size,
             compressors: options.compressors.clone(),
         });
         let encodings = options.compressors.encodings();

@@ -138,7 +138,7 @@ async fn a_rule_of_grpc_that_the_server_broke() {
 
 #[tokio::test(start_paused = true)]
 async fn a_limit_of_this_side() {
-    let (client, _server) = client_with(|options| options.max_send_message_size = 10, []).await;
+    let (client, _server) = client_with(|options| options.limits.max_send_message_size = 10, []).await;
     let status = client.unary(ECHO, note("more than ten")).await.unwrap_err();
     let what = &cause(&status).what;
     assert!(matches!(what, What::Protocol(ProtocolError::MessageTooLarge { length: 15, limit: 10 })), "{what:?}");

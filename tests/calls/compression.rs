@@ -168,7 +168,7 @@ async fn a_handler_may_send_one_message_uncompressed_and_small_ones_are_by_choic
         }
     }
     let mut options = ServerOptions::default();
-    (options.compressors, options.encoding, options.min_compress_size) = (toys(), Some(Encoding::Gzip), 5);
+    (options.compressors, options.encoding, options.limits.min_compress_size) = (toys(), Some(Encoding::Gzip), 5);
     let (arrivals, incoming) = tokio::sync::mpsc::unbounded_channel();
     let server = Server::new(Router::new(Plain).unary(ECHO, Plain::echo)).with_options(options);
     tokio::spawn(server.serve(PipeListener(incoming)));

@@ -166,7 +166,7 @@ async fn a_client_whose_algorithm_the_server_does_not_have_is_told_unimplemented
 #[tokio::test(start_paused = true)]
 async fn a_client_leaves_small_messages_as_they_are() {
     let change = |options: &mut ClientOptions| {
-        (options.compressors, options.min_compress_size) = (compression::all(), 5);
+        (options.compressors, options.limits.min_compress_size) = (compression::all(), 5);
     };
     let (client, mut server) = client_with(change, []).await;
     let client = client.with(CallOptions::new().encoding(Encoding::Gzip));

@@ -178,7 +178,7 @@ async fn a_method_that_is_not_there_is_unimplemented() {
 
 #[tokio::test(start_paused = true)]
 async fn metadata_over_the_servers_limit_is_resource_exhausted() {
-    let server = TestServer::with(|options| options.max_metadata_size = 10_000);
+    let server = TestServer::with(|options| options.limits.max_metadata_size = 10_000);
     let client = server.client().await;
     let mut sent = Metadata::new();
     sent.append("k", &"x".repeat(20_000)).unwrap();

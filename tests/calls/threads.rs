@@ -15,7 +15,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A connection whose windows are a small part of what goes over it.
 async fn narrow() -> (TestServer, Client) {
-    let server = TestServer::with(|options| options.stream_window = 65_535);
+    let server = TestServer::with(|options| options.limits.stream_window = 65_535);
     let client = server.client().await;
     (server, client)
 }

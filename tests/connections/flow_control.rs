@@ -121,7 +121,7 @@ async fn an_answer_larger_than_the_window_arrives() {
 
 #[tokio::test(start_paused = true)]
 async fn window_returns_as_messages_are_taken_and_not_before() {
-    let mut server = TestServer::with(|options| options.stream_window = 100_000);
+    let mut server = TestServer::with(|options| options.limits.stream_window = 100_000);
     let mut peer = server.connect().await;
     let notes = text(&"x".repeat(10_000 - 8));
     assert_eq!(notes.len(), 10_000);
@@ -147,7 +147,7 @@ async fn window_returns_as_messages_are_taken_and_not_before() {
 #[tokio::test(start_paused = true)]
 async fn window_returns_as_messages_are_taken_although_the_client_has_half_closed() {
     let mut server = TestServer::with(|options| {
-        (options.stream_window, options.connection_window) = (65_535, 65_535);
+        (options.limits.stream_window, options.limits.connection_window) = (65_535, 65_535);
     });
     let mut peer = server.connect().await;
     peer.send(request(1, "/test.Service/Read")).await;
@@ -165,7 +165,7 @@ async fn window_returns_as_messages_are_taken_although_the_client_has_half_close
 
 #[tokio::test(start_paused = true)]
 async fn window_of_a_part_returns_only_while_somebody_waits_for_the_rest() {
-    let mut server = TestServer::with(|options| options.stream_window = 65_535);
+    let mut server = TestServer::with(|options| options.limits.stream_window = 65_535);
     let mut peer = server.connect().await;
     peer.send(request(1, "/test.Service/Read")).await;
     server.probe.expect(Event::Began).await;
@@ -184,7 +184,7 @@ async fn window_of_a_part_returns_only_while_somebody_waits_for_the_rest() {
 
 #[tokio::test(start_paused = true)]
 async fn window_of_padding_returns() {
-    let server = TestServer::with(|options| options.stream_window = 65_535);
+    let server = TestServer::with(|options| options.limits.stream_window = 65_535);
     let mut peer = server.connect().await;
     peer.send(request(1, "/test.Service/Collect")).await;
     // A message of five bytes and 255 of padding a frame: the window is used up many times over.
@@ -200,7 +200,7 @@ async fn window_of_padding_returns() {
 
 #[tokio::test(start_paused = true)]
 async fn a_sender_that_ignores_the_window_ends_its_connection_or_its_stream() {
-    let mut server = TestServer::with(|options| options.stream_window = 65_535);
+    let mut server = TestServer::with(|options| options.limits.stream_window = 65_535);
     let mut peer = server.connect().await;
     peer.send(request(1, "/test.Service/Read")).await;
     server.probe.expect(Event::Began).await;
@@ -213,7 +213,7 @@ async fn a_sender_that_ignores_the_window_ends_its_connection_or_its_stream() {
 #[tokio::test(start_paused = true)]
 async fn readers_that_stopped_hold_nobody_up() {
     let mut server = TestServer::with(|options| {
-        (options.stream_window, options.connection_window) = (65_535, 16 * 65_535);
+        (options.limits.stream_window, options.limits.connection_window) = (65_535, 16 * 65_535);
     });
     let mut peer = server.connect().await;
     let whole = text(&"x".repeat(65_535 - 9));
@@ -242,7 +242,7 @@ async fn the_connections_window_returns_when_a_call_ends_unread() {
         (request(1, "/test.Service/First"), None, "a handler that read one of them"),
     ] {
         let server = TestServer::with(|options| {
-            (options.stream_window, options.connection_window) = (65_535, 65_535);
+            (options.limits.stream_window, options.limits.connection_window) = (65_535, 65_535);
         });
         let mut peer = server.connect().await;
         peer.send(head).await;
@@ -258,7 +258,7 @@ async fn the_connections_window_returns_when_a_call_ends_unread() {
 #[tokio::test(start_paused = true)]
 async fn what_a_handler_has_stopped_to_read_is_read_and_thrown_away() {
     let server = TestServer::with(|options| {
-        (options.stream_window, options.connection_window) = (65_535, 65_535);
+        (options.limits.stream_window, options.limits.connection_window) = (65_535, 65_535);
     });
     let mut peer = server.connect().await;
     peer.send([request(1, "/test.Service/Deaf"), data(1, text("hi"))]).await;
@@ -278,7 +278,7 @@ async fn what_a_handler_has_stopped_to_read_is_read_and_thrown_away() {
 #[tokio::test(start_paused = true)]
 async fn what_had_come_when_a_handler_stopped_to_read_is_given_back() {
     let server = TestServer::with(|options| {
-        (options.stream_window, options.connection_window) = (65_535, 65_535);
+        (options.limits.stream_window, options.limits.connection_window) = (65_535, 65_535);
     });
     let mut peer = server.connect().await;
     // All in one go: one note for the handler, and nearly a window of what it will not read.

@@ -14,7 +14,7 @@ use crate::common::{BATCHES, quiet, soon};
 
 #[tokio::test(start_paused = true)]
 async fn a_caller_that_stops_reading_stops_the_server_and_no_other_call() {
-    let (client, mut server) = client_with(|options| options.stream_window = 100_000, []).await;
+    let (client, mut server) = client_with(|options| options.limits.stream_window = 100_000, []).await;
     let mut notes = client.server_streaming(COUNT, note("hi")).await.unwrap();
     server.expect_request(1).await;
     server.expect(data(1, text("hi")).end_stream()).await;
@@ -41,7 +41,8 @@ async fn a_caller_that_stops_reading_stops_the_server_and_no_other_call() {
 #[tokio::test(start_paused = true)]
 async fn an_answer_that_was_read_to_its_end_holds_no_window_although_its_handle_is_held() {
     let (client, mut server) =
-        client_with(|options| (options.stream_window, options.connection_window) = (65_535, 65_535), []).await;
+        client_with(|options| (options.limits.stream_window, options.limits.connection_window) = (65_535, 65_535), [])
+            .await;
     let mut held = Vec::new();
     for stream in [1, 3, 5] {
         let mut notes = client.server_streaming(COUNT, note("hi")).await.unwrap();
@@ -63,7 +64,7 @@ async fn an_answer_that_was_read_to_its_end_holds_no_window_although_its_handle_
 
 #[tokio::test(start_paused = true)]
 async fn an_answer_that_is_padded_gives_its_window_back() {
-    let (client, mut server) = client_with(|options| options.stream_window = 65_535, []).await;
+    let (client, mut server) = client_with(|options| options.limits.stream_window = 65_535, []).await;
     let notes = client.server_streaming(COUNT, note("hi")).await.unwrap();
     server.expect_request(1).await;
     server.send(response(1)).await;
@@ -141,7 +142,7 @@ async fn a_request_larger_than_the_window_arrives_as_it_opens() {
 // Both are ours.
 
 async fn connected(window: u32) -> (TestServer, Client) {
-    let server = TestServer::with(|options| options.stream_window = window);
+    let server = TestServer::with(|options| options.limits.stream_window = window);
     let client = server.client().await;
     (server, client)
 }
@@ -189,7 +190,8 @@ async fn a_caller_that_stops_reading_stops_the_handler() {
 #[tokio::test(start_paused = true)]
 async fn a_call_that_broke_a_limit_leaves_the_connection_its_window() {
     let (client, mut server) =
-        client_with(|options| (options.stream_window, options.connection_window) = (65_535, 65_535), []).await;
+        client_with(|options| (options.limits.stream_window, options.limits.connection_window) = (65_535, 65_535), [])
+            .await;
     for stream in (1..20).step_by(2) {
         let other = client.clone();
         let call = tokio::spawn(async move { other.unary(ECHO, note("hi")).await });

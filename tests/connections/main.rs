@@ -7,5 +7,6 @@ mod client_goaway;
 mod connection;
 mod flow_control;
 mod flow_control_client;
+mod memory;
 mod shutdown;
 mod slow_peers;

@@ -85,7 +85,7 @@ async fn a_header_block_that_trickles_is_let_go_as_well() {
 
 #[tokio::test(start_paused = true)]
 async fn patience_is_an_option() {
-    let server = TestServer::with(|options| options.peer_timeout = 3 * SECOND);
+    let server = TestServer::with(|options| options.limits.peer_timeout = 3 * SECOND);
     let mut client = server.connect().await;
     let begun = Instant::now();
     client.write(&[0, 0]).await;

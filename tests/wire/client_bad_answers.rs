@@ -324,7 +324,7 @@ async fn a_message_over_the_limit_is_refused_on_its_prefix_and_the_stream_reset(
 
 #[tokio::test(start_paused = true)]
 async fn the_limit_is_an_option_and_a_message_of_just_its_size_passes() {
-    let (client, mut server) = client_with(|options| options.max_receive_message_size = 4, []).await;
+    let (client, mut server) = client_with(|options| options.limits.max_receive_message_size = 4, []).await;
     let mut notes = client.server_streaming(COUNT, note("hi")).await.unwrap();
     server.expect_request(1).await;
     server.send([response(1), data(1, [text("hi"), text("hi!")].concat())]).await;

@@ -261,7 +261,7 @@ async fn an_answer_that_nobody_reads_leaves_the_connection_its_window() {
     let body = |stream| chunks(stream, &[0; PAGE]);
     let long = |stream| [vec![data(stream, prefix(0, 1 << 20))], body(stream)].concat();
     for round in 0..3 {
-        let (client, mut server) = client_with(|options| options.connection_window = WINDOW as u32, []).await;
+        let (client, mut server) = client_with(|options| options.limits.connection_window = WINDOW as u32, []).await;
         let mut sent = 0;
         for stream in (1..20).step_by(2) {
             let call = tokio::spawn(run(client.clone(), if round == 2 { Kind::Bidi } else { Kind::Unary }));

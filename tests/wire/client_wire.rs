@@ -297,7 +297,7 @@ async fn a_call_given_up_while_it_waits_its_turn_is_cancelled_when_that_comes() 
 
 #[tokio::test(start_paused = true)]
 async fn a_message_over_the_senders_own_limit_is_not_sent() {
-    let (client, mut server) = client_with(|options| options.max_send_message_size = 3, []).await;
+    let (client, mut server) = client_with(|options| options.limits.max_send_message_size = 3, []).await;
     let status = client.unary(ECHO, note("hi")).await.unwrap_err();
     assert_eq!(
         (status.code(), status.message()),

@@ -24,7 +24,7 @@ async fn outcome(frames: impl Into<Vec<Frame>>) -> Result<String, Status> {
 
 /// The reset of a stream that a request with this head gets, and that the connection stands.
 async fn reset_of(head: Frame) -> Option<Http2Error> {
-    let server = TestServer::with(|options| options.max_metadata_size = 1 << 20);
+    let server = TestServer::with(|options| options.limits.max_metadata_size = 1 << 20);
     let mut peer = server.connect().await;
     peer.send([head, data(1, text("hi")).end_stream()]).await;
     let reset = peer.answer(1).await.reset();
@@ -101,7 +101,7 @@ async fn an_answer_with_a_malformed_field_ends_the_connection() {
 /// The http crate has no map for more.
 #[tokio::test(start_paused = true)]
 async fn a_request_with_24_577_names_is_431() {
-    let server = TestServer::with(|options| options.max_metadata_size = 4 << 20);
+    let server = TestServer::with(|options| options.limits.max_metadata_size = 4 << 20);
     let mut peer = server.connect().await;
     let head = (0..24_577).fold(request(1, ECHO_PATH), |head, n| head.field(&format!("{n:x}"), ""));
     peer.send(head.end_stream()).await;

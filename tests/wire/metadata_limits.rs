@@ -147,7 +147,7 @@ async fn metadata_within_the_limits_arrives_whole() {
 async fn small_limits_hold_as_well() {
     for limit in [0, 100, 1_000, 5_000, 20_000] {
         for size in [limit + 100, 3 * limit + 50_000, 10 * limit + 70_000, 300_000] {
-            let (client, mut server) = client_with(|options| options.max_metadata_size = limit, []).await;
+            let (client, mut server) = client_with(|options| options.limits.max_metadata_size = limit, []).await;
             let call = tokio::spawn(async move { client.unary(ECHO, note("hi")).await });
             server.expect_request(1).await;
             server.expect(data(1, text("hi")).end_stream()).await;
@@ -282,7 +282,7 @@ async fn a_request_over_three_times_the_limit_is_431() {
 
 #[tokio::test(start_paused = true)]
 async fn a_grpc_client_is_told_which_limit_it_met() {
-    let server = TestServer::with(|options| options.max_metadata_size = 10_000);
+    let server = TestServer::with(|options| options.limits.max_metadata_size = 10_000);
     let client = server.client().await;
     let mut sent = Metadata::new();
     sent.append("k", &"x".repeat(20_000)).unwrap();
@@ -320,9 +320,9 @@ async fn request_trailers_within_the_limit_are_passed_over() {
 async fn the_limit_is_announced_as_it_is() {
     let (_client, server) = client_and_raw_server().await;
     assert!(server.settings.contains(&(MAX_HEADER_LIST_SIZE, 65_536)), "{:?}", server.settings);
-    let (_client, server) = client_with(|options| options.max_metadata_size = 12_345, []).await;
+    let (_client, server) = client_with(|options| options.limits.max_metadata_size = 12_345, []).await;
     assert!(server.settings.contains(&(MAX_HEADER_LIST_SIZE, 12_345)), "{:?}", server.settings);
-    let server = TestServer::with(|options| options.max_metadata_size = u32::MAX);
+    let server = TestServer::with(|options| options.limits.max_metadata_size = u32::MAX);
     let peer = server.connect().await;
     assert!(peer.settings.contains(&(MAX_HEADER_LIST_SIZE, u32::MAX)), "{:?}", peer.settings);
 }

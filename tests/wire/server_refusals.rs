@@ -216,7 +216,7 @@ async fn a_message_over_the_limit_is_refused_on_its_prefix() {
 
 #[tokio::test(start_paused = true)]
 async fn the_limit_is_an_option_and_a_message_of_just_its_size_passes() {
-    let server = TestServer::with(|options| options.max_receive_message_size = 4);
+    let server = TestServer::with(|options| options.limits.max_receive_message_size = 4);
     let mut peer = server.connect().await;
     peer.send(echo(text("hi"))).await;
     assert_eq!(peer.answer(1).await.status(), ("0", ""));

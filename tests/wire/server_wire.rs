@@ -289,9 +289,9 @@ async fn a_ping_is_answered_at_once_while_a_call_waits() {
 #[tokio::test(start_paused = true)]
 async fn our_own_limits_are_announced() {
     let server = TestServer::with(|options| {
-        options.max_metadata_size = 12_345;
+        options.limits.max_metadata_size = 12_345;
         options.max_concurrent_streams = 77;
-        options.stream_window = 99_999;
+        options.limits.stream_window = 99_999;
     });
     let peer = server.connect().await;
     for expected in [(MAX_HEADER_LIST_SIZE, 12_345), (MAX_CONCURRENT_STREAMS, 77), (INITIAL_WINDOW_SIZE, 99_999)] {
@@ -314,7 +314,7 @@ async fn a_stream_beyond_the_limit_is_refused_and_the_others_go_on() {
 
 #[tokio::test(start_paused = true)]
 async fn a_message_over_the_senders_own_limit_is_not_sent() {
-    let server = TestServer::with(|options| options.max_send_message_size = 3);
+    let server = TestServer::with(|options| options.limits.max_send_message_size = 3);
     let mut peer = server.connect().await;
     peer.send([request(1, "/test.Service/Echo"), data(1, text("hi")).end_stream()]).await;
     let answer = peer.answer(1).await;

@@ -114,7 +114,7 @@ impl Flags {
 
     fn options(&self) -> ClientOptions {
         let mut options = ClientOptions::default();
-        options.max_receive_message_size = self.max_message_size;
+        options.limits.max_receive_message_size = self.max_message_size;
         options.compressors = compression::all();
         options
     }

@@ -73,7 +73,7 @@ impl Flags {
 
     fn options(&self) -> ServerOptions {
         let mut options = ServerOptions::default();
-        options.max_receive_message_size = self.max_message_size;
+        options.limits.max_receive_message_size = self.max_message_size;
         options.compressors = compression::all();
         options
     }

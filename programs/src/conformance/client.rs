@@ -119,7 +119,7 @@ async fn connect(request: &ClientCompatRequest, tap: &Tap) -> Result<Client, Sta
     options.compressors = compression::all();
     options.code_of_http_status = code_of_http_status;
     if request.message_receive_limit > 0 {
-        options.max_receive_message_size = size(request.message_receive_limit);
+        options.limits.max_receive_message_size = size(request.message_receive_limit);
     }
     let address = match request.host.contains(':') {
         true => format!("[{}]:{}", request.host, request.port),

@@ -37,7 +37,7 @@ impl Listening {
         let mut options = ServerOptions::default();
         options.compressors = compression::all();
         if request.message_receive_limit > 0 {
-            options.max_receive_message_size = size(request.message_receive_limit);
+            options.limits.max_receive_message_size = size(request.message_receive_limit);
         }
         Ok(Listening { listener, tls, options, tap: Tap::none(), response })
     }

@@ -57,7 +57,7 @@ async fn serve_on(listener: impl Listener, guide: Guide, counted: bool) -> Resul
         .client_streaming(UPLOAD, Service::upload)
         .bidi_streaming(ECHO, Service::echo);
     let mut options = ServerOptions::default();
-    options.max_receive_message_size = LARGEST_MESSAGE;
+    options.limits.max_receive_message_size = LARGEST_MESSAGE;
     if counted {
         options.inline_limit = Duration::from_secs(60);
     }

@@ -30,7 +30,7 @@ impl<C: Connector> Target<C> {
 
     /// The largest message that is taken from it.
     pub(super) fn limit(&self) -> usize {
-        self.options.max_receive_message_size
+        self.options.limits.max_receive_message_size
     }
 
     pub(super) async fn open(&self) -> Result<Connection, Status> {

@@ -72,7 +72,7 @@ async fn half_duplex_answers_after_the_half_close() {
 #[tokio::test(start_paused = true)]
 async fn answers_of_more_than_64_mib_are_refused() {
     let mut options = ClientOptions::default();
-    options.max_receive_message_size = LARGEST_PAYLOAD + 100;
+    options.limits.max_receive_message_size = LARGEST_PAYLOAD + 100;
     let service = service_for(options).await;
     let asks_for = |response_size| SimpleRequest { response_size, ..SimpleRequest::default() };
     for size in [32 << 20, 64 << 20] {

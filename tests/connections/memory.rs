@@ -1,0 +1,63 @@
+//! The budget of a connection, as a peer meets it: it holds calls back first, and refuses them next, with the limit's name.
+
+use std::time::Duration;
+
+use crate::common::frames::*;
+use crate::common::peer::RawPeer;
+use crate::common::server::TestServer;
+
+/// A connection may hold 40,000 bytes, of which messages that leave have half.
+async fn connect(server: &TestServer) -> RawPeer {
+    server.connect_with([(INITIAL_WINDOW_SIZE, 0)]).await
+}
+
+fn server() -> TestServer {
+    TestServer::with(|options| {
+        options.limits.max_connection_memory = 40_000;
+        options.limits.peer_timeout = Duration::from_secs(3);
+    })
+}
+
+fn echo(stream: u32, text: &[u8]) -> Vec<Frame> {
+    [vec![request(stream, "/test.Service/Echo")], chunks(stream, text), vec![half_close(stream)]].concat()
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_finds_no_memory_waits_and_is_refused_when_nothing_is_given_back() {
+    let server = server();
+    let mut peer = connect(&server).await;
+    let long = text(&"x".repeat(20_000));
+    for stream in [1, 3, 5] {
+        peer.send(echo(stream, &long)).await;
+    }
+    // The first has room, the second passes beyond the budget, the third waits.
+    peer.expect(response(1)).await;
+    peer.expect(response(3)).await;
+    let refused = peer.answer(5).await;
+    let (code, message) = refused.status();
+    assert_eq!(code, "8", "{message}");
+    assert!(message.contains("max_connection_memory, 40000 bytes"), "{message}");
+    assert!(refused.is_trailers_only());
+    // The others were only held back.
+    peer.send([window_update(1, 1 << 20), window_update(3, 1 << 20)]).await;
+    for stream in [1, 3] {
+        assert_eq!(peer.answer(stream).await.status(), ("0", ""));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_waits_for_memory_leaves_when_another_has() {
+    let server = server();
+    let mut peer = connect(&server).await;
+    let long = text(&"x".repeat(20_000));
+    for stream in [1, 3, 5] {
+        peer.send(echo(stream, &long)).await;
+    }
+    peer.expect(response(1)).await;
+    peer.expect(response(3)).await;
+    peer.send([1, 3, 5].map(|stream| window_update(stream, 1 << 20))).await;
+    for stream in [1, 3, 5] {
+        let answer = peer.answer(stream).await;
+        assert_eq!((answer.body.len(), answer.status()), (long.len(), ("0", "")));
+    }
+}
