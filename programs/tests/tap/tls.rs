@@ -320,6 +320,34 @@ fn rustls_talks_to_rustls_and_what_it_says_is_seen() {
     }
 }
 
+/// Behind a gap, ciphertext may look like the header of a record that is longer than all that comes.
+#[test]
+fn records_behind_a_gap_are_found_behind_what_looks_like_a_header() {
+    let mut pair = Pair::new(&TLS13, ring::default_provider(), ring::default_provider());
+    pair.pass(None);
+    for _ in 0..5 {
+        pair.client.writer().write_all(&[7; 3000]).unwrap();
+    }
+    let said = write(&mut pair.client);
+    for (number, piece) in said.chunks(1000).enumerate() {
+        let mut piece = piece.to_vec();
+        if number == 4 {
+            piece[..5].copy_from_slice(&[23, 3, 3, 0x47, 0xff]);
+        }
+        match number {
+            3 => pair.packets.lose(ToServer, piece.len() as u64),
+            _ => pair.packets.bytes(Duration::ZERO, ToServer, &piece, &mut pair.file),
+        }
+    }
+    let mut keys = capture::KeyLog::default();
+    assert!(keys.add(pair.keys.0.lock().unwrap().as_bytes()) > 0);
+    let capture = capture::read_with(&pair.file, keys).unwrap();
+    let said = capture.connections[0].chunks.iter().filter(|chunk| chunk.direction == ToServer);
+    let texts: Vec<(u64, usize)> = said.map(|chunk| (chunk.lost, chunk.bytes.len())).collect();
+    let behind: usize = texts.iter().skip_while(|(lost, _)| *lost == 0).map(|(_, length)| length).sum();
+    assert_eq!(behind, 3 * 3000, "{texts:?}");
+}
+
 #[tokio::test]
 async fn a_key_log_that_is_none_is_one_line() {
     let folder = Folder::new("key-log");

@@ -108,7 +108,10 @@ impl RecordOpener {
         let mut rest = &pending[..];
         while self.said.trouble.is_none() {
             match Record::next(rest) {
-                Ok(None) => break,
+                Ok(None) => match self.take_within(rest, place) {
+                    Some(after) => rest = after,
+                    None => break,
+                },
                 Ok(Some((record, after))) if self.take(&record, place) => rest = after,
                 _ if self.missing.is_some() => {
                     rest = rest.get(1..).unwrap_or_default();
@@ -125,6 +128,26 @@ impl RecordOpener {
             pending.drain(..done);
             self.pending = pending;
         }
+    }
+
+    /// Finds a record behind the first byte, where these bytes follow a gap: what they begin with may be ciphertext that looks
+    /// like the header of a longer record, for whose end nothing may wait. Returns what comes after the record.
+    fn take_within<'a>(&mut self, bytes: &'a [u8], place: (usize, Duration)) -> Option<&'a [u8]> {
+        let cost = bytes.len() as u64;
+        if self.missing.is_none() || self.effort < cost {
+            return None;
+        }
+        self.effort -= cost;
+        let lost = self.lost;
+        for at in 1..bytes.len() {
+            let Some(Ok(Some((record, after)))) = bytes.get(at..).map(Record::next) else { continue };
+            self.lost = lost.saturating_add(at as u64);
+            if self.take(&record, place) {
+                return Some(after);
+            }
+        }
+        self.lost = lost;
+        None
     }
 
     /// Whether this is a record of the connection; a sealed one has to open.
