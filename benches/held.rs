@@ -1,4 +1,4 @@
-//! What each kind of waiting call holds on a server, in memory that is counted, and what it has the server compute.
+//! Measures the memory that each kind of waiting call holds on a server, by counting allocations, and its CPU time.
 //!
 //! `cargo bench --bench held`. Each line is one connection; the law that `tests/held` holds it to is that it holds at most
 //! what was sent and 16 MiB. Seconds are those of one thread, and of the library and the handlers together.
@@ -58,7 +58,7 @@ fn main() {
     print(&crumbling(&SHUT, ENDED.path(), 10, 10), 1000);
 }
 
-/// What a connection with so many streams of this kind holds when all have come to rest.
+/// Returns the memory of a connection with so many streams of this kind once all are idle.
 fn print(kind: &Kind, streams: u32) {
     let mut scene = Scene::start();
     scene.busy = Duration::ZERO;

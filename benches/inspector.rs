@@ -49,7 +49,7 @@ fn calls_shown_and_checked(bencher: Bencher) {
     });
 }
 
-/// What passes: the bytes of a direction and then those of another, as they would be read.
+/// The recorded bytes in alternating directions, as they would be read.
 type Wire = Vec<(Direction, Vec<u8>)>;
 
 fn length(wire: &Wire) -> usize {

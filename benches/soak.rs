@@ -16,10 +16,10 @@ use barewire::transport::tcp;
 use barewire::{CallOptions, Client, Code, Server, Status};
 use tokio::runtime::Handle;
 
-/// How many clients call at the same time, each on a connection of its own.
+/// The number of concurrent clients, each on a connection of its own.
 const CLIENTS: u64 = 8;
 
-/// How many lines the table has.
+/// The number of lines of the table.
 const LINES: u32 = 20;
 
 type Counts = Arc<Mutex<BTreeMap<i32, u64>>>;
@@ -41,7 +41,7 @@ fn main() -> ExitCode {
 async fn soak(length: Duration) -> ExitCode {
     let listener = tcp::listen("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("an address").to_string();
-    // What the guide remembers of notes is at its limit soon, and not what is looked for here.
+    // The guide's memory of notes soon reaches its limit, and is not measured here.
     let guide = Guide::new(Features::published()).with_notes(Notes::with_limit(64 << 10));
     tokio::spawn(Server::new(router(guide)).serve(listener));
     let counts = Counts::default();

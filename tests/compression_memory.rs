@@ -40,7 +40,7 @@ fn zeros<W: Write>(mut encoder: W, written: impl Fn(&W) -> &Vec<u8>) -> (Vec<u8>
     (grown(), grown())
 }
 
-/// What the state of a decoder takes beside what it gives out: brotli's holds the window that its stream names.
+/// The memory of a decoder's state in addition to its output: brotli's holds the window that its stream names.
 fn state(encoding: Encoding) -> usize {
     match encoding {
         Encoding::Brotli => 9 * MIB,
@@ -69,7 +69,7 @@ fn a_gib_costs_what_the_limit_allows() {
     assert!(resident() < 512, "{} MiB, with the memory of libraries in C", resident());
 }
 
-/// How many MiB this process has had in memory at most, where that can be known.
+/// Returns the peak memory of this process in MiB, if it can be read.
 fn resident() -> usize {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB"));

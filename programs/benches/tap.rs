@@ -1,4 +1,4 @@
-//! How fast bytes pass the tap, beside a proxy that only copies, and how fast a saved capture is decoded.
+//! Measures the speed of the tap, compared with a proxy that only copies, and of decoding a saved capture.
 //!
 //! ```console
 //! $ cargo bench --bench tap
@@ -21,7 +21,7 @@ use prost::Message;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, copy_bidirectional_with_sizes};
 use tokio::net::{TcpListener, TcpStream};
 
-/// What passes a proxy in one turn.
+/// The bytes that pass a proxy in one round.
 const PASSED: usize = 1 << 30;
 
 /// The size of a capture that is decoded.

@@ -9,7 +9,7 @@ use crate::common::server::{TestServer, client_and_raw_server, client_with};
 use crate::common::service::{CHAT, COLLECT, COUNT, ECHO, Event, count, note};
 use crate::common::{Streaming, quiet, soon};
 
-// What a client gives up.
+// Cancellation by a client.
 
 #[tokio::test(start_paused = true)]
 async fn dropping_a_unary_call_resets_its_stream() {
@@ -165,7 +165,7 @@ async fn headers_that_break_a_rule_reset_the_stream_while_its_handle_is_held() {
     }
 }
 
-// What a server learns.
+// Cancellation as a server sees it.
 
 /// A raw client whose call has reached its handler.
 async fn calling(path: &str) -> (TestServer, RawPeer) {
@@ -283,7 +283,7 @@ async fn a_server_that_ends_before_the_half_close_resets_without_error() {
     peer.expect(data(1, text("hi"))).await;
     peer.expect(trailers(1, "0")).await;
     peer.expect(reset(1, Http2Error::NO_ERROR)).await;
-    // What was on its way is no error.
+    // DATA that was in transit is not an error.
     peer.send([data(1, text("late")), half_close(1)]).await;
     peer.send([request(3, "/test.Service/Echo"), data(3, text("hi")).end_stream()]).await;
     assert_eq!(peer.answer(3).await.status(), ("0", ""));

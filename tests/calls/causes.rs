@@ -1,4 +1,4 @@
-//! What a failed call says of the wire: every kind of cause, by raw peers on both sides, with a tap and without.
+//! Tests the cause of a failed call: every kind of cause, by raw peers on both sides, with a tap and without.
 
 use std::error::Error;
 use std::io::ErrorKind;
@@ -17,7 +17,7 @@ use crate::common::server::{client_and_raw_server, client_with};
 use crate::common::service::{CHAT, COLLECT, ECHO, Note, note};
 use crate::common::{quiet, soon};
 
-/// How a unary call fails that is answered with these frames.
+/// Returns the error of a unary call that is answered with these frames.
 async fn failure(frames: impl Into<Vec<Frame>>) -> Status {
     let (client, mut server) = client_and_raw_server().await;
     answered(&client, &mut server, frames).await
@@ -256,7 +256,7 @@ impl Reader {
     }
 }
 
-/// How reading fails on a server whose client does this after its headers.
+/// Returns the reading error of a server whose client does this after its headers.
 async fn server_failure(tap: Tap, frames: impl Into<Vec<Frame>>, leaves: bool) -> Status {
     let (sender, mut read) = mpsc::unbounded_channel();
     let router = Router::new(Reader(sender)).client_streaming(COLLECT, Reader::collect);

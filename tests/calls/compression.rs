@@ -1,5 +1,5 @@
-//! What compression looks like on the wire, whatever the algorithm: who may compress towards whom, and what the flag of each
-//! message says. The algorithm here is a toy that a test can write by hand.
+//! Tests compression on the wire, whatever the algorithm: which side may compress, and the flag of each message. The algorithm
+//! here is a toy that a test can write by hand.
 
 use std::sync::Arc;
 

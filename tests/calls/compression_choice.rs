@@ -1,5 +1,5 @@
-//! Who chooses what is compressed, and by what: the server for all calls, a handler for one and for each message, a caller the
-//! same; and every algorithm there is, on the wire.
+//! Tests the choice of compression: by the server for all calls, by a handler or a caller for one call and for each message; and
+//! every algorithm on the wire.
 
 use barewire::wire::encoding::Encoding;
 use barewire::{
@@ -29,7 +29,7 @@ fn packed(encoding: Encoding, message: Bytes) -> Bytes {
 /// A service that compresses by what it is asked for: `encoding` and, for each message, whether.
 struct Choosing;
 
-/// What the text of a note asks for: the name of an encoding, or nothing.
+/// Returns the encoding that the text of a note names, or nothing.
 fn chosen(request: &Note) -> Option<Encoding> {
     Encoding::from_name(request.text.as_bytes())
 }
@@ -73,7 +73,7 @@ async fn a_handler_chooses_for_its_call_among_what_the_client_takes() {
         (LIST, "zstd", Encoding::Zstd),
         (LIST, "snappy", Encoding::Snappy),
         (LIST, "identity", Encoding::Identity),
-        // What the client does not take leaves the server's own choice, and that where the client takes it.
+        // If the client does not accept an encoding, the server's own choice applies, if the client accepts that.
         ("gzip", "zstd", Encoding::Gzip),
         ("br", "zstd", Encoding::Identity),
     ] {

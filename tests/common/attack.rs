@@ -15,7 +15,7 @@ use super::service::{ECHO, WAIT, note};
 
 pub const MIB: usize = 1 << 20;
 
-/// Whether the attacker reads what it is answered.
+/// The attacker's way of reading the answers.
 #[derive(Clone, Copy, PartialEq)]
 pub enum Reads {
     Yes,
@@ -90,7 +90,7 @@ pub fn costs(name: &str, bound: usize, reads: Reads, most: usize, attack: impl F
             let server = TestServer::start();
             let healthy = server.client().await;
             sent = run(&server, &healthy, reads, most, &attack).await;
-            // What the attacker held is let go of when it is gone; its last words are waited for.
+            // The attacker's memory is released once it has disconnected; its last frames are waited for.
             tokio::time::sleep(Duration::from_secs(60)).await;
             served(&healthy).await;
         });

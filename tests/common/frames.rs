@@ -34,7 +34,7 @@ pub const MAX_CONCURRENT_STREAMS: u16 = 0x3;
 pub const INITIAL_WINDOW_SIZE: u16 = 0x4;
 pub const MAX_HEADER_LIST_SIZE: u16 = 0x6;
 
-/// What every client says first.
+/// The first bytes of every client.
 pub const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// The length of a frame header, and of the largest payload that nobody has to announce.
@@ -394,7 +394,7 @@ fn cut(wire: &[u8]) -> Option<(Raw, usize)> {
     Some((Raw { kind: header[3], flags: header[4], stream, payload }, FRAME_HEADER + length))
 }
 
-/// What can be sent: a frame, or several in one write.
+/// Something to send: a frame, or several in one write.
 impl From<Frame> for Vec<Frame> {
     fn from(frame: Frame) -> Vec<Frame> {
         vec![frame]

@@ -40,7 +40,7 @@ const TABLES: [u32; 6] = [4_096, 0, 64, 200, 16_384, 65_536];
 const CALLS: usize = 8;
 const FIELDS: usize = 24;
 
-/// What is sent: the input as calls, each with its request's headers, its answer's, and its trailers.
+/// Reads the input as calls, each with its request's headers, its answer's, and its trailers.
 struct Script {
     client_table: u32,
     server_table: u32,
@@ -166,7 +166,7 @@ fn of_map(headers: &HeaderMap) -> Plain {
     plain
 }
 
-/// What h2 has decoded. It passes over the mark of a header that no one may put into a table.
+/// Returns the headers that h2 has decoded. It ignores the mark of a header that must never be indexed.
 fn heard(headers: &HeaderMap) -> Plain {
     without_marks(&[of_map(headers)]).remove(0)
 }
@@ -176,7 +176,7 @@ fn without_marks(blocks: &[Plain]) -> Vec<Plain> {
     blocks.iter().map(unmarked).collect()
 }
 
-/// What the inspector has decoded, without pseudo-headers.
+/// Returns the headers that the inspector has decoded, without pseudo-headers.
 fn plain(headers: &[HeaderField]) -> Plain {
     let field = |field: &HeaderField| {
         let name = field.name.as_ref().expect("everything was seen").to_vec();

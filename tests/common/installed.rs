@@ -3,8 +3,8 @@
 use std::io::Write;
 use std::process::Command;
 
-/// Whether a program is installed, which is asked with the argument that has it say its version. Where it is not, that this
-/// suite did not run is said aloud; on CI that is a failure.
+/// Runs a program with the argument that prints its version, and returns true if it is installed. Otherwise prints that this
+/// suite did not run; on CI it panics instead.
 pub fn is_installed(program: &str, version: &str, suite: &str) -> bool {
     if Command::new(program).arg(version).output().is_ok() {
         return true;

@@ -1,4 +1,4 @@
-//! What the conversations of the tests are made of.
+//! Building blocks of the tests' conversations.
 //!
 //! * [`attack`]: what a hostile client costs our server
 //! * [`cpu`]: CPU time, where a test bounds how long something computes
@@ -27,10 +27,10 @@ pub mod service;
 use std::future::Future;
 use std::time::Duration;
 
-/// How long a test waits for anything, on a clock that stands still while there is work.
+/// The longest wait for anything, on a clock that stands still while there is work.
 const PATIENCE: Duration = Duration::from_secs(600);
 
-/// How many bytes of messages a call may hold on their way out beside the window: one batch that leaves, one that fills.
+/// The most bytes of outgoing messages of a call in addition to the window: one batch being sent, one being filled.
 pub const BATCHES: u64 = 2 * 16_384;
 
 /// The output of a future that should be ready soon.

@@ -7,8 +7,8 @@
 //! peer.expect(trailers(1, "0")).await;
 //! ```
 //!
-//! What is not the point of a test is done in passing: SETTINGS and PING are acknowledged, WINDOW_UPDATE is added up. Window
-//! of what was received is returned only where a test says so.
+//! A peer acknowledges SETTINGS and PING and adds up WINDOW_UPDATE by itself. It returns the window of received data only if a
+//! test asks for it.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
@@ -26,7 +26,7 @@ pub struct RawPeer {
     /// Frames of other streams that came while one stream was read to its end.
     aside: VecDeque<Frame>,
     returned: HashMap<u32, u64>,
-    /// What the other side's SETTINGS said.
+    /// The settings in the other side's SETTINGS.
     pub settings: Vec<(u16, u32)>,
 }
 
@@ -183,7 +183,7 @@ impl RawPeer {
         }
     }
 
-    /// How much window of a stream, or of the connection (0), the other side has returned. Looks at what has come so far.
+    /// Returns the window that the other side has returned so far for a stream, or for the connection (0).
     pub async fn window_returned(&mut self, stream: u32) -> u64 {
         while let Ok(Some(frame)) = tokio::time::timeout(Duration::from_nanos(1), self.fresh()).await {
             self.aside.push_back(frame);
@@ -280,7 +280,7 @@ impl Answer {
         (self.trailer("grpc-status").expect("a status"), self.trailer("grpc-message").unwrap_or(""))
     }
 
-    /// Whether it was Trailers-Only.
+    /// True if it was Trailers-Only.
     pub fn is_trailers_only(&self) -> bool {
         self.trailers.is_empty() && self.body.is_empty() && self.reset().is_none()
     }

@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 
 use super::frames::PREFACE;
 
-/// How much a pipe holds each way that was written and not read: about what a socket does.
+/// The unread bytes that a pipe holds each way: about as many as a socket.
 const CAPACITY: usize = 64 * 1024;
 
 /// A pipe: the end of the side under test, recorded, and the far end.
@@ -28,7 +28,7 @@ pub struct Recorded {
     pub writes: Writes,
 }
 
-/// What was written, one entry for each write.
+/// The bytes written, one entry for each write.
 #[derive(Clone, Default)]
 pub struct Writes(Arc<Mutex<Vec<Bytes>>>);
 
@@ -38,13 +38,13 @@ impl Writes {
         std::mem::take(&mut self.0.lock().unwrap())
     }
 
-    /// How many bytes were written since the last time.
+    /// Returns the number of bytes written since the last call.
     pub fn len(&self) -> usize {
         self.0.lock().unwrap().iter().map(Bytes::len).sum()
     }
 }
 
-/// How many frames of each kind one write has.
+/// Returns the number of frames of each kind in one write.
 pub fn kinds(write: &Bytes) -> Vec<u8> {
     let mut rest = write.strip_prefix(PREFACE).unwrap_or(write);
     let mut kinds = Vec::new();

@@ -72,7 +72,7 @@ pub const SPAWN: Method<Note, Note, BidiStreaming> = Method::new("/test.Service/
 /// Nobody serves this one.
 pub const MISSING: Method<Note, Note, Unary> = Method::new("/test.Service/Missing");
 
-/// What happens to the service.
+/// An event of the service.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
     /// A handler has begun.

@@ -10,7 +10,7 @@ use crate::common::server::{client_and_raw_server, client_with};
 use crate::common::service::{CHAT, ECHO, Note, note};
 use crate::common::{Streaming, quiet, soon};
 
-/// What no stream is beyond: the first GOAWAY of a server that ends gracefully.
+/// The last stream in the first GOAWAY of a graceful shutdown, which excludes no stream.
 const NONE: u32 = 0x7fff_ffff;
 
 /// Two bidirectional calls, on streams 1 and 3, which the server has seen.

@@ -1,4 +1,4 @@
-//! How connections begin: who speaks first, how long one waits for it, and what becomes of those that never do.
+//! Tests the beginning of a connection: which side sends first, how long the other waits, and connections that never begin.
 
 use std::future::{Future, pending, ready};
 use std::io;
@@ -122,7 +122,7 @@ async fn a_handler_sees_who_calls_and_under_which_name() {
 
 // On the client.
 
-/// What our client says of a server that says this and then closes its side, or not.
+/// Returns our client's error for a server that sends these bytes and then closes its side, or not.
 async fn connecting_to(spoken: &[u8], closes: bool) -> (Status, Duration) {
     let (near, mut far) = pipe();
     let began = Instant::now();

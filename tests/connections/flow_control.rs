@@ -8,7 +8,7 @@ use crate::common::server::TestServer;
 use crate::common::service::{Event, Note, kilobyte, note};
 use crate::common::{BATCHES, quiet};
 
-/// How many notes of a kilobyte the service says that it has sent.
+/// Returns the number of notes of a kilobyte that the service reports as sent.
 async fn sent(server: &mut TestServer) -> u64 {
     match server.probe.last().await {
         Some(Event::Sent(count)) => count,

@@ -94,7 +94,7 @@ async fn a_window_full_of_the_smallest_answers_waits_for_a_slow_caller() {
 
 // Our client sends.
 
-/// How many notes of a kilobyte a sender gets rid of until it has to wait.
+/// Returns the number of notes of a kilobyte that a sender can send before it has to wait.
 async fn sent_until_waiting(out: &mut Outbound<Note>) -> u64 {
     for sent in 0.. {
         let sending = tokio::time::timeout(Duration::from_nanos(1), out.send(kilobyte()));

@@ -1,4 +1,4 @@
-//! How a server ends: no new calls, those in progress go on, and after a while the rest is cut.
+//! Tests the shutdown of a server: it refuses new calls, calls in progress go on, and after a while the rest is cut off.
 
 use std::time::Duration;
 

@@ -17,7 +17,7 @@ use crate::common::{quiet, soon};
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// What a client says before it stops, and what it is told.
+/// The bytes a client sends before it stops, and the debug data it gets.
 fn stalls() -> Vec<(&'static str, Vec<u8>, &'static str)> {
     const LATE: &str = "no HTTP/2 preface with SETTINGS came in time";
     const HALF: &str = "a frame or header block was begun and not ended in time";

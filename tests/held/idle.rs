@@ -1,4 +1,4 @@
-//! What a connection keeps when it has nothing to do any more.
+//! Tests the memory that an idle connection holds.
 
 use std::time::Duration;
 
@@ -9,10 +9,10 @@ use super::law::{OPEN, READS, SHUT, Scene};
 use super::said::{TINY, ask, open};
 use super::service::{ECHO, HOLD, TAKE};
 
-/// What an idle connection may keep, in bytes.
+/// The most bytes an idle connection may hold.
 const KEPT: i64 = 1 << 20;
 
-/// What is kept of a connection on which so many calls were made, all of which have ended.
+/// Returns the bytes held by a connection after `CALLS` calls on it, all of which have ended.
 fn kept(name: &str, kind: &Kind, is_reset: bool) -> i64 {
     const CALLS: u32 = 1000;
     let mut scene = Scene::start();

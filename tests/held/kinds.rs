@@ -16,7 +16,7 @@ use super::service::{CHAT, FLOOD, LARGE, SHARED, TAKE_PARTS, TALK, WAIT_PARTS};
 /// As long as a message may be.
 pub const LIMIT: usize = 4 << 20;
 
-/// What an attacker says on a connection, stream by stream, and what it reads.
+/// An attack on a connection: the bytes for each stream, and whether the attacker reads.
 pub struct Kind {
     pub name: String,
     own: Vec<(u16, u32)>,
@@ -28,7 +28,7 @@ pub struct Kind {
     then: Say,
 }
 
-/// What is said on the stream of this number, from 0.
+/// Returns the bytes for the stream of this number, from 0.
 type Say = Box<dyn Fn(u32) -> Vec<u8>>;
 
 impl Kind {
@@ -170,7 +170,7 @@ pub fn text_of_4_mib(encoding: Encoding) -> Vec<u8> {
 /// A message of 4 MiB, compressed, to a handler that restores it.
 pub fn texts(path: &'static str, encoding: Encoding) -> Kind {
     let message = text_of_4_mib(encoding);
-    // What the state of a decoder takes: brotli's holds the window that its stream names.
+    // The memory of a decoder's state: brotli's holds the window that its stream names.
     let state = if encoding == Encoding::Brotli { 9 * MIB } else { MIB / 2 };
     let name = format!("4 MiB in {} bytes of {encoding} to {path}", message.len());
     // The restored message is there with the one that is decoded, and twice while it grows.

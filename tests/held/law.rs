@@ -25,13 +25,13 @@ use super::service::{self, ECHO};
 
 pub const MIB: usize = 1 << 20;
 
-/// What a connection may hold beside what its peer sent.
+/// The bytes that a connection may hold in addition to those its peer sent.
 pub const ALLOWED: usize = 16 * MIB;
 
-/// What may be left when the peer is gone: buffers that a thread keeps for the next, tables that do not shrink.
+/// The bytes that may remain after the peer disconnected: buffers that a thread keeps for reuse, tables that do not shrink.
 const LEFT: usize = 256 << 10;
 
-/// What is said at once.
+/// The bytes to send at once.
 const PIECE: usize = 64 << 10;
 
 /// An attack that holds so much has shown what it can do, and is not gone on with.
@@ -55,23 +55,23 @@ pub struct Scene {
     arrivals: mpsc::UnboundedSender<barewire::io::Connected>,
     healthy: Option<Client>,
     lines: Vec<Line>,
-    /// What is allocated now.
+    /// The bytes allocated now.
     held: i64,
-    /// What was before the attackers came, or what their victim holds by itself.
+    /// The bytes allocated before the attackers connected, or that the victim holds by itself.
     base: i64,
     before: i64,
     /// The largest sum so far, and the largest beyond what was sent at that moment.
     most: i64,
     excess: i64,
-    /// What was seen beside memory that must not be.
+    /// Failures other than those about memory.
     wrong: Vec<String>,
-    /// What is let go of when the attackers have gone.
+    /// The handles to drop once the attackers have disconnected.
     kept: Vec<Box<dyn Any>>,
-    /// How long the side under attack, alone on its thread, has computed.
+    /// The CPU time of the attacked side, which is alone on its thread.
     pub busy: Duration,
-    /// How much may be said at once.
+    /// The bytes that may be sent at once.
     pub piece: usize,
-    /// What the service may keep when they have gone.
+    /// The bytes that the service may keep after the attackers disconnected.
     pub left: usize,
 }
 
@@ -211,12 +211,12 @@ impl Scene {
         }
     }
 
-    /// How many bytes the attackers have sent.
+    /// The number of bytes the attackers have sent.
     pub fn sent(&self) -> usize {
         self.lines.iter().map(Line::sent).sum()
     }
 
-    /// What is held beside what there was before the attack.
+    /// The bytes held in addition to those from before the attack.
     pub fn held(&self) -> i64 {
         self.held - self.base
     }

@@ -19,12 +19,12 @@ pub struct Line(Arc<Mutex<State>>);
 pub struct End(Line);
 
 struct State {
-    /// What was said; the first `taken` bytes of it have been read.
+    /// The bytes sent; the first `taken` bytes of it have been read.
     said: Vec<u8>,
     taken: usize,
-    /// How many bytes were read before these.
+    /// The number of bytes read before these.
     before: usize,
-    /// How many bytes the attacker still reads of what it is answered.
+    /// The number of bytes of the answers that the attacker will still read.
     room: usize,
     /// The attacker has closed the connection.
     gone: bool,
@@ -69,13 +69,13 @@ impl Line {
         wake(&mut state.reader);
     }
 
-    /// How many bytes the other side has taken in all.
+    /// Returns the total number of bytes that the other side has read.
     pub fn sent(&self) -> usize {
         let state = self.state();
         state.before + state.taken
     }
 
-    /// Whether the other side has ended the connection.
+    /// Returns true if the other side has ended the connection.
     pub fn has_ended(&self) -> bool {
         self.state().dropped
     }

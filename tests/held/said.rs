@@ -1,4 +1,4 @@
-//! What an attacker says: calls, header blocks and messages as bytes.
+//! An attacker's calls, header blocks and messages as bytes.
 
 use barewire::compression;
 use barewire::wire::encoding::Encoding;
@@ -7,7 +7,7 @@ use bytes::BytesMut;
 use super::common::attack::{id, opens_at};
 use super::common::frames::*;
 
-/// How often a request refers to a tiny entry; so many are just below the limit of 64 KiB, as RFC 9113 section 6.5.2 counts.
+/// References to a tiny entry in a request; just below the limit of 64 KiB, as RFC 9113 section 6.5.2 counts.
 pub const TINY: usize = 1900;
 /// The same of an entry that fills the table.
 pub const FULL: usize = 15;
@@ -57,7 +57,7 @@ pub fn crumbs(n: u32, bytes: &[u8]) -> Vec<u8> {
     wire(bytes.iter().map(|byte| data(id(n, 0, 1), [*byte])))
 }
 
-/// What is behind a header block's first fields: the entry, where it is new, and the references.
+/// The rest of a header block: the entry, if it is new, and the references.
 pub fn amplified(is_first: bool, value: usize, times: usize) -> Vec<u8> {
     let mut fields = Vec::new();
     if is_first {

@@ -1,4 +1,4 @@
-//! What is attacked: handlers that wait, that answer a lot, and that say how many of them have run.
+//! The attacked service: handlers that wait, that answer a lot, and that count how many of them have run.
 
 use std::future::pending;
 use std::hint::black_box;
@@ -56,7 +56,7 @@ pub const TALK: Method<Note, Note, BidiStreaming> = Method::new("/h/Talk");
 /// Answers one note of 20 KB and has ended.
 pub const ENDED: Method<Note, Note, BidiStreaming> = Method::new("/h/Ended");
 
-/// How long the shared note is.
+/// The length of the shared note.
 pub const SHARED: usize = (4 << 20) - 16;
 
 struct Service {

@@ -1,4 +1,4 @@
-//! Whose turn it is: a call waits for a few turns of others, and not until all that arrived before it is done.
+//! Tests fairness: a call waits for a few turns of other calls, not until all earlier ones have ended.
 //!
 //! Handlers that ran are counted, not time.
 
@@ -11,10 +11,10 @@ use super::service::{WORK, counted};
 
 /// Calls that wait on each connection.
 const CALLS: u32 = 1000;
-/// What a handler computes: some 100 µs without optimisation.
+/// The work of a handler: some 100 µs without optimisation.
 const LONG: u64 = 5_000;
 
-/// How many other calls' handlers run between a call and its answer at most, while each connection has a thousand waiting.
+/// The most handlers of other calls that run between a call and its answer, while each connection has a thousand waiting.
 fn others_first(connections: u32) -> usize {
     let (router, runs) = counted();
     let mut scene = Scene::serving(router, |_| {});

@@ -21,8 +21,8 @@ fn ok() -> Vec<Frame> {
     vec![response(1), data(1, text("hello")), trailers(1, "0")]
 }
 
-/// How a unary call ends whose server answers with `first` and then with `again` for as long as it is listened to, up to
-/// 16 MiB; and how much memory it took.
+/// Returns the result of a unary call whose server sends `first` and then repeats `again` while the client reads, up to 16 MiB,
+/// and the memory it took.
 fn outcome(first: Vec<u8>, again: Vec<u8>) -> (Result<String, Status>, AllocationInfo) {
     let mut outcome = None;
     let memory = allocation_counter::measure(|| {
@@ -67,7 +67,7 @@ fn every_call_ends_with_a_status_and_costs_little() {
     let long = [&[0, 4][..], b"name", &[127, 0xe1, 0x1e], &[b'x'; 4000]].concat();
     let push = raw(PUSH_PROMISE, END_HEADERS, 1, &[0, 0, 0, 2, 0x83]);
     let cases: Vec<Case> = vec![
-        // What it is, what the server says, what it then says without end, and how the call may end.
+        // The name, the server's bytes, the bytes it then repeats endlessly, and the allowed results of the call.
         ("silence", vec![], vec![], &[DeadlineExceeded]),
         ("a window beyond 2^31", wire([settings([(INITIAL_WINDOW_SIZE, 1 << 31)])]), vec![], &[Unavailable]),
         ("frames of a byte", wire([settings([(5, 1)])]), vec![], &[Unavailable]),
@@ -295,7 +295,7 @@ async fn an_answer_before_its_question_ends_the_connection() {
     }
 }
 
-/// What one server does harms no client of another.
+/// A hostile server does not harm a client's calls to another server.
 #[tokio::test(start_paused = true)]
 async fn a_client_of_a_good_server_is_served_meanwhile() {
     let good = crate::common::server::TestServer::start();

@@ -49,7 +49,7 @@ const CORE: [(&str, &[&str]); 11] = [
 const ROOMS: [(&str, &[&str]); 2] = [
     // It restores compressed messages to show what is in them.
     ("inspector", &["compression"]),
-    // What restores messages is fuzzed as well, and so is what explains bytes and reads captures.
+    // The code that decompresses messages, explains bytes and reads captures is fuzzed as well.
     ("properties", &["compression", "inspector"]),
 ];
 
@@ -85,7 +85,7 @@ const IMPURE: [&str; 5] = ["h2", "tokio", "prost", "async", "await"];
 const PANIC_FREE: [&str; 3] = ["protocol", "wire", "call"];
 const PANIC_LINTS: [&str; 4] = ["unwrap_used", "expect_used", "indexing_slicing", "panic"];
 
-/// How many lines a file may have.
+/// The most lines of a file.
 const LONGEST_FILE: usize = 500;
 
 #[test]
@@ -193,7 +193,7 @@ fn listed(table: &[(&str, &'static [&'static str])], room: &str) -> &'static [&'
     table.iter().find(|(name, _)| *name == room).map_or(&[], |(_, uses)| uses)
 }
 
-/// Whether a module may use this path from the root of the crate.
+/// Returns true if a module may use this path from the root of the crate.
 fn may_use(room: &str, path: &[String]) -> bool {
     let Some(other) = path.first() else { return false };
     let within = |entry: &&str| entry.split("::").eq(path.iter().take(entry.split("::").count()));
@@ -204,7 +204,7 @@ fn may_use(room: &str, path: &[String]) -> bool {
     }
 }
 
-/// What a file of the programs names in a room that its own may not use.
+/// Returns the paths that a file of the programs uses in modules that its own may not use.
 fn upward(source: &Source) -> Vec<String> {
     let Some(room) = source.room() else { return Vec::new() };
     let may = |other: &str| other == room || listed(&PROGRAMS, room).contains(&other);
@@ -292,7 +292,7 @@ fn denies_panics(source: &Source) -> bool {
     })
 }
 
-/// What must be refused, and what must not: a test that can't fail holds nothing.
+/// Cases to refuse, and cases to accept: a check that can't fail proves nothing.
 mod the_checker {
     use super::*;
 

@@ -450,8 +450,7 @@ HEAD = """\
 # Barewire and others: the scoreboard
 
 Written by `python3 tests/peers/interop.py --scoreboard` from a run on {date}, on {machine}.
-Every number is what the programs of a suite said in that run; a suite that has fewer cases than it should fails. CI runs all of it but the rows of
-others.
+The programs of each suite reported these numbers. A suite that runs fewer cases than it should fails. CI runs every row in bold.
 
 {versions}.
 
@@ -461,28 +460,28 @@ others.
 TAIL = """
 ## What the suites are
 
-* **official**: the cases of gRPC's interop tests that need no cloud, 19 of them, with the programs of grpc-go. Its server fills
-  no `server_id`, so that `pick_first_unary` is not asked of it: 18.
-* **compressed**: the four compressed cases of the descriptions, which grpc-go's programs do not have, and one for both ways,
-  with each of our encodings.
-* **negative**: a server of raw frames that misbehaves as the HTTP/2 interop tests describe (`programs/tests/interop/negative.rs`), with
-  our client and grpc-go's. What grpc-go's client makes of each case stands in the test.
-* **conformance**: connectrpc's suite for gRPC over HTTP/2, with TLS, client certificates and six compressions; no list of known
-  failures. For comparison with others also its smaller configuration. HTTP 431: [decision 0010](decisions/0010-http-431.md).
-* **h2spec**: 145 tests of HTTP/2, three rounds, since some of them race.
-* **grpcio** (C-core) and **grpc-js** (Node): clients and servers of the test service on those libraries under `tests/peers`,
-  both ways: the basic cases; metadata with repeated keys, all bytes, no bytes, and more than 8 KiB; messages of errors in
-  several scripts; status details; deadlines; compression; messages from none to 64 MiB; a thousand calls at a time; cancellation
-  at each stage. grpc-js's server counts the milliseconds of a deadline in 32 bits and is not asked for `deadline_units`; it
-  does not compress.
+* **official**: the 19 cases of gRPC's interop tests that do not need a cloud, run with grpc-go's programs. grpc-go's server does
+  not set `server_id`, so `pick_first_unary` is not run against it, which leaves 18.
+* **compressed**: the four compressed cases of the test descriptions, which grpc-go's programs lack, and one that compresses both
+  ways, with each of our encodings.
+* **negative**: a server of raw frames misbehaves as the HTTP/2 interop tests describe (`programs/tests/interop/negative.rs`). Our
+  client and grpc-go's run against it. The test also holds the result of each case for grpc-go's client.
+* **conformance**: connectrpc's suite for gRPC over HTTP/2, with TLS, client certificates and six compressions, without a list of
+  known failures. Its smaller configuration is for comparison with others. HTTP 431: [decision 0010](decisions/0010-http-431.md).
+* **h2spec**: 145 tests of HTTP/2, three rounds, because some of them have races.
+* **grpcio** (C-core) and **grpc-js** (Node): clients and servers of the test service on these libraries, from `tests/peers`, both
+  ways. They run the basic cases; metadata with repeated keys, all bytes, empty values, and more than 8 KiB; error messages in
+  several scripts; status details; deadlines; compression; messages from 0 bytes to 64 MiB; a thousand calls at a time;
+  cancellation at each stage. grpc-js's server counts a deadline's milliseconds in 32 bits, so `deadline_units` is not run against
+  it. grpc-js does not compress.
 
-tonic has no programs for these suites. Those of `tests/peers/tonic` are for conformance, where it puts the trailers of a
-success into the frame that tonic makes, as tonic takes none; for the other suites there is no row of it.
+tonic has no programs for these suites. Ours in `tests/peers/tonic` are only for the conformance suite. tonic does not accept
+trailers from the handler of a successful call, so our program adds them to the frame that tonic makes.
 
-## Again
+## Repeating a run
 
-`python3 tests/peers/interop.py SUITE… --case NAME` repeats one. A case that fails is printed with the command that repeats it
-alone, with `BAREWIRE_WIRE=text`, which shows each frame of our side.
+`python3 tests/peers/interop.py SUITE… --case NAME` repeats one case. A failed case is printed with the command that repeats it
+alone. That command sets `BAREWIRE_WIRE=text`, which shows each frame of our side.
 """
 
 

@@ -49,14 +49,14 @@ impl Authority {
         (identity, Authorities::from_pem(certificate.as_bytes()).unwrap())
     }
 
-    /// What rustls wants of an authority that is trusted.
+    /// Returns rustls's root store with this authority.
     pub fn roots(&self) -> RootCertStore {
         let mut roots = RootCertStore::empty();
         roots.add(self.issuer.der().clone()).unwrap();
         roots
     }
 
-    /// What rustls wants of an identity.
+    /// Returns rustls's form of an identity.
     pub fn der(&self, name: &str) -> (CertificateDer<'static>, PrivateKeyDer<'static>) {
         let (certificate, key) = self.make(name, |_| {});
         (certificate.der().clone(), PrivateKeyDer::try_from(key.serialize_der()).unwrap())

@@ -1,5 +1,5 @@
-//! What is not TLS, or is too old, or stops half-way, on a port that speaks TLS and towards a client that does; written byte by
-//! byte where rustls would not say it. Others are served meanwhile.
+//! Bytes that are not TLS, are too old, or stop half-way, sent to a TLS server and to a TLS client. They are written byte by byte
+//! where rustls would not send them. Other peers are served in the meantime.
 //!
 //! RFC 5246 and RFC 8446 (sections 4.1.2, 5.1, 6); RFC 8996: TLS 1.0 and 1.1 are over.
 
@@ -112,7 +112,7 @@ async fn a_server_that_answers_with_anything_else_is_refused() {
     }
 }
 
-/// What our client says of a server that answers its ClientHello with these bytes and goes; and its last alert.
+/// Returns our client's error for a server that answers its ClientHello with these bytes and disconnects, and its last alert.
 async fn answered_by(tls: &ClientTls, answer: &[u8]) -> (String, Vec<u8>) {
     let (mut listener, connector) = memory::pair();
     let answer = answer.to_vec();
@@ -156,7 +156,7 @@ async fn a_client_that_says_anything_else_is_refused() {
         io.write_all(&said).await.unwrap();
         io.shutdown().await.unwrap();
         let mut rest = Vec::new();
-        // What was unread makes no difference; that it ends does.
+        // The unread bytes do not matter; the end of the connection does.
         let _: std::io::Result<usize> = soon(io.read_to_end(&mut rest)).await;
         let failure = server.failure().await;
         assert!(failure.starts_with("memory: TLS handshake failed: "), "{said:02x?}: {failure}");
@@ -183,7 +183,7 @@ async fn a_server_that_stops_within_the_handshake_is_given_up() {
     }
 }
 
-/// What clients say before they stop, within a handshake and behind it.
+/// The bytes that clients send before they stop, within a handshake and after it.
 fn stalls() -> [(&'static str, Vec<u8>); 4] {
     let hello = client_hello(3, SIGNATURES);
     [

@@ -18,7 +18,7 @@ use barewire::services::route_guide::{Guide, RouteGuideClient, router, run};
 use barewire::{Client, Server};
 use tokio::task::JoinHandle;
 
-/// How long a test waits for something that should happen at once.
+/// The longest wait for an event that should happen at once.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The output of a future that should be ready soon.
@@ -47,7 +47,7 @@ async fn client(connector: impl Connector) -> RouteGuideClient {
     RouteGuideClient::new(soon(Client::connect(connector)).await.expect("the server can be reached"))
 }
 
-/// What the example's client says, line by line.
+/// The output of the example's client, line by line.
 async fn lines(client: &RouteGuideClient) -> Vec<String> {
     let mut lines = Vec::new();
     soon(run(client, 7, |event| lines.push(event.to_string()))).await.expect("all calls end well");

@@ -1,4 +1,4 @@
-//! What the guide answers, over every transport without TLS.
+//! Tests the guide's answers, over every transport without TLS.
 
 use std::time::Duration;
 

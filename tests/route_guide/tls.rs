@@ -305,7 +305,7 @@ async fn what_a_client_is_told_when_its_certificate_is_missing() {
     assert!(format!("{status:#}").contains("CertificateRequired"), "{status:#}");
 }
 
-/// What a handler sees of a client.
+/// A handler's view of a client.
 async fn seen_by_a_handler(server: &ServerTls, client_tls: &ClientTls) -> TlsIdentity {
     struct Witness(std::sync::Mutex<std::sync::mpsc::Sender<TlsIdentity>>);
 

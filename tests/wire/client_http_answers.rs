@@ -19,7 +19,7 @@ enum Kind {
 
 const KINDS: [Kind; 4] = [Kind::Unary, Kind::ServerStreaming, Kind::ClientStreaming, Kind::Bidi];
 
-/// How a call of this kind ended that was answered with these frames; and what the server was sent behind its request.
+/// Returns the result of a call of this kind that is answered with these frames, and the client's frame after its request.
 async fn outcome(kind: Kind, frames: impl Into<Vec<Frame>>) -> (Result<(), Status>, Option<Frame>) {
     let (client, mut server) = client_and_raw_server().await;
     let frames = frames.into();
@@ -251,7 +251,7 @@ async fn a_block_too_many_is_the_streams_own_affair() {
     }
 }
 
-// What is thrown away gives its window back.
+// The window of discarded data is returned.
 
 #[tokio::test(start_paused = true)]
 async fn an_answer_that_nobody_reads_leaves_the_connection_its_window() {

@@ -1,4 +1,4 @@
-//! What our client sends, frame by frame, and what it makes of answers that are in order.
+//! Tests our client's frames one by one, and its results for correct answers.
 
 use std::time::Duration;
 
@@ -108,7 +108,7 @@ async fn a_streaming_call_sends_messages_as_they_come_and_half_closes_at_the_end
     server.expect_silence().await;
     out.send(note("a")).await.unwrap();
     server.expect(data(1, text("a"))).await;
-    // What is sent without a pause leaves together.
+    // Messages sent without a pause share a write.
     out.send(note("b")).await.unwrap();
     out.send(note("c")).await.unwrap();
     server.expect(data(1, [text("b"), text("c")].concat())).await;

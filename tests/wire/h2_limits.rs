@@ -1,4 +1,4 @@
-//! What the h2 and http crates prevent, as it is today. docs/h2-limits.md has a row for each test, and names it.
+//! Tests the current limits of the h2 and http crates. docs/h2-limits.md has a row for each test, and names it.
 //!
 //! Each test holds what is *not* as the documents have it: one that fails after an update of h2 or http tells that the limit has
 //! gone. Then the row goes from the page, and the test becomes one of the right behaviour in another file.
@@ -12,7 +12,7 @@ use crate::common::soon;
 
 const ECHO_PATH: &str = "/test.Service/Echo";
 
-/// How a unary call ends that is answered with these frames.
+/// Returns the result of a unary call that is answered with these frames.
 async fn outcome(frames: impl Into<Vec<Frame>>) -> Result<String, Status> {
     let (client, mut server) = client_and_raw_server().await;
     let call = tokio::spawn(async move { client.unary(ECHO, note("hi")).await });
@@ -122,7 +122,7 @@ async fn pseudo_header_fields_in_trailers_are_taken() {
     assert_eq!(peer.answer(1).await.status(), ("0", ""));
 }
 
-/// What is over h2's own limit and takes few octets on the wire looks like an error of the server.
+/// A list over h2's own limit that takes few octets on the wire looks like an error of the server.
 #[tokio::test(start_paused = true)]
 async fn a_list_of_references_over_eight_times_the_limit_is_blamed_on_the_server() {
     let literal = [&[0x88, 0x40, 1, b'k', 0x7f, 0xd1, 0x0e][..], &[b'x'; 2000]].concat();

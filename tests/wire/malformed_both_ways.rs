@@ -1,6 +1,6 @@
-//! What is odd but allowed, and what is not, said by a client to our server and by a server to our client: padding, priorities,
-//! frames of a byte, messages by the thousand, fields that come twice or that nobody may send, lengths that lie, conversations
-//! that break off at any byte.
+//! Tests odd but legal input and illegal input, from a client to our server and from a server to our client: padding, priorities,
+//! frames of a byte, thousands of messages, repeated and forbidden fields, false lengths, conversations that break off at any
+//! byte.
 //!
 //! RFC 9113 sections 6.1, 6.2, 8.1.1, 8.2.1, 8.3; PROTOCOL-HTTP2.md.
 
@@ -75,7 +75,7 @@ async fn messages_by_the_thousand_may_share_a_frame() {
     assert_eq!(soon("the end", notes.recv()).await.unwrap(), None);
 }
 
-/// How the unary call ends that is answered with these frames.
+/// Returns the result of the unary call that is answered with these frames.
 async fn answered(frames: Vec<Frame>) -> Result<Note, Status> {
     let (client, mut server) = client_and_raw_server().await;
     let call = tokio::spawn(async move { client.unary(ECHO, note("hi")).await });
@@ -120,7 +120,7 @@ async fn an_answer_nested_a_thousand_deep_is_no_message() {
     assert_eq!(status.code(), Code::Internal, "{status}");
 }
 
-/// What a client may say once and says twice: the wrong one is found wherever it stands.
+/// Repeats fields that a client may send only once: the wrong one is found at either place.
 #[tokio::test(start_paused = true)]
 async fn a_field_that_comes_twice_is_as_wrong_as_its_wrong_half() {
     let server = TestServer::start();
@@ -141,7 +141,7 @@ async fn a_field_that_comes_twice_is_as_wrong_as_its_wrong_half() {
     }
 }
 
-/// What nobody may say: h2 answers it with the stream's end, or the connection's where the block can't be read.
+/// Forbidden fields: h2 ends the stream, or the connection if it can't decode the block.
 #[tokio::test(start_paused = true)]
 async fn fields_that_http2_forbids_reach_no_handler() {
     let mut server = TestServer::start();

@@ -315,7 +315,7 @@ async fn request_trailers_within_the_limit_are_passed_over() {
     assert_eq!(peer.answer(3).await.status(), ("0", ""));
 }
 
-/// What is announced is the limit itself, and not what h2 takes so that we can count.
+/// SETTINGS announces the limit itself, not the larger one that h2 gets so that we can count.
 #[tokio::test(start_paused = true)]
 async fn the_limit_is_announced_as_it_is() {
     let (_client, server) = client_and_raw_server().await;

@@ -18,7 +18,7 @@ use crate::common::soon;
 
 // At our server.
 
-/// What hyper's HTTP/2 client gets: status, `content-type`, body, and `grpc-status` of the trailers.
+/// The answer that hyper's HTTP/2 client gets: status, `content-type`, body, and `grpc-status` of the trailers.
 async fn ask(server: &TestServer, request: Request<Full<Bytes>>) -> (StatusCode, String, String, Option<String>) {
     let io = TokioIo::new(server.dial().0);
     let (mut sender, connection) =
@@ -86,7 +86,7 @@ async fn a_client_of_http1_is_let_go_at_once() {
 
 // At our client.
 
-/// What hyper's server answers to everything.
+/// The answer of hyper's server to every request.
 #[derive(Clone, Copy)]
 struct Page {
     status: u16,

@@ -323,7 +323,7 @@ async fn what_is_not_http2_ends_the_connection_and_no_other() {
     for bytes in [&b"GET / HTTP/1.1\r\nhost: test\r\n\r\n"[..], b"\x16\x03\x01\x02\x00", &[0xff; 64]] {
         let mut peer = RawPeer::silent(server.dial().0);
         peer.write(bytes).await;
-        // What is unread does not matter; the end does.
+        // The unread bytes do not matter; the end does.
         peer.shut_down().await;
         while peer.next_any().await.is_some() {}
     }

@@ -1,4 +1,4 @@
-//! What our server answers, frame by frame, to a raw client that asks for nothing unusual.
+//! Tests our server's answers, frame by frame, to a raw client with ordinary requests.
 
 use crate::common::frames::*;
 use crate::common::peer::RawPeer;
@@ -81,7 +81,7 @@ fn note_bytes(text: &str, number: u64) -> Vec<u8> {
 async fn an_error_is_trailers_only_with_all_that_belongs_to_it() {
     let server = TestServer::start();
     let mut peer = server.connect().await;
-    // What is answered: NOT_FOUND, a message beyond ASCII, google.rpc.Status { code: 5 } as details.
+    // The expected answer: NOT_FOUND, a message beyond ASCII, google.rpc.Status { code: 5 } as details.
     let failure = crate::common::service::Note { number: 5, details: vec![0x08, 5], ..note("100% ☺") };
     let ask = request(1, "/test.Service/Fail").field("k", "v").field("k-bin", "AQI=");
     peer.send([ask, data(1, message(prost::Message::encode_to_vec(&failure))).end_stream()]).await;

@@ -1,5 +1,5 @@
-//! What the programs of this package share: one GetFeature call byte for byte, the HTTP/2 settings of both sides, and
-//! the command line; and h2 with nothing above it, as a server ([`ceiling`]) and as a client ([`load`]).
+//! Code that the programs of this package share: one GetFeature call byte for byte, the HTTP/2 settings of both sides, the
+//! command line, and bare h2 as a server ([`ceiling`]) and as a client ([`load`]).
 //!
 //! The comparison is fair only while both sides carry the same call: the same request headers arrive, the same bytes
 //! answer them, over the same windows. So all of it stands here, once, and every client checks every answer against it.
@@ -37,7 +37,7 @@ pub const ANSWER: &[u8] = b"\x00\x00\x00\x00\x4f\
     \x0a\x3aBerkshire Valley Management Area Trail, Jefferson, NJ, USA\
     \x12\x11\x08\x9a\xa6\x8c\xc3\x01\x10\x96\x9f\x98\x9c\xfd\xff\xff\xff\xff\x01";
 
-/// What both sides send as `content-type`.
+/// The `content-type` of both sides.
 pub const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
 
 /// Name of the trailer that ends a call.
@@ -47,9 +47,9 @@ pub const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 const STREAM_WINDOW: u32 = 1 << 20;
 /// Window of the whole connection in bytes: barewire's default.
 const CONNECTION_WINDOW: u32 = 16 << 20;
-/// What h2 may spend on unread small DATA frames before it ends the connection, in bytes as it counts them.
+/// The bytes, as h2 counts them, that unread small DATA frames may cost before h2 ends the connection.
 const DATA_FRAME_BUDGET: usize = 36 << 20;
-/// How many calls the server lets a connection have in progress: barewire's default.
+/// The most calls in progress on a connection: barewire's default.
 const CONCURRENT_STREAMS: u32 = 1_000;
 /// The largest header list taken, in bytes: barewire's default.
 const HEADER_LIST: u32 = 64 << 10;
@@ -106,20 +106,20 @@ pub enum Kind {
     Record,
 }
 
-/// What a client is asked to do.
+/// A client's task.
 #[derive(Debug, Clone, Copy)]
 pub struct Load {
     /// Which method it calls.
     pub kind: Kind,
-    /// How many messages a call of [`Kind::List`] brings, or how many one of [`Kind::Record`] sends.
+    /// The number of messages that a call of [`Kind::List`] returns, or that one of [`Kind::Record`] sends.
     pub messages: u32,
     /// Port of the server on 127.0.0.1.
     pub port: u16,
-    /// How many calls to make altogether.
+    /// The total number of calls.
     pub calls: u32,
-    /// How many of them at the same time, on one connection.
+    /// The number of concurrent calls, on one connection.
     pub in_flight: u32,
-    /// Whether each call carries a deadline of ten seconds.
+    /// True if each call carries a deadline of ten seconds.
     pub deadline: bool,
 }
 
@@ -154,7 +154,7 @@ impl Load {
     }
 }
 
-/// How many features a server has: `--features N`, otherwise the hundred published ones.
+/// Returns the number of features of a server: `--features N`, otherwise the hundred published ones.
 pub fn features_from_args() -> Result<usize, String> {
     let mut args = std::env::args().skip(1);
     match (args.next().as_deref(), args.next()) {

@@ -16,7 +16,7 @@ use crate::{
 
 const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 
-/// What a call can't be made with, or the answer that was wrong.
+/// The result of a call, or the error or wrong answer as text.
 pub type Outcome<T> = Result<T, String>;
 
 /// An HTTP/2 connection, and what drives it.
@@ -160,7 +160,7 @@ pub async fn answer(response: ResponseFuture, mut take: impl FnMut(&[u8]) -> Res
     }
 }
 
-/// Whether this is what was sent.
+/// Returns an error unless these are the messages that were sent.
 pub fn expect(counter: &Counter, messages: usize) -> Outcome<()> {
     match counter.messages == messages && counter.is_whole() {
         true => Ok(()),

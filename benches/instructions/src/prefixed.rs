@@ -76,9 +76,9 @@ pub fn read_pair(message: &[u8]) -> (i32, i32) {
 /// Counts messages in a stream of bytes that may be cut anywhere.
 #[derive(Debug, Default)]
 pub struct Counter {
-    /// How many messages have arrived whole.
+    /// The number of complete messages.
     pub messages: usize,
-    /// How many bytes, prefixes included.
+    /// The number of bytes, including prefixes.
     pub bytes: usize,
     prefix: Vec<u8>,
     missing: usize,
@@ -107,7 +107,7 @@ impl Counter {
         }
     }
 
-    /// Whether the stream has ended between two messages.
+    /// Returns true if the stream has ended between two messages.
     pub fn is_whole(&self) -> bool {
         self.missing == 0 && self.prefix.is_empty()
     }

@@ -42,16 +42,16 @@ METRICS = {
 
 # Heading, what the rows begin with, what is said above them.
 CHAPTERS = [
-    ("Unary calls", ("unary", "1 KiB", "4 KiB"), "h2load, or one call after the other at 1×1; CPU is the server's, a call."),
-    ("Streams of small messages", ("ListFeatures", "RecordRoute", "RouteChat"), "100,000 messages in one call; a DATA frame for each message of the client's, unless packed. CPU is the server's, a message."),
+    ("Unary calls", ("unary", "1 KiB", "4 KiB"), "Load by h2load; at 1×1 by the neutral client, one call after the other. CPU is the server's, for each call."),
+    ("Streams of small messages", ("ListFeatures", "RecordRoute", "RouteChat"), "100,000 messages in one call. The client sends each message in a DATA frame of its own, unless packed. CPU is the server's, for each message."),
     ("Big messages", ("1 MiB", "16 MiB"), "CPU is the server's, a message."),
     ("TLS", ("TLS",), "rustls with ring on both sides, TLS 1.3; grpc-go has its own."),
-    ("Clients", ("client",), "Against the bare server; CPU is the client's, a call or a message, its start included."),
-    ("One worker and two", ("workers",), "Server and load share both cores; CPU is the server's, a call."),
-    ("Connections", ("idle", "connections"), "Growth of the server's own memory by a connection on which one call was made; connections opened, used for one call and closed, eight at a time."),
-    ("No stall", ("no stall",), "Echo of 1 byte to 64 KiB, every power of two and its neighbours, one message after the other with pauses of 0, 0.3 and 2 ms."),
-    ("A million messages from grpc-go's client", ("a million",), "One RecordRoute of 22-byte messages, a DATA frame each."),
-    ("Instructions and copies", ("instructions", "copies"), "Counted by valgrind in user space, on a current-thread runtime; copies are bytes moved by memcpy and memmove for each byte of the messages."),
+    ("Clients", ("client",), "Against the bare server. CPU is the client's, for each call or message, including its start."),
+    ("One worker and two", ("workers",), "Server and load share both cores. CPU is the server's, for each call."),
+    ("Connections", ("idle", "connections"), "Growth of the server's memory for each connection after one call on it; then connections that are opened, used for one call and closed, eight at a time."),
+    ("No stall", ("no stall",), "Echoes of 1 byte to 64 KiB (each power of two, and one byte less and more), one after the other, with pauses of 0, 0.3 and 2 ms."),
+    ("A million messages from grpc-go's client", ("a million",), "One RecordRoute call of 22-byte messages, each in a DATA frame of its own."),
+    ("Instructions and copies", ("instructions", "copies"), "Counted by valgrind in user space, on a current-thread runtime. Copies are the bytes that memcpy and memmove move, for each byte of the messages."),
     ("Left out", ("left out",), "Servers that did not start, or answered wrongly before anything was measured."),
     ("Build", ("build",), "A route guide server with TLS: `lean/barewire` and `lean/tonic`, fat LTO, stripped."),
 ]

@@ -1,5 +1,5 @@
-//! What the programs of this package share: their command line, their runtime and allocator, TLS for those that have none of
-//! their own.
+//! Code that the programs of this package share: their command line, their runtime and allocator, and TLS for those without their
+//! own.
 
 pub mod load;
 pub mod tls;
@@ -20,12 +20,12 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 pub const STREAM_WINDOW: u32 = 1 << 20;
 /// The window of a connection, in bytes.
 pub const CONNECTION_WINDOW: u32 = 16 << 20;
-/// How many calls a connection may have in progress.
+/// The most calls in progress on a connection.
 pub const CONCURRENT_STREAMS: u32 = 1_000;
 /// The largest message, in bytes: 16 MiB and some.
 pub const LARGEST_MESSAGE: usize = 32 << 20;
 
-/// What every peer's program is asked to do.
+/// The command line of every peer's program.
 #[derive(Debug, Parser)]
 pub enum Peer {
     /// Serve the route guide and bench.Blobs; the first line on stdout is the port
@@ -34,13 +34,13 @@ pub enum Peer {
     Call(Call),
 }
 
-/// How to serve.
+/// The options of a server.
 #[derive(Clone, Debug, Args)]
 pub struct Serve {
     /// Worker threads of the runtime; 0 is the current-thread runtime
     #[arg(long, default_value_t = 2)]
     pub workers: usize,
-    /// How often the hundred features are there
+    /// Repetitions of the hundred features
     #[arg(long, default_value_t = 1_000)]
     pub repeat: usize,
     /// The certificate, in PEM; with --key it serves TLS
@@ -75,13 +75,13 @@ pub struct Call {
     /// The server's port on 127.0.0.1
     #[arg(long)]
     pub port: u16,
-    /// How many calls, or how many messages of one call
+    /// Number of calls, or number of messages of one call
     #[arg(long, default_value_t = 1)]
     pub count: u32,
-    /// How often to make a call of many messages; the bare client alone knows it
+    /// Repetitions of a call of many messages; only for the bare client
     #[arg(long, default_value_t = 1)]
     pub calls: u32,
-    /// How many calls at the same time
+    /// Number of concurrent calls
     #[arg(long, default_value_t = 1)]
     pub in_flight: u32,
     /// Which method
@@ -90,13 +90,13 @@ pub struct Call {
 }
 
 impl Call {
-    /// How many calls caller `caller` of `in_flight` makes.
+    /// Returns the number of calls that caller `caller` of `in_flight` makes.
     pub fn share(&self, caller: u32) -> u32 {
         (self.count + self.in_flight - 1 - caller) / self.in_flight
     }
 }
 
-/// What a client calls.
+/// The kind of call that a client makes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]
 pub enum Method {
     /// GetFeature

@@ -14,27 +14,26 @@ use barewire::{CallOptions, Client, Server, Status};
 const HEAD: &str = "\
 # The wire format, byte by byte
 
-Two calls of the route guide as they went over a connection, from its first byte. This page is written by
-`cargo run -- wire-format` from a run over the in-memory transport, and a test compares it, so it can't be out of date.
+This page shows two calls of the route guide as they went over a connection, from its first byte. `cargo run -- wire-format`
+writes it from a run over the in-memory transport. A test compares the two, so the page is always up to date.
 
-How to read it: the first column counts the bytes of the frame, the second has the bytes, the third says how they are
-encoded, the fourth what they mean. A header block stands in HPACK (RFC 7541): an index into a table, or a literal, often in
-Huffman code.
+The columns are the offset in the frame, the bytes, their encoding and their meaning. A header block is encoded with HPACK
+(RFC 7541): each field is an index into a table or a literal, and most literals are Huffman-coded.
 ";
 
 const GET_FEATURE: &str = "
 ## GetFeature: a unary call
 
-The connection begins: a preface from the client, SETTINGS from both. Then HEADERS and DATA one way, HEADERS, DATA and
-HEADERS the other.
+The connection begins with a preface from the client and SETTINGS from both sides. Then the client sends HEADERS and DATA, and
+the server answers with HEADERS, DATA and HEADERS.
 ";
 
 const ROUTE_CHAT: &str = "
 ## RouteChat: a bidirectional call
 
-Two notes at one place, each answered as soon as it arrives by all notes so far: one answer, then two, which share a DATA
-frame. HPACK refers to what the first call left in its table, so that the headers are shorter. The half-close is an empty DATA
-frame with END_STREAM, and the trailers come back.
+The client sends two notes for the same place. The server answers each note at once with all notes so far: one message for the
+first, two for the second, which share a DATA frame. The headers are shorter than in the first call, because HPACK's table still
+has its fields. The client half-closes with an empty DATA frame with END_STREAM, and the server sends the trailers.
 ";
 
 /// Writes the page.

@@ -89,7 +89,7 @@ fn reached<'a>(start: &'a str, arrows: &Arrows<'a>) -> BTreeSet<&'a str> {
     seen
 }
 
-/// What must be refused, and what must not.
+/// Cases to refuse, and cases to accept.
 mod the_checker {
     use super::*;
 

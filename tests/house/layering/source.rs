@@ -19,13 +19,13 @@ pub struct Source {
     inline: Vec<Range<usize>>,
     /// Which of the tokens are unit tests: `#[cfg(test)] mod … { … }`.
     tests: Vec<Range<usize>>,
-    /// Whether all of it is, by a `#[cfg(test)] mod …;` elsewhere, or by its name.
+    /// True if the whole file is a unit test, by a `#[cfg(test)] mod …;` elsewhere, or by its name.
     is_test: bool,
 }
 
 /// A word, `::`, or a single other character.
 pub struct Token {
-    /// What it says.
+    /// The text of the token.
     pub text: String,
     /// The line that it stands on, counted from 1.
     pub line: usize,
@@ -127,12 +127,12 @@ impl Source {
         (0..self.tokens.len()).filter(|place| self.is_product(*place))
     }
 
-    /// Whether the token here is in no unit test.
+    /// Returns true if the token at this place is outside all unit tests.
     pub fn is_product(&self, place: usize) -> bool {
         !self.is_test && !self.tests.iter().any(|range| range.contains(&place))
     }
 
-    /// How many lines are no unit tests, documentation and empty lines among them.
+    /// Returns the number of lines outside unit tests, including documentation and empty lines.
     pub fn product_lines(&self) -> usize {
         let all = self.text.lines().count();
         let line = |place: usize| self.tokens.get(place).map_or(all, |token| token.line);
@@ -289,7 +289,7 @@ impl Source {
         self.tokens.len()
     }
 
-    /// What the token here says; nothing behind the last.
+    /// Returns the text of the token at this place; empty after the last.
     pub fn word(&self, place: usize) -> &str {
         self.tokens.get(place).map_or("", |token| token.text.as_str())
     }

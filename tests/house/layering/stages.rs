@@ -39,7 +39,7 @@ const TOOL: &Stages = &[
     ("tour", &["stdout", "together"]),
 ];
 
-/// How many names may stand at the top of the inspector, beside `mod.rs` and `tests/`.
+/// The most names at the top of the inspector, in addition to `mod.rs` and `tests/`.
 const AT_THE_TOP: usize = 8;
 
 #[test]
@@ -68,7 +68,7 @@ fn stage<'a>(source: &'a Source, folder: &str) -> Option<&'a str> {
     (!["mod", "tests"].contains(&name)).then_some(name)
 }
 
-/// What a file of a stage names that does not stand before it.
+/// Returns the names that a file of a stage uses and that do not stand before it.
 fn upward(source: &Source, folder: &str, stages: &Stages) -> Vec<String> {
     let Some(stage) = stage(source, folder) else { return Vec::new() };
     let whole = folder.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
@@ -82,7 +82,7 @@ fn upward(source: &Source, folder: &str, stages: &Stages) -> Vec<String> {
     wrong.iter().map(|path| format!("{stage} may not use crate::{}", path.join("::"))).collect()
 }
 
-/// What must be refused, and what must not.
+/// Cases to refuse, and cases to accept.
 mod the_checker {
     use super::*;
 

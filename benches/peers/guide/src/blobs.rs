@@ -6,7 +6,7 @@ use prost::Message;
 /// The largest blob that is asked for.
 const LARGEST: usize = 16 << 20;
 
-/// How many bytes a blob shall have, and how many blobs there shall be.
+/// A request for `count` blobs of a size in bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Message)]
 pub struct Ask {
     #[prost(int32, tag = "1")]

@@ -1,4 +1,4 @@
-//! What tonic's two programs share: headers and errors as the suite's messages have them, and as tonic has them.
+//! Code that tonic's two programs share: converts headers and errors between the suite's messages and tonic's types.
 
 use barewire_programs::conformance::messages::{Error, Header};
 use barewire::wire::binary;
