@@ -31,7 +31,7 @@ fn what_is_wrong_is_named_with_its_remedy() {
         (&client, &["-use_test_ca"], &["-use_tls"]),
         (&client, &["-encoding", "lzma"], &["'lzma'", "gzip"]),
         (&client, &["-soak_num_threads=0"], &["'0'", "-soak_num_threads"]),
-        (&client, &["-service_config_json", "{"], &["'{'", "-service_config_json", "no JSON"]),
+        (&client, &["-service_config_json", "{"], &["'{'", "-service_config_json", "not valid JSON"]),
         (&client, &["-service_config_json", r#"{"loadBalancingConfig":[{"zork":{}}]}"#], &["pick_first"]),
         (&client, &["-test_case", "orca_oob"], &["orca_oob", "-service_config_json"]),
     ] {
@@ -48,7 +48,7 @@ fn a_case_that_fails_says_what_was_expected_and_what_came() {
     let client = Interop::ours().client;
     let flags = ["-server_host=127.0.0.1", &format!("-server_port={free}"), "--test_case", "orca_oob"];
     let line = complaint(&client, &[&flags[..], &["--service_config_json", REPORTING]].concat(), 1);
-    assert!(line.starts_with("orca_oob failed: connecting: expected OK, and UNAVAILABLE: can't connect: "), "{line}");
+    assert!(line.starts_with("orca_oob failed: connecting: expected OK, got UNAVAILABLE: can't connect: "), "{line}");
 }
 
 #[test]
