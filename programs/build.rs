@@ -10,7 +10,7 @@ use prost_build::Config;
 const PROTO: &str = "../proto";
 
 /// A package that is left out because the library already has its messages.
-const OF_THE_LIBRARY: &str = "routeguide";
+const LIBRARY_PACKAGE: &str = "routeguide";
 
 const FILES: &[&str] = &[
     "connectrpc/conformance/v1/client_compat.proto",
@@ -41,6 +41,6 @@ fn main() {
     // Payloads that wait to be sent are shared, not copied.
     config.bytes([".grpc.testing.Payload"]);
     let mut files = compiler.file_descriptor_set();
-    files.file.retain(|file| file.package() != OF_THE_LIBRARY);
+    files.file.retain(|file| file.package() != LIBRARY_PACKAGE);
     config.compile_fds(files).unwrap_or_else(|error| panic!("{error}"));
 }

@@ -318,7 +318,7 @@ async fn a_file_does_not_grow_beyond_its_limit() {
     let file = folder.file("a.pcapng");
     let mut tap = route_guide(&["--show", "none", "--pcapng", &file, "--max-bytes", "2000"]).await;
     drop(call(&tap.address).await);
-    assert!(tap.line("is full").await.contains(&file));
+    assert!(tap.line("has reached its size limit").await.contains(&file));
     tap.end().await;
     assert!(std::fs::metadata(&file).unwrap().len() <= 2000);
     barewire(&["decode", &file]).await;

@@ -2,7 +2,7 @@
 
 use std::io::{self, Read, Write};
 
-use crate::demonstration::Recorded;
+use crate::demonstration::RecordedCall;
 use barewire::inspector::{Frame, FrameHeader, FrameKind, FrameType, Meaning, PrintOptions, Rule, legend, print_frame};
 
 /// Prints the clear-screen sequence of ANSI.
@@ -33,7 +33,7 @@ enum Key {
 
 /// The frames of all calls, one behind the other.
 pub(super) struct Tour<'a> {
-    calls: &'a [Recorded],
+    calls: &'a [RecordedCall],
     /// Each frame's call, and its place in that.
     stops: Vec<(usize, usize)>,
     color: bool,
@@ -42,7 +42,7 @@ pub(super) struct Tour<'a> {
 }
 
 impl<'a> Tour<'a> {
-    pub(super) fn new(calls: &'a [Recorded], color: bool, screen: bool) -> Tour<'a> {
+    pub(super) fn new(calls: &'a [RecordedCall], color: bool, screen: bool) -> Tour<'a> {
         let stops = calls.iter().enumerate().flat_map(|(call, it)| (0..it.frames.len()).map(move |at| (call, at)));
         Tour { calls, stops: stops.collect(), color, screen }
     }
