@@ -147,7 +147,8 @@ impl Policy {
         if json.is_empty() {
             return Ok(Policy::PickFirst);
         }
-        let config: serde_json::Value = serde_json::from_str(json).map_err(|error| format!("not valid JSON: {error}"))?;
+        let config: serde_json::Value =
+            serde_json::from_str(json).map_err(|error| format!("not valid JSON: {error}"))?;
         let policies = match &config["loadBalancingConfig"] {
             serde_json::Value::Null => return Ok(Policy::PickFirst),
             list => list.as_array().ok_or("loadBalancingConfig must be a list")?,

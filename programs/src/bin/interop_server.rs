@@ -97,7 +97,8 @@ fn main() -> ExitCode {
 
 async fn listen(flags: &Flags, identity: Option<Identity>, tap: &Tap) -> Result<(), Stop> {
     let listener = tcp::listen(&flags.address()).await;
-    let listener = listener.map_err(|error| Stop::Usage(format!("{error}; choose another address with -port and -host")))?;
+    let listener =
+        listener.map_err(|error| Stop::Usage(format!("{error}; choose another address with -port and -host")))?;
     let address = listener.local_addr().map_err(|error| Stop::Failed(error.to_string()))?;
     let announcement = format!("listening on {address}");
     match identity {

@@ -51,7 +51,8 @@ impl Flags {
 
     fn features(&self) -> Result<Features, Stop> {
         let Some(file) = &self.json_db_file else { return Ok(Features::published()) };
-        Features::from_file(file).map_err(|error| Stop::Usage(format!("{error}; -json_db_file must name a file with a JSON array")))
+        Features::from_file(file)
+            .map_err(|error| Stop::Usage(format!("{error}; -json_db_file must name a file with a JSON array")))
     }
 
     fn identity(&self) -> Result<Option<Identity>, Stop> {
@@ -89,7 +90,8 @@ fn main() -> ExitCode {
 
 async fn listen(flags: &Flags, identity: Option<Identity>, tap: &Tap, guide: Guide) -> Result<(), Stop> {
     let listener = tcp::listen(&flags.address()).await;
-    let listener = listener.map_err(|error| Stop::Usage(format!("{error}; choose another address with -port and -host")))?;
+    let listener =
+        listener.map_err(|error| Stop::Usage(format!("{error}; choose another address with -port and -host")))?;
     let address = listener.local_addr().map_err(|error| Stop::Failed(error.to_string()))?;
     let announcement = format!("listening on {address}");
     match identity {

@@ -27,7 +27,9 @@ pub fn read<M: Message + Default>(input: &mut impl Read) -> io::Result<Option<M>
     input.read_exact(&mut length[1..])?;
     let length = u32::from_be_bytes(length);
     if length > LARGEST {
-        return Err(invalid(format!("message length {length} is over the limit of {LARGEST} bytes: is this the conformance runner?")));
+        return Err(invalid(format!(
+            "message length {length} is over the limit of {LARGEST} bytes: is this the conformance runner?"
+        )));
     }
     let mut message = Vec::new();
     input.take(length.into()).read_to_end(&mut message)?;

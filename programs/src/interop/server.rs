@@ -246,7 +246,9 @@ fn check_length(what: &str, length: usize) -> Result<(), Status> {
 fn check_answers(wanted: usize) -> Result<(), Status> {
     match wanted <= MOST_ANSWERS {
         true => Ok(()),
-        false => Err(Status::invalid_argument(format!("at most {MOST_ANSWERS} responses may be requested, not {wanted}"))),
+        false => {
+            Err(Status::invalid_argument(format!("at most {MOST_ANSWERS} responses may be requested, not {wanted}")))
+        }
     }
 }
 

@@ -92,7 +92,8 @@ pub fn tap(side: Side) -> Result<Tap, Stop> {
         Wire::Hex => |frame| inspector::print_frame(frame, &PrintOptions::default()),
         Wire::File(format, path) => {
             let file = CaptureFile::create(&path, format, Redaction::default(), names(), LARGEST);
-            let usage = |error: io::Error| Stop::Usage(format!("can't create {}, which {WIRE} names: {error}", path.display()));
+            let usage =
+                |error: io::Error| Stop::Usage(format!("can't create {}, which {WIRE} names: {error}", path.display()));
             return Ok(record(side, file.map_err(usage)?));
         }
     };

@@ -147,7 +147,7 @@ async fn a_server_that_refuses_is_one_line_and_later_connections_are_not_lost() 
     let (socket, address) = refusing();
     let mut tap = Tap::start(&address, &["--wait"]).await;
     expect_reset(&tap.address).await;
-    let line = tap.line("gets no connection").await;
+    let line = tap.line("was reset: ").await;
     assert!(line.contains(&address) && line.contains("refused"), "{line}");
 
     let listener = socket.listen(1).unwrap();
@@ -162,7 +162,7 @@ async fn a_server_that_was_never_there_is_one_line_and_exit_status_2() {
     let mut tap = Tap::start(&address, &[]).await;
     expect_reset(&tap.address).await;
     let line = tap.line("refused").await;
-    assert!(line.contains(&format!("can't connect to {address}: ")) && line.ends_with("or give --wait"), "{line}");
+    assert!(line.contains(&format!("can't connect to {address}: ")) && line.ends_with("or use --wait"), "{line}");
     assert_eq!(tap.ended().await.0, Some(2));
 }
 

@@ -120,11 +120,11 @@ async fn captures_come_by_standard_input_and_pages_are_asked_for_in_any_way() {
         tap.end().await;
     }
     for (flags, parts) in [
-        (&["decode", "--web", &file][..], ["--web [<ADDR>]", "a file goes before this flag"]),
-        (&["decode", "--reflection", &file], ["--reflection [<ADDR>]", "a file goes before this flag"]),
-        (&["tap", "--listen", "0", "--to", "localhost"], ["--to <ADDR>", "neither host:port nor a port"]),
-        (&["tap", "--listen", ":65536", "--to", "1"], ["--listen <ADDR>", "a port is 65535 at most"]),
-        (&["decode", &file, "--reflection"], ["--reflection", "say --reflection ADDR"]),
+        (&["decode", "--web", &file][..], ["--web [<ADDR>]", "put a file before this flag"]),
+        (&["decode", "--reflection", &file], ["--reflection [<ADDR>]", "put a file before this flag"]),
+        (&["tap", "--listen", "0", "--to", "localhost"], ["--to <ADDR>", "must be host:port or a port"]),
+        (&["tap", "--listen", ":65536", "--to", "1"], ["--listen <ADDR>", "invalid port, the largest is 65535"]),
+        (&["decode", &file, "--reflection"], ["--reflection", "name a server with --reflection ADDR"]),
     ] {
         let (status, line) = complaint(flags).await;
         assert!(status == Some(2) && parts.iter().all(|part| line.contains(part)), "{flags:?}: {line}");

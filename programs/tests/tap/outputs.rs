@@ -17,7 +17,7 @@ async fn a_reader_that_has_seen_enough_ends_what_is_shown_and_nothing_else() {
     drop(reader);
     drop(call(&tap.address).await);
     let line = tap.line("stdout").await;
-    assert!(line.contains("stdout can't be written: ") && line.ends_with("forwarding goes on without it"), "{line}");
+    assert!(line.contains("stdout can't be written: ") && line.ends_with("forwarding continues without it"), "{line}");
     drop(call(&tap.address).await);
     tap.end().await;
     assert_eq!(barewire(&["decode", &file]).await.matches("routeguide.Feature, ").count(), 2 * 102);
@@ -40,7 +40,7 @@ async fn a_file_without_room_ends_and_nothing_else() {
     let mut tap = route_guide(&["--pcapng", &file, "--jsonl", "/dev/full"]).await;
     drop(call(&tap.address).await);
     let line = tap.line("/dev/full can't be written: No space left on device").await;
-    assert!(line.ends_with("forwarding goes on without it"), "{line}");
+    assert!(line.ends_with("forwarding continues without it"), "{line}");
     drop(call(&tap.address).await);
     let (status, printed) = tap.terminated().await;
     assert_eq!((status, printed.matches("routeguide.Feature, ").count()), (Some(1), 2 * 102));

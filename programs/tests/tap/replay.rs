@@ -154,7 +154,7 @@ async fn the_answer_beside_the_captured_one() {
     // Two GetFeature and one ListFeatures; the answer to a route has the time it took.
     for call in ["1", "2", "3"] {
         let flags = ["replay", capture.path(), "--to", &address, "--show", "none", "--call", call, "--expect-same"];
-        assert!(prints(&flags).await.ends_with("the answer is the captured one\n"), "{call}");
+        assert!(prints(&flags).await.ends_with("the answer equals the captured one\n"), "{call}");
     }
     let differs =
         replay(&["--call", "1", "--message", "1=latitude=407838351", "--message", "1=longitude=-746143763"]).await;
@@ -170,7 +170,7 @@ async fn the_answer_beside_the_captured_one() {
     let flags = ["replay", capture.path(), "--to", &address, "--show", "none", "--message", "1=0801", "--expect-same"];
     let output = barewire(&flags).await;
     assert_eq!(output.status.code(), Some(1));
-    assert_eq!(String::from_utf8_lossy(&output.stderr), "barewire: the answer is not the captured one\n");
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "barewire: the answer differs from the captured one\n");
 }
 
 /// Keys from a pipe lead through the tour, and without any it prints itself.
@@ -231,17 +231,17 @@ async fn what_the_user_has_to_mend() {
     let broken = File::new("script", "preface\nfoo");
     let empty = File::new("preface", PREFACE);
     for (flags, expected) in [
-        (&[path, "--call", "3"][..], "there is no such call; it has 2, --call counts them from 1"),
-        (&[path, "--stream", "5"], "there is no such call"),
+        (&[path, "--call", "3"][..], "no such call: the capture has 2, and --call counts from 1"),
+        (&[path, "--stream", "5"], "no such call"),
         (&[path, "--message", "2=00"], "--message 2=00: the client sent no such message"),
-        (&[path, "--message", "x"], "it has to be N=HEX, N=@FILE or N=FIELD=VALUE"),
+        (&[path, "--message", "x"], "must be N=HEX, N=@FILE or N=FIELD=VALUE"),
         (&[path, "--message", "1=0"], "the hex digits are odd in number"),
         (&[path, "--message", "1=foo=1"], "routeguide.Point has no field \"foo\""),
         (&[path, "--message", "1=@/no/such"], "/no/such: "),
-        (&[path, "--set-header", "x"], "it has to be NAME=VALUE"),
+        (&[path, "--set-header", "x"], "must be NAME=VALUE"),
         (&[path, "--drop-header", "x"], "the call has no such header"),
         (&[nothing.path()], "not a capture"),
-        (&[empty.path()], "there is no gRPC call in it"),
+        (&[empty.path()], "found no gRPC call"),
         (&["--raw", broken.path()], "line 2: \"foo\" is none of preface"),
         (&[], "CAPTURE"),
     ] {

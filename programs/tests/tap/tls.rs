@@ -331,8 +331,8 @@ async fn a_key_log_that_is_none_is_one_line() {
     )
     .unwrap();
     std::fs::write(&capture, begin("the test")).unwrap();
-    for (file, part) in [(&none, "no key log: no line of it"), (&absent, "o such file")] {
+    for (file, part) in [(&none, "not a key log: no line has"), (&absent, "o such file")] {
         let (status, line) = complaint(&["decode", &capture, "--key-log", file]).await;
-        assert!(status == Some(2) && line.contains(part) && line.contains("--key-log names"), "{line}");
+        assert!(status == Some(2) && line.contains(part) && line.contains("--key-log must name"), "{line}");
     }
 }

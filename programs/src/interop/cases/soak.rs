@@ -27,8 +27,13 @@ pub(super) async fn soak<C: Connector + 'static>(
     for number in 0..count {
         // If the iterations can't be divided evenly, the first workers make one more.
         let iterations = soak.iterations / count + u32::from(number < soak.iterations % count);
-        let worker =
-            Worker { number, target: target.clone(), service: service.clone(), soak: soak.clone(), progress: progress.clone() };
+        let worker = Worker {
+            number,
+            target: target.clone(),
+            service: service.clone(),
+            soak: soak.clone(),
+            progress: progress.clone(),
+        };
         workers.spawn(worker.run(iterations));
     }
     let all = async {
