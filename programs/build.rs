@@ -1,16 +1,16 @@
-//! Compiles the messages of `proto/` that only the programs need, and the descriptor set that names the fields of all of them at
-//! run time. No `protoc`, no generated services.
+//! Compiles the messages of `proto/` that only the programs need, and a descriptor set with the field names of all messages,
+//! which the programs read at run time. Needs no `protoc` and generates no services.
 
 use std::path::PathBuf;
 use std::{env, fs};
 
 use prost_build::Config;
 
-/// Where the `.proto` files are.
+/// The folder of the `.proto` files.
 const PROTO: &str = "../proto";
 
-/// The library has these messages.
-const OF_THE_LIBRARY: &str = "routeguide";
+/// A package that is left out because the library already has its messages.
+const LIBRARY_PACKAGE: &str = "routeguide";
 
 const FILES: &[&str] = &[
     "connectrpc/conformance/v1/client_compat.proto",
@@ -24,7 +24,7 @@ const FILES: &[&str] = &[
     "xds/service/orca/v3/orca.proto",
 ];
 
-/// Writes one module a package, and `descriptors.bin`, to OUT_DIR.
+/// Writes one module per package, and `descriptors.bin`, to OUT_DIR.
 fn main() {
     println!("cargo::rerun-if-changed={PROTO}");
     println!("cargo::rerun-if-changed=build.rs");
@@ -34,13 +34,13 @@ fn main() {
     compiler.open_files(FILES).unwrap_or_else(|error| panic!("{error}"));
     fs::write(out.join("descriptors.bin"), compiler.encode_file_descriptor_set()).expect("OUT_DIR can be written");
     let mut config = Config::new();
-    // In order, so that equal messages are equal bytes.
+    // Sorted maps, so that equal messages have equal bytes.
     config.btree_map(["."]);
-    // So that messages can be put into an Any, and taken out.
+    // Type names let messages be packed into an `Any` and unpacked.
     config.enable_type_names().type_name_domain(["."], "type.googleapis.com");
-    // What answers carry while they wait is shared, not copied.
+    // Payloads that wait to be sent are shared, not copied.
     config.bytes([".grpc.testing.Payload"]);
     let mut files = compiler.file_descriptor_set();
-    files.file.retain(|file| file.package() != OF_THE_LIBRARY);
+    files.file.retain(|file| file.package() != LIBRARY_PACKAGE);
     config.compile_fds(files).unwrap_or_else(|error| panic!("{error}"));
 }

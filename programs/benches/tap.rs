@@ -1,12 +1,12 @@
-//! Measures the speed of the tap, compared with a proxy that only copies, and of decoding a saved capture.
+//! Measures how fast the tap forwards bytes, compared with a proxy that only copies, and how fast a saved capture is decoded.
 //!
 //! ```console
 //! $ cargo bench --bench tap
 //! ```
 //!
-//! Both proxies are processes of their own, and take turns: copy, tap, copy, tap. What passes is a stream of gRPC messages with a
-//! megabyte each, which the tap decodes meanwhile; its lines go nowhere. The captures that are decoded have messages as long as
-//! their names say; `read` finds the bytes in the file, `explain` makes the tree of every byte, `lines` prints an outline.
+//! Both proxies are separate processes, and take turns: copy, tap, copy, tap. The traffic is a stream of gRPC messages of one
+//! megabyte each, which the tap decodes meanwhile; its lines are discarded. The names of the captures tell the length of their
+//! messages. `read` finds the bytes in the file, `explain` builds the tree of every byte, `lines` prints an outline.
 
 use std::hint::black_box;
 use std::io::Write;
@@ -21,16 +21,16 @@ use prost::Message;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, copy_bidirectional_with_sizes};
 use tokio::net::{TcpListener, TcpStream};
 
-/// The bytes that pass a proxy in one round.
+/// Number of bytes that pass a proxy in one turn.
 const PASSED: usize = 1 << 30;
 
-/// The size of a capture that is decoded.
+/// Size of a decoded capture, in bytes.
 const CAPTURE: usize = 64 << 20;
 
 const ROUNDS: usize = 5;
 
 fn main() {
-    // The copying proxy is this program once more.
+    // The copying proxy is this program, started again.
     if std::env::args().nth(1).as_deref() == Some("copy") {
         return runtime().block_on(copy(&std::env::args().nth(2).expect("an address")));
     }
@@ -42,20 +42,20 @@ fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("threads")
 }
 
-/// Says where it listens, as the tap does, and copies.
+/// Prints its address as the tap does, and copies.
 async fn copy(to: &str) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     eprintln!("listening on {}, forwarding to {to}", listener.local_addr().expect("an address"));
     while let Ok((mut client, _)) = listener.accept().await {
         let mut server = TcpStream::connect(to).await.expect("the server is there");
         tokio::spawn(async move {
-            // As large as the tap's buffers.
+            // Buffers as large as the tap's.
             let _ = copy_bidirectional_with_sizes(&mut client, &mut server, 64 << 10, 64 << 10).await;
         });
     }
 }
 
-/// A proxy by its name, and how it is started.
+/// A proxy's name, and the function that starts it.
 type Way<'a> = (&'a str, Box<dyn Fn() -> Child + 'a>);
 
 fn proxies() {
@@ -69,7 +69,7 @@ fn proxies() {
         let ways: [Way; 4] = [
             ("copy", Box::new(|| start(this, &["copy", &to], nowhere()))),
             (
-                "tap, nothing shown",
+                "tap, no output",
                 Box::new(|| {
                     start(env!("CARGO_BIN_EXE_barewire"), &[&tap[..], &["--show", "none"]].concat(), nowhere())
                 }),
@@ -105,7 +105,7 @@ fn start(program: &str, flags: &[&str], stdout: Stdio) -> Child {
     command.spawn().expect("it starts")
 }
 
-/// MB/s through a proxy that has just started.
+/// Returns the throughput of a proxy that has just started, in MB/s.
 async fn pass(child: &mut Child, listener: &TcpListener, bytes: &[u8]) -> f64 {
     let stderr = tokio::process::ChildStderr::from_std(child.stderr.take().expect("a pipe")).expect("a pipe");
     let mut line = String::new();
@@ -171,7 +171,7 @@ fn median(figures: &mut [f64]) -> f64 {
     figures[figures.len() / 2]
 }
 
-/// A capture with the server's bytes, in packets as a fast network has them.
+/// Returns a capture of the server's bytes, in packets as a fast network has them.
 fn saved(bytes: &[u8]) -> Vec<u8> {
     let (client, server) = ("127.0.0.1:40000".parse().expect("one"), "127.0.0.1:50051".parse().expect("one"));
     let mut file = begin("the bench");
@@ -183,7 +183,7 @@ fn saved(bytes: &[u8]) -> Vec<u8> {
     file
 }
 
-/// About `total` bytes of a call that sends notes of `length` bytes each, in DATA frames of 16 KiB.
+/// Returns about `total` bytes of a call that sends notes of `length` bytes each, in DATA frames of 16 KiB.
 fn traffic(length: usize, total: usize) -> Vec<u8> {
     let location = Some(Point { latitude: 409_146_138, longitude: -746_188_906 });
     let note = RouteNote { location, message: "x".repeat(length.saturating_sub(21)) }.encode_to_vec();

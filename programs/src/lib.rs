@@ -1,15 +1,15 @@
-//! The programs that run on [`barewire`], and what only they need.
+//! The programs that use [`barewire`], and the code that only they need.
 //!
-//! | room | what it is |
+//! | module | contents |
 //! |---|---|
-//! | [`tool`] | the program `barewire`: a folder for each of its commands |
+//! | [`tool`] | the program `barewire`, with a folder for each of its commands |
 //! | [`interop`], [`conformance`] | the services and cases of the official suites |
-//! | [`demonstration`] | the route guide over a recorded connection, for the README and the documents |
-//! | [`watch`] | shows and records the bytes of a program's connections, as its environment says |
-//! | [`services`] | server reflection, and the names of the messages in `proto/` |
+//! | [`demonstration`] | the route guide over a recorded connection, for the README and the documentation |
+//! | [`watch`] | shows and records the bytes of a program's connections, as `BAREWIRE_WIRE` asks |
+//! | [`services`] | server reflection, and the descriptors of the messages in `proto/` |
 //! | [`cli`] | flags, signals, stderr and memory of a program |
 //!
-//! They use the library as any other program does: by what it makes public.
+//! They use only the public API of the library, like any other program.
 
 pub mod cli;
 pub mod conformance;

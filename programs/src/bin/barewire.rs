@@ -1,4 +1,4 @@
-//! The tool; what it does stands in `barewire_programs::tool`.
+//! The tool `barewire`; its code is in `barewire_programs::tool`.
 
 use std::process::ExitCode;
 

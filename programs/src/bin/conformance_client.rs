@@ -1,6 +1,6 @@
 //! A client for connectrpc's conformance tests, started by `connectconformance --mode client`.
 //!
-//! Reads calls from stdin, makes them, and writes to stdout what came of each. Ends after the last.
+//! Reads calls from stdin, makes them, and writes the result of each to stdout. Ends after the last call.
 
 use std::io;
 use std::num::NonZero;
@@ -12,12 +12,12 @@ use barewire_programs::conformance;
 use barewire_programs::watch::{self, Side};
 use clap::Parser;
 
-/// Makes the calls of connectrpc's conformance tests that it is told on stdin: connectconformance --mode client --
+/// Runs calls of connectrpc's conformance tests, which it reads from stdin: connectconformance --mode client --
 /// conformance_client
 #[derive(Debug, Parser)]
 #[command(name = "conformance_client", rename_all = "snake_case")]
 struct Flags {
-    /// How many calls to make at a time; four for each processor by default
+    /// Maximum number of concurrent calls; four per processor by default
     #[arg(long, short, value_name = "N")]
     parallel: Option<NonZero<usize>>,
 }

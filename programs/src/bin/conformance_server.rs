@@ -1,6 +1,6 @@
 //! A server for connectrpc's conformance tests, started by `connectconformance --mode server`.
 //!
-//! Reads from stdin what to serve, writes to stdout where it does, and serves until SIGINT or SIGTERM.
+//! Reads its configuration from stdin, writes its address to stdout, and serves until SIGINT or SIGTERM.
 
 use std::io;
 use std::process::ExitCode;
@@ -12,12 +12,12 @@ use barewire_programs::conformance::{self, Listening};
 use barewire_programs::watch::{self, Side};
 use clap::Parser;
 
-/// Serves connectrpc's conformance tests as it is told on stdin: connectconformance --mode server -- conformance_server
+/// Serves connectrpc's conformance tests, with settings from stdin: connectconformance --mode server -- conformance_server
 #[derive(Debug, Parser)]
 #[command(name = "conformance_server")]
 struct Flags {}
 
-/// Gives memory back that glibc's would keep.
+/// Returns freed memory to the system, which glibc's allocator would keep.
 #[cfg(target_os = "linux")]
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
@@ -32,7 +32,7 @@ fn main() -> ExitCode {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
         let runtime = runtime.map_err(|error| Stop::Failed(format!("can't start threads: {error}")))?;
         runtime.block_on(serve(&request, tap)).map_err(|error| match error.kind() {
-            io::ErrorKind::InvalidInput => Stop::Usage(format!("{error}; it came on stdin")),
+            io::ErrorKind::InvalidInput => Stop::Usage(format!("{error}; change the ServerCompatRequest on stdin")),
             _ => Stop::Failed(error.to_string()),
         })
     })
@@ -45,7 +45,7 @@ fn request() -> io::Result<ServerCompatRequest> {
 
 async fn serve(request: &ServerCompatRequest, tap: Tap) -> io::Result<()> {
     let listening = Listening::begin(request).await?.tap(tap);
-    // Before the runner learns that there is a server it could end.
+    // Signals are handled before the runner learns the address: it may end the server at once.
     let shutdown = cli::shutdown()?;
     conformance::write(&mut io::stdout().lock(), listening.response())?;
     listening.serve_until(shutdown).await

@@ -1,6 +1,6 @@
-//! The client of gRPC's interop tests, with the flags and cases of grpc-go's, the cases for misbehaving servers among them.
+//! The client of gRPC's interop tests. It has the flags and cases of grpc-go's client, and those for misbehaving servers.
 //!
-//! Says on stderr, in one line, that the case passed or what did not; the soak cases say a line a call.
+//! Writes one line to stderr: that the case passed, or why it failed. The soak cases also write a line for each call.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -19,10 +19,10 @@ use barewire_programs::watch::{self, Side};
 use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Parser};
 
-/// The policy of load balancing that reads load reports, as the suite names it.
+/// The load balancing policy that reads load reports, by the suite's name for it.
 const REPORTING_POLICY: &str = "test_backend_metrics_load_balancer";
 
-/// Goes through a case of gRPC's interop tests.
+/// Runs one case of gRPC's interop tests.
 #[derive(Debug, Parser)]
 #[command(name = "interop_client", rename_all = "snake_case", after_long_help = cases())]
 struct Flags {
@@ -32,54 +32,54 @@ struct Flags {
     /// The server's port
     #[arg(long, value_name = "N", default_value_t = 10000)]
     server_port: u16,
-    /// Connect by TLS, with -ca_file
+    /// Use TLS; needs -ca_file
     #[arg(long, value_name = "BOOL", action = ArgAction::Set, num_args = 0..=1, require_equals = true,
           default_value_t = false, default_missing_value = "true", value_parser = BoolishValueParser::new())]
     use_tls: bool,
-    /// Trust -ca_file, which is always so here
+    /// Accepted for grpc-go's sake: with -use_tls, only -ca_file is ever trusted
     #[arg(long, value_name = "BOOL", action = ArgAction::Set, num_args = 0..=1, require_equals = true,
           default_value_t = false, default_missing_value = "true", value_parser = BoolishValueParser::new())]
     use_test_ca: bool,
-    /// The certificate of the authority that signed the server's, in PEM
+    /// Certificate of the authority that signed the server's certificate, in PEM
     #[arg(long, value_name = "FILE")]
     ca_file: Option<PathBuf>,
-    /// The name that the server's certificate is for; empty is -server_host
+    /// Name in the server's certificate; if empty, -server_host
     #[arg(long, value_name = "NAME", default_value = "")]
     server_host_override: String,
-    /// The case; --help lists them
+    /// Test case; --help lists them
     #[arg(long, value_name = "NAME", default_value = "large_unary", value_parser = case)]
     test_case: Case,
-    /// The policy of load balancing; orca_per_rpc and orca_oob need test_backend_metrics_load_balancer
+    /// Service config with the load balancing policy; orca_per_rpc and orca_oob need test_backend_metrics_load_balancer
     #[arg(long, value_name = "JSON", default_value = "", value_parser = Policy::parse)]
     service_config_json: Policy,
-    /// What requests of the compressed cases are compressed with
+    /// Compression of requests in the compressed cases
     #[arg(long, value_name = "NAME", default_value = "gzip", value_parser = encoding)]
     encoding: Encoding,
-    /// The largest message that the server may send, in bytes
+    /// Largest message accepted from the server, in bytes
     #[arg(long, value_name = "N", default_value_t = 4 << 20)]
     max_message_size: usize,
-    /// Calls in rpc_soak and channel_soak
+    /// Number of calls in rpc_soak and channel_soak
     #[arg(long, value_name = "N", default_value_t = 10)]
     soak_iterations: u32,
-    /// How many of them may fail or take too long
+    /// Soak cases: number of calls that may fail or exceed the latency limit
     #[arg(long, value_name = "N", default_value_t = 0)]
     soak_max_failures: u32,
-    /// How long one of them may take
+    /// Soak cases: maximum latency of a call
     #[arg(long, value_name = "MS", default_value_t = 1000)]
     soak_per_iteration_max_acceptable_latency_ms: u64,
-    /// How long all of them may take
+    /// Soak cases: maximum duration of all calls together
     #[arg(long, value_name = "S", default_value_t = 10)]
     soak_overall_timeout_seconds: u64,
-    /// The least time between two of them
+    /// Soak cases: minimum time between the starts of two calls
     #[arg(long, value_name = "MS", default_value_t = 0)]
     soak_min_time_ms_between_rpcs: u64,
-    /// The payload of their requests, in bytes
+    /// Soak cases: payload of a request, in bytes
     #[arg(long, value_name = "N", default_value_t = 271_828)]
     soak_request_size: usize,
-    /// The payload of their answers, in bytes
+    /// Soak cases: payload of a response, in bytes
     #[arg(long, value_name = "N", default_value_t = 314_159)]
     soak_response_size: usize,
-    /// How many of them there are at a time
+    /// Soak cases: number of concurrent calls
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     soak_num_threads: u32,
 }
@@ -90,7 +90,7 @@ impl Flags {
             (true, Some(file)) => {
                 let authorities = Authorities::from_file(file);
                 let authorities =
-                    authorities.map_err(|error| Stop::Usage(format!("{error}; -ca_file names a PEM file")))?;
+                    authorities.map_err(|error| Stop::Usage(format!("{error}; -ca_file must name a PEM file")))?;
                 let tls = ClientTls::new(authorities);
                 Ok(Some(match self.server_host_override.as_str() {
                     "" => tls,
@@ -129,12 +129,12 @@ impl Flags {
         soak.request_size = self.soak_request_size;
         soak.response_size = self.soak_response_size;
         soak.workers = self.soak_num_threads;
-        Settings { soak, encoding: self.encoding, hear: Arc::new(|line| cli::say(line)) }
+        Settings { soak, encoding: self.encoding, progress: Arc::new(|line| cli::say(line)) }
     }
 }
 
-/// What the service config chooses (gRFC A21). A single connection has nothing to balance: one policy is as good as another,
-/// but that only one reads load reports.
+/// The load balancing policy of the service config (gRFC A21). With a single connection every policy does the same, except that
+/// only one of them reads load reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Policy {
     PickFirst,
@@ -142,15 +142,16 @@ enum Policy {
 }
 
 impl Policy {
-    /// The first policy of the list that is known here.
+    /// Returns the first supported policy of the list.
     fn parse(json: &str) -> Result<Policy, String> {
         if json.is_empty() {
             return Ok(Policy::PickFirst);
         }
-        let config: serde_json::Value = serde_json::from_str(json).map_err(|error| format!("no JSON: {error}"))?;
+        let config: serde_json::Value =
+            serde_json::from_str(json).map_err(|error| format!("not valid JSON: {error}"))?;
         let policies = match &config["loadBalancingConfig"] {
             serde_json::Value::Null => return Ok(Policy::PickFirst),
-            list => list.as_array().ok_or("loadBalancingConfig is no list")?,
+            list => list.as_array().ok_or("loadBalancingConfig must be a list")?,
         };
         let names = policies.iter().filter_map(|policy| policy.as_object()?.keys().next());
         let known = names.filter_map(|name| match name.as_str() {
@@ -158,21 +159,21 @@ impl Policy {
             REPORTING_POLICY => Some(Policy::Reporting),
             _ => None,
         });
-        known.into_iter().next().ok_or_else(|| format!("no policy but pick_first and {REPORTING_POLICY} is known"))
+        known.into_iter().next().ok_or_else(|| format!("unsupported policy: use pick_first or {REPORTING_POLICY}"))
     }
 }
 
 fn case(name: &str) -> Result<Case, &'static str> {
-    Case::from_name(name).ok_or("no case, --help lists them")
+    Case::from_name(name).ok_or("unknown case, see --help for the list")
 }
 
 fn encoding(name: &str) -> Result<Encoding, String> {
     let all = compression::all();
     let known = Encoding::from_name(name.as_bytes()).filter(|encoding| all.get(*encoding).is_some());
-    known.ok_or_else(|| format!("not one of {}", all.encodings().to_list()))
+    known.ok_or_else(|| format!("unsupported encoding, use one of {}", all.encodings().to_list()))
 }
 
-/// A line for each case.
+/// Lists all cases, one per line.
 fn cases() -> String {
     let line = |case: &Case| format!("  {:<28} {}\n", case.name(), case.about());
     format!("Cases:\n{}", Case::ALL.iter().map(line).collect::<String>())
@@ -185,7 +186,7 @@ fn main() -> ExitCode {
         if matches!(flags.test_case, Case::OrcaPerRpc | Case::OrcaOob) && flags.service_config_json != Policy::Reporting
         {
             return Err(Stop::Usage(format!(
-                "{} needs -service_config_json with the policy {REPORTING_POLICY}",
+                "{} needs the policy {REPORTING_POLICY} in -service_config_json",
                 flags.test_case.name()
             )));
         }
@@ -202,7 +203,7 @@ async fn connect(flags: &Flags, tls: Option<ClientTls>, tap: &Tap) -> Result<(),
         Some(tls) => {
             let connector = tls.connector(connector);
             let connector =
-                connector.map_err(|error| Stop::Usage(format!("{error}; -server_host_override names the server")))?;
+                connector.map_err(|error| Stop::Usage(format!("{error}; set the name with -server_host_override")))?;
             go_through(flags, tap.around(connector)).await
         }
     }

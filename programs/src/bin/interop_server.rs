@@ -1,6 +1,6 @@
 //! The server of gRPC's interop tests, with the flags of grpc-go's.
 //!
-//! Says on stderr where it listens, as soon as it does; SIGINT and SIGTERM end it gracefully.
+//! Writes its address to stderr as soon as it listens. SIGINT and SIGTERM shut it down gracefully.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -18,30 +18,30 @@ use barewire_programs::watch::{self, Side};
 use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Parser};
 
-/// How often load reports may be asked for: a test must not wait for half a minute.
+/// The shortest interval of load reports that clients may request: a test must not wait for half a minute.
 const REPORT_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Serves gRPC's interop tests.
 #[derive(Debug, Parser)]
 #[command(name = "interop_server", rename_all = "snake_case")]
 struct Flags {
-    /// The port to listen on; 0 takes a free one
+    /// Port to listen on; 0 picks a free one
     #[arg(long, value_name = "N", default_value_t = 10000)]
     port: u16,
-    /// The name or address to listen on; of a name's addresses the first IPv4 one
+    /// Name or address to listen on; a name resolves to its first IPv4 address
     #[arg(long, default_value = "localhost")]
     host: String,
-    /// Serve TLS, with -tls_cert_file and -tls_key_file
+    /// Serve TLS; needs -tls_cert_file and -tls_key_file
     #[arg(long, value_name = "BOOL", action = ArgAction::Set, num_args = 0..=1, require_equals = true,
           default_value_t = false, default_missing_value = "true", value_parser = BoolishValueParser::new())]
     use_tls: bool,
-    /// The server's certificate and those that lead to its authority, in PEM
+    /// Certificate chain of the server, in PEM
     #[arg(long, value_name = "FILE")]
     tls_cert_file: Option<PathBuf>,
-    /// The private key of the certificate, in PEM
+    /// Private key of the certificate, in PEM
     #[arg(long, value_name = "FILE")]
     tls_key_file: Option<PathBuf>,
-    /// The largest message that clients may send, in bytes
+    /// Largest message accepted from a client, in bytes
     #[arg(long, value_name = "N", default_value_t = 4 << 20)]
     max_message_size: usize,
 }
@@ -60,7 +60,7 @@ impl Flags {
                 let identity = Identity::from_files(certificate, key);
                 let identity = identity.map_err(|error| {
                     Stop::Usage(format!(
-                        "{error}; -tls_cert_file and -tls_key_file name PEM files that belong together"
+                        "{error}; -tls_cert_file and -tls_key_file must name a certificate in PEM and its key"
                     ))
                 })?;
                 Ok(Some(identity))
@@ -79,7 +79,7 @@ impl Flags {
     }
 }
 
-/// Gives memory back that glibc's would keep.
+/// Returns freed memory to the system, which glibc's allocator would keep.
 #[cfg(target_os = "linux")]
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
@@ -97,7 +97,8 @@ fn main() -> ExitCode {
 
 async fn listen(flags: &Flags, identity: Option<Identity>, tap: &Tap) -> Result<(), Stop> {
     let listener = tcp::listen(&flags.address()).await;
-    let listener = listener.map_err(|error| Stop::Usage(format!("{error}; choose with -port and -host")))?;
+    let listener =
+        listener.map_err(|error| Stop::Usage(format!("{error}; choose another address with -port and -host")))?;
     let address = listener.local_addr().map_err(|error| Stop::Failed(error.to_string()))?;
     let announcement = format!("listening on {address}");
     match identity {
@@ -112,7 +113,7 @@ async fn listen(flags: &Flags, identity: Option<Identity>, tap: &Tap) -> Result<
     }
 }
 
-/// Announces itself when signals are heard already: whoever waits for the line may end the server at once.
+/// Handles signals before it announces the address: whoever waits for that line may end the server at once.
 async fn serve(
     listener: impl Listener,
     flags: &Flags,

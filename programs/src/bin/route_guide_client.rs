@@ -1,5 +1,5 @@
-//! The route guide's client with the flags of the gRPC project's example, which prints on stderr what that one prints; the
-//! time of day is UTC.
+//! The route guide's client. It has the flags and the output (on stderr) of the gRPC project's example; times of day are in
+//! UTC.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -19,20 +19,20 @@ use clap::{ArgAction, Parser};
 #[derive(Debug, Parser)]
 #[command(name = "route_guide_client", rename_all = "snake_case")]
 struct Flags {
-    /// The server; without a host it is localhost
+    /// Server to call; the host defaults to localhost
     #[arg(long, value_name = "HOST:PORT", default_value = "localhost:50051", value_parser = host_and_port)]
     addr: String,
-    /// Connect by TLS, with -ca_file
+    /// Use TLS; needs -ca_file
     #[arg(long, value_name = "BOOL", action = ArgAction::Set, num_args = 0..=1, require_equals = true,
           default_value_t = false, default_missing_value = "true", value_parser = BoolishValueParser::new())]
     tls: bool,
-    /// The certificate of the authority that signed the server's, in PEM
+    /// Certificate of the authority that signed the server's certificate, in PEM
     #[arg(long, value_name = "FILE")]
     ca_file: Option<PathBuf>,
-    /// The name that the server's certificate is for; empty is the host of -addr
+    /// Name in the server's certificate; if empty, the host of -addr
     #[arg(long, value_name = "NAME", default_value = "x.test.example.com")]
     server_host_override: String,
-    /// Chooses the points of the route, the same for the same number; by default the time of day chooses
+    /// Seed for the points of the route: the same number gives the same route. Random by default
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
 }
@@ -43,7 +43,7 @@ impl Flags {
             (true, Some(file)) => {
                 let authorities = Authorities::from_file(file);
                 let authorities =
-                    authorities.map_err(|error| Stop::Usage(format!("{error}; -ca_file names a PEM file")))?;
+                    authorities.map_err(|error| Stop::Usage(format!("{error}; -ca_file must name a PEM file")))?;
                 let tls = ClientTls::new(authorities);
                 Ok(Some(match self.server_host_override.as_str() {
                     "" => tls,
@@ -67,7 +67,7 @@ impl Flags {
 fn host_and_port(address: &str) -> Result<String, &'static str> {
     match address.rsplit_once(':') {
         Some((_, port)) if port.parse::<u16>().is_ok() => Ok(address.to_owned()),
-        _ => Err("not host:port"),
+        _ => Err("must be host:port"),
     }
 }
 
@@ -88,7 +88,7 @@ async fn call(flags: &Flags, tls: Option<ClientTls>, tap: &Tap) -> Result<(), St
         Some(tls) => {
             let connector = tls.connector(connector);
             let connector =
-                connector.map_err(|error| Stop::Usage(format!("{error}; -server_host_override names the server")))?;
+                connector.map_err(|error| Stop::Usage(format!("{error}; set the name with -server_host_override")))?;
             Client::connect(tap.around(connector)).await
         }
     };
@@ -100,12 +100,12 @@ async fn call(flags: &Flags, tls: Option<ClientTls>, tap: &Tap) -> Result<(), St
         .map_err(|failure| Stop::Failed(log(format_args!("{failure:#}"))))
 }
 
-/// A line as Go's `log` package prints it.
+/// Formats a line as Go's `log` package does.
 fn log(line: impl std::fmt::Display) -> String {
     format!("{} {line}", cli::timestamp(SystemTime::now()))
 }
 
-/// Why there is no connection, with its cause; the code is always the same.
+/// Returns why connecting failed, with its cause. Leaves out the status code, which is always the same.
 fn reason(status: &Status) -> String {
     let whole = format!("{status:#}");
     whole.strip_prefix("UNAVAILABLE: ").unwrap_or(&whole).to_owned()

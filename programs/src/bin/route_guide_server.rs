@@ -1,6 +1,6 @@
 //! The route guide's server with the flags of the gRPC project's example.
 //!
-//! Says on stderr where it listens, as soon as it does; SIGINT and SIGTERM end it gracefully.
+//! Writes its address to stderr as soon as it listens. SIGINT and SIGTERM shut it down gracefully.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -20,23 +20,23 @@ use clap::{ArgAction, Parser};
 #[derive(Debug, Parser)]
 #[command(name = "route_guide_server", rename_all = "snake_case")]
 struct Flags {
-    /// The port to listen on; 0 takes a free one
+    /// Port to listen on; 0 picks a free one
     #[arg(long, value_name = "N", default_value_t = 50051)]
     port: u16,
-    /// The name or address to listen on; of a name's addresses the first IPv4 one. Empty is all interfaces
+    /// Name or address to listen on; a name resolves to its first IPv4 address, an empty value means all interfaces
     #[arg(long, default_value = "localhost")]
     host: String,
-    /// Serve TLS, with -cert_file and -key_file
+    /// Serve TLS; needs -cert_file and -key_file
     #[arg(long, value_name = "BOOL", action = ArgAction::Set, num_args = 0..=1, require_equals = true,
           default_value_t = false, default_missing_value = "true", value_parser = BoolishValueParser::new())]
     tls: bool,
-    /// The server's certificate and those that lead to its authority, in PEM
+    /// Certificate chain of the server, in PEM
     #[arg(long, value_name = "FILE")]
     cert_file: Option<PathBuf>,
-    /// The private key of the certificate, in PEM
+    /// Private key of the certificate, in PEM
     #[arg(long, value_name = "FILE")]
     key_file: Option<PathBuf>,
-    /// A JSON file of features, instead of the hundred published ones
+    /// JSON file of features, instead of the hundred published ones
     #[arg(long, value_name = "FILE")]
     json_db_file: Option<PathBuf>,
 }
@@ -51,7 +51,8 @@ impl Flags {
 
     fn features(&self) -> Result<Features, Stop> {
         let Some(file) = &self.json_db_file else { return Ok(Features::published()) };
-        Features::from_file(file).map_err(|error| Stop::Usage(format!("{error}; -json_db_file names a JSON array")))
+        Features::from_file(file)
+            .map_err(|error| Stop::Usage(format!("{error}; -json_db_file must name a file with a JSON array")))
     }
 
     fn identity(&self) -> Result<Option<Identity>, Stop> {
@@ -59,7 +60,7 @@ impl Flags {
             (true, Some(certificate), Some(key)) => {
                 let identity = Identity::from_files(certificate, key);
                 let identity = identity.map_err(|error| {
-                    Stop::Usage(format!("{error}; -cert_file and -key_file name PEM files that belong together"))
+                    Stop::Usage(format!("{error}; -cert_file and -key_file must name a certificate in PEM and its key"))
                 })?;
                 Ok(Some(identity))
             }
@@ -70,7 +71,7 @@ impl Flags {
     }
 }
 
-/// Gives memory back that glibc's would keep.
+/// Returns freed memory to the system, which glibc's allocator would keep.
 #[cfg(target_os = "linux")]
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
@@ -89,7 +90,8 @@ fn main() -> ExitCode {
 
 async fn listen(flags: &Flags, identity: Option<Identity>, tap: &Tap, guide: Guide) -> Result<(), Stop> {
     let listener = tcp::listen(&flags.address()).await;
-    let listener = listener.map_err(|error| Stop::Usage(format!("{error}; choose with -port and -host")))?;
+    let listener =
+        listener.map_err(|error| Stop::Usage(format!("{error}; choose another address with -port and -host")))?;
     let address = listener.local_addr().map_err(|error| Stop::Failed(error.to_string()))?;
     let announcement = format!("listening on {address}");
     match identity {
@@ -104,7 +106,7 @@ async fn listen(flags: &Flags, identity: Option<Identity>, tap: &Tap, guide: Gui
     }
 }
 
-/// Announces itself when signals are heard already: whoever waits for the line may end the server at once.
+/// Handles signals before it announces the address: whoever waits for that line may end the server at once.
 async fn serve(listener: impl Listener, guide: Guide, announcement: &str, warning: Option<String>) -> Result<(), Stop> {
     let failed = |error: std::io::Error| Stop::Failed(error.to_string());
     let shutdown = cli::shutdown().map_err(failed)?;

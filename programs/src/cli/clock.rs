@@ -1,10 +1,10 @@
-//! The time of day as Go's `log` package prints it, in UTC: the standard library does not know the local zone.
+//! The time of day in the format of Go's `log` package. In UTC, because the standard library does not know the local time zone.
 
 use std::time::SystemTime;
 
 const DAY: u64 = 24 * 60 * 60;
 
-/// `2026/11/23 22:30:15`, in UTC. Before 1970 it is 1970.
+/// Formats a time as `2026/11/23 22:30:15`, in UTC. Times before 1970 become the beginning of 1970.
 pub fn timestamp(time: SystemTime) -> String {
     let seconds = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
     let (year, month, day) = date(seconds / DAY);
@@ -12,12 +12,12 @@ pub fn timestamp(time: SystemTime) -> String {
     format!("{year:04}/{month:02}/{day:02} {hour:02}:{minute:02}:{second:02}")
 }
 
-/// Year, month and day of the Gregorian calendar, so many days after 1970-01-01.
+/// Converts a number of days since 1970-01-01 to year, month and day of the Gregorian calendar.
 ///
-/// Years are counted from March, so that the leap day is the last of its year; months from March then begin after
+/// Counts years from March, so that the leap day is the last day of a year. The months from March on then begin after
 /// 0, 31, 61, 92 … days, which is (153 m + 2) / 5.
 fn date(days: u64) -> (u64, u64, u64) {
-    const ERA: u64 = 146_097; // days of 400 years
+    const ERA: u64 = 146_097; // days in 400 years
     const SINCE_MARCH_OF_YEAR_0: u64 = 719_468; // days to 1970-01-01
     let days = days + SINCE_MARCH_OF_YEAR_0;
     let (era, of_era) = (days / ERA, days % ERA);
@@ -36,7 +36,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn days_that_are_known() {
+    fn known_days_have_their_dates() {
         for (seconds, text) in [
             (0, "1970/01/01 00:00:00"),
             (951_782_399, "2000/02/28 23:59:59"),
@@ -52,7 +52,7 @@ mod tests {
     }
 
     #[test]
-    fn every_day_follows_the_one_before() {
+    fn each_day_follows_the_previous_one() {
         let mut last = date(0);
         for days in 1..200_000 {
             let (year, month, day) = date(days);

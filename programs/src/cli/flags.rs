@@ -1,5 +1,5 @@
-//! Flags as Go's `flag` package has them: `-port 50051`, `-port=50051`, `--port 50051`; `-tls` or `-tls=false`; the last of
-//! several counts. clap does the rest.
+//! Flags in the style of Go's `flag` package: `-port 50051`, `-port=50051`, `--port 50051`; `-tls` or `-tls=false`. If a flag
+//! is repeated, the last one wins. clap does the parsing.
 
 use std::ffi::OsString;
 
@@ -7,15 +7,15 @@ use clap::error::ErrorKind;
 
 use super::stop::Stop;
 
-/// Reads flags from a command line, whose first word is the program.
+/// Parses flags from a command line, which begins with the name of the program.
 ///
 /// # Errors
 ///
-/// [`Stop::Help`] for `-h`, [`Stop::Usage`] for flags that the program does not have or values that a flag can't have.
+/// [`Stop::Help`] for `-h`, [`Stop::Usage`] for unknown flags and invalid values.
 pub fn parse<F: clap::Parser>(arguments: impl IntoIterator<Item = OsString>) -> Result<F, Stop> {
     let command = F::command().args_override_self(true).after_help("A flag may have one dash or two.");
     let mut literal = false;
-    // The names that had one dash only.
+    // Flags that were typed with one dash.
     let mut single = Vec::new();
     let arguments: Vec<OsString> = arguments
         .into_iter()
@@ -28,7 +28,7 @@ pub fn parse<F: clap::Parser>(arguments: impl IntoIterator<Item = OsString>) -> 
     F::from_arg_matches(&matches).map_err(|error| stop(&error, &single))
 }
 
-/// `-name` to `--name`. A single letter (`-h`) and a number (`-1`) stay.
+/// Turns `-name` into `--name`. Keeps a single letter (`-h`) and a number (`-1`).
 fn two_dashes(argument: OsString, single: &mut Vec<String>) -> OsString {
     match argument.as_encoded_bytes() {
         [b'-', first, _, ..] if first.is_ascii_alphabetic() => {
@@ -46,10 +46,10 @@ fn stop(error: &clap::Error, single: &[String]) -> Stop {
     if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
         return Stop::Help(text);
     }
-    // The first paragraph says what is wrong; the rest is what -h shows.
+    // The first paragraph names the mistake; the rest is the usage, which -h shows.
     let reason = text.split("\n\n").next().unwrap_or_default();
     let mut reason = reason.strip_prefix("error: ").unwrap_or(reason).to_owned();
-    // Flags are named as they were typed.
+    // Name flags as the user typed them.
     for name in single {
         for behind in ['\'', ' ', '='] {
             reason = reason
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn help_is_no_error() {
+    fn help_is_not_an_error() {
         for line in ["-h", "-help", "--help"] {
             let Err(Stop::Help(text)) = flags(line) else { panic!("{line} gives no help") };
             assert!(text.contains("--some_number") && text.contains("one dash or two"), "{text}");

@@ -1,26 +1,27 @@
-//! Memory that is free goes back to the system. glibc's allocator keeps what lies between two pieces that are in use, hundreds of MiB
-//! after a burst; jemalloc, the allocator of the programs that serve, gives back what nobody has used for a while.
+//! Returns freed memory to the system. After a burst, glibc's allocator keeps hundreds of MiB of free memory that lies between
+//! pieces still in use. jemalloc, which the servers use as their allocator, returns memory that has been unused for a while.
 
-/// How long jemalloc keeps what is free, in milliseconds; its own default is ten seconds.
+/// Time for which jemalloc keeps freed memory, in milliseconds; its own default is ten seconds.
 #[cfg(target_os = "linux")]
-const KEPT: isize = 1000;
+const DECAY: isize = 1000;
 
-/// Has a program whose allocator is jemalloc give memory back within some seconds of its being freed, even when it is idle. Must be
-/// called before there are other threads. Elsewhere than on Linux, and with another allocator, nothing happens.
+/// Makes jemalloc return freed memory within some seconds, even in an idle program. Must be called before the program starts
+/// other threads. Does nothing on other systems than Linux, or with another allocator.
 pub fn give_memory_back() {
     #[cfg(target_os = "linux")]
     {
         use tikv_jemalloc_ctl::{Access, AsName, background_thread, max_background_threads};
-        // What will be arenas, and the one that there is. A jemalloc that does not know a name keeps its default.
+        // Settings for future arenas, and for arena 0, which exists already. A jemalloc without one of these names keeps its
+        // default.
         for name in [
             "arenas.dirty_decay_ms\0",
             "arenas.muzzy_decay_ms\0",
             "arena.0.dirty_decay_ms\0",
             "arena.0.muzzy_decay_ms\0",
         ] {
-            let _: tikv_jemalloc_ctl::Result<()> = name.name().write(KEPT);
+            let _: tikv_jemalloc_ctl::Result<()> = name.name().write(DECAY);
         }
-        // Without a thread, memory goes back only when something else is allocated or freed.
+        // Without a background thread, jemalloc returns memory only when the program allocates or frees something.
         let _: tikv_jemalloc_ctl::Result<()> = max_background_threads::write(1);
         let _: tikv_jemalloc_ctl::Result<()> = background_thread::write(true);
     }

@@ -1,9 +1,9 @@
-//! What the programs share: flags as Go writes them, errors on one line, signals, the time of day.
+//! Code that the programs share: flags in Go's style, errors on one line, signals, the time of day.
 //!
 //! | exit status | meaning |
 //! |---|---|
-//! | 0 | done, or ended by SIGINT or SIGTERM |
-//! | 1 | what was asked for failed, a call for example |
+//! | 0 | success, or ended by SIGINT or SIGTERM |
+//! | 1 | the operation failed, for example a call |
 //! | 2 | the user has to change something: a flag, a file, a port |
 
 mod clock;
@@ -23,20 +23,20 @@ pub use stop::Stop;
 use std::io::Write;
 use std::process::ExitCode;
 
-/// A program: reads its flags, runs, and says on stderr, in one line, why it stopped. What was logged before is written first,
-/// unless nobody reads it.
+/// Runs a program: parses its flags, calls it, and writes one line to stderr if it failed. Flushes the log first, unless
+/// nothing reads stderr.
 pub fn main<F: clap::Parser>(program: impl FnOnce(F) -> Result<(), Stop>) -> ExitCode {
     let outcome = parse(std::env::args_os()).and_then(program);
     let status = match &outcome {
         Ok(()) => 0,
-        Err(stop) => tell(stop, F::command().get_name()),
+        Err(stop) => report(stop, F::command().get_name()),
     };
     stderr::finish();
     ExitCode::from(status)
 }
 
-/// Says why a program stops, and returns its exit status.
-fn tell(stop: &Stop, program: &str) -> u8 {
+/// Reports why a program stops, and returns its exit status.
+fn report(stop: &Stop, program: &str) -> u8 {
     match stop {
         Stop::Help(text) => {
             let _: std::io::Result<()> = std::io::stdout().write_all(text.as_bytes());

@@ -1,13 +1,13 @@
-//! Stderr with a thread of its own: a program goes on serving when nobody reads what it logs.
+//! Writes to stderr on a thread of its own, so that a program keeps serving when nothing reads its log.
 //!
-//! | function | waits | for |
+//! | function | waits | used for |
 //! |---|---|---|
-//! | [`say`], [`say_text`] | until its text is written | what a program is run for |
-//! | [`announce`] | until its text is written, or stderr has taken nothing for [`PATIENCE`] | the first and the last line of a program |
-//! | [`log`], [`log_text`] | never | what happens while a program serves |
+//! | [`say`], [`say_text`] | until its text is written | the output that the user asked for |
+//! | [`announce`] | the same, but not if stderr accepts nothing for [`PATIENCE`] | the first and the last line of a program |
+//! | [`log`], [`log_text`] | never | events while a program serves |
 //!
-//! What is logged waits in a queue of [`ROOM`] bytes and, line by line, is limited to [`LINES_A_SECOND`]. Lines beyond either limit
-//! are dropped and counted, and a line tells the count as soon as there is room for it.
+//! The log is a queue of [`ROOM`] bytes; [`log`] also accepts at most [`LINES_A_SECOND`]. Lines beyond either limit are dropped
+//! and counted. One line reports the count as soon as the limits allow.
 
 use std::collections::VecDeque;
 use std::fmt::Display;
@@ -15,59 +15,59 @@ use std::io::Write;
 use std::sync::{Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How much text may wait to be written, in bytes.
+/// Capacity of the queue, in bytes.
 const ROOM: usize = 4 << 20;
-/// How many lines are logged within a second.
+/// Maximum number of lines logged per second.
 pub const LINES_A_SECOND: u32 = 100;
-/// The second that [`LINES_A_SECOND`] counts in.
+/// The period of [`LINES_A_SECOND`].
 const SECOND: Duration = Duration::from_secs(1);
-/// How long a program waits at its beginning and its end for a stderr that takes nothing.
+/// Time for which a program waits, at its start and its end, for a stderr that accepts nothing.
 pub const PATIENCE: Duration = Duration::from_secs(1);
-/// What is written at once, in bytes: what a pipe takes whole or not at all.
+/// Maximum size of one write, in bytes: a pipe accepts this much completely or not at all.
 const PIECE: usize = 4 << 10;
 
-/// The process has one stderr.
+/// The printer of the process, which has one stderr.
 static PRINTER: LazyLock<Printer> = LazyLock::new(Printer::default);
 
-/// Writes one line to stderr and waits until it is written, in its turn behind what was logged. A line is lost where stderr has
-/// been closed, and the program goes on.
+/// Writes one line to stderr and waits until it is written, after everything logged before. If stderr is closed, the line is
+/// lost and the program continues.
 pub fn say(line: impl Display) {
     say_text(line_of(line));
 }
 
-/// As [`say`], for text that ends its lines itself.
+/// Like [`say`], for text with its own line breaks.
 pub fn say_text(text: String) {
     let printer = printer();
     let end = printer.queue().push(text);
     printer.wait(end, None);
 }
 
-/// As [`say`], but gives up on a stderr that takes nothing for [`PATIENCE`]. The line stays queued.
+/// Like [`say`], but gives up if stderr accepts nothing for [`PATIENCE`]. The line stays in the queue.
 pub fn announce(line: impl Display) {
     let printer = printer();
     let end = printer.queue().push(line_of(line));
     printer.wait(end, Some(PATIENCE));
 }
 
-/// Queues one line for stderr and returns at once. Beyond [`LINES_A_SECOND`], or where the queue is full, the line is dropped and
-/// counted.
+/// Queues one line for stderr and returns at once. If the queue is full, or [`LINES_A_SECOND`] is exceeded, drops and counts
+/// the line.
 pub fn log(line: impl Display) {
     let printer = printer();
-    // What is dropped is not even made.
+    // A dropped line is not even formatted.
     if printer.queue().admits(Instant::now()) {
         printer.queue().offer(line_of(line));
     }
     printer.filled.notify_one();
 }
 
-/// As [`log`], for text that ends its lines itself and comes in any number of lines: only the queue's size limits it.
+/// Like [`log`], for text of any number of lines with its own line breaks. Only the size of the queue limits it.
 pub fn log_text(text: String) {
     let printer = printer();
     printer.queue().offer(text);
     printer.filled.notify_one();
 }
 
-/// Waits until all that was logged is written, the count of dropped lines too, or stderr has taken nothing for [`PATIENCE`].
+/// Waits until the log is written, including the count of dropped lines, or until stderr has accepted nothing for [`PATIENCE`].
 pub(super) fn finish() {
     let printer = printer();
     let end = {
@@ -78,7 +78,7 @@ pub(super) fn finish() {
     printer.wait(end, Some(PATIENCE));
 }
 
-/// A text without line breaks and other control characters, whatever a file or a peer has put into it.
+/// Removes line breaks and other control characters, which may come from a file or a peer.
 fn one_line(text: &str) -> String {
     let words = text.split(|c: char| c.is_control()).map(str::trim).filter(|words| !words.is_empty());
     words.collect::<Vec<_>>().join(" ")
@@ -88,12 +88,12 @@ fn line_of(line: impl Display) -> String {
     one_line(&line.to_string()) + "\n"
 }
 
-/// The printer, whose thread runs.
+/// Returns the printer, and starts its thread at the first call.
 fn printer() -> &'static Printer {
     static STARTED: LazyLock<()> = LazyLock::new(|| {
         let thread = std::thread::Builder::new().name("stderr".to_owned());
         let started = thread.spawn(|| PRINTER.write_to(std::io::stderr()));
-        // Without a thread, who waits for a text writes it.
+        // If the thread can't be started, callers that wait for a text write it themselves.
         PRINTER.queue().writes = started.is_ok();
     });
     *STARTED;
@@ -103,24 +103,24 @@ fn printer() -> &'static Printer {
 #[derive(Default)]
 struct Printer {
     queue: Mutex<Queue>,
-    /// There is something to write.
+    /// Notified when a text is queued.
     filled: Condvar,
-    /// Something was written.
+    /// Notified when bytes have been written.
     written: Condvar,
 }
 
 impl Printer {
     fn queue(&self) -> MutexGuard<'_, Queue> {
-        // A panic elsewhere leaves whole texts.
+        // The queue is consistent even if another thread panicked.
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Writes what is queued, and what will be.
+    /// Writes queued texts, forever.
     fn write_to(&self, mut stderr: impl Write) {
         loop {
             let text = self.next();
             for piece in text.as_bytes().chunks(PIECE) {
-                // Where nobody reads it any more it is lost.
+                // If nothing reads stderr any more, the text is lost.
                 let _: std::io::Result<()> = stderr.write_all(piece);
                 self.queue().written += piece.len() as u64;
                 self.written.notify_all();
@@ -128,7 +128,7 @@ impl Printer {
         }
     }
 
-    /// Waits for the next text.
+    /// Waits for the next text, and returns it.
     fn next(&self) -> String {
         let mut queue = self.queue();
         loop {
@@ -146,7 +146,7 @@ impl Printer {
         }
     }
 
-    /// Waits until so many bytes of all are written; with patience, no longer than that without one of them.
+    /// Waits until `end` bytes in total are written. With `patience`, gives up after that time without progress.
     fn wait(&self, end: u64, patience: Option<Duration>) {
         self.filled.notify_one();
         let mut queue = self.queue();
@@ -174,21 +174,21 @@ impl Printer {
 #[derive(Default)]
 struct Queue {
     texts: VecDeque<String>,
-    /// Bytes of `texts`.
+    /// Size of `texts` in bytes.
     held: usize,
-    /// Bytes that were ever queued, and those of them that were written.
+    /// Bytes queued so far in total, and bytes written so far.
     accepted: u64,
     written: u64,
-    /// Whether a thread writes.
+    /// True if a thread writes.
     writes: bool,
-    /// When the current second of logging began, and its lines.
+    /// Start of the current second of logging, and its number of lines.
     second: Option<(Instant, u32)>,
-    /// Lines that were not queued, and of which no line has told.
+    /// Dropped lines that have not been reported yet.
     dropped: u64,
 }
 
 impl Queue {
-    /// Whether one more line may be logged in this second; one that may not is counted.
+    /// Returns true if one more line may be logged in this second; otherwise counts it as dropped.
     fn admits(&mut self, now: Instant) -> bool {
         let (_, lines) = match &mut self.second {
             Some(second) if now.saturating_duration_since(second.0) < SECOND => second,
@@ -200,7 +200,7 @@ impl Queue {
         admitted
     }
 
-    /// Queues a text if there is room; otherwise its lines are counted.
+    /// Queues a text if it fits; otherwise counts its lines as dropped.
     fn offer(&mut self, text: String) {
         if self.held + text.len() <= ROOM {
             self.push(text);
@@ -209,7 +209,7 @@ impl Queue {
         }
     }
 
-    /// Queues a text, and returns how many bytes have to be written until it is.
+    /// Queues a text. Returns the total number of bytes that have to be written until it is.
     fn push(&mut self, text: String) -> u64 {
         self.held += text.len();
         self.accepted += text.len() as u64;
@@ -217,7 +217,7 @@ impl Queue {
         self.accepted
     }
 
-    /// Takes the next text out; behind the last of them the count of dropped lines, when it is due.
+    /// Takes the next text from the queue. If it is empty and the count of dropped lines is due, returns that count.
     fn take(&mut self, now: Instant) -> Option<String> {
         if self.texts.is_empty() && self.report_due(now).is_some_and(|due| due <= now) {
             self.report();
@@ -227,13 +227,13 @@ impl Queue {
         Some(text)
     }
 
-    /// When the count of dropped lines is to be told: at the end of the second, so that it is told once in it.
+    /// Returns when the count of dropped lines is due: at the end of the second, so once per second at most.
     fn report_due(&self, now: Instant) -> Option<Instant> {
         let end = self.second.map_or(now, |(began, _)| began + SECOND);
         (self.dropped > 0).then_some(end)
     }
 
-    /// Queues a line with the count of dropped lines, if there are any.
+    /// Queues a line with the count of dropped lines, if any.
     fn report(&mut self) {
         match std::mem::take(&mut self.dropped) {
             0 => {}
@@ -243,7 +243,7 @@ impl Queue {
     }
 }
 
-/// A number with a comma before each three of its digits.
+/// Formats a number with thousands separators.
 fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut out = String::new();
@@ -261,18 +261,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_is_one_line() {
+    fn control_characters_are_removed_from_a_line() {
         assert_eq!(one_line("a \n\t b\r\nc\u{1b}[2J\n"), "a b c [2J");
     }
 
     #[test]
-    fn digits_in_threes() {
+    fn numbers_have_thousands_separators() {
         for (number, text) in [(0, "0"), (999, "999"), (1000, "1,000"), (1_234_567, "1,234,567")] {
             assert_eq!(grouped(number), text);
         }
     }
 
-    /// Logs so many lines at one moment.
+    /// Logs `count` lines at the same moment.
     fn log_lines(queue: &mut Queue, count: u32, now: Instant) {
         for number in 0..count {
             if queue.admits(now) {
@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_beyond_the_rate_are_dropped_and_their_count_told_once() {
+    fn lines_beyond_the_rate_are_dropped_and_their_count_is_reported_once() {
         let (mut queue, now) = (Queue::default(), Instant::now());
         log_lines(&mut queue, LINES_A_SECOND + 1_234, now);
         let lines = all(&mut queue, now);
@@ -313,10 +313,10 @@ mod tests {
         assert_eq!(all(&mut queue, now), ["d\n"], "there is room again");
     }
 
-    /// A stderr that takes what it is given when it is told to.
-    struct Stuck(std::sync::mpsc::Receiver<()>, std::sync::mpsc::Sender<Vec<u8>>);
+    /// A stderr that accepts a write each time the test allows it.
+    struct BlockedStderr(std::sync::mpsc::Receiver<()>, std::sync::mpsc::Sender<Vec<u8>>);
 
-    impl Write for Stuck {
+    impl Write for BlockedStderr {
         fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
             self.0.recv().map_err(std::io::Error::other)?;
             self.1.send(bytes.to_vec()).map_err(std::io::Error::other)?;
@@ -329,13 +329,13 @@ mod tests {
     }
 
     #[test]
-    fn who_waits_has_its_text_written_or_gives_up() {
+    fn a_waiting_caller_has_its_text_written_or_gives_up() {
         let printer: &'static Printer = Box::leak(Box::default());
         let ((go, going), (took, taken)) = (std::sync::mpsc::channel(), std::sync::mpsc::channel());
         printer.queue().writes = true;
-        std::thread::spawn(|| printer.write_to(Stuck(going, took)));
+        std::thread::spawn(|| printer.write_to(BlockedStderr(going, took)));
         let end = printer.queue().push("line\n".to_owned());
-        // Nothing is taken, and this returns.
+        // Stderr accepts nothing, and this returns.
         printer.wait(end, Some(Duration::from_millis(1)));
         assert_eq!(printer.queue().written, 0);
         go.send(()).unwrap();

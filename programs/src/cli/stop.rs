@@ -1,12 +1,12 @@
-//! How a program ends early.
+//! Why a program ends early.
 
-/// Why a program ends before its time.
+/// The reason for which a program ends early.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Stop {
-    /// Help was asked for, and goes to stdout; exit status 0.
+    /// The user asked for help, which goes to stdout; exit status 0.
     Help(String),
-    /// The user has to change something: the line says what, and how. Exit status 2.
+    /// The user has to change something: the line names the mistake and the remedy. Exit status 2.
     Usage(String),
-    /// It did not work: the line says why. Exit status 1.
+    /// The operation failed: the line says why. Exit status 1.
     Failed(String),
 }

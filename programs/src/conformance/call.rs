@@ -1,7 +1,7 @@
-//! One call of each kind, as the runner describes it: when to wait, what to send, when to cancel, what to write down.
+//! Makes one call of each kind, as the runner describes it: when to wait, what to send, when to cancel, what to report.
 //!
-//! The suite's documents, "Stream types". Cancelling a call is dropping what reads its answer; nothing more comes of it then,
-//! and it is this file that calls the outcome CANCELLED.
+//! Follows the suite's documentation, "Stream types". Dropping the receiving half cancels a call. The library then returns no
+//! status, so this file reports CANCELLED.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use barewire::client::Client;
 use barewire::method::{BidiStreaming, ClientStreaming, Method, ServerStreaming, Unary};
 use barewire::{Inbound, Outbound, Response, Status};
 
-/// What an answer has for the runner. One without it has an empty one.
+/// Extracts the payload that the runner wants to see; an empty one is reported for `None`.
 type Payload<T> = fn(T) -> Option<ConformancePayload>;
 
 pub(super) async fn unary<Req, Resp>(
@@ -128,9 +128,9 @@ where
     Ok(reading.finish().await)
 }
 
-/// What comes in on a call, and what is written down of it.
+/// Reads the responses of a call, and collects what to report.
 struct Reading<Resp> {
-    /// `None` when the call has ended, or was cancelled.
+    /// `None` once the call has ended or was cancelled.
     inbound: Option<Inbound<Resp>>,
     payload: Payload<Resp>,
     cancel: Cancel,
@@ -143,7 +143,7 @@ impl<Resp: Name + Default> Reading<Resp> {
         Reading { inbound: Some(inbound), payload, cancel: Cancel::of(request), result }
     }
 
-    /// The rest of the call, whose requests have all been sent.
+    /// Reads the rest of the call after all requests have been sent.
     async fn finish(mut self) -> ClientResponseResult {
         if let Cancel::AfterHalfClose(wait) = self.cancel
             && self.inbound.is_some()
@@ -155,7 +155,7 @@ impl<Resp: Name + Default> Reading<Resp> {
         self.result
     }
 
-    /// Reads one message; `false` when the call is over.
+    /// Reads one message; returns `false` when the call is over.
     async fn next(&mut self) -> bool {
         let Some(inbound) = &mut self.inbound else { return false };
         match inbound.recv().await {
@@ -179,7 +179,7 @@ impl<Resp: Name + Default> Reading<Resp> {
 
     async fn cancel(&mut self) {
         let Some(mut inbound) = self.inbound.take() else { return };
-        // They came before the first message; without one they may never come.
+        // Headers arrive before the first message. Without a message they may never arrive.
         if !self.result.payloads.is_empty()
             && let Ok(headers) = inbound.headers().await
         {
@@ -190,11 +190,11 @@ impl<Resp: Name + Default> Reading<Resp> {
     }
 }
 
-/// When to cancel a call.
+/// When the runner wants the call cancelled.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Cancel {
     Never,
-    /// And in place of it.
+    /// After the last request, instead of the half-close.
     BeforeHalfClose,
     AfterHalfClose(Duration),
     AfterAnswers(usize),
@@ -218,7 +218,7 @@ fn cancelled() -> Status {
     Status::cancelled("the client cancelled the call")
 }
 
-/// How long to wait before each message of a stream.
+/// Returns the pause before each message of a stream.
 fn delay(request: &ClientCompatRequest) -> Duration {
     Duration::from_millis(request.request_delay_ms.into())
 }
@@ -231,16 +231,16 @@ fn only<Req: Name + Default>(request: &ClientCompatRequest) -> Result<Req, Strin
     let mut messages = messages::<Req>(request)?;
     match (messages.pop(), messages.len()) {
         (Some(message), 0) => Ok(message),
-        _ => Err(format!("{} messages where one is due", request.request_messages.len())),
+        _ => Err(format!("expected one request message, got {}", request.request_messages.len())),
     }
 }
 
-/// Whatever becomes of it is said by the answer.
+/// Half-closes the stream. Errors are ignored, because the response reports them.
 async fn half_close<T: prost::Message>(out: Outbound<T>) {
     let _: Result<(), Status> = out.finish().await;
 }
 
-/// What came of a call with one answer.
+/// Returns the result of a call with one response.
 fn one<Resp>(outcome: Result<Response<Resp>, Status>, payload: Payload<Resp>) -> ClientResponseResult {
     match outcome {
         Ok(answer) => ClientResponseResult {

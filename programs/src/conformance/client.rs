@@ -1,4 +1,4 @@
-//! A client that makes the calls it is told to, and says what came of each.
+//! A client that makes the calls that it is asked for, and reports the result of each.
 
 use std::io::{self, Read, Write};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -24,12 +24,12 @@ use barewire::wire::code_map;
 use barewire::wire::encoding::Encoding;
 use barewire::{Code, Status, compression};
 
-/// Makes the calls that come from `input`, so many at a time, and writes what comes of them to `output` in the order in which
-/// they end. Ends after the last. `tap` hears the connections.
+/// Makes the calls from `input`, at most `at_a_time` concurrently, and writes their results to `output` in the order in which
+/// they end. Returns after the last one. `tap` observes the connections.
 ///
 /// # Errors
 ///
-/// Those of reading and writing, [`delimited::read`].
+/// Fails if reading or writing fails, see [`delimited::read`].
 pub async fn run(
     mut input: impl Read + Send + 'static,
     output: impl Write + Send + 'static,
@@ -64,7 +64,7 @@ pub async fn run(
     reader.await.map_err(io::Error::other)?
 }
 
-/// Makes one call.
+/// Makes one call, and returns its result.
 pub async fn execute(request: ClientCompatRequest, tap: &Tap) -> ClientCompatResponse {
     let result = match make(&request, tap).await {
         Ok(response) => Outcome::Response(response),
@@ -73,7 +73,7 @@ pub async fn execute(request: ClientCompatRequest, tap: &Tap) -> ClientCompatRes
     ClientCompatResponse { test_name: request.test_name, result: Some(result) }
 }
 
-/// The errors are those that keep the call from being made; any other is in the result.
+/// Makes one call. Returns an error only if the call can't be made; other failures are part of the result.
 async fn make(request: &ClientCompatRequest, tap: &Tap) -> Result<ClientResponseResult, String> {
     check(request)?;
     let client = connect(request, tap).await.map_err(|status| status.to_string())?.with(options(request)?);
@@ -103,13 +103,13 @@ async fn make(request: &ClientCompatRequest, tap: &Tap) -> Result<ClientResponse
 
 fn check(request: &ClientCompatRequest) -> Result<(), String> {
     if request.service() != SERVICE {
-        return Err(format!("no service {:?} here, only {SERVICE}", request.service()));
+        return Err(format!("unknown service {:?}: only {SERVICE} is supported", request.service()));
     }
     if request.protocol() != Protocol::Grpc {
-        return Err(format!("{} is not spoken here", request.protocol().as_str_name()));
+        return Err(format!("unsupported protocol {}: only gRPC is supported", request.protocol().as_str_name()));
     }
     if request.codec() != Codec::Proto {
-        return Err(format!("{} is not known here", request.codec().as_str_name()));
+        return Err(format!("unsupported codec {}: only proto is supported", request.codec().as_str_name()));
     }
     Ok(())
 }
@@ -135,7 +135,7 @@ async fn connect(request: &ClientCompatRequest, tap: &Tap) -> Result<Client, Sta
     }
 }
 
-/// The suite has the table as it was before 431 had a row in it, and asks for UNKNOWN; `docs/decisions/0010-http-431.md`.
+/// The suite expects UNKNOWN for 431, from before the table got a row for it; see `docs/decisions/0010-http-431.md`.
 fn code_of_http_status(status: u16) -> Code {
     match status {
         431 => Code::Unknown,

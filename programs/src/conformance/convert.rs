@@ -1,4 +1,4 @@
-//! Headers and errors as the suite's messages have them, and as the library has them.
+//! Converts headers and errors between the suite's messages and the library's types.
 
 use prost::{Message, Name};
 use prost_types::Any;
@@ -9,7 +9,7 @@ use barewire::metadata::{Entry, MetadataError};
 use barewire::wire::binary;
 use barewire::{Metadata, Status};
 
-/// Headers to metadata. Binary values come in base64, as they go.
+/// Converts headers to metadata. Binary values are in base64, as on the wire.
 pub(super) fn metadata(headers: &[Header]) -> Result<Metadata, Status> {
     let mut metadata = Metadata::new();
     for header in headers {
@@ -29,7 +29,7 @@ fn append(metadata: &mut Metadata, key: &str, value: &str) -> Result<(), Metadat
     metadata.append_bin(key, &bytes)
 }
 
-/// Metadata to headers, equal keys in one.
+/// Converts metadata to headers, with the values of equal keys in one header.
 pub(super) fn headers(metadata: &Metadata) -> Vec<Header> {
     let mut headers: Vec<Header> = Vec::new();
     for entry in metadata.iter() {
@@ -45,7 +45,7 @@ pub(super) fn headers(metadata: &Metadata) -> Vec<Header> {
     headers
 }
 
-/// An error to the status that a handler returns.
+/// Converts an error to a status for a handler to return.
 pub(super) fn status(error: Error) -> Status {
     let message = error.message.unwrap_or_default();
     let status = Status::from_number(error.code, message.clone());
@@ -56,14 +56,14 @@ pub(super) fn status(error: Error) -> Status {
     status.with_details(details.encode_to_vec())
 }
 
-/// The status of a call to an error.
+/// Converts the status of a call to an error.
 pub(super) fn error(status: &Status) -> Error {
-    // Details that are no google.rpc.Status are nobody's.
+    // Details that are not a google.rpc.Status are ignored.
     let details = rpc::Status::decode(status.details().clone()).unwrap_or_default().details;
     Error { code: status.number(), message: Some(status.message().to_owned()), details }
 }
 
-/// A message as one of any type.
+/// Packs a message into an `Any`.
 pub(super) fn any(message: &impl Name) -> Any {
     Any { type_url: message_type(message), value: message.encode_to_vec() }
 }
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn headers_go_both_ways() {
+    fn headers_are_converted_both_ways() {
         let there = metadata(&[header("X-Text", &["a", "b"]), header("x-bytes-bin", &["AAEC", "/w=="])]).unwrap();
         assert_eq!(there.get_all("x-text").collect::<Vec<_>>(), ["a", "b"]);
         assert_eq!(there.get_all_bin("x-bytes-bin").flatten().collect::<Vec<_>>(), [vec![0, 1, 2], vec![0xff]]);
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_go_both_ways() {
+    fn errors_are_converted_both_ways() {
         let error_with = |details| Error { code: 9, message: Some("no".to_owned()), details };
         for details in [vec![], vec![any(&header("name", &[]))]] {
             let status = status(error_with(details.clone()));

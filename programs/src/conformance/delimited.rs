@@ -1,24 +1,24 @@
-//! How the runner and a program talk: messages, each with its length before it.
+//! Messages between the runner and a program: each has its length in front.
 //!
 //! ```text
 //! Delimited-Message → Length Message
 //! Length            → 4 bytes, big-endian
 //! ```
 //!
-//! The suite's documents, "Interacting with the test runner".
+//! From the suite's documentation, "Interacting with the test runner".
 
 use std::io::{self, Read, Write};
 
 use prost::Message;
 
-/// No message of the runner is larger, in bytes.
+/// Size limit of a message from the runner, in bytes.
 const LARGEST: u32 = 64 << 20;
 
-/// Reads one message; `None` where there is none any more.
+/// Reads one message; returns `None` at the end of the input.
 ///
 /// # Errors
 ///
-/// Those of reading; [`io::ErrorKind::InvalidData`] for what is no message.
+/// Fails if reading fails; [`io::ErrorKind::InvalidData`] if the input is not such a message.
 pub fn read<M: Message + Default>(input: &mut impl Read) -> io::Result<Option<M>> {
     let mut length = [0; 4];
     if input.read(&mut length[..1])? == 0 {
@@ -27,7 +27,9 @@ pub fn read<M: Message + Default>(input: &mut impl Read) -> io::Result<Option<M>
     input.read_exact(&mut length[1..])?;
     let length = u32::from_be_bytes(length);
     if length > LARGEST {
-        return Err(invalid(format!("a message of {length} bytes: is this the conformance runner?")));
+        return Err(invalid(format!(
+            "message length {length} is over the limit of {LARGEST} bytes: is this the conformance runner?"
+        )));
     }
     let mut message = Vec::new();
     input.take(length.into()).read_to_end(&mut message)?;
@@ -41,10 +43,10 @@ pub fn read<M: Message + Default>(input: &mut impl Read) -> io::Result<Option<M>
 ///
 /// # Errors
 ///
-/// Those of writing; [`io::ErrorKind::InvalidData`] for a message of more than 4 GiB.
+/// Fails if writing fails; [`io::ErrorKind::InvalidData`] for a message of more than 4 GiB.
 pub fn write(output: &mut impl Write, message: &impl Message) -> io::Result<()> {
     let message = message.encode_to_vec();
-    let length = u32::try_from(message.len()).map_err(|_| invalid("a message of more than 4 GiB".to_owned()))?;
+    let length = u32::try_from(message.len()).map_err(|_| invalid("message of more than 4 GiB".to_owned()))?;
     output.write_all(&length.to_be_bytes())?;
     output.write_all(&message)?;
     output.flush()
@@ -64,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn messages_go_both_ways() {
+    fn messages_are_written_and_read() {
         let mut bytes = Vec::new();
         for text in ["", "one", "two"] {
             write(&mut bytes, &message(text)).unwrap();
@@ -78,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn what_breaks_off_or_is_no_message_is_an_error() {
+    fn truncated_and_invalid_messages_are_errors() {
         for (bytes, kind) in [
             (&b"\0"[..], io::ErrorKind::UnexpectedEof),
             (b"\0\0\0\x05\x0a", io::ErrorKind::UnexpectedEof),

@@ -1,4 +1,4 @@
-//! The messages of `proto/connectrpc/conformance`, which documents them.
+//! The messages of `proto/connectrpc/conformance`, which has their documentation.
 
 #![allow(missing_docs)]
 

@@ -1,10 +1,10 @@
-//! connectrpc's conformance tests, for gRPC over HTTP/2: the service that they call, and a client that makes the calls it is
-//! told to.
+//! connectrpc's conformance tests, for gRPC over HTTP/2: the service that the suite calls, and a client that makes calls for
+//! the suite.
 //!
 //! <https://github.com/connectrpc/conformance>: `connectconformance` starts a program and talks to it over stdin and stdout,
-//! by messages with a length before each (`delimited`). A server is told once what to listen with, and is then called by
-//! the suite's own client (`server`, `service`); a client is told one call after the other, most of them to the suite's
-//! own server (`client`, `call`). What is in headers and errors is converted in `convert`.
+//! in messages with their length in front (`delimited`). A server gets its configuration once, and then the calls of the
+//! suite's own client (`server`, `service`). A client gets one call after the other, most of them to the suite's own server
+//! (`client`, `call`). `convert` converts headers and errors.
 //!
 //! ```sh
 //! connectconformance --mode server --conf tests/peers/conformance.yaml -- target/release/conformance_server

@@ -1,4 +1,4 @@
-//! What `grpc-status-details-bin` carries. Of the details it has only their names are needed, in the descriptor set.
+//! The message in `grpc-status-details-bin`. Packing details into it only needs their type names, from the descriptor set.
 
 #![allow(missing_docs, dead_code)]
 

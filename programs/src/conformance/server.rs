@@ -1,4 +1,4 @@
-//! A server as the runner asks for it: TLS and client certificates or not, and a limit for messages.
+//! A server with the settings that the runner asks for: TLS, client certificates, a limit for messages.
 
 use std::future::Future;
 use std::io;
@@ -22,11 +22,11 @@ pub struct Listening {
 }
 
 impl Listening {
-    /// Listens as the request says.
+    /// Listens with the settings of the request.
     ///
     /// # Errors
     ///
-    /// Those of listening; [`io::ErrorKind::InvalidInput`] for certificates that can't be used.
+    /// Fails if it can't listen; [`io::ErrorKind::InvalidInput`] for unusable certificates.
     pub async fn begin(request: &ServerCompatRequest) -> io::Result<Listening> {
         let listener = tcp::listen("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
@@ -42,22 +42,22 @@ impl Listening {
         Ok(Listening { listener, tls, options, tap: Tap::none(), response })
     }
 
-    /// Lets somebody hear its connections.
+    /// Sets a tap that observes the connections.
     #[must_use]
     pub fn tap(self, tap: Tap) -> Listening {
         Listening { tap, ..self }
     }
 
-    /// Where it listens, for the runner.
+    /// Returns the response for the runner, with the server's address.
     pub fn response(&self) -> &ServerCompatResponse {
         &self.response
     }
 
-    /// Serves until `shutdown` is ready.
+    /// Serves until `shutdown` completes.
     ///
     /// # Errors
     ///
-    /// [`io::ErrorKind::InvalidInput`] for authorities that can't be used.
+    /// [`io::ErrorKind::InvalidInput`] for unusable certificate authorities.
     pub async fn serve_until(self, shutdown: impl Future<Output = ()>) -> io::Result<()> {
         let server = Server::new(router(Conformance)).with_options(self.options);
         match self.tls {

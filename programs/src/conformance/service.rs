@@ -1,6 +1,6 @@
-//! The service: it answers as the first message of a call defines, and says what it saw of the request.
+//! The service: responds as the first message of a call defines, and reports what it received.
 //!
-//! The suite's documents, "Implementing the ConformanceService".
+//! Follows the suite's documentation, "Implementing the ConformanceService".
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ use super::methods::{BIDI_STREAM, CLIENT_STREAM, IDEMPOTENT_UNARY, SERVER_STREAM
 use barewire::wire::encoding::Encoding;
 use barewire::{Context, Inbound, Outbound, Request, Response, Router, Status};
 
-/// What an answer is compressed with: the first of these that the client takes.
+/// Encodings for responses, in order of preference; the first that the client accepts is used.
 const ENCODINGS: [Encoding; 5] =
     [Encoding::Snappy, Encoding::Deflate, Encoding::Brotli, Encoding::Zstd, Encoding::Gzip];
 
@@ -28,7 +28,7 @@ const ENCODINGS: [Encoding; 5] =
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Conformance;
 
-/// The methods of the service, but for Unimplemented.
+/// Returns a router with the methods of the service, except Unimplemented.
 pub fn router(service: Conformance) -> Router<Conformance> {
     Router::new(service)
         .unary(UNARY, Conformance::unary)
@@ -116,7 +116,7 @@ impl Conformance {
     }
 }
 
-/// The one answer of a call that has one.
+/// Returns the response of a call that has one response.
 async fn answer<T>(
     definition: Option<UnaryResponseDefinition>,
     seen: RequestInfo,
@@ -130,7 +130,7 @@ async fn answer<T>(
     sleep(milliseconds(response_delay_ms)).await;
     let data = match response {
         Some(Definition::Error(error)) => {
-            // A handler that fails has no headers: all of its metadata comes with the status.
+            // A handler that fails has no initial metadata: the status carries all metadata.
             headers.extend(trailers);
             return Err(fail(error, &seen).with_metadata(headers));
         }
@@ -143,7 +143,7 @@ async fn answer<T>(
     Ok(answer.with_encoding(encoding))
 }
 
-/// The answers of a call that has several.
+/// Sends the responses of a stream.
 struct Answers<T, F> {
     out: Outbound<T>,
     message: F,
@@ -172,7 +172,7 @@ impl<T: prost::Message, F: Fn(Option<ConformancePayload>) -> T> Answers<T, F> {
         self.data.len() > 0
     }
 
-    /// The client need not wait for a message to see them.
+    /// Sends the headers at once, so that the client receives them before any message.
     async fn send_headers(&mut self) -> Result<(), Status> {
         self.out.send_headers().await
     }
@@ -184,7 +184,7 @@ impl<T: prost::Message, F: Fn(Option<ConformancePayload>) -> T> Answers<T, F> {
         self.out.send((self.message)(Some(ConformancePayload { data, request_info }))).await
     }
 
-    /// Sends what is left, the first message with what was seen, and ends as defined.
+    /// Sends the remaining responses, the first one with the request information, and ends as defined.
     async fn finish(mut self, seen: RequestInfo) -> Result<(), Status> {
         if !self.sent && self.has_more() {
             self.send_next(Some(seen.clone())).await?;
@@ -200,7 +200,7 @@ impl<T: prost::Message, F: Fn(Option<ConformancePayload>) -> T> Answers<T, F> {
     }
 }
 
-/// What the server saw of the request.
+/// Returns what the server received of the request.
 fn seen(context: &Context, requests: Vec<Any>) -> RequestInfo {
     let left = context.deadline().map(|deadline| deadline.saturating_duration_since(Instant::now()));
     RequestInfo {
@@ -211,14 +211,14 @@ fn seen(context: &Context, requests: Vec<Any>) -> RequestInfo {
     }
 }
 
-/// An error in place of the first answer, which says what was seen.
+/// Returns an error for a call that fails before its first response; its details have the request information.
 fn fail(mut error: Error, seen: &impl Name) -> Status {
     error.details.push(convert::any(seen));
     convert::status(error)
 }
 
 fn context<T>(requests: &Inbound<T>) -> Result<&Context, Status> {
-    requests.context().ok_or_else(|| Status::internal("a server's call has a context"))
+    requests.context().ok_or_else(|| Status::internal("the call has no context"))
 }
 
 fn encoding(context: &Context) -> Encoding {

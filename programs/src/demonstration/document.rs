@@ -1,4 +1,4 @@
-//! `docs/wire-format.md`: two calls byte by byte.
+//! `docs/wire-format.md`, which explains two calls byte by byte.
 
 use super::picture::picture;
 use super::recorded::{RECORDING_LIMIT, conversation, record};
@@ -36,11 +36,11 @@ first, two for the second, which share a DATA frame. The headers are shorter tha
 has its fields. The client half-closes with an empty DATA frame with END_STREAM, and the server sends the trailers.
 ";
 
-/// Writes the page.
+/// Returns the text of the page.
 ///
 /// # Errors
 ///
-/// [`Stopped`], if one of the calls fails.
+/// [`Stopped`] if one of the calls fails.
 pub async fn wire_format() -> Result<String, Stopped> {
     let mut page = HEAD.to_owned();
     for (introduction, frames) in [GET_FEATURE, ROUTE_CHAT].into_iter().zip(two_calls().await?) {
@@ -50,11 +50,11 @@ pub async fn wire_format() -> Result<String, Stopped> {
     Ok(page)
 }
 
-/// Draws the messages and the end of the first call as a terminal shows them: `docs/images/get-feature.svg`.
+/// Draws the first call, from its messages on, as a terminal shows it: `docs/images/get-feature.svg`.
 ///
 /// # Errors
 ///
-/// [`Stopped`], if one of the calls fails.
+/// [`Stopped`] if one of the calls fails.
 pub async fn wire_format_svg() -> Result<String, Stopped> {
     let [get_feature, _] = two_calls().await?;
     let shown = get_feature.iter().filter(|frame| frame.stream() != 0);
@@ -62,7 +62,7 @@ pub async fn wire_format_svg() -> Result<String, Stopped> {
     Ok(picture("GetFeature, byte by byte: barewire", &bytes))
 }
 
-/// The frames of GetFeature, with those that begin the connection, and of RouteChat.
+/// Returns the frames of GetFeature, including the start of the connection, and those of RouteChat.
 async fn two_calls() -> Result<[Vec<Frame>; 2], Stopped> {
     let (listener, connector) = memory::pair();
     let server = Server::new(route_guide::router(Guide::new(Features::published())));

@@ -1,4 +1,4 @@
-//! The four kinds of call, one of each on one connection in memory, with all frames that passed.
+//! The four kinds of call, one of each on one in-memory connection, with all of their frames.
 
 use super::document::chat;
 use super::recorded::{RECORDING_LIMIT, conversation, record};
@@ -11,37 +11,37 @@ use barewire::transport::record::Recording;
 use barewire::transport::tap::Tap;
 use barewire::{CallOptions, Client, Server, Status};
 
-/// One call and its frames.
+/// A call and its frames.
 #[derive(Clone, Debug)]
-pub struct Recorded {
-    /// The method's name.
+pub struct RecordedCall {
+    /// The name of the method.
     pub method: &'static str,
-    /// The kind in words.
+    /// The kind of call, in words.
     pub kind: &'static str,
-    /// What happens in it, in a sentence.
+    /// A sentence that tells what happens in the call.
     pub story: &'static str,
-    /// What passed from its beginning to its end, in both directions; before the first the connection begins.
+    /// The frames of the call in both directions, in order. Those of the first call include the start of the connection.
     pub frames: Vec<Frame>,
 }
 
-/// The names of the four, each with its kind and its story.
+/// The method, kind and story of each call.
 const CALLS: [(&str, &str, &str); 4] = [
-    ("GetFeature", "unary", "One point goes to the server, and the feature that stands there comes back."),
+    ("GetFeature", "unary", "One point goes to the server, and the feature at that point comes back."),
     ("ListFeatures", "server streaming", "One rectangle goes to the server, and each feature inside it comes back."),
     ("RecordRoute", "client streaming", "Three points go to the server, and a summary of the route comes back."),
     (
         "RouteChat",
         "bidirectional streaming",
-        "Two notes are left at one place, and each is answered at once by all that are there.",
+        "Two notes are left at one place. Each is answered at once with all notes at that place.",
     ),
 ];
 
-/// Calls the four methods of the route guide.
+/// Makes one call of each of the route guide's four methods.
 ///
 /// # Errors
 ///
-/// [`Stopped`], if one of the calls fails.
-pub async fn four_kinds() -> Result<Vec<Recorded>, Stopped> {
+/// [`Stopped`] if one of the calls fails.
+pub async fn four_kinds() -> Result<Vec<RecordedCall>, Stopped> {
     let (listener, connector) = memory::pair();
     let server = Server::new(route_guide::router(Guide::new(Features::published())));
     let server = tokio::spawn(server.serve(listener));
@@ -57,7 +57,7 @@ pub async fn four_kinds() -> Result<Vec<Recorded>, Stopped> {
         let entries = recording.entries();
         record(&mut conversation, &entries[seen..]);
         seen = entries.len();
-        recorded.push(Recorded { method, kind, story, frames: conversation.take_frames() });
+        recorded.push(RecordedCall { method, kind, story, frames: conversation.take_frames() });
     }
     server.abort();
     Ok(recorded)

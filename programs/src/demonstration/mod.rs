@@ -1,9 +1,9 @@
-//! The demonstration: the route guide's server and client in one process, and the bytes that passed between them.
+//! The demonstration: the route guide's server and client in one process, and the bytes between them.
 //!
-//! [`run`] is what the program `barewire` does: a server on a free port of the loopback interface, a client that calls all
-//! four methods over a real connection, and the bytes of the first call, recorded under HTTP/2 as they went through the socket.
-//! [`four_kinds`] has the frames of one call of each kind. [`wire_format`] is the same over the in-memory transport, without the
-//! time and the place in it: `docs/wire-format.md`, and [`wire_format_svg`] a picture of its first call.
+//! [`run`] is what the program `barewire` does without a command. It starts a server on a free port of the loopback interface,
+//! calls all four methods over a real connection, and prints the bytes of the first call, as they went through the socket.
+//! [`four_kinds`] returns the frames of one call of each kind. [`wire_format`] writes `docs/wire-format.md`; its calls use the
+//! in-memory transport, so that the text does not depend on time or ports. [`wire_format_svg`] draws its first call.
 
 mod document;
 mod kinds;
@@ -13,7 +13,7 @@ mod stopped;
 mod story;
 
 pub use document::{wire_format, wire_format_svg};
-pub use kinds::{Recorded, four_kinds};
+pub use kinds::{RecordedCall, four_kinds};
 pub use stopped::Stopped;
 
 use std::io::Write;
@@ -27,14 +27,14 @@ use barewire::{Client, Server};
 use recorded::{RECORDING_LIMIT, conversation, record};
 use story::{Story, Style};
 
-/// The route of the demonstration is the same every time.
+/// The seed of the route, which makes it the same every time.
 const SEED: u64 = 1;
 
-/// Runs the route guide and writes what happens to `out`, with ANSI colours if `color` says so.
+/// Runs the route guide and prints its calls to `out`, with ANSI colours if `color` is true.
 ///
 /// # Errors
 ///
-/// [`Stopped`] says where it came to a halt.
+/// [`Stopped`] says which step failed.
 pub async fn run(out: &mut dyn Write, color: bool) -> Result<(), Stopped> {
     let listener = tcp::listen("127.0.0.1:0").await.map_err(Stopped::Listen)?;
     let address = listener.local_addr().map_err(Stopped::Listen)?;
@@ -47,7 +47,7 @@ pub async fn run(out: &mut dyn Write, color: bool) -> Result<(), Stopped> {
     let client = Client::connect(connector).await.map_err(Stopped::Connect)?;
     let mut story = Story::new(out, Style { color }, &recording);
     story.begin(address).map_err(Stopped::Output)?;
-    let called = route_guide::run(&RouteGuideClient::new(client), SEED, |event| story.hear(event)).await;
+    let called = route_guide::run(&RouteGuideClient::new(client), SEED, |event| story.show(event)).await;
     let first_call = story.end().map_err(Stopped::Output)?;
     called.map_err(|failure| Stopped::Call(failure.to_string()))?;
 
@@ -56,7 +56,7 @@ pub async fn run(out: &mut dyn Write, color: bool) -> Result<(), Stopped> {
     let bytes = print(conversation.frames(), &PrintOptions { color, ..PrintOptions::default() });
     writeln!(out, "{bytes}").map_err(Stopped::Output)?;
     drop(stop);
-    // The client is gone, so the server has nothing to wait for; if it failed there would have been no answers.
+    // No connection is left to wait for. Had the server failed, the calls would have failed too.
     drop(server.await);
     Ok(())
 }

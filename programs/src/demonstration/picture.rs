@@ -1,7 +1,7 @@
-//! What a terminal shows, as a picture: text with ANSI colours becomes SVG, for light and for dark.
+//! Renders text with ANSI colours as an SVG picture of a terminal, for light and for dark mode.
 //!
-//! Each run of one colour stands at its own column and is as wide as its columns, so that the picture is the same whatever
-//! monospaced font a reader has.
+//! Each run of one colour is placed at its own column and stretched to the width of its columns, so that the picture is the
+//! same in every monospaced font.
 
 use std::fmt::Write as _;
 
@@ -10,7 +10,7 @@ const LINE: usize = 19;
 const MARGIN: usize = 22;
 const BAR: usize = 40;
 
-/// The colours of `inspector::legend`, as the page has them; and what is bold, dim or wrong.
+/// The colours of `inspector::legend`, equal to those of the page, and the styles bold, dim and error.
 const STYLE: &str = "
 :root { --paper: #ffffff; --bar: #f1f1ee; --line: #d9dad4; --ink: #1c2027; --dim: #6f7783; --s31: #c02a2a; --s94: #2456d6;
   --s36: #0a7285; --s33: #8a5d00; --s95: #a02bb0; --s32: #257a2c; --s37: #5f6673 }
@@ -22,7 +22,7 @@ text { font: 13px ui-monospace, SFMono-Regular, Menlo, Consolas, 'DejaVu Sans Mo
 .s33 { fill: var(--s33) } .s95 { fill: var(--s95) } .s32 { fill: var(--s32) } .s37 { fill: var(--s37) }
 ";
 
-/// A picture of `ansi` in a window of 100 columns with this title.
+/// Returns a picture of `ansi` in a window of 100 columns with this title.
 pub(super) fn picture(title: &str, ansi: &str) -> String {
     let lines: Vec<&str> = ansi.trim_end().lines().collect();
     let (width, height) = (100 * COLUMN + 2 * MARGIN, BAR + lines.len() * LINE + MARGIN);
@@ -59,12 +59,12 @@ pub(super) fn picture(title: &str, ansi: &str) -> String {
 /// Text of one style.
 struct Run<'a> {
     column: usize,
-    /// The number of the SGR sequence before it; empty for none.
+    /// The number of the SGR sequence before the text; empty if there was none.
     style: &'a str,
     text: &'a str,
 }
 
-/// The runs of a line, without the spaces between them.
+/// Splits a line into runs, without the spaces between them.
 fn runs(line: &str) -> Vec<Run<'_>> {
     let mut runs = Vec::new();
     let mut column = 0;
@@ -73,7 +73,7 @@ fn runs(line: &str) -> Vec<Run<'_>> {
             Some((style, text)) if place > 0 => (if style == "0" { "" } else { style }, text),
             _ => ("", piece),
         };
-        // Columns are often divided by two spaces and more: each is a run, so that none can push the next aside.
+        // Two or more spaces often separate columns. Each column is a run of its own, so that it can't shift the next.
         let mut rest = text;
         while !rest.is_empty() {
             let blank = rest.len() - rest.trim_start_matches(' ').len();
@@ -95,7 +95,7 @@ fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
-/// Writing to a string does not fail.
+/// Appends to a string, which does not fail.
 fn put(out: &mut String, text: std::fmt::Arguments<'_>) {
     let _: std::fmt::Result = out.write_fmt(text);
 }
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_shown_is_no_markup() {
+    fn text_is_escaped() {
         let svg = picture("a & b", "\x1b[31m</text><script>\x1b[0m \"x\"\n");
         assert!(svg.contains("<title>a &amp; b</title>") && svg.contains("&lt;/text&gt;&lt;script&gt;"), "{svg}");
         assert!(!svg.contains("<script"));

@@ -1,27 +1,27 @@
-//! How a demonstration ends early.
+//! Why a demonstration fails.
 
 use std::{fmt, io};
 
 use barewire::Status;
 
-/// Why a demonstration did not come to its end.
+/// The reason for which a demonstration failed.
 #[derive(Debug)]
 pub enum Stopped {
-    /// What it says could not be written.
+    /// The output could not be written.
     Output(io::Error),
-    /// No port on the loopback interface.
+    /// The server could not listen on the loopback interface.
     Listen(io::Error),
     /// The client could not connect.
     Connect(Status),
-    /// A call failed, in words.
+    /// A call failed; the text says which, and why.
     Call(String),
 }
 
 impl fmt::Display for Stopped {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Stopped::Output(error) => write!(f, "what happened can't be written: {error}"),
-            Stopped::Listen(error) => write!(f, "no port on the loopback interface: {error}"),
+            Stopped::Output(error) => write!(f, "can't write the output: {error}"),
+            Stopped::Listen(error) => write!(f, "can't listen on the loopback interface: {error}"),
             Stopped::Connect(status) => write!(f, "the client can't connect: {status:#}"),
             Stopped::Call(failure) => write!(f, "{failure}"),
         }

@@ -1,4 +1,4 @@
-//! The calls and their answers, for a person to read.
+//! Prints the calls and their responses for human readers.
 
 use std::fmt::Display;
 use std::io::{self, Write};
@@ -8,7 +8,7 @@ use barewire::services::route_guide::Event;
 use barewire::services::route_guide::messages::{Feature, Point};
 use barewire::transport::record::{Entry, Recording};
 
-/// How it looks.
+/// The style of the output.
 #[derive(Clone, Copy)]
 pub(super) struct Style {
     pub(super) color: bool,
@@ -28,7 +28,7 @@ impl Style {
     }
 }
 
-/// Writes as it goes, and keeps the bytes of the first call when that is over.
+/// Prints events as they happen, and keeps the bytes of the first call when that has ended.
 pub(super) struct Story<'a> {
     out: &'a mut dyn Write,
     style: Style,
@@ -52,14 +52,14 @@ impl<'a> Story<'a> {
         )
     }
 
-    /// Tells of an event. An error of writing is kept for the end.
-    pub(super) fn hear(&mut self, event: Event<'_>) {
+    /// Prints an event. Keeps an error of writing for [`Story::end`].
+    pub(super) fn show(&mut self, event: Event<'_>) {
         if self.written.is_ok() {
             self.written = self.tell(event);
         }
     }
 
-    /// The last line, and the bytes of the first call.
+    /// Prints the last line, and returns the bytes of the first call.
     pub(super) fn end(mut self) -> io::Result<Vec<Entry>> {
         std::mem::replace(&mut self.written, Ok(()))?;
         let title = self.style.bold("The bytes of the first call");
@@ -123,7 +123,7 @@ fn named(feature: &Feature) -> String {
     }
 }
 
-/// A point in degrees.
+/// Formats a point in degrees.
 fn place(point: Point) -> String {
     let degrees = |e7: i32| f64::from(e7) / 1e7;
     format!("({:.7}, {:.7})", degrees(point.latitude), degrees(point.longitude))

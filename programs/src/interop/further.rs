@@ -1,18 +1,18 @@
-//! What this test service answers beyond the published descriptions, for cases that those leave out. The peers' programs
-//! under `tests/peers` do the same.
+//! Behaviour of this test service beyond the published descriptions, for cases that they leave out. The peers' programs
+//! under `tests/peers` behave the same.
 
 use prost::Message;
 
 use barewire::{Context, Metadata, Status};
 
-/// With this in a unary call's metadata it says how much time it has, under [`DEADLINE_LEFT`].
+/// Key in a unary call's metadata that asks the server for the time left until the deadline, see [`DEADLINE_LEFT`].
 pub const REPORT_DEADLINE: &str = "x-report-deadline";
-/// The milliseconds to the call's deadline when its handler begins, or `none`; in the initial metadata.
+/// Key of the time from the start of the handler to the call's deadline, in milliseconds, or `none`; in the initial metadata.
 pub const DEADLINE_LEFT: &str = "x-deadline-ms";
-/// A serialized `google.rpc.Status` in a unary call's metadata: the call ends with it.
+/// Key in a unary call's metadata of a serialized `google.rpc.Status`, with which the call then fails.
 pub const DETAILS: &str = "x-echo-details-bin";
 
-/// The beginning of a `google.rpc.Status`.
+/// The first two fields of a `google.rpc.Status`.
 #[derive(Clone, PartialEq, Message)]
 struct RpcStatus {
     #[prost(int32, tag = "1")]
@@ -21,7 +21,7 @@ struct RpcStatus {
     message: String,
 }
 
-/// The error that the metadata asks for.
+/// Fails with the status that the metadata asks for, if any.
 pub(super) fn check_details(received: &Metadata) -> Result<(), Status> {
     let Some(details) = received.get_bin(DETAILS) else { return Ok(()) };
     let details = details?;
@@ -30,7 +30,7 @@ pub(super) fn check_details(received: &Metadata) -> Result<(), Status> {
     Err(Status::from_number(status.code, status.message).with_details(details))
 }
 
-/// Says how much time is left, where that is asked for.
+/// Adds the time left to `headers`, if the metadata asks for it.
 pub(super) fn report_deadline(context: &Context, headers: &mut Metadata) -> Result<(), Status> {
     if context.metadata().get(REPORT_DEADLINE).is_none() {
         return Ok(());

@@ -1,4 +1,4 @@
-//! The messages of `proto/grpc/testing`, which documents them.
+//! The messages of `proto/grpc/testing`, which has their documentation.
 
 #![allow(missing_docs)]
 

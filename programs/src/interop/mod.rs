@@ -1,9 +1,9 @@
-//! gRPC's official interop tests: the test service, its client, and the cases that a client goes through with it.
+//! gRPC's official interop tests: the test service, its client, and the test cases.
 //!
-//! <https://github.com/grpc/grpc/blob/master/doc/interop-test-descriptions.md> says what the service does and what each case
-//! asks and expects. [`server`] is the service, [`cases`] are the cases by name, [`orca`] is how a server reports its load
-//! (gRFC A51), which two of the cases are about. The programs `interop_server` and `interop_client` have the flags of
-//! grpc-go's, so that each can stand in for the other.
+//! <https://github.com/grpc/grpc/blob/master/doc/interop-test-descriptions.md> specifies the service and the steps and results
+//! of each case. [`server`] is the service, [`cases`] has the cases by name, [`orca`] implements load reports (gRFC A51), which
+//! two of the cases test. The programs `interop_server` and `interop_client` have the flags of grpc-go's, so that each can
+//! replace the other.
 
 pub mod cases;
 mod client;

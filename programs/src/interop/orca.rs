@@ -1,8 +1,8 @@
-//! Load reports (Open Request Cost Aggregation): with a call, in its trailers, and out of band, as a stream of their own.
+//! Load reports (Open Request Cost Aggregation): in the trailers of a call, and out of band on a stream of their own.
 //!
 //! ```text
 //! a call's trailers   endpoint-load-metrics-bin: base64 of xds.data.orca.v3.OrcaLoadReport
-//! out of band         xds.service.orca.v3.OpenRcaService/StreamCoreMetrics: a report now and then
+//! out of band         xds.service.orca.v3.OpenRcaService/StreamCoreMetrics: a report at each interval
 //! ```
 //!
 //! gRFC A51: <https://github.com/grpc/proposal/blob/master/A51-custom-backend-metrics.md>.
@@ -23,66 +23,66 @@ mod messages {
     include!(concat!(env!("OUT_DIR"), "/xds.service.orca.v3.rs"));
 }
 
-/// The key of a report in trailing metadata.
+/// Key of a load report in trailing metadata.
 pub const REPORT: &str = "endpoint-load-metrics-bin";
 
-/// Server streaming: the server's load, again and again.
+/// Server streaming: sends the server's load again and again.
 pub const STREAM_CORE_METRICS: Method<OrcaLoadReportRequest, OrcaLoadReport, ServerStreaming> =
     Method::new("/xds.service.orca.v3.OpenRcaService/StreamCoreMetrics");
 
-/// The time between two reports that no client can make shorter, unless the server is told so (gRFC A51).
+/// Minimum interval of load reports, whatever the client asks for, unless the server configures another one (gRFC A51).
 const SHORTEST_INTERVAL: Duration = Duration::from_secs(30);
 
-/// Adds a report to trailing metadata.
+/// Adds a load report to trailing metadata.
 pub(super) fn attach(report: &OrcaLoadReport, trailers: &mut Metadata) -> Result<(), Status> {
     Ok(trailers.insert_bin(REPORT, &report.encode_to_vec())?)
 }
 
-/// The report in trailing metadata, if there is one.
+/// Returns the load report in trailing metadata, if any.
 ///
 /// # Errors
 ///
-/// INTERNAL for one that can't be decoded, or where there are several.
+/// INTERNAL if it can't be decoded, or if there are several.
 pub fn report(trailers: &Metadata) -> Result<Option<OrcaLoadReport>, Status> {
     let mut reports = trailers.get_all_bin(REPORT);
     let Some(report) = reports.next() else { return Ok(None) };
     if reports.next().is_some() {
-        return Err(Status::internal(format!("the trailers have several {REPORT}")));
+        return Err(Status::internal(format!("the trailers have several values of {REPORT}")));
     }
     let report = OrcaLoadReport::decode(report?.as_slice());
-    report.map(Some).map_err(|error| Status::internal(format!("{REPORT} is no load report: {error}")))
+    report.map(Some).map_err(|error| Status::internal(format!("{REPORT} is not a valid load report: {error}")))
 }
 
-/// What the test service was told to report.
+/// Converts the test suite's message to the one that servers report.
 impl From<TestOrcaReport> for OrcaLoadReport {
-    fn from(told: TestOrcaReport) -> OrcaLoadReport {
+    fn from(report: TestOrcaReport) -> OrcaLoadReport {
         OrcaLoadReport {
-            cpu_utilization: told.cpu_utilization,
-            mem_utilization: told.memory_utilization,
-            request_cost: told.request_cost,
-            utilization: told.utilization,
+            cpu_utilization: report.cpu_utilization,
+            mem_utilization: report.memory_utilization,
+            request_cost: report.request_cost,
+            utilization: report.utilization,
             ..OrcaLoadReport::default()
         }
     }
 }
 
-/// The load of a server at the moment; clones share it.
+/// The current load of a server; clones share it.
 #[derive(Clone, Debug, Default)]
 pub struct Load(Arc<Mutex<OrcaLoadReport>>);
 
 impl Load {
-    /// Replaces what is reported.
+    /// Replaces the load.
     pub fn set(&self, report: OrcaLoadReport) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = report;
     }
 
-    /// What is reported.
+    /// Returns the load.
     pub fn get(&self) -> OrcaLoadReport {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
-/// Reports a load out of band.
+/// The service that reports a load out of band.
 #[derive(Clone, Debug)]
 pub struct OpenRca {
     load: Load,
@@ -90,24 +90,24 @@ pub struct OpenRca {
 }
 
 impl OpenRca {
-    /// Reports this load, every 30 s or less often.
+    /// Reports this load at most every 30 s.
     pub fn new(load: Load) -> OpenRca {
         OpenRca { load, shortest_interval: SHORTEST_INTERVAL }
     }
 
-    /// How often it reports to a client that wants to hear more often, or does not say how often.
+    /// Sets the minimum interval, which also applies if the client asks for none.
     #[must_use]
     pub fn shortest_interval(mut self, interval: Duration) -> OpenRca {
         self.shortest_interval = interval;
         self
     }
 
-    /// The service.
+    /// Returns a router with the method of the service.
     pub fn router(self) -> Router<OpenRca> {
         Router::new(self).server_streaming(STREAM_CORE_METRICS, OpenRca::stream_core_metrics)
     }
 
-    /// Ends with the client's interest: the handler is dropped then.
+    /// Runs until the client cancels, which drops the handler.
     async fn stream_core_metrics(
         &self,
         request: Request<OrcaLoadReportRequest>,
@@ -132,19 +132,19 @@ mod tests {
     }
 
     #[test]
-    fn a_report_travels_in_trailers() {
+    fn trailers_carry_a_load_report() {
         let mut trailers = Metadata::new();
         assert_eq!(report(&trailers).unwrap(), None);
         attach(&busy(0.5), &mut trailers).unwrap();
         assert_eq!(report(&trailers).unwrap(), Some(busy(0.5)));
         trailers.append_bin(REPORT, &[]).unwrap();
-        assert!(report(&trailers).is_err(), "two of them");
+        assert!(report(&trailers).is_err(), "two reports");
         trailers.insert_bin(REPORT, b"\xff").unwrap();
         assert!(report(&trailers).is_err(), "not a report");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn reports_come_at_the_interval_but_not_more_often_than_the_server_likes() {
+    async fn reports_come_at_the_requested_interval_but_not_below_the_minimum() {
         let load = Load::default();
         let (listener, connector) = transport::memory::pair();
         let service = OpenRca::new(load.clone()).shortest_interval(Duration::from_secs(2));

@@ -6,12 +6,12 @@ use bytes::Bytes;
 
 use super::messages::{Payload, PayloadType};
 
-/// The largest payload of zeros, in bytes: a request of ten bytes must not cost gigabytes.
+/// Size limit of a payload, in bytes: a request of ten bytes must not cost gigabytes.
 pub(super) const LARGEST_PAYLOAD: usize = 64 << 20;
 
-/// Returns a payload of zeros, up to [`LARGEST_PAYLOAD`] of them. All payloads share one buffer.
+/// Returns a payload of `count` zeros, at most [`LARGEST_PAYLOAD`]. All payloads share one buffer.
 pub(super) fn zeros(count: usize) -> Payload {
-    // Memory that is zero when the system gives it is not touched here, so that no page of it is held before it is read.
+    // The system provides zeroed memory on demand, and nothing writes to it here. A page takes memory only once it is read.
     static ZEROS: LazyLock<Bytes> = LazyLock::new(|| Bytes::from(vec![0; LARGEST_PAYLOAD]));
     Payload { r#type: PayloadType::Compressable.into(), body: ZEROS.slice(..count.min(LARGEST_PAYLOAD)) }
 }

@@ -1,8 +1,7 @@
-//! The test service: it answers what its messages ask for.
+//! The test service: answers what its messages ask for.
 //!
-//! interop-test-descriptions.md, "Server", says what that is. No one is authenticated here, so that `username` and
-//! `oauth_scope` stay empty as they must; CacheableUnaryCall, which is for a proxy that keeps answers, is not implemented, as
-//! in grpc-go.
+//! Implements interop-test-descriptions.md, "Server". It authenticates nobody, so `username` and `oauth_scope` stay empty, as
+//! the descriptions require. Like grpc-go it does not implement CacheableUnaryCall, which is for caching proxies.
 
 use std::time::Duration;
 
@@ -23,33 +22,34 @@ use super::payload::{LARGEST_PAYLOAD, zeros};
 use barewire::wire::encoding::{Encoding, EncodingSet};
 use barewire::{Context, Inbound, Metadata, Outbound, Request, Response, Router, Status};
 
-/// How many answers a message may ask for, and all messages of a half-duplex call together, which are kept until its half-close.
+/// Maximum number of responses that one message may ask for. In a half-duplex call, which stores them until the half-close, it
+/// limits all messages together.
 const MOST_ANSWERS: usize = 1000;
 
-/// How long what comes back in trailers may be, in bytes: the message of a status, a load report.
+/// Size limit of data that is echoed in trailers, in bytes: a status message, a load report.
 const LONGEST_ECHO: usize = 8 << 10;
 
-/// What an answer is compressed with, the first of these that the client takes.
+/// Encodings for responses, in order of preference; the first that the client accepts is used.
 const ENCODINGS: [Encoding; 5] =
     [Encoding::Gzip, Encoding::Deflate, Encoding::Zstd, Encoding::Brotli, Encoding::Snappy];
 
-/// The test service.
+/// The implementation of the test service.
 #[derive(Debug)]
 pub struct TestServer {
     id: String,
     load: Load,
-    /// Held by the call that says what the load is: others wait for their turn.
+    /// Locked by the call that currently sets the load; other such calls wait for it.
     reporting: Mutex<()>,
 }
 
 impl TestServer {
-    /// A server that calls itself `id` where it is asked, and that sets `load` where it is told.
+    /// Creates a server with this `server_id`, which writes the reports that clients send it to `load`.
     pub fn new(id: impl Into<String>, load: Load) -> TestServer {
         TestServer { id: id.into(), load, reporting: Mutex::new(()) }
     }
 }
 
-/// The methods of the test service.
+/// Returns a router with the methods of the test service.
 pub fn router(server: TestServer) -> Router<TestServer> {
     Router::new(server)
         .unary(EMPTY_CALL, TestServer::empty_call)
@@ -70,7 +70,7 @@ impl TestServer {
         further::report_deadline(request.context(), &mut headers)?;
         further::check_details(request.metadata())?;
         let answer = self.simple_response(&request, &mut trailers);
-        // A call that fails has trailing metadata only: nothing comes before its status.
+        // A failed call has trailing metadata only, so its response has no initial metadata.
         let mut response = answer.map_err(|status| status.with_metadata(trailers.clone()))?;
         (*response.headers_mut(), *response.trailers_mut()) = (headers, trailers);
         Ok(response)
@@ -158,7 +158,8 @@ impl TestServer {
         while let Some(mut request) = requests.recv().await? {
             wanted += request.response_parameters.len();
             check_answers(wanted)?;
-            // Nothing is answered behind a status, so nothing behind it is kept, and nothing that asks for no answer.
+            // Answering stops at the first error status, so later messages are not stored, nor are those that ask for no
+            // response.
             let fails = check_status(request.response_status.as_ref()).is_err();
             if !ends && (fails || !request.response_parameters.is_empty()) {
                 ends = fails;
@@ -173,7 +174,7 @@ impl TestServer {
     }
 }
 
-/// Sends what one message asks for.
+/// Sends the responses that one message asks for.
 async fn answer(
     request: &StreamingOutputCallRequest,
     context: &Context,
@@ -181,7 +182,7 @@ async fn answer(
 ) -> Result<(), Status> {
     check_status(request.response_status.as_ref())?;
     check_answers(request.response_parameters.len())?;
-    // Whoever says for one message whether it is to be compressed may say otherwise for the next.
+    // If one response asks for compression or for none, later ones may ask otherwise, so the stream needs an encoding.
     if request.response_parameters.iter().any(|wanted| wanted.compressed.is_some())
         && let Some(encoding) = encoding(context.accept_encoding())
     {
@@ -200,65 +201,67 @@ async fn answer(
     Ok(())
 }
 
-/// What a server knows of the call.
+/// Returns the context of the call.
 fn context<T>(requests: &Inbound<T>) -> Result<Context, Status> {
-    requests.context().cloned().ok_or_else(|| Status::internal("a server's call has a context"))
+    requests.context().cloned().ok_or_else(|| Status::internal("the call has no context"))
 }
 
 fn encoding(accepted: EncodingSet) -> Option<Encoding> {
     ENCODINGS.into_iter().find(|encoding| accepted.contains(*encoding))
 }
 
-/// INVALID_ARGUMENT where a message came otherwise than its sender meant it to.
+/// Fails with INVALID_ARGUMENT if the sender's `expect_compressed` does not match how the message arrived.
 fn check_compression(expected: Option<&BoolValue>, compressed: bool) -> Result<(), Status> {
     match expected {
         Some(BoolValue { value: true }) if !compressed => {
-            Err(Status::invalid_argument("expect_compressed is true, and the message came uncompressed"))
+            Err(Status::invalid_argument("expect_compressed is true, but the message was not compressed"))
         }
         Some(BoolValue { value: false }) if compressed => {
-            Err(Status::invalid_argument("expect_compressed is false, and the message came compressed"))
+            Err(Status::invalid_argument("expect_compressed is false, but the message was compressed"))
         }
         _ => Ok(()),
     }
 }
 
-/// The status that the client wants to see, as an error unless it is OK.
+/// Fails with the status that the client asks for, unless that is OK.
 fn check_status(wanted: Option<&EchoStatus>) -> Result<(), Status> {
     match wanted {
         Some(EchoStatus { code, message }) if *code != 0 => {
-            check_length("the message of a status", message.len())?;
+            check_length("a status message", message.len())?;
             Err(Status::from_number(*code, message.clone()))
         }
         _ => Ok(()),
     }
 }
 
-/// INVALID_ARGUMENT for more than comes back in trailers.
+/// Fails with INVALID_ARGUMENT if `length` exceeds the limit for trailers.
 fn check_length(what: &str, length: usize) -> Result<(), Status> {
     match length <= LONGEST_ECHO {
         true => Ok(()),
-        false => Err(Status::invalid_argument(format!("{what} may have {LONGEST_ECHO} bytes, not {length}"))),
+        false => Err(Status::invalid_argument(format!("{what} may have at most {LONGEST_ECHO} bytes, not {length}"))),
     }
 }
 
-/// Refuses a call that asks for more than [`MOST_ANSWERS`] answers, with INVALID_ARGUMENT.
+/// Fails with INVALID_ARGUMENT above [`MOST_ANSWERS`] responses.
 fn check_answers(wanted: usize) -> Result<(), Status> {
     match wanted <= MOST_ANSWERS {
         true => Ok(()),
-        false => Err(Status::invalid_argument(format!("{MOST_ANSWERS} answers may be asked for, not {wanted}"))),
+        false => {
+            Err(Status::invalid_argument(format!("at most {MOST_ANSWERS} responses may be requested, not {wanted}")))
+        }
     }
 }
 
 fn payload(kind: i32, size: i32) -> Result<Payload, Status> {
     if PayloadType::try_from(kind).is_err() {
-        return Err(Status::invalid_argument(format!("there is no payload of type {kind}")));
+        return Err(Status::invalid_argument(format!("unknown payload type {kind}")));
     }
     match usize::try_from(size) {
         Ok(size @ 0..=LARGEST_PAYLOAD) => Ok(zeros(size)),
         Ok(size) => Err(Status::resource_exhausted(format!(
             "this server sends payloads of at most {LARGEST_PAYLOAD} bytes, not {size}"
         ))),
-        Err(_) => Err(Status::invalid_argument(format!("a payload has 0 or more bytes, not {size}"))),
+        Err(_) => Err(Status::invalid_argument(format!("invalid payload size {size}: it must not be negative"))),
     }
 }
 
@@ -269,7 +272,7 @@ fn echo(received: &Metadata, answers: &mut Outbound<StreamingOutputCallResponse>
     Ok(())
 }
 
-/// The metadata that comes back, before the messages and after them.
+/// Returns the metadata to echo: initial metadata, trailing metadata.
 fn echoes(received: &Metadata) -> Result<(Metadata, Metadata), Status> {
     let (mut headers, mut trailers) = (Metadata::new(), Metadata::new());
     for value in received.get_all(ECHO_INITIAL) {

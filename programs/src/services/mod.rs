@@ -1,4 +1,4 @@
-//! Server reflection, and the names of the messages in `proto/`.
+//! Server reflection, and the descriptors of the messages in `proto/`.
 
 mod descriptors;
 pub mod reflection;

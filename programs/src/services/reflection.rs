@@ -1,20 +1,20 @@
-//! Server reflection: its messages and its method, in both versions that servers have.
+//! Server reflection: the messages and the method, in both versions that servers implement.
 //!
 //! [GRPC Server Reflection Protocol](https://github.com/grpc/grpc/blob/master/doc/server-reflection.md). The two versions
-//! differ by the package in the path and by nothing else, so they share the messages.
+//! differ only by the package in the path, so they share the messages.
 
 use barewire::{BidiStreaming, Method};
 use messages::{ServerReflectionRequest, ServerReflectionResponse};
 
-/// The messages of `proto/grpc/reflection/v1/reflection.proto`, which documents them.
+/// The messages of `proto/grpc/reflection/v1/reflection.proto`, which has their documentation.
 #[allow(missing_docs)]
 pub mod messages {
     include!(concat!(env!("OUT_DIR"), "/grpc.reflection.v1.rs"));
 }
 
-/// Questions about what a server serves, and their answers.
+/// Asks what a server serves.
 pub const SERVER_REFLECTION_INFO: Method<ServerReflectionRequest, ServerReflectionResponse, BidiStreaming> =
     Method::new("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo");
-/// The same, as servers have it that are older than the first version.
+/// The same in version v1alpha, which older servers implement.
 pub const SERVER_REFLECTION_INFO_V1ALPHA: Method<ServerReflectionRequest, ServerReflectionResponse, BidiStreaming> =
     Method::new("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo");

@@ -1,12 +1,13 @@
-//! Hearing what a proxy forwards without holding it up: a bounded queue for each listener, and a thread that empties it.
+//! Feeds observers with the bytes that a proxy forwards, without delaying it: each has a bounded queue and a thread that
+//! empties it.
 //!
 //! ```text
-//! forwarding  ── tell ──▶ queue of at most 64 MiB ──▶ thread ──▶ Listener: the screen, a file
+//! forwarding  ── report ──▶ queue of at most 64 MiB ──▶ thread ──▶ Observer: the screen, a file
 //! ```
 //!
-//! Whoever forwards never waits. Where a listener does not keep up and its queue is full, bytes are not queued but counted, and
-//! the next that are carry the count, so that what is missing is marked where it is missing. Everything else that happens to a
-//! connection is a few bytes and always queued.
+//! Forwarding never waits. If the queue of a slow observer is full, bytes are counted instead of queued. The next queued bytes
+//! carry the count, so that the gap is marked in its place. All other events of a connection take a few bytes and are always
+//! queued.
 
 use std::collections::VecDeque;
 use std::io;
@@ -21,235 +22,235 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 
 use barewire::inspector::Direction;
 
-/// Bytes that may wait for one listener.
+/// Size limit of a queue, in bytes.
 const QUEUE: usize = 64 << 20;
 
-/// What an event costs beside its bytes, about.
+/// Approximate memory use of an event without its bytes.
 const EVENT: usize = 128;
 
-/// Something that happened to a connection.
+/// An event of a connection.
 #[derive(Clone, Debug)]
-pub(super) struct Heard {
-    /// Counts connections from 1.
+pub(super) struct Event {
+    /// The number of the connection, counted from 1.
     pub(super) connection: usize,
-    /// When, since the proxy began.
+    /// The time since the proxy began.
     pub(super) time: Duration,
-    pub(super) what: What,
+    pub(super) kind: EventKind,
 }
 
-/// What happened.
+/// The kind of an event, with its data.
 #[derive(Clone, Debug)]
-pub(super) enum What {
-    /// It is open on both sides.
+pub(super) enum EventKind {
+    /// The connection is open on both sides.
     Opened { client: SocketAddr, server: SocketAddr },
-    /// Bytes passed. Before them `lost` others did that this listener was too slow for.
+    /// Bytes were forwarded. Before them, `lost` other bytes did not fit into the queue of this observer.
     Passed { direction: Direction, lost: u64, bytes: Bytes },
-    /// Something that a person should know, in words.
-    Said(String),
-    /// One side has no more to say; `lost` as in `Passed`.
+    /// A line of text about the connection, for the user.
+    Note(String),
+    /// One direction has ended; `lost` as in `Passed`.
     Ended { direction: Direction, lost: u64 },
-    /// It is over; with a reset, or in peace.
+    /// The connection has ended; `reset` if it was reset.
     Closed { reset: bool },
 }
 
-/// Hears what happens, on a thread of its own.
-pub(super) trait Listener: Send {
-    /// The next thing that happened.
-    fn hear(&mut self, heard: Heard) -> io::Result<()>;
+/// Receives events, on a thread of its own.
+pub(super) trait Observer: Send {
+    /// Handles the next event.
+    fn handle(&mut self, event: Event) -> io::Result<()>;
 
-    /// Nothing more is queued: what was held back can be written out.
+    /// Called when the queue is empty: buffered output can be written.
     fn pause(&mut self) -> io::Result<()>;
 
-    /// The proxy ends.
+    /// Called when the proxy ends.
     fn end(&mut self) -> io::Result<()>;
 }
 
-/// All listeners of a proxy.
+/// All observers of a proxy.
 pub(super) struct Feed {
     began: Instant,
-    ears: Vec<(Arc<Queue>, JoinHandle<()>)>,
+    observers: Vec<(Arc<Queue>, JoinHandle<()>)>,
     failures: (UnboundedSender<io::Error>, UnboundedReceiver<io::Error>),
 }
 
 impl Feed {
     pub(super) fn new() -> Self {
-        Self { began: Instant::now(), ears: Vec::new(), failures: tokio::sync::mpsc::unbounded_channel() }
+        Self { began: Instant::now(), observers: Vec::new(), failures: tokio::sync::mpsc::unbounded_channel() }
     }
 
-    /// Gives a listener a thread.
-    pub(super) fn add(&mut self, mut listener: Box<dyn Listener>) -> io::Result<()> {
+    /// Starts a thread for an observer.
+    pub(super) fn add(&mut self, mut observer: Box<dyn Observer>) -> io::Result<()> {
         let queue = Arc::new(Queue::default());
-        let (heard, failed) = (queue.clone(), self.failures.0.clone());
-        let thread = std::thread::Builder::new().name("listener".to_owned()).spawn(move || {
-            if let Err(error) = heard.empty_into(&mut *listener) {
-                heard.close();
-                // Whoever hears of failures is gone only when the program ends.
+        let (event, failed) = (queue.clone(), self.failures.0.clone());
+        let thread = std::thread::Builder::new().name("observer".to_owned()).spawn(move || {
+            if let Err(error) = event.empty_into(&mut *observer) {
+                event.close();
+                // The receiver is dropped only when the program ends.
                 let _: Result<(), _> = failed.send(error);
             }
         })?;
-        self.ears.push((queue, thread));
+        self.observers.push((queue, thread));
         Ok(())
     }
 
-    /// The next failure of a listener, which hears nothing more from then on.
+    /// Waits for the next failure of an observer, which then receives no more events.
     pub(super) async fn failure(&mut self) -> io::Error {
-        // This side holds a sender, so the channel does not end.
-        self.failures.1.recv().await.unwrap_or_else(|| io::Error::other("nobody listens"))
+        // This side holds a sender, so the channel stays open.
+        self.failures.1.recv().await.unwrap_or_else(|| io::Error::other("the channel is closed"))
     }
 
-    /// A witness of one direction, for whoever forwards it.
+    /// Returns a witness, through which the code that forwards one direction reports events.
     pub(super) fn witness(&self, connection: usize, direction: Direction) -> Witness {
-        let ears = self.ears.iter().map(|(queue, _)| (queue.clone(), 0)).collect();
-        Witness { connection, direction, began: self.began, ears }
+        let observers = self.observers.iter().map(|(queue, _)| (queue.clone(), 0)).collect();
+        Witness { connection, direction, began: self.began, observers }
     }
 
-    /// Lets the listeners hear all that is queued, and end. What failed and was not said yet is handed back.
+    /// Ends all observers once they have handled their queues. Returns the failures that were not reported before.
     pub(super) fn end(mut self) -> Vec<io::Error> {
-        // All at the same time, so that none hears more than another.
-        self.ears.iter().for_each(|(queue, _)| queue.close());
-        for (_, thread) in self.ears.drain(..) {
-            // A listener that panicked has said so on stderr.
+        // Closes all queues at the same time, so that all observers receive the same events.
+        self.observers.iter().for_each(|(queue, _)| queue.close());
+        for (_, thread) in self.observers.drain(..) {
+            // If the observer panicked, its message is on stderr.
             let _: Result<(), _> = thread.join();
         }
         std::iter::from_fn(|| self.failures.1.try_recv().ok()).collect()
     }
 }
 
-/// Tells the listeners what happens to a direction of a connection.
+/// Reports the events of one direction of a connection to the observers.
 pub(super) struct Witness {
     connection: usize,
     direction: Direction,
     began: Instant,
-    /// The queues, and how many bytes were not queued in each.
-    ears: Vec<(Arc<Queue>, u64)>,
+    /// The queues, and for each the number of bytes that were not queued.
+    observers: Vec<(Arc<Queue>, u64)>,
 }
 
 impl Witness {
-    /// Bytes passed.
+    /// Reports forwarded bytes.
     pub(super) fn passed(&mut self, bytes: &[u8]) {
-        if self.ears.is_empty() {
+        if self.observers.is_empty() {
             return;
         }
         let bytes = Bytes::copy_from_slice(bytes);
         let (direction, time) = (self.direction, self.began.elapsed());
-        for (queue, lost) in &mut self.ears {
+        for (queue, lost) in &mut self.observers {
             if queue.has_room(bytes.len()) {
-                let what = What::Passed { direction, lost: std::mem::take(lost), bytes: bytes.clone() };
-                queue.push(Heard { connection: self.connection, time, what });
+                let kind = EventKind::Passed { direction, lost: std::mem::take(lost), bytes: bytes.clone() };
+                queue.push(Event { connection: self.connection, time, kind });
             } else {
                 *lost += bytes.len() as u64;
             }
         }
     }
 
-    /// Its sender has no more to say.
+    /// Reports the end of the direction.
     pub(super) fn ended(&mut self) {
         let (connection, direction, time) = (self.connection, self.direction, self.began.elapsed());
-        for (queue, lost) in &mut self.ears {
-            queue.push(Heard { connection, time, what: What::Ended { direction, lost: std::mem::take(lost) } });
+        for (queue, lost) in &mut self.observers {
+            queue.push(Event { connection, time, kind: EventKind::Ended { direction, lost: std::mem::take(lost) } });
         }
     }
 
-    /// Nothing more is heard: what was not queued is told now, as nothing follows that could carry it.
+    /// Reports the bytes that were not queued, because no later event can carry their count.
     pub(super) fn over(&mut self) {
         let (connection, direction, time) = (self.connection, self.direction, self.began.elapsed());
-        for (queue, lost) in self.ears.iter_mut().filter(|(_, lost)| *lost > 0) {
-            let what = What::Passed { direction, lost: std::mem::take(lost), bytes: Bytes::new() };
-            queue.push(Heard { connection, time, what });
+        for (queue, lost) in self.observers.iter_mut().filter(|(_, lost)| *lost > 0) {
+            let kind = EventKind::Passed { direction, lost: std::mem::take(lost), bytes: Bytes::new() };
+            queue.push(Event { connection, time, kind });
         }
     }
 
-    /// Something else happened.
-    pub(super) fn tell(&self, what: &What) {
+    /// Reports another event.
+    pub(super) fn report(&self, kind: &EventKind) {
         let (connection, time) = (self.connection, self.began.elapsed());
-        for (queue, _) in &self.ears {
-            queue.push(Heard { connection, time, what: what.clone() });
+        for (queue, _) in &self.observers {
+            queue.push(Event { connection, time, kind: kind.clone() });
         }
     }
 }
 
 impl Drop for Witness {
-    /// Where the proxy ends in the middle of a connection.
+    /// Covers a proxy that ends in the middle of a connection.
     fn drop(&mut self) {
         self.over();
     }
 }
 
-/// What waits for one listener.
+/// The events for one observer.
 #[derive(Default)]
 struct Queue {
-    waiting: Mutex<Waiting>,
+    state: Mutex<QueueState>,
     news: Condvar,
-    /// The cost of what is queued and not heard to its end.
+    /// Memory use of the events that are queued or being handled.
     cost: AtomicUsize,
 }
 
 #[derive(Default)]
-struct Waiting {
-    events: VecDeque<Heard>,
+struct QueueState {
+    events: VecDeque<Event>,
     closed: bool,
 }
 
 impl Queue {
-    fn lock(&self) -> MutexGuard<'_, Waiting> {
-        // A panic elsewhere can't leave a queue half written.
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, QueueState> {
+        // A queue is consistent even if another thread panicked.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn has_room(&self, bytes: usize) -> bool {
         self.cost.load(Ordering::Relaxed) + bytes <= QUEUE
     }
 
-    fn push(&self, heard: Heard) {
-        let mut waiting = self.lock();
-        if waiting.closed {
+    fn push(&self, event: Event) {
+        let mut state = self.lock();
+        if state.closed {
             return;
         }
-        self.cost.fetch_add(cost(&heard), Ordering::Relaxed);
-        let idle = waiting.events.is_empty();
-        waiting.events.push_back(heard);
-        drop(waiting);
+        self.cost.fetch_add(cost(&event), Ordering::Relaxed);
+        let idle = state.events.is_empty();
+        state.events.push_back(event);
+        drop(state);
         if idle {
             self.news.notify_one();
         }
     }
 
-    /// Nothing is queued any more; what is will be heard.
+    /// Accepts no more events; those in the queue will still be handled.
     fn close(&self) {
         self.lock().closed = true;
         self.news.notify_one();
     }
 
-    fn empty_into(&self, listener: &mut dyn Listener) -> io::Result<()> {
+    fn empty_into(&self, observer: &mut dyn Observer) -> io::Result<()> {
         loop {
-            let mut waiting = self.lock();
-            let events = std::mem::take(&mut waiting.events);
-            let closed = waiting.closed;
-            drop(waiting);
+            let mut state = self.lock();
+            let events = std::mem::take(&mut state.events);
+            let closed = state.closed;
+            drop(state);
             if events.is_empty() {
-                listener.pause()?;
+                observer.pause()?;
                 if closed {
-                    return listener.end();
+                    return observer.end();
                 }
-                let waiting = self.lock();
-                let news = |waiting: &mut Waiting| waiting.events.is_empty() && !waiting.closed;
-                drop(self.news.wait_while(waiting, news).unwrap_or_else(PoisonError::into_inner));
+                let state = self.lock();
+                let news = |state: &mut QueueState| state.events.is_empty() && !state.closed;
+                drop(self.news.wait_while(state, news).unwrap_or_else(PoisonError::into_inner));
             }
-            for heard in events {
-                let cost = cost(&heard);
-                listener.hear(heard)?;
+            for event in events {
+                let cost = cost(&event);
+                observer.handle(event)?;
                 self.cost.fetch_sub(cost, Ordering::Relaxed);
             }
         }
     }
 }
 
-fn cost(heard: &Heard) -> usize {
+fn cost(event: &Event) -> usize {
     EVENT
-        + match &heard.what {
-            What::Passed { bytes, .. } => bytes.len(),
-            What::Said(line) => line.len(),
-            What::Opened { .. } | What::Ended { .. } | What::Closed { .. } => 0,
+        + match &event.kind {
+            EventKind::Passed { bytes, .. } => bytes.len(),
+            EventKind::Note(line) => line.len(),
+            EventKind::Opened { .. } | EventKind::Ended { .. } | EventKind::Closed { .. } => 0,
         }
 }
 
@@ -259,16 +260,16 @@ mod tests {
 
     use super::*;
 
-    /// Hears only when it is let, and hands on what it heard.
+    /// Handles an event each time the test allows it, and passes it on to the test.
     struct Slow {
         go: mpsc::Receiver<()>,
-        heard: mpsc::Sender<What>,
+        event: mpsc::Sender<EventKind>,
     }
 
-    impl Listener for Slow {
-        fn hear(&mut self, heard: Heard) -> io::Result<()> {
+    impl Observer for Slow {
+        fn handle(&mut self, event: Event) -> io::Result<()> {
             self.go.recv().map_err(io::Error::other)?;
-            self.heard.send(heard.what).map_err(io::Error::other)
+            self.event.send(event.kind).map_err(io::Error::other)
         }
 
         fn pause(&mut self) -> io::Result<()> {
@@ -281,11 +282,11 @@ mod tests {
     }
 
     #[test]
-    fn a_listener_that_does_not_keep_up_misses_bytes_and_is_told_how_many() {
+    fn a_slow_observer_misses_bytes_and_learns_how_many() {
         let (go, wait) = mpsc::channel();
-        let (heard, hears) = mpsc::channel();
+        let (event, hears) = mpsc::channel();
         let mut feed = Feed::new();
-        feed.add(Box::new(Slow { go: wait, heard })).unwrap();
+        feed.add(Box::new(Slow { go: wait, event })).unwrap();
         let mut witness = feed.witness(1, Direction::ToServer);
         let block = vec![7; 1 << 20];
         let fit = QUEUE / (block.len() + EVENT);
@@ -297,35 +298,35 @@ mod tests {
             hears.recv().unwrap()
         };
         for _ in 0..fit {
-            assert!(matches!(next(), What::Passed { lost: 0, .. }));
+            assert!(matches!(next(), EventKind::Passed { lost: 0, .. }));
         }
-        // The thread says that it has heard the last only after it has handed it on.
-        while !witness.ears[0].0.has_room(QUEUE) {
+        // The thread updates the cost only after it has passed on the event.
+        while !witness.observers[0].0.has_room(QUEUE) {
             std::thread::yield_now();
         }
         witness.passed(b"after");
-        let What::Passed { lost, bytes, .. } = next() else { panic!("no bytes") };
+        let EventKind::Passed { lost, bytes, .. } = next() else { panic!("no bytes") };
         assert_eq!((lost, &bytes[..]), (3 << 20, &b"after"[..]));
-        // What is missing at the end is told as well, although nothing follows it.
+        // Bytes lost at the end are reported too, although no event follows.
         for _ in 0..fit + 2 {
             witness.passed(&block);
         }
         drop(witness);
         for _ in 0..fit {
-            assert!(matches!(next(), What::Passed { lost: 0, .. }));
+            assert!(matches!(next(), EventKind::Passed { lost: 0, .. }));
         }
-        let What::Passed { lost, bytes, .. } = next() else { panic!("no bytes") };
+        let EventKind::Passed { lost, bytes, .. } = next() else { panic!("no bytes") };
         assert_eq!((lost, bytes.len()), (2 << 20, 0));
         drop(go);
         assert!(feed.end().is_empty());
     }
 
     #[test]
-    fn a_failure_is_heard_of_and_holds_nobody_up() {
+    fn a_failure_is_reported_and_delays_nothing() {
         let (go, wait) = mpsc::channel();
-        let (heard, _) = mpsc::channel();
+        let (event, _) = mpsc::channel();
         let mut feed = Feed::new();
-        feed.add(Box::new(Slow { go: wait, heard })).unwrap();
+        feed.add(Box::new(Slow { go: wait, event })).unwrap();
         drop(go);
         let mut witness = feed.witness(1, Direction::ToServer);
         witness.passed(b"x");

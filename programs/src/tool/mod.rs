@@ -1,12 +1,12 @@
-//! The program `barewire`: a folder for each of its commands, and one for the flags that commands share.
+//! The program `barewire`: a folder for each of its commands, and one for the flags that they share.
 //!
 //! ```text
-//! barewire                 the route guide, and the bytes of its first call       demonstration
-//! barewire tap             a proxy that shows what passes, and changes nothing    tap/
-//! barewire decode FILE     a capture, explained                                   decode/
-//! barewire replay FILE     a captured call sent again, and what has changed      replay/
-//! barewire tour            the four kinds of call, frame by frame                 tour/
-//! barewire wire-format     docs/wire-format.md
+//! barewire                 runs the route guide, shows the bytes of its first call   demonstration
+//! barewire tap             forwards connections unchanged, shows what passes         tap/
+//! barewire decode FILE     explains a capture                                        decode/
+//! barewire replay FILE     sends a captured call again, compares the answers         replay/
+//! barewire tour            shows the four kinds of call, frame by frame              tour/
+//! barewire wire-format     prints docs/wire-format.md
 //!
 //! --proto --descriptor-set --reflection                                           flags/names.rs, flags/reflection.rs
 //! --show --stream --method --status --frame                                       flags/show.rs
@@ -16,12 +16,12 @@
 //! --web --html                                                                    page/
 //! --tls --to-tls …                                                                tap/tls.rs, tap/authority.rs
 //!
-//! what passes the tap, for its screen, files and page                             feed.rs
+//! distributes what passes the tap to its screen, files and page                      feed.rs
 //! ```
 //!
-//! A folder uses those before it and none behind: `flags`, `page`, `decode`, then the other commands.
+//! A folder may use those before it in this order: `flags`, `page`, `decode`, then the other commands.
 //!
-//! What a user has to mend is one line and exit status 2, what fails while it runs is one line and exit status 1.
+//! A user's mistake is one line and exit status 2; a failure at run time is one line and exit status 1.
 
 mod decode;
 mod feed;
@@ -44,12 +44,12 @@ use crate::cli::{self, Stop};
 use crate::demonstration;
 use stdout::written;
 
-/// gRPC with nothing hidden. Without a command: runs the route guide's server and client on the loopback interface and shows
+/// Shows every byte of gRPC. Without a command: runs the route guide's server and client on the loopback interface, and shows
 /// the bytes of the first call.
 #[derive(Debug, Parser)]
 #[command(name = "barewire", version)]
 struct Flags {
-    /// Whether to colour what is printed; auto means on a terminal, unless NO_COLOR is set
+    /// When to colour the output; auto means on a terminal, unless NO_COLOR is set
     #[arg(long, value_name = "WHEN", value_enum, default_value = "auto", global = true)]
     color: Color,
     #[command(subcommand)]
@@ -65,13 +65,13 @@ enum Color {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Stands between a client and a server, forwards their bytes unchanged and shows what they mean
+    /// Forwards connections between clients and a server unchanged, and shows what their bytes mean
     Tap(Box<tap::Flags>),
-    /// Shows what the bytes of a capture mean: pcap, pcapng, JSON lines, or one direction's bytes as they are
+    /// Shows what the bytes of a capture mean: pcap, pcapng, JSON lines, or the raw bytes of one direction
     Decode(decode::Flags),
-    /// Sends a captured call again, as it was or changed, and shows how its answer differs
+    /// Sends a captured call again, as it was or changed, and shows how the answer differs
     Replay(replay::Flags),
-    /// Walks the four kinds of call frame by frame, with every byte explained
+    /// Walks through the four kinds of call frame by frame, with every byte explained
     Tour(tour::Flags),
     /// Prints docs/wire-format.md: two calls byte by byte
     WireFormat {
@@ -82,7 +82,7 @@ enum Command {
 }
 
 impl Color {
-    /// <https://no-color.org>: any value but an empty one means no.
+    /// Follows <https://no-color.org>: any value of NO_COLOR that is not empty disables colours.
     fn is_on(self) -> bool {
         match self {
             Color::Always => true,
@@ -126,15 +126,15 @@ fn on(builder: &mut runtime::Builder, command: impl Future<Output = Result<(), S
 async fn demonstrate(color: bool) -> Result<(), Stop> {
     let mut out = io::BufWriter::new(io::stdout());
     let shown = demonstration::run(&mut out, color).await;
-    told(shown.and_then(|()| out.flush().map_err(demonstration::Stopped::Output)))
+    outcome(shown.and_then(|()| out.flush().map_err(demonstration::Stopped::Output)))
 }
 
 async fn wire_format(svg: bool) -> Result<(), Stop> {
     let page = if svg { demonstration::wire_format_svg().await } else { demonstration::wire_format().await };
-    told(page.and_then(|page| io::stdout().write_all(page.as_bytes()).map_err(demonstration::Stopped::Output)))
+    outcome(page.and_then(|page| io::stdout().write_all(page.as_bytes()).map_err(demonstration::Stopped::Output)))
 }
 
-fn told(shown: Result<(), demonstration::Stopped>) -> Result<(), Stop> {
+fn outcome(shown: Result<(), demonstration::Stopped>) -> Result<(), Stop> {
     match shown {
         Err(demonstration::Stopped::Output(error)) => written(Err(error)),
         shown => shown.map_err(|stopped| Stop::Failed(stopped.to_string())),

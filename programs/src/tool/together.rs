@@ -1,16 +1,16 @@
-//! Two futures on one task: both to their end, or the first.
+//! Runs two futures on one task, until the first or until both are ready.
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::task::Poll;
 
-/// Which of two came first, and with what.
+/// The output of the future that was ready first.
 pub(super) enum Either<A, B> {
     First(A),
     Second(B),
 }
 
-/// Polls both until one is ready. The first is asked first.
+/// Polls both futures until one is ready; `first` has precedence.
 pub(super) async fn either<A, B>(first: impl Future<Output = A>, second: impl Future<Output = B>) -> Either<A, B> {
     let (mut first, mut second) = (pin!(first), pin!(second));
     poll_fn(|cx| match first.as_mut().poll(cx) {
@@ -20,7 +20,7 @@ pub(super) async fn either<A, B>(first: impl Future<Output = A>, second: impl Fu
     .await
 }
 
-/// Polls both until both are ready, or until one has failed: then the other is dropped.
+/// Polls both futures until both are ready. If one fails, drops the other.
 pub(super) async fn both<A, B, E>(
     first: impl Future<Output = Result<A, E>>,
     second: impl Future<Output = Result<B, E>>,

@@ -1,7 +1,7 @@
-//! Captures that grow in a file while connections go on: pcapng, or JSON lines.
+//! Captures of running connections in a file: pcapng, or JSON lines.
 //!
-//! What is written are whole blocks and whole lines, one after the other, so that the file can be read at any time and however
-//! the program ends. What is secret is taken out first. Beyond its limit a file does not grow; that is said once.
+//! Writes whole blocks and whole lines only, so that the file can be read at any time and however the program ends. Overwrites
+//! secrets before they are written. A file at its size limit stops state, which is logged once.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -15,18 +15,18 @@ use barewire::inspector::capture::Redactor;
 use barewire::inspector::capture::pcapng_writer::{self, PcapngConnection};
 use barewire::inspector::{Conversation, Direction, Endpoints, JsonLines, Redaction, Schema};
 
-/// How large a file may become, if nobody says otherwise: 1 GiB.
+/// Default size limit of a file: 1 GiB.
 pub const LARGEST: u64 = 1 << 30;
 
-/// What is gathered before it is written.
-const GATHERED: usize = 256 << 10;
+/// Size of the write buffer, in bytes.
+const BUFFER: usize = 256 << 10;
 
-/// How a capture is written.
+/// The format of a capture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
-    /// Packets, for Wireshark and its like.
+    /// Packets, for Wireshark and similar programs.
     Pcapng,
-    /// A JSON object a frame.
+    /// A JSON object per frame.
     JsonLines,
 }
 
@@ -44,24 +44,24 @@ struct Shared {
     schema: Schema,
     began: SystemTime,
     clock: Instant,
-    file: Mutex<Growing>,
+    file: Mutex<FileState>,
 }
 
 #[derive(Debug)]
-struct Growing {
+struct FileState {
     file: File,
-    gathered: Vec<u8>,
-    /// Bytes that may still be written.
+    buffer: Vec<u8>,
+    /// Bytes left until the size limit.
     room: u64,
     full: bool,
 }
 
 impl CaptureFile {
-    /// Creates the file, or empties one that is there, and lets it grow to `largest` bytes.
+    /// Creates or truncates the file, which may grow to `largest` bytes.
     ///
     /// # Errors
     ///
-    /// Those of creating it and of writing what it begins with.
+    /// Fails if the file can't be created or its header can't be written.
     pub fn create(
         path: &Path,
         format: Format,
@@ -69,7 +69,7 @@ impl CaptureFile {
         schema: Schema,
         largest: u64,
     ) -> io::Result<CaptureFile> {
-        let file = Growing { file: File::create(path)?, gathered: Vec::new(), room: largest, full: false };
+        let file = FileState { file: File::create(path)?, buffer: Vec::new(), room: largest, full: false };
         let (began, clock) = (SystemTime::now(), Instant::now());
         let shared = Shared { path: path.to_owned(), format, redaction, schema, began, clock, file: Mutex::new(file) };
         let capture = CaptureFile { shared: Arc::new(shared) };
@@ -81,16 +81,16 @@ impl CaptureFile {
         Ok(capture)
     }
 
-    /// The time since it was created.
+    /// Returns the time since the file was created.
     pub fn elapsed(&self) -> Duration {
         self.shared.clock.elapsed()
     }
 
-    /// Begins to record a connection; the comment is for whoever reads the file.
+    /// Starts recording a connection. The comment is shown to readers of the file.
     ///
     /// # Errors
     ///
-    /// Those of writing.
+    /// Fails if the file can't be written.
     pub fn connection(
         &self,
         number: u64,
@@ -119,58 +119,58 @@ impl CaptureFile {
         Ok(Recorder { file: self.clone(), number, form, ended: [false; 2] })
     }
 
-    /// Writes out what was gathered.
+    /// Writes the buffer to the file.
     ///
     /// # Errors
     ///
-    /// Those of writing.
+    /// Fails if the file can't be written.
     pub fn flush(&self) -> io::Result<()> {
         self.lock().write_out().map_err(|error| self.named(&error))
     }
 
-    /// Adds whole blocks or lines, or nothing where they do not fit.
+    /// Adds whole blocks or lines, or nothing if they exceed the size limit.
     fn append(&self, bytes: &[u8]) -> io::Result<()> {
-        let mut growing = self.lock();
-        let fits = !growing.full && bytes.len() as u64 <= growing.room;
+        let mut state = self.lock();
+        let fits = !state.full && bytes.len() as u64 <= state.room;
         if !fits {
-            if !std::mem::replace(&mut growing.full, true) {
-                cli::log(format_args!("{} is full: nothing more is recorded", self.shared.path.display()));
+            if !std::mem::replace(&mut state.full, true) {
+                cli::log(format_args!("{} has reached its size limit: recording ends", self.shared.path.display()));
             }
             return Ok(());
         }
-        growing.room -= bytes.len() as u64;
-        growing.gathered.extend_from_slice(bytes);
-        if growing.gathered.len() < GATHERED {
+        state.room -= bytes.len() as u64;
+        state.buffer.extend_from_slice(bytes);
+        if state.buffer.len() < BUFFER {
             return Ok(());
         }
-        growing.write_out().map_err(|error| self.named(&error))
+        state.write_out().map_err(|error| self.named(&error))
     }
 
     fn named(&self, error: &io::Error) -> io::Error {
         io::Error::new(error.kind(), format!("{} can't be written: {error}", self.shared.path.display()))
     }
 
-    fn lock(&self) -> MutexGuard<'_, Growing> {
-        // A panic elsewhere leaves whole blocks.
+    fn lock(&self) -> MutexGuard<'_, FileState> {
+        // A panic in another thread leaves only whole blocks in the buffer.
         self.shared.file.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Growing {
+impl FileState {
     fn write_out(&mut self) -> io::Result<()> {
-        let written = self.file.write_all(&self.gathered);
-        self.gathered.clear();
+        let written = self.file.write_all(&self.buffer);
+        self.buffer.clear();
         written
     }
 }
 
-/// Records one connection in a file. Times count from when the file was created.
+/// Records one connection in a file. Times count from the creation of the file.
 #[derive(Debug)]
 pub struct Recorder {
     file: CaptureFile,
     number: u64,
     form: Form,
-    /// Whether the client and the server have ended their side.
+    /// True if the client, or the server, has ended its direction.
     ended: [bool; 2],
 }
 
@@ -181,11 +181,11 @@ enum Form {
 }
 
 impl Recorder {
-    /// Bytes of a direction, before which `lost` others passed that nobody kept.
+    /// Records bytes of one direction. Before them, `lost` bytes passed that were not kept.
     ///
     /// # Errors
     ///
-    /// Those of writing.
+    /// Fails if the file can't be written.
     pub fn passed(&mut self, time: Duration, direction: Direction, lost: u64, bytes: &[u8]) -> io::Result<()> {
         match &mut self.form {
             Form::Pcapng { packets, redactor } => {
@@ -209,11 +209,11 @@ impl Recorder {
         }
     }
 
-    /// A side has no more to say.
+    /// Records the end of a direction.
     ///
     /// # Errors
     ///
-    /// Those of writing.
+    /// Fails if the file can't be written.
     pub fn ended(&mut self, time: Duration, direction: Direction, lost: u64) -> io::Result<()> {
         self.passed(time, direction, lost, &[])?;
         let [client, server] = &mut self.ended;
@@ -229,11 +229,11 @@ impl Recorder {
         self.file.append(&out)
     }
 
-    /// It is over; with a reset, or in peace.
+    /// Records the end of the connection; `reset` if it was reset.
     ///
     /// # Errors
     ///
-    /// Those of writing.
+    /// Fails if the file can't be written.
     pub fn closed(mut self, time: Duration, reset: bool) -> io::Result<()> {
         match &mut self.form {
             Form::Pcapng { packets, .. } if reset => {

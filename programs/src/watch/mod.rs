@@ -1,16 +1,16 @@
-//! `BAREWIRE_WIRE`: the bytes that pass a program's connections, on stderr as they pass, or in a file.
+//! `BAREWIRE_WIRE`: shows the bytes of a program's connections on stderr as they pass, or records them in a file.
 //!
-//! | value | what it does |
+//! | value | effect |
 //! |---|---|
-//! | `text` | an outline of each frame on stderr |
-//! | `hex` | every byte on stderr |
-//! | `pcapng:FILE` | packets in a file, for Wireshark and its like |
-//! | `jsonl:FILE` | a JSON object a frame in a file |
+//! | `text` | prints an outline of each frame to stderr |
+//! | `hex` | prints every byte to stderr |
+//! | `pcapng:FILE` | writes packets to a file, for Wireshark and similar programs |
+//! | `jsonl:FILE` | writes a JSON object per frame to a file |
 //!
-//! A client waits until its frames are shown. A server does not: where stderr is slower than its connections, whole frames are left
-//! out, and a line says how many lines that were ([`cli::log_text`]).
+//! A client waits until its frames are printed. A server does not: if stderr is slower than its connections, whole frames are
+//! left out, and a line reports the number of lines ([`cli::log_text`]).
 //!
-//! In files the values of secret headers are taken out ([`Redaction`]); a file grows to [`file::LARGEST`] bytes.
+//! Files have the values of secret headers overwritten ([`Redaction`]), and grow to [`file::LARGEST`] bytes at most.
 
 pub mod file;
 
@@ -30,40 +30,40 @@ use file::{CaptureFile, Format, LARGEST, Recorder};
 /// The name of the environment variable.
 pub const WIRE: &str = "BAREWIRE_WIRE";
 
-/// The port of the examples of gRPC.
+/// The port that gRPC's examples use.
 const USUAL_PORT: u16 = 50051;
 
-/// Which side of its connections a program is on.
+/// The program's side of its connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
-    /// What it sends goes to the client.
+    /// A server: the bytes that it sends go to the client.
     Server,
-    /// What it sends goes to the server.
+    /// A client: the bytes that it sends go to the server.
     Client,
 }
 
-/// What the environment asks for.
+/// The output that the environment asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Wire {
-    /// Nothing.
+    /// None.
     Off,
-    /// An outline of each frame.
+    /// An outline of each frame, on stderr.
     Text,
-    /// Every byte.
+    /// Every byte, on stderr.
     Hex,
     /// A capture in a file.
     File(Format, PathBuf),
 }
 
 impl Wire {
-    /// Reads the environment of the process.
+    /// Reads `BAREWIRE_WIRE` from the environment of the process.
     ///
     /// # Errors
     ///
-    /// [`Stop::Usage`] for a value that asks for nothing known.
+    /// [`Stop::Usage`] for an unknown value.
     pub fn from_environment() -> Result<Wire, Stop> {
         let Some(value) = std::env::var_os(WIRE) else { return Ok(Wire::Off) };
-        let usage = || Stop::Usage(format!("{WIRE} is {value:?}; it may be text, hex, pcapng:FILE or jsonl:FILE"));
+        let usage = || Stop::Usage(format!("invalid {WIRE} {value:?}: use text, hex, pcapng:FILE or jsonl:FILE"));
         value.to_str().and_then(Wire::parse).ok_or_else(usage)
     }
 
@@ -80,11 +80,11 @@ impl Wire {
     }
 }
 
-/// A tap for the connections of a program, as the environment says.
+/// Returns a tap for the connections of a program, as the environment asks.
 ///
 /// # Errors
 ///
-/// [`Stop::Usage`] for a value that asks for nothing known, and for a file that can't be created.
+/// [`Stop::Usage`] for an unknown value, and for a file that can't be created.
 pub fn tap(side: Side) -> Result<Tap, Stop> {
     let show: fn(&Frame) -> String = match Wire::from_environment()? {
         Wire::Off => return Ok(Tap::none()),
@@ -92,7 +92,8 @@ pub fn tap(side: Side) -> Result<Tap, Stop> {
         Wire::Hex => |frame| inspector::print_frame(frame, &PrintOptions::default()),
         Wire::File(format, path) => {
             let file = CaptureFile::create(&path, format, Redaction::default(), names(), LARGEST);
-            let usage = |error: io::Error| Stop::Usage(format!("{WIRE} names {}: {error}", path.display()));
+            let usage =
+                |error: io::Error| Stop::Usage(format!("can't create {}, which {WIRE} names: {error}", path.display()));
             return Ok(record(side, file.map_err(usage)?));
         }
     };
@@ -101,11 +102,11 @@ pub fn tap(side: Side) -> Result<Tap, Stop> {
     Ok(Tap::new(move |peer| {
         let number = count.fetch_add(1, Ordering::Relaxed) + 1;
         side.print(format!("[{number}] connection with {}\n", peer.address));
-        Shown { number, side, show, conversation: Conversation::new(schema.clone()) }
+        PrintedConnection { number, side, show, conversation: Conversation::new(schema.clone()) }
     }))
 }
 
-/// A tap that records connections in a file. What is written of a connection is in the file at once.
+/// Returns a tap that records connections in a file, and flushes the file after each write.
 pub fn record(side: Side, file: CaptureFile) -> Tap {
     let count = Arc::new(AtomicU64::new(0));
     Tap::new(move |peer| {
@@ -113,14 +114,15 @@ pub fn record(side: Side, file: CaptureFile) -> Tap {
         let (client, server) = ends(side, peer, number);
         let time = file.elapsed();
         let recorder = file.connection(number, client, server, time, &format!("a connection with {}", peer.address));
-        let mut recorded = Recorded { side, file: file.clone(), recorder: None };
+        let mut recorded = RecordedConnection { side, file: file.clone(), recorder: None };
         recorded.recorder = recorded.written(recorder);
         recorded
     })
 }
 
-/// The two addresses of a connection, of which a tap is told one. The other is made up: 0.0.0.0, with gRPC's usual port for a
-/// server, and for a client the connection's number. So are both of a peer that has none.
+/// Returns the client's and the server's address. A tap knows only the peer's, so the other one is invented: 0.0.0.0 with
+/// gRPC's usual port for a server, or with the connection's number for a client. A peer without an IP address gets such an
+/// address too.
 fn ends(side: Side, peer: &Peer, number: u64) -> (SocketAddr, SocketAddr) {
     let nowhere = |port| SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), port);
     let there = match &peer.address {
@@ -130,18 +132,20 @@ fn ends(side: Side, peer: &Peer, number: u64) -> (SocketAddr, SocketAddr) {
     };
     match side {
         Side::Server => (there, nowhere(USUAL_PORT)),
-        // Connections of a client to one server differ by the client's port, which is not known either.
+        // The number keeps apart the connections of a client to one server, whose own port is not known.
         Side::Client => (nowhere(number as u16), there),
     }
 }
 
-/// The names of what stands in `proto/`. The set was compiled with the program; without names bytes are still explained.
+/// Returns the names of the messages in `proto/`, which are compiled in. If that failed, bytes would be explained without
+/// names.
 fn names() -> Schema {
     Schema::from_descriptor_set(FILE_DESCRIPTOR_SET).unwrap_or_else(|_| Schema::new())
 }
 
 impl Side {
-    /// Writes to stderr. A client is run to see it and waits; a server serves, whoever reads.
+    /// Writes to stderr. A client waits for that, because it is run to see it; a server must not depend on a reader of its
+    /// stderr.
     fn print(self, text: String) {
         match self {
             Side::Server => cli::log_text(text),
@@ -149,7 +153,7 @@ impl Side {
         }
     }
 
-    /// Which way bytes go that were sent or received on this side.
+    /// Returns the direction of bytes that this side sent or received.
     fn direction(self, transfer: Transfer) -> Direction {
         match (self == Side::Client) == (transfer == Transfer::Sent) {
             true => Direction::ToServer,
@@ -158,20 +162,20 @@ impl Side {
     }
 }
 
-/// A connection that is recorded, until its file can't be written.
-struct Recorded {
+/// Records a connection, until its file can't be written.
+struct RecordedConnection {
     side: Side,
     file: CaptureFile,
     recorder: Option<Recorder>,
 }
 
-impl Recorded {
+impl RecordedConnection {
     fn written<T>(&self, outcome: io::Result<T>) -> Option<T> {
         outcome.and_then(|done| self.file.flush().map(|()| done)).map_err(cli::log).ok()
     }
 }
 
-impl Sink for Recorded {
+impl Sink for RecordedConnection {
     fn passed(&mut self, transfer: Transfer, bytes: &[u8]) {
         let (direction, time) = (self.side.direction(transfer), self.file.elapsed());
         let Some(mut recorder) = self.recorder.take() else { return };
@@ -180,7 +184,7 @@ impl Sink for Recorded {
     }
 }
 
-impl Drop for Recorded {
+impl Drop for RecordedConnection {
     fn drop(&mut self) {
         if let Some(recorder) = self.recorder.take() {
             let closed = recorder.closed(self.file.elapsed(), false);
@@ -189,15 +193,15 @@ impl Drop for Recorded {
     }
 }
 
-/// A connection that is shown.
-struct Shown {
+/// Prints the frames of a connection.
+struct PrintedConnection {
     number: u64,
     side: Side,
     show: fn(&Frame) -> String,
     conversation: Conversation,
 }
 
-impl Shown {
+impl PrintedConnection {
     fn show_frames(&mut self) {
         let mut out = String::new();
         for frame in self.conversation.take_frames() {
@@ -207,14 +211,14 @@ impl Shown {
     }
 }
 
-impl Sink for Shown {
+impl Sink for PrintedConnection {
     fn passed(&mut self, transfer: Transfer, bytes: &[u8]) {
         self.conversation.push(self.side.direction(transfer), bytes);
         self.show_frames();
     }
 }
 
-impl Drop for Shown {
+impl Drop for PrintedConnection {
     fn drop(&mut self) {
         self.conversation.finish();
         self.show_frames();
@@ -227,7 +231,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_value() {
+    fn values_of_the_variable() {
         for (value, expected) in [
             ("", Some(Wire::Off)),
             ("text", Some(Wire::Text)),

@@ -1,4 +1,4 @@
-//! The flags of the interop programs: what is wrong with them is said in one line, with exit status 2.
+//! The flags of the interop programs: a mistake is reported in one line, with exit status 2.
 
 use std::path::Path;
 use std::process::Command;
@@ -6,7 +6,7 @@ use std::process::Command;
 use super::official::REPORTING;
 use super::peers::Interop;
 
-/// The one line of a program that ends with this exit status.
+/// Returns the only line of a program that ends with this exit status.
 #[track_caller]
 fn complaint(program: &Path, flags: &[&str], exit_status: i32) -> String {
     let output = Command::new(program).args(flags).output().expect("it runs");
@@ -17,7 +17,7 @@ fn complaint(program: &Path, flags: &[&str], exit_status: i32) -> String {
 }
 
 #[test]
-fn what_is_wrong_is_named_with_its_remedy() {
+fn an_error_names_the_mistake_and_the_remedy() {
     let Interop { server, client, .. } = Interop::ours();
     for (program, flags, parts) in [
         (&server, &["-zork"][..], &["'-zork'", "-h lists the flags"][..]),
@@ -31,7 +31,7 @@ fn what_is_wrong_is_named_with_its_remedy() {
         (&client, &["-use_test_ca"], &["-use_tls"]),
         (&client, &["-encoding", "lzma"], &["'lzma'", "gzip"]),
         (&client, &["-soak_num_threads=0"], &["'0'", "-soak_num_threads"]),
-        (&client, &["-service_config_json", "{"], &["'{'", "-service_config_json", "no JSON"]),
+        (&client, &["-service_config_json", "{"], &["'{'", "-service_config_json", "not valid JSON"]),
         (&client, &["-service_config_json", r#"{"loadBalancingConfig":[{"zork":{}}]}"#], &["pick_first"]),
         (&client, &["-test_case", "orca_oob"], &["orca_oob", "-service_config_json"]),
     ] {
@@ -43,12 +43,12 @@ fn what_is_wrong_is_named_with_its_remedy() {
 }
 
 #[test]
-fn a_case_that_fails_says_what_was_expected_and_what_came() {
+fn a_failed_case_names_the_expected_and_the_actual_result() {
     let free = std::net::TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a port").port();
     let client = Interop::ours().client;
     let flags = ["-server_host=127.0.0.1", &format!("-server_port={free}"), "--test_case", "orca_oob"];
     let line = complaint(&client, &[&flags[..], &["--service_config_json", REPORTING]].concat(), 1);
-    assert!(line.starts_with("orca_oob failed: connecting: expected OK, and UNAVAILABLE: can't connect: "), "{line}");
+    assert!(line.starts_with("orca_oob failed: connecting: expected OK, got UNAVAILABLE: can't connect: "), "{line}");
 }
 
 #[test]

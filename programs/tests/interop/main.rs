@@ -1,6 +1,6 @@
-//! Against programs that were not written here. The official interop suite is in `official.rs`, its cases of misbehaving servers
-//! in `negative.rs`. Here is the route guide against grpc-go's own: its client with our server, our client with its server, plaintext and TLS, and a
-//! million points each way. What is printed has to equal what Go prints with Go.
+//! Tests against programs of other projects. `official.rs` runs the official interop suite, `negative.rs` its cases of
+//! misbehaving servers. This file runs the route guide against grpc-go's: its client with our server, our client with its
+//! server, plaintext and TLS, and a million points each way. The output must equal what Go prints with Go.
 
 #[path = "../../../tests/common/mod.rs"]
 mod common;
@@ -19,7 +19,7 @@ use barewire::{CallOptions, Client, transport};
 use peers::Peers;
 use programs::{Certificates, Server, run, words};
 
-/// Enough for a slow machine that builds in a debug profile.
+/// Enough for a slow machine with a debug build.
 const PATIENCE: Duration = Duration::from_secs(240);
 
 const POINTS: usize = 1_000_000;
@@ -36,12 +36,12 @@ async fn tls_both_ways() {
     compare(&go, Some(&Certificates::new())).await;
 }
 
-/// Each client against each server, which is a new one every time, since notes stay with a server.
+/// Runs each client against each server. Each server is new, because notes stay with a server.
 async fn compare(go: &Peers, tls: Option<&Certificates>) {
     let ours = Peers::ours();
     let flags = tls.map_or_else(Vec::new, Certificates::route_guide_server);
     let expected = conversation(&go.client, Server::go(&go.server, &flags).await, tls).await;
-    assert_eq!(expected.constant.len(), 114, "what Go prints with Go");
+    assert_eq!(expected.constant.len(), 114, "lines that Go prints with Go");
     for (name, client, server) in [
         ("their client, our server", &go.client, Server::ours(&ours.server, &flags).await),
         ("our client, their server", &ours.client, Server::go(&go.server, &flags).await),
@@ -53,25 +53,25 @@ async fn compare(go: &Peers, tls: Option<&Certificates>) {
     }
 }
 
-/// What a client printed, without timestamps.
-struct Printed {
-    /// All but the two lines of RecordRoute, whose points are random.
+/// The output of a client, without timestamps.
+struct ClientOutput {
+    /// All lines except the two of RecordRoute, whose points are random.
     constant: Vec<String>,
     announced: usize,
     counted: usize,
 }
 
-async fn conversation(client: &std::path::Path, server: Server, tls: Option<&Certificates>) -> Printed {
+async fn conversation(client: &std::path::Path, server: Server, tls: Option<&Certificates>) -> ClientOutput {
     let mut flags = words(["-addr", &server.address()]);
     flags.extend(tls.map_or_else(Vec::new, Certificates::route_guide_client));
     let printed = run(client, &flags, PATIENCE).await;
     let mut lines: Vec<String> = printed.lines().map(without_timestamp).collect();
     let announced = number(&take(&mut lines, "Traversing "), "Traversing ");
     let counted = number(&take(&mut lines, "Route summary: "), "point_count:");
-    Printed { constant: lines, announced, counted }
+    ClientOutput { constant: lines, announced, counted }
 }
 
-/// Go's text format has one space between fields or two, by a hash of the program.
+/// Go's text format has one space or two between fields, depending on a hash of the program.
 fn without_timestamp(line: &str) -> String {
     let text = line.splitn(3, ' ').nth(2).unwrap_or_else(|| panic!("no timestamp in {line:?}"));
     text.split_whitespace().collect::<Vec<_>>().join(" ")
@@ -88,7 +88,7 @@ fn number(line: &str, before: &str) -> usize {
     digits.parse().unwrap_or_else(|_| panic!("no number after {before:?} in {line:?}"))
 }
 
-/// A message of 22 bytes in a DATA frame of its own, a million times: more small frames than h2's default budget permits.
+/// A million DATA frames with a message of 22 bytes each: more small frames than h2's default budget permits.
 #[tokio::test]
 async fn a_million_points_from_grpc_go() {
     let Some(go) = Peers::of_route_guide("a million points from grpc-go") else { return };
@@ -101,7 +101,7 @@ async fn a_million_points_from_grpc_go() {
 #[tokio::test]
 async fn a_million_points_to_grpc_go() {
     let Some(go) = Peers::of_route_guide("a million points to grpc-go") else { return };
-    // Without features to compare each point with, which is what takes Go's server its time.
+    // No features, because comparing each point with them takes most of the time of Go's server.
     let none = programs::file("no-features.json", "[]");
     let server = Server::go(&go.server, &words(["-json_db_file", &none.path()])).await;
     let client = Client::connect(transport::tcp::connect(server.address())).await.unwrap();

@@ -1,7 +1,7 @@
 //! The official cases for misbehaving servers, with a server of raw frames: grpc-go's client for them, and ours.
 //!
-//! negative-http2-interop-test-descriptions.md. One server does all of them; what it sees of a client is checked here, since
-//! no client can.
+//! From negative-http2-interop-test-descriptions.md. One server implements all cases. It also checks what it sees of a client,
+//! which no client can check.
 
 use std::collections::{HashMap, VecDeque};
 use std::path::Path;
@@ -46,15 +46,15 @@ async fn rst_during_data() {
     assert_eq!(seen.calls, [1]);
 }
 
-/// grpc-go's client wants UNKNOWN here, and in the two other cases INTERNAL, which is what grpc-go and the table of
-/// PROTOCOL-HTTP2.md make of NO_ERROR in all of them. With a code that has no name it sees what it wants.
+/// grpc-go's client expects UNKNOWN here, and INTERNAL in the two other cases. grpc-go and the table in PROTOCOL-HTTP2.md turn
+/// NO_ERROR into INTERNAL in all three. With a code without a name, grpc-go's client passes.
 #[tokio::test]
 async fn rst_during_data_with_grpc_go() {
     let Some(go) = Interop::of_go("misbehaving servers with grpc-go: rst_during_data") else { return };
     let seen = pass(&go.http2, "rst_during_data", UNNAMED).await;
     assert_eq!(seen.calls, [1]);
     let (outcome, _) = go_through(&go.http2, "rst_during_data", Http2Error::NO_ERROR).await;
-    let failure = outcome.expect_err("as the description has it, the case does not pass");
+    let failure = outcome.expect_err("with NO_ERROR, as described, the case does not pass");
     assert!(failure.contains("UnaryCall() = _, Internal, want _, Unknown"), "{failure}");
 }
 
@@ -82,30 +82,30 @@ async fn max_streams() {
     }
 }
 
-/// Every five bytes of the answer have 255 of padding, which the client has to count and to give back as window.
+/// Every five bytes of the response have 255 of padding, which the client has to count and release as window.
 #[tokio::test]
 async fn data_frame_padding() {
     let seen = pass(&Interop::ours().http2, "data_frame_padding", Http2Error::NO_ERROR).await;
     assert_eq!(seen.calls, [1]);
 }
 
-/// Ours, and grpc-go's where there is Go.
+/// Our client, and grpc-go's if Go is installed.
 fn clients(case: &str) -> Vec<std::path::PathBuf> {
     let go = Interop::of_go(&format!("misbehaving servers with grpc-go: {case}"));
     go.into_iter().chain([Interop::ours()]).map(|programs| programs.http2).collect()
 }
 
-/// The client has to pass; what the server saw is the caller's to judge.
-async fn pass(client: &Path, case: &'static str, error: Http2Error) -> Seen {
+/// Runs a client, which must pass. Returns what the server saw, for the caller to check.
+async fn pass(client: &Path, case: &'static str, error: Http2Error) -> Observations {
     let (outcome, seen) = go_through(client, case, error).await;
     outcome.unwrap_or_else(|failure| panic!("{failure}"));
     seen
 }
 
-async fn go_through(client: &Path, case: &'static str, error: Http2Error) -> (Result<String, String>, Seen) {
+async fn go_through(client: &Path, case: &'static str, error: Http2Error) -> (Result<String, String>, Observations) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let port = listener.local_addr().expect("an address").port().to_string();
-    let seen = Arc::<Mutex<Seen>>::default();
+    let seen = Arc::<Mutex<Observations>>::default();
     let server = Serving(tokio::spawn(serve(listener, case, error, seen.clone())));
     let flags = words(["-server_host", "127.0.0.1", "-server_port", &port, "-test_case", case]);
     let outcome = outcome(client, &flags, PATIENCE).await;
@@ -114,7 +114,7 @@ async fn go_through(client: &Path, case: &'static str, error: Http2Error) -> (Re
     (outcome, seen)
 }
 
-/// A server that ends with the test.
+/// A server that stops when the test ends.
 struct Serving(JoinHandle<()>);
 
 impl Drop for Serving {
@@ -123,41 +123,41 @@ impl Drop for Serving {
     }
 }
 
-/// What a server saw of a client.
+/// What the server saw of a client.
 #[derive(Default)]
-struct Seen {
-    /// The calls on each connection.
+struct Observations {
+    /// Number of calls on each connection.
     calls: Vec<usize>,
-    /// The largest number of streams that were open at a time.
+    /// Maximum number of concurrent streams.
     most_open: usize,
     pings: usize,
     acknowledged: usize,
 }
 
-async fn serve(listener: TcpListener, case: &'static str, error: Http2Error, seen: Arc<Mutex<Seen>>) {
+async fn serve(listener: TcpListener, case: &'static str, error: Http2Error, seen: Arc<Mutex<Observations>>) {
     let mut connections = tokio::task::JoinSet::new();
     while let Ok((io, _)) = listener.accept().await {
         connections.spawn(Connection::new(io, case, error, seen.clone()).serve());
     }
 }
 
-/// A connection, on which one call is answered at a time.
+/// A connection, which answers one call at a time.
 struct Connection {
     io: TcpStream,
     case: &'static str,
-    /// What streams are reset with.
+    /// The error code of RST_STREAM.
     error: Http2Error,
-    seen: Arc<Mutex<Seen>>,
-    /// Its place in [`Seen::calls`].
+    seen: Arc<Mutex<Observations>>,
+    /// The index of the connection in [`Observations::calls`].
     number: usize,
     reader: Reader,
-    /// What is to be written.
+    /// Bytes to write.
     out: BytesMut,
-    /// What the client takes, of the connection and of a new stream.
+    /// The windows of the connection, and of a new stream.
     window: i64,
     stream_window: i64,
     streams: HashMap<u32, Stream>,
-    /// The streams whose request is complete.
+    /// Streams with a complete request.
     ready: VecDeque<u32>,
 }
 
@@ -166,11 +166,11 @@ struct Stream {
     window: i64,
 }
 
-/// The connection has ended, which is for the client to decide.
+/// The client has ended the connection.
 struct Ended;
 
 impl Connection {
-    fn new(io: TcpStream, case: &'static str, error: Http2Error, seen: Arc<Mutex<Seen>>) -> Connection {
+    fn new(io: TcpStream, case: &'static str, error: Http2Error, seen: Arc<Mutex<Observations>>) -> Connection {
         let mut calls = seen.lock().expect("nobody panics with it");
         calls.calls.push(0);
         let number = calls.calls.len() - 1;
@@ -200,7 +200,7 @@ impl Connection {
         }
     }
 
-    /// The answer as the case has it.
+    /// Answers as the case demands.
     async fn answer(&mut self, stream: u32) -> Result<(), Ended> {
         let request = &self.streams.get(&stream).expect("its request came").request;
         let request = SimpleRequest::decode(request.get(5..).unwrap_or_default()).expect("a request");
@@ -223,7 +223,7 @@ impl Connection {
         if self.case.starts_with("rst") {
             return self.end(stream, reset(stream, self.error));
         }
-        // A client may go as soon as it has its answer, so its acknowledgements are waited for before.
+        // Waits for the acknowledgements first, because a client may leave as soon as it has its response.
         while self.seen(|seen| seen.acknowledged < seen.pings) {
             self.next().await?;
         }
@@ -234,7 +234,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Sends DATA as the windows open; padding counts (RFC 9113 section 6.9.1).
+    /// Sends DATA as the windows allow; padding counts (RFC 9113 section 6.9.1).
     async fn send(&mut self, stream: u32, body: Bytes) -> Result<(), Ended> {
         let (size, padding) = if self.case == "data_frame_padding" { (5, Some(255)) } else { (MAX_FRAME_SIZE, None) };
         for piece in body.chunks(size) {
@@ -250,7 +250,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Sends the last frame of a stream, which is no longer open when the client has that.
+    /// Sends the last frame of a stream, which closes the stream for the client.
     fn end(&mut self, stream: u32, last: Frame) -> Result<(), Ended> {
         self.streams.remove(&stream);
         self.put(last);
@@ -264,7 +264,7 @@ impl Connection {
         }
     }
 
-    /// Writes what is to be written, and takes the next frame.
+    /// Writes pending bytes, and reads the next frame.
     async fn next(&mut self) -> Result<(), Ended> {
         self.io.write_all(&self.out.split()).await.map_err(|_| Ended)?;
         let frame = loop {
@@ -333,7 +333,7 @@ impl Connection {
         frame.encode(&mut self.out);
     }
 
-    fn seen<T>(&self, note: impl FnOnce(&mut Seen) -> T) -> T {
+    fn seen<T>(&self, note: impl FnOnce(&mut Observations) -> T) -> T {
         note(&mut self.seen.lock().expect("nobody panics with it"))
     }
 }

@@ -1,8 +1,8 @@
 //! The official interop suite: every case that needs no cloud, in every pairing of grpc-go's programs and ours, plaintext and
 //! TLS.
 //!
-//! grpc-go's server does not say who it is, so that `pick_first_unary` can't pass with it, and grpc-go has no compressed
-//! cases: those are proven with our own pair here.
+//! grpc-go's server does not return its id, so `pick_first_unary` can't pass with it. grpc-go has no compressed cases. Our own
+//! pair runs these cases.
 
 use std::path::Path;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::peers::Interop;
 use super::programs::{Certificates, Server, outcome, words};
 
-/// Longer than any case takes on a slow machine; the longest has a limit of 30 s of its own.
+/// Longer than any case takes on a slow machine; the longest has its own limit of 30 s.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 const CASES: [&str; 19] = [
@@ -42,7 +42,7 @@ const COMPRESSED_CASES: [&str; 4] = [
     "server_compressed_streaming",
 ];
 
-/// Balances nothing, and reads load reports.
+/// Reads load reports, and balances nothing.
 pub const REPORTING: &str = r#"{"loadBalancingConfig":[{"test_backend_metrics_load_balancer":{}}]}"#;
 
 #[tokio::test]
@@ -89,7 +89,7 @@ async fn our_client_with_our_server_over_tls() {
     expect_all(&Interop::ours().client, &server, Some(&certificates), &cases).await;
 }
 
-/// Each encoding that we have, both ways.
+/// Runs the compressed cases with each of our encodings.
 #[tokio::test]
 async fn every_encoding() {
     let server = Server::ours(&Interop::ours().server, &[]).await;
@@ -103,12 +103,12 @@ async fn every_encoding() {
     }
 }
 
-/// 18 of the 19.
+/// The 18 of the 19 cases that grpc-go's server supports.
 fn cases_of_their_server() -> Vec<&'static str> {
     CASES.into_iter().filter(|case| *case != "pick_first_unary").collect()
 }
 
-/// Goes through the cases one after the other, to the last, and says which failed and how each is repeated.
+/// Runs all cases one after the other, and lists those that failed, with the command that repeats each.
 async fn expect_all(client: &Path, server: &Server, tls: Option<&Certificates>, cases: &[&str]) {
     let mut failures = Vec::new();
     for case in cases {
@@ -119,7 +119,8 @@ async fn expect_all(client: &Path, server: &Server, tls: Option<&Certificates>, 
     assert!(failures.is_empty(), "{} of {} cases failed:\n{}", failures.len(), cases.len(), failures.join("\n"));
 }
 
-/// The address and not the name: grpc-go asks DNS for the service config of a name, and where nobody answers it waits for 5 s.
+/// Uses the address instead of the name: grpc-go asks DNS for the service config of a name, and waits for 5 s without a
+/// response.
 fn flags(server: &Server, tls: Option<&Certificates>, case: &str) -> Vec<String> {
     let mut flags =
         words(["-server_host", "127.0.0.1", "-server_port", &server.port().to_string(), "-test_case", case]);

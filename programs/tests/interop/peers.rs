@@ -1,4 +1,4 @@
-//! Where the programs are. Go's are built once, from modules pinned under `tests/peers/go`, into `target/peers`.
+//! Finds the peers' programs. Those of Go are built once, from modules pinned under `tests/peers/go`, into `target/peers`.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -10,12 +10,12 @@ use super::common::installed::is_installed;
 pub struct Peers {
     pub server: PathBuf,
     pub client: PathBuf,
-    /// Streams points to RecordRoute as fast as it can.
+    /// Streams points to RecordRoute as fast as possible.
     pub million: PathBuf,
 }
 
 impl Peers {
-    /// This project's.
+    /// This project's programs.
     pub fn ours() -> Peers {
         Peers {
             server: env!("CARGO_BIN_EXE_route_guide_server").into(),
@@ -24,7 +24,7 @@ impl Peers {
         }
     }
 
-    /// grpc-go's; `None` where Go is not installed.
+    /// grpc-go's programs; `None` if Go is not installed.
     pub fn of_route_guide(suite: &str) -> Option<Peers> {
         static BUILT: OnceLock<PathBuf> = OnceLock::new();
         let programs = go(
@@ -49,12 +49,12 @@ impl Peers {
 pub struct Interop {
     pub server: PathBuf,
     pub client: PathBuf,
-    /// The client for misbehaving servers; ours is the other one.
+    /// The client for misbehaving servers; in our case the ordinary client.
     pub http2: PathBuf,
 }
 
 impl Interop {
-    /// This project's.
+    /// This project's programs.
     pub fn ours() -> Interop {
         Interop {
             server: env!("CARGO_BIN_EXE_interop_server").into(),
@@ -63,7 +63,7 @@ impl Interop {
         }
     }
 
-    /// grpc-go's; `None` where Go is not installed.
+    /// grpc-go's programs; `None` if Go is not installed.
     pub fn of_go(suite: &str) -> Option<Interop> {
         static BUILT: OnceLock<PathBuf> = OnceLock::new();
         let programs = go(
@@ -84,8 +84,8 @@ impl Interop {
     }
 }
 
-/// Where a module's programs are, built at the first call; `None`, said aloud, where Go is not installed. On CI that is a
-/// failure.
+/// Returns the folder of a module's programs, built at the first call. If Go is not installed, prints a message and returns
+/// `None`; on CI that is a failure.
 fn go(suite: &str, built: &OnceLock<PathBuf>, module: &str, programs: &[(&str, &str)]) -> Option<PathBuf> {
     is_installed("go", "version", suite).then(|| built.get_or_init(|| build(module, programs)).clone())
 }

@@ -1,4 +1,4 @@
-//! Programs that run: servers that listen until they are dropped, clients that run to their end, files they need.
+//! Runs programs: servers that are stopped on drop, clients that run to their end, and the files they need.
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -12,17 +12,17 @@ use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
-/// How long a server may take to listen.
+/// Time limit for a server to start listening.
 const START: Duration = Duration::from_secs(30);
 
-/// A server that is stopped when it is dropped.
+/// A server that is stopped on drop.
 pub struct Server {
     port: u16,
     _child: Child,
 }
 
 impl Server {
-    /// This project's, which chooses a port and says which.
+    /// Starts this project's server, which picks a port and prints it.
     pub async fn ours(program: &Path, flags: &[String]) -> Server {
         let mut child = start(program, 0, flags);
         let mut lines = BufReader::new(child.stderr.take().expect("stderr is piped")).lines();
@@ -30,12 +30,12 @@ impl Server {
         let line = line.expect("stderr can be read").expect("the server says where it listens");
         let port = line.rsplit(':').next().and_then(|port| port.parse().ok());
         let port = port.unwrap_or_else(|| panic!("no port in {line:?}"));
-        // What it prints later must go somewhere.
+        // Reads the rest of its output, so that the pipe does not fill up.
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
         Server { port, _child: child }
     }
 
-    /// grpc-go's, which must be told a port: one that was free a moment ago, and another if it is not any more.
+    /// Starts grpc-go's server, which needs a port: takes one that was free a moment ago, and another if it is taken by now.
     pub async fn go(program: &Path, flags: &[String]) -> Server {
         for _ in 0..10 {
             let port = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a free port").port();
@@ -72,12 +72,12 @@ fn start(program: &Path, port: u16, flags: &[String]) -> Child {
     command.spawn().unwrap_or_else(|error| panic!("{}: {error}", program.display()))
 }
 
-/// Runs a program to its end, which has to be a success, and gives all it printed.
+/// Runs a program to its end, which must succeed, and returns its output.
 pub async fn run(program: &Path, flags: &[String], patience: Duration) -> String {
     outcome(program, flags, patience).await.unwrap_or_else(|failure| panic!("{failure}"))
 }
 
-/// Runs a program to its end, and gives all it printed; where it fails, how it was called as well.
+/// Runs a program to its end, and returns its output; an error includes the command line.
 pub async fn outcome(program: &Path, flags: &[String], patience: Duration) -> Result<String, String> {
     let mut command = Command::new(program);
     command.args(flags).stdin(Stdio::null()).kill_on_drop(true);
@@ -88,12 +88,12 @@ pub async fn outcome(program: &Path, flags: &[String], patience: Duration) -> Re
     if output.status.success() { Ok(printed) } else { Err(format!("{called}: {}\n{printed}", output.status)) }
 }
 
-/// Words of a command line.
+/// Converts the words of a command line.
 pub fn words<const N: usize>(words: [&str; N]) -> Vec<String> {
     words.map(str::to_owned).to_vec()
 }
 
-/// A file that is removed when it is dropped.
+/// A file that is removed on drop.
 pub struct File(PathBuf);
 
 impl File {
@@ -116,10 +116,10 @@ pub fn file(name: &str, text: &str) -> File {
     File(path)
 }
 
-/// The name that route guide clients expect.
+/// The server name that route guide clients expect.
 const NAME: &str = "x.test.example.com";
 
-/// A certificate authority made for the test, and a server's certificate.
+/// A certificate authority created for the test, and a server's certificate.
 pub struct Certificates {
     ca: File,
     certificate: File,
@@ -142,27 +142,27 @@ impl Certificates {
         }
     }
 
-    /// The file with the authority's certificate.
+    /// Returns the file of the authority's certificate.
     pub fn authority(&self) -> String {
         self.ca.path()
     }
 
-    /// The flags of a route guide server.
+    /// Returns the flags of a route guide server.
     pub fn route_guide_server(&self) -> Vec<String> {
         words(["-tls", "-cert_file", &self.certificate.path(), "-key_file", &self.key.path()])
     }
 
-    /// The flags of a route guide client, which expects the certificate's name by itself.
+    /// Returns the flags of a route guide client, which expects the certificate's name by default.
     pub fn route_guide_client(&self) -> Vec<String> {
         words(["-tls", "-ca_file", &self.ca.path()])
     }
 
-    /// The flags of an interop server.
+    /// Returns the flags of an interop server.
     pub fn interop_server(&self) -> Vec<String> {
         words(["-use_tls", "-tls_cert_file", &self.certificate.path(), "-tls_key_file", &self.key.path()])
     }
 
-    /// The flags of an interop client.
+    /// Returns the flags of an interop client.
     pub fn interop_client(&self) -> Vec<String> {
         words(["-use_tls", "-use_test_ca", "-ca_file", &self.ca.path(), "-server_host_override", NAME])
     }

@@ -1,5 +1,5 @@
-//! grpc-go's client calls grpc-go's server through the tap; neither is ours. The bytes on both sides of the tap are equal, the
-//! client prints what it prints without a tap, every byte is explained, and tshark reads the same.
+//! grpc-go's client calls grpc-go's server through the tap. The bytes on both sides of the tap must be equal, the client must
+//! print the same as without a tap, every byte must be explained, and tshark must decode the same frames.
 
 use std::sync::{Arc, Mutex};
 
@@ -19,14 +19,14 @@ mod tshark;
 use process::{Folder, Tap, barewire, soon};
 use tshark::Tshark;
 
-/// What passed a place, each direction.
-type Passed = Arc<Mutex<[Vec<u8>; 2]>>;
+/// The bytes that passed in each direction.
+type Traffic = Arc<Mutex<[Vec<u8>; 2]>>;
 
-/// A proxy of a few lines that keeps a copy, and its address.
-async fn witness(to: String) -> (String, Passed) {
+/// Starts a small proxy that keeps a copy of the bytes; returns its address.
+async fn witness(to: String) -> (String, Traffic) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
-    let passed = Passed::default();
+    let passed = Traffic::default();
     let kept = passed.clone();
     tokio::spawn(async move {
         while let Ok((client, _)) = listener.accept().await {
@@ -42,7 +42,7 @@ async fn witness(to: String) -> (String, Passed) {
 async fn copy(
     mut from: tokio::net::tcp::OwnedReadHalf,
     mut to: tokio::net::tcp::OwnedWriteHalf,
-    passed: Passed,
+    passed: Traffic,
     direction: usize,
 ) {
     let mut buffer = vec![0; 4096];
@@ -54,7 +54,7 @@ async fn copy(
     }
 }
 
-/// What the client prints, but for what is random.
+/// Returns the output of the client without its random parts.
 async fn printed(go: &Peers, address: &str, tls: Option<&Certificates>) -> Vec<String> {
     let mut flags = words(["-addr", address]);
     flags.extend(tls.map_or_else(Vec::new, Certificates::route_guide_client));
@@ -65,7 +65,7 @@ async fn printed(go: &Peers, address: &str, tls: Option<&Certificates>) -> Vec<S
     lines
 }
 
-/// All four methods with their names, nothing wrong, nothing unknown.
+/// Checks that all four methods have their names, and that nothing is wrong or unknown.
 fn explained(lines: &str) {
     for part in [
         ":path: /routeguide.RouteGuide/GetFeature",
@@ -96,13 +96,13 @@ async fn grpc_go_with_itself_in_plaintext() {
     let expected = printed(&go, &server.address(), None).await;
     drop(server);
 
-    // Notes stay with a server, so that a new one prints the same.
+    // Notes stay with a server, so each run needs a new one to print the same.
     let server = Server::go(&go.server, &[]).await;
     let (behind, came_out) = witness(server.address()).await;
     let tap = Tap::start(&behind, &["--pcapng", &pcapng, "--jsonl", &jsonl]).await;
     let (before, went_in) = witness(tap.address.clone()).await;
     assert_eq!(printed(&go, &before, None).await, expected);
-    // The client is gone, and what it said last may still be on its way.
+    // The client has ended, but its last bytes may still be on their way.
     soon("equal bytes on both sides of the tap", async {
         while *went_in.lock().unwrap() != *came_out.lock().unwrap() {
             tokio::task::yield_now().await;

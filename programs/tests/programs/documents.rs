@@ -1,4 +1,4 @@
-//! Documents that show what the program prints are held to what it prints.
+//! Checks that documents show what the program prints.
 
 use std::process::Command;
 
@@ -8,7 +8,7 @@ use barewire_programs::demonstration;
 async fn the_wire_format_page_is_what_goes_over_the_wire() {
     let page = demonstration::wire_format().await.expect("the calls succeed");
     let committed = include_str!("../../../docs/wire-format.md");
-    assert!(page == committed, "write it anew: cargo run -- wire-format > docs/wire-format.md\n{page}");
+    assert!(page == committed, "write it again: cargo run -- wire-format > docs/wire-format.md\n{page}");
 }
 
 #[tokio::test]
@@ -16,7 +16,7 @@ async fn the_picture_is_what_a_terminal_shows() {
     let picture = demonstration::wire_format_svg().await.expect("the calls succeed");
     let committed = include_str!("../../../docs/images/get-feature.svg");
     let command = "cargo run -- wire-format --svg > docs/images/get-feature.svg";
-    assert!(picture == committed, "draw it anew: {command}\n{picture}");
+    assert!(picture == committed, "draw it again: {command}\n{picture}");
 }
 
 fn barewire() -> Command {
@@ -25,7 +25,7 @@ fn barewire() -> Command {
     command
 }
 
-/// What the README shows of the demonstration, but for the port, stands in what it prints.
+/// The README's example, except for the port, must be part of the output of the demonstration.
 #[test]
 fn the_readme_shows_what_the_demonstration_prints() {
     let output = barewire().output().expect("it runs");
@@ -50,7 +50,7 @@ fn the_readme_shows_what_the_demonstration_prints() {
 }
 
 #[test]
-fn a_pipe_gets_no_colour_unless_it_is_asked_for() {
+fn a_pipe_gets_colours_only_on_demand() {
     let colours = |arguments: &[&str], no_color: Option<&str>| {
         let mut command = barewire();
         command.args(arguments);
@@ -64,7 +64,7 @@ fn a_pipe_gets_no_colour_unless_it_is_asked_for() {
     assert!(!colours(&[], None));
     assert!(!colours(&["-color", "never"], None));
     assert!(colours(&["--color", "always"], None));
-    assert!(colours(&["--color=always"], Some("1")), "what is asked for wins");
+    assert!(colours(&["--color=always"], Some("1")), "an explicit flag wins");
 }
 
 #[test]

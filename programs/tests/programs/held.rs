@@ -1,4 +1,4 @@
-//! The same of a program, over sockets: what the kernel says that it has in memory.
+//! Memory limits of a whole server process, attacked over sockets, as the kernel measures them.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -18,7 +18,7 @@ use super::common::frames::*;
 use super::law::{ALLOWED, MIB, OPEN, SHUT};
 use super::said::{TINY, amplified, begin, block, head};
 
-/// What the allocator and the kernel may have beside what is held.
+/// Allowance for memory of the allocator and the kernel.
 const BESIDE: usize = 20 * MIB;
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -40,7 +40,7 @@ impl Process {
         Process { child, address, _stderr: stderr }
     }
 
-    /// A figure of `/proc/PID/status`, in bytes.
+    /// Returns a figure of `/proc/PID/status`, in bytes.
     fn figure(&self, name: &str) -> usize {
         let pid = self.child.id().expect("it runs");
         let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("Linux has it");
@@ -49,7 +49,7 @@ impl Process {
         kib.parse::<usize>().expect("a number") << 10
     }
 
-    /// Waits until its memory grows no more; gives the most that it had.
+    /// Waits until memory stops growing; returns the maximum.
     async fn settled(&self) -> usize {
         let mut most = self.figure("VmHWM");
         let mut still = 0;
@@ -66,7 +66,7 @@ impl Process {
         Client::connect(tcp::connect(&*self.address)).await.expect("it connects")
     }
 
-    /// Leaves so many notes of 1 KB at one place.
+    /// Leaves this many notes of 1 KB at one place.
     async fn leave(&self, notes: usize) {
         let note = RouteNote { message: "n".repeat(1000), ..RouteNote::default() };
         for _ in 0..notes {
@@ -84,8 +84,8 @@ impl Process {
     }
 }
 
-/// Connects and says all of it, or as much as is taken; what is answered is read and thrown away. Gives what is held on to and
-/// how much was said.
+/// Connects and sends the attack, as far as the server accepts it. Reads and discards the responses. Returns a guard that keeps
+/// the connection open, and the number of bytes sent.
 async fn attack(address: &str, own: &[(u16, u32)], said: Vec<Vec<u8>>) -> (impl Sized, usize) {
     let (mut from, mut to) = TcpStream::connect(address).await.expect("it listens").into_split();
     let reader = tokio::spawn(async move {
@@ -96,7 +96,7 @@ async fn attack(address: &str, own: &[(u16, u32)], said: Vec<Vec<u8>>) -> (impl 
     let mut sent = 0;
     for piece in [vec![[PREFACE, &wire(greeting)].concat()], said].concat() {
         sent += piece.len();
-        // A server that holds back takes no more, and one that has enough has ended the connection.
+        // A server under back-pressure accepts no more, or has ended the connection.
         if !matches!(tokio::time::timeout(Duration::from_secs(2), to.write_all(&piece)).await, Ok(Ok(()))) {
             break;
         }
@@ -123,11 +123,11 @@ async fn is_lawful(
     server.serves().await;
     let allowed = start + sent + connections * ALLOWED + BESIDE;
     println!("{name}: {} KiB sent, {} KiB at most, {} KiB allowed", sent >> 10, most >> 10, allowed >> 10);
-    assert!(most <= allowed, "{name}: {most} bytes, and {allowed} are allowed for the {sent} that were sent");
+    assert!(most <= allowed, "{name}: {most} bytes in memory for {sent} sent, {allowed} allowed");
     drop(held);
 }
 
-/// A hundred notes of 1 KB at one place, and then a thousand calls that ask for them and have no window.
+/// A hundred notes of 1 KB at one place, and then a thousand calls that ask for them without a flow-control window.
 #[tokio::test]
 async fn batches() {
     let server = Process::start().await;

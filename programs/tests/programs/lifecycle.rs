@@ -1,5 +1,5 @@
-//! A server's program from its start to its end: ended with calls in progress, killed, restarted, out of descriptors, and after
-//! ten thousand connections. What a process holds is read from `/proc`.
+//! The life of a server process: ended during calls, killed, restarted, out of descriptors, and after ten thousand connections.
+//! `/proc` tells the resources of a process.
 
 #![cfg(target_os = "linux")]
 
@@ -22,12 +22,12 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
 struct Process {
     child: Child,
     address: String,
-    /// Kept open, so that the server can speak.
+    /// Kept open, so that the server can write to it.
     _stderr: BufReader<tokio::process::ChildStderr>,
 }
 
 async fn soon<F: Future>(what: &str, future: F) -> F::Output {
-    tokio::time::timeout(PATIENCE, future).await.unwrap_or_else(|_| panic!("waited in vain for {what}"))
+    tokio::time::timeout(PATIENCE, future).await.unwrap_or_else(|_| panic!("timed out waiting for {what}"))
 }
 
 impl Process {
@@ -35,7 +35,7 @@ impl Process {
         Process::run(Command::new(SERVER), 0).await
     }
 
-    /// Runs the program, or what runs it, on this port.
+    /// Runs the server, or a wrapper of it, on this port.
     async fn run(mut command: Command, port: u16) -> Process {
         command.args(["-host", "127.0.0.1", "-port", &port.to_string()]);
         let mut child = command.stderr(Stdio::piped()).kill_on_drop(true).spawn().expect("it starts");
@@ -64,21 +64,21 @@ impl Process {
         std::fs::read_dir(folder).expect("Linux has it").count()
     }
 
-    /// A figure of `/proc/PID/status`.
+    /// Returns a figure of `/proc/PID/status`.
     fn figure(&self, name: &str) -> usize {
         let status = self.proc("status");
         let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("it is there");
         line.trim_start_matches(':').split_whitespace().next().expect("a number").parse().expect("a number")
     }
 
-    /// Hundredths of a second that it has computed.
+    /// Returns the CPU time of the process, in hundredths of a second.
     fn ticks(&self) -> u64 {
         let stat = self.proc("stat");
         let fields: Vec<&str> = stat.rsplit(')').next().expect("fields").split_whitespace().collect();
         fields[11].parse::<u64>().expect("utime") + fields[12].parse::<u64>().expect("stime")
     }
 
-    /// Waits until as few descriptors are open as wanted.
+    /// Waits until no more than this many descriptors are open.
     async fn settle(&self, descriptors: usize) {
         soon("the descriptors", async {
             while self.descriptors() > descriptors {
@@ -99,7 +99,7 @@ fn note(text: &str) -> RouteNote {
 }
 
 #[tokio::test]
-async fn a_server_that_is_told_to_end_loses_none_of_a_hundred_calls() {
+async fn a_server_that_shuts_down_loses_none_of_a_hundred_calls() {
     let mut server = Process::start().await;
     let client = server.client().await;
     let mut calls = Vec::new();
@@ -109,7 +109,7 @@ async fn a_server_that_is_told_to_end_loses_none_of_a_hundred_calls() {
         points.flush().await.expect("it leaves");
         calls.push((points, summary));
     }
-    // A call on the same connection that is answered: the hundred have arrived.
+    // Once a later call on the same connection is answered, the hundred have arrived.
     look_up(&client).await.expect("an answer");
     server.signal("-TERM").await;
     soon("the end of accepting", async {
@@ -127,21 +127,21 @@ async fn a_server_that_is_told_to_end_loses_none_of_a_hundred_calls() {
 }
 
 #[tokio::test]
-async fn a_call_that_never_ends_holds_no_server_beyond_its_deadline() {
+async fn an_endless_call_delays_shutdown_only_up_to_the_limit() {
     let mut server = Process::start().await;
     let client = server.client().await;
     let (_out, mut notes) = client.bidi_streaming(ROUTE_CHAT).await.expect("it begins");
     look_up(&client).await.expect("an answer");
     server.signal("-TERM").await;
     let begun = std::time::Instant::now();
-    let status = soon("the end of the call", notes.recv()).await.expect_err("it is cut");
+    let status = soon("the end of the call", notes.recv()).await.expect_err("it is cut off");
     assert_eq!((status.code(), status.message()), (Code::Unavailable, "the server is shutting down"));
     assert!(soon("the end", server.child.wait()).await.expect("it ends").success());
-    assert!(begun.elapsed() >= Duration::from_secs(9), "it had its time: {:?}", begun.elapsed());
+    assert!(begun.elapsed() >= Duration::from_secs(9), "it had its grace period: {:?}", begun.elapsed());
 }
 
 #[tokio::test]
-async fn a_server_that_is_killed_is_unavailable_and_its_port_is_free_at_once() {
+async fn a_killed_server_is_unavailable_and_its_port_is_free_at_once() {
     let mut server = Process::start().await;
     let client = server.client().await;
     let (mut out, mut notes) = client.bidi_streaming(ROUTE_CHAT).await.expect("it begins");
@@ -153,27 +153,27 @@ async fn a_server_that_is_killed_is_unavailable_and_its_port_is_free_at_once() {
         loop {
             match notes.recv().await {
                 Ok(Some(_)) => {}
-                Ok(None) => panic!("a stream that was cut off is no success"),
+                Ok(None) => panic!("a stream that was cut off must not succeed"),
                 Err(status) => return status,
             }
         }
     });
     assert_eq!(status.await.code(), Code::Unavailable);
-    assert_eq!(soon("a new call", look_up(&client)).await.expect_err("nobody is there").code(), Code::Unavailable);
+    assert_eq!(soon("a new call", look_up(&client)).await.expect_err("no server").code(), Code::Unavailable);
 
     let port = server.address.rsplit(':').next().expect("a port").parse().expect("a number");
     let again = Process::run(Command::new(SERVER), port).await;
     look_up(&again.client().await).await.expect("an answer");
 }
 
-/// Connects and goes at one of several moments.
+/// Connects, and disconnects at one of several moments.
 async fn drop_in(address: &str, number: usize) {
     let Ok(mut stream) = TcpStream::connect(address).await else { panic!("it listens") };
     match number % 4 {
         0 => {}
         1 => drop(stream.write_all(&PREFACE[..10]).await),
         2 => drop(stream.write_all(PREFACE).await),
-        // A request's HEADERS without their end of stream: a call in progress.
+        // A request's HEADERS without END_STREAM: a call in progress.
         _ => {
             let path = b"/routeguide.RouteGuide/RouteChat";
             let mut block = vec![0x83, 0x86, 0x01, 1, b't', 0x04, path.len() as u8];
@@ -208,12 +208,12 @@ async fn ten_thousand_connections_leave_nothing_behind() {
     assert_eq!(server.figure("Threads"), threads);
 }
 
-/// Frames of HTTP/2: type, flags, stream, payload.
+/// Builds an HTTP/2 frame from type, flags, stream and payload.
 fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     [&(payload.len() as u32).to_be_bytes()[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
 }
 
-/// Attacks that end their connection, or that go on until they are given up, over real sockets.
+/// Attacks over real sockets that end their connection, or that continue until they are given up.
 fn attacks() -> Vec<Vec<u8>> {
     const END_STREAM: u8 = 1;
     const END_HEADERS: u8 = 4;
@@ -226,17 +226,17 @@ fn attacks() -> Vec<Vec<u8>> {
     };
     let many = |make: &dyn Fn(u32) -> Vec<u8>| (0..2000).flat_map(|n| make(2 * n + 1)).collect::<Vec<u8>>();
     vec![
-        // Rapid reset; resets that the server is made to send; more calls than allowed.
+        // Rapid reset; resets that the server is made to send; more concurrent calls than allowed.
         many(&|stream| [open(stream), frame(3, 0, stream, &[0, 0, 0, 8])].concat()),
         many(&|stream| [open(stream), frame(8, 0, stream, &[0; 4])].concat()),
         many(&open),
-        // A header block without end; PINGs, SETTINGS, PRIORITY, empty DATA in numbers.
+        // A header block without an end; floods of PING, SETTINGS, PRIORITY and empty DATA.
         [frame(1, 0, 1, &[0x83]), many(&|_| frame(9, 0, 1, &[0, 1, b'a', 1, b'b']))].concat(),
         many(&|_| frame(6, 0, 0, &[7; 8])),
         many(&|_| frame(4, 0, 0, &[0, 4, 0, 0, 1, 0])),
         many(&|stream| frame(2, 0, stream, &[0, 0, 0, 3, 9])),
         [open(1), many(&|_| frame(0, 0, 1, &[]))].concat(),
-        // A message that never comes; DATA behind the end; what is no HTTP/2.
+        // An incomplete message; DATA after END_STREAM; bytes that are not HTTP/2.
         [open(1), frame(0, 0, 1, &[0, 0, 0x3f, 0, 0])].concat(),
         [open(1), frame(0, END_STREAM, 1, &[]), frame(0, 0, 1, &[1; 100])].concat(),
         vec![0xff; 10_000],
@@ -254,7 +254,7 @@ async fn attacks_leave_no_descriptors_threads_or_memory_behind() {
         let mut open = Vec::new();
         for attack in attacks().iter().cycle().take(110) {
             let mut stream = TcpStream::connect(&server.address).await.expect("it listens");
-            // The server may have ended the connection before all of it has left.
+            // The server may end the connection before everything is sent.
             let _: std::io::Result<()> = soon("the attack", async {
                 stream.write_all(PREFACE).await?;
                 stream.write_all(&frame(4, 1, 0, &[])).await?;
@@ -268,7 +268,7 @@ async fn attacks_leave_no_descriptors_threads_or_memory_behind() {
         drop(open);
         server.settle(descriptors).await;
         let (memory, threads) = (server.figure("VmRSS"), server.figure("Threads"));
-        // The first rounds grow what the allocator keeps for reuse.
+        // In the first rounds the allocator grows its reserve.
         let (first_memory, first_threads) = match round {
             0..3 => *settled.insert((memory, threads)),
             _ => settled.expect("the rounds before"),
@@ -278,7 +278,7 @@ async fn attacks_leave_no_descriptors_threads_or_memory_behind() {
     }
 }
 
-/// Asks for all features a thousand times on one connection and takes none: its windows are shut.
+/// Asks for all features a thousand times on one connection with closed windows, so that no response can be sent.
 async fn ask_and_take_nothing(address: &str) -> TcpStream {
     let mut stream = TcpStream::connect(address).await.expect("it listens");
     let path = b"/routeguide.RouteGuide/ListFeatures";
@@ -299,7 +299,7 @@ async fn ask_and_take_nothing(address: &str) -> TcpStream {
     bytes.extend(frame(6, 0, 0, b"are they"));
     let (mut from, mut to) = stream.split();
     let asked = async {
-        // What comes is read until the PING behind the requests is acknowledged: all of them have arrived.
+        // Reads until the PING after the requests is acknowledged: then all of them have arrived.
         let mut head = [0; 9];
         loop {
             from.read_exact(&mut head).await?;
@@ -316,8 +316,8 @@ async fn ask_and_take_nothing(address: &str) -> TcpStream {
 }
 
 #[tokio::test]
-async fn memory_of_a_burst_is_given_back() {
-    /// In KiB, as `/proc` counts.
+async fn memory_of_a_burst_is_returned() {
+    /// In KiB, the unit of `/proc`.
     const MIB: usize = 1024;
     let server = Process::start().await;
     look_up(&server.client().await).await.expect("an answer");
@@ -336,7 +336,7 @@ async fn memory_of_a_burst_is_given_back() {
     drop(open);
     server.settle(descriptors).await;
     let gone = std::time::Instant::now();
-    // Nobody calls meanwhile: it is given back without anything else to do.
+    // No calls meanwhile: the idle process must return the memory.
     while server.figure("VmRSS") > before + 20 * MIB {
         let now = server.figure("VmRSS");
         assert!(gone.elapsed() < Duration::from_secs(5), "{now} KiB five seconds later, {before} KiB before");
@@ -368,7 +368,7 @@ async fn a_server_without_descriptors_waits_and_does_not_spin() {
     tokio::time::sleep(Duration::from_secs(1)).await;
     let spent = server.ticks() - before;
     assert!(spent < 20, "{spent} hundredths of a second");
-    look_up(&client).await.expect("who is there is served");
+    look_up(&client).await.expect("open connections are served");
     drop(waiting);
-    look_up(&server.client().await).await.expect("and who comes when there is room");
+    look_up(&server.client().await).await.expect("new connections are served again");
 }

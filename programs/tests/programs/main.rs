@@ -1,4 +1,4 @@
-//! The programs as one starts them: what they print, how they end, what they hold, and what the documents show of them.
+//! Tests of the programs: output, lifecycle, memory, and the documents that show their output.
 
 #[path = "../../../tests/common/mod.rs"]
 mod common;

@@ -1,4 +1,4 @@
-//! The programs as a user meets them: what they say, and how they end.
+//! The programs as users see them: their output, and how they end.
 
 use std::future::Future;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ use tokio::runtime::Runtime;
 const SERVER: &str = env!("CARGO_BIN_EXE_route_guide_server");
 const CLIENT: &str = env!("CARGO_BIN_EXE_route_guide_client");
 
-/// How long a program may take for what it should do at once.
+/// Time limit for a program that should end at once.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 fn runtime() -> Runtime {
@@ -22,7 +22,7 @@ fn runtime() -> Runtime {
 }
 
 fn soon<F: Future>(runtime: &Runtime, future: F) -> F::Output {
-    runtime.block_on(async { tokio::time::timeout(PATIENCE, future).await }).expect("it should not take so long")
+    runtime.block_on(async { tokio::time::timeout(PATIENCE, future).await }).expect("it ends in time")
 }
 
 /// Runs a program to its end.
@@ -32,18 +32,18 @@ fn run(program: &str, flags: &[&str]) -> Output {
     soon(&runtime(), async { command.output().await }).unwrap()
 }
 
-/// The one line on stderr of a program that ends with this exit status.
+/// Returns the only line on stderr of a program that ends with this exit status.
 #[track_caller]
 fn complaint(program: &str, flags: &[&str], exit_status: i32) -> String {
     let output = run(program, flags);
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(exit_status), "{stderr}");
-    assert!(output.stdout.is_empty(), "stdout is for what was asked for");
+    assert!(output.stdout.is_empty(), "nothing on stdout");
     assert!(stderr.ends_with('\n') && stderr.lines().count() == 1, "not one line: {stderr}");
     stderr.trim_end().to_owned()
 }
 
-/// The complaint of a program about something that its user has to change.
+/// Returns a program's error about a mistake of the user.
 #[track_caller]
 fn usage(program: &str, flags: &[&str]) -> String {
     complaint(program, flags, 2)
@@ -56,7 +56,7 @@ fn expect(complaint: String, parts: &[&str]) {
     }
 }
 
-/// A file that is removed when it is dropped.
+/// A file that is removed on drop.
 struct File(PathBuf);
 
 impl File {
@@ -79,14 +79,14 @@ fn file(name: &str, text: &str) -> File {
     File(path)
 }
 
-/// A certificate for a name, and its key.
+/// Creates a certificate for a name, and its key.
 fn certificate(name: &str) -> (File, File) {
     let key = KeyPair::generate().unwrap();
     let certificate = CertificateParams::new([name.to_owned()]).unwrap().self_signed(&key).unwrap();
     (file("certificate.pem", &certificate.pem()), file("key.pem", &key.serialize_pem()))
 }
 
-/// The certificate of an authority for a name, and its key: what `openssl req -x509` makes where it is told no more.
+/// Creates the certificate of an authority for a name, and its key, as plain `openssl req -x509` does.
 fn authority(name: &str) -> (File, File) {
     let key = KeyPair::generate().unwrap();
     let mut params = CertificateParams::new([name.to_owned()]).unwrap();
@@ -94,7 +94,7 @@ fn authority(name: &str) -> (File, File) {
     (file("authority.pem", &params.self_signed(&key).unwrap().pem()), file("authority.key", &key.serialize_pem()))
 }
 
-/// A server that listens, until it is dropped.
+/// A running server, which is stopped on drop.
 struct Server {
     runtime: Runtime,
     child: Child,
@@ -118,7 +118,7 @@ impl Server {
         server
     }
 
-    /// The next line of its stderr; empty at the end.
+    /// Returns the next line of stderr; empty at the end.
     fn line(&mut self) -> String {
         let mut line = String::new();
         soon(&self.runtime, self.stderr.read_line(&mut line)).unwrap();
@@ -126,7 +126,7 @@ impl Server {
     }
 }
 
-/// What a client prints, without the time of day at the beginning of each line.
+/// Returns the output of a client, without the time of day at the beginning of each line.
 fn lines(output: &Output) -> Vec<String> {
     let stderr = String::from_utf8(output.stderr.clone()).unwrap();
     stderr
@@ -141,7 +141,7 @@ fn lines(output: &Output) -> Vec<String> {
 }
 
 #[test]
-fn flags_that_are_wrong() {
+fn wrong_flags_are_errors() {
     for program in [SERVER, CLIENT] {
         expect(usage(program, &["-zork"]), &["'-zork'", "-h lists the flags"]);
         expect(usage(program, &["word"]), &["'word'", "-h lists the flags"]);
@@ -163,7 +163,7 @@ fn flags_that_are_wrong() {
 }
 
 #[test]
-fn a_port_that_is_taken() {
+fn a_port_in_use_is_an_error() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
     let line = usage(SERVER, &["-port", &port]);
@@ -172,7 +172,7 @@ fn a_port_that_is_taken() {
 }
 
 #[test]
-fn features_that_are_not_json() {
+fn features_must_be_json() {
     expect(usage(SERVER, &["-json_db_file", "no/such.json"]), &["no/such.json", "No such file", "-json_db_file"]);
     for (text, reason) in [
         ("", "line 1"),
@@ -186,7 +186,7 @@ fn features_that_are_not_json() {
 }
 
 #[test]
-fn a_certificate_of_an_authority_is_warned_of_and_served() {
+fn a_certificate_of_an_authority_is_used_with_a_warning() {
     let (certificate, key) = authority("localhost");
     let mut server = Server::start(&["-tls", "-cert_file", certificate.path(), "-key_file", key.path()]);
     let warning = server.line();
@@ -207,7 +207,7 @@ fn a_certificate_of_an_authority_is_warned_of_and_served() {
 }
 
 #[test]
-fn certificates_that_are_not() {
+fn invalid_certificates_are_errors() {
     let (certificate, key) = certificate("localhost");
     let (_, other) = self::certificate("localhost");
     let junk = file("junk.pem", "-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n");
@@ -231,7 +231,7 @@ fn certificates_that_are_not() {
 }
 
 #[test]
-fn a_server_that_is_not_there() {
+fn an_unreachable_server_is_an_error() {
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     let line = complaint(CLIENT, &["-addr", &free], 1);
     assert!(
@@ -252,12 +252,12 @@ fn client_and_server() {
     assert_eq!(first.len(), 116);
     assert_eq!(first[3], "location:{}");
     let second = lines(&run(CLIENT, &["--addr", &format!("127.0.0.1:{port}"), "--seed=7"]));
-    assert_eq!(second[..107], first[..107], "the same seed is the same route");
+    assert_eq!(second[..107], first[..107], "the same seed gives the same route");
     assert_eq!(second.len(), 116 + 12);
 }
 
 #[test]
-fn the_wire_is_shown_on_demand() {
+fn the_environment_asks_for_the_bytes() {
     let server = Server::start(&[]);
     let shown = |value: &str| {
         let mut command = Command::new(CLIENT);
@@ -286,7 +286,7 @@ fn the_wire_is_shown_on_demand() {
     assert_eq!(status, Some(2));
     expect(complaint, &["BAREWIRE_WIRE", "\"pictures\"", "text, hex, pcapng:FILE"]);
     let (_, silent) = shown("");
-    assert!(!silent.contains("[1]"), "an empty value is none: {silent}");
+    assert!(!silent.contains("[1]"), "an empty value means off: {silent}");
 }
 
 #[test]
@@ -323,7 +323,7 @@ fn client_and_server_over_tls() {
 }
 
 #[test]
-fn features_of_a_file() {
+fn features_come_from_a_file() {
     let json =
         file("features.json", r#"[{"location": {"latitude": 410000000, "longitude": -740000000}, "name": "Here"}]"#);
     let server = Server::start(&["-json_db_file", json.path()]);
@@ -340,6 +340,6 @@ fn signals_end_a_server_gracefully() {
         let id = server.child.id().unwrap().to_string();
         assert!(std::process::Command::new("kill").args([signal, &id]).status().unwrap().success());
         assert_eq!(soon(&server.runtime, server.child.wait()).unwrap().code(), Some(0), "{signal}");
-        assert_eq!(server.line(), "", "it has nothing to complain of");
+        assert_eq!(server.line(), "", "stderr is empty");
     }
 }

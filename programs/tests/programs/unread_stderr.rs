@@ -1,5 +1,5 @@
-//! A server's program whose stderr is a pipe that nobody reads: it serves, it ends when it is told to, and what it could not log
-//! is counted.
+//! A server whose stderr is a pipe that nothing reads: it keeps serving, ends when asked to, and counts the lines that it could
+//! not log.
 
 #![cfg(unix)]
 
@@ -19,14 +19,14 @@ use tokio::process::{Child, ChildStderr, Command};
 
 const SERVER: &str = env!("CARGO_BIN_EXE_route_guide_server");
 const PATIENCE: Duration = Duration::from_secs(60);
-/// More than a pipe takes, whose 64 KiB are some thousand lines.
+/// More than a pipe holds: 64 KiB are some thousand lines.
 const HANDSHAKES: u64 = 4000;
 
 async fn soon<F: Future>(what: &str, future: F) -> F::Output {
-    tokio::time::timeout(PATIENCE, future).await.unwrap_or_else(|_| panic!("waited in vain for {what}"))
+    tokio::time::timeout(PATIENCE, future).await.unwrap_or_else(|_| panic!("timed out waiting for {what}"))
 }
 
-/// A server that has said where it listens, and to whom nobody listens since.
+/// A server whose stderr is not read any more after its first line.
 struct Server {
     child: Child,
     address: String,
@@ -50,7 +50,7 @@ impl Server {
         line.trim_end().to_owned()
     }
 
-    /// Has it end, with its stderr still unread.
+    /// Ends the server while its stderr is still unread.
     async fn end(&mut self) {
         let pid = self.child.id().expect("it runs").to_string();
         assert!(Command::new("kill").args(["-TERM", &pid]).status().await.expect("kill runs").success());
@@ -65,7 +65,7 @@ async fn look_up(client: &Client) -> Result<(), Status> {
     Ok(())
 }
 
-/// A file that is removed when it is dropped.
+/// A file that is removed on drop.
 struct File(PathBuf);
 
 impl File {
@@ -82,16 +82,16 @@ impl Drop for File {
     }
 }
 
-/// Speaks no TLS on a port of TLS, until the server has ended the connection.
+/// Sends something other than TLS to a TLS port, until the server ends the connection.
 async fn fail_a_handshake(address: &str) {
     let mut stream = soon("a connection", TcpStream::connect(address)).await.expect("it listens");
     stream.write_all(b"what is no TLS at all").await.expect("it is sent");
-    // With a reset, where the server has not read all of it.
+    // Ends with a reset if the server has not read all of it.
     let _: std::io::Result<usize> = soon("the end of the connection", stream.read_to_end(&mut Vec::new())).await;
 }
 
 #[tokio::test]
-async fn failed_handshakes_that_nobody_reads_of_stop_no_service() {
+async fn unread_lines_about_failed_handshakes_do_not_stop_the_server() {
     let key = KeyPair::generate().expect("a key");
     let certificate = CertificateParams::new(["localhost".to_owned()]).expect("a name").self_signed(&key);
     let certificate = certificate.expect("a certificate").pem();
@@ -110,7 +110,7 @@ async fn failed_handshakes_that_nobody_reads_of_stop_no_service() {
     let client = soon("a connection", Client::connect(connector)).await.expect("it connects");
     look_up(&client).await.expect("an answer");
 
-    // Every one of them is told of, or counted.
+    // Each of them is logged, or counted as dropped.
     let (mut told, mut dropped) = (0, 0);
     while told + dropped < HANDSHAKES {
         let line = server.line().await;
@@ -123,11 +123,11 @@ async fn failed_handshakes_that_nobody_reads_of_stop_no_service() {
         }
     }
     assert_eq!(told + dropped, HANDSHAKES);
-    assert!(dropped > 0, "so many lines in so short a time are too many");
+    assert!(dropped > 0, "more lines than the limit allows");
 }
 
 #[tokio::test]
-async fn frames_that_nobody_reads_of_stop_no_service() {
+async fn unread_frames_do_not_stop_the_server() {
     for shown in ["text", "hex"] {
         let mut server = Server::start(Command::new(SERVER).env("BAREWIRE_WIRE", shown)).await;
         let client = soon("a connection", Client::connect(tcp::connect(&*server.address))).await.expect("it connects");
@@ -135,7 +135,7 @@ async fn frames_that_nobody_reads_of_stop_no_service() {
             lo: Some(Point { latitude: -900_000_000, longitude: -1_800_000_000 }),
             hi: Some(Point { latitude: 900_000_000, longitude: 1_800_000_000 }),
         };
-        // Some 150 KiB of text each, of which a queue of 4 MiB holds few.
+        // Some 150 KiB of text each, so the queue of 4 MiB overflows.
         for _ in 0..50 {
             let mut features = soon("a call", client.server_streaming(LIST_FEATURES, everywhere)).await.expect("begun");
             while soon("a feature", features.recv()).await.expect("no error").is_some() {}

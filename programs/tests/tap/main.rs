@@ -1,5 +1,5 @@
-//! `barewire tap` and `barewire decode` as a user meets them: bytes come out as they went in, ends and resets pass, what can't
-//! be done is one line, and files are whole.
+//! `barewire tap` and `barewire decode` as users see them: bytes are forwarded unchanged, ends and resets too, errors are one
+//! line, and files are complete.
 
 #[path = "../../../tests/common/installed.rs"]
 mod installed;
@@ -21,7 +21,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::process::Command;
 
-/// Numbers that depend on their seed alone (SplitMix64).
+/// Pseudo-random numbers that depend on the seed only (SplitMix64).
 struct Dice(u64);
 
 impl Dice {
@@ -37,8 +37,7 @@ impl Dice {
     }
 }
 
-/// A port where somebody listens, and its address.
-/// A port that nobody else gets and that refuses connections, until the socket listens.
+/// Reserves a port that refuses connections until the socket listens; returns the socket and its address.
 fn refusing() -> (TcpSocket, String) {
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
@@ -52,21 +51,21 @@ async fn listener() -> (TcpListener, String) {
     (listener, address)
 }
 
-/// A client whose connection is reset, perhaps before it knows that it has one.
+/// Expects the reset of a connection, perhaps while it is still being established.
 async fn expect_reset(address: &str) {
     let heard = async { TcpStream::connect(address).await?.read(&mut [0; 8]).await };
     let heard = soon("the reset", heard).await;
     assert!(matches!(&heard, Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset), "{heard:?}");
 }
 
-/// A connection through a tap: what the client has of it, and what the server has.
+/// Opens a connection through a tap; returns the client's and the server's end.
 async fn through(tap: &Tap, listener: &TcpListener) -> (TcpStream, TcpStream) {
     let client = soon("a connection", TcpStream::connect(&tap.address)).await.unwrap();
     let (server, _) = soon("the connection behind", listener.accept()).await.unwrap();
     (client, server)
 }
 
-/// Writes in pieces of any size up to 40,000 bytes, and ends its side.
+/// Writes in pieces of random size up to 40,000 bytes, and then half-closes.
 async fn say(mut socket: impl tokio::io::AsyncWrite + Unpin, bytes: Vec<u8>, mut dice: Dice) {
     let mut rest = &bytes[..];
     while !rest.is_empty() {
@@ -84,7 +83,7 @@ async fn hear(mut socket: impl tokio::io::AsyncRead + Unpin) -> Vec<u8> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn bytes_come_out_as_they_went_in_both_ways_at_once() {
+async fn bytes_pass_unchanged_both_ways_at_once() {
     let (listener, address) = listener().await;
     let tap = Tap::start(&address, &["--show", "none"]).await;
     for seed in 0..4 {
@@ -105,31 +104,31 @@ async fn bytes_come_out_as_they_went_in_both_ways_at_once() {
 }
 
 #[tokio::test]
-async fn a_side_that_has_no_more_to_say_still_hears() {
+async fn a_side_that_has_half_closed_still_receives() {
     let (listener, address) = listener().await;
     let tap = Tap::start(&address, &[]).await;
     let (mut client, mut server) = through(&tap, &listener).await;
     client.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
     client.shutdown().await.unwrap();
-    // The server hears the end before it answers.
+    // The server sees the end before it responds.
     assert_eq!(soon("the request", hear(&mut server)).await, b"GET / HTTP/1.1\r\n\r\n");
     server.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
     drop(server);
     assert_eq!(soon("the answer", hear(&mut client)).await, b"HTTP/1.1 200 OK\r\n\r\n");
     let printed = tap.end().await;
-    // What is no HTTP/2 is said to be none, and shown.
+    // Bytes that are not HTTP/2 are labelled as such, and shown.
     assert_eq!(printed.matches("not HTTP/2").count(), 2, "{printed}");
     assert!(printed.contains("GET / HTTP/1.1") && printed.contains("HTTP/1.1 200 OK"), "{printed}");
     assert!(printed.contains("client ──▶ server  no more bytes"), "{printed}");
 }
 
 #[tokio::test]
-async fn a_reset_is_one_on_the_other_side() {
+async fn a_reset_resets_the_other_side() {
     let (listener, address) = listener().await;
     let tap = Tap::start(&address, &[]).await;
     for by_client in [true, false] {
         let (mut client, mut server) = through(&tap, &listener).await;
-        // Before anything has passed, a reset may come so early that there is no connection yet.
+        // A reset before any byte may come before the other connection exists.
         client.write_all(b"x").await.unwrap();
         soon("a byte", server.read_exact(&mut [0])).await.unwrap();
         let (gone, mut stays) = if by_client { (client, server) } else { (server, client) };
@@ -143,11 +142,11 @@ async fn a_reset_is_one_on_the_other_side() {
 }
 
 #[tokio::test]
-async fn a_server_that_refuses_is_one_line_and_later_connections_are_not_lost() {
+async fn a_server_that_refuses_is_one_line_and_later_connections_work() {
     let (socket, address) = refusing();
     let mut tap = Tap::start(&address, &["--wait"]).await;
     expect_reset(&tap.address).await;
-    let line = tap.line("gets no connection").await;
+    let line = tap.line("was reset: ").await;
     assert!(line.contains(&address) && line.contains("refused"), "{line}");
 
     let listener = socket.listen(1).unwrap();
@@ -157,22 +156,22 @@ async fn a_server_that_refuses_is_one_line_and_later_connections_are_not_lost() 
 }
 
 #[tokio::test]
-async fn a_server_that_was_never_there_is_one_line_and_exit_status_2() {
+async fn a_server_that_was_never_reached_is_one_line_and_exit_status_2() {
     let (_socket, address) = refusing();
     let mut tap = Tap::start(&address, &[]).await;
     expect_reset(&tap.address).await;
     let line = tap.line("refused").await;
-    assert!(line.contains(&format!("can't connect to {address}: ")) && line.ends_with("or give --wait"), "{line}");
+    assert!(line.contains(&format!("can't connect to {address}: ")) && line.ends_with("or use --wait"), "{line}");
     assert_eq!(tap.ended().await.0, Some(2));
 }
 
 #[tokio::test]
-async fn a_side_that_does_not_read_is_said_to_be_stalled_and_stops_the_other() {
+async fn a_side_that_does_not_read_is_reported_and_stops_the_other() {
     let (listener, address) = listener().await;
     let tap = Tap::start(&address, &[]).await;
     let (mut client, mut server) = through(&tap, &listener).await;
     let block = vec![b'x'; 1 << 20];
-    // Sockets and the tap hold some megabytes; a client that is never stopped would go on.
+    // Sockets and the tap hold some megabytes; without back-pressure, the client could send on.
     let mut sent = 0;
     while let Ok(written) = tokio::time::timeout(std::time::Duration::from_secs(3), client.write(&block)).await {
         sent += written.unwrap();
@@ -190,10 +189,10 @@ async fn a_side_that_does_not_read_is_said_to_be_stalled_and_stops_the_other() {
     drop(client);
     let printed = tap.end().await;
     assert!(printed.contains("the server has not read for 2 s"), "{}", &printed[printed.len().saturating_sub(2000)..]);
-    assert!(printed.contains("the server reads again, after "), "it does not say when that ends");
+    assert!(printed.contains("the server reads again, after "), "the end of the stall is not reported");
 }
 
-/// The exit status, and the one line on stderr.
+/// Returns the exit status, and the only line on stderr.
 async fn complaint(flags: &[&str]) -> (Option<i32>, String) {
     let output = Command::new(BAREWIRE).args(flags).env_remove("BAREWIRE_WIRE").output().await.expect("it runs");
     let line = String::from_utf8(output.stderr).expect("text");
@@ -202,7 +201,7 @@ async fn complaint(flags: &[&str]) -> (Option<i32>, String) {
 }
 
 #[tokio::test]
-async fn what_a_user_has_to_mend_is_one_line() {
+async fn a_mistake_of_the_user_is_one_line() {
     let (_listener, address) = listener().await;
     let folder = Folder::new("mend");
     let (text, empty) = (folder.file("text"), folder.file("empty"));
@@ -228,7 +227,7 @@ async fn what_a_user_has_to_mend_is_one_line() {
     }
 }
 
-/// The route guide, at an address.
+/// Starts the route guide; returns its address.
 async fn serve() -> String {
     let listener = tcp::listen("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
@@ -236,12 +235,12 @@ async fn serve() -> String {
     address
 }
 
-/// The route guide, and a tap in front of it.
+/// Starts the route guide, and a tap in front of it.
 async fn route_guide(flags: &[&str]) -> Tap {
     Tap::start(&serve().await, flags).await
 }
 
-/// Two calls with a secret, the first of which is repeated so that HPACK refers to it.
+/// Makes two calls with a secret. The second repeats it, so that HPACK refers to the first.
 async fn call(address: &str) -> Client {
     let client = soon("a connection", Client::connect(tcp::connect(address))).await.unwrap();
     let mut metadata = Metadata::new();
@@ -269,10 +268,10 @@ async fn files_are_whole_after_sigterm_and_have_no_secrets() {
     let (pcapng, jsonl) = (folder.file("a.pcapng"), folder.file("a.jsonl"));
     let tap = route_guide(&["--pcapng", &pcapng, "--jsonl", &jsonl]).await;
     let client = call(&tap.address).await;
-    // The connection is open when the tap is told to end.
+    // The connection is still open when the tap ends.
     let printed = tap.end().await;
     drop(client);
-    assert!(printed.contains("authorization: Bearer a-secret-of-mine"), "a terminal shows all");
+    assert!(printed.contains("authorization: Bearer a-secret-of-mine"), "the terminal shows secrets");
     assert_eq!(printed.matches("routeguide.Feature, ").count(), 102, "{printed}");
 
     for file in [&pcapng, &jsonl] {
@@ -283,13 +282,13 @@ async fn files_are_whole_after_sigterm_and_have_no_secrets() {
         assert_eq!(decoded.matches("authorization: ").count(), 3, "{file}");
         assert!(!decoded.contains("secret") && !decoded.contains('✗'), "{file}: {decoded}");
     }
-    // But for secrets, times and the end, the packets say what the tap saw.
+    // Except for secrets, times and the end, the packets have what the tap showed.
     let frames = |text: &str| -> Vec<String> {
         let frames = text.lines().filter(|line| line.contains("  client ") && !line.ends_with("no more bytes"));
         frames.map(|line| line.split_once("  ").unwrap().1.to_owned()).collect()
     };
     let (mut saw, mut wrote) = (frames(&printed), frames(&barewire(&["decode", &pcapng]).await));
-    // Of what passed both ways at the same time, the order may be another.
+    // The order of frames in opposite directions may differ.
     saw.sort();
     wrote.sort();
     assert_eq!(saw, wrote);
@@ -298,7 +297,7 @@ async fn files_are_whole_after_sigterm_and_have_no_secrets() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_said_to_be_secret_is_and_nothing_is_where_that_is_asked_for() {
+async fn named_headers_are_redacted_and_nothing_with_no_redact() {
     let folder = Folder::new("secret");
     let (some, all) = (folder.file("some.pcapng"), folder.file("all.pcapng"));
     for (file, flags) in [(&some, &["--redact", "user-agent"][..]), (&all, &["--no-redact"])] {
@@ -318,14 +317,14 @@ async fn a_file_does_not_grow_beyond_its_limit() {
     let file = folder.file("a.pcapng");
     let mut tap = route_guide(&["--show", "none", "--pcapng", &file, "--max-bytes", "2000"]).await;
     drop(call(&tap.address).await);
-    assert!(tap.line("is full").await.contains(&file));
+    assert!(tap.line("has reached its size limit").await.contains(&file));
     tap.end().await;
     assert!(std::fs::metadata(&file).unwrap().len() <= 2000);
     barewire(&["decode", &file]).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn tshark_reads_the_packets_as_we_do() {
+async fn tshark_decodes_the_same_packets() {
     let Some(tshark) = tshark::Tshark::find("packets of the tap read by tshark") else { return };
     let folder = Folder::new("tshark");
     let (pcapng, jsonl) = (folder.file("a.pcapng"), folder.file("a.jsonl"));
@@ -335,9 +334,9 @@ async fn tshark_reads_the_packets_as_we_do() {
     tshark.agrees(&pcapng, &jsonl).await;
 }
 
-/// A program of this project whose environment asks for a capture.
+/// Each view shows a capture in its way, and filters only leave lines out.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn each_view_shows_a_capture_in_its_way_and_filters_leave_out_the_rest() {
+async fn views_show_a_capture_and_filters_leave_lines_out() {
     let folder = Folder::new("views");
     let (pcapng, ladder) = (folder.file("a.pcapng"), folder.file("ladder.svg"));
     let (mermaid, windows) = (folder.file("ladder.mmd"), folder.file("windows.svg"));
@@ -356,7 +355,7 @@ async fn each_view_shows_a_capture_in_its_way_and_filters_leave_out_the_rest() {
     }
     let clean = barewire(&["decode", &pcapng, "--show", "lint"]).await;
     assert!(!clean.contains("error"), "our own client and server break no rule: {clean}");
-    // A filter takes lines away and changes none: what a view says depends on frames that are not shown.
+    // A filter removes lines and changes none, although the output of a view depends on hidden frames too.
     for view in ["flow", "hpack", "ladder", "calls"] {
         let shown = |flags: &'static [&'static str]| {
             let all = [&["decode", &pcapng, "--show", view], flags].concat();
@@ -396,7 +395,7 @@ async fn each_view_shows_a_capture_in_its_way_and_filters_leave_out_the_rest() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_environment_of_any_program_asks_for_files() {
+async fn the_environment_of_a_server_asks_for_files() {
     let folder = Folder::new("wire");
     let (server_file, client_file) = (folder.file("server.pcapng"), folder.file("client.jsonl"));
     let mut server = Command::new(env!("CARGO_BIN_EXE_route_guide_server"));

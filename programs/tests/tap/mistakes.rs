@@ -1,4 +1,4 @@
-//! What a user gets wrong, and what is said of it; and what can be written in several ways.
+//! Mistakes of users and the errors about them, and values that can be written in several ways.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -29,7 +29,7 @@ async fn a_port_alone_is_an_address() {
     }
 }
 
-/// What a tap says that ends because its first client could not be served.
+/// Returns the error of a tap that ends because its first client could not be served.
 async fn refusal(to: &str, flags: &[&str]) -> String {
     let mut tap = Tap::start(to, flags).await;
     drop(TcpStream::connect(&tap.address).await);
@@ -39,7 +39,7 @@ async fn refusal(to: &str, flags: &[&str]) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_wrong_with_the_servers_tls_is_said_with_the_flag_that_mends_it() {
+async fn an_error_of_the_servers_tls_names_the_flag_that_helps() {
     let folder = Folder::new("to-tls");
     let names = ["right", "wrong"].map(|name| {
         let key = KeyPair::generate().unwrap();
@@ -72,14 +72,14 @@ async fn what_is_wrong_with_the_servers_tls_is_said_with_the_flag_that_mends_it(
 }
 
 #[tokio::test]
-async fn an_address_is_named_once() {
+async fn an_error_names_the_address_once() {
     let line = refusal("127.0.0.1:9", &[]).await;
     assert_eq!(line.matches("127.0.0.1:9").count(), 1, "{line}");
     let line = refusal("host.invalid:9", &[]).await;
     assert_eq!(line.matches("host.invalid:9").count(), 1, "{line}");
 }
 
-/// Runs it with this on its standard input: the exit status, stdout and stderr.
+/// Runs the program with this standard input; returns the exit status, stdout and stderr.
 async fn fed(flags: &[&str], input: &[u8]) -> (Option<i32>, String, String) {
     let mut command = Command::new(BAREWIRE);
     command.args(flags).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
@@ -93,7 +93,7 @@ async fn fed(flags: &[&str], input: &[u8]) -> (Option<i32>, String, String) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn captures_come_by_standard_input_and_pages_are_asked_for_in_any_way() {
+async fn captures_come_from_standard_input_and_addresses_are_optional() {
     let folder = Folder::new("stdin");
     let (file, address) = (folder.file("a.pcapng"), serve().await);
     let tap = Tap::start(&address, &["--show", "none", "--pcapng", &file]).await;
@@ -120,11 +120,11 @@ async fn captures_come_by_standard_input_and_pages_are_asked_for_in_any_way() {
         tap.end().await;
     }
     for (flags, parts) in [
-        (&["decode", "--web", &file][..], ["--web [<ADDR>]", "a file goes before this flag"]),
-        (&["decode", "--reflection", &file], ["--reflection [<ADDR>]", "a file goes before this flag"]),
-        (&["tap", "--listen", "0", "--to", "localhost"], ["--to <ADDR>", "neither host:port nor a port"]),
-        (&["tap", "--listen", ":65536", "--to", "1"], ["--listen <ADDR>", "a port is 65535 at most"]),
-        (&["decode", &file, "--reflection"], ["--reflection", "say --reflection ADDR"]),
+        (&["decode", "--web", &file][..], ["--web [<ADDR>]", "put a file before this flag"]),
+        (&["decode", "--reflection", &file], ["--reflection [<ADDR>]", "put a file before this flag"]),
+        (&["tap", "--listen", "0", "--to", "localhost"], ["--to <ADDR>", "must be host:port or a port"]),
+        (&["tap", "--listen", ":65536", "--to", "1"], ["--listen <ADDR>", "invalid port, the largest is 65535"]),
+        (&["decode", &file, "--reflection"], ["--reflection", "name a server with --reflection ADDR"]),
     ] {
         let (status, line) = complaint(flags).await;
         assert!(status == Some(2) && parts.iter().all(|part| line.contains(part)), "{flags:?}: {line}");
@@ -152,7 +152,7 @@ async fn flags_are_named_as_they_were_typed() {
 
 #[cfg(target_os = "linux")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_decode_can_not_write_is_said_by_its_name() {
+async fn an_error_names_the_file_that_decode_can_not_write() {
     let folder = Folder::new("dev-full");
     let file = folder.file("a.jsonl");
     let tap = route_guide(&["--show", "none", "--jsonl", &file]).await;
@@ -166,7 +166,7 @@ async fn what_decode_can_not_write_is_said_by_its_name() {
     };
     let (status, line) = decoded(std::fs::File::options().write(true).open("/dev/full").unwrap().into()).await;
     assert!(status == Some(1) && line.starts_with("barewire: "), "{line}");
-    // A reader that has seen enough is no failure.
+    // A reader that closes the pipe early is not a failure.
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
     assert_eq!(decoded(writer.into()).await, (Some(0), String::new()));

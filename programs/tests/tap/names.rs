@@ -1,4 +1,4 @@
-//! Names from where they can come from: `.proto` files, descriptor sets, a server that tells them in either version.
+//! All sources of names: `.proto` files, descriptor sets, and server reflection in either version.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +17,7 @@ use prost_types::{FileDescriptorProto, FileDescriptorSet};
 
 use super::process::{Folder, Tap, soon};
 
-/// A message of which nobody knows the names but by the ways that are tested.
+/// A message whose names only come from the sources under test.
 #[derive(Clone, PartialEq, Message)]
 struct Word {
     #[prost(string, tag = "1")]
@@ -30,7 +30,7 @@ const PROTO: &str = "syntax = \"proto3\"; package dictionary.v7; import \"word.p
 service Dictionary { rpc Shout(Word) returns (Word); }";
 const IMPORTED: &str = "syntax = \"proto3\"; package dictionary.v7; message Word { string spelling = 1; }";
 
-/// The descriptor set of the dictionary, without what it imports, and that, by their files' names.
+/// Returns the descriptor set of the dictionary without its import, and that of the import, by file name.
 fn files() -> BTreeMap<String, Vec<u8>> {
     let folder = Folder::new("names-files");
     std::fs::write(folder.file("dictionary.proto"), PROTO).unwrap();
@@ -46,7 +46,7 @@ impl Dictionary {
         Ok(Response::new(Word { spelling: request.spelling.to_uppercase() }))
     }
 
-    /// Tells one file at a time, so that imports have to be asked for.
+    /// Returns one file at a time, so that imports have to be requested.
     async fn reflect(
         &self,
         mut questions: Inbound<ServerReflectionRequest>,
@@ -83,7 +83,7 @@ async fn serve(router: impl FnOnce(Router<Dictionary>) -> Router<Dictionary>) ->
     address
 }
 
-/// What the tap prints of one call.
+/// Returns what the tap prints of one call.
 async fn shown(to: &str, flags: &[&str]) -> String {
     let tap = Tap::start(to, flags).await;
     let client = soon("a connection", Client::connect(tcp::connect(&*tap.address))).await.unwrap();
@@ -95,7 +95,7 @@ async fn shown(to: &str, flags: &[&str]) -> String {
 const NAMED: &str = "dictionary.v7.Word, 7 bytes: spelling: \"HELLO\"";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_server_tells_them_in_either_version_or_not() {
+async fn names_come_from_reflection_in_either_version() {
     let v1 = serve(|router| router.bidi_streaming(SERVER_REFLECTION_INFO, Dictionary::reflect)).await;
     let v1alpha = serve(|router| router.bidi_streaming(SERVER_REFLECTION_INFO_V1ALPHA, Dictionary::reflect)).await;
     let silent = serve(|router| router).await;
@@ -105,7 +105,7 @@ async fn a_server_tells_them_in_either_version_or_not() {
     }
     let elsewhere = shown(&silent, &[&format!("--reflection={v1}")]).await;
     assert!(elsewhere.contains(NAMED), "{elsewhere}");
-    // Without names fields have numbers.
+    // Without names, fields are shown by number.
     let printed = shown(&silent, &["--reflection"]).await;
     assert!(printed.contains("message, 7 bytes: 1: \"HELLO\""), "{printed}");
 }

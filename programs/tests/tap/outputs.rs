@@ -1,4 +1,4 @@
-//! What is shown and written is a copy: it may fail, and what passes does not; and until the end all files have the same.
+//! Outputs of the tap are copies: if one fails, forwarding continues. At the end all files have the same content.
 
 use std::process::Stdio;
 
@@ -9,7 +9,7 @@ use super::process::{Folder, Tap, barewire, soon};
 use super::{call, listener, route_guide, serve, through};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_reader_that_has_seen_enough_ends_what_is_shown_and_nothing_else() {
+async fn a_reader_that_closes_stdout_ends_only_the_screen() {
     let folder = Folder::new("head");
     let file = folder.file("a.jsonl");
     let (reader, writer) = std::io::pipe().unwrap();
@@ -17,12 +17,12 @@ async fn a_reader_that_has_seen_enough_ends_what_is_shown_and_nothing_else() {
     drop(reader);
     drop(call(&tap.address).await);
     let line = tap.line("stdout").await;
-    assert!(line.contains("stdout can't be written: ") && line.ends_with("forwarding goes on without it"), "{line}");
+    assert!(line.contains("stdout can't be written: ") && line.ends_with("forwarding continues without it"), "{line}");
     drop(call(&tap.address).await);
     tap.end().await;
     assert_eq!(barewire(&["decode", &file]).await.matches("routeguide.Feature, ").count(), 2 * 102);
 
-    // Without a file too.
+    // The same without a file.
     let (reader, writer) = std::io::pipe().unwrap();
     let mut tap = Tap::start_into(writer.into(), &serve().await, &[]).await;
     drop(reader);
@@ -34,13 +34,13 @@ async fn a_reader_that_has_seen_enough_ends_what_is_shown_and_nothing_else() {
 
 #[cfg(target_os = "linux")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_file_without_room_ends_and_nothing_else() {
+async fn a_full_disk_ends_only_the_file() {
     let folder = Folder::new("full");
     let file = folder.file("a.pcapng");
     let mut tap = route_guide(&["--pcapng", &file, "--jsonl", "/dev/full"]).await;
     drop(call(&tap.address).await);
     let line = tap.line("/dev/full can't be written: No space left on device").await;
-    assert!(line.ends_with("forwarding goes on without it"), "{line}");
+    assert!(line.ends_with("forwarding continues without it"), "{line}");
     drop(call(&tap.address).await);
     let (status, printed) = tap.terminated().await;
     assert_eq!((status, printed.matches("routeguide.Feature, ").count()), (Some(1), 2 * 102));
@@ -54,12 +54,12 @@ async fn a_file_without_room_ends_and_nothing_else() {
     assert_eq!(barewire(&["decode", &file]).await.matches("routeguide.Feature, ").count(), 2 * 102);
 }
 
-/// HTTP/2's preface, SETTINGS, and PINGs: RFC 9113, sections 3.4 and 6.7.
+/// HTTP/2's preface and SETTINGS: RFC 9113, section 3.4.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
 const PING: &[u8] = b"\0\0\x08\x06\0\0\0\0\0barewire";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_file_has_all_that_passed_before_the_end() {
+async fn every_file_has_all_bytes_forwarded_before_the_end() {
     let folder = Folder::new("same");
     let (pcapng, jsonl, html) = (folder.file("a.pcapng"), folder.file("a.jsonl"), folder.file("a.html"));
     let (listener, address) = listener().await;
@@ -69,13 +69,13 @@ async fn every_file_has_all_that_passed_before_the_end() {
     let (tell, mut heard) = watch::channel(0);
     let hears = tokio::spawn(async move {
         let (mut bytes, mut space) = (0, [0; 4096]);
-        // The end is a reset where more had come.
+        // Ends with a reset if more bytes had arrived.
         while let Ok(read @ 1..) = server.read(&mut space).await {
             bytes += read;
             tell.send_replace(bytes.saturating_sub(PREFACE.len()) / PING.len());
         }
     });
-    // Until the tap has ended, and never far ahead of it.
+    // Sends until the tap has ended, and never far ahead of it.
     let mut known = heard.clone();
     let says = tokio::spawn(async move {
         client.write_all(PREFACE).await.unwrap();
@@ -96,5 +96,5 @@ async fn every_file_has_all_that_passed_before_the_end() {
     let (in_jsonl, in_html) = (frames(&jsonl), frames(&html));
     let in_pcapng = barewire(&["decode", &pcapng, "--frame", "PING"]).await.matches("  PING  ").count();
     assert!(in_jsonl >= heard, "{heard} PINGs were forwarded, {in_jsonl} are in the file");
-    assert_eq!((in_jsonl, in_html), (in_pcapng, in_pcapng), "each file has the same");
+    assert_eq!((in_jsonl, in_html), (in_pcapng, in_pcapng), "all files have the same content");
 }

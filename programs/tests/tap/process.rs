@@ -1,4 +1,4 @@
-//! The program `barewire tap` while it runs, and what it has said when it has ended.
+//! The program `barewire tap`, while it runs and after it has ended.
 
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -10,14 +10,14 @@ use tokio::task::JoinHandle;
 
 pub const BAREWIRE: &str = env!("CARGO_BIN_EXE_barewire");
 
-/// How long anything may take that should be done at once.
+/// Time limit for everything that should happen at once.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
 pub async fn soon<F: Future>(what: &str, future: F) -> F::Output {
-    tokio::time::timeout(PATIENCE, future).await.unwrap_or_else(|_| panic!("waited in vain for {what}"))
+    tokio::time::timeout(PATIENCE, future).await.unwrap_or_else(|_| panic!("timed out waiting for {what}"))
 }
 
-/// A tap that runs.
+/// A running tap.
 pub struct Tap {
     pub address: String,
     child: Child,
@@ -26,12 +26,12 @@ pub struct Tap {
 }
 
 impl Tap {
-    /// One in front of `to`, on a port of its own choice.
+    /// Starts a tap in front of `to`, on a free port.
     pub async fn start(to: &str, flags: &[&str]) -> Tap {
         Tap::start_into(Stdio::piped(), to, flags).await
     }
 
-    /// One whose stdout goes there.
+    /// Starts a tap with this stdout.
     pub async fn start_into(stdout: Stdio, to: &str, flags: &[&str]) -> Tap {
         let mut command = Command::new(BAREWIRE);
         command.args(["tap", "--listen", "127.0.0.1:0", "--to", to]).args(flags);
@@ -52,31 +52,31 @@ impl Tap {
         tap
     }
 
-    /// The next line on stderr with this in it.
+    /// Waits for a line on stderr that contains `part`.
     pub async fn line(&mut self, part: &str) -> String {
         let mut line = String::new();
         while !line.contains(part) {
             line.clear();
             let read = soon(part, self.stderr.read_line(&mut line)).await.expect("a line");
-            assert_ne!(read, 0, "it ended without saying {part:?}");
+            assert_ne!(read, 0, "it ended without a line that contains {part:?}");
         }
         line.trim_end().to_owned()
     }
 
-    /// Waits until it has ended; gives its exit status, and what it has printed.
+    /// Waits until the tap has ended; returns its exit status and its output.
     pub async fn ended(mut self) -> (Option<i32>, String) {
         let status = soon("the end", self.child.wait()).await.expect("it ran");
         (status.code(), self.stdout.await.expect("text"))
     }
 
-    /// Ends it as systems do, and gives what it has printed.
+    /// Ends the tap with SIGTERM, which must succeed; returns its output.
     pub async fn end(self) -> String {
         let (status, printed) = self.terminated().await;
         assert_eq!(status, Some(0));
         printed
     }
 
-    /// Ends it as systems do; gives its exit status, and what it has printed.
+    /// Ends the tap with SIGTERM; returns its exit status and its output.
     pub async fn terminated(self) -> (Option<i32>, String) {
         let pid = self.child.id().expect("it runs").to_string();
         assert!(Command::new("kill").args(["-TERM", &pid]).status().await.expect("kill runs").success());
@@ -84,14 +84,14 @@ impl Tap {
     }
 }
 
-/// What another command of the program prints; it has to be a success.
+/// Runs another command of the program, which must succeed; returns its output.
 pub async fn barewire(flags: &[&str]) -> String {
     let output = Command::new(BAREWIRE).args(flags).env_remove("BAREWIRE_WIRE").output().await.expect("it runs");
     assert!(output.status.success(), "{flags:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).expect("text")
 }
 
-/// A file in a folder that is removed when it is dropped.
+/// A folder that is removed on drop.
 pub struct Folder(PathBuf);
 
 impl Folder {

@@ -1,4 +1,5 @@
-//! `barewire replay`: a captured call sent again to a real server, as it was and changed, and frames that are wrong on purpose.
+//! `barewire replay`: sends a captured call again to a real server, unchanged and changed, and frames that are wrong on
+//! purpose.
 
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
@@ -15,13 +16,13 @@ use tokio::process::Command;
 
 const BAREWIRE: &str = env!("CARGO_BIN_EXE_barewire");
 
-/// How long the program may take for what it should do at once.
+/// Time limit for a program that should end at once.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A point with a feature: field 1 and 2, the second negative.
+/// A point with a feature: fields 1 and 2, the second one negative.
 const POINT: [u8; 17] = [8, 0x9a, 0xa6, 0x8c, 0xc3, 1, 16, 0x96, 0x9f, 0x98, 0x9c, 0xfd, 0xff, 0xff, 0xff, 0xff, 1];
 
-/// The route guide on a free port.
+/// Starts the route guide on a free port.
 async fn serve() -> String {
     let listener = tcp::listen("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
@@ -32,10 +33,10 @@ async fn serve() -> String {
 async fn barewire(flags: &[&str]) -> Output {
     let mut command = Command::new(BAREWIRE);
     command.args(flags).stdin(Stdio::null()).kill_on_drop(true);
-    tokio::time::timeout(PATIENCE, command.output()).await.expect("it should not take so long").unwrap()
+    tokio::time::timeout(PATIENCE, command.output()).await.expect("it ends in time").unwrap()
 }
 
-/// What it prints, where it ends well.
+/// Runs the program, which must succeed; returns its output.
 async fn prints(flags: &[&str]) -> String {
     let output = barewire(flags).await;
     let stderr = String::from_utf8_lossy(&output.stderr);
@@ -43,7 +44,7 @@ async fn prints(flags: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// The line with which it refuses.
+/// Runs the program, which must fail with this exit status; returns its error line.
 async fn complains(flags: &[&str], exit_status: i32) -> String {
     let output = barewire(flags).await;
     let stderr = String::from_utf8(output.stderr).unwrap();
@@ -74,7 +75,7 @@ impl File {
     }
 }
 
-/// What a client said that called GetFeature on stream 1, and RecordRoute with two points on stream 3.
+/// Writes the bytes of a client that called GetFeature on stream 1, and RecordRoute with two points on stream 3.
 fn captured() -> File {
     let mut wire = PREFACE.to_vec();
     RawFrame::settings(&[]).write(&mut wire);
@@ -99,7 +100,7 @@ fn captured() -> File {
 }
 
 #[tokio::test]
-async fn a_call_as_it_was() {
+async fn a_call_is_sent_unchanged() {
     let (address, capture) = (serve().await, captured());
     for flags in [&[][..], &["--call", "1"], &["--stream", "1"], &["--timing", "as-was"]] {
         let shown = prints(&[&["replay", capture.path(), "--to", &address], flags].concat()).await;
@@ -114,7 +115,7 @@ async fn a_call_as_it_was() {
 }
 
 #[tokio::test]
-async fn a_call_with_another_message_or_header() {
+async fn a_call_is_sent_with_another_message_or_header() {
     let (address, capture) = (serve().await, captured());
     let nowhere = File::new("message", [8, 1]);
     let file = format!("1=@{}", nowhere.path());
@@ -137,9 +138,9 @@ async fn a_call_with_another_message_or_header() {
     }
 }
 
-/// What our client and our server said to each other over a real connection, as `BAREWIRE_WIRE` writes it.
+/// Replays a capture of our client and our server over a real connection, as `BAREWIRE_WIRE` writes it.
 #[tokio::test]
-async fn the_answer_beside_the_captured_one() {
+async fn the_answer_is_compared_with_the_captured_one() {
     let address = serve().await;
     let capture = File::new("calls.pcapng", "");
     let mut command = Command::new(env!("CARGO_BIN_EXE_route_guide_client"));
@@ -151,10 +152,10 @@ async fn the_answer_beside_the_captured_one() {
         let all = [&["replay", capture.path(), "--to", &address, "--show", "none"], flags].concat();
         async move { prints(&all).await }
     };
-    // Two GetFeature and one ListFeatures; the answer to a route has the time it took.
+    // Two GetFeature and one ListFeatures; the response of RecordRoute contains the elapsed time, so it differs.
     for call in ["1", "2", "3"] {
         let flags = ["replay", capture.path(), "--to", &address, "--show", "none", "--call", call, "--expect-same"];
-        assert!(prints(&flags).await.ends_with("the answer is the captured one\n"), "{call}");
+        assert!(prints(&flags).await.ends_with("the answer equals the captured one\n"), "{call}");
     }
     let differs =
         replay(&["--call", "1", "--message", "1=latitude=407838351", "--message", "1=longitude=-746143763"]).await;
@@ -170,12 +171,12 @@ async fn the_answer_beside_the_captured_one() {
     let flags = ["replay", capture.path(), "--to", &address, "--show", "none", "--message", "1=0801", "--expect-same"];
     let output = barewire(&flags).await;
     assert_eq!(output.status.code(), Some(1));
-    assert_eq!(String::from_utf8_lossy(&output.stderr), "barewire: the answer is not the captured one\n");
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "barewire: the answer differs from the captured one\n");
 }
 
-/// Keys from a pipe lead through the tour, and without any it prints itself.
+/// Keys from a pipe lead through the tour; without any, it prints everything.
 #[tokio::test]
-async fn the_tour_by_keys_from_a_pipe() {
+async fn keys_from_a_pipe_lead_through_the_tour() {
     let mut command = Command::new(BAREWIRE);
     command.arg("tour").stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
     let mut tour = command.spawn().unwrap();
@@ -193,9 +194,9 @@ async fn the_tour_by_keys_from_a_pipe() {
 }
 
 #[tokio::test]
-async fn messages_beyond_the_window() {
+async fn messages_larger_than_the_window_are_sent() {
     let (address, capture) = (serve().await, captured());
-    // A string in a field that Point does not know, larger than every window and frame.
+    // A string in a field that Point does not have, larger than every window and frame.
     let large = [&[0x1a, 0x80, 0x89, 0x7a][..], &[b'x'; 2_000_000]].concat();
     let large = File::new("large", large);
     let flag = format!("1=@{}", large.path());
@@ -205,7 +206,7 @@ async fn messages_beyond_the_window() {
 }
 
 #[tokio::test]
-async fn frames_that_are_wrong_on_purpose() {
+async fn frames_may_be_wrong_on_purpose() {
     let address = serve().await;
     for (script, expected) in [
         ("preface\nsettings\nframe PING 0 0102 # six octets are missing", "GOAWAY"),
@@ -225,23 +226,23 @@ async fn frames_that_are_wrong_on_purpose() {
 }
 
 #[tokio::test]
-async fn what_the_user_has_to_mend() {
+async fn mistakes_of_the_user_are_errors() {
     let (address, capture) = (serve().await, captured());
     let (path, nothing) = (capture.path(), File::new("nothing", "hello"));
     let broken = File::new("script", "preface\nfoo");
     let empty = File::new("preface", PREFACE);
     for (flags, expected) in [
-        (&[path, "--call", "3"][..], "there is no such call; it has 2, --call counts them from 1"),
-        (&[path, "--stream", "5"], "there is no such call"),
+        (&[path, "--call", "3"][..], "no such call: the capture has 2, and --call counts from 1"),
+        (&[path, "--stream", "5"], "no such call"),
         (&[path, "--message", "2=00"], "--message 2=00: the client sent no such message"),
-        (&[path, "--message", "x"], "it has to be N=HEX, N=@FILE or N=FIELD=VALUE"),
+        (&[path, "--message", "x"], "must be N=HEX, N=@FILE or N=FIELD=VALUE"),
         (&[path, "--message", "1=0"], "the hex digits are odd in number"),
         (&[path, "--message", "1=foo=1"], "routeguide.Point has no field \"foo\""),
         (&[path, "--message", "1=@/no/such"], "/no/such: "),
-        (&[path, "--set-header", "x"], "it has to be NAME=VALUE"),
+        (&[path, "--set-header", "x"], "must be NAME=VALUE"),
         (&[path, "--drop-header", "x"], "the call has no such header"),
         (&[nothing.path()], "not a capture"),
-        (&[empty.path()], "there is no gRPC call in it"),
+        (&[empty.path()], "found no gRPC call"),
         (&["--raw", broken.path()], "line 2: \"foo\" is none of preface"),
         (&[], "CAPTURE"),
     ] {
@@ -256,7 +257,7 @@ async fn what_the_user_has_to_mend() {
 }
 
 #[tokio::test]
-async fn a_server_that_does_not_end_the_call() {
+async fn a_server_that_does_not_end_the_call_is_a_failure() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     tokio::spawn(async move {

@@ -1,5 +1,5 @@
-//! TLS in a capture, between ends that are OpenSSL's and ends that are rustls's: with its secrets, a call is seen as if there
-//! were no TLS, and tshark sees the same.
+//! TLS in a capture, between ends that use OpenSSL and ends that use rustls: with the secrets, a call is decoded as if there
+//! were no TLS, and tshark decodes the same.
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
@@ -29,7 +29,7 @@ use super::{call, complaint, serve};
 
 const NAME: &str = "x.test.example.com";
 
-/// The two ends of `tls_ends.py`.
+/// The two ends in `tls_ends.py`.
 struct Ends {
     child: Child,
     stdout: BufReader<ChildStdout>,
@@ -71,7 +71,7 @@ fn port(address: &str) -> &str {
     address.rsplit(':').next().unwrap()
 }
 
-/// What decode says of a capture on stderr, and what it prints, with a key log in its environment.
+/// Runs decode with a key log in its environment; returns its stderr and its output.
 async fn decoded_with(key_log: &str, flags: &[&str]) -> (String, String) {
     let mut command = Command::new(BAREWIRE);
     command.arg("decode").args(flags).env_remove("BAREWIRE_WIRE").env("SSLKEYLOGFILE", key_log);
@@ -86,7 +86,7 @@ async fn decoded(flags: &[&str]) -> (String, String) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn openssl_talks_to_openssl_and_the_call_is_seen() {
+async fn a_call_between_two_openssl_ends_is_decoded() {
     let suite = "TLS in captures, between two ends of OpenSSL";
     if !is_installed("python3", "--version", suite) || !is_installed("openssl", "version", suite) {
         return;
@@ -114,7 +114,7 @@ async fn openssl_talks_to_openssl_and_the_call_is_seen() {
         assert_eq!(printed.matches("routeguide.Feature, ").count(), 102, "{printed}");
         assert_eq!(printed.matches("authorization: Bearer a-secret-of-mine").count(), 3, "{printed}");
         assert!(!printed.contains('✗') && !printed.contains("not recorded"), "{printed}");
-        // What the environment names, and secrets inside the file, are as good.
+        // Secrets from the environment and secrets inside the file work as well.
         assert_eq!(decoded_with(&keys, &[&pcapng]).await.1, printed);
         let inside = folder.file("inside.pcapng");
         std::fs::write(&inside, with_secrets(&std::fs::read(&pcapng).unwrap(), &std::fs::read(&keys).unwrap()))
@@ -126,22 +126,22 @@ async fn openssl_talks_to_openssl_and_the_call_is_seen() {
         let page = std::fs::read_to_string(&page).unwrap();
         assert!(
             page.contains("Berkshire Valley") && !page.contains("a-secret-of-mine"),
-            "secrets are none of a file's"
+            "the page must not have the secret"
         );
         let (_, lines) = decoded(&[&jsonl, "--key-log", &keys]).await;
         assert_eq!(lines.matches("routeguide.Feature, ").count(), 102, "{lines}");
         if tshark.is_some() {
             tshark_agrees(&pcapng, &keys, &printed).await;
         }
-        // Without them it is ciphertext, and what to do is said.
+        // Without the secrets only ciphertext is shown, with the remedy.
         let (said, printed) = decoded(&[&pcapng]).await;
         assert!(said.contains("no key log with its secrets; --key-log names"), "{said}");
         assert!(printed.contains("bytes  TLS: barewire tap --tls"), "{printed}");
     }
 }
 
-/// Holds what `decode` prints of a connection within TLS against what tshark sees in it with the same secrets: each
-/// direction's frames, with their types and streams, in their order.
+/// Compares what `decode` prints of a TLS connection with what tshark decodes with the same secrets: the frames of each
+/// direction, with their types and streams, in order.
 async fn tshark_agrees(pcapng: &str, keys: &str, printed: &str) {
     let mut command = Command::new("tshark");
     command.args(["-r", pcapng, "-o", &format!("tls.keylog_file:{keys}"), "-Y", "http2", "-T", "fields"]);
@@ -170,7 +170,7 @@ async fn tshark_agrees(pcapng: &str, keys: &str, printed: &str) {
     assert_eq!(ours, theirs, "{}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// A Decryption Secrets Block with a key log, behind all others.
+/// Appends a Decryption Secrets Block with a key log.
 fn with_secrets(file: &[u8], keys: &[u8]) -> Vec<u8> {
     let mut body = [&0x544c_534b_u32.to_le_bytes()[..], &(keys.len() as u32).to_le_bytes(), keys].concat();
     body.resize(body.len().next_multiple_of(4), 0);
@@ -180,29 +180,29 @@ fn with_secrets(file: &[u8], keys: &[u8]) -> Vec<u8> {
 
 /// A key log in memory.
 #[derive(Debug, Default)]
-struct Kept(Mutex<String>);
+struct KeyLogMemory(Mutex<String>);
 
-impl KeyLog for Kept {
+impl KeyLog for KeyLogMemory {
     fn log(&self, label: &str, client_random: &[u8], secret: &[u8]) {
         let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
         *self.0.lock().unwrap() += &format!("{label} {} {}\n", hex(client_random), hex(secret));
     }
 }
 
-/// Two ends of rustls in memory, and what passes between them as a file.
+/// Two ends of rustls in memory, whose bytes are recorded in a file.
 struct Pair {
     client: ClientConnection,
     server: ServerConnection,
     file: Vec<u8>,
     packets: PcapngConnection,
-    keys: Arc<Kept>,
+    keys: Arc<KeyLogMemory>,
 }
 
 impl Pair {
     fn new(version: &'static SupportedProtocolVersion, client: CryptoProvider, server: CryptoProvider) -> Pair {
         let key = KeyPair::generate().unwrap();
         let certificate = CertificateParams::new([NAME.to_owned()]).unwrap().self_signed(&key).unwrap();
-        let (keys, mut roots) = (Arc::new(Kept::default()), RootCertStore::empty());
+        let (keys, mut roots) = (Arc::new(KeyLogMemory::default()), RootCertStore::empty());
         roots.add(certificate.der().clone()).unwrap();
         let config = ClientConfig::builder_with_provider(client.into()).with_protocol_versions(&[version]).unwrap();
         let mut config = config.with_root_certificates(roots).with_no_client_auth();
@@ -219,7 +219,7 @@ impl Pair {
         Pair { client, server: ServerConnection::new(server.into()).unwrap(), file, packets, keys }
     }
 
-    /// Lets all bytes pass, in packets of at most 1,000; of one the file does not know.
+    /// Transfers all bytes, in packets of at most 1,000; leaves one of them out of the file.
     fn pass(&mut self, lost: Option<usize>) {
         while self.client.wants_write() || self.server.wants_write() {
             let said = write(&mut self.client);
@@ -249,14 +249,14 @@ fn read<Data>(end: &mut ConnectionCommon<Data>, mut said: &[u8]) {
     while !said.is_empty() {
         end.read_tls(&mut said).unwrap();
         end.process_new_packets().unwrap();
-        // Until nothing is left, which is an error that says to wait.
+        // Reads until there is nothing left, which is a WouldBlock error.
         let _ = end.reader().read_to_end(&mut Vec::new());
     }
 }
 
-/// All suites, a HelloRetryRequest, new keys in mid-connection, records that no packet holds as a whole, and a lost packet.
+/// All suites, a HelloRetryRequest, a key update during the connection, records that span packets, and a lost packet.
 #[test]
-fn rustls_talks_to_rustls_and_what_it_says_is_seen() {
+fn data_between_two_rustls_ends_is_decrypted() {
     let of = |suite| CryptoProvider { cipher_suites: vec![suite], ..ring::default_provider() };
     let among = |groups: &[_]| CryptoProvider { kx_groups: groups.to_vec(), ..ring::default_provider() };
     let (p256, x25519) = (ring::kx_group::SECP256R1, ring::kx_group::X25519);
@@ -280,7 +280,7 @@ fn rustls_talks_to_rustls_and_what_it_says_is_seen() {
             pair.pass(None);
             asked.extend_from_slice(&text);
             answered.extend_from_slice(&text[..text.len().min(20_000)]);
-            // TLS 1.2 has no such thing.
+            // TLS 1.2 has no key update.
             let updated = [pair.client.refresh_traffic_keys(), pair.server.refresh_traffic_keys()];
             assert!(updated.iter().all(|updated| updated.is_ok() == (version == &TLS13)));
         }
@@ -301,7 +301,7 @@ fn rustls_talks_to_rustls_and_what_it_says_is_seen() {
         let said = |direction| capture.connections[0].chunks.iter().filter(move |chunk| chunk.direction == direction);
         let heard = said(ToClient).flat_map(|chunk| chunk.bytes.clone()).collect::<Vec<_>>();
         assert!(heard == answered && said(ToClient).all(|chunk| chunk.lost == 0), "{suite}");
-        // Of three records the one with the lost packet is not there.
+        // One of three records is missing, because of the lost packet.
         asked.extend([7; 1 << 14]);
         let place = said(ToServer).position(|chunk| chunk.lost > 0).expect("a gap");
         let before = said(ToServer).take(place).flat_map(|chunk| chunk.bytes.clone()).collect::<Vec<_>>();
@@ -309,7 +309,7 @@ fn rustls_talks_to_rustls_and_what_it_says_is_seen() {
         let behind = said(ToServer).skip(place).flat_map(|chunk| chunk.bytes.clone()).collect::<Vec<_>>();
         assert!(behind == [&[7; 40_000 - (2 << 14)][..], b"the end"].concat(), "{suite}");
         assert_eq!(said(ToServer).map(|chunk| chunk.lost).filter(|lost| *lost > 0).count(), 1);
-        // Cut anywhere, what is decrypted is the beginning of it.
+        // However the file is cut off, the decrypted bytes are a prefix.
         for end in (0..pair.file.len()).step_by(2003) {
             let Ok(cut) = capture::read_with(&pair.file[..end], keys.clone()) else { continue };
             let chunks = cut.connections.iter().flat_map(|connection| &connection.chunks);
@@ -349,7 +349,7 @@ fn records_behind_a_gap_are_found_behind_what_looks_like_a_header() {
 }
 
 #[tokio::test]
-async fn a_key_log_that_is_none_is_one_line() {
+async fn an_invalid_key_log_is_one_line() {
     let folder = Folder::new("key-log");
     let (none, absent, capture) = (folder.file("none"), folder.file("absent"), folder.file("a.pcapng"));
     std::fs::write(
@@ -359,8 +359,8 @@ async fn a_key_log_that_is_none_is_one_line() {
     )
     .unwrap();
     std::fs::write(&capture, begin("the test")).unwrap();
-    for (file, part) in [(&none, "no key log: no line of it"), (&absent, "o such file")] {
+    for (file, part) in [(&none, "not a key log: no line has"), (&absent, "o such file")] {
         let (status, line) = complaint(&["decode", &capture, "--key-log", file]).await;
-        assert!(status == Some(2) && line.contains(part) && line.contains("--key-log names"), "{line}");
+        assert!(status == Some(2) && line.contains(part) && line.contains("--key-log must name"), "{line}");
     }
 }

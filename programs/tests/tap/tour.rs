@@ -1,4 +1,4 @@
-//! `barewire tour` on a terminal: whatever ends it, the terminal is as it was.
+//! `barewire tour` on a terminal: it restores the terminal however it ends.
 
 use tokio::process::Command;
 
@@ -7,7 +7,7 @@ use super::process::{BAREWIRE, soon};
 
 #[cfg(unix)]
 #[tokio::test]
-async fn a_tour_that_is_ended_leaves_the_terminal_as_it_was() {
+async fn a_tour_restores_the_terminal_however_it_ends() {
     if !is_installed("python3", "--version", "the tour on a terminal") {
         return;
     }

@@ -1,4 +1,4 @@
-//! What tshark reads in a capture, beside what this project reads.
+//! Compares what tshark reads in a capture with what this project reads.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -8,20 +8,20 @@ use tokio::process::Command;
 
 use super::installed::is_installed;
 
-/// The types of frames by their numbers.
+/// The frame types by number.
 pub const TYPES: [&str; 9] =
     ["DATA", "HEADERS", "PRIORITY", "RST_STREAM", "SETTINGS", "PUSH_PROMISE", "PING", "GOAWAY", "WINDOW_UPDATE"];
 
-/// Wireshark's dissectors, which none of us wrote.
+/// Wireshark's dissectors, an independent implementation.
 pub struct Tshark(());
 
 impl Tshark {
-    /// `None`, said aloud, where it is not installed. On CI that is a failure.
+    /// Finds tshark. If it is not installed, prints a message and returns `None`; on CI that is a failure.
     pub fn find(suite: &str) -> Option<Tshark> {
         is_installed("tshark", "--version", suite).then_some(Tshark(()))
     }
 
-    /// One line for each packet that passes the filter, with the values of these fields.
+    /// Returns a line for each packet that matches the filter, with the values of these fields.
     async fn read(&self, file: &str, port: &str, filter: &str, fields: &[&str]) -> Vec<Vec<String>> {
         let protos = Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("proto");
         let mut command = Command::new("tshark");
@@ -37,15 +37,15 @@ impl Tshark {
         text.lines().map(|line| line.split('|').map(str::to_owned).collect()).collect()
     }
 
-    /// All values of a field, in their order.
+    /// Returns all values of a field, in order.
     async fn values(&self, file: &str, port: &str, field: &str) -> Vec<String> {
         let lines = self.read(file, port, "http2", &[field]).await;
         let values = lines.iter().flatten().flat_map(|values| values.split(','));
         values.filter(|value| !value.is_empty()).map(str::to_owned).collect()
     }
 
-    /// Holds a capture against the JSON lines of the same connections: frames with their types and streams, headers, messages
-    /// with their lengths, and the names of their fields. Nothing is malformed, no checksum wrong, no segment missing.
+    /// Compares a capture with the JSON lines of the same connections: frame types and streams, headers, messages with their
+    /// lengths, and the names of their fields. No packet may be malformed or missing, and no checksum wrong.
     pub async fn agrees(&self, pcapng: &str, jsonl: &str) {
         let lines = std::fs::read_to_string(jsonl).expect("JSON lines");
         let records: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();

@@ -1,6 +1,6 @@
-//! Compression, which the descriptions want to see in the flag of each message.
+//! Compression, which these cases check in the Compressed-Flag of each message.
 //!
-//! A server that does not look at `expect_compressed` answers the probe, which comes first, and fails the case there.
+//! Each case begins with a probe whose `expect_compressed` is wrong. A server that ignores that field fails the case there.
 
 use super::outcome::{Failure, equal, ok, some, status};
 use super::streaming::parameters;

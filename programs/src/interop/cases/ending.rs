@@ -1,4 +1,4 @@
-//! Calls that do not end with OK: cancelled, too late, refused.
+//! Calls that end with another status than OK: cancelled, deadline exceeded, refused.
 
 use std::time::Duration;
 
@@ -10,13 +10,13 @@ use crate::interop::messages::{EchoStatus, SimpleRequest, StreamingOutputCallReq
 use crate::interop::payload::zeros;
 use barewire::{CallOptions, Code, Outbound, Status};
 
-/// The deadline passes at any step of the call: it is in the millisecond after its beginning.
+/// The deadline is 1 ms after the call begins, so it may expire at any step of the call.
 pub(super) async fn timeout_on_sleeping_server(service: &TestServiceClient) -> Result<(), Failure> {
     let service = service.with(CallOptions::new().timeout(Duration::from_millis(1)));
     let outcome = async {
         let (mut requests, mut answers) = service.full_duplex_call().await?;
         let request = StreamingOutputCallRequest { payload: Some(zeros(27_182)), ..Default::default() };
-        // Where this fails the answers say why.
+        // If this fails, reading the responses reports why.
         let _: Result<(), Status> = requests.send(request).await;
         answers.recv().await
     };
@@ -25,7 +25,7 @@ pub(super) async fn timeout_on_sleeping_server(service: &TestServiceClient) -> R
 
 pub(super) async fn cancel_after_begin(service: &TestServiceClient) -> Result<(), Failure> {
     let (requests, answer) = ok("StreamingInputCall", service.streaming_input_call().await)?;
-    // Giving up the answer is how a call is cancelled here.
+    // Dropping the response cancels the call.
     drop(answer);
     status("StreamingInputCall", end_of(requests).await, Code::Cancelled).map(drop)
 }
@@ -39,8 +39,8 @@ pub(super) async fn cancel_after_first_response(service: &TestServiceClient) -> 
     status("FullDuplexCall", end_of(requests).await, Code::Cancelled).map(drop)
 }
 
-/// How a call ended whose answer nobody has: what is sent afterwards fails with it. The call's own task cancels it, so that
-/// a message or two may still be taken, and then never leave.
+/// Sends until the call fails, and returns its status. Nothing reads the response any more, so the call's task cancels it;
+/// until then a few messages may still be accepted, which are never sent.
 async fn end_of<T: prost::Message + Default>(mut requests: Outbound<T>) -> Result<(), Status> {
     loop {
         requests.send(T::default()).await?;

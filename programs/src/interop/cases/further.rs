@@ -1,8 +1,7 @@
-//! What the official cases leave out: metadata, messages of errors, deadlines and messages of every size, many calls at a time,
-//! cancellation at each stage.
+//! Cases that the official suite leaves out: metadata, error messages, deadlines and messages of every size, many concurrent
+//! calls, cancellation at each stage.
 //!
-//! They go through with any server of the test service; two of them ask for more than the descriptions have, see
-//! `interop/further.rs`.
+//! They work with every server of the test service, except two, which need the extensions in `interop/further.rs`.
 
 use std::time::Duration;
 
@@ -23,7 +22,7 @@ pub(super) async fn metadata_repeated_keys(service: &TestServiceClient) -> Resul
     echoed(service, &["first", "second", "first"], &[&[1], &[2], &[1]]).await
 }
 
-/// Of every length modulo three, which is what decides on the padding of base64.
+/// Covers every length modulo three, on which the padding of base64 depends.
 pub(super) async fn metadata_every_byte(service: &TestServiceClient) -> Result<(), Failure> {
     let every: Vec<u8> = (0..=255).collect();
     echoed(service, &["visible ASCII: ~!@#$%^&*()"], &[&every, &every[..255], &every[..254], &[0xff]]).await
@@ -37,7 +36,7 @@ pub(super) async fn metadata_large(service: &TestServiceClient) -> Result<(), Fa
     echoed(service, &[&"x".repeat(9_000)], &[&[0xab; 6_000]]).await
 }
 
-/// What is sent comes back before and after the answer.
+/// Checks that metadata is echoed in the initial and in the trailing metadata.
 async fn echoed(service: &TestServiceClient, initial: &[&str], trailing: &[&[u8]]) -> Result<(), Failure> {
     let mut metadata = Metadata::new();
     for value in initial {
@@ -64,7 +63,7 @@ const MESSAGES: [&str; 7] = [
     "👩‍🚀 and 😈",
 ];
 
-/// Every code, each with the next message.
+/// Asks for each code, with one of the messages in turn.
 pub(super) async fn status_messages(service: &TestServiceClient) -> Result<(), Failure> {
     let codes = Code::all().filter(|code| *code != Code::Ok);
     for (code, message) in codes.zip(MESSAGES.iter().cycle()) {
@@ -89,7 +88,7 @@ pub(super) async fn status_details(service: &TestServiceClient) -> Result<(), Fa
 
 const YEAR: u64 = 365 * 24 * 3600;
 
-/// A timeout for each unit that it is written in, from nanoseconds to hours; and none.
+/// A timeout for each unit of `grpc-timeout`, from nanoseconds to hours.
 const TIMEOUTS: [Duration; 6] = [
     Duration::from_millis(90),
     Duration::from_secs(20),
@@ -99,7 +98,7 @@ const TIMEOUTS: [Duration; 6] = [
     Duration::from_secs(300 * YEAR),
 ];
 
-/// Some take what lies far ahead for no deadline at all.
+/// Some peers treat deadlines further away than this as no deadline.
 const FAR: Duration = Duration::from_secs(10 * YEAR);
 
 pub(super) async fn deadline_units(service: &TestServiceClient) -> Result<(), Failure> {
@@ -113,7 +112,7 @@ pub(super) async fn deadline_units(service: &TestServiceClient) -> Result<(), Fa
         let answer = ok("UnaryCall", service.unary_call(SimpleRequest::default()).await)?;
         let seen = left(&answer).unwrap_or_default();
         let is_right = match seen.parse() {
-            // A unit more at most, since it is rounded up; some seconds less, since it takes time to arrive.
+            // At most one unit more, because the timeout is rounded up; some seconds less, because it takes time to arrive.
             Ok(left) => {
                 let left = Duration::from_millis(left);
                 left <= timeout + timeout / 1000 && left + Duration::from_secs(5) >= timeout
@@ -135,7 +134,7 @@ fn left<T>(answer: &Response<T>) -> Option<&str> {
     answer.headers().get(DEADLINE_LEFT)
 }
 
-/// A compressed message and a compressed answer, of a unary call and of a stream.
+/// Checks a compressed request and a compressed response, of a unary call and of a stream.
 pub(super) async fn compression_both_ways(service: &TestServiceClient, encoding: Encoding) -> Result<(), Failure> {
     const SIZE: usize = 100_000;
     let service = service.with(CallOptions::new().encoding(encoding));
@@ -145,7 +144,7 @@ pub(super) async fn compression_both_ways(service: &TestServiceClient, encoding:
         SimpleRequest { payload: payload.clone(), response_size: 100_000, response_compressed, ..Default::default() };
     let answer = ok("UnaryCall", service.unary_call(request).await)?;
     check_payload("the answer", answer.payload.as_ref(), SIZE)?;
-    equal("whether UnaryCall's answer was compressed", answer.was_compressed(), true)?;
+    equal("UnaryCall's answer is compressed", answer.was_compressed(), true)?;
 
     let (mut requests, mut answers) = ok("FullDuplexCall", service.full_duplex_call().await)?;
     let mut request = ping(SIZE, SIZE);
@@ -157,12 +156,12 @@ pub(super) async fn compression_both_ways(service: &TestServiceClient, encoding:
     ok("half-closing", requests.finish().await)?;
     let answer = some("the answer", answers.recv().await)?;
     check_payload("the answer", answer.payload.as_ref(), SIZE)?;
-    equal("whether FullDuplexCall's answer was compressed", answers.was_compressed(), true)
+    equal("FullDuplexCall's answer is compressed", answers.was_compressed(), true)
 }
 
 const SIZES: [usize; 9] = [0, 1, 16_383, 16_384, 16_385, 4_194_303, 4_194_304, 4_194_305, 67_108_864];
 
-/// Around what fits a frame, and around the limit that most implementations have by default, as far as `limit` allows.
+/// Sizes around the frame size and around the usual default limit of messages, up to `limit`.
 pub(super) async fn message_sizes(service: &TestServiceClient, limit: usize) -> Result<(), Failure> {
     for size in SIZES.into_iter().filter(|size| size + 1024 <= limit) {
         let response_size = i32::try_from(size).unwrap_or(i32::MAX);
@@ -180,7 +179,7 @@ pub(super) async fn size_over_limit(service: &TestServiceClient, limit: usize) -
     usable(service).await
 }
 
-/// A thousand unary calls and a hundred streams, all begun before the first is done, over one connection.
+/// Starts a thousand unary calls and a hundred streams before the first of them ends, on one connection.
 pub(super) async fn concurrent_calls(service: &TestServiceClient) -> Result<(), Failure> {
     let mut streams = Vec::new();
     for _ in 0..100 {
@@ -205,8 +204,8 @@ pub(super) async fn concurrent_calls(service: &TestServiceClient) -> Result<(), 
     Ok(())
 }
 
-/// A call is given up before its headers have left, between its messages, between the answers, and after the half-close; the
-/// connection carries the next one each time.
+/// Cancels a call before its headers are sent, between its requests, between its responses, and after the half-close. Each time
+/// the connection must still serve the next call.
 pub(super) async fn cancel_at_each_stage(service: &TestServiceClient) -> Result<(), Failure> {
     let at_once = tokio::time::timeout(Duration::ZERO, service.unary_call(SimpleRequest::default())).await;
     drop(at_once);

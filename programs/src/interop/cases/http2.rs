@@ -1,7 +1,7 @@
-//! A client whose server misbehaves in HTTP/2, or does what is legal and rare.
+//! Cases for a client whose server violates HTTP/2, or does something legal but rare.
 //!
-//! negative-http2-interop-test-descriptions.md. What the server has to see of the client (acknowledged pings, the limit of
-//! streams, a second connection) is for the server to check.
+//! From negative-http2-interop-test-descriptions.md. The server checks what it sees of the client: acknowledged PINGs, the
+//! limit of concurrent streams, a second connection.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -16,13 +16,13 @@ use barewire::client::{Begin, Connection, Head, Invoke};
 use barewire::io::Connector;
 use barewire::{Client, Code, Status};
 
-/// How long the server's GOAWAY may take that follows the first answer. grpc-go's client waits as long.
+/// Time for the server's GOAWAY to arrive after the first response; grpc-go's client waits as long.
 const GOAWAY_PAUSE: Duration = Duration::from_secs(1);
 
-/// How many calls are made at a time; the server allows one.
+/// Number of concurrent calls; the server allows one.
 const CONCURRENT_CALLS: usize = 15;
 
-/// The second call has to take another connection, without its caller doing anything for it.
+/// The second call must succeed on a new connection, without any action of the caller.
 pub(super) async fn goaway<C: Connector + 'static>(target: &Target<C>) -> Result<(), Failure> {
     let invoke = Arc::new(Reconnecting { target: target.clone(), current: Arc::default() });
     let service = TestServiceClient::new(ok("the client", Client::over(invoke, target.options.clone()))?);
@@ -31,12 +31,12 @@ pub(super) async fn goaway<C: Connector + 'static>(target: &Target<C>) -> Result
     large_unary(&service).await
 }
 
-/// RST_STREAM NO_ERROR before the trailers is INTERNAL (PROTOCOL-HTTP2.md, "Errors"), whatever came before it.
+/// RST_STREAM with NO_ERROR before the trailers means INTERNAL (PROTOCOL-HTTP2.md, "Errors"), whatever was received before it.
 pub(super) async fn reset(service: &TestServiceClient) -> Result<(), Failure> {
     status("UnaryCall", service.unary_call(large_request()).await, Code::Internal).map(drop)
 }
 
-/// The first call makes sure that the server's SETTINGS have come.
+/// The first call makes sure that the server's SETTINGS have arrived.
 pub(super) async fn max_streams(service: &TestServiceClient) -> Result<(), Failure> {
     large_unary(service).await?;
     let mut calls = JoinSet::new();
@@ -50,8 +50,8 @@ pub(super) async fn max_streams(service: &TestServiceClient) -> Result<(), Failu
     Ok(())
 }
 
-/// One connection at a time, and a new one when that takes no more calls: as much of a channel as the case needs. A call that
-/// the server had not seen when it went away fails here, where a channel would repeat it.
+/// Uses one connection at a time, and opens another when that accepts no more calls: the part of a channel that the case needs.
+/// A call that the server did not process before its GOAWAY fails here, whereas a channel would retry it.
 struct Reconnecting<C> {
     target: Target<C>,
     current: Arc<Mutex<Option<Connection>>>,

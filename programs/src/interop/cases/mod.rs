@@ -1,17 +1,17 @@
-//! The cases of the interop tests: each asks the test service for something, and says what is not as it has to be.
+//! The cases of the interop tests. Each makes calls to the test service and reports every difference from the expected results.
 //!
-//! | file | cases |
+//! | file | subject of its cases |
 //! |---|---|
 //! | `unary.rs`, `streaming.rs` | messages of every size, each kind of call |
-//! | `ending.rs` | cancellation, deadlines, statuses, what is not implemented |
-//! | `compressed.rs` | compression, per call and per message |
+//! | `ending.rs` | cancellation, deadlines, statuses, unimplemented methods |
+//! | `compressed.rs` | compression per call and per message |
 //! | `load.rs` | load reports |
-//! | `soak.rs` | many calls, over one connection and over many |
-//! | `http2.rs` | a server that misbehaves on purpose, or nearly |
-//! | `further.rs` | what the descriptions leave out |
+//! | `soak.rs` | many calls, on one connection or on a connection each |
+//! | `http2.rs` | servers that violate HTTP/2 on purpose, or do something rare |
+//! | `further.rs` | cases that the descriptions leave out |
 //!
-//! interop-test-descriptions.md and negative-http2-interop-test-descriptions.md describe them one by one. The cases of Google's
-//! cloud and of caching proxies (`compute_engine_creds`, `cacheable_unary` and so on) are not here.
+//! Specified in interop-test-descriptions.md and negative-http2-interop-test-descriptions.md. The cases for Google's cloud and
+//! for caching proxies (`compute_engine_creds`, `cacheable_unary` and so on) are left out.
 
 mod compressed;
 mod ending;
@@ -31,25 +31,25 @@ pub use target::Target;
 
 use barewire::io::Connector;
 
-/// Names each case once: its variant, its name on the command line, what it is about.
+/// Defines each case once: its variant, its name on the command line, and its subject.
 macro_rules! cases {
     ($($case:ident $name:literal $about:literal;)*) => {
-        /// A case; its name is that of the descriptions and of grpc-go's programs.
+        /// A test case, with the name that the descriptions and grpc-go's programs use.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum Case {
             $(#[doc = $about] $case,)*
         }
 
         impl Case {
-            /// All of them.
+            /// All cases.
             pub const ALL: &[Case] = &[$(Case::$case),*];
 
-            /// The name on the command line.
+            /// Returns the name on the command line.
             pub fn name(self) -> &'static str {
                 match self { $(Case::$case => $name,)* }
             }
 
-            /// What it is about, in a few words.
+            /// Returns a short description.
             pub fn about(self) -> &'static str {
                 match self { $(Case::$case => $about,)* }
             }
@@ -58,61 +58,61 @@ macro_rules! cases {
 }
 
 cases! {
-    EmptyUnary "empty_unary" "A message of no bytes each way.";
+    EmptyUnary "empty_unary" "An empty message each way.";
     LargeUnary "large_unary" "A message larger than a frame each way.";
     ClientStreaming "client_streaming" "Four messages to the server, and one back.";
     ServerStreaming "server_streaming" "One message to the server, and four back.";
     PingPong "ping_pong" "Four messages, each answered before the next is sent.";
     EmptyStream "empty_stream" "A stream without messages either way.";
-    TimeoutOnSleepingServer "timeout_on_sleeping_server" "A deadline that passes.";
+    TimeoutOnSleepingServer "timeout_on_sleeping_server" "A deadline that expires.";
     CancelAfterBegin "cancel_after_begin" "Cancellation before the first message.";
     CancelAfterFirstResponse "cancel_after_first_response" "Cancellation after the first answer.";
-    StatusCodeAndMessage "status_code_and_message" "A status that the server was asked for.";
+    StatusCodeAndMessage "status_code_and_message" "A status that the client asked for.";
     SpecialStatusMessage "special_status_message" "Whitespace and Unicode in a status message.";
-    CustomMetadata "custom_metadata" "Metadata of both kinds, both ways.";
+    CustomMetadata "custom_metadata" "Text and binary metadata, both ways.";
     UnimplementedMethod "unimplemented_method" "A method that the service does not have.";
     UnimplementedService "unimplemented_service" "A service that the server does not have.";
-    PickFirstUnary "pick_first_unary" "A hundred calls that one server answers.";
+    PickFirstUnary "pick_first_unary" "A hundred calls answered by one server.";
     RpcSoak "rpc_soak" "Large calls over one connection, as many as the flags say.";
     ChannelSoak "channel_soak" "Large calls over a connection each, as many as the flags say.";
     OrcaPerRpc "orca_per_rpc" "A load report in the trailers of a call.";
-    OrcaOob "orca_oob" "Load reports in a stream of their own.";
+    OrcaOob "orca_oob" "Load reports on a stream of their own.";
     ClientCompressedUnary "client_compressed_unary" "A compressed request, and one that is not.";
     ServerCompressedUnary "server_compressed_unary" "A compressed answer, and one that is not.";
     ClientCompressedStreaming "client_compressed_streaming" "A stream of requests, compressed one by one.";
     ServerCompressedStreaming "server_compressed_streaming" "A stream of answers, compressed one by one.";
-    GoAway "goaway" "A server that goes away between two calls.";
+    GoAway "goaway" "A GOAWAY between two calls.";
     RstAfterHeader "rst_after_header" "A stream reset after its headers.";
-    RstDuringData "rst_during_data" "A stream reset within a message.";
+    RstDuringData "rst_during_data" "A stream reset in the middle of a message.";
     RstAfterData "rst_after_data" "A stream reset after its message, before its trailers.";
-    Ping "ping" "Pings before and after every part of an answer.";
-    MaxStreams "max_streams" "More calls at a time than the server allows.";
+    Ping "ping" "PINGs before and after every part of an answer.";
+    MaxStreams "max_streams" "More concurrent calls than the server allows.";
     DataFramePadding "data_frame_padding" "An answer that is mostly padding.";
-    MetadataRepeatedKeys "metadata_repeated_keys" "Several values of a key, in their order.";
-    MetadataEveryByte "metadata_every_byte" "Binary values of all bytes, and of every padding.";
-    MetadataEmptyValues "metadata_empty_values" "Values of no bytes.";
+    MetadataRepeatedKeys "metadata_repeated_keys" "Several values of a key, in order.";
+    MetadataEveryByte "metadata_every_byte" "Binary values with every byte and every padding.";
+    MetadataEmptyValues "metadata_empty_values" "Empty values.";
     MetadataLarge "metadata_large" "More than 8 KiB of metadata.";
     StatusMessages "status_messages" "Every code, with messages in several scripts.";
     StatusDetails "status_details" "An error with a google.rpc.Status.";
     DeadlineUnits "deadline_units" "A timeout of every unit.";
     CompressionBothWays "compression_both_ways" "Requests and answers compressed with -encoding.";
-    MessageSizes "message_sizes" "Messages from none to 64 MiB, as far as -max_message_size allows.";
-    SizeOverLimit "size_over_limit" "An answer that is larger than allowed.";
-    ConcurrentCalls "concurrent_calls" "A thousand calls and a hundred streams at a time.";
-    CancelAtEachStage "cancel_at_each_stage" "Calls given up early and late, and the next one.";
+    MessageSizes "message_sizes" "Messages from 0 bytes to 64 MiB, as far as -max_message_size allows.";
+    SizeOverLimit "size_over_limit" "An answer above the size limit.";
+    ConcurrentCalls "concurrent_calls" "A thousand concurrent calls and a hundred streams.";
+    CancelAtEachStage "cancel_at_each_stage" "Calls cancelled early and late, and the next call.";
 }
 
 impl Case {
-    /// The case of this name.
+    /// Returns the case with this name.
     pub fn from_name(name: &str) -> Option<Case> {
         Case::ALL.iter().copied().find(|case| case.name() == name)
     }
 
-    /// Goes through it.
+    /// Runs the case.
     ///
     /// # Errors
     ///
-    /// [`Failure`]: what was expected, and what came.
+    /// [`Failure`] says what was expected, and what the server sent.
     pub async fn run<C: Connector + 'static>(self, target: &Target<C>, settings: &Settings) -> Result<(), Failure> {
         let service = target.service();
         match self {
@@ -171,9 +171,10 @@ mod tests {
     use crate::interop::{TestServer, router};
     use barewire::{ClientOptions, Router, Server, transport};
 
-    /// Every case that an honest server passes and that needs no compression; time passes at once where all wait.
+    /// Runs every case that needs neither a misbehaving server nor compression. The paused clock advances whenever all tasks
+    /// wait.
     #[tokio::test(start_paused = true)]
-    async fn our_client_with_our_server() {
+    async fn our_client_passes_the_cases_with_our_server() {
         let (listener, connector) = transport::memory::pair();
         let load = Load::default();
         let out_of_band = OpenRca::new(load.clone()).shortest_interval(Duration::from_secs(1));

@@ -1,10 +1,10 @@
-//! What a case comes to.
+//! Results of a case.
 
 use std::fmt;
 
 use barewire::{Code, Status};
 
-/// Why a case failed: what was expected, and what came.
+/// The reason for which a case failed: the expected value and the actual one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure(String);
 
@@ -17,20 +17,20 @@ impl fmt::Display for Failure {
 impl std::error::Error for Failure {}
 
 pub(super) fn failure(what: impl fmt::Display, expected: impl fmt::Display, came: impl fmt::Display) -> Failure {
-    Failure(format!("{what}: expected {expected}, and {came} came"))
+    Failure(format!("{what}: expected {expected}, got {came}"))
 }
 
-/// What a call gave that has to end with OK.
+/// Returns the result of a call that must succeed.
 pub(super) fn ok<T>(what: &str, outcome: Result<T, Status>) -> Result<T, Failure> {
     outcome.map_err(|status| failure(what, "OK", format_args!("{status:#}")))
 }
 
-/// The next message of a stream that has to have one more.
+/// Returns the next message of a stream that must have one more.
 pub(super) fn some<T>(what: &str, outcome: Result<Option<T>, Status>) -> Result<T, Failure> {
     ok(what, outcome)?.ok_or_else(|| failure(what, "a message", "the end of the stream"))
 }
 
-/// The status of a call that has to end with this code.
+/// Returns the status of a call that must fail with this code.
 pub(super) fn status<T>(what: &str, outcome: Result<T, Status>, code: Code) -> Result<Status, Failure> {
     match outcome {
         Err(status) if status.code() == code => Ok(status),
@@ -48,10 +48,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_failure_says_what_was_expected_and_what_came() {
+    fn a_failure_names_the_expected_and_the_actual_result() {
         let failed = status("UnaryCall", Ok(()), Code::Unimplemented).unwrap_err();
-        assert_eq!(failed.to_string(), "UnaryCall: expected UNIMPLEMENTED, and OK came");
+        assert_eq!(failed.to_string(), "UnaryCall: expected UNIMPLEMENTED, got OK");
         let failed = equal("messages", 3, 4).unwrap_err();
-        assert_eq!(failed.to_string(), "messages: expected 4, and 3 came");
+        assert_eq!(failed.to_string(), "messages: expected 4, got 3");
     }
 }

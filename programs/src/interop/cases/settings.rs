@@ -1,4 +1,4 @@
-//! What the cases can be told.
+//! Settings of the cases.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,20 +7,20 @@ use std::time::Duration;
 use super::unary::{LARGE_ANSWER, LARGE_REQUEST};
 use barewire::wire::encoding::Encoding;
 
-/// What some of the cases can be told.
+/// Settings of the cases that have any.
 #[derive(Clone)]
 pub struct Settings {
-    /// How much `rpc_soak` and `channel_soak` do.
+    /// Amount of work and limits of `rpc_soak` and `channel_soak`.
     pub soak: Soak,
-    /// What requests are compressed with; the client has to have it.
+    /// Encoding of requests; the client must support it.
     pub encoding: Encoding,
-    /// Hears, line by line, how a long case goes on.
-    pub hear: Arc<dyn Fn(&str) + Send + Sync>,
+    /// Called with a line of progress of a long case.
+    pub progress: Arc<dyn Fn(&str) + Send + Sync>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Settings { soak: Soak::default(), encoding: Encoding::Gzip, hear: Arc::new(|_| ()) }
+        Settings { soak: Soak::default(), encoding: Encoding::Gzip, progress: Arc::new(|_| ()) }
     }
 }
 
@@ -30,25 +30,25 @@ impl fmt::Debug for Settings {
     }
 }
 
-/// How much `rpc_soak` and `channel_soak` do, and what they put up with. The defaults are grpc-go's.
+/// Amount of work and limits of `rpc_soak` and `channel_soak`. The defaults are grpc-go's.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Soak {
-    /// How many calls, on all workers together. 10 by default.
+    /// Number of calls, of all workers together. 10 by default.
     pub iterations: u32,
-    /// How many of them may fail or take too long. 0 by default.
+    /// Number of calls that may fail or exceed `max_latency`. 0 by default.
     pub max_failures: u32,
-    /// How long a call may take, connecting included. 1 s by default.
+    /// Maximum duration of a call, including connecting. 1 s by default.
     pub max_latency: Duration,
-    /// How long the whole case may take. 10 s by default.
+    /// Maximum duration of the whole case. 10 s by default.
     pub overall_timeout: Duration,
-    /// The time from the beginning of a call to that of the worker's next, at least. 0 by default.
+    /// Minimum time between the starts of two calls of a worker. 0 by default.
     pub min_time_between: Duration,
-    /// The payload of a request, in bytes. 271,828 by default.
+    /// Payload size of a request, in bytes. 271,828 by default.
     pub request_size: usize,
-    /// The payload of an answer, in bytes. 314,159 by default.
+    /// Payload size of a response, in bytes. 314,159 by default.
     pub response_size: usize,
-    /// How many calls there are at a time; each makes its part of the iterations. 1 by default.
+    /// Number of workers, which make their share of the calls concurrently. 1 by default.
     pub workers: u32,
 }
 

@@ -1,4 +1,4 @@
-//! Large calls one after the other, over one connection or over one each, with limits for time and failures.
+//! Large calls one after the other, on one connection or on one each, with limits for time and failures.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,20 +15,25 @@ use crate::interop::messages::SimpleRequest;
 use crate::interop::payload::zeros;
 use barewire::io::Connector;
 
-/// Calls one service, or one over a connection of its own each time.
+/// Calls `service`, or opens a connection for each call if it is `None`.
 pub(super) async fn soak<C: Connector + 'static>(
     target: &Target<C>,
     service: Option<TestServiceClient>,
     settings: &Settings,
 ) -> Result<(), Failure> {
-    let Settings { soak, hear, .. } = settings;
+    let Settings { soak, progress, .. } = settings;
     let mut workers = JoinSet::new();
     let count = soak.workers.max(1);
     for number in 0..count {
-        // The first workers make one more where the iterations can't be parted evenly.
+        // If the iterations can't be divided evenly, the first workers make one more.
         let iterations = soak.iterations / count + u32::from(number < soak.iterations % count);
-        let worker =
-            Worker { number, target: target.clone(), service: service.clone(), soak: soak.clone(), hear: hear.clone() };
+        let worker = Worker {
+            number,
+            target: target.clone(),
+            service: service.clone(),
+            soak: soak.clone(),
+            progress: progress.clone(),
+        };
         workers.spawn(worker.run(iterations));
     }
     let all = async {
@@ -45,8 +50,8 @@ pub(super) async fn soak<C: Connector + 'static>(
     let failures = soak.iterations - latencies.len() as u32;
     if let (Some(least), Some(most)) = (latencies.first(), latencies.last()) {
         let median = latencies.get(latencies.len() / 2).unwrap_or(most);
-        hear(&format!(
-            "{} of {} calls succeeded, in {least:?} to {most:?}, half of them within {median:?}",
+        progress(&format!(
+            "{} of {} calls succeeded; latency {least:?} to {most:?}, median {median:?}",
             latencies.len(),
             soak.iterations
         ));
@@ -62,11 +67,11 @@ struct Worker<C> {
     target: Target<C>,
     service: Option<TestServiceClient>,
     soak: Soak,
-    hear: Arc<dyn Fn(&str) + Send + Sync>,
+    progress: Arc<dyn Fn(&str) + Send + Sync>,
 }
 
 impl<C: Connector> Worker<C> {
-    /// Gives the latencies of the calls that succeeded.
+    /// Makes the calls, and returns the latencies of those that succeeded.
     async fn run(self, iterations: u32) -> Vec<Duration> {
         let mut latencies = Vec::new();
         for iteration in 0..iterations {
@@ -82,7 +87,7 @@ impl<C: Connector> Worker<C> {
                 )),
             });
             let ended = outcome.as_ref().map_or_else(ToString::to_string, |()| "succeeded".to_owned());
-            (self.hear)(&format!("worker {} call {iteration} after {latency:?}: {ended}", self.number));
+            (self.progress)(&format!("worker {} call {iteration} after {latency:?}: {ended}", self.number));
             latencies.extend(outcome.is_ok().then_some(latency));
             tokio::time::sleep_until(begin + self.soak.min_time_between).await;
         }

@@ -1,4 +1,4 @@
-//! Streams of messages one way and both ways, and the metadata around them.
+//! Server, client and bidirectional streams, and their metadata.
 
 use super::outcome::{Failure, equal, ok, some};
 use super::unary::{LARGE_ANSWER, check_large_answer, check_payload, large_request};
@@ -57,7 +57,7 @@ pub(super) async fn empty_stream(service: &TestServiceClient) -> Result<(), Fail
 const INITIAL: &str = "test_initial_metadata_value";
 const TRAILING: [u8; 3] = [0xab; 3];
 
-/// What was sent comes back before and after the messages of a unary call, and of a stream.
+/// Checks that metadata is echoed before and after the messages, of a unary call and of a stream.
 pub(super) async fn custom_metadata(service: &TestServiceClient) -> Result<(), Failure> {
     let mut metadata = Metadata::new();
     ok("an entry", metadata.insert(ECHO_INITIAL, INITIAL).map_err(Into::into))?;
@@ -89,7 +89,7 @@ fn check_trailing(trailers: &Metadata) -> Result<(), Failure> {
     equal(&format!("trailing {ECHO_TRAILING}"), came, vec![TRAILING.to_vec()])
 }
 
-/// A message that wants one answer.
+/// Returns a message that asks for one response.
 pub(super) fn ping(size: usize, answer: usize) -> StreamingOutputCallRequest {
     StreamingOutputCallRequest {
         response_parameters: vec![parameters(answer)],
@@ -98,7 +98,7 @@ pub(super) fn ping(size: usize, answer: usize) -> StreamingOutputCallRequest {
     }
 }
 
-/// An answer of this size.
+/// Asks for a response of this size.
 pub(super) fn parameters(size: usize) -> ResponseParameters {
     ResponseParameters { size: size as i32, ..ResponseParameters::default() }
 }

@@ -1,4 +1,4 @@
-//! The server that the cases are gone through with.
+//! The server that the cases run against.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use barewire::client::Connection;
 use barewire::io::Connector;
 use barewire::{Client, ClientOptions, Status};
 
-/// The server that the cases are gone through with.
+/// The server that the cases run against.
 #[derive(Debug)]
 pub struct Target<C> {
     connector: Arc<C>,
@@ -16,19 +16,19 @@ pub struct Target<C> {
 }
 
 impl<C: Connector> Target<C> {
-    /// A server that is reached in this way.
+    /// Creates a target that is reached through `connector`.
     pub fn new(connector: C, options: ClientOptions) -> Target<C> {
         Target { connector: Arc::new(connector), options }
     }
 
-    /// The test service over a connection of its own.
+    /// Opens a connection to the test service.
     pub(super) async fn service(&self) -> Result<TestServiceClient, Failure> {
         let connection = ok("connecting", self.open().await)?;
         let client = Client::over(Arc::new(connection), self.options.clone());
         Ok(TestServiceClient::new(ok("the client", client)?))
     }
 
-    /// The largest message that is taken from it.
+    /// Returns the size limit of messages from the server.
     pub(super) fn limit(&self) -> usize {
         self.options.limits.max_receive_message_size
     }

@@ -1,4 +1,4 @@
-//! Unary calls: no bytes, many bytes, and many calls.
+//! Unary calls: empty messages, large messages, and many calls.
 
 use std::time::Duration;
 
@@ -8,9 +8,9 @@ use crate::interop::messages::{Empty, Payload, SimpleRequest, SimpleResponse};
 use crate::interop::payload::zeros;
 use barewire::{CallOptions, Response};
 
-/// The payload of a large request, in bytes.
+/// Payload size of a large request, in bytes.
 pub(super) const LARGE_REQUEST: usize = 271_828;
-/// The payload of a large answer, in bytes.
+/// Payload size of a large response, in bytes.
 pub(super) const LARGE_ANSWER: usize = 314_159;
 
 const PICKS: usize = 100;
@@ -26,7 +26,7 @@ pub(super) async fn large_unary(service: &TestServiceClient) -> Result<(), Failu
     check_large_answer(&answer)
 }
 
-/// All calls of a client go to one server, which says who it is.
+/// All calls of a client must go to one server, which the response names.
 pub(super) async fn pick_first_unary(service: &TestServiceClient) -> Result<(), Failure> {
     let service = service.with(CallOptions::new().timeout(PICKS_TIMEOUT));
     let mut first = None;
@@ -48,7 +48,7 @@ pub(super) async fn pick_first_unary(service: &TestServiceClient) -> Result<(), 
     Ok(())
 }
 
-/// What most cases send that only need a call of some size.
+/// Returns the request that most cases use if they only need a call of some size.
 pub(super) fn large_request() -> SimpleRequest {
     SimpleRequest {
         response_size: LARGE_ANSWER as i32,
@@ -57,12 +57,12 @@ pub(super) fn large_request() -> SimpleRequest {
     }
 }
 
-/// What answers it.
+/// Checks the response to [`large_request`].
 pub(super) fn check_large_answer(answer: &Response<SimpleResponse>) -> Result<(), Failure> {
     check_payload("the answer", answer.payload.as_ref(), LARGE_ANSWER)
 }
 
-/// A payload has so many zeros.
+/// Checks that a payload has `size` zeros.
 pub(super) fn check_payload(what: &str, payload: Option<&Payload>, size: usize) -> Result<(), Failure> {
     let payload = payload.ok_or_else(|| failure(what, "a payload", "none"))?;
     equal(&format!("{what}'s type"), payload.r#type(), zeros(0).r#type())?;

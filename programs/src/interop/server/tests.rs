@@ -1,4 +1,4 @@
-//! What the test service answers, refuses and keeps.
+//! Responses, errors and limits of the test service.
 
 use tokio::time::Instant;
 
@@ -27,7 +27,7 @@ fn asks(response_parameters: Vec<ResponseParameters>) -> StreamingOutputCallRequ
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_there_is_no_payload_of() {
+async fn invalid_payload_types_and_sizes_are_refused() {
     let service = service().await;
     for (response_type, response_size, code) in
         [(1, 1, Code::InvalidArgument), (0, -1, Code::InvalidArgument), (0, i32::MAX, Code::ResourceExhausted)]
@@ -42,7 +42,7 @@ async fn what_there_is_no_payload_of() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_waits_before_an_answer() {
+async fn it_waits_before_a_response() {
     let service = service().await;
     let begin = Instant::now();
     let request = asks(vec![wanted(1, 0), wanted(1, 2_000), wanted(1, -5), wanted(1, 3_000)]);
@@ -84,7 +84,7 @@ async fn answers_of_more_than_64_mib_are_refused() {
     assert_eq!(status.message(), "this server sends payloads of at most 67108864 bytes, not 67108865");
     let status = service.unary_call(asks_for(-1)).await.unwrap_err();
     assert_eq!(status.code(), Code::InvalidArgument);
-    assert_eq!(status.message(), "a payload has 0 or more bytes, not -1");
+    assert_eq!(status.message(), "invalid payload size -1: it must not be negative");
 }
 
 #[test]
@@ -96,7 +96,7 @@ fn payloads_share_their_zeros() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_message_asks_for_a_thousand_answers_at_most() {
+async fn a_message_may_ask_for_a_thousand_responses() {
     let service = service().await;
     let mut answers = service.streaming_output_call(asks(vec![wanted(1, 0); 1000])).await.unwrap();
     for _ in 0..1000 {
@@ -106,8 +106,8 @@ async fn a_message_asks_for_a_thousand_answers_at_most() {
     let mut answers = service.streaming_output_call(asks(vec![wanted(1, 0); 1001])).await.unwrap();
     let status = answers.recv().await.unwrap_err();
     assert_eq!(status.code(), Code::InvalidArgument);
-    assert_eq!(status.message(), "1000 answers may be asked for, not 1001");
-    // A stream of requests has each answered before the next is taken.
+    assert_eq!(status.message(), "at most 1000 responses may be requested, not 1001");
+    // A stream of requests may ask for more in total: each is answered before the next is read.
     let (mut requests, mut answers) = service.full_duplex_call().await.unwrap();
     for _ in 0..2 {
         requests.send(asks(vec![wanted(1, 0); 600])).await.unwrap();
@@ -120,13 +120,13 @@ async fn a_message_asks_for_a_thousand_answers_at_most() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn half_duplex_keeps_a_thousand_answers_and_nothing_else() {
+async fn half_duplex_stores_requests_for_a_thousand_responses_only() {
     let service = service().await;
     let (mut requests, mut answers) = service.half_duplex_call().await.unwrap();
     for _ in 0..2 {
         requests.send(asks(vec![wanted(1, 0); 500])).await.unwrap();
     }
-    // Requests for nothing are no matter, nor is what they carry.
+    // Requests for no response don't count, whatever they carry.
     for _ in 0..2000 {
         requests.send(StreamingOutputCallRequest { payload: Some(zeros(100)), ..asks(vec![]) }).await.unwrap();
     }
@@ -137,11 +137,11 @@ async fn half_duplex_keeps_a_thousand_answers_and_nothing_else() {
     requests.flush().await.unwrap();
     let status = answers.recv().await.expect_err("before the half-close");
     assert_eq!(status.code(), Code::InvalidArgument);
-    assert_eq!(status.message(), "1000 answers may be asked for, not 1001");
+    assert_eq!(status.message(), "at most 1000 responses may be requested, not 1001");
 }
 
 #[tokio::test(start_paused = true)]
-async fn half_duplex_ends_with_the_first_status() {
+async fn half_duplex_ends_with_the_first_error_status() {
     let (mut requests, mut answers) = service().await.half_duplex_call().await.unwrap();
     let status = |code| Some(EchoStatus { code, message: "odd".into() });
     for (size, code) in [(3, 0), (4, 9), (5, 0), (6, 10)] {
@@ -154,7 +154,7 @@ async fn half_duplex_ends_with_the_first_status() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_comes_back_in_trailers_has_8_kib_at_most() {
+async fn data_echoed_in_trailers_is_limited_to_8_kib() {
     let service = service().await;
     let fails = |length: usize| {
         let response_status = Some(EchoStatus { code: 9, message: "x".repeat(length) });
@@ -163,7 +163,7 @@ async fn what_comes_back_in_trailers_has_8_kib_at_most() {
     assert_eq!(fails(8192).await.unwrap_err().number(), 9);
     let status = fails(8193).await.unwrap_err();
     assert_eq!(status.code(), Code::InvalidArgument);
-    assert_eq!(status.message(), "the message of a status may have 8192 bytes, not 8193");
+    assert_eq!(status.message(), "a status message may have at most 8192 bytes, not 8193");
     let request_cost = [("x".repeat(9000), 1.0)].into();
     let report = TestOrcaReport { request_cost, ..TestOrcaReport::default() };
     let request = SimpleRequest { orca_per_query_report: Some(report.clone()), ..SimpleRequest::default() };
@@ -174,7 +174,7 @@ async fn what_comes_back_in_trailers_has_8_kib_at_most() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn metadata_comes_back_with_every_value_and_with_an_error() {
+async fn metadata_is_echoed_with_all_values_and_with_an_error() {
     let mut metadata = Metadata::new();
     for value in ["1", "2"] {
         metadata.append(ECHO_INITIAL, value).unwrap();
@@ -197,7 +197,7 @@ async fn metadata_comes_back_with_every_value_and_with_an_error() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_says_who_calls_and_expects_what_it_is_told() {
+async fn it_reports_the_peer_address_and_checks_compression() {
     let service = service().await;
     let fill_peer_socket_address = Some(BoolValue { value: true });
     let request = asks(vec![ResponseParameters { fill_peer_socket_address, ..ResponseParameters::default() }]);
@@ -213,7 +213,7 @@ async fn it_says_who_calls_and_expects_what_it_is_told() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_call_at_a_time_says_what_the_load_is() {
+async fn one_call_at_a_time_sets_the_load() {
     let service = service().await;
     let mut request = asks(vec![wanted(1, 0)]);
     request.orca_oob_report = Some(TestOrcaReport::default());

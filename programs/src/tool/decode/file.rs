@@ -1,4 +1,4 @@
-//! The file that a capture is read from.
+//! Reads the file of a capture.
 
 use std::fmt::Display;
 use std::io::{self, Read};
@@ -8,7 +8,7 @@ use crate::cli::Stop;
 use crate::tool::flags::keys::Keys;
 use barewire::inspector::capture::{self, Capture};
 
-/// The capture in a file, without its TLS where the secrets are known.
+/// Reads a capture, and decrypts its TLS if the secrets are known.
 pub(in crate::tool) fn read(file: &Path, keys: &Keys) -> Result<Capture, Stop> {
     let keys = keys.log()?;
     let usage = |what: &dyn Display| Stop::Usage(format!("{}: {what}", name(file)));
@@ -16,7 +16,7 @@ pub(in crate::tool) fn read(file: &Path, keys: &Keys) -> Result<Capture, Stop> {
     capture::read_with(&bytes, keys).map_err(|error| usage(&error))
 }
 
-/// What a file has in it; `-` is standard input.
+/// Returns the contents of a file; `-` is standard input.
 pub(in crate::tool) fn bytes_of(file: &Path) -> io::Result<Vec<u8>> {
     if file != Path::new("-") {
         return std::fs::read(file);
@@ -26,7 +26,7 @@ pub(in crate::tool) fn bytes_of(file: &Path) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// What a file is called.
+/// Returns the name of a file for messages.
 pub(in crate::tool) fn name(file: &Path) -> String {
     if file == Path::new("-") { "standard input".to_owned() } else { file.display().to_string() }
 }

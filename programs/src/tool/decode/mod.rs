@@ -1,4 +1,4 @@
-//! `barewire decode FILE`: a capture, explained.
+//! `barewire decode FILE`: explains a capture.
 
 pub(super) mod file;
 
@@ -14,7 +14,7 @@ use super::flags::keys::Keys;
 use super::flags::names::Names;
 use super::flags::show::{Only, Screen, Show};
 use super::page;
-use super::page::told::Told;
+use super::page::told::LineWriter;
 use super::stdout::written;
 use crate::cli::{self, Stop};
 use crate::watch::Wire;
@@ -23,7 +23,7 @@ use file::{name, read};
 /// The flags of `barewire decode`.
 #[derive(Debug, Args)]
 pub(super) struct Flags {
-    /// The capture: pcap, pcapng, JSON lines of this program, or one direction's bytes as they are; - is standard input
+    /// Capture to read: pcap, pcapng, JSON lines of this program, or the raw bytes of one direction; - is standard input
     #[arg(value_name = "FILE")]
     file: PathBuf,
     #[command(flatten)]
@@ -36,11 +36,11 @@ pub(super) struct Flags {
     only: Only,
     #[command(flatten)]
     drawings: Drawings,
-    /// Serves a page that shows calls, bytes and their meaning, until the program is ended: at host:port, at a port of the
-    /// loopback interface, or without a value at a free one of it
+    /// Serves a page with the calls, the bytes and their meaning until the program is ended. At host:port, at a port of the
+    /// loopback interface, or without a value at a free port of it
     #[arg(long, value_name = "ADDR", num_args = 0..=1, default_missing_value = "0", value_parser = optional_address, help_heading = "Views")]
     web: Option<String>,
-    /// Writes that page with the capture inside
+    /// Writes that page to a file, with the capture inside
     #[arg(long, value_name = "FILE", help_heading = "Views")]
     html: Option<PathBuf>,
     #[command(flatten)]
@@ -58,16 +58,16 @@ pub(super) async fn run(flags: Flags, color: bool) -> Result<(), Stop> {
     flags.drawings.draw(&capture, &schema, &filter)?;
     if !filter.is_empty() && (flags.html.is_some() || flags.web.is_some()) {
         cli::say(
-            "the page has the whole capture, and a filter of its own: the one given counts for what is printed and for the ladder",
+            "the filter applies to the printed output and the ladder; the page has the whole capture, and its own filter",
         );
     }
     if let Some(file) = &flags.html {
         let page = page::create(file, &name(&flags.file))?;
-        let mut page = Told::new(flags.secrets.redaction(), schema.clone(), capture.began, page);
+        let mut page = LineWriter::new(flags.secrets.redaction(), schema.clone(), capture.began, page);
         page.capture(&capture).map_err(failed)?;
     }
     let page = match &flags.web {
-        // The capture is in memory as a whole, and so is what is said of it.
+        // The capture is in memory completely, so the page's lines need no limit.
         Some(address) => Some((page::open(address, usize::MAX, None).await?, cli::shutdown().map_err(failed)?)),
         None => None,
     };
@@ -76,7 +76,7 @@ pub(super) async fn run(flags: Flags, color: bool) -> Result<(), Stop> {
         written(Screen::new(&show, filter, color, schema.clone(), io::stdout()).capture(&capture))?;
     }
     if let Some((page, shutdown)) = page {
-        Told::new(flags.secrets.redaction(), schema, capture.began, page).capture(&capture).map_err(failed)?;
+        LineWriter::new(flags.secrets.redaction(), schema, capture.began, page).capture(&capture).map_err(failed)?;
         shutdown.await;
     }
     match capture.cut_short {

@@ -9,27 +9,28 @@ use crate::cli::Stop;
 use barewire::inspector::capture::Capture;
 use barewire::inspector::{Filter, Flow, Frame, Ladder, Schema, Sieve};
 
-/// What is drawn, and where to.
+/// The files to draw.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Drawings, of one connection")]
 pub(in crate::tool) struct Drawings {
-    /// Draws who said what to whom as a ladder: FILE.svg, or FILE.mmd for Mermaid
+    /// Draws a sequence diagram of the frames between client and server: FILE.svg, or FILE.mmd for Mermaid
     #[arg(long, value_name = "FILE")]
     ladder: Option<PathBuf>,
-    /// Draws the flow-control windows over time, and who waited for whom: FILE.svg
+    /// Draws the flow-control windows over time, and which side waited for the other: FILE.svg
     #[arg(long, value_name = "FILE")]
     windows: Option<PathBuf>,
-    /// Which connection of the capture is drawn, counted from 1
+    /// Connection of the capture to draw, counted from 1
     #[arg(long, value_name = "N", default_value_t = 1)]
     connection: usize,
 }
 
 impl Drawings {
-    /// Writes the files that the flags ask for. Filters count for the ladder; windows depend on every frame.
+    /// Writes the files that the flags ask for. The filters apply to the ladder only, because windows depend on every frame.
     ///
     /// # Errors
     ///
-    /// [`Stop::Usage`] for a file name or a connection that can't be, and for a file that can't be written.
+    /// [`Stop::Usage`] for an unknown file extension, a connection that the capture does not have, or a file that can't be
+    /// written.
     pub(in crate::tool) fn draw(&self, capture: &Capture, schema: &Schema, filter: &Filter) -> Result<(), Stop> {
         if self.ladder.is_none() && self.windows.is_none() {
             return Ok(());
@@ -59,7 +60,7 @@ impl Drawings {
         let connection = self.connection.checked_sub(1).and_then(|at| capture.connections.get(at));
         let count = capture.connections.len();
         let connection = connection.ok_or_else(|| {
-            Stop::Usage(format!("there is no connection {}; the capture has {count}, counted from 1", self.connection))
+            Stop::Usage(format!("no connection {}: the capture has {count}, counted from 1", self.connection))
         })?;
         let mut conversation = connection.begin(schema.clone());
         let mut frames = Vec::new();
@@ -73,10 +74,10 @@ impl Drawings {
     }
 }
 
-/// The ending of a file's name, which says what it is to hold.
+/// Returns the extension of a file's name, which selects the format.
 fn of_type<'a>(file: &'a Path, types: &[&str]) -> Result<&'a str, Stop> {
     let ending = file.extension().and_then(|ending| ending.to_str()).filter(|ending| types.contains(ending));
-    ending.ok_or_else(|| Stop::Usage(format!("{}: name a file that ends in .{}", file.display(), types.join(" or ."))))
+    ending.ok_or_else(|| Stop::Usage(format!("{}: the file name must end in .{}", file.display(), types.join(" or ."))))
 }
 
 fn write(file: &Path, drawing: &str) -> Result<(), Stop> {

@@ -1,4 +1,4 @@
-//! What is written to disk: `--pcapng`, `--jsonl`, how large it may become, and what is taken out first.
+//! Writes captures to disk: `--pcapng`, `--jsonl`, their size limit, and the secrets to overwrite.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -7,22 +7,22 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use crate::cli::Stop;
-use crate::tool::feed::{Heard, Listener, What};
+use crate::tool::feed::{Event, EventKind, Observer};
 use crate::watch::Wire;
 use crate::watch::file::{CaptureFile, Format, LARGEST, Recorder};
 use barewire::inspector::{Redaction, Schema};
 
-/// Which files are written.
+/// The capture files to write.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Files")]
 pub(in crate::tool) struct Files {
-    /// Writes what passes as packets, for Wireshark and its like
+    /// Writes kind passes as packets, for Wireshark and similar programs
     #[arg(long, value_name = "FILE")]
     pcapng: Option<PathBuf>,
-    /// Writes what passes as JSON, an object a frame and line
+    /// Writes kind passes as JSON lines, an object per frame
     #[arg(long, value_name = "FILE")]
     jsonl: Option<PathBuf>,
-    /// How large each of these files may become, in bytes; what passes then is not recorded. JSON lines take up to 70 times what
+    /// Size limit of each of these files, in bytes; recording ends there. JSON lines take up to 70 times the size of kind
     /// passes
     #[arg(long, value_name = "N", default_value_t = LARGEST)]
     max_bytes: u64,
@@ -30,15 +30,15 @@ pub(in crate::tool) struct Files {
     secrets: SecretFlags,
 }
 
-/// What is taken out of everything that is written to disk or shown on a page.
+/// The secrets to overwrite in everything that is written to disk or shown on a page.
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Files")]
 pub(in crate::tool) struct SecretFlags {
-    /// A header whose values are overwritten in files, beside authorization, proxy-authorization, cookie, set-cookie, what
-    /// ends in -api-key and what is never indexed. May be given several times
+    /// Another header whose values are overwritten in files. Always overwritten: authorization, proxy-authorization, cookie,
+    /// set-cookie, names that end in -api-key, and never-indexed headers. May be given several times
     #[arg(long, value_name = "NAME")]
     redact: Vec<String>,
-    /// Overwrites nothing
+    /// Overwrites no secrets
     #[arg(long, conflicts_with = "redact")]
     no_redact: bool,
 }
@@ -53,13 +53,13 @@ impl SecretFlags {
 }
 
 impl Files {
-    /// What is taken out of these files, and of a page.
+    /// Returns the redaction of these files, and of a page.
     pub(in crate::tool) fn redaction(&self) -> Redaction {
         self.secrets.redaction()
     }
 
-    /// A listener for each file that the flags or the environment ask for; the files are there then.
-    pub(in crate::tool) fn create(&self, wire: &Wire, schema: &Schema) -> Result<Vec<Box<dyn Listener>>, Stop> {
+    /// Creates the files that the flags or the environment ask for, and returns an observer for each.
+    pub(in crate::tool) fn create(&self, wire: &Wire, schema: &Schema) -> Result<Vec<Box<dyn Observer>>, Stop> {
         let by_flags = [(Format::Pcapng, &self.pcapng), (Format::JsonLines, &self.jsonl)];
         let mut wanted: Vec<(Format, &Path)> =
             by_flags.into_iter().filter_map(|(format, path)| Some((format, path.as_deref()?))).collect();
@@ -68,14 +68,14 @@ impl Files {
         }
         let create = |(format, path): (Format, &Path)| {
             let file = CaptureFile::create(path, format, self.secrets.redaction(), schema.clone(), self.max_bytes);
-            let file = file.map_err(|error| Stop::Usage(format!("{} can't be created: {error}", path.display())))?;
-            Ok(Box::new(Recording { file, recorders: BTreeMap::new() }) as Box<dyn Listener>)
+            let file = file.map_err(|error| Stop::Usage(format!("can't create {}: {error}", path.display())))?;
+            Ok(Box::new(FileObserver { file, recorders: BTreeMap::new() }) as Box<dyn Observer>)
         };
         wanted.into_iter().map(create).collect()
     }
 }
 
-/// Something to write to, whose errors say which it is.
+/// A writer whose errors have its name.
 pub(in crate::tool) struct Named<W> {
     name: String,
     to: W,
@@ -101,38 +101,38 @@ impl<W: Write> Write for Named<W> {
     }
 }
 
-/// Writes what it hears to a file.
-struct Recording {
+/// Writes events to a file.
+struct FileObserver {
     file: CaptureFile,
     recorders: BTreeMap<usize, Recorder>,
 }
 
-impl Listener for Recording {
-    fn hear(&mut self, heard: Heard) -> io::Result<()> {
-        let Heard { connection, time, what } = heard;
-        match what {
-            What::Opened { client, server } => {
+impl Observer for FileObserver {
+    fn handle(&mut self, event: Event) -> io::Result<()> {
+        let Event { connection, time, kind } = event;
+        match kind {
+            EventKind::Opened { client, server } => {
                 let port = server.port();
                 let comment = format!("connection {connection} of barewire tap; Wireshark: -d tcp.port=={port},http2");
                 let recorder = self.file.connection(connection as u64, client, server, time, &comment)?;
                 self.recorders.insert(connection, recorder);
             }
-            What::Passed { direction, lost, bytes } => {
+            EventKind::Passed { direction, lost, bytes } => {
                 if let Some(recorder) = self.recorders.get_mut(&connection) {
                     recorder.passed(time, direction, lost, &bytes)?;
                 }
             }
-            What::Ended { direction, lost } => {
+            EventKind::Ended { direction, lost } => {
                 if let Some(recorder) = self.recorders.get_mut(&connection) {
                     recorder.ended(time, direction, lost)?;
                 }
             }
-            What::Closed { reset } => {
+            EventKind::Closed { reset } => {
                 if let Some(recorder) = self.recorders.remove(&connection) {
                     recorder.closed(time, reset)?;
                 }
             }
-            What::Said(_) => {}
+            EventKind::Note(_) => {}
         }
         Ok(())
     }

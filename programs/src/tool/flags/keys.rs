@@ -1,5 +1,5 @@
-//! Where the secrets of recorded TLS come from: the flag `--key-log`, and the variable by which TLS programs are told to write
-//! them.
+//! The secrets for decrypting recorded TLS: the flag `--key-log`, and `SSLKEYLOGFILE`, the variable that makes TLS programs
+//! write such a file.
 
 use std::fmt::Display;
 use std::path::PathBuf;
@@ -9,17 +9,17 @@ use clap::Args;
 use crate::cli::Stop;
 use barewire::inspector::capture::KeyLog;
 
-/// The secrets of TLS beside those that a pcapng file has.
+/// TLS secrets beyond those inside a pcapng file.
 #[derive(Debug, Args)]
 pub(in crate::tool) struct Keys {
-    /// A key log, to decrypt TLS: what a client or a server writes into the file that its SSLKEYLOGFILE names. Without the flag
-    /// it is the file that this variable names here, if it can be read. Secrets in a pcapng file are known anyway
+    /// Key log to decrypt TLS with: the file that a client or a server writes if SSLKEYLOGFILE is set for it. Defaults to the
+    /// file that this variable names for this program, if it can be read. Secrets inside a pcapng file are always used
     #[arg(long, value_name = "FILE")]
     key_log: Option<PathBuf>,
 }
 
 impl Keys {
-    /// The secrets; a file that has none is an error only where the flag names it.
+    /// Reads the secrets. A file without any is an error only if the flag names it.
     pub(in crate::tool) fn log(&self) -> Result<KeyLog, Stop> {
         let mut keys = KeyLog::default();
         let Some(file) = &self.key_log else {
@@ -28,12 +28,12 @@ impl Keys {
             return Ok(keys);
         };
         let usage = |what: &dyn Display| {
-            let mend = "--key-log names the file that SSLKEYLOGFILE has a client or a server write";
+            let mend = "--key-log must name a file that a client or a server wrote with SSLKEYLOGFILE set";
             Stop::Usage(format!("{}: {what}; {mend}", file.display()))
         };
         let text = std::fs::read(file).map_err(|error| usage(&error))?;
         match keys.add(&text) {
-            0 => Err(usage(&"no key log: no line of it has a label, a client's random and a secret in hex")),
+            0 => Err(usage(&"not a key log: no line has a label, a client random and a secret in hex")),
             _ => Ok(keys),
         }
     }

@@ -1,4 +1,4 @@
-//! Groups of flags that commands share, each with what it makes of them.
+//! Groups of flags that several commands share, each with its implementation.
 
 pub(super) mod address;
 pub(super) mod drawing;

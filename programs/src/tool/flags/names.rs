@@ -1,7 +1,6 @@
-//! Where the names of methods, messages and fields come from: the flags `--proto`, `--proto-path`, `--descriptor-set` and
-//! `--reflection`.
+//! The names of methods, messages and fields: the flags `--proto`, `--proto-path`, `--descriptor-set` and `--reflection`.
 //!
-//! The protos that this program was built with are always known. `.proto` files are compiled in process; no `protoc`.
+//! The messages in `proto/` are always known. `.proto` files are compiled in this process, without `protoc`.
 
 use std::path::{Path, PathBuf};
 
@@ -14,34 +13,34 @@ use barewire::inspector::Schema;
 use barewire::transport::tcp;
 use barewire::transport::tls::ClientTls;
 
-/// Where names come from. Without any of these flags, and for what they do not name, fields are shown by number.
+/// The sources of names. Fields without a name are shown by number.
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Names")]
 pub(in crate::tool) struct Names {
-    /// A .proto file with the names of methods and fields; may be given several times. Those of the route guide and of
-    /// gRPC's own services are built in
+    /// A .proto file with names of methods and fields; may be given several times. Those of the route guide and of gRPC's own
+    /// services are built in
     #[arg(long, value_name = "FILE")]
     proto: Vec<PathBuf>,
-    /// A folder in which imports of .proto files are looked up; the folder of each file is one anyway
+    /// A folder to search for imports of .proto files, in addition to the folder of each file
     #[arg(long, value_name = "DIR")]
     proto_path: Vec<PathBuf>,
-    /// An encoded google.protobuf.FileDescriptorSet with the names, as compilers of .proto files write it
+    /// A serialized google.protobuf.FileDescriptorSet, as protoc --descriptor_set_out writes it
     #[arg(long, value_name = "FILE")]
     descriptor_set: Vec<PathBuf>,
-    /// Asks a server for the names of what it serves, once, at the beginning: the one of --to, or the one at an address. Where
-    /// it does not tell, that is said, and names are those that are known without it
+    /// Asks a server for its names by server reflection, once at the start: the server of --to, or the one at ADDR. If that
+    /// fails, says so and uses the other names
     #[arg(long, value_name = "ADDR", value_parser = super::address::optional_address)]
     reflection: Option<Option<String>>,
 }
 
-/// The server that a tap stands in front of, or that a call is sent to.
+/// The server behind a tap, or the one that a call is sent to.
 pub(in crate::tool) struct Behind<'a> {
     pub(in crate::tool) address: &'a str,
     pub(in crate::tool) tls: Option<ClientTls>,
 }
 
 impl Names {
-    /// All names that the flags ask for, and those that are built in.
+    /// Returns the built-in names and those that the flags ask for.
     pub(in crate::tool) async fn schema(&self, behind: Option<Behind<'_>>) -> Result<Schema, Stop> {
         let mut schema = built_in();
         if let Some(address) = &self.reflection {
@@ -50,7 +49,7 @@ impl Names {
         for file in &self.descriptor_set {
             let usage = |what: &dyn std::fmt::Display| {
                 Stop::Usage(format!(
-                    "{}: {what}; --descriptor-set names what protoc --descriptor_set_out has written",
+                    "{}: {what}; --descriptor-set must name the output of protoc --descriptor_set_out",
                     file.display()
                 ))
             };
@@ -64,13 +63,13 @@ impl Names {
         Ok(schema)
     }
 
-    /// Adds what a server tells of itself.
+    /// Adds the names that a server returns by reflection.
     async fn ask(&self, address: Option<&str>, behind: Option<Behind<'_>>, schema: &mut Schema) -> Result<(), Stop> {
         let usage = |error: &dyn std::fmt::Display| Stop::Usage(format!("--reflection: {error}"));
         let (address, tls) = match (address, behind) {
             (Some(address), _) => (address, None),
             (None, Some(behind)) => (behind.address, behind.tls),
-            (None, None) => return Err(usage(&"which server? say --reflection ADDR")),
+            (None, None) => return Err(usage(&"name a server with --reflection ADDR")),
         };
         let connector = tcp::connect(address);
         let asked = match tls {
@@ -81,12 +80,12 @@ impl Names {
             .map_err(|status| status.to_string())
             .and_then(|set| schema.add_descriptor_set(&set).map_err(|error| error.to_string()));
         if let Err(why) = added {
-            cli::say(format_args!("{address} does not tell its names: {why}"));
+            cli::say(format_args!("server reflection of {address} failed: {why}"));
         }
         Ok(())
     }
 
-    /// The descriptor set of the `.proto` files and of what they import.
+    /// Compiles the `.proto` files and their imports to a descriptor set.
     fn compile(&self) -> Result<Vec<u8>, protox::Error> {
         let parent = |file: &PathBuf| match file.parent() {
             Some(folder) if folder != Path::new("") => folder.to_owned(),
@@ -102,13 +101,14 @@ impl Names {
     }
 }
 
-/// The names of what stands in `proto/`. The set was compiled with the program; without names bytes are still explained.
+/// Returns the names of the messages in `proto/`, which are compiled in. If that failed, bytes would be explained without
+/// names.
 pub(in crate::tool) fn built_in() -> Schema {
     Schema::from_descriptor_set(FILE_DESCRIPTOR_SET).unwrap_or_else(|_| Schema::new())
 }
 
-/// What the compiler says, with the file and the place in it where it knows them.
+/// Formats a compiler error, with the file and the place if they are known.
 fn one_error(error: &protox::Error) -> String {
     let place = error.file().map_or_else(String::new, |file| format!("{file}: "));
-    format!("--proto: {place}{error}; --proto-path names folders of imports")
+    format!("--proto: {place}{error}; set the folders of imports with --proto-path")
 }

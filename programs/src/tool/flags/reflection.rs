@@ -1,4 +1,4 @@
-//! Names asked of a server: all its services, the files that declare them, and the files that those import.
+//! Fetches names by server reflection: all services, the files that declare them, and the imports of those files.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
@@ -13,18 +13,18 @@ use crate::services::reflection::{SERVER_REFLECTION_INFO, SERVER_REFLECTION_INFO
 use barewire::io::Connector;
 use barewire::{BidiStreaming, CallOptions, Client, Code, Inbound, Method, Outbound, Status};
 
-/// How long all questions together may take.
+/// Time limit for all requests together.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// The most questions that are asked, and the most bytes of files that are taken.
+/// Maximum number of requests.
 const QUESTIONS: usize = 10_000;
 const LARGEST: usize = 64 << 20;
 
 type Request = ServerReflectionRequest;
 type Response = crate::services::reflection::messages::ServerReflectionResponse;
 
-/// An encoded `google.protobuf.FileDescriptorSet` of all that a server serves. Version 1 is asked first, and v1alpha where it is
-/// not implemented.
+/// Returns a serialized `google.protobuf.FileDescriptorSet` of all services of a server. Tries version 1 first, and v1alpha if
+/// that is unimplemented.
 pub(super) async fn descriptor_set(connector: impl Connector + 'static) -> Result<Vec<u8>, Status> {
     let asked = async {
         let client = Client::connect(connector).await?.with(CallOptions::new().timeout(PATIENCE));
@@ -33,7 +33,7 @@ pub(super) async fn descriptor_set(connector: impl Connector + 'static) -> Resul
             files => files,
         }
     };
-    let late = || Status::new(Code::DeadlineExceeded, format!("no answer within {PATIENCE:?}"));
+    let late = || Status::new(Code::DeadlineExceeded, format!("no response within {PATIENCE:?}"));
     let file = tokio::time::timeout(PATIENCE, asked).await.map_err(|_| late())??;
     Ok(FileDescriptorSet { file }.encode_to_vec())
 }
@@ -52,7 +52,7 @@ async fn files(
         let Some(question) = due.pop_front() else { break };
         let answer = match ask(&mut questions, &mut answers, question).await {
             Ok(answer) => answer,
-            // What a server can't tell of one service it may be able to tell of another.
+            // If the server does not know one service, it may still know the others.
             Err(status) if status.code() == Code::NotFound => continue,
             Err(status) => return Err(status),
         };
@@ -60,10 +60,10 @@ async fn files(
         for file in answer.file_descriptor_proto {
             bytes += file.len();
             if bytes > LARGEST {
-                return Err(Status::new(Code::ResourceExhausted, format!("its files are over {LARGEST} bytes")));
+                return Err(Status::new(Code::ResourceExhausted, format!("the descriptors exceed {LARGEST} bytes")));
             }
             let file = FileDescriptorProto::decode(&*file);
-            let file = file.map_err(|error| Status::internal(format!("a file is no descriptor: {error}")))?;
+            let file = file.map_err(|error| Status::internal(format!("invalid file descriptor: {error}")))?;
             asked.insert(file.name().to_owned());
             if !files.iter().any(|known: &FileDescriptorProto| known.name == file.name) {
                 files.push(file);
@@ -77,7 +77,7 @@ async fn files(
             }
         }
     }
-    // Its end is of no interest once all is known.
+    // The outcome of the call does not matter once all files are known.
     let _: Result<(), Status> = questions.finish().await;
     Ok(files)
 }
@@ -88,16 +88,16 @@ async fn ask(
     question: MessageRequest,
 ) -> Result<MessageResponse, Status> {
     let sent = questions.send(Request { host: String::new(), message_request: Some(question) }).await;
-    // Why the call has ended is said by the answer that does not come.
+    // If the call has failed, receiving returns the reason.
     let answer = answers.recv().await?;
     sent?;
     match answer.and_then(|answer| answer.message_response) {
         Some(MessageResponse::ErrorResponse(error)) => Err(Status::from_number(error.error_code, error.error_message)),
         Some(answer) => Ok(answer),
-        None => Err(Status::new(Code::Unknown, "it gives no answer")),
+        None => Err(Status::new(Code::Unknown, "the server sent no response")),
     }
 }
 
 fn other_answer() -> Status {
-    Status::internal("it answers another question")
+    Status::internal("the server sent the wrong kind of response")
 }

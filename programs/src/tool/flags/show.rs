@@ -1,4 +1,4 @@
-//! What is printed of the frames that pass: the flags `--show` and those that filter, and who writes it.
+//! Prints frames: the flags `--show` and the filters, and the observer that prints.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -7,68 +7,68 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 
 use crate::cli::Stop;
-use crate::tool::feed::{Heard, Listener, What};
+use crate::tool::feed::{Event, EventKind, Observer};
 use crate::watch::Wire;
 use barewire::inspector::capture::{self, Capture};
 use barewire::inspector::{self, Conversation, Filter, Finding, Lint, PrintOptions, Schema, Sieve};
 
-/// What is shown.
+/// The views to print.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Views")]
 pub(in crate::tool) struct Show {
-    /// What is printed; several views may be given, with commas or one flag each. Without it: lines
+    /// Views to print, separated by commas or one flag each; the default is lines
     #[arg(long, value_name = "VIEW", value_enum, value_delimiter = ',')]
     show: Vec<View>,
-    /// Shows hex, and below the bytes a sentence for each field and where its rule can be read
+    /// Prints hex, and below the bytes a sentence about each field with a link to its rule
     #[arg(long)]
     explain: bool,
 }
 
-/// Which frames and calls are shown; all of what is asked must hold.
+/// Filters for frames and calls; all of them must match.
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Filters")]
 pub(in crate::tool) struct Only {
-    /// Only these streams: a number, or several with commas; ! in front turns it round
+    /// Only these streams: a number, or several separated by commas; a leading ! inverts
     #[arg(long, value_name = "N,…")]
     stream: Option<String>,
-    /// Only calls of this method: its path, or ~ and a part of it; ! in front turns it round
+    /// Only calls of this method: its path, or ~ and a part of it; a leading ! inverts
     #[arg(long, value_name = "PATH")]
     method: Option<String>,
-    /// Only calls that ended so: a code's number or name, none for those that ended without one, or several with commas; ! in
-    /// front turns it round
+    /// Only calls with this status: its number or name, none for calls without a status, or several separated by commas; a
+    /// leading ! inverts
     #[arg(long, value_name = "CODE,…")]
     status: Option<String>,
-    /// Only frames of this type: DATA, HEADERS, RST_STREAM …, or several with commas; ! in front turns it round
+    /// Only frames of this type: DATA, HEADERS, RST_STREAM …, or several separated by commas; a leading ! inverts
     #[arg(long, value_name = "TYPE,…")]
     frame: Option<String>,
 }
 
-/// A way to look at frames.
+/// A representation of frames.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum View {
     /// A line for each frame, with its headers and the fields of its messages below
     Lines,
-    /// Every byte of each frame, and beside it what it means
+    /// Every byte of each frame, with its meaning
     Hex,
-    /// A line for each call when it has ended: its method, sizes, times, status and who ended it
+    /// A line for each call once it has ended: method, sizes, times, status and which side ended it
     Calls,
-    /// Who said what to whom, as a ladder with times
+    /// A sequence diagram with times
     Ladder,
-    /// The flow-control windows over time, and who waited for whom
+    /// The flow-control windows over time, and which side waited for the other
     Flow,
-    /// What each header costs, and what the tables of HPACK become
+    /// The cost of each header, and the contents of HPACK's tables
     Hpack,
-    /// What breaks a rule of gRPC or HTTP/2
+    /// Violations of the rules of gRPC and HTTP/2
     Lint,
     /// Nothing
     None,
 }
 
 impl Show {
-    /// These views; without any the one that the environment asks for.
+    /// Returns these views, or by default the one that the environment asks for.
     pub(in crate::tool) fn or_as(&self, wire: &Wire) -> Show {
         let show = match wire {
-            // What is explained are bytes.
+            // Explanations are part of the hex view.
             _ if self.explain && !self.show.is_empty() && !self.show.contains(&View::Hex) => {
                 return Show { show: [&self.show[..], &[View::Hex]].concat(), ..self.clone() };
             }
@@ -80,18 +80,18 @@ impl Show {
         Show { show: vec![show], ..self.clone() }
     }
 
-    /// Whether anything is shown.
+    /// Returns true if anything is printed.
     pub(in crate::tool) fn is_on(&self) -> bool {
         self.show.iter().any(|view| *view != View::None)
     }
 }
 
 impl Only {
-    /// The filter that the flags make.
+    /// Returns the filter that the flags describe.
     ///
     /// # Errors
     ///
-    /// [`Stop::Usage`] for a value that a filter can't have.
+    /// [`Stop::Usage`] for a value that is invalid in a filter.
     pub(in crate::tool) fn filter(&self) -> Result<Filter, Stop> {
         let Only { stream, method, status, frame } = self;
         let flags = [("stream", stream), ("method", method), ("status", status), ("frame", frame)];
@@ -104,7 +104,7 @@ impl Only {
                 None => format!("{name}={value}"),
             };
             Filter::parse([&*term]).map_err(|error| {
-                let once = if value.contains(",!") { "; ! stands in front of all, once" } else { "" };
+                let once = if value.contains(",!") { "; write ! once, in front of the whole list" } else { "" };
                 Stop::Usage(format!("--{name} {value}: {}{once}", error.why()))
             })?;
             terms.push(term);
@@ -113,39 +113,40 @@ impl Only {
     }
 }
 
-/// Prints what happens on connections, each line with the connection's number and the time in front.
+/// Prints the events of connections, with the connection's number and the time in front of each line.
 pub(in crate::tool) struct Screen<W: Write> {
     views: Vec<View>,
     options: PrintOptions,
     schema: Schema,
     filter: Filter,
-    connections: BTreeMap<usize, Shown>,
+    connections: BTreeMap<usize, ConnectionState>,
     out: io::BufWriter<W>,
 }
 
-/// A connection that is shown.
-struct Shown {
+/// The state of a connection that is printed.
+struct ConnectionState {
     conversation: Conversation,
-    /// Views see every frame, because what they say of one depends on those before; what they say is what a filter hides.
-    sieve: Sieve<Said>,
+    /// Hides the output of frames that the filter excludes. Views see every frame, because their output depends on earlier
+    /// frames.
+    sieve: Sieve<Entry>,
     views: Vec<(View, Box<dyn inspector::View>)>,
-    /// What it says of a frame may be certain only later.
+    /// The rules; whether a frame violates one may be known only later.
     lint: Option<Lint>,
-    /// When its last frame was complete.
+    /// The time of the last complete frame.
     time: Duration,
-    /// Its frames, and those that were shown.
+    /// The number of frames, and the number that passed the filter.
     frames: u64,
     passed: u64,
 }
 
-/// What is said of a frame.
-struct Said {
+/// The output of the views for a frame.
+struct Entry {
     time: Duration,
     texts: Vec<(View, String)>,
 }
 
-impl Said {
-    /// The bytes that it takes, about.
+impl Entry {
+    /// Returns the approximate memory use.
     fn cost(&self) -> usize {
         size_of::<Self>() + self.texts.iter().map(|(_, text)| size_of_val(text) + text.len()).sum::<usize>()
     }
@@ -170,7 +171,7 @@ impl<W: Write> Screen<W> {
         let began = connection.chunks.first().map_or(Duration::ZERO, |chunk| chunk.time);
         match (connection.client, connection.server) {
             (capture::NOWHERE, capture::NOWHERE) => {
-                self.line(number, began, format_args!("a connection whose addresses are not known"))?;
+                self.line(number, began, format_args!("a connection with unknown addresses"))?;
             }
             (client, server) => self.line(number, began, format_args!("{client} connects to {server}"))?,
         }
@@ -183,18 +184,26 @@ impl<W: Write> Screen<W> {
         connection.end.map_or(Ok(()), |end| self.closed(number, end.time, end.reset))
     }
 
-    fn begin(&self, conversation: Conversation) -> Shown {
+    fn begin(&self, conversation: Conversation) -> ConnectionState {
         let lint = self.views.contains(&View::Lint).then(|| Lint::new(self.schema.clone()));
         let views = self.views.iter().filter(|view| **view != View::Lint).filter_map(|view| {
             let name = view.to_possible_value()?;
             Some((*view, inspector::view(name.get_name(), &self.schema, &self.options)?))
         });
         let sieve = Sieve::new(self.filter.clone(), self.schema.clone());
-        Shown { conversation, sieve, views: views.collect(), lint, time: Duration::ZERO, frames: 0, passed: 0 }
+        ConnectionState {
+            conversation,
+            sieve,
+            views: views.collect(),
+            lint,
+            time: Duration::ZERO,
+            frames: 0,
+            passed: 0,
+        }
     }
 
-    /// The frames that are complete and were not shown.
-    fn frames(&mut self, connection: usize, shown: &mut Shown) -> io::Result<()> {
+    /// Prints the frames that are complete and not printed yet.
+    fn frames(&mut self, connection: usize, shown: &mut ConnectionState) -> io::Result<()> {
         for frame in shown.conversation.take_frames() {
             shown.time = frame.time;
             shown.frames += 1;
@@ -207,31 +216,31 @@ impl<W: Write> Screen<W> {
                 continue;
             }
             let texts: Vec<_> = shown.views.iter_mut().map(|(view, by)| (*view, by.push(&frame))).collect();
-            let said = Said { time: frame.time, texts };
-            let cost = said.cost();
-            let passed = shown.sieve.push_said(&frame, said, cost);
+            let entry = Entry { time: frame.time, texts };
+            let cost = entry.cost();
+            let passed = shown.sieve.push_said(&frame, entry, cost);
             shown.passed += passed.len() as u64;
-            self.said(connection, passed)?;
+            self.entry(connection, passed)?;
             self.findings(connection, shown, findings)?;
         }
         Ok(())
     }
 
-    /// What breaks a rule: of the frame that has come, or of those before it.
-    fn findings(&mut self, connection: usize, shown: &mut Shown, findings: Vec<Finding>) -> io::Result<()> {
+    /// Prints violations of rules, by the latest frame or by earlier ones.
+    fn findings(&mut self, connection: usize, shown: &mut ConnectionState, findings: Vec<Finding>) -> io::Result<()> {
         for finding in findings {
             let texts = vec![(View::Lint, finding.to_string())];
-            let said = Said { time: shown.time, texts };
-            let cost = said.cost();
-            let passed = shown.sieve.push_late(finding.kind, finding.stream, said, cost);
-            self.said(connection, passed)?;
+            let entry = Entry { time: shown.time, texts };
+            let cost = entry.cost();
+            let passed = shown.sieve.push_late(finding.kind, finding.stream, entry, cost);
+            self.entry(connection, passed)?;
         }
         Ok(())
     }
 
-    /// What a filter has let through.
-    fn said(&mut self, connection: usize, said: Vec<Said>) -> io::Result<()> {
-        for Said { time, texts } in said {
+    /// Prints kind has passed the filter.
+    fn entry(&mut self, connection: usize, entry: Vec<Entry>) -> io::Result<()> {
+        for Entry { time, texts } in entry {
             texts.iter().try_for_each(|(view, text)| self.text(connection, time, *view, text))?;
         }
         Ok(())
@@ -241,36 +250,40 @@ impl<W: Write> Screen<W> {
         self.line(connection, time, format_args!("{}", if reset { "reset" } else { "closed" }))
     }
 
-    /// No more bytes come, because the connection has ended or the recording has: what was held back is shown.
-    fn over(&mut self, connection: usize, mut shown: Shown, ended: bool) -> io::Result<()> {
+    /// Prints kind was held back at the end of the bytes; `ended` is false if only the recording has ended.
+    fn over(&mut self, connection: usize, mut shown: ConnectionState, ended: bool) -> io::Result<()> {
         shown.conversation.finish();
         self.frames(connection, &mut shown)?;
         let rest = shown.lint.as_mut().map(Lint::finish).unwrap_or_default();
         self.findings(connection, &mut shown, rest)?;
         let passed = shown.sieve.finish();
         shown.passed += passed.len() as u64;
-        self.said(connection, passed)?;
+        self.entry(connection, passed)?;
         for (view, by) in &mut shown.views {
             let text = if ended { by.finish() } else { by.leave() };
             self.text(connection, shown.time, *view, &text)?;
         }
         if shown.lint.as_ref().is_some_and(|lint| lint.findings() == 0) {
-            self.line(connection, shown.time, format_args!("no rule is broken"))?;
+            self.line(connection, shown.time, format_args!("no violations found"))?;
         }
         if !self.filter.is_empty() && shown.passed == 0 && shown.frames > 0 {
             self.line(connection, shown.time, format_args!("the filter hides all frames: {}", shown.frames))?;
         }
         match shown.conversation.dropped_frames() + shown.sieve.dropped_frames() {
             0 => Ok(()),
-            1 => self.line(connection, shown.time, format_args!("1 frame is not shown: too many had to wait")),
-            count => {
-                self.line(connection, shown.time, format_args!("{count} frames are not shown: too many had to wait"))
+            1 => {
+                self.line(connection, shown.time, format_args!("1 frame is not shown: too many frames were held back"))
             }
+            count => self.line(
+                connection,
+                shown.time,
+                format_args!("{count} frames are not shown: too many frames were held back"),
+            ),
         }
     }
 
-    /// What a view says, which may be nothing. In front stand the connection and the time: of a block once, of lines that say
-    /// something each by itself in every one, and without the time where a line has its own.
+    /// Prints the output of a view, which may be empty. The connection's number and the time come once in front of a block.
+    /// Views with independent lines get them on every line, and views whose lines have their own time get only the number.
     fn text(&mut self, connection: usize, time: Duration, view: View, text: &str) -> io::Result<()> {
         if text.is_empty() {
             return Ok(());
@@ -290,18 +303,18 @@ impl<W: Write> Screen<W> {
         }
     }
 
-    /// A line about a connection that is no frame.
+    /// Prints a line about the connection as a whole.
     fn line(&mut self, connection: usize, time: Duration, line: std::fmt::Arguments<'_>) -> io::Result<()> {
         self.front(connection, time)?;
         writeln!(self.out, "{line}")
     }
 
-    /// What stands in front of everything: "[1] 0.012345  ".
+    /// Prints the prefix of a line: "[1] 0.012345  ".
     fn front(&mut self, connection: usize, time: Duration) -> io::Result<()> {
         write!(self.out, "[{connection}] {}.{:06}  ", time.as_secs(), time.subsec_micros())
     }
 
-    /// Does something with a connection's conversation, and shows what comes of it.
+    /// Changes a connection's conversation, and prints the resulting frames.
     fn with(&mut self, connection: usize, act: impl FnOnce(&mut Conversation)) -> io::Result<()> {
         let Some(mut shown) = self.connections.remove(&connection) else { return Ok(()) };
         act(&mut shown.conversation);
@@ -311,29 +324,29 @@ impl<W: Write> Screen<W> {
     }
 }
 
-impl<W: Write + Send> Listener for Screen<W> {
-    fn hear(&mut self, heard: Heard) -> io::Result<()> {
-        let Heard { connection, time, what } = heard;
-        match what {
-            What::Opened { client, server } => {
+impl<W: Write + Send> Observer for Screen<W> {
+    fn handle(&mut self, event: Event) -> io::Result<()> {
+        let Event { connection, time, kind } = event;
+        match kind {
+            EventKind::Opened { client, server } => {
                 let shown = self.begin(Conversation::new(self.schema.clone()));
                 self.connections.insert(connection, shown);
                 self.line(connection, time, format_args!("{client} connects to {server}"))
             }
-            What::Passed { direction, lost, bytes } => self.with(connection, |conversation| {
+            EventKind::Passed { direction, lost, bytes } => self.with(connection, |conversation| {
                 conversation.set_time(time);
                 conversation.lose(direction, lost);
                 conversation.push(direction, &bytes);
             }),
-            What::Said(line) => self.line(connection, time, format_args!("{line}")),
-            What::Ended { direction, lost } => {
+            EventKind::Note(line) => self.line(connection, time, format_args!("{line}")),
+            EventKind::Ended { direction, lost } => {
                 self.with(connection, |conversation| {
                     conversation.set_time(time);
                     conversation.lose(direction, lost);
                 })?;
                 self.line(connection, time, format_args!("{direction}  no more bytes"))
             }
-            What::Closed { reset } => {
+            EventKind::Closed { reset } => {
                 if let Some(shown) = self.connections.remove(&connection) {
                     self.over(connection, shown, true)?;
                 }

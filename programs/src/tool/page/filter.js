@@ -1,13 +1,13 @@
-// The filter: words and comparisons, all of which have to hold.
+// The filter: words and comparisons, all of which must match.
 //
 //   stream=5  method~Route  status!=OK  type=DATA,HEADERS  connection=2  from=client  fault  some words
 //
-// A term is about calls or about frames. A frame passes if all terms hold for it and its call; a call, if those about calls
-// do and one of its frames passes the rest.
+// A term is about calls or about frames. A frame passes if all terms match it and its call. A call passes if all terms about
+// calls match and one of its frames passes the others.
 
 const callOf = (it) => it.call ?? it;
 
-/** What a term compares: of a call and its frames, and of frames alone. */
+/** The values that terms compare: of a call and its frames, and of frames alone. */
 const OF_CALLS = {
   stream: (it) => [String(it.stream)],
   method: (it) => [callOf(it).path],
@@ -19,14 +19,14 @@ const OF_FRAMES = {
   from: (frame) => [frame.up ? "client" : "server"],
 };
 
-/** What a call's status may be asked for as. */
+/** The names under which a filter finds a call's status. */
 function outcomes({ path, open, status, code }) {
   if (path === undefined) return [];
   if (open) return ["open"];
   return code === undefined ? [status, "none"] : [status];
 }
 
-/** A filter; throws what is wrong with the text, in the words of the command line. */
+/** Parses a filter; throws an error in the words of the command line if the text is invalid. */
 function parseFilter(text) {
   const terms = text.trim().split(/\s+/).filter(Boolean).map(parseTerm);
   const [ofCalls, ofFrames] = [true, false].map((wanted) => terms.filter((term) => term.ofCalls === wanted));
@@ -49,11 +49,11 @@ function parseTerm(text) {
   const wrong = (why) => new Error(`"${text}" is not a filter: ${why}`);
   const name = key.toLowerCase() === "frame" ? "type" : key.toLowerCase();
   const ofCalls = Object.hasOwn(OF_CALLS, name);
-  if (!ofCalls && !Object.hasOwn(OF_FRAMES, name)) throw wrong("it begins with stream, method, status, type, connection or from");
-  if (!wanted) throw wrong("nothing stands behind the sign");
+  if (!ofCalls && !Object.hasOwn(OF_FRAMES, name)) throw wrong("it must begin with stream, method, status, type, connection or from");
+  if (!wanted) throw wrong("a value must follow the operator");
   const any = wanted.split(",").map((one) => comparable(name, one, wrong));
   const value = ofCalls ? OF_CALLS[name] : OF_FRAMES[name];
-  // What a frame does not have is equal to nothing, and different from everything.
+  // A missing value equals nothing, and differs from everything.
   const has = (it) => value(it).filter(Boolean).map((one) => one.toLowerCase().replaceAll(" ", "_"));
   const found = operator === "~" ? (it) => has(it).some((one) => any.some((part) => one.includes(part))) : (it) => has(it).some((one) => any.includes(one));
   return { name, ofCalls, holds: operator === "!=" ? (it) => !found(it) : found };
@@ -61,17 +61,17 @@ function parseTerm(text) {
 
 function comparable(name, wanted, wrong) {
   const lower = wanted.toLowerCase();
-  if ((name === "stream" || name === "connection") && !/^\d+$/.test(lower)) throw wrong(`"${wanted}" is no number of a ${name}`);
+  if ((name === "stream" || name === "connection") && !/^\d+$/.test(lower)) throw wrong(`"${wanted}" is not a ${name} number`);
   return name === "status" && /^\d+$/.test(lower) ? (STATUS[Number(lower)] ?? `status_${lower}`).toLowerCase() : lower;
 }
 
-/** The filter with one comparison set, or taken out if there is no value. */
+/** Returns the filter with one comparison set, or removed if there is no value. */
 function withTerm(text, key, value) {
   const rest = text.trim().split(/\s+/).filter((term) => term && !term.toLowerCase().startsWith(`${key}=`));
   return [...rest, ...(value ? [`${key}=${value.replaceAll(" ", "_")}`] : [])].join(" ");
 }
 
-/** What a filter says a comparison must be equal to, if it is one value. */
+/** Returns the value that a filter compares a key with, if it is one value. */
 function valueOf(text, key) {
   const found = text.trim().split(/\s+/).find((term) => term.toLowerCase().startsWith(`${key}=`));
   return found?.slice(key.length + 1).toLowerCase();

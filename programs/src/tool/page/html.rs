@@ -1,4 +1,4 @@
-//! The page as a file that has a capture inside, and as the program serves it.
+//! Builds the page: as the program serves it, and as a file with a capture inside.
 
 use std::io::{self, Write};
 use std::sync::LazyLock;
@@ -21,11 +21,11 @@ const CODE: &str = concat!(
     include_str!("source.js"),
 );
 
-/// The script, and the sentences of `--explain`.
+/// The script, with the sentences of `--explain`.
 pub(super) static SCRIPT: LazyLock<String> =
     LazyLock::new(|| format!("\"use strict\";\nconst EXPLANATIONS = {};\n{CODE}", explanations()));
 
-/// The page as the program serves it, with its style and script beside it.
+/// Returns the page that the program serves, which loads its style and script.
 pub(super) fn served() -> String {
     PAGE.replace("<!--style-->", r#"<link rel="stylesheet" href="page.css">"#)
         .replace("<!--body-->", r#"<body data-events="events">"#)
@@ -33,17 +33,17 @@ pub(super) fn served() -> String {
         .replace("<!--script-->", r#"<script src="page.js"></script>"#)
 }
 
-/// Writes the page with a capture inside: one file that needs nothing else, and loads nothing.
+/// Writes the page with a capture inside: one file that loads nothing else.
 pub(in crate::tool) struct Html<W> {
     out: W,
 }
 
-/// What the file may do: run what stands in it, and reach nobody.
+/// The file's content security policy: it may run its own script and load nothing.
 const POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:; \
     base-uri 'none'; form-action 'none'";
 
 impl<W: Write> Html<W> {
-    /// Begins the file; `name` says what the capture is.
+    /// Writes the part before the capture; `name` describes the capture.
     pub(super) fn begin(mut out: W, name: &str) -> io::Result<Self> {
         let (head, _) = around_the_capture();
         let policy = format!(r#"<meta http-equiv="Content-Security-Policy" content="{POLICY}">"#);
@@ -69,12 +69,12 @@ impl<W: Write + Send> Lines for Html<W> {
     }
 }
 
-/// The page before and behind its capture.
+/// Splits the page at its capture.
 fn around_the_capture() -> (&'static str, &'static str) {
     PAGE.split_once("<!--capture-->").unwrap_or((PAGE, ""))
 }
 
-/// A text that may stand between double quotes.
+/// Escapes a text for an attribute in double quotes.
 fn attribute(text: &str) -> String {
     text.replace('&', "&amp;").replace('"', "&quot;").replace('<', "&lt;")
 }
@@ -85,7 +85,7 @@ mod tests {
     use barewire::inspector::{Conversation, Direction, JsonLines, Redaction, Schema};
 
     #[test]
-    fn no_byte_of_a_peer_ends_the_script_that_it_stands_in() {
+    fn bytes_of_a_peer_can_not_end_the_script_around_them() {
         let mut conversation = Conversation::new(Schema::new());
         conversation.push(Direction::ToServer, b"</script><script>alert(1)</script><!--<script>");
         let frame = conversation.take_frames().remove(0);
@@ -108,15 +108,15 @@ mod tests {
     }
 
     #[test]
-    fn the_page_has_all_its_parts_and_names_nobody_else() {
+    fn the_page_is_complete_and_loads_nothing_else() {
         let served = served();
         assert!(served.contains("page.css") && served.contains("page.js") && !served.contains("<!--"), "{served}");
         for text in [&served, STYLE, &SCRIPT] {
             let elsewhere = text.replace("http://www.w3.org/2000/svg", "");
-            assert!(!elsewhere.contains("http://") && !elsewhere.contains("https://"), "an address of somebody else");
+            assert!(!elsewhere.contains("http://") && !elsewhere.contains("https://"), "an address of another site");
             assert!(!elsewhere.contains("innerHTML"), "text is text");
         }
-        // What would end the style or the script, were it in one of them.
+        // A closing tag inside the style or the script would end it.
         assert!(!STYLE.contains("</") && !SCRIPT.contains("</script"));
     }
 }

@@ -1,16 +1,16 @@
-//! The page: calls, frames, bytes and their meaning side by side in a browser, live or as a file that has all in it.
+//! The page: calls, frames, bytes and their meaning in a browser, live or as a self-contained file.
 //!
 //! ```text
 //! frames ─▶ JSON lines ─┬─▶ ring of bounded size ─▶ GET /events, Server-Sent Events ─▶ the page         ring.rs, server.rs
 //!                       └─▶ the page with the lines inside, one file                                    html.rs
 //! page.html  page.css
-//! util.js  call.js  model.js  filter.js      what is known: calls, frames, which of them are shown
-//! timeline.js  panes.js  details.js          how it is drawn
-//! main.js  find.js  source.js                what changes it: keys and the pointer, the filter, lines as they come
+//! util.js  call.js  model.js  filter.js      the data: calls, frames, and the filter
+//! timeline.js  panes.js  details.js          drawing
+//! main.js  find.js  source.js                input: keys, the pointer, the filter box, incoming lines
 //! ```
 //!
-//! The page is put together from its files when it is given out; nothing is built, nothing is loaded from elsewhere, and
-//! what a peer sent is text wherever it stands.
+//! The program assembles the page from these files when it serves or writes it. Nothing is built in advance, nothing is loaded
+//! from elsewhere, and data from a peer is always inserted as text.
 
 mod html;
 mod ring;
@@ -28,25 +28,25 @@ use crate::cli::{self, Stop};
 use html::Html;
 use server::Handle;
 
-/// Bytes of the newest lines that are kept for whoever opens the page later.
+/// Bytes of the newest lines that are kept for browsers that open the page later.
 pub(super) const KEPT: usize = 64 << 20;
 
-/// Serves the page, says where it is, and gives what hands lines to it; about `kept` bytes of them are kept. Calls are
-/// waited for at `listening`.
+/// Serves the page, prints its address, and returns the handle that lines are written to. Keeps about `kept` bytes of lines.
+/// `listening` is the tap's address, if there is a tap.
 pub(super) async fn open(address: &str, kept: usize, listening: Option<SocketAddr>) -> Result<Handle, Stop> {
     let handle = server::serve(address, kept, listening).await;
-    let handle = handle.map_err(|error| Stop::Usage(format!("{error}; choose with --web")))?;
+    let handle = handle.map_err(|error| Stop::Usage(format!("{error}; choose another address with --web")))?;
     let at = handle.address();
     cli::say(format_args!("the page is at http://{at}/"));
     if !at.ip().is_loopback() {
-        cli::say("whoever reaches that address sees what passes");
+        cli::say("warning: everyone who can reach that address can see the traffic");
     }
     Ok(handle)
 }
 
-/// Begins the page as a file.
+/// Creates the page as a file.
 pub(super) fn create(path: &Path, name: &str) -> Result<Html<BufWriter<Named<File>>>, Stop> {
-    let wrong = |error: &dyn Display| Stop::Usage(format!("{error}; choose with --html"));
+    let wrong = |error: &dyn Display| Stop::Usage(format!("{error}; choose another file with --html"));
     let file = File::create(path).map_err(|error| wrong(&format_args!("{}: {error}", path.display())))?;
     let file = BufWriter::new(Named::new(path.display().to_string(), file));
     Html::begin(file, name).map_err(|error| wrong(&error))

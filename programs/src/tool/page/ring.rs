@@ -1,6 +1,6 @@
-//! The newest lines, up to a number of bytes, for any number of readers at their own pace.
+//! A buffer of the newest lines, limited in bytes, for any number of readers at their own pace.
 //!
-//! Whoever writes never waits. A reader that does not keep up misses lines and is told how many.
+//! The writer never waits. A slow reader misses lines and learns how many.
 
 use std::collections::VecDeque;
 use std::pin::pin;
@@ -8,16 +8,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
-/// Lines with numbers that count up from 0.
+/// Lines, numbered from 0.
 #[derive(Debug)]
 pub(super) struct Ring {
-    kept: Mutex<Kept>,
+    kept: Mutex<RingState>,
     news: Notify,
     limit: usize,
 }
 
 #[derive(Debug, Default)]
-struct Kept {
+struct RingState {
     lines: VecDeque<Arc<str>>,
     /// The number of the first line in `lines`.
     first: u64,
@@ -25,19 +25,19 @@ struct Kept {
     ended: bool,
 }
 
-/// What a reader is given at once.
+/// Lines for a reader.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct News {
-    /// Lines that went before the reader came to them.
+    /// Number of lines that were dropped before the reader asked for them.
     pub(super) missed: u64,
     pub(super) lines: Vec<Arc<str>>,
     /// The number of the line after these.
     pub(super) next: u64,
-    /// No line follows any more.
+    /// True if no line will follow.
     pub(super) ended: bool,
 }
 
-/// What a line costs beside its text, about.
+/// Approximate memory use of a line without its text.
 const LINE: usize = 32;
 
 impl Ring {
@@ -45,7 +45,7 @@ impl Ring {
         Self { kept: Mutex::default(), news: Notify::new(), limit }
     }
 
-    /// Adds a line. The newest stays, whatever its length.
+    /// Adds a line, and drops the oldest ones above the limit. Keeps the newest one, whatever its length.
     pub(super) fn push(&self, line: &str) {
         let mut kept = self.lock();
         kept.bytes += line.len() + LINE;
@@ -59,13 +59,13 @@ impl Ring {
         self.news.notify_waiters();
     }
 
-    /// No line follows any more.
+    /// Marks the end of the lines.
     pub(super) fn end(&self) {
         self.lock().ended = true;
         self.news.notify_waiters();
     }
 
-    /// The lines from number `at` on, about `most` bytes of them; waits until there is one or the end.
+    /// Returns the lines from number `at` on, about `most` bytes of them. Waits until there is a line or the end.
     pub(super) async fn read(&self, at: u64, most: usize) -> News {
         loop {
             let mut notified = pin!(self.news.notified());
@@ -93,8 +93,8 @@ impl Ring {
         News { missed, next: kept.first + to as u64, ended: kept.ended && to == kept.lines.len(), lines }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Kept> {
-        // A panic elsewhere can't leave it half written.
+    fn lock(&self) -> MutexGuard<'_, RingState> {
+        // The lines are consistent even if another thread panicked.
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn readers_wait_catch_up_and_are_told_what_they_missed() {
+    async fn readers_wait_catch_up_and_learn_what_they_missed() {
         let ring = Arc::new(Ring::new(3 * (LINE + 1)));
         let waiting = tokio::spawn({
             let ring = ring.clone();
@@ -124,7 +124,7 @@ mod tests {
         assert_eq!((few.missed, texts(&few), few.next), (0, vec!["c", "d"], 4));
         ring.push(&"long".repeat(100));
         let long = ring.read(5, 2).await;
-        assert_eq!((long.lines.len(), long.ended), (1, false), "one line is given, however long");
+        assert_eq!((long.lines.len(), long.ended), (1, false), "a line is returned, however long");
         ring.end();
         assert!(ring.read(6, 100).await.ended);
         assert!(ring.read(5, 100).await.ended);

@@ -1,9 +1,9 @@
-//! Serving the page and what happens: HTTP/1.1 by hyper, Server-Sent Events
+//! Serves the page and its events: HTTP/1.1 by hyper, Server-Sent Events
 //! (<https://html.spec.whatwg.org/multipage/server-sent-events.html>).
 //!
-//! What passes a tap is not for everyone. The page is bound to the loopback interface unless an address says otherwise; a
-//! request must name an IP address or localhost as its host, so that no name of somebody else's can be made to point here
-//! (DNS rebinding); nothing allows another origin to read; and the page may load and reach nothing but this server.
+//! The traffic of a tap is confidential. The page is bound to the loopback interface unless an address is given. A request's
+//! Host must be an IP address or localhost, so that a foreign name can't be made to point here (DNS rebinding). Other origins
+//! can't read the responses, and the page may load from this server only.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -27,33 +27,33 @@ use super::html::{SCRIPT, STYLE, served};
 use super::ring::{News, Ring};
 use super::told::Lines;
 
-/// Connections of browsers at the same time.
+/// Maximum number of connections from browsers.
 const CONNECTIONS: usize = 64;
 
-/// Bytes of lines that are sent at once.
+/// Maximum size of a chunk of lines, in bytes.
 const CHUNK: usize = 256 << 10;
 
-/// How long a connection may be silent, so that a browser that is gone is noticed.
+/// Maximum silence of a connection, after which a browser that has gone is noticed.
 const SILENCE: Duration = Duration::from_secs(15);
 
-/// How long accepting rests after an error, most of which pass.
+/// Pause of accepting after an error; most errors are temporary.
 const REST: Duration = Duration::from_millis(100);
 
-/// How long the end of a tap waits until those who have the page open are told of it.
+/// Time for open pages to receive the last lines when a tap ends.
 const FAREWELL: Duration = Duration::from_secs(1);
 
-/// Hands lines to whoever has the page open. Cheap to clone.
+/// Hands lines to all open pages. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(in crate::tool) struct Handle {
     ring: Arc<Ring>,
     address: SocketAddr,
     readers: Arc<Readers>,
-    /// Whether the program ends with its lines.
+    /// True if the program ends after the last line.
     is_tap: bool,
 }
 
 impl Handle {
-    /// Where the page is.
+    /// Returns the address of the page.
     pub(in crate::tool) fn address(&self) -> SocketAddr {
         self.address
     }
@@ -74,7 +74,7 @@ impl Lines for Handle {
     }
 }
 
-/// How many have the page open.
+/// The number of open pages.
 #[derive(Debug, Default)]
 struct Readers {
     count: Mutex<usize>,
@@ -84,12 +84,12 @@ struct Readers {
 impl Readers {
     fn wait_until_gone(&self) {
         let count = self.count.lock().unwrap_or_else(PoisonError::into_inner);
-        // Whoever does not read is not waited for any longer.
+        // Pages that read too slowly are not waited for any longer.
         let _waited = self.one_less.wait_timeout_while(count, FAREWELL, |count| *count > 0);
     }
 }
 
-/// One of them, until the last line is on its way.
+/// An open page, until its last line is sent.
 struct Reader(Arc<Readers>);
 
 impl Reader {
@@ -106,8 +106,8 @@ impl Drop for Reader {
     }
 }
 
-/// Serves the page at "host:port", or at a port of the loopback interface, on a task of its own. Of the lines handed to it
-/// the newest are kept, about `limit` bytes of them. `listening` is where calls are waited for, if they are.
+/// Serves the page at "host:port", or at a port of the loopback interface, on a task of its own. Keeps the newest lines, about
+/// `limit` bytes of them. `listening` is the tap's address, if there is a tap.
 pub(in crate::tool) async fn serve(address: &str, limit: usize, listening: Option<SocketAddr>) -> io::Result<Handle> {
     let port = address.strip_prefix(':').unwrap_or(address);
     let listener = match port.parse::<u16>() {
@@ -118,7 +118,7 @@ pub(in crate::tool) async fn serve(address: &str, limit: usize, listening: Optio
         listener.map_err(|error| io::Error::new(error.kind(), format!("can't listen on {address}: {error}")))?;
     let (ring, readers) = (Arc::new(Ring::new(limit)), Arc::default());
     let handle = Handle { ring, address: listener.local_addr()?, readers, is_tap: listening.is_some() };
-    // A page that is left open when the program is started anew must not take its place for another's.
+    // A page that is still open when the program restarts must not mistake its position for one in the new session.
     let began = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
     let session = format!("{began:x}-{:x}", std::process::id()).into();
     let source = Source { ring: handle.ring.clone(), session, listening, readers: handle.readers.clone() };
@@ -158,7 +158,7 @@ async fn connection(stream: TcpStream, source: Source) {
         let response = answer(&request, &source);
         async move { Ok::<_, Infallible>(response) }
     });
-    // A browser that goes away is no failure.
+    // A browser that disconnects is not a failure.
     let _: Result<(), _> = http.serve_connection(TokioIo::new(stream), service).await;
 }
 
@@ -169,12 +169,12 @@ fn answer<B>(request: &Request<B>, source: &Source) -> Response<Answer> {
     let path = request.uri().path();
     match (request.method(), path) {
         _ if !is_local_name(host) => {
-            let text = "This page is served to an IP address or localhost, and the request names another host.\n";
+            let text = "This page is served only at an IP address or localhost, but the request names another host.\n";
             respond(StatusCode::MISDIRECTED_REQUEST, "text/plain", text.into())
         }
         (&Method::GET | &Method::HEAD, "/") => respond(StatusCode::OK, "text/html; charset=utf-8", served().into()),
         (&Method::GET | &Method::HEAD, _) if !matches!(site, None | Some(b"same-origin" | b"none")) => {
-            respond(StatusCode::FORBIDDEN, "text/plain", "This is for the page itself.\n".into())
+            respond(StatusCode::FORBIDDEN, "text/plain", "Only the page itself may load this.\n".into())
         }
         (&Method::GET | &Method::HEAD, "/page.css") => {
             respond(StatusCode::OK, "text/css; charset=utf-8", Bytes::from_static(STYLE.as_bytes()))
@@ -189,12 +189,12 @@ fn answer<B>(request: &Request<B>, source: &Source) -> Response<Answer> {
             *response.body_mut() = Answer::Events { chunk, _reader: Reader::new(&source.readers) };
             response
         }
-        (&Method::GET | &Method::HEAD, _) => respond(StatusCode::NOT_FOUND, "text/plain", "Nothing is here.\n".into()),
-        _ => respond(StatusCode::METHOD_NOT_ALLOWED, "text/plain", "The page can only be read.\n".into()),
+        (&Method::GET | &Method::HEAD, _) => respond(StatusCode::NOT_FOUND, "text/plain", "Not found.\n".into()),
+        _ => respond(StatusCode::METHOD_NOT_ALLOWED, "text/plain", "Method not allowed: use GET.\n".into()),
     }
 }
 
-/// Whether a Host header names this machine in a way that nobody else can have bent: by address, or as localhost.
+/// Returns true if a Host header names this machine in a way that DNS can't forge: by address, or as localhost.
 fn is_local_name(host: &str) -> bool {
     if host.parse::<SocketAddr>().is_ok() || host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok() {
         return true;
@@ -206,7 +206,7 @@ fn is_local_name(host: &str) -> bool {
     name.eq_ignore_ascii_case("localhost")
 }
 
-/// The number of the line after the one that a browser had last, if it was one of this session.
+/// Returns the number of the line after the last one that the browser received, if that was in this session.
 fn after(id: &str, session: &str) -> Option<u64> {
     let number = id.strip_prefix(session)?.strip_prefix('.')?;
     number.parse().ok()
@@ -239,7 +239,7 @@ enum Answer {
     Events { chunk: Chunk, _reader: Reader },
 }
 
-/// The next chunk of events, and what comes after it.
+/// The next chunk of events, and the position after it.
 type Chunk = Pin<Box<dyn Future<Output = (Bytes, Option<Rest>)> + Send>>;
 
 struct Rest {
@@ -312,7 +312,7 @@ mod tests {
 
     use super::*;
 
-    /// What the server answers to a request line with these headers, up to `until` or to the end.
+    /// Returns the server's response to a request line with these headers, up to `until` or to the end.
     async fn ask(address: SocketAddr, line: &str, headers: &str, until: &str) -> String {
         let mut stream = TcpStream::connect(address).await.unwrap();
         let request = format!("{line} HTTP/1.1\r\n{headers}connection: close\r\n\r\n");
@@ -330,10 +330,10 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn lines_are_events_and_a_reader_goes_on_where_it_was() {
+    async fn lines_are_events_and_a_reader_resumes_where_it_was() {
         let mut handle = serve("0", 1 << 20, None).await.unwrap();
         let address = handle.address();
-        assert!(address.ip().is_loopback(), "a port alone is one of the loopback interface");
+        assert!(address.ip().is_loopback(), "a port alone means the loopback interface");
         handle.line("{\"a\":1}\n").unwrap();
         handle.line("{\"b\":2}\n").unwrap();
         let seen = ask(address, "GET /events", "host: localhost\r\n", "{\"b\":2}\n\n").await;
@@ -350,7 +350,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_reader_that_comes_late_is_told_what_it_missed() {
+    async fn a_late_reader_learns_what_it_missed() {
         let tap = SocketAddr::from(([127, 0, 0, 1], 50052));
         let mut handle = serve("127.0.0.1:0", 100, Some(tap)).await.unwrap();
         for line in ["first", "second", "third"] {
@@ -366,7 +366,7 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    async fn the_end_of_a_tap_waits_until_its_readers_are_told() {
+    async fn the_end_of_a_tap_waits_for_its_readers() {
         let mut handle = serve("0", 1 << 20, Some(SocketAddr::from(([127, 0, 0, 1], 50052)))).await.unwrap();
         let address = handle.address();
         handle.line("{\"a\":1}").unwrap();
@@ -380,7 +380,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nobody_elses_name_and_nobody_elses_page() {
+    async fn other_hosts_and_other_origins_are_refused() {
         let address = serve(":0", 1 << 20, None).await.unwrap().address();
         for (line, headers, status) in [
             ("GET /", "host: evil.example\r\n", "421"),
@@ -412,7 +412,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_address_that_can_not_be_had_is_named() {
+    async fn an_error_names_the_address_in_use() {
         let taken = serve("0", 1, None).await.unwrap().address().to_string();
         let error = serve(&taken, 1, None).await.unwrap_err().to_string();
         assert!(error.starts_with(&format!("can't listen on {taken}: ")), "{error}");

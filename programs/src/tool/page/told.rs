@@ -1,41 +1,41 @@
-//! What happens on connections, as JSON lines.
+//! Writes the events of connections as JSON lines.
 
 use std::collections::BTreeMap;
 use std::io;
 use std::time::{Duration, SystemTime};
 
-use crate::tool::feed::{Heard, Listener, What};
+use crate::tool::feed::{Event, EventKind, Observer};
 use barewire::inspector::capture::{self, Capture};
 use barewire::inspector::{Conversation, Endpoints, JsonLines, Redaction, Schema};
 
-/// Takes JSON lines, each with its line break.
+/// Accepts JSON lines, each with its line break.
 pub(in crate::tool) trait Lines: Send {
-    /// The next line.
+    /// Adds a line.
     fn line(&mut self, line: &str) -> io::Result<()>;
 
-    /// No line follows: a file is made whole.
+    /// Ends the output, and completes a file.
     fn end(&mut self) -> io::Result<()>;
 }
 
-/// Tells what it hears line by line.
-pub(in crate::tool) struct Told<L> {
+/// Writes events as JSON lines.
+pub(in crate::tool) struct LineWriter<L> {
     json: JsonLines,
     schema: Schema,
-    /// The moment from which times count.
+    /// The start of the time that events count from.
     began: SystemTime,
     conversations: BTreeMap<usize, Conversation>,
-    /// When the last thing happened.
+    /// The time of the last event.
     now: Duration,
     lines: L,
 }
 
-impl<L: Lines> Told<L> {
+impl<L: Lines> LineWriter<L> {
     pub(in crate::tool) fn new(redaction: Redaction, schema: Schema, began: SystemTime, lines: L) -> Self {
         let (json, now) = (JsonLines::new(redaction).naming(&schema), Duration::ZERO);
         Self { json, schema, began, conversations: BTreeMap::new(), now, lines }
     }
 
-    /// A whole capture, one connection after the other, and the end.
+    /// Writes a whole capture, one connection after the other, and ends the output.
     pub(in crate::tool) fn capture(&mut self, capture: &Capture) -> io::Result<()> {
         for (at, connection) in capture.connections.iter().enumerate() {
             self.connection(at + 1, connection)?;
@@ -73,7 +73,7 @@ impl<L: Lines> Told<L> {
         self.lines.line(&self.json.end(number as u64, time, conversation.dropped_frames()))
     }
 
-    /// Does something with a connection's conversation, and tells what comes of it.
+    /// Changes a connection's conversation, and writes the resulting frames.
     fn with(&mut self, number: usize, act: impl FnOnce(&mut Conversation)) -> io::Result<()> {
         let Some(mut conversation) = self.conversations.remove(&number) else { return Ok(()) };
         act(&mut conversation);
@@ -83,29 +83,29 @@ impl<L: Lines> Told<L> {
     }
 }
 
-impl<L: Lines> Listener for Told<L> {
-    fn hear(&mut self, heard: Heard) -> io::Result<()> {
-        let Heard { connection, time, what } = heard;
+impl<L: Lines> Observer for LineWriter<L> {
+    fn handle(&mut self, event: Event) -> io::Result<()> {
+        let Event { connection, time, kind } = event;
         self.now = time;
-        match what {
-            What::Opened { client, server } => {
+        match kind {
+            EventKind::Opened { client, server } => {
                 self.conversations.insert(connection, Conversation::new(self.schema.clone()));
                 self.open(connection, client.to_string(), server.to_string())
             }
-            What::Passed { direction, lost, bytes } => self.with(connection, |conversation| {
+            EventKind::Passed { direction, lost, bytes } => self.with(connection, |conversation| {
                 conversation.set_time(time);
                 conversation.lose(direction, lost);
                 conversation.push(direction, &bytes);
             }),
-            What::Ended { direction, lost } => self.with(connection, |conversation| {
+            EventKind::Ended { direction, lost } => self.with(connection, |conversation| {
                 conversation.set_time(time);
                 conversation.lose(direction, lost);
             }),
-            What::Closed { .. } => match self.conversations.remove(&connection) {
+            EventKind::Closed { .. } => match self.conversations.remove(&connection) {
                 Some(conversation) => self.over(connection, time, conversation),
                 None => Ok(()),
             },
-            What::Said(_) => Ok(()),
+            EventKind::Note(_) => Ok(()),
         }
     }
 

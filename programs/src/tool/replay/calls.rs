@@ -1,4 +1,4 @@
-//! The calls in a connection's bytes: what the client sent, in its order, and how it was answered.
+//! Extracts the calls from a connection's bytes: action the client sent, in order, and the server's answer.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -7,46 +7,46 @@ use std::time::Duration;
 use barewire::inspector::capture::Connection;
 use barewire::inspector::{Direction, Frame, FrameType, HeaderField, Meaning, Message, Schema, outline};
 
-/// One call as it was on the wire.
+/// A call as it was on the wire.
 #[derive(Clone, Debug)]
 pub(super) struct Call {
     pub(super) stream: u32,
     pub(super) path: String,
-    /// When its headers were there.
+    /// The time of its headers.
     pub(super) began: Duration,
-    /// Request-Headers with their pseudo-header fields.
+    /// Request-Headers, including pseudo-header fields.
     pub(super) headers: Vec<Field>,
-    /// Whether END_STREAM stood on them.
+    /// True if the headers have END_STREAM.
     pub(super) is_only_headers: bool,
-    /// What the client sent behind them.
-    pub(super) sent: Vec<Sent>,
+    /// The client's messages after the headers, its half-close or reset.
+    pub(super) sent: Vec<Step>,
     pub(super) answer: Answer,
 }
 
-/// A header field; what HPACK can't know has no value.
+/// A header field. A name or value that is unknown, because the capture misses earlier header blocks, is `None`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Field {
     pub(super) name: Option<Arc<[u8]>>,
     pub(super) value: Option<Arc<[u8]>>,
 }
 
-/// Something that the client sent.
+/// A step of the client.
 #[derive(Clone, Debug)]
-pub(super) struct Sent {
+pub(super) struct Step {
     pub(super) time: Duration,
-    /// How many messages had come by then.
+    /// Number of messages that the client had received by then.
     pub(super) answered: usize,
-    pub(super) what: What,
+    pub(super) action: Action,
 }
 
 #[derive(Clone, Debug)]
-pub(super) enum What {
+pub(super) enum Action {
     Message { body: Body, end_stream: bool },
     HalfClose,
     Reset(u32),
 }
 
-/// A message: its first byte, what stands behind its prefix, and the same in a line for a person.
+/// A message: the first byte of its prefix, its payload, and a line that describes it.
 #[derive(Clone, Debug)]
 pub(super) struct Body {
     pub(super) flag: u8,
@@ -55,17 +55,17 @@ pub(super) struct Body {
     pub(super) outline: String,
 }
 
-/// What came back.
+/// The server's response.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Answer {
     pub(super) headers: Vec<Field>,
     pub(super) messages: Vec<Body>,
-    /// Trailers, or the headers of Trailers-Only.
+    /// The trailers, or the headers of Trailers-Only.
     pub(super) trailers: Vec<Field>,
     pub(super) end: Option<End>,
 }
 
-/// How the server ended it.
+/// The way in which the server ended the call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum End {
     Stream,
@@ -82,9 +82,9 @@ impl Field {
     }
 }
 
-/// The calls of a connection, in the order in which they began.
+/// Returns the calls of a connection, in the order in which they began.
 pub(super) fn calls(connection: &Connection, schema: &Schema) -> Vec<Call> {
-    let mut gathering = Gathering::default();
+    let mut gathering = CallCollector::default();
     let mut conversation = connection.begin(schema.clone());
     for chunk in &connection.chunks {
         chunk.push_into(&mut conversation);
@@ -96,16 +96,16 @@ pub(super) fn calls(connection: &Connection, schema: &Schema) -> Vec<Call> {
 }
 
 #[derive(Default)]
-struct Gathering {
+struct CallCollector {
     open: BTreeMap<u32, Call>,
     done: Vec<Call>,
-    /// Streams of which the client's last HEADERS had END_STREAM: with CONTINUATION that is not where the headers end.
+    /// Streams whose last HEADERS from the client had END_STREAM. The headers may continue in CONTINUATION.
     ended: BTreeSet<u32>,
-    /// The DATA of streams, for messages that lie in several.
+    /// The DATA frames of streams, for messages that span several of them.
     data: HashMap<u32, Vec<Frame>>,
 }
 
-impl Gathering {
+impl CallCollector {
     fn take(&mut self, frame: Frame) {
         let Some(header) = frame.header().copied() else { return };
         if frame.direction == Direction::ToServer && header.kind == FrameType::HEADERS {
@@ -138,7 +138,7 @@ impl Gathering {
             Direction::ToServer => call.sent(&frame, bodies),
             Direction::ToClient => call.answer.add(&frame, bodies),
         }
-        // A frame in which a message begins that is not complete has to stay.
+        // Keeps the frame if another message begins in it and is not complete.
         if frame.messages.last().is_some_and(|message| ends_with(&frame, message)) {
             frames.retain(|kept| kept.direction != frame.direction);
         }
@@ -149,7 +149,7 @@ fn ends_with(frame: &Frame, message: &Message) -> bool {
     message.segments.last().is_some_and(|(number, place)| *number == frame.number && place.end == frame.bytes.len())
 }
 
-/// A message out of the frames that it lies in; `None` where it is too large for the inspector to keep.
+/// Assembles a message from its frames; returns `None` if it was too large for the inspector to keep.
 fn body(frames: &[Frame], frame: &Frame, message: &Message) -> Option<Body> {
     let mut bytes = Vec::new();
     for (number, place) in &message.segments {
@@ -169,16 +169,16 @@ impl Call {
     fn sent(&mut self, frame: &Frame, bodies: Vec<Body>) {
         let Some(header) = frame.header() else { return };
         let (time, answered) = (frame.time, self.answer.messages.len());
-        let mut push = |what| self.sent.push(Sent { time, answered, what });
+        let mut push = |action| self.sent.push(Step { time, answered, action });
         if header.kind == FrameType::RST_STREAM {
-            return push(What::Reset(error_code(frame)));
+            return push(Action::Reset(error_code(frame)));
         }
         let count = bodies.len();
         for (at, body) in bodies.into_iter().enumerate() {
-            push(What::Message { body, end_stream: header.ends_stream() && at + 1 == count });
+            push(Action::Message { body, end_stream: header.ends_stream() && at + 1 == count });
         }
         if header.ends_stream() && count == 0 && header.kind == FrameType::DATA {
-            push(What::HalfClose);
+            push(Action::HalfClose);
         }
     }
 }
@@ -202,7 +202,7 @@ impl Answer {
     }
 }
 
-/// What RST_STREAM carries.
+/// Returns the error code of an RST_STREAM.
 fn error_code(frame: &Frame) -> u32 {
     let code = frame.bytes.get(9..13).and_then(|bytes| bytes.try_into().ok());
     code.map_or(0, u32::from_be_bytes)
@@ -253,8 +253,8 @@ mod tests {
         let sent: Vec<(u128, usize, &[u8], bool)> = call
             .sent
             .iter()
-            .map(|sent| match &sent.what {
-                What::Message { body, end_stream } => {
+            .map(|sent| match &sent.action {
+                Action::Message { body, end_stream } => {
                     (sent.time.as_millis(), sent.answered, &body.payload[..], *end_stream)
                 }
                 other => panic!("{other:?}"),

@@ -1,11 +1,11 @@
-//! Two answers beside each other: what is the same, and what is not.
+//! Compares two answers.
 
 use std::io::{self, Write};
 
 use super::calls::{Answer, Body, End, Field};
 use barewire::wire::http2::Http2Error;
 
-/// Says how an answer differs from the one that was captured; tells whether it does.
+/// Prints the differences between the captured answer and the new one. Returns true if they differ.
 pub(super) fn compare(captured: &Answer, fresh: &Answer, out: &mut dyn Write) -> io::Result<bool> {
     if captured.headers.is_empty() && captured.trailers.is_empty() && captured.end.is_none() {
         writeln!(out, "the capture has no answer to compare with")?;
@@ -19,7 +19,7 @@ pub(super) fn compare(captured: &Answer, fresh: &Answer, out: &mut dyn Write) ->
         writeln!(out, "- ended by {}\n+ ended by {}", end(captured.end), end(fresh.end))?;
     }
     if !differs {
-        writeln!(out, "the answer is the captured one")?;
+        writeln!(out, "the answer equals the captured one")?;
     }
     Ok(differs)
 }
@@ -32,7 +32,7 @@ fn end(end: Option<End>) -> String {
     }
 }
 
-/// Fields that only one of the two has. The order of fields with different names means nothing, and a date is always another.
+/// Prints fields that only one of the two has. Ignores dates, and the order of fields with different names.
 fn fields(what: &str, captured: &[Field], fresh: &[Field], out: &mut dyn Write) -> io::Result<bool> {
     let only = |these: &[Field], those: &[Field]| {
         let mut those: Vec<&Field> = those.iter().collect();
@@ -112,9 +112,9 @@ mod tests {
     }
 
     #[test]
-    fn what_differs_is_said_and_nothing_else() {
+    fn only_differences_are_printed() {
         let same = compared(&answer("0", &["a", "b"]), &answer("0", &["a", "b"]));
-        assert_eq!(same, (false, "the answer is the captured one\n".to_owned()));
+        assert_eq!(same, (false, "the answer equals the captured one\n".to_owned()));
         let (differs, text) = compared(&answer("0", &["a", "b"]), &answer("5", &["a", "c", "d"]));
         assert!(differs);
         assert_eq!(

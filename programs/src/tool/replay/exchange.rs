@@ -1,7 +1,7 @@
-//! A connection of raw frames: sends what it is told, keeps to the peer's windows, and records all that passes.
+//! A connection of raw frames: sends what it is given, within the peer's windows, and records all bytes.
 //!
-//! Only what keeps a well-behaved server talking is done here: preface, SETTINGS and PING are acknowledged, windows are opened
-//! wide. Everything else is the caller's, right or wrong.
+//! Does only what keeps a well-behaved server talking: sends the preface, acknowledges SETTINGS and PING, and opens the windows
+//! wide. Everything else is up to the caller, valid or not.
 
 use std::io;
 use std::net::SocketAddr;
@@ -27,28 +27,28 @@ const LARGEST_WINDOW: u32 = (1 << 31) - 1;
 /// The stream of the call.
 pub(super) const STREAM: u32 = 1;
 
-/// An open connection, and what has passed on it.
+/// An open connection, and the bytes that passed on it.
 pub(super) struct Exchange {
     socket: TcpStream,
     began: Instant,
     record: Connection,
     conversation: Conversation,
-    /// What may be sent on the connection, and on the stream.
+    /// Bytes that may be sent on the connection, and on the stream.
     windows: [i64; 2],
     initial_window: i64,
     max_frame_size: usize,
-    /// Acknowledgements that are still to be sent.
+    /// Acknowledgements to send.
     owed: Vec<u8>,
-    /// How many messages have come.
+    /// Number of messages received.
     pub(super) messages: usize,
-    /// Whether the peer is done: with the stream, or with the connection.
+    /// True if the peer has ended the stream or the connection.
     pub(super) is_over: bool,
-    /// Whether it speaks of its own accord: a script acknowledges nothing.
-    polite: bool,
+    /// True if frames are acknowledged automatically, which a script does not want.
+    acknowledges: bool,
 }
 
 impl Exchange {
-    /// A connection on which nothing was said.
+    /// Creates the record of a new connection.
     pub(super) fn new(socket: TcpStream, server: SocketAddr, schema: Schema) -> io::Result<Exchange> {
         let client = socket.local_addr()?;
         Ok(Exchange {
@@ -62,24 +62,24 @@ impl Exchange {
             owed: Vec::new(),
             messages: 0,
             is_over: false,
-            polite: false,
+            acknowledges: false,
         })
     }
 
-    /// Begins as a client does, with windows that never close.
-    pub(super) async fn greet(&mut self) -> io::Result<()> {
-        self.polite = true;
+    /// Sends the preface and SETTINGS of a client, with windows that never run out.
+    pub(super) async fn begin(&mut self) -> io::Result<()> {
+        self.acknowledges = true;
         let mut wire = PREFACE.to_vec();
         RawFrame::settings(&[(ENABLE_PUSH, 0), (INITIAL_WINDOW_SIZE, LARGEST_WINDOW)]).write(&mut wire);
         RawFrame::window_update(0, LARGEST_WINDOW - DEFAULT_WINDOW as u32).write(&mut wire);
         self.send(&wire).await
     }
 
-    /// Sends bytes as they are.
+    /// Sends bytes unchanged.
     pub(super) async fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
         let mut written = 0;
         while written < bytes.len() && !self.is_over {
-            // A peer that does not read while it writes must not stop this side from reading.
+            // Reads meanwhile, because the peer may not read before it can write.
             let mut buffer = vec![0; 64 << 10];
             let (mut from, mut to) = self.socket.split();
             let outcome = either(to.write(&bytes[written..]), from.read(&mut buffer)).await;
@@ -89,14 +89,14 @@ impl Exchange {
                     self.note(Direction::ToServer, &bytes[written..written + count]);
                     written += count;
                 }
-                // What is owed for it must not stand in the middle of a frame.
+                // Acknowledgements must not go into the middle of a frame, so they are sent later.
                 Either::Second(count) => self.received(&buffer, count),
             }
         }
         self.pay().await
     }
 
-    /// Sends DATA as the windows open, in frames that the peer takes. Waits until `deadline` at most for room.
+    /// Sends DATA as the windows allow, in frames that the peer accepts. Waits for window until `deadline` at most.
     pub(super) async fn send_data(&mut self, mut data: &[u8], end_stream: bool, deadline: Instant) -> io::Result<bool> {
         loop {
             let room = self.windows.iter().copied().min().unwrap_or(0).max(0) as usize;
@@ -111,7 +111,7 @@ impl Exchange {
                 if data.is_empty() {
                     return Ok(true);
                 }
-            } else if !self.hear(deadline).await? {
+            } else if !self.receive(deadline).await? {
                 return Ok(false);
             }
             if self.is_over {
@@ -120,8 +120,8 @@ impl Exchange {
         }
     }
 
-    /// Reads once, and acknowledges what is to be; `false` when nothing came until `deadline` or nothing more will.
-    pub(super) async fn hear(&mut self, deadline: Instant) -> io::Result<bool> {
+    /// Reads once, and sends acknowledgements. Returns `false` at `deadline`, or if the peer has ended the call.
+    pub(super) async fn receive(&mut self, deadline: Instant) -> io::Result<bool> {
         if self.is_over {
             return Ok(false);
         }
@@ -132,7 +132,7 @@ impl Exchange {
         Ok(true)
     }
 
-    /// Everything that passed.
+    /// Returns all bytes that passed.
     pub(super) fn into_record(self) -> Connection {
         self.record
     }
@@ -146,9 +146,9 @@ impl Exchange {
         Ok(())
     }
 
-    /// Takes in what was read.
+    /// Processes received bytes.
     fn received(&mut self, buffer: &[u8], count: io::Result<usize>) {
-        // A reset has its say as well: what came before it is there.
+        // Bytes before a reset are kept.
         let bytes = &buffer[..count.unwrap_or(0)];
         if bytes.is_empty() {
             self.is_over = true;
@@ -161,7 +161,7 @@ impl Exchange {
                 self.heed(&frame, &mut wire);
             }
         }
-        if self.polite {
+        if self.acknowledges {
             self.owed.append(&mut wire);
         }
     }
@@ -182,9 +182,9 @@ impl Exchange {
                 let window = usize::from(header.stream > 0);
                 self.windows[window] += i64::from(first & LARGEST_WINDOW);
             }
-            FrameType::RST_STREAM if header.stream == STREAM => self.is_over |= self.polite,
+            FrameType::RST_STREAM if header.stream == STREAM => self.is_over |= self.acknowledges,
             FrameType::DATA | FrameType::HEADERS if header.stream == STREAM => {
-                self.is_over |= self.polite && header.ends_stream();
+                self.is_over |= self.acknowledges && header.ends_stream();
             }
             _ => {}
         }
@@ -213,7 +213,7 @@ impl Exchange {
     }
 }
 
-/// A point in time that far ahead, or as far as there is time.
+/// Returns the time after `wait`, or the latest possible one.
 pub(super) fn after(wait: Duration) -> Instant {
     let now = Instant::now();
     now.checked_add(wait).unwrap_or(now + Duration::from_secs(1 << 30))

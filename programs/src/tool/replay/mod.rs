@@ -1,7 +1,7 @@
-//! `barewire replay CAPTURE --to ADDR`: a captured call sent again, as it was or changed; and scripts of frames, right or wrong.
+//! `barewire replay CAPTURE --to ADDR`: sends a captured call again, as it was or changed, or a script of frames, valid or not.
 //!
-//! Headers and messages are the captured ones; how they were cut into frames and compressed by HPACK is not, for that was a
-//! matter of the connection they were on.
+//! Sends the captured headers and messages. Frame boundaries and HPACK encoding are new, because they belonged to the captured
+//! connection.
 
 mod calls;
 mod compare;
@@ -29,49 +29,49 @@ use barewire::inspector::write::{
 };
 use barewire::inspector::{Filter, Schema};
 use barewire::transport::tcp;
-use calls::{Body, Call, Field, What};
+use calls::{Action, Body, Call, Field};
 use compare::compare;
 use exchange::{Exchange, STREAM, after};
 
-/// How long a message that once followed an answer waits for that answer when the timing is fast.
+/// With fast timing, the time that a message waits for the answer that preceded it in the capture.
 const TURN: Duration = Duration::from_secs(1);
 
 /// The flags of `barewire replay`.
 #[derive(Debug, Args)]
 pub(super) struct Flags {
-    /// The capture: pcap, pcapng, JSON lines of this program, or the client's bytes as they are; - is standard input
+    /// Capture to read: pcap, pcapng, JSON lines of this program, or the client's raw bytes; - is standard input
     #[arg(value_name = "CAPTURE", required_unless_present = "raw")]
     capture: Option<PathBuf>,
-    /// The server: host:port, or a port of the loopback interface
+    /// Server to call: host:port, or a port of the loopback interface
     #[arg(long, value_name = "ADDR", value_parser = address)]
     to: String,
-    /// Which call of the capture, counted from 1 in the order in which they began
+    /// Number of the call in the capture, counted from 1 in the order in which calls began
     #[arg(long, value_name = "N", conflicts_with = "stream")]
     call: Option<usize>,
-    /// Which call, by its stream; the first with that number counts
+    /// Stream of the call; the first call on a stream with this number
     #[arg(long, value_name = "ID")]
     stream: Option<u32>,
-    /// A header to send with this value, instead of the captured ones of that name if there are any. May be given several times
+    /// Header to send; replaces the captured ones with this name. May be given several times
     #[arg(long, value_name = "NAME=VALUE")]
     set_header: Vec<String>,
-    /// A header not to send. May be given several times
+    /// Header to leave out. May be given several times
     #[arg(long, value_name = "NAME")]
     drop_header: Vec<String>,
-    /// Another message in place of the Nth: bytes in hex, those of a file, or field=value with dots to fields within. May be
-    /// given several times
+    /// Replaces the Nth message: by bytes in hex, by a file, or with FIELD set to VALUE; dots in FIELD select nested fields.
+    /// May be given several times
     #[arg(long, value_name = "N=HEX|N=@FILE|N=FIELD=VALUE")]
     message: Vec<String>,
-    /// When what follows the headers is sent
+    /// When to send the messages
     #[arg(long, value_enum, default_value = "fast")]
     timing: Timing,
-    /// A script of frames to send instead of a call (- is standard input): lines such as `preface`, `headers 1 :path=/a.B/C`,
-    /// `frame DATA 1 END_STREAM length=9 00`, `hex 00ff`, `wait 100`
+    /// Script of frames to send instead of a call (- is standard input), with lines such as `preface`, `headers 1
+    /// :path=/a.B/C`, `frame DATA 1 END_STREAM length=9 00`, `hex 00ff`, `wait 100`
     #[arg(long, value_name = "FILE", conflicts_with_all = ["capture", "call", "stream", "set_header", "drop_header", "message", "timing"])]
     raw: Option<PathBuf>,
-    /// How long an answer may be silent, in seconds
+    /// Seconds to wait for the next bytes of an answer
     #[arg(long, value_name = "SECONDS", default_value_t = 10)]
     patience: u64,
-    /// Fails where the answer is not the captured one
+    /// Fails if the answer differs from the captured one
     #[arg(long, conflicts_with = "raw")]
     expect_same: bool,
     #[command(flatten)]
@@ -84,9 +84,9 @@ pub(super) struct Flags {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Timing {
-    /// At the captured pace
+    /// At the captured times
     AsWas,
-    /// At once; a message that followed an answer waits for one
+    /// At once; but a message that followed an answer waits for one
     Fast,
 }
 
@@ -121,19 +121,21 @@ pub(super) async fn run(flags: Flags, color: bool) -> Result<(), Stop> {
     let mut out = io::stdout().lock();
     let mut differs = false;
     written(
-        writeln!(out, "\n{} again, and its answer beside the captured one:", call.path)
+        writeln!(out, "\n{} again, compared with the captured answer:", call.path)
             .and_then(|()| compare(&call.answer, &fresh, &mut out))
             .map(|compared| differs = compared),
     )?;
     match fresh.end {
         None => Err(Stop::Failed(format!("{} did not end the call within {patience:?}", flags.to))),
-        Some(_) if differs && flags.expect_same => Err(Stop::Failed("the answer is not the captured one".to_owned())),
+        Some(_) if differs && flags.expect_same => {
+            Err(Stop::Failed("the answer differs from the captured one".to_owned()))
+        }
         Some(_) => Ok(()),
     }
 }
 
 async fn connect(to: &str, schema: &Schema) -> Result<Exchange, Stop> {
-    let unreachable = |error: io::Error| Stop::Usage(format!("can't connect: {error}; --to names the server"));
+    let unreachable = |error: io::Error| Stop::Usage(format!("can't connect: {error}; name the server with --to"));
     let (socket, server) = tcp::connect(to).open().await.map_err(unreachable)?;
     Exchange::new(socket, server, schema.clone()).map_err(|error| failed(to, &error))
 }
@@ -151,7 +153,7 @@ fn text_of(file: &Path) -> Result<String, Stop> {
     String::from_utf8(bytes).map_err(|error| usage(file, &error))
 }
 
-/// The call that the flags choose; the first without them.
+/// Returns the call that the flags select, by default the first.
 fn chosen(flags: &Flags, file: &Path, schema: &Schema) -> Result<Call, Stop> {
     let capture = file::read(file, &flags.keys)?;
     let mut calls: Vec<Call> = capture.connections.iter().flat_map(|it| calls::calls(it, schema)).collect();
@@ -163,12 +165,12 @@ fn chosen(flags: &Flags, file: &Path, schema: &Schema) -> Result<Call, Stop> {
     };
     match place {
         Some(place) => Ok(calls.swap_remove(place)),
-        None if count == 0 => Err(usage(file, &"there is no gRPC call in it whose headers are known")),
-        None => Err(usage(file, &format_args!("there is no such call; it has {count}, --call counts them from 1"))),
+        None if count == 0 => Err(usage(file, &"found no gRPC call with known headers")),
+        None => Err(usage(file, &format_args!("no such call: the capture has {count}, and --call counts from 1"))),
     }
 }
 
-/// Changes what the flags say.
+/// Applies the changes that the flags ask for.
 fn edit(call: &mut Call, flags: &Flags, schema: &Schema) -> Result<(), Stop> {
     for name in &flags.drop_header {
         let before = call.headers.len();
@@ -178,20 +180,19 @@ fn edit(call: &mut Call, flags: &Flags, schema: &Schema) -> Result<(), Stop> {
         }
     }
     for header in &flags.set_header {
-        // The name of a pseudo-header field begins with a colon, and none has `=` in it.
-        let (name, value) = header
-            .split_once('=')
-            .ok_or_else(|| Stop::Usage(format!("--set-header {header}: it has to be NAME=VALUE")))?;
+        // The name of a pseudo-header field begins with a colon; names contain no `=`.
+        let (name, value) =
+            header.split_once('=').ok_or_else(|| Stop::Usage(format!("--set-header {header}: must be NAME=VALUE")))?;
         set_header(&mut call.headers, name, value);
     }
     for flag in &flags.message {
         let wrong = |reason: &dyn Display| Stop::Usage(format!("--message {flag}: {reason}"));
-        let shape = "it has to be N=HEX, N=@FILE or N=FIELD=VALUE";
+        let shape = "must be N=HEX, N=@FILE or N=FIELD=VALUE";
         let (number, new) = flag.split_once('=').ok_or_else(|| wrong(&shape))?;
         let number: usize = number.parse().map_err(|_| wrong(&shape))?;
-        let mut bodies = call.sent.iter_mut().filter_map(|sent| match &mut sent.what {
-            What::Message { body, .. } => Some(body),
-            What::HalfClose | What::Reset(_) => None,
+        let mut bodies = call.sent.iter_mut().filter_map(|sent| match &mut sent.action {
+            Action::Message { body, .. } => Some(body),
+            Action::HalfClose | Action::Reset(_) => None,
         });
         let body = number.checked_sub(1).and_then(|at| bodies.nth(at));
         set_message(body.ok_or_else(|| wrong(&"the client sent no such message"))?, new, schema)
@@ -200,7 +201,8 @@ fn edit(call: &mut Call, flags: &Flags, schema: &Schema) -> Result<(), Stop> {
     Ok(())
 }
 
-/// In the place of the first of that name; a new one behind all others, a pseudo-header field before them.
+/// Replaces the first header with this name, and removes the others. Adds a new header at the end, or a pseudo-header field in
+/// front.
 fn set_header(headers: &mut Vec<Field>, name: &str, value: &str) {
     let field = Field { name: Some(name.as_bytes().into()), value: Some(value.as_bytes().into()) };
     let last = if name.starts_with(':') { 0 } else { headers.len() };
@@ -215,7 +217,7 @@ fn set_message(body: &mut Body, new: &str, schema: &Schema) -> Result<(), String
         std::fs::read(file).map_err(|error| format!("{file}: {error}"))?
     } else if let Some((path, value)) = new.split_once('=') {
         let Some(type_name) = &body.type_name else {
-            return Err("the type of the message is not known; --proto or --descriptor-set name it".to_owned());
+            return Err("unknown message type; define it with --proto or --descriptor-set".to_owned());
         };
         if body.flag != 0 {
             return Err("the message is compressed; give it in hex".to_owned());
@@ -231,22 +233,24 @@ fn set_message(body: &mut Body, new: &str, schema: &Schema) -> Result<(), String
 /// A header's name and value.
 type Pair<'a> = (&'a [u8], &'a [u8]);
 
-/// The headers to send. What HPACK can't know of a capture that began late can't be sent.
+/// Returns the headers to send. Fails if one is unknown, because the capture misses earlier header blocks.
 fn known_headers(call: &Call) -> Result<Vec<Pair<'_>>, Stop> {
     let known = |field| match field {
         &Field { name: Some(ref name), value: Some(ref value) } => Ok((&**name, &**value)),
         Field { name: Some(name), .. } => {
             let name = name.escape_ascii();
-            Err(Stop::Usage(format!("the value of {name} is not in the capture; --set-header {name}=VALUE gives one")))
+            Err(Stop::Usage(format!(
+                "the value of {name} is not in the capture; set it with --set-header {name}=VALUE"
+            )))
         }
         Field { name: None, .. } => {
-            Err(Stop::Usage("the capture began too late to know the call's headers".to_owned()))
+            Err(Stop::Usage("the capture began too late: headers of the call are not in it".to_owned()))
         }
     };
     call.headers.iter().map(known).collect()
 }
 
-/// Sends the call, and hears its answer to the end or until it is silent for too long.
+/// Sends the call, and receives until the answer ends or nothing arrives for `patience`.
 async fn send(
     exchange: &mut Exchange,
     call: &Call,
@@ -254,7 +258,7 @@ async fn send(
     timing: Timing,
     patience: Duration,
 ) -> io::Result<()> {
-    exchange.greet().await?;
+    exchange.begin().await?;
     let begun = Instant::now();
     let mut wire = Vec::new();
     let block = header_block(headers.iter().copied());
@@ -265,20 +269,20 @@ async fn send(
         match timing {
             Timing::AsWas => {
                 let due = begun + sent.time.saturating_sub(call.began);
-                while exchange.hear(due).await? {}
+                while exchange.receive(due).await? {}
             }
-            Timing::Fast => while exchange.messages < sent.answered && exchange.hear(after(TURN)).await? {},
+            Timing::Fast => while exchange.messages < sent.answered && exchange.receive(after(TURN)).await? {},
         }
         if exchange.is_over {
             break;
         }
-        let sent = match &sent.what {
-            What::Message { body, end_stream } => {
+        let sent = match &sent.action {
+            Action::Message { body, end_stream } => {
                 let bytes = message(body.flag, &body.payload);
                 exchange.send_data(&bytes, *end_stream, after(patience)).await?
             }
-            What::HalfClose => exchange.send_data(&[], true, after(patience)).await?,
-            What::Reset(code) => {
+            Action::HalfClose => exchange.send_data(&[], true, after(patience)).await?,
+            Action::Reset(code) => {
                 let mut wire = Vec::new();
                 RawFrame::reset(STREAM, *code).write(&mut wire);
                 exchange.send(&wire).await?;
@@ -290,22 +294,22 @@ async fn send(
             break;
         }
     }
-    while exchange.hear(after(patience)).await? {}
+    while exchange.receive(after(patience)).await? {}
     Ok(())
 }
 
-/// Does what a script says, and hears what comes until the peer closes or is silent for too long.
+/// Runs a script, and receives until the peer closes the connection or nothing arrives for `patience`.
 async fn perform(exchange: &mut Exchange, script: Script, patience: Duration) -> io::Result<()> {
     for step in script.0 {
         match step {
             Step::Send(bytes) => exchange.send(&bytes).await?,
             Step::Wait(wait) => {
                 let due = after(wait);
-                while exchange.hear(due).await? {}
+                while exchange.receive(due).await? {}
                 sleep_until(due).await;
             }
         }
     }
-    while exchange.hear(after(patience)).await? {}
+    while exchange.receive(after(patience)).await? {}
     Ok(())
 }

@@ -1,8 +1,8 @@
-//! The tap's own certificate authority: made once, kept in a folder, and used to sign a certificate for every name that
+//! The tap's own certificate authority: created once, kept in a folder, and used to sign a certificate for every name that
 //! clients ask for (SNI, RFC 6066, section 3).
 //!
 //! ```text
-//! FOLDER/ca.pem   the authority's certificate, which clients are told to trust
+//! FOLDER/ca.pem   the authority's certificate, which clients have to trust
 //! FOLDER/ca.key   its key, readable by its owner only
 //! ```
 
@@ -18,20 +18,20 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
-/// Names that have certificates at the same time; beyond, all are forgotten and made again.
+/// Maximum number of cached certificates; at the limit, all are dropped.
 const NAMES: usize = 1024;
 
-/// Who signs, and what was signed.
+/// The authority's key, and the certificates that it has signed.
 pub(super) struct Authority {
     certificate: PathBuf,
     issuer: Issuer<'static, KeyPair>,
-    /// What clients ask for that ask for no name.
+    /// Names in the certificate for clients that send no SNI.
     default_names: Vec<String>,
     signed: Mutex<HashMap<String, Arc<CertifiedKey>>>,
 }
 
 impl Authority {
-    /// The authority in this folder, which is made if it is not there.
+    /// Loads the authority from this folder, or creates it there.
     pub(super) fn in_folder(folder: &Path, default_names: Vec<String>) -> io::Result<Authority> {
         let [certificate, key] = ["ca.pem", "ca.key"].map(|name| folder.join(name));
         let key = match std::fs::read_to_string(&key) {
@@ -53,7 +53,7 @@ impl Authority {
         Ok(Authority { certificate, issuer, default_names, signed: Mutex::default() })
     }
 
-    /// The file with the certificate that clients have to trust.
+    /// Returns the file of the certificate that clients have to trust.
     pub(super) fn certificate(&self) -> &Path {
         &self.certificate
     }
@@ -72,7 +72,7 @@ impl Authority {
 impl ResolvesServerCert for Authority {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         let asked = hello.server_name().unwrap_or_default().to_owned();
-        // A panic elsewhere leaves a map of whole certificates.
+        // The map is consistent even if another thread panicked.
         let mut signed = self.signed.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = signed.get(&asked) {
             return Some(known.clone());
@@ -93,7 +93,7 @@ impl std::fmt::Debug for Authority {
     }
 }
 
-/// The same every time, so that the certificate on disk is that of every later run.
+/// Returns the authority's parameters. They are constant, so that the certificate on disk is valid for every later run.
 fn authority() -> CertificateParams {
     let mut params = CertificateParams::default();
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
@@ -103,7 +103,7 @@ fn authority() -> CertificateParams {
     params
 }
 
-/// The years from whose first day and to whose first day certificates are valid.
+/// Certificates are valid from 1 January of the first year to 1 January of the second.
 const VALID: (i32, i32) = (2020, 2050);
 
 fn valid(params: &mut CertificateParams) {
@@ -115,7 +115,7 @@ fn named(path: &Path, error: impl std::fmt::Display) -> io::Error {
     io::Error::other(format!("{}: {error}", path.display()))
 }
 
-/// A new file that nobody else can read.
+/// Creates a file that only its owner can read.
 fn write_secret(path: &Path, text: &str) -> io::Result<()> {
     use std::io::Write;
     let mut options = std::fs::OpenOptions::new();

@@ -16,13 +16,13 @@ use tokio::net::TcpStream;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::task::JoinSet;
 
-use super::feed::{Feed, What};
+use super::feed::{EventKind, Feed};
 use super::flags::address::{address, optional_address};
 use super::flags::files::{Files, Named};
 use super::flags::names::{Behind, Names};
 use super::flags::show::{Only, Screen, Show};
 use super::page;
-use super::page::told::Told;
+use super::page::told::LineWriter;
 use super::together::{Either, either};
 use crate::cli::{self, Stop};
 use crate::watch::Wire;
@@ -30,21 +30,21 @@ use barewire::inspector::Direction;
 use barewire::io::Connector;
 use barewire::transport::tcp;
 use proxy::{Socket, Witnesses, forward};
-use tls::{Agreed, Tls, TlsFlags};
+use tls::{Tls, TlsFlags, TlsSession};
 
-/// How long accepting rests after an error, most of which pass: no descriptor left, a client that went away.
+/// Pause of accepting after an error. Most errors are temporary: no free descriptor, a client that has left.
 const REST: Duration = Duration::from_millis(100);
 
 /// The flags of `barewire tap`.
 #[derive(Debug, Args)]
 pub(super) struct Flags {
-    /// Where clients connect to: host:port, :port for all interfaces, or a port of the loopback interface; port 0 takes a free one
+    /// Address to listen on: host:port, :port for all interfaces, or a port of the loopback interface; port 0 picks a free one
     #[arg(long, value_name = "ADDR", value_parser = address)]
     listen: String,
-    /// The server: host:port, or a port of the loopback interface
+    /// Server to forward to: host:port, or a port of the loopback interface
     #[arg(long, value_name = "ADDR", value_parser = address)]
     to: String,
-    /// Goes on although the server was never reached: it may be started later
+    /// Keeps running if the first connection to the server fails: it may be started later
     #[arg(long)]
     wait: bool,
     #[command(flatten)]
@@ -57,17 +57,17 @@ pub(super) struct Flags {
     files: Files,
     #[command(flatten)]
     tls: TlsFlags,
-    /// Serves a page that shows calls, bytes and their meaning while they pass: at host:port, at a port of the loopback interface,
-    /// or without a value at a free one of it
+    /// Serves a page with the calls, the bytes and their meaning as they pass. At host:port, at a port of the loopback
+    /// interface, or without a value at a free port of it
     #[arg(long, value_name = "ADDR", num_args = 0..=1, default_missing_value = "0", value_parser = optional_address, help_heading = "Views")]
     web: Option<String>,
-    /// Writes that page with everything inside, whole when the program ends
+    /// Writes that page to a file, complete when the program ends
     #[arg(long, value_name = "FILE", help_heading = "Views")]
     html: Option<PathBuf>,
 }
 
 pub(super) async fn run(mut flags: Flags, color: bool) -> Result<(), Stop> {
-    // With its host, where it is a port alone.
+    // Adds the host if the address is a port alone.
     flags.to = tcp::connect(flags.to).authority().to_owned();
     let failed = |error: io::Error| Stop::Failed(error.to_string());
     let filter = flags.only.filter()?;
@@ -75,7 +75,7 @@ pub(super) async fn run(mut flags: Flags, color: bool) -> Result<(), Stop> {
     let schema = flags.names.schema(Some(behind)).await?;
     let wire = Wire::from_environment()?;
     let listener = tcp::listen(&flags.listen).await;
-    let listener = listener.map_err(|error| Stop::Usage(format!("{error}; choose with --listen")))?;
+    let listener = listener.map_err(|error| Stop::Usage(format!("{error}; choose another address with --listen")))?;
     let address = listener.local_addr().map_err(failed)?;
 
     let tls = flags.tls.tls(&flags.listen)?;
@@ -85,11 +85,11 @@ pub(super) async fn run(mut flags: Flags, color: bool) -> Result<(), Stop> {
     }
     if let Some(at) = &flags.web {
         let page = page::open(at, page::KEPT, Some(address)).await?;
-        feed.add(Box::new(Told::new(flags.files.redaction(), schema.clone(), began, page))).map_err(failed)?;
+        feed.add(Box::new(LineWriter::new(flags.files.redaction(), schema.clone(), began, page))).map_err(failed)?;
     }
     if let Some(file) = &flags.html {
         let page = page::create(file, &flags.to)?;
-        feed.add(Box::new(Told::new(flags.files.redaction(), schema.clone(), began, page))).map_err(failed)?;
+        feed.add(Box::new(LineWriter::new(flags.files.redaction(), schema.clone(), began, page))).map_err(failed)?;
     }
     let show = flags.show.or_as(&wire);
     if show.is_on() {
@@ -116,13 +116,13 @@ pub(super) async fn run(mut flags: Flags, color: bool) -> Result<(), Stop> {
     first.map_or(Ok(()), |error| Err(Stop::Failed(error.to_string())))
 }
 
-/// A reader that has seen enough, such as head, is none.
+/// Returns false for a reader that closed the pipe early, such as head.
 fn is_failure(error: &io::Error) -> bool {
     error.kind() != io::ErrorKind::BrokenPipe
 }
 
-/// Takes connections until the program shall end, and ends those that are open then. A listener that fails hears nothing more,
-/// and forwarding goes on; the first failure is handed back.
+/// Forwards connections until `shutdown`, and then ends the open ones. If an observer fails, forwarding continues without it.
+/// Returns the first failure.
 async fn serve(
     listener: tcp::TcpListener,
     upstream: Upstream,
@@ -135,7 +135,7 @@ async fn serve(
         let accepted = match either(shutdown.as_mut(), either(listener.accept_socket(), feed.failure())).await {
             Either::First(()) => break,
             Either::Second(Either::Second(error)) => {
-                cli::log(format_args!("{error}; forwarding goes on without it"));
+                cli::log(format_args!("{error}; forwarding continues without it"));
                 if is_failure(&error) {
                     failed.get_or_insert(error);
                 }
@@ -145,7 +145,7 @@ async fn serve(
         };
         match accepted {
             Ok((client, address)) => {
-                // Those that are over leave.
+                // Removes connections that have ended.
                 while connections.try_join_next().is_some() {}
                 count += 1;
                 let [to_server, to_client] =
@@ -158,26 +158,27 @@ async fn serve(
             }
         }
     }
-    // Before the listeners hear that it is the end: nothing is forwarded that they do not hear of.
+    // Ends forwarding before the observers, so that they receive everything that was forwarded.
     connections.shutdown().await;
     failed
 }
 
-/// Where connections go, and how.
+/// The server, and how to connect to it.
 #[derive(Clone)]
 struct Upstream {
     to: Arc<str>,
     tls: Tls,
-    /// Whether it was reached, or need not be.
+    /// True once the server was reached, or with `--wait`.
     reached: Arc<AtomicBool>,
-    /// Told when it can't be reached and never was: the address is wrong then, most likely.
+    /// Receives an error if the server was never reached: then its address is probably wrong.
     refused: UnboundedSender<String>,
 }
 
 impl Upstream {
-    /// One connection. A server that can't be reached is a reset to the client and a line, and where it never was the end.
+    /// Forwards one connection. If the server can't be reached, resets the client and logs a line; if it never was, ends the
+    /// tap.
     async fn connection(self, client: TcpStream, address: SocketAddr, witnesses: Witnesses) {
-        // What is small is not held back here either.
+        // Small writes must not be delayed here.
         let _: io::Result<()> = client.set_nodelay(true);
         let (client, agreed) = match self.tls.accept(client).await {
             Ok(accepted) => accepted,
@@ -186,32 +187,36 @@ impl Upstream {
         match self.open(agreed.as_ref()).await {
             Ok((server, there, with_server)) => {
                 self.reached.store(true, Ordering::Relaxed);
-                witnesses.to_server.tell(&What::Opened { client: address, server: there });
+                witnesses.to_server.report(&EventKind::Opened { client: address, server: there });
                 for agreed in [agreed, with_server].into_iter().flatten() {
-                    witnesses.to_server.tell(&What::Said(agreed.to_string()));
+                    witnesses.to_server.report(&EventKind::Note(agreed.to_string()));
                 }
                 forward(client, server, witnesses).await;
             }
             Err(error) => {
                 client.reset();
                 if !self.reached.load(Ordering::Relaxed) {
-                    // Nobody listens when the first who was refused has been heard.
+                    // The receiver is gone after the first error.
                     let _ = self.refused.send(error);
                     return;
                 }
-                cli::log(format_args!("{address} gets no connection: {error}"));
+                cli::log(format_args!("connection of {address} was reset: {error}"));
             }
         }
     }
 
-    /// A connection to the server; what is wrong has its remedy with it.
-    async fn open(&self, client: Option<&Agreed>) -> Result<(Box<dyn Socket>, SocketAddr, Option<Agreed>), String> {
+    /// Connects to the server. Errors include the remedy.
+    async fn open(
+        &self,
+        client: Option<&TlsSession>,
+    ) -> Result<(Box<dyn Socket>, SocketAddr, Option<TlsSession>), String> {
         let to = &*self.to;
         let (socket, there) = tcp::connect(to).open().await.map_err(|error| {
             let (error, named) = (error.to_string(), format!("{to}: "));
             let why = error.strip_prefix(&named).unwrap_or(&error);
-            // Once a server was reached, it is not for want of either.
-            let mend = if self.reached.load(Ordering::Relaxed) { "" } else { "; start it before, or give --wait" };
+            // This advice would be wrong once a server was reached.
+            let mend =
+                if self.reached.load(Ordering::Relaxed) { "" } else { "; start the server first, or use --wait" };
             format!("can't connect to {to}: {why}{mend}")
         })?;
         let connected = self.tls.connect(socket, to, client).await;

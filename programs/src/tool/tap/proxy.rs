@@ -1,12 +1,12 @@
-//! One connection of the tap: bytes from one socket to the other, both ways, as they are.
+//! Forwards one connection of the tap: bytes from one socket to the other, both ways, unchanged.
 //!
 //! ```text
-//! client ──▶ │ read, tell the listeners, write │ ──▶ server        half-close → half-close
-//! client ◀── │                                 │ ◀── server        reset      → reset
+//! client ──▶ │ read, report to observers, write │ ──▶ server        half-close → half-close
+//! client ◀── │                                  │ ◀── server        reset      → reset
 //! ```
 //!
-//! Each direction holds one buffer and reads again only when all of it was taken, so a side that does not read stops the other
-//! as it would without a proxy between them. One that has not read for [`STALL`] is said to be stalled.
+//! Each direction has one buffer, and reads again only after writing all of it. So a side that does not read stops the other,
+//! as without a proxy. A side that has not read for [`STALL`] is reported as stalled.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -15,36 +15,36 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, Wr
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use crate::tool::feed::{What, Witness};
+use crate::tool::feed::{EventKind, Witness};
 use crate::tool::together::both;
 use barewire::inspector::Direction;
 
-/// What is read at once.
+/// Size of the buffer of a direction, in bytes.
 const BUFFER: usize = 64 << 10;
 
-/// How long a side may let bytes wait before that is worth a line.
+/// Time without progress after which a stalled side is reported.
 pub(super) const STALL: Duration = Duration::from_secs(2);
 
-/// A byte stream that can be ended by a reset.
+/// A byte stream that can be reset.
 pub(super) trait Socket: AsyncRead + AsyncWrite + Unpin + Send {
-    /// Lets the stream end with a reset when it is dropped.
+    /// Makes dropping the stream reset the connection.
     fn reset(&self);
 }
 
 impl Socket for TcpStream {
     fn reset(&self) {
-        // A socket that is gone already needs no reset.
+        // Fails only for a closed socket, which needs no reset.
         let _: io::Result<()> = self.set_zero_linger();
     }
 }
 
-/// The witnesses of a connection.
+/// The witnesses of both directions of a connection.
 pub(super) struct Witnesses {
     pub(super) to_server: Witness,
     pub(super) to_client: Witness,
 }
 
-/// Forwards until both sides have ended or one has reset the connection.
+/// Forwards bytes until both directions have ended or one side has reset the connection.
 pub(super) async fn forward(client: impl Socket, server: impl Socket, mut witnesses: Witnesses) {
     let (mut from_client, mut to_client) = tokio::io::split(client);
     let (mut from_server, mut to_server) = tokio::io::split(server);
@@ -52,10 +52,10 @@ pub(super) async fn forward(client: impl Socket, server: impl Socket, mut witnes
     let answer = pump(Direction::ToClient, &mut from_server, &mut to_client, &mut witnesses.to_client);
     let ended = both(request, answer).await;
     let reset = !matches!(ended, Ok((DirectionEnd::Ended, DirectionEnd::Ended)));
-    // Told before the sockets are gone, so that whoever sees the end can rely on its being told.
+    // Reports the end before the sockets are closed: a peer that sees the end can rely on the report.
     witnesses.to_server.over();
     witnesses.to_client.over();
-    witnesses.to_server.tell(&What::Closed { reset });
+    witnesses.to_server.report(&EventKind::Closed { reset });
     if reset {
         unsplit(from_client, to_client).reset();
         unsplit(from_server, to_server).reset();
@@ -66,15 +66,15 @@ fn unsplit<S: Socket>(read: ReadHalf<S>, write: WriteHalf<S>) -> S {
     read.unsplit(write)
 }
 
-/// How a direction came to its end.
+/// The end of a direction.
 enum DirectionEnd {
-    /// Its sender had no more to say, and its receiver knows.
+    /// The sender has half-closed, and the receiver was told.
     Ended,
-    /// Its receiver takes no more. What it still says is heard to its end.
+    /// The receiver accepts no more bytes. The other direction continues.
     Unwanted,
 }
 
-/// Forwards one direction. An error is its sender's: a reset.
+/// Forwards one direction. An error means that the sender has reset the connection.
 async fn pump(
     direction: Direction,
     from: &mut (impl AsyncRead + Unpin),
@@ -85,7 +85,7 @@ async fn pump(
     loop {
         let read = match from.read(&mut buffer).await {
             Ok(read) => read,
-            // A TLS session without its closing alert ends all the same.
+            // Treats a TLS session without a closing alert as ended.
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => 0,
             Err(error) => {
                 witness.ended();
@@ -95,7 +95,7 @@ async fn pump(
         let bytes = buffer.get(..read).unwrap_or_default();
         if bytes.is_empty() {
             witness.ended();
-            // A receiver that is gone needs no end.
+            // Fails only if the receiver has already gone.
             let _: io::Result<()> = to.shutdown().await;
             return Ok(DirectionEnd::Ended);
         }
@@ -107,7 +107,7 @@ async fn pump(
     }
 }
 
-/// Writes all bytes, and says so when that takes long.
+/// Writes all bytes, and reports if that takes long.
 async fn write(
     direction: Direction,
     to: &mut (impl AsyncWrite + Unpin),
@@ -127,9 +127,9 @@ async fn write(
         Direction::ToClient => "client",
     };
     let seconds = STALL.as_secs();
-    witness.tell(&What::Said(format!("the {reader} has not read for {seconds} s: bytes wait for it")));
+    witness.report(&EventKind::Note(format!("the {reader} has not read for {seconds} s; bytes are waiting for it")));
     write.await?;
     let seconds = began.elapsed().as_secs_f64();
-    witness.tell(&What::Said(format!("the {reader} reads again, after {seconds:.1} s")));
+    witness.report(&EventKind::Note(format!("the {reader} reads again, after {seconds:.1} s")));
     Ok(())
 }

@@ -1,11 +1,11 @@
-//! TLS on both sides of the tap: it ends here, so that what is inside can be shown, and begins again towards the server.
+//! TLS on both sides of the tap: terminated here, so that the content can be shown, and started again towards the server.
 //!
 //! ```text
 //! client ══ TLS ══▶ tap ══ TLS, with --to-tls ══▶ server
 //!          --tls: its own authority, or --tls-cert and --tls-key
 //! ```
 //!
-//! The bytes inside are forwarded as they are. The server is asked for the name and for the protocol that the client asked for.
+//! The bytes inside are forwarded unchanged. The server gets the name and the protocol that the client asked for.
 
 use std::fmt;
 use std::io;
@@ -29,42 +29,41 @@ use super::proxy::Socket;
 use crate::cli::{self, Stop};
 use barewire::transport::tls::{Authorities, ClientTls, Identity, explain};
 
-/// How long a handshake may take.
+/// Time limit of a handshake.
 const HANDSHAKE: Duration = Duration::from_secs(20);
 
-/// The flags about TLS.
+/// The TLS flags.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "TLS")]
 pub(super) struct TlsFlags {
-    /// Ends TLS of the clients here, so that what is inside is seen. Certificates come from an authority of the tap's own,
-    /// which clients have to trust, or from --tls-cert
+    /// Terminates the clients' TLS, to show its content. The certificates come from the tap's own authority, which clients have
+    /// to trust, or from --tls-cert
     #[arg(long)]
     tls: bool,
-    /// The folder of the tap's own authority; it is made there when it is not. Without it: barewire/tap in the folder for
-    /// data of the user
+    /// Folder of the tap's own authority, created on first use. Defaults to barewire/tap in the user's data folder
     #[arg(long, value_name = "DIR", requires = "tls")]
     ca_dir: Option<PathBuf>,
-    /// A certificate to show instead, in PEM
+    /// Certificate to use instead, in PEM
     #[arg(long, value_name = "FILE", requires = "tls", requires = "tls_key", conflicts_with = "ca_dir")]
     tls_cert: Option<PathBuf>,
-    /// Its private key, in PEM
+    /// Private key of the certificate, in PEM
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     tls_key: Option<PathBuf>,
-    /// Talks TLS to the server, with --ca-file or --insecure
+    /// Uses TLS to the server; needs --ca-file or --insecure
     #[arg(long)]
     to_tls: bool,
-    /// The authorities that the server's certificate may be signed by, in PEM
+    /// Certificate authorities to trust for the server, in PEM
     #[arg(long, value_name = "FILE", requires = "to_tls")]
     ca_file: Option<PathBuf>,
-    /// Takes whatever certificate the server shows
+    /// Accepts every server certificate
     #[arg(long, requires = "to_tls", conflicts_with = "ca_file")]
     insecure: bool,
-    /// The name that the server's certificate is for; without it the one that the client asks for, or that of --to
+    /// Name in the server's certificate; defaults to the name that the client asks for, or the host of --to
     #[arg(long, value_name = "NAME", requires = "to_tls")]
     server_name: Option<String>,
 }
 
-/// TLS as the flags have it.
+/// The TLS configuration of both sides.
 #[derive(Clone)]
 pub(super) struct Tls {
     accept: Option<TlsAcceptor>,
@@ -73,7 +72,7 @@ pub(super) struct Tls {
 }
 
 impl TlsFlags {
-    /// What the flags ask for; `listen` and `to` are host and port of both sides.
+    /// Builds the configuration that the flags ask for; `listen` is the tap's address.
     pub(super) fn tls(&self, listen: &str) -> Result<Tls, Stop> {
         let usage = |error: &dyn fmt::Display| Stop::Usage(error.to_string());
         Ok(Tls {
@@ -90,13 +89,13 @@ impl TlsFlags {
                     let builder = client_builder()?.dangerous().with_custom_certificate_verifier(verifier);
                     Some(Arc::new(builder.with_no_client_auth()))
                 }
-                (true, None) => return Err(usage(&"--to-tls needs --ca-file FILE, or --insecure")),
+                (true, None) => return Err(usage(&"--to-tls needs --ca-file FILE or --insecure")),
             },
             server_name: self.server_name.clone(),
         })
     }
 
-    /// How a client of this program's own reaches the server; it trusts what --ca-file names and nothing else.
+    /// Returns the TLS of this program's own client of the server, which trusts only the authorities in --ca-file.
     pub(super) fn client_tls(&self) -> Result<Option<ClientTls>, Stop> {
         let Some(file) = &self.ca_file else { return Ok(None) };
         let authorities = Authorities::from_file(file).map_err(|error| Stop::Usage(error.to_string()))?;
@@ -118,13 +117,14 @@ impl TlsFlags {
             }
             _ => {
                 let folder = self.ca_dir.clone().or_else(data_folder);
-                let folder = folder.ok_or_else(|| usage(&"there is no folder for data; name one with --ca-dir"))?;
-                // A port alone has no host.
+                let folder = folder.ok_or_else(|| usage(&"found no data folder; name one with --ca-dir"))?;
+                // An address that is only a port has no host.
                 let names =
                     ["localhost", "127.0.0.1", "::1"].into_iter().chain(Some(host(listen)).filter(|it| !it.is_empty()));
                 let names = names.map(str::to_owned).collect();
                 let authority = Authority::in_folder(&folder, names);
-                let authority = authority.map_err(|error| usage(&format_args!("{error}; choose with --ca-dir")))?;
+                let authority =
+                    authority.map_err(|error| usage(&format_args!("{error}; choose another folder with --ca-dir")))?;
                 cli::say(format_args!("clients have to trust {}", authority.certificate().display()));
                 builder.with_cert_resolver(Arc::new(authority))
             }
@@ -134,7 +134,7 @@ impl TlsFlags {
     }
 }
 
-/// The cryptography: ring's, as in the library.
+/// Returns the cryptography provider, ring's, as in the library.
 fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())
 }
@@ -144,41 +144,41 @@ fn client_builder() -> Result<rustls::ConfigBuilder<ClientConfig, rustls::WantsV
     builder.map_err(|error| Stop::Usage(error.to_string()))
 }
 
-/// The XDG Base Directory Specification: `$XDG_DATA_HOME`, or `.local/share` at home.
+/// Follows the XDG Base Directory Specification: `$XDG_DATA_HOME`, or `.local/share` in the home folder.
 fn data_folder() -> Option<PathBuf> {
     let set = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let data = set("XDG_DATA_HOME").or_else(|| Some(set("HOME")?.join(".local/share")))?;
     Some(data.join("barewire/tap"))
 }
 
-/// The host of "host:port", without the brackets of an IPv6 address; none of a port alone.
+/// Returns the host of "host:port", without the brackets of an IPv6 address; empty for a port alone.
 fn host(address: &str) -> &str {
     let host = address.rsplit_once(':').map_or("", |(host, _)| host);
     host.trim_start_matches('[').trim_end_matches(']')
 }
 
 impl Tls {
-    /// Ends a client's TLS, and says what was agreed on.
-    pub(super) async fn accept(&self, socket: TcpStream) -> io::Result<(Box<dyn Socket>, Option<Agreed>)> {
+    /// Accepts a client's TLS, and returns the negotiated parameters.
+    pub(super) async fn accept(&self, socket: TcpStream) -> io::Result<(Box<dyn Socket>, Option<TlsSession>)> {
         let Some(accept) = &self.accept else { return Ok((Box::new(socket), None)) };
         let stream = in_time(accept.accept(socket)).await.map_err(|error| explain(error, "client"))?;
         let session = stream.get_ref().1;
-        let agreed = Agreed::new("client", session, session.server_name());
+        let agreed = TlsSession::new("client", session, session.server_name());
         Ok((Box::new(stream), Some(agreed)))
     }
 
-    /// Begins TLS towards the server `to`, as the client would have.
+    /// Starts TLS to the server `to`, with the name and protocol that the client asked for.
     pub(super) async fn connect(
         &self,
         socket: TcpStream,
         to: &str,
-        client: Option<&Agreed>,
-    ) -> io::Result<(Box<dyn Socket>, Option<Agreed>)> {
+        client: Option<&TlsSession>,
+    ) -> io::Result<(Box<dyn Socket>, Option<TlsSession>)> {
         let Some(config) = &self.connect else { return Ok((Box::new(socket), None)) };
         let asked = client.and_then(|client| client.server_name.as_deref());
         let name = self.server_name.as_deref().or(asked).unwrap_or_else(|| host(to)).to_owned();
         let server_name = ServerName::try_from(name.clone()).map_err(|_| {
-            let why = format!("{name} is no name that a certificate can be for; choose with --server-name");
+            let why = format!("invalid server name {name}; set another with --server-name");
             io::Error::new(io::ErrorKind::InvalidInput, why)
         })?;
         let mut config = ClientConfig::clone(config);
@@ -192,25 +192,25 @@ impl Tls {
             let error = explain(error, "server");
             io::Error::new(error.kind(), format!("{error}{mend}"))
         })?;
-        let agreed = Agreed::new("server", stream.get_ref().1, Some(&name));
+        let agreed = TlsSession::new("server", stream.get_ref().1, Some(&name));
         Ok((Box::new(stream), Some(agreed)))
     }
 }
 
-/// What the user can do about a handshake with the server that failed; behind the error.
+/// Returns the remedy for a failed handshake with the server, to append to the error.
 fn mend(error: &io::Error) -> &'static str {
     use rustls::CertificateError as Wrong;
     match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
         Some(rustls::Error::InvalidCertificate(Wrong::NotValidForName | Wrong::NotValidForNameContext { .. })) => {
-            "; --server-name NAME asks for one that it is for"
+            "; use --server-name NAME to ask for a name in the certificate"
         }
         Some(rustls::Error::InvalidCertificate(Wrong::UnknownIssuer | Wrong::BadSignature)) => {
-            "; --ca-file FILE names the authority that has signed it"
+            "; use --ca-file FILE to trust the authority that signed it"
         }
-        Some(rustls::Error::InvalidCertificate(_)) => "; --insecure instead of --ca-file takes it all the same",
+        Some(rustls::Error::InvalidCertificate(_)) => "; use --insecure instead of --ca-file to accept it",
         Some(rustls::Error::InvalidMessage(_)) => "; leave out --to-tls for a server without TLS",
         Some(_) => "",
-        // It hung up, reset the connection or said nothing: what a server does that waits for something else than TLS.
+        // The server hung up, reset the connection or did not respond: it probably expects something else than TLS.
         None => "; if the server has no TLS, leave out --to-tls",
     }
 }
@@ -220,18 +220,18 @@ async fn in_time<T>(handshake: impl Future<Output = io::Result<T>>) -> io::Resul
     timeout(HANDSHAKE, handshake).await.unwrap_or_else(|_| Err(late()))
 }
 
-/// What a handshake came to.
+/// The negotiated parameters of a TLS session.
 #[derive(Clone, Debug)]
-pub(super) struct Agreed {
+pub(super) struct TlsSession {
     with: &'static str,
     version: String,
     protocol: Option<Vec<u8>>,
     server_name: Option<String>,
 }
 
-impl Agreed {
-    fn new(with: &'static str, session: &CommonState, server_name: Option<&str>) -> Agreed {
-        Agreed {
+impl TlsSession {
+    fn new(with: &'static str, session: &CommonState, server_name: Option<&str>) -> TlsSession {
+        TlsSession {
             with,
             version: session.protocol_version().map_or_else(String::new, |version| format!("{version:?}")),
             protocol: session.alpn_protocol().map(<[u8]>::to_vec),
@@ -240,8 +240,8 @@ impl Agreed {
     }
 }
 
-/// "TLS with the client: TLSv1_3, ALPN h2, SNI example.com".
-impl fmt::Display for Agreed {
+/// Formats as "TLS with the client: TLSv1_3, ALPN h2, SNI example.com".
+impl fmt::Display for TlsSession {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let protocol = self.protocol.as_deref().map_or("none".into(), String::from_utf8_lossy);
         let name = self.server_name.as_deref().unwrap_or("none");
@@ -267,7 +267,7 @@ impl Socket for Box<dyn Socket> {
     }
 }
 
-/// Takes every certificate: whom the server is, is not asked.
+/// Accepts every certificate, and so does not authenticate the server.
 #[derive(Debug)]
 struct Anyone(Arc<CryptoProvider>);
 

@@ -1,7 +1,7 @@
-//! `barewire tour`: the four kinds of call, frame by frame, at the pace of whoever presses the keys.
+//! `barewire tour`: shows the four kinds of call, frame by frame, at the pace of the user's keys.
 //!
-//! The calls have been made when the first frame is shown, so that one can go back. On a terminal a key is enough; where keys
-//! come from a pipe each is a character, and an empty line is Enter. Where nobody can press keys everything is printed.
+//! All calls are made before the first frame is shown, so that the user can go back. A terminal delivers single keys. From a
+//! pipe, each character is a key and an empty line is Enter. If there is no input, all frames are printed.
 
 mod walk;
 
@@ -28,7 +28,7 @@ pub(super) struct Flags {
 pub(super) async fn run(flags: Flags, color: bool) -> Result<(), Stop> {
     let calls = demonstration::four_kinds().await.map_err(|stopped| Stop::Failed(stopped.to_string()))?;
     let (from, to) = (io::stdin().is_terminal(), io::stdout().is_terminal());
-    // What a terminal shows of a pipe's end nobody can be asked to turn the pages of.
+    // If the output goes into a pipe, a user at the terminal can't turn pages.
     if flags.no_pause || (from && !to) {
         return written(Tour::new(&calls, color, false).print_all(&mut io::stdout()));
     }
@@ -36,11 +36,12 @@ pub(super) async fn run(flags: Flags, color: bool) -> Result<(), Stop> {
     if !from {
         return written(walk());
     }
-    // A signal ends the tour as a key does, or the terminal would stay as it is.
+    // Handles signals like a key, so that the terminal is restored.
     let leaving = cli::leaving().map_err(|error| Stop::Failed(error.to_string()))?;
-    let _raw = Raw::begin().map_err(|error| Stop::Failed(format!("the terminal takes no single keys: {error}")))?;
+    let _raw =
+        Raw::begin().map_err(|error| Stop::Failed(format!("can't read single keys from the terminal: {error}")))?;
     let (end, ended) = oneshot::channel();
-    // A thread that waits for a key ends with the program.
+    // This thread waits for a key and ends with the program.
     std::thread::spawn(move || end.send(walk()));
     match either(leaving, ended).await {
         Either::First(()) => Ok(()),
@@ -48,7 +49,7 @@ pub(super) async fn run(flags: Flags, color: bool) -> Result<(), Stop> {
     }
 }
 
-/// A terminal that gives each key as it is pressed, until this is dropped.
+/// A terminal in raw mode, which is restored on drop.
 struct Raw;
 
 impl Raw {
@@ -59,7 +60,7 @@ impl Raw {
 
 impl Drop for Raw {
     fn drop(&mut self) {
-        // A terminal that has gone needs nothing.
+        // Fails only if the terminal is gone.
         let _: io::Result<()> = terminal::disable_raw_mode();
     }
 }

@@ -1,27 +1,27 @@
-//! From frame to frame, by keys.
+//! Moves from frame to frame by keys.
 
 use std::io::{self, Read, Write};
 
-use crate::demonstration::Recorded;
+use crate::demonstration::RecordedCall;
 use barewire::inspector::{Frame, FrameHeader, FrameKind, FrameType, Meaning, PrintOptions, Rule, legend, print_frame};
 
-/// Prints the clear-screen sequence of ANSI.
+/// The ANSI sequence that clears the screen.
 const CLEAR: &str = "\x1b[2J\x1b[H";
 
 const KEYS: &str = "Enter, space or n: next · p: back · 1-4: to a kind of call · h: help · q: end";
 
 const HELP: &str = "\
 Enter, space, n, →    the next frame
-p, Backspace, ←       the frame before
-1 2 3 4               the unary call, the server streaming, the client streaming, the bidirectional one
+p, Backspace, ←       the previous frame
+1 2 3 4               the unary, server streaming, client streaming or bidirectional call
 h, ?                  this help
-q, Ctrl-C, Ctrl-D     the end
+q, Ctrl-C, Ctrl-D     quit
 
-A frame is shown with all its bytes. The first column counts them, the second has them, the third says how they are encoded,
-the fourth what they mean. Below stands what the frame is for, and where the rules for its bytes can be read.
+Each frame is shown with all its bytes. The columns are the offset, the bytes, their encoding and their meaning. Below are the
+purpose of the frame, and links to the rules for its bytes.
 ";
 
-/// What a key asks for.
+/// The action of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Key {
     Next,
@@ -31,18 +31,18 @@ enum Key {
     Quit,
 }
 
-/// The frames of all calls, one behind the other.
+/// The frames of all calls, in order.
 pub(super) struct Tour<'a> {
-    calls: &'a [Recorded],
-    /// Each frame's call, and its place in that.
+    calls: &'a [RecordedCall],
+    /// For each frame, the index of its call and its index within the call.
     stops: Vec<(usize, usize)>,
     color: bool,
-    /// Whether what is shown has the screen to itself, in raw mode.
+    /// True if the tour has the screen to itself, in raw mode.
     screen: bool,
 }
 
 impl<'a> Tour<'a> {
-    pub(super) fn new(calls: &'a [Recorded], color: bool, screen: bool) -> Tour<'a> {
+    pub(super) fn new(calls: &'a [RecordedCall], color: bool, screen: bool) -> Tour<'a> {
         let stops = calls.iter().enumerate().flat_map(|(call, it)| (0..it.frames.len()).map(move |at| (call, at)));
         Tour { calls, stops: stops.collect(), color, screen }
     }
@@ -51,12 +51,12 @@ impl<'a> Tour<'a> {
         (0..self.stops.len()).try_for_each(|stop| writeln!(out, "{}", self.page(stop)))
     }
 
-    /// Shows a frame after each key, until one ends it or none is left.
+    /// Shows a frame after each key, until the user quits or the input ends.
     pub(super) fn walk(&self, keys: &mut dyn Read, out: &mut dyn Write) -> io::Result<()> {
         let mut keys = Keys { keys, line_is_empty: true };
         let mut key = None;
         if !self.screen {
-            // Before the first key nothing is known of whoever presses them: is there anybody?
+            // Waits for the first key: without any input, everything is printed.
             key = keys.next()?;
             if key.is_none() {
                 return self.print_all(out);
@@ -92,7 +92,7 @@ impl<'a> Tour<'a> {
 
     fn show(&self, out: &mut dyn Write, page: &str) -> io::Result<()> {
         match self.screen {
-            // In raw mode a line feed does not go back to the first column.
+            // In raw mode a line feed does not return to the first column.
             true => write!(out, "{CLEAR}{}\r\n{KEYS}\r\n", page.replace('\n', "\r\n"))?,
             false => writeln!(out, "{page}")?,
         }
@@ -128,52 +128,52 @@ impl<'a> Tour<'a> {
     }
 }
 
-/// What a frame is for.
+/// Returns the purpose of a frame.
 fn explanation(frame: &Frame) -> &'static str {
     let ends = frame.header().is_some_and(|header| header.ends_stream());
     match (&frame.meaning, frame.kind, frame.header().map(|header| header.kind)) {
         (_, FrameKind::Preface, _) => {
-            "Every client begins with these 24 bytes. A server of HTTP/1.1 refuses them, so that no one takes one for the other."
+            "Every client begins with these 24 bytes. A server of HTTP/1.1 refuses them, so the two protocols can't be confused."
         }
         (Meaning::RequestHeaders { .. }, ..) => {
-            "The call begins: the method is the path, and what the client wants said of it comes before any message."
+            "The call begins: the path names the method, and the metadata precedes all messages."
         }
         (Meaning::Messages, ..) if ends => {
-            "Messages, each behind a prefix of five bytes. END_STREAM says that this side has sent its last: the half-close."
+            "Messages, each with a prefix of five bytes. END_STREAM marks the last message of this side: the half-close."
         }
         (Meaning::Messages, ..) => {
-            "Messages, each behind a prefix of five bytes: whether it is compressed, and how long it is. Frames and messages \
+            "Messages, each with a prefix of five bytes: a compression flag and the length. Frames and messages \
              need not begin and end together."
         }
         (Meaning::HalfClose, ..) => {
-            "No bytes, but END_STREAM: this side has sent its last message. The other may go on."
+            "No bytes, but END_STREAM: this side has sent its last message. The other side may continue."
         }
         (Meaning::ResponseHeaders, ..) => {
-            "The answer begins. Its HTTP status is 200 whatever becomes of the call: that is said at the end."
+            "The answer begins. Its HTTP status is 200 whatever the outcome of the call, which comes at the end."
         }
         (Meaning::Trailers { .. }, ..) => {
-            "The call ends: grpc-status in a second block of headers, after all messages, because only now it is known."
+            "The call ends: grpc-status is in a second header block, after all messages, because it is known only now."
         }
-        (Meaning::TrailersOnly { .. }, ..) => "The call ends before a message: headers and trailers in one block.",
+        (Meaning::TrailersOnly { .. }, ..) => "The call ends without a message: headers and trailers are one block.",
         (_, _, Some(FrameType::SETTINGS)) if frame.header().is_some_and(|header| header.has(FrameHeader::ACK)) => {
-            "The settings of the other side have come, and are kept to from here on."
+            "The settings of the other side have been received, and apply from here on."
         }
         (_, _, Some(FrameType::SETTINGS)) => {
-            "What this side is ready to take: windows, streams at a time, sizes. The other acknowledges, and keeps to it."
+            "The limits of this side: windows, concurrent streams, sizes. The other side acknowledges and respects them."
         }
         (_, _, Some(FrameType::WINDOW_UPDATE)) => {
-            "Flow control: so many more bytes of DATA may be sent. Nobody has to take more than it has room for."
+            "Flow control: the other side may send this many more bytes of DATA. No side has to accept more than it has room for."
         }
         (_, _, Some(FrameType::PING)) => {
-            "Is the other side there, and how far away? It has to send the same eight bytes back."
+            "Checks that the other side is there, and measures the round trip. It must send the same eight bytes back."
         }
         (_, _, Some(FrameType::RST_STREAM)) => "The stream ends at once, and no trailers will come.",
-        (_, _, Some(FrameType::GOAWAY)) => "No new streams on this connection; those that are open may end.",
-        _ => "A frame that gRPC gives no meaning of its own.",
+        (_, _, Some(FrameType::GOAWAY)) => "The connection accepts no new streams; open ones may finish.",
+        _ => "A frame without a meaning of its own in gRPC.",
     }
 }
 
-/// The rules that give a frame's bytes their meaning, each once, in the order of the bytes.
+/// Returns the rules for the bytes of a frame, each once, in the order of the bytes.
 fn rules(frame: &Frame) -> Vec<&'static Rule> {
     let mut rules = Vec::new();
     for rule in frame.annotations.all().iter().filter_map(|annotation| annotation.rule) {
@@ -184,15 +184,15 @@ fn rules(frame: &Frame) -> Vec<&'static Rule> {
     rules
 }
 
-/// Keys out of bytes.
+/// Parses keys from bytes.
 struct Keys<'a> {
     keys: &'a mut dyn Read,
-    /// Whether a line feed would be a line by itself: then it is Enter, and otherwise the end of a line with a key.
+    /// True if the current line is empty: a line feed is then Enter, and otherwise only ends a line with a key.
     line_is_empty: bool,
 }
 
 impl Keys<'_> {
-    /// The next key; `None` when there will be none. Bytes that are no key are passed over.
+    /// Returns the next key, or `None` at the end of the input. Skips bytes that are not keys.
     fn next(&mut self) -> io::Result<Option<Key>> {
         loop {
             let Some(byte) = self.byte()? else { return Ok(None) };
@@ -214,7 +214,7 @@ impl Keys<'_> {
         }
     }
 
-    /// What is left of an arrow key behind its ESC: `[C` or `[D`.
+    /// Reads the rest of an arrow key after its ESC: `[C` or `[D`.
     fn arrow(&mut self) -> io::Result<Option<Key>> {
         if self.byte()? != Some(b'[') {
             return Ok(None);
@@ -260,7 +260,7 @@ mod tests {
         assert_eq!(keys(b"x5\x1b"), []);
     }
 
-    /// The titles of the pages that these keys lead to.
+    /// Returns the titles of the pages that these keys show.
     async fn titles(bytes: &[u8]) -> Vec<String> {
         let calls = demonstration::four_kinds().await.unwrap();
         let mut out = Vec::new();
@@ -287,7 +287,7 @@ mod tests {
         assert_eq!(titles(b"q n").await.len(), 1);
         let all = titles(b"").await;
         assert!(all.len() > 20, "without a key everything is printed");
-        assert_eq!(titles(&[b'n'; 1000]).await, all, "behind the last frame there is nothing");
+        assert_eq!(titles(&[b'n'; 1000]).await, all, "the tour stays at the last frame");
     }
 
     #[tokio::test(start_paused = true)]
@@ -299,7 +299,11 @@ mod tests {
             let ends = |frame: &Frame| frame.meaning == Meaning::Trailers { status: Some("0".to_owned()) };
             assert!(call.frames.iter().any(begins) && call.frames.iter().any(ends), "{}", call.method);
             for frame in &call.frames {
-                assert!(!explanation(frame).contains("no meaning"), "{}", print_frame(frame, &PrintOptions::default()));
+                assert!(
+                    !explanation(frame).contains("without a meaning"),
+                    "{}",
+                    print_frame(frame, &PrintOptions::default())
+                );
                 assert!(!rules(frame).is_empty() && frame.faults.is_empty());
             }
         }
