@@ -235,14 +235,14 @@ async fn what_the_user_has_to_mend() {
         (&[path, "--stream", "5"], "there is no such call"),
         (&[path, "--message", "2=00"], "--message 2=00: the client sent no such message"),
         (&[path, "--message", "x"], "it has to be N=HEX, N=@FILE or N=FIELD=VALUE"),
-        (&[path, "--message", "1=0"], "the hex digits are odd in number"),
+        (&[path, "--message", "1=0"], "odd number of hex digits"),
         (&[path, "--message", "1=foo=1"], "routeguide.Point has no field \"foo\""),
         (&[path, "--message", "1=@/no/such"], "/no/such: "),
         (&[path, "--set-header", "x"], "it has to be NAME=VALUE"),
         (&[path, "--drop-header", "x"], "the call has no such header"),
         (&[nothing.path()], "not a capture"),
         (&[empty.path()], "there is no gRPC call in it"),
-        (&["--raw", broken.path()], "line 2: \"foo\" is none of preface"),
+        (&["--raw", broken.path()], "line 2: unknown command \"foo\": use preface"),
         (&[], "CAPTURE"),
     ] {
         let line = complains(&[&["replay", "--to", &address], flags].concat(), 2).await;

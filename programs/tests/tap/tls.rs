@@ -135,7 +135,7 @@ async fn openssl_talks_to_openssl_and_the_call_is_seen() {
         }
         // Without them it is ciphertext, and what to do is said.
         let (said, printed) = decoded(&[&pcapng]).await;
-        assert!(said.contains("no key log with its secrets; --key-log names"), "{said}");
+        assert!(said.contains("no key log has its secrets; pass --key-log with"), "{said}");
         assert!(printed.contains("bytes  TLS: barewire tap --tls"), "{printed}");
     }
 }

@@ -138,10 +138,9 @@ impl fmt::Display for CaptureError {
                 "not a capture: expected pcap, pcapng, JSON lines of this program, or bytes that begin with HTTP/2's \
                  preface or a frame",
             ),
-            Self::Link(link) => write!(
-                f,
-                "link type {link} is not supported; Ethernet, Linux cooked, raw IP and loopback are"
-            ),
+            Self::Link(link) => {
+                write!(f, "link type {link} is not supported; Ethernet, Linux cooked, raw IP and loopback are")
+            }
         }
     }
 }

@@ -38,7 +38,9 @@ pub(crate) fn restore(content: &[u8], context: &Context<'_>, room: &mut usize, b
         Err(DecompressError::TooLarge) => {
             return Outcome::Left(format!("compressed, over {room} bytes when decompressed: over the limit"));
         }
-        Err(DecompressError::Corrupt(why)) => return Outcome::Broken(format!("can't be decompressed with {name}: {why}")),
+        Err(DecompressError::Corrupt(why)) => {
+            return Outcome::Broken(format!("can't be decompressed with {name}: {why}"));
+        }
     }
     *room -= bytes.len().min(*room);
     let (message, depth) = (context.type_name.as_deref(), context.limits.depth);

@@ -122,9 +122,10 @@ pub(super) const RULES: [LintRule; 21] = [
         59,
         "A client that has read the server's GOAWAY must not open new streams.",
         |probe| {
-            let beyond = probe.state.server.goaway.is_some_and(|(last, since)| {
-                probe.frame.stream() > last && probe.state.must_know(probe.frame, since)
-            });
+            let beyond =
+                probe.state.server.goaway.is_some_and(|(last, since)| {
+                    probe.frame.stream() > last && probe.state.must_know(probe.frame, since)
+                });
             probe.report_if(opens(probe) && beyond, HEADER);
         },
     ),
@@ -144,10 +145,17 @@ pub(super) const RULES: [LintRule; 21] = [
         },
     )
     .needs(Needs::Both),
-    rule("stream-even", Error, Rule::http2("5.1.1"), 0, "Streams that a client opens must have odd numbers.", |probe| {
-        let even = is_request(probe) && probe.frame.stream() != 0 && probe.frame.stream() % 2 == 0;
-        probe.report_if(even, 5..9);
-    }),
+    rule(
+        "stream-even",
+        Error,
+        Rule::http2("5.1.1"),
+        0,
+        "Streams that a client opens must have odd numbers.",
+        |probe| {
+            let even = is_request(probe) && probe.frame.stream() != 0 && probe.frame.stream() % 2 == 0;
+            probe.report_if(even, 5..9);
+        },
+    ),
     rule(
         "stream-not-growing",
         Error,
@@ -182,11 +190,20 @@ pub(super) const RULES: [LintRule; 21] = [
         },
     )
     .needs(Needs::Both),
-    rule("window-update-zero", Error, Rule::http2("6.9"), 0, "The increment of WINDOW_UPDATE must be at least 1.", |probe| {
-        let zero = probe.header().is_some_and(|header| header.kind == FrameType::WINDOW_UPDATE && header.length == 4)
-            && probe.frame.payload().is_some_and(|payload| matches!(payload, [high, 0, 0, 0] if high & 0x7f == 0));
-        probe.report_if(zero, 9..13);
-    }),
+    rule(
+        "window-update-zero",
+        Error,
+        Rule::http2("6.9"),
+        0,
+        "The increment of WINDOW_UPDATE must be at least 1.",
+        |probe| {
+            let zero = probe
+                .header()
+                .is_some_and(|header| header.kind == FrameType::WINDOW_UPDATE && header.length == 4)
+                && probe.frame.payload().is_some_and(|payload| matches!(payload, [high, 0, 0, 0] if high & 0x7f == 0));
+            probe.report_if(zero, 9..13);
+        },
+    ),
     rule("window-overflow", Error, Rule::http2("6.9.1"), 0, "A window must not exceed 2147483647.", |probe| {
         let over = probe.state.changes.iter().find(|change| change.after > LARGEST && change.cause != Cause::Data);
         if let Some(change) = over {
@@ -195,25 +212,18 @@ pub(super) const RULES: [LintRule; 21] = [
         }
     })
     .needs(Needs::Both),
-    rule(
-        "window-exceeded",
-        Error,
-        Rule::http2("6.9"),
-        57,
-        "DATA must fit the flow-control window.",
-        |probe| {
-            let over = probe.state.changes.iter().find(|change| change.after < 0 && change.cause == Cause::Data);
-            if let Some(change) = over {
-                let text = format!(
-                    "{} of DATA, but the window of {} has {}",
-                    text::count(change.before.abs_diff(change.after), "byte"),
-                    whose(change.stream),
-                    change.before
-                );
-                probe.report(HEADER, text);
-            }
-        },
-    )
+    rule("window-exceeded", Error, Rule::http2("6.9"), 57, "DATA must fit the flow-control window.", |probe| {
+        let over = probe.state.changes.iter().find(|change| change.after < 0 && change.cause == Cause::Data);
+        if let Some(change) = over {
+            let text = format!(
+                "{} of DATA, but the window of {} has {}",
+                text::count(change.before.abs_diff(change.after), "byte"),
+                whose(change.stream),
+                change.before
+            );
+            probe.report(HEADER, text);
+        }
+    })
     .needs(Needs::Both),
     rule("data-after-end", Error, Rule::http2("5.1"), 49, "DATA must not follow END_STREAM or trailers.", |probe| {
         let data = probe.header().is_some_and(|header| header.kind == FrameType::DATA);

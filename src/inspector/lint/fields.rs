@@ -54,7 +54,11 @@ const SINGLE: [&str; 8] = [
 pub(super) const RULES: [LintRule; 16] = [
     rule("upper-case", Error, Rule::http2("8.2.1"), 16, "Header names must be lower case.", |probe| {
         each(probe, |field| {
-            field.name.iter().any(u8::is_ascii_uppercase).then(|| format!("{} contains upper-case letters", name(field)))
+            field
+                .name
+                .iter()
+                .any(u8::is_ascii_uppercase)
+                .then(|| format!("{} contains upper-case letters", name(field)))
         });
     }),
     rule(
@@ -67,7 +71,8 @@ pub(super) const RULES: [LintRule; 16] = [
             each(probe, |field| {
                 let rest = field.name.strip_prefix(b":").unwrap_or(field.name);
                 let wrong = |byte: &u8| matches!(byte, 0..=0x20 | b':' | 0x7f..);
-                (rest.is_empty() || rest.iter().any(wrong)).then(|| format!("\"{}\" is not a valid header name", name(field)))
+                (rest.is_empty() || rest.iter().any(wrong))
+                    .then(|| format!("\"{}\" is not a valid header name", name(field)))
             });
         },
     ),
@@ -247,15 +252,25 @@ pub(super) const MORE: [LintRule; 3] = [
             });
         },
     ),
-    rule("content-length", Error, Rule::http2("8.1.1"), 0, "content-length must equal the length of all DATA.", |probe| {
-        let Some(stream) = probe.stream().filter(|_| probe.frame.ends_stream) else { return };
-        let way = stream.way(probe.frame.direction);
-        let data = probe.header().filter(|header| header.kind == FrameType::DATA);
-        let length = way.data + data.map_or(0, |header| data_length(probe.frame, header));
-        if let Some(declared) = way.content_length.filter(|declared| *declared != length) {
-            probe.report(HEADER, format!("content-length is {declared}, but {} arrived", text::count(length, "byte")));
-        }
-    })
+    rule(
+        "content-length",
+        Error,
+        Rule::http2("8.1.1"),
+        0,
+        "content-length must equal the length of all DATA.",
+        |probe| {
+            let Some(stream) = probe.stream().filter(|_| probe.frame.ends_stream) else { return };
+            let way = stream.way(probe.frame.direction);
+            let data = probe.header().filter(|header| header.kind == FrameType::DATA);
+            let length = way.data + data.map_or(0, |header| data_length(probe.frame, header));
+            if let Some(declared) = way.content_length.filter(|declared| *declared != length) {
+                probe.report(
+                    HEADER,
+                    format!("content-length is {declared}, but {} arrived", text::count(length, "byte")),
+                );
+            }
+        },
+    )
     .needs(Needs::Side),
     rule(
         "host-beside-authority",

@@ -18,21 +18,21 @@ pub(super) const RULES: [LintRule; 20] = [
             probe.report_if(is_foreign(probe) && !probe.frame.is_tls(), range);
         },
     ),
-    rule("tls-not-decrypted", Note, Rule::http2("3.2"), 0, "Frames inside TLS are checked only if TLS is decrypted.", |probe| {
-        let range = 0..probe.frame.bytes.len();
-        probe.report_if(is_foreign(probe) && probe.frame.is_tls(), range);
-    }),
     rule(
-        "cut-short",
-        Warning,
-        Rule::http2("4.1"),
-        61,
-        "A connection must not end inside a frame.",
+        "tls-not-decrypted",
+        Note,
+        Rule::http2("3.2"),
+        0,
+        "Frames inside TLS are checked only if TLS is decrypted.",
         |probe| {
             let range = 0..probe.frame.bytes.len();
-            probe.report_if(probe.frame.kind == FrameKind::Truncated, range);
+            probe.report_if(is_foreign(probe) && probe.frame.is_tls(), range);
         },
-    )
+    ),
+    rule("cut-short", Warning, Rule::http2("4.1"), 61, "A connection must not end inside a frame.", |probe| {
+        let range = 0..probe.frame.bytes.len();
+        probe.report_if(probe.frame.kind == FrameKind::Truncated, range);
+    })
     .needs(Needs::End),
     rule(
         "frame-over-limit",
@@ -65,36 +65,46 @@ pub(super) const RULES: [LintRule; 20] = [
         "SETTINGS, PING and GOAWAY must use stream 0; all other frames except WINDOW_UPDATE must not.",
         |probe| probe.report_faults(Layer::Frame, |fault| fault.contains("belongs to")),
     ),
-    rule("reserved-bit", Warning, Rule::http2("4.1"), 0, "The reserved bit before the stream number should be zero.", |probe| {
-        let set = probe.header().is_some() && probe.frame.bytes.get(5).is_some_and(|byte| byte & 0x80 != 0);
-        probe.report_if(set, 5..9);
-    }),
-    rule("unknown-flags", Warning, Rule::http2("4.1"), 0, "Flags that the frame type does not define should not be set.", |probe| {
-        let Some(header) = probe.header() else { return };
-        let defined = match header.kind {
-            FrameType::DATA => 0x9,
-            FrameType::HEADERS => 0x2d,
-            FrameType::SETTINGS | FrameType::PING => 0x1,
-            FrameType::PUSH_PROMISE => 0xc,
-            FrameType::CONTINUATION => 0x4,
-            FrameType(0x2..=0x8) => 0,
-            _ => 0xff,
-        };
-        if header.flags & !defined != 0 {
-            probe.report(4..5, format!("the flags 0x{:x} are not defined for {}", header.flags & !defined, header.kind));
-        }
-    }),
     rule(
-        "unknown-type",
-        Note,
-        Rule::http2("5.5"),
+        "reserved-bit",
+        Warning,
+        Rule::http2("4.1"),
         0,
-        "Frames of unknown types are ignored.",
+        "The reserved bit before the stream number should be zero.",
         |probe| {
-            let unknown = probe.header().is_some_and(|header| header.kind.0 > 0x9);
-            probe.report_if(unknown, 3..4);
+            let set = probe.header().is_some() && probe.frame.bytes.get(5).is_some_and(|byte| byte & 0x80 != 0);
+            probe.report_if(set, 5..9);
         },
     ),
+    rule(
+        "unknown-flags",
+        Warning,
+        Rule::http2("4.1"),
+        0,
+        "Flags that the frame type does not define should not be set.",
+        |probe| {
+            let Some(header) = probe.header() else { return };
+            let defined = match header.kind {
+                FrameType::DATA => 0x9,
+                FrameType::HEADERS => 0x2d,
+                FrameType::SETTINGS | FrameType::PING => 0x1,
+                FrameType::PUSH_PROMISE => 0xc,
+                FrameType::CONTINUATION => 0x4,
+                FrameType(0x2..=0x8) => 0,
+                _ => 0xff,
+            };
+            if header.flags & !defined != 0 {
+                probe.report(
+                    4..5,
+                    format!("the flags 0x{:x} are not defined for {}", header.flags & !defined, header.kind),
+                );
+            }
+        },
+    ),
+    rule("unknown-type", Note, Rule::http2("5.5"), 0, "Frames of unknown types are ignored.", |probe| {
+        let unknown = probe.header().is_some_and(|header| header.kind.0 > 0x9);
+        probe.report_if(unknown, 3..4);
+    }),
     rule("padding-too-long", Error, Rule::http2("6.1"), 0, "Padding must be shorter than the payload.", |probe| {
         probe.report_faults(Layer::Payload, |fault| fault.contains("more padding than payload"));
     }),
@@ -160,20 +170,13 @@ pub(super) const RULES: [LintRule; 20] = [
         "Dynamic table size updates must be at the beginning of a header block.",
         |probe| probe.report_faults(Layer::Hpack, |fault| fault.starts_with("size updates must")),
     ),
-    rule(
-        "setting-out-of-range",
-        Error,
-        Rule::http2("6.5.2"),
-        0,
-        "Settings must have allowed values.",
-        |probe| {
-            probe.report_faults(Layer::Payload, |fault| {
-                fault.contains("must be 0 or 1")
-                    || fault.contains("must not exceed 2147483647")
-                    || fault.contains("must be 16384")
-            });
-        },
-    ),
+    rule("setting-out-of-range", Error, Rule::http2("6.5.2"), 0, "Settings must have allowed values.", |probe| {
+        probe.report_faults(Layer::Payload, |fault| {
+            fault.contains("must be 0 or 1")
+                || fault.contains("must not exceed 2147483647")
+                || fault.contains("must be 16384")
+        });
+    }),
     rule(
         "push-enabled-by-server",
         Error,
@@ -191,13 +194,20 @@ pub(super) const RULES: [LintRule; 20] = [
             }
         },
     ),
-    rule("push", Error, Rule::http2("8.4"), 0, "Only a server may push, and only to a client that allows it.", |probe| {
-        let pushes = probe.header().is_some_and(|header| header.kind == FrameType::PUSH_PROMISE);
-        let client = &probe.state.client;
-        // The client's SETTINGS bind the server only after it has acknowledged them.
-        let allowed = probe.frame.direction == Direction::ToClient && (client.push || !client.settings.is_empty());
-        probe.report_if(pushes && !allowed, HEADER);
-    })
+    rule(
+        "push",
+        Error,
+        Rule::http2("8.4"),
+        0,
+        "Only a server may push, and only to a client that allows it.",
+        |probe| {
+            let pushes = probe.header().is_some_and(|header| header.kind == FrameType::PUSH_PROMISE);
+            let client = &probe.state.client;
+            // The client's SETTINGS bind the server only after it has acknowledged them.
+            let allowed = probe.frame.direction == Direction::ToClient && (client.push || !client.settings.is_empty());
+            probe.report_if(pushes && !allowed, HEADER);
+        },
+    )
     .needs(Needs::Both),
 ];
 

@@ -24,26 +24,43 @@ pub(super) const RULES: [LintRule; 11] = [
     rule("flag-reserved", Error, REQUESTS, 26, "The Compressed-Flag must be 0 or 1.", |probe| {
         probe.report_faults(Layer::Grpc, |fault| fault == "the Compressed-Flag must be 0 or 1");
     }),
-    rule("compressed-without-encoding", Error, COMPRESSION, 27, "A compressed message requires a grpc-encoding.", |probe| {
-        let Some(stream) = probe.stream() else { return };
-        let way = stream.way(probe.frame.direction);
-        let none = way.known && way.encoding.is_none();
-        if none && let Some(message) = probe.frame.messages.iter().find(|message| message.compressed) {
-            let range = place(probe.frame, message.segments.last());
-            probe.report(range, "the Compressed-Flag is 1, but there was no grpc-encoding header");
-        }
-    }),
-    rule("encoding-not-accepted", Error, COMPRESSION, 32, "A server may only use encodings in grpc-accept-encoding.", |probe| {
-        let Some(fields) = probe.fields(&[Place::Response]) else { return };
-        let stream = probe.stream().filter(|stream| stream.request.known);
-        let (Some(encoding), Some(stream)) = (find(fields, "grpc-encoding"), stream) else { return };
-        let name = String::from_utf8_lossy(encoding.value);
-        let accepts = stream.accepts.as_deref().unwrap_or_default();
-        let listed = accepts.split(',').any(|listed| listed.trim().eq_ignore_ascii_case(&name));
-        if !listed && name != "identity" {
-            probe.report(encoding.range.clone(), format!("the client did not list {} in grpc-accept-encoding", text::plain(encoding.value)));
-        }
-    }),
+    rule(
+        "compressed-without-encoding",
+        Error,
+        COMPRESSION,
+        27,
+        "A compressed message requires a grpc-encoding.",
+        |probe| {
+            let Some(stream) = probe.stream() else { return };
+            let way = stream.way(probe.frame.direction);
+            let none = way.known && way.encoding.is_none();
+            if none && let Some(message) = probe.frame.messages.iter().find(|message| message.compressed) {
+                let range = place(probe.frame, message.segments.last());
+                probe.report(range, "the Compressed-Flag is 1, but there was no grpc-encoding header");
+            }
+        },
+    ),
+    rule(
+        "encoding-not-accepted",
+        Error,
+        COMPRESSION,
+        32,
+        "A server may only use encodings in grpc-accept-encoding.",
+        |probe| {
+            let Some(fields) = probe.fields(&[Place::Response]) else { return };
+            let stream = probe.stream().filter(|stream| stream.request.known);
+            let (Some(encoding), Some(stream)) = (find(fields, "grpc-encoding"), stream) else { return };
+            let name = String::from_utf8_lossy(encoding.value);
+            let accepts = stream.accepts.as_deref().unwrap_or_default();
+            let listed = accepts.split(',').any(|listed| listed.trim().eq_ignore_ascii_case(&name));
+            if !listed && name != "identity" {
+                probe.report(
+                    encoding.range.clone(),
+                    format!("the client did not list {} in grpc-accept-encoding", text::plain(encoding.value)),
+                );
+            }
+        },
+    ),
     rule("compressed-broken", Error, COMPRESSION, 30, "Each compressed message must decompress on its own.", |probe| {
         probe.report_faults(Layer::Opaque, |fault| fault.starts_with("can't be decompressed"));
     }),
@@ -68,16 +85,26 @@ pub(super) const RULES: [LintRule; 11] = [
             let range = place(probe.frame, message.segments.last());
             probe.report(
                 range,
-                format!("a message of {}: receivers accept 4 MiB by default", text::count(message.length.into(), "byte")),
+                format!(
+                    "a message of {}: receivers accept 4 MiB by default",
+                    text::count(message.length.into(), "byte")
+                ),
             );
         }
     }),
     rule("two-requests", Error, REQUESTS, 47, "A method without client streaming takes one request.", |probe| {
         too_many(probe, Direction::ToServer);
     }),
-    rule("two-answers", Error, Rule::grpc("responses"), 47, "A method without server streaming returns one response.", |probe| {
-        too_many(probe, Direction::ToClient);
-    }),
+    rule(
+        "two-answers",
+        Error,
+        Rule::grpc("responses"),
+        47,
+        "A method without server streaming returns one response.",
+        |probe| {
+            too_many(probe, Direction::ToClient);
+        },
+    ),
     rule("no-request", Error, REQUESTS, 47, "A method without client streaming requires a request.", |probe| {
         let Some(header) =
             probe.header().filter(|_| probe.frame.direction == Direction::ToServer && probe.frame.ends_stream)

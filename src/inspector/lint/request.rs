@@ -14,11 +14,18 @@ pub(super) const RULES: [LintRule; 16] = [
     rule("method-not-post", Error, REQUESTS, 1, "A call must use the method POST.", |probe| {
         check(probe, ":method", |value| (value != b"POST").then(|| format!(":method is \"{}\"", text::plain(value))));
     }),
-    rule("pseudo-missing", Error, Rule::http2("8.3.1"), 0, "A request must have :method, :scheme and :path.", |probe| {
-        for name in [":method", ":scheme", ":path"] {
-            missing(probe, name, format!("{name} is missing"));
-        }
-    }),
+    rule(
+        "pseudo-missing",
+        Error,
+        Rule::http2("8.3.1"),
+        0,
+        "A request must have :method, :scheme and :path.",
+        |probe| {
+            for name in [":method", ":scheme", ":path"] {
+                missing(probe, name, format!("{name} is missing"));
+            }
+        },
+    ),
     rule("scheme-other", Warning, REQUESTS, 0, "The scheme should be http or https.", |probe| {
         check(probe, ":scheme", |value| {
             (value != b"http" && value != b"https").then(|| format!(":scheme is \"{}\"", text::plain(value)))

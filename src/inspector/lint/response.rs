@@ -44,10 +44,7 @@ pub(super) const RULES: [LintRule; 20] = [
         let Some(fields) = probe.fields(&BEGINS) else { return };
         let (Some(status), true) = (find(fields, ":status"), says_grpc(fields)) else { return };
         if status.value != b"200" {
-            probe.report(
-                status.range.clone(),
-                format!("HTTP status {} with a gRPC content-type", status.shown()),
-            );
+            probe.report(status.range.clone(), format!("HTTP status {} with a gRPC content-type", status.shown()));
         }
     }),
     rule("answer-not-grpc", Error, RESPONSES, 36, "A gRPC response must have a gRPC content-type.", |probe| {
@@ -62,12 +59,19 @@ pub(super) const RULES: [LintRule; 20] = [
             }
         }
     }),
-    rule("status-too-early", Error, RESPONSES, 37, "grpc-status must be in the header block that ends the stream.", |probe| {
-        let Some(fields) = probe.fields(&[Place::Response, Place::Informational, Place::Trailers]) else { return };
-        if let Some(field) = find(fields, "grpc-status").filter(|_| !probe.frame.ends_stream) {
-            probe.report(field.range.clone(), "grpc-status in headers without END_STREAM is ignored");
-        }
-    }),
+    rule(
+        "status-too-early",
+        Error,
+        RESPONSES,
+        37,
+        "grpc-status must be in the header block that ends the stream.",
+        |probe| {
+            let Some(fields) = probe.fields(&[Place::Response, Place::Informational, Place::Trailers]) else { return };
+            if let Some(field) = find(fields, "grpc-status").filter(|_| !probe.frame.ends_stream) {
+                probe.report(field.range.clone(), "grpc-status in headers without END_STREAM is ignored");
+            }
+        },
+    ),
     rule("trailers-without-end", Error, Rule::http2("8.1"), 39, "Trailers must end the stream.", |probe| {
         let open = probe.place == Some(Place::Trailers) && !probe.frame.ends_stream;
         probe.report_if(open, HEADER);
@@ -155,24 +159,41 @@ pub(super) const RULES: [LintRule; 20] = [
             broken.then(|| "grpc-message does not decode to UTF-8".to_owned())
         });
     }),
-    rule("details-malformed", Warning, RESPONSES, 44, "grpc-status-details-bin should be a google.rpc.Status.", |probe| {
-        check(probe, "grpc-status-details-bin", |field| {
-            let status = binary_value(field.value).and_then(|bytes| status_code(&bytes));
-            status.is_none().then(|| "grpc-status-details-bin is not base64 of a google.rpc.Status".to_owned())
-        });
-    }),
-    rule("details-differ", Error, RESPONSES, 44, "The code in grpc-status-details-bin must equal grpc-status.", |probe| {
-        let Some(fields) = probe.fields(&ENDS) else { return };
-        let (Some(status), Some(details)) = (find(fields, "grpc-status"), find(fields, "grpc-status-details-bin"))
-        else {
-            return;
-        };
-        let Some(code) = binary_value(details.value).and_then(|bytes| status_code(&bytes)) else { return };
-        let said = std::str::from_utf8(status.value).ok().and_then(|digits| digits.parse().ok());
-        if said != Some(code) {
-            probe.report(details.range.clone(), format!("grpc-status-details-bin has code {code}, grpc-status is {}", status.shown()));
-        }
-    }),
+    rule(
+        "details-malformed",
+        Warning,
+        RESPONSES,
+        44,
+        "grpc-status-details-bin should be a google.rpc.Status.",
+        |probe| {
+            check(probe, "grpc-status-details-bin", |field| {
+                let status = binary_value(field.value).and_then(|bytes| status_code(&bytes));
+                status.is_none().then(|| "grpc-status-details-bin is not base64 of a google.rpc.Status".to_owned())
+            });
+        },
+    ),
+    rule(
+        "details-differ",
+        Error,
+        RESPONSES,
+        44,
+        "The code in grpc-status-details-bin must equal grpc-status.",
+        |probe| {
+            let Some(fields) = probe.fields(&ENDS) else { return };
+            let (Some(status), Some(details)) = (find(fields, "grpc-status"), find(fields, "grpc-status-details-bin"))
+            else {
+                return;
+            };
+            let Some(code) = binary_value(details.value).and_then(|bytes| status_code(&bytes)) else { return };
+            let said = std::str::from_utf8(status.value).ok().and_then(|digits| digits.parse().ok());
+            if said != Some(code) {
+                probe.report(
+                    details.range.clone(),
+                    format!("grpc-status-details-bin has code {code}, grpc-status is {}", status.shown()),
+                );
+            }
+        },
+    ),
     rule(
         "status-beside-http-error",
         Note,

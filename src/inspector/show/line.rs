@@ -200,7 +200,7 @@ mod tests {
             outline_of(Direction::ToServer, &pieces),
             "\
 client ──▶ server  connection preface  this is HTTP/2
-client ──▶ server  SETTINGS  what this side accepts  MAX_CONCURRENT_STREAMS: 9
+client ──▶ server  SETTINGS  settings of the sender  MAX_CONCURRENT_STREAMS: 9
 client ──▶ server  HEADERS  stream 1  END_HEADERS  Request-Headers
     :method: POST
     :path: /a.B/C

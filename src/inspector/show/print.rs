@@ -58,7 +58,7 @@ pub fn print_frame(frame: &Frame, options: &PrintOptions) -> String {
         printer.rows(annotation, 0);
         let here = |message: &&Message| message.segments.last() == Some(&(frame.number, annotation.range.clone()));
         if let Some(restored) = frame.messages.iter().find(here).and_then(|message| message.restored.as_ref()) {
-            printer.beside(restored, "decompressed, not on the wire");
+            printer.beside(restored, "decoded, not on the wire");
         }
     }
     if let Some(details) = &frame.details {
