@@ -1,8 +1,10 @@
-//! What must hold whatever bytes a peer sends: one function a fuzz target, which panics where its property is broken.
+//! Properties that hold for any bytes from a peer: one function for each fuzz target, which panics if its property is
+//! violated.
 //!
-//! `fuzz/fuzz_targets/` calls each of them in a line, and the unit tests of this module run them over the committed corpus
-//! and over made-up inputs. Where there is a rule to compare with, the code is held against a second reading of the
-//! specification, slow and plain, in `properties/reference.rs`. `docs/fuzzing.md` says how to run, minimise and add seeds.
+//! Each target in `fuzz/fuzz_targets/` calls one of them, and the unit tests of this module run them over the committed
+//! corpus and over generated inputs. Where possible, the code is compared with a slow and simple implementation of the
+//! specification in `properties/reference.rs`. `docs/fuzzing.md` describes how to run and minimise inputs and how to
+//! add seeds.
 //!
 //! Compiled for tests and behind the feature `properties`, which no other feature needs.
 
@@ -33,11 +35,11 @@ pub use messages::{message_decoder, message_roundtrip};
 pub use server::server_connection;
 pub use values::{binary_metadata, percent, timeout};
 
-/// A sequence of numbers that depends on its seed alone (SplitMix64): what fails once fails again.
+/// A sequence of numbers determined by its seed (SplitMix64), so that failures are reproducible.
 struct Dice(u64);
 
 impl Dice {
-    /// Numbers that depend on nothing but these bytes (FNV-1a).
+    /// Returns numbers determined by these bytes (FNV-1a).
     fn of(bytes: &[u8]) -> Dice {
         Dice(
             bytes
@@ -53,13 +55,13 @@ impl Dice {
         mixed ^ (mixed >> 31)
     }
 
-    /// A number below `end`, which is not 0.
+    /// Returns a number below `end`, which must not be 0.
     fn below(&mut self, end: usize) -> usize {
         (self.roll() % end as u64) as usize
     }
 }
 
-/// Cuts the input into pieces of which most are short and some are long, at places that the input itself decides.
+/// Splits the input into mostly short and some long pieces, at places that the input determines.
 fn cut(data: &[u8]) -> impl Iterator<Item = &[u8]> {
     let (mut dice, mut rest) = (Dice::of(data), data);
     std::iter::from_fn(move || {

@@ -1,7 +1,7 @@
-//! Records what a client of this library sends, as seeds: `cargo run --example record_seeds` in `fuzz/`.
+//! Records the bytes that a client of this library sends, as seeds: `cargo run --example record_seeds` in `fuzz/`.
 //!
-//! Each call goes over a pipe in memory that keeps a copy of what the client writes. What follows the preface becomes a seed
-//! of `server_connection`; the messages in its DATA frames, stream by stream, become seeds of `message_decoder`.
+//! Each call uses a pipe in memory that copies the bytes that the client writes. The bytes after the preface become a
+//! seed of `server_connection`; the messages in its DATA frames, stream by stream, become seeds of `message_decoder`.
 
 use std::collections::BTreeMap;
 use std::future::{Future, Ready, pending, ready};
@@ -117,14 +117,14 @@ async fn main() {
     .await;
 }
 
-/// Runs a conversation with a server and keeps what its client says.
+/// Runs a conversation with a server and records the client's bytes.
 async fn record(name: &str, conversation: impl AsyncFnOnce(Client)) {
     let (near, far) = tokio::io::duplex(64 << 10);
     let server = tokio::spawn(Server::new(router()).serve(Once(Some(far))));
     let sent = Arc::new(Mutex::new(Vec::new()));
     let pipe = Recorded(Mutex::new(Some(Copying { pipe: near, sent: sent.clone() })));
     conversation(Client::connect(pipe).await.unwrap()).await;
-    // The clock is paused: this waits until nobody has anything left to do.
+    // The clock is paused: this waits until all tasks are idle.
     tokio::time::sleep(Duration::from_secs(10)).await;
     server.abort();
     let sent = sent.lock().unwrap();
@@ -135,7 +135,7 @@ async fn record(name: &str, conversation: impl AsyncFnOnce(Client)) {
     }
 }
 
-/// Writes a seed, unless one of another name has the same bytes.
+/// Writes a seed, unless another seed has the same bytes.
 fn write(target: &str, name: &str, seed: &[u8]) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(target);
     let path = folder.join(name);
@@ -147,7 +147,7 @@ fn write(target: &str, name: &str, seed: &[u8]) {
     println!("{:5} {}", seed.len(), path.display());
 }
 
-/// The payloads of DATA frames of each stream, one after the other (RFC 9113 section 4.1).
+/// Returns the concatenated DATA payloads of each stream (RFC 9113 section 4.1).
 fn messages(mut frames: &[u8]) -> BTreeMap<u32, Vec<u8>> {
     let mut streams: BTreeMap<u32, Vec<u8>> = BTreeMap::new();
     while let Some(([a, b, c, kind, _, stream @ ..], rest)) = frames.split_first_chunk::<9>() {
@@ -160,7 +160,7 @@ fn messages(mut frames: &[u8]) -> BTreeMap<u32, Vec<u8>> {
     streams
 }
 
-/// Connects by handing out a pipe.
+/// A connector that returns a prepared pipe.
 struct Recorded(Mutex<Option<Copying>>);
 
 impl Connector for Recorded {
@@ -178,7 +178,7 @@ impl Connector for Recorded {
     }
 }
 
-/// A pipe that keeps a copy of what is written.
+/// A pipe that copies the written bytes.
 struct Copying {
     pipe: DuplexStream,
     sent: Arc<Mutex<Vec<u8>>>,
@@ -206,7 +206,7 @@ impl AsyncWrite for Copying {
     }
 }
 
-/// A listener that one peer comes to.
+/// A listener that accepts a single peer.
 struct Once(Option<DuplexStream>);
 
 impl Listener for Once {
@@ -232,7 +232,7 @@ fn router() -> Router<Guide> {
         .unary(WAIT, Guide::wait)
 }
 
-/// Answers as much as the client needs to go on.
+/// A server that responds with as much as the client needs to continue.
 struct Guide;
 
 impl Guide {

@@ -1,4 +1,4 @@
-//! Every property over its corpus and over nothing else, for `coverage.sh`: what these inputs reach, and what they do not.
+//! Runs every property over its corpus alone, so that `coverage.sh` shows which code these inputs reach.
 //!
 //! ```sh
 //! cargo run --example replay                        # in fuzz/: all targets

@@ -1,4 +1,4 @@
-//! Restoring within a limit: the decoders of streams give their output in small pieces, which are counted.
+//! Decompresses within a limit: stream decoders return their output in small pieces, which are counted.
 
 use std::io::Read;
 
@@ -6,22 +6,23 @@ use bytes::BytesMut;
 
 use crate::call::DecompressError;
 
-/// How much a decoder may give at once, in bytes.
+/// The most bytes that a decoder may return at once.
 pub(super) const PIECE: usize = 8 << 10;
 
-/// What a message was, as far as it is known, and how much more it may be.
+/// The decompressed part of a message, and the limit for the rest.
 pub(super) struct Restored<'a> {
     out: &'a mut BytesMut,
     room: usize,
 }
 
 impl<'a> Restored<'a> {
-    /// Appends to `out`, at most `limit` bytes.
+    /// Returns a buffer that appends at most `limit` bytes to `out`.
     pub(super) fn new(out: &'a mut BytesMut, limit: usize) -> Restored<'a> {
         Restored { out, room: limit }
     }
 
-    /// How much to ask for next: up to one byte more than there is room for, which shows that the message is too large.
+    /// Returns the size to request next: up to one byte more than the limit allows, which detects a message that is too
+    /// large.
     pub(super) fn piece(&self) -> usize {
         self.room.saturating_add(1).min(PIECE)
     }
@@ -34,7 +35,7 @@ impl<'a> Restored<'a> {
     }
 }
 
-/// Restores by a decoder that reads, and that fails where its input breaks off.
+/// Decompresses with a decoder that implements `Read` and fails if its input is truncated.
 pub(super) fn read(mut decoder: impl Read, out: &mut BytesMut, limit: usize) -> Result<(), DecompressError> {
     let mut restored = Restored::new(out, limit);
     let mut buffer = [0; PIECE];
@@ -47,10 +48,10 @@ pub(super) fn read(mut decoder: impl Read, out: &mut BytesMut, limit: usize) -> 
     }
 }
 
-/// What is said of a message that goes on after its end.
+/// Returns an error if bytes follow the end of a message.
 pub(super) fn refuse_rest(rest: &[u8]) -> Result<(), DecompressError> {
     match rest.len() {
         0 => Ok(()),
-        count => Err(DecompressError::Corrupt(format!("{count} bytes follow its end"))),
+        count => Err(DecompressError::Corrupt(format!("{count} bytes after the end of the message"))),
     }
 }

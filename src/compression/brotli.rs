@@ -1,5 +1,5 @@
-//! RFC 7932. Its decoder keeps a window of what it has restored, of up to 16 MiB as the message says (section 9.1), beside
-//! what it gives out; windows beyond that, an extension, are refused.
+//! RFC 7932. The decoder keeps a window of its output, with up to 16 MiB as declared in the message (section 9.1), in
+//! addition to the output. Larger windows, an extension, are refused.
 
 use std::io;
 use std::sync::Arc;
@@ -15,16 +15,17 @@ use crate::wire::encoding::Encoding;
 
 pub(super) const ALL: Constructors<1> = [|| Arc::new(Brotli::default())];
 
-/// `br`: made for text that is compressed once and read often; at its default level for text that is compressed on its way.
+/// `br`: designed for text that is compressed once and read often. The default level suits text that is compressed for
+/// each transfer.
 #[derive(Clone, Debug, Default)]
 pub struct Brotli {
-    /// The one that was chosen.
+    /// The chosen level.
     level: Option<u8>,
 }
 
 impl Brotli {
-    /// With a level from 0 (fastest) to 11 (smallest, and hundreds of times slower), for messages of any size; 5 by default, and
-    /// 1 from a MiB on. Larger numbers are 11.
+    /// Returns a compressor with a level from 0 (fastest) to 11 (smallest, and hundreds of times slower), for messages
+    /// of any size. The default is 5, and 1 from a MiB on. Larger numbers count as 11.
     pub fn with_level(level: u8) -> Brotli {
         Brotli { level: Some(level.min(11)) }
     }
@@ -72,7 +73,7 @@ impl Compressor for Brotli {
             match result {
                 BrotliResult::NeedsMoreOutput => {}
                 BrotliResult::ResultSuccess => return refuse_rest(&message[read..]),
-                BrotliResult::NeedsMoreInput => return Err(corrupt("it breaks off")),
+                BrotliResult::NeedsMoreInput => return Err(corrupt("the stream is truncated")),
                 BrotliResult::ResultFailure => return Err(corrupt("not a brotli stream")),
             }
         }
@@ -83,10 +84,10 @@ fn corrupt(reason: &str) -> DecompressError {
     DecompressError::Corrupt(reason.to_owned())
 }
 
-/// The smallest window, in bits, that holds all of a message: neither side needs memory for more. 10 to 22 are the sizes
-/// that every encoder has.
+/// Returns the smallest window, in bits, that holds the whole message, so that neither side needs more memory. Every
+/// encoder supports 10 to 22 bits.
 fn window_bits(length: usize) -> i32 {
-    // The last 16 bytes of a window can't be referred to.
+    // The last 16 bytes of a window can't be referenced.
     let bits = usize::BITS - length.saturating_add(16).leading_zeros();
     bits.clamp(10, 22).cast_signed()
 }

@@ -1,5 +1,5 @@
-//! The zlib format of RFC 1950, which is what HTTP and gRPC call `deflate` (RFC 9110 section 8.4.1.2); the bare stream of
-//! RFC 1951 is not understood.
+//! The zlib format of RFC 1950, which HTTP and gRPC call `deflate` (RFC 9110 section 8.4.1.2). The raw stream of RFC
+//! 1951 is not supported.
 
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -16,16 +16,16 @@ use crate::wire::encoding::Encoding;
 
 pub(super) const ALL: Constructors<1> = [|| Arc::new(Deflate::default())];
 
-/// `deflate`: what `gzip` does, with a shorter frame around it.
+/// `deflate`: the compression of `gzip` with a shorter header.
 #[derive(Clone, Debug, Default)]
 pub struct Deflate {
-    /// The one that was chosen.
+    /// The chosen level.
     level: Option<Compression>,
 }
 
 impl Deflate {
-    /// With a level from 0 (stored only) to 9 (smallest), for messages of any size; 6 by default, and 1 from a MiB on. Larger
-    /// numbers are 9.
+    /// Returns a compressor with a level from 0 (stored only) to 9 (smallest), for messages of any size. The default is
+    /// 6, and 1 from a MiB on. Larger numbers count as 9.
     pub fn with_level(level: u32) -> Deflate {
         Deflate { level: Some(Compression::new(level.min(9))) }
     }

@@ -1,4 +1,4 @@
-//! RFC 1952. A message may be several members, one after the other (section 2.2).
+//! RFC 1952. A message may consist of several members (section 2.2).
 
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -15,16 +15,16 @@ use crate::wire::encoding::Encoding;
 
 pub(super) const ALL: Constructors<1> = [|| Arc::new(Gzip::default())];
 
-/// `gzip`. Every implementation of gRPC that compresses knows it.
+/// `gzip`, which every gRPC implementation with compression supports.
 #[derive(Clone, Debug, Default)]
 pub struct Gzip {
-    /// The one that was chosen.
+    /// The chosen level.
     level: Option<Compression>,
 }
 
 impl Gzip {
-    /// With a level from 0 (stored only) to 9 (smallest), for messages of any size; 6 by default, and 1 from a MiB on. Larger
-    /// numbers are 9.
+    /// Returns a compressor with a level from 0 (stored only) to 9 (smallest), for messages of any size. The default is
+    /// 6, and 1 from a MiB on. Larger numbers count as 9.
     pub fn with_level(level: u32) -> Gzip {
         Gzip { level: Some(Compression::new(level.min(9))) }
     }

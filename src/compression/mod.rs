@@ -1,5 +1,5 @@
-//! Compressors for messages, by libraries that others keep: each behind a feature of its name, and all of them in the
-//! feature `compression`, which is on by default.
+//! Message compressors based on external libraries. Each has a feature of its name; the feature `compression`, which is
+//! on by default, enables all of them.
 //!
 //! | feature | on the wire | format | library |
 //! |---|---|---|---|
@@ -9,12 +9,12 @@
 //! | `brotli` | `br` | RFC 7932 | brotli |
 //! | `snappy` | `snappy` | the [framing format](https://github.com/google/snappy/blob/main/framing_format.txt) | snap |
 //!
-//! <https://github.com/grpc/grpc/blob/master/doc/compression.md>: every message is compressed by itself, so nothing of one
-//! is used for the next. What a message was is bounded while it is restored: beyond the limit nothing more comes into being,
-//! whatever its bytes claim. A message that breaks off, or that something follows, is corrupt.
+//! <https://github.com/grpc/grpc/blob/master/doc/compression.md>: every message is compressed on its own, without state
+//! from earlier messages. The decompressed size is bounded: a decompressor stops at the limit, whatever size the
+//! message declares. A message that is truncated, or followed by other bytes, is corrupt.
 //!
-//! Where no level was chosen, messages of a MiB and more have a faster one than small ones. Milliseconds for a MiB of zeros, of random
-//! bytes, and of text of which half is random, in a release build on a shared x86-64 machine:
+//! Unless a level was chosen, messages of a MiB and more use a faster level than small ones. Milliseconds for a MiB of
+//! zeros, of random bytes, and of half random text, in a release build on a shared x86-64 machine:
 //!
 //! | | below a MiB | from a MiB on |
 //! |---|---|---|
@@ -29,7 +29,7 @@
 //!
 //! let mut server = ServerOptions::default();
 //! server.compressors = compression::all();
-//! server.encoding = Some(Encoding::Gzip); // for answers, where the client takes it
+//! server.encoding = Some(Encoding::Gzip); // for responses, if the client accepts it
 //! server.limits.min_compress_size = 1024;
 //!
 //! let mut client = ClientOptions::default();
@@ -89,7 +89,7 @@ pub use self::zstd::Zstd;
 
 use crate::call::Compressors;
 
-/// All that were compiled in, each with its default level.
+/// Returns all compiled-in compressors, each with its default level.
 pub fn all() -> Compressors {
     let all = zstd::ALL.iter().chain(&gzip::ALL).chain(&brotli::ALL).chain(&deflate::ALL).chain(&snappy::ALL);
     Compressors::new(all.map(|construct| construct()))

@@ -1,12 +1,12 @@
-//! What the module of each algorithm offers, and the size from which it works faster.
+//! The constructors of each algorithm, and the size from which a faster level is used.
 
 use std::sync::Arc;
 
 use crate::call::Compressor;
 
-/// From this size on, in bytes, a message is compressed at a faster level, unless one was chosen: a message of 64 MiB would take
-/// seconds otherwise.
+/// Messages of at least this size, in bytes, are compressed at a faster level, unless a level was chosen: a message of
+/// 64 MiB would take seconds otherwise.
 pub const LARGE: usize = 1 << 20;
 
-/// What a module of an algorithm has to offer: one where its feature is on, none where it is off.
+/// The constructors of an algorithm's module: one if its feature is on, none if it is off.
 pub(super) type Constructors<const N: usize> = [fn() -> Arc<dyn Compressor>; N];

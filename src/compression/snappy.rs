@@ -1,5 +1,6 @@
-//! The snappy [framing format](https://github.com/google/snappy/blob/main/framing_format.txt), which checks its data and says
-//! where it begins, but not where it ends: a message cut between two of its chunks of 64 KiB is a shorter message.
+//! The snappy [framing format](https://github.com/google/snappy/blob/main/framing_format.txt). It has checksums and
+//! marks the beginning of a stream, but not its end: a message cut between two of its chunks of 64 KiB is a valid,
+//! shorter message.
 
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -15,10 +16,10 @@ use crate::wire::encoding::Encoding;
 
 pub(super) const ALL: Constructors<1> = [|| Arc::new(Snappy)];
 
-/// What every stream begins with: a chunk of type 0xff and six bytes.
+/// The first bytes of every stream: a chunk of type 0xff with six bytes.
 const STREAM_IDENTIFIER: &[u8] = b"\xff\x06\x00\x00sNaPpY";
 
-/// `snappy`: fast, and saves least.
+/// `snappy`: fast, with the least compression.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Snappy;
 
@@ -29,7 +30,7 @@ impl Compressor for Snappy {
 
     fn compress(&self, message: &[u8], out: &mut BytesMut) -> io::Result<()> {
         if message.is_empty() {
-            // The encoder would not even begin a stream.
+            // The encoder writes nothing for an empty message.
             out.put_slice(STREAM_IDENTIFIER);
             return Ok(());
         }
@@ -40,7 +41,7 @@ impl Compressor for Snappy {
 
     fn decompress(&self, message: &[u8], limit: usize, out: &mut BytesMut) -> Result<(), DecompressError> {
         if message.is_empty() {
-            return Err(DecompressError::Corrupt("no stream identifier".to_owned()));
+            return Err(DecompressError::Corrupt("the stream identifier is missing".to_owned()));
         }
         bounded::read(FrameDecoder::new(message), out, limit)
     }

@@ -1,4 +1,4 @@
-//! The same promises for every algorithm that was compiled in.
+//! The same tests for every compiled-in algorithm.
 
 use std::io::Write;
 use std::sync::Arc;
@@ -28,7 +28,7 @@ fn compress(compressor: &Arc<dyn Compressor>, message: &[u8]) -> Vec<u8> {
 }
 
 fn decompress(compressor: &Arc<dyn Compressor>, bytes: &[u8], limit: usize) -> Result<Vec<u8>, DecompressError> {
-    // What stands before is somebody else's.
+    // Bytes already in the buffer must stay unchanged.
     let mut out = BytesMut::from("before");
     let end = compressor.decompress(bytes, limit, &mut out);
     let restored = out.strip_prefix(b"before").expect("what was there stays").to_vec();
@@ -36,7 +36,7 @@ fn decompress(compressor: &Arc<dyn Compressor>, bytes: &[u8], limit: usize) -> R
     end.map(|()| restored)
 }
 
-/// Neither of one byte nor random: half of it can be compressed.
+/// Half of the message is random, the other half compresses well.
 fn message(length: usize) -> Vec<u8> {
     let mut state = 7_u32;
     let noise = std::iter::repeat_with(|| {
@@ -66,8 +66,8 @@ fn what_goes_in_comes_out() {
     });
 }
 
-/// Without a chosen level a compressor makes of a small message what the first level makes, of a large one what the second does. The
-/// choice is seen in the bytes: each level makes others of these.
+/// Checks that the default compressor uses the first level for a small message and the second for a large one. The
+/// bytes show the level, because each level compresses this message differently.
 fn expect_levels(
     without: impl Compressor + 'static,
     usual: impl Compressor + 'static,
@@ -105,7 +105,7 @@ fn a_message_that_breaks_off_is_corrupt() {
             let name = compressor.encoding();
             let restored = decompress(compressor, &packed[..length], AMPLE);
             match (name, length) {
-                // The framing has a beginning and no end: here is the border of its only chunk.
+                // The framing has no end marker: a cut after its only chunk gives a valid stream.
                 (Encoding::Snappy, 10) => assert_eq!(restored, Ok(Vec::new())),
                 _ => assert!(matches!(restored, Err(DecompressError::Corrupt(_))), "{name} at {length}: {restored:?}"),
             }
@@ -137,7 +137,7 @@ fn garbage_is_corrupt() {
     });
 }
 
-/// Whatever is done to the bytes, the limit holds and nothing panics.
+/// The limit holds and nothing panics, whatever bits are flipped.
 #[test]
 fn bits_that_flip_do_no_harm() {
     each(|compressor| {
@@ -162,7 +162,7 @@ fn several_members_are_one_message() {
     });
 }
 
-/// The beginning of a stream, and one more MiB of zeros, which may be repeated as often as one likes.
+/// The beginning of a stream, and one more MiB of zeros, which can be repeated any number of times.
 fn zeros<W: Write>(mut encoder: W, written: impl Fn(&W) -> &Vec<u8>) -> (Vec<u8>, Vec<u8>) {
     let mib = vec![0; 1 << 20];
     let mut grown = || {
@@ -174,7 +174,7 @@ fn zeros<W: Write>(mut encoder: W, written: impl Fn(&W) -> &Vec<u8>) -> (Vec<u8>
     (grown(), grown())
 }
 
-/// 1 GiB of zeros: never more than the limit comes into being, which is why this takes no time.
+/// 1 GiB of zeros: the decoder never produces more than the limit, so this is fast.
 fn disarm(compressor: &dyn Compressor, (beginning, repeated): (Vec<u8>, Vec<u8>)) {
     let mut bomb = beginning;
     for _ in 1..1024 {
@@ -206,7 +206,7 @@ mod gzip {
         disarm(&super::super::Gzip::default(), bomb);
     }
 
-    /// A header with all that one may have (RFC 1952 section 2.3.1), by hand.
+    /// A header with all optional fields (RFC 1952 section 2.3.1), written by hand.
     #[test]
     fn fields_of_the_header_are_passed_over() {
         #[rustfmt::skip]
@@ -261,7 +261,7 @@ mod zstd {
         disarm(&super::super::Zstd::default(), bomb);
     }
 
-    /// Its frame asks for a window of 2 GiB, and has 3 bytes.
+    /// The frame requests a window of 2 GiB, and contains 3 bytes.
     #[test]
     fn a_huge_window_costs_nothing() {
         #[rustfmt::skip]
@@ -278,7 +278,8 @@ mod zstd {
 
     #[test]
     fn a_size_that_is_declared_is_no_promise() {
-        // A frame of one segment that says it has 4 GiB: refused by what it says. One that says 3 and has more: corrupt.
+        // A single-segment frame that declares 4 GiB is refused by its size. One that declares 3 bytes and contains
+        // more is corrupt.
         let huge = [0x28, 0xb5, 0x2f, 0xfd, 0b1010_0000, 0xff, 0xff, 0xff, 0xff, 0b11_001, 0, 0, b'a', b'b', b'c'];
         let short = [0x28, 0xb5, 0x2f, 0xfd, 0b0010_0000, 2, 0b11_001, 0, 0, b'a', b'b', b'c'];
         let zstd = super::super::Zstd::default();

@@ -1,5 +1,5 @@
-//! RFC 8878. A message is restored in one go into memory of the right size, so that its window, of up to gigabytes as the
-//! message says, needs none of its own. Several frames may follow each other (section 3.1).
+//! RFC 8878. A message is decompressed in one step into a buffer of the right size, so that its window, which a message
+//! may declare with up to gigabytes, needs no memory of its own. Several frames may follow each other (section 3.1).
 
 use std::io;
 use std::sync::Arc;
@@ -14,18 +14,18 @@ use crate::wire::encoding::Encoding;
 
 pub(super) const ALL: Constructors<1> = [|| Arc::new(Zstd::default())];
 
-/// The least memory to try with, in bytes, for a message that does not say how large it was.
+/// The smallest buffer to try, in bytes, for a message that does not declare its size.
 const FIRST_TRY: usize = 4 << 10;
 
-/// `zstd`: smaller than gzip in less time.
+/// `zstd`: compresses better than gzip in less time.
 #[derive(Clone, Debug, Default)]
 pub struct Zstd {
-    /// 0 is zstd's own default.
+    /// The level; 0 is zstd's own default.
     level: i32,
 }
 
 impl Zstd {
-    /// With a level from 1 to 22 (smallest), or a negative one (faster still); 3 by default.
+    /// Returns a compressor with a level from 1 to 22 (smallest), or a negative one (faster still); the default is 3.
     pub fn with_level(level: i32) -> Zstd {
         Zstd { level }
     }

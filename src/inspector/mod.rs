@@ -1,7 +1,7 @@
-//! The inspector: what the bytes of a gRPC connection mean, each of them.
+//! The inspector: explains every byte of a gRPC connection.
 //!
-//! Pure functions over bytes: no I/O, no async, no HTTP/2 library. It is a second opinion on what the core and h2 put
-//! on the wire, written from the specifications alone.
+//! Pure functions over bytes, without I/O, async or an HTTP/2 library. The code follows the specifications alone and is
+//! therefore an independent check of the bytes that this library and h2 write.
 //!
 //! ```text
 //! bytes of two directions
@@ -9,20 +9,20 @@
 //!       │          ├ header blocks          RFC 7541
 //!       │          └ messages of gRPC       PROTOCOL-HTTP2.md
 //!       │              └ fields of protobuf protobuf.dev, "Encoding", names from a schema
-//!       └ follow/  over the frames: the calls, the windows, which of them are asked for
-//!           ├ lint/  the rules that a wire can break
+//!       └ follow/  state over frames: calls, windows, filters
+//!           ├ lint/  rules for the bytes of a connection
 //!           └ show/  every byte, outlines, JSON, drawings, a line for each call or finding
 //!
-//! model/    under all of them: a frame, its tree of annotations, the schema, the limits, what is secret
-//! capture/  before them: files of bytes with their times
-//! write/    aside: frames by hand
+//! model/    used by all: a frame, its tree of annotations, the schema, the limits, redaction
+//! capture/  input: files of bytes with their times
+//! write/    separate: frames by hand
 //! ```
 //!
-//! A folder uses those before it and none behind it, and no file comes round to itself, which a test holds.
+//! A folder uses only the folders listed before it, and imports form no cycle; a test checks both.
 //!
 //! **The law:** every byte belongs to exactly one leaf, and the leaves tile the input exactly, for valid, broken and
-//! truncated input alike ([`Conversation::check`] holds it against a conversation). Nothing here panics, and memory is
-//! bounded by [`Limits`].
+//! truncated input alike ([`Conversation::check`] checks a conversation). Nothing here panics, and memory is bounded by
+//! [`Limits`].
 //!
 //! ```
 //! use barewire::inspector::{Conversation, Direction, PrintOptions, Schema, print};

@@ -1,4 +1,5 @@
-//! Captures: any file is read or refused, what is read is explained to the last byte, and what is written is read again.
+//! Properties of captures: any file is read or refused; a capture is decoded to its last byte; a written capture reads
+//! the same.
 
 use std::time::SystemTime;
 
@@ -9,7 +10,7 @@ use crate::inspector::{Direction, Redaction, Schema};
 
 const BOTH: [Direction; 2] = [Direction::ToServer, Direction::ToClient];
 
-/// The input is a file. What it holds is written as pcapng and read once more; secrets are taken out of it, whole or in pieces.
+/// The input is a file. Its capture is written as pcapng and read again, and redacted as a whole and in pieces.
 pub fn capture(data: &[u8]) {
     let Ok(read) = capture::read(data) else { return };
     let bytes = read.connections.iter().flat_map(|connection| &connection.chunks).map(|chunk| chunk.bytes.len());
@@ -26,7 +27,7 @@ pub fn capture(data: &[u8]) {
     }
 }
 
-/// Secrets are taken out without moving a byte, and however the bytes come.
+/// Checks that redaction keeps every byte's place, however the bytes are split.
 fn redacted(connection: &Connection, direction: Direction) {
     let bytes = said(connection, direction).1;
     let redact = |pieces: &mut dyn Iterator<Item = &[u8]>| {
@@ -38,14 +39,14 @@ fn redacted(connection: &Connection, direction: Direction) {
     };
     let whole = redact(&mut std::iter::once(&bytes[..]));
     assert_eq!(whole.len(), bytes.len());
-    // Where frames have to be looked for, the end of a piece may say that one is there.
+    // If the beginning of frames is unknown, the end of a piece can suggest one.
     if connection.from_the_beginning {
         assert_eq!(redact(&mut cut(&bytes)), whole);
         assert_eq!(redact(&mut std::iter::once(&whole[..])), whole, "it has no secrets any more");
     }
 }
 
-/// A connection written as packets says the same when they are read.
+/// Checks that a connection written as packets reads the same.
 fn again(capture: &Capture, connection: &Connection) {
     let mut file = begin("the property");
     let mut packets = PcapngConnection::new(connection.client, connection.server, SystemTime::UNIX_EPOCH);
@@ -56,7 +57,7 @@ fn again(capture: &Capture, connection: &Connection) {
     }
     let read = capture::read(&file).expect("it was written here");
     assert_eq!(read.cut_short, None, "{capture:?}");
-    // Ends that are equal are no connection, and what is lost further than TCP counts is lost differently.
+    // A connection needs two different addresses, and a gap longer than TCP's sequence numbers can't be represented.
     let apart = connection.client != connection.server;
     let near = connection.chunks.iter().map(|chunk| chunk.lost).fold(0, u64::saturating_add) < 1 << 20;
     let all_have_bytes = connection.chunks.iter().all(|chunk| !chunk.bytes.is_empty());
@@ -67,7 +68,7 @@ fn again(capture: &Capture, connection: &Connection) {
     }
 }
 
-/// How many bytes of a direction are missing, and those that are there.
+/// Returns the number of missing bytes of a direction, and the bytes that are there.
 fn said(connection: &Connection, direction: Direction) -> (u64, Vec<u8>) {
     let chunks = connection.chunks.iter().filter(|chunk| chunk.direction == direction);
     let lost = chunks.clone().map(|chunk| chunk.lost).fold(0, u64::saturating_add);

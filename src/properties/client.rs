@@ -1,5 +1,5 @@
-//! A connection of a client, from the server's first byte to its end: whatever comes, nothing panics, every call ends, nothing
-//! is left.
+//! Properties of a client connection, from the server's first byte to its end: for any input nothing panics, every call
+//! ends, and no task or stream remains.
 
 use std::io;
 use std::sync::Mutex;
@@ -23,17 +23,18 @@ const LIST_FEATURES: Method<Vec<u8>, (), ServerStreaming> = Method::new("/routeg
 const RECORD_ROUTE: Method<Vec<u8>, (), ClientStreaming> = Method::new("/routeguide.RouteGuide/RecordRoute");
 const ROUTE_CHAT: Method<Vec<u8>, Vec<u8>, BidiStreaming> = Method::new("/routeguide.RouteGuide/RouteChat");
 
-/// SETTINGS without a value, and the acknowledgement of the client's.
+/// An empty SETTINGS frame, and the acknowledgement of the client's.
 const SETTINGS: &[u8] = &[0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 4, 1, 0, 0, 0, 0];
 
-/// Bits of the first byte, beside the two that choose the kind of call: a deadline, a server that says nothing before the rest
-/// of the input, and compressed requests.
+/// Bits of the first byte, besides the two for the kind of call: a deadline, a server that sends nothing before the
+/// rest of the input, and compressed requests.
 const DEADLINE: u8 = 4;
 const BARE: u8 = 8;
 const COMPRESSED: u8 = 16;
 
-/// The first byte of the input chooses what is called, and the rest is what a server sends, after its SETTINGS mostly. Then it
-/// half-closes and goes, or goes at once. The call ends with what came or with a status, and so does the connection.
+/// The first byte of the input selects the call; the rest is sent by the server, usually after its SETTINGS. Then the
+/// server half-closes and disconnects, or disconnects at once. The call ends with the response or with a status, and
+/// the connection ends too.
 pub fn client_response(data: &[u8]) {
     let runtime = Builder::new_current_thread().enable_time().start_paused(true).build().expect("a runtime");
     runtime.block_on(converse(data));
@@ -113,7 +114,7 @@ async fn call(connector: Once, choice: u8) -> Result<(), Status> {
     }
 }
 
-/// A connector with one connection.
+/// A connector with a single connection.
 struct Once(Mutex<Option<DuplexStream>>);
 
 impl Connector for Once {

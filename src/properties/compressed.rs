@@ -1,4 +1,5 @@
-//! Compressed messages: any bytes are restored within a limit or are an error, and what is compressed comes back.
+//! Properties of compression: any bytes decompress within a limit or fail, and compressed data decompress to the
+//! original.
 
 use bytes::BytesMut;
 
@@ -8,10 +9,11 @@ use crate::wire::encoding::Encoding;
 
 const ALL: [Encoding; 5] = [Encoding::Gzip, Encoding::Deflate, Encoding::Zstd, Encoding::Brotli, Encoding::Snappy];
 
-/// What restoring gives at most.
+/// The most bytes that decompression may produce.
 const LIMIT: usize = 16 << 10;
 
-/// The first byte of the input chooses the algorithm; the rest is restored as it is, and compressed and restored.
+/// The first byte of the input selects the algorithm; the rest is decompressed, and also compressed and decompressed
+/// again.
 pub fn compressed(data: &[u8]) {
     let Some((choice, data)) = data.split_first() else { return };
     let encoding = ALL[usize::from(*choice) % ALL.len()];

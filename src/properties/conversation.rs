@@ -1,8 +1,9 @@
-//! Our client and our server in conversation, by a script: calls of all four kinds at any time, with any sizes, windows,
-//! limits, encodings, deadlines, cancellations and panics, over a pipe that cuts reads and writes where the script says, and
-//! with a server that may be shut down in the middle.
+//! Runs this library's client and server against each other from a script: calls of all four kinds at any time, with
+//! any sizes, windows, limits, encodings, deadlines, cancellations and panics. The pipe splits reads and writes where
+//! the script says, and the server may be shut down at any time.
 //!
-//! A script says what every call does on both sides, so that what has to come of it is known: its messages in their order and
+//! The script defines both sides of every call, so the expected result is known: the messages in order and the status,
+//! or DEADLINE_EXCEEDED at the deadline. A message that was not sent must never arrive.
 //! its status, or DEADLINE_EXCEEDED at its deadline where it has one, and never a message that was not sent.
 
 use std::io;
@@ -28,18 +29,18 @@ use crate::server::{Server, ServerOptions};
 use crate::status::{Code, Status};
 use crate::wire::encoding::Encoding;
 
-/// How many calls a script has at most.
+/// The most calls of a script.
 const MOST_CALLS: usize = 12;
 
-/// How long a call without a deadline may take on a clock that goes on only while everybody waits.
+/// The time limit of a call without a deadline. The clock advances only while all tasks are idle.
 const END: Duration = Duration::from_secs(600);
 
-/// How long after its deadline a call may end: the clock's timers count whole milliseconds.
+/// The tolerance after a call's deadline, because the clock's timers count whole milliseconds.
 const LATE: Duration = Duration::from_millis(2);
 
 const WINDOWS: [u32; 4] = [1, 1000, 65_535, 1 << 20];
 
-/// No message of up to a hundred bytes is longer than this when it is compressed.
+/// The longest compressed form of a message of up to a hundred bytes.
 const LONGEST_OF_SMALL: usize = 1000;
 
 const RECEIVE_LIMITS: [usize; 4] = [4 << 20, 16_384, 1000, 4];
@@ -55,7 +56,7 @@ const ENCODINGS: [Option<Encoding>; 8] = [
     Some(Encoding::Snappy),
 ];
 
-/// Eight bytes of options, the rest calls of as many.
+/// The input: eight bytes of options, followed by calls of eight bytes each.
 pub fn conversation(data: &[u8]) {
     let Some((options, calls)) = data.split_first_chunk::<8>() else { return };
     let runtime = Builder::new_current_thread().enable_time().start_paused(true).build().expect("a runtime");
@@ -68,7 +69,7 @@ async fn converse([windows, streams, chops, seed, capacity, limits, encodings, s
     let cuts = chops % 15;
     let chopped = |pipe, salt: u8| Chopped { pipe, most: 1 << cuts, dice: Dice::of(&[seed, salt]) };
     let narrowest = window(windows).min(window(windows / 16));
-    // A large message by single bytes takes its time, and shows nothing that a smaller one does not.
+    // A large message in single bytes takes long, and tests nothing more than a smaller one.
     let largest = match (narrowest, cuts) {
         (1, _) | (_, 0..5) => 3,
         (1000, _) | (_, 5..9) => 4,
@@ -76,7 +77,8 @@ async fn converse([windows, streams, chops, seed, capacity, limits, encodings, s
     };
     let (down, up) = (ENCODINGS[usize::from(encodings % 8)], ENCODINGS[usize::from(encodings / 8 % 8)]);
     let limit = |choice: u8, encoding: Option<Encoding>| {
-        // A message of a few bytes gets longer by compression, and the limit holds for what comes and for what it is restored to.
+        // Compression makes a message of a few bytes longer, and the limit applies to the compressed and the
+        // uncompressed size.
         let least = if encoding.is_some() { LONGEST_OF_SMALL } else { 0 };
         RECEIVE_LIMITS[usize::from(choice % 4)].max(least)
     };
@@ -151,10 +153,10 @@ async fn converse([windows, streams, chops, seed, capacity, limits, encodings, s
     timeout(PAUSE, serving).await.expect("it ends at once").expect("no panic").expect("no error");
 }
 
-/// The messages that came, and how the call ended unless it was left.
+/// The received messages, and the end of the call unless the client left it.
 type Came = (Vec<Vec<u8>>, Option<Result<(), Status>>);
 
-/// Whether what came is what the script says.
+/// Checks the received messages and the end of a call against the script.
 fn judge(
     call: Call,
     limits: Limits,
@@ -196,7 +198,7 @@ fn judge(
     }
 }
 
-/// Makes a call, unless the time comes at which the script leaves it.
+/// Makes a call, unless the script cancels it first.
 async fn make(client: Client, call: Call) -> Came {
     let Some(leaves_at) = call.leaves_at else { return make_whole(client, call).await };
     timeout(Duration::from_millis(leaves_at), make_whole(client, call)).await.unwrap_or_default()
@@ -238,7 +240,7 @@ fn one(answer: Result<Response<Vec<u8>>, Status>) -> Came {
     }
 }
 
-/// Sends what the script says, or as much as somebody wants to have.
+/// Sends the messages of the script until the receiver stops reading.
 async fn say(mut out: Outbound<Vec<u8>>, call: Call) {
     for message in call.sent() {
         if out.send(message).await.is_err() {
@@ -264,7 +266,7 @@ async fn read(mut from: Inbound<Vec<u8>>, leaves_after: Option<usize>) -> Came {
     (messages, None)
 }
 
-/// A pipe whose reads and writes are short at the whim of dice.
+/// A pipe whose reads and writes are split at random sizes.
 pub(super) struct Chopped {
     pipe: DuplexStream,
     most: usize,
@@ -299,7 +301,7 @@ impl AsyncWrite for Chopped {
     }
 }
 
-/// A connector with one connection.
+/// A connector with a single connection.
 struct One(std::sync::Mutex<Option<Chopped>>);
 
 impl Connector for One {

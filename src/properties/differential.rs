@@ -1,4 +1,4 @@
-//! Our parsers against the specification read a second time ([`reference`]), with limits and borders that the input chooses.
+//! Compares the parsers with a second implementation ([`reference`]), with limits and splits that the input selects.
 
 use http::{HeaderMap, HeaderValue};
 
@@ -7,7 +7,7 @@ use super::{reference, values};
 use crate::status::{Code, Status};
 use crate::wire::response::Trailers;
 
-/// The first byte of the input chooses the part: messages, `grpc-timeout`, `grpc-message`, or `grpc-status`.
+/// The first byte of the input selects the part: messages, `grpc-timeout`, `grpc-message`, or `grpc-status`.
 pub fn differential(data: &[u8]) {
     let Some((part, data)) = data.split_first() else { return };
     match part % 4 {
@@ -18,7 +18,7 @@ pub fn differential(data: &[u8]) {
     }
 }
 
-/// Two bytes of limit, then pieces, each after a byte that says how long it is.
+/// The input: two bytes of limit, then pieces, each after a byte with its length.
 fn messages(data: &[u8]) {
     let Some((limit, mut rest)) = data.split_first_chunk() else { return };
     let limit = usize::from(u16::from_le_bytes(*limit));
@@ -34,7 +34,7 @@ fn messages(data: &[u8]) {
     }
 }
 
-/// Trailers with this `grpc-status` and nothing else.
+/// Trailers that contain only this `grpc-status`.
 fn status(data: &[u8]) {
     let Ok(value) = HeaderValue::from_bytes(data) else { return };
     let mut fields = HeaderMap::new();

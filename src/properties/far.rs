@@ -1,4 +1,4 @@
-//! The end of a connection that the input plays, and how long anybody waits for what.
+//! The peer that sends the input, and the time limits of both ends.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -8,25 +8,25 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf};
 use tokio::time::{sleep, timeout};
 
-/// How many bytes lie between the two ends at most.
+/// The most bytes between the two ends.
 pub(super) const PIPE: usize = 16 << 10;
 
-/// How much of the answers is read before the peer of the server stops reading.
+/// The bytes that the server's peer reads before it stops reading.
 pub(super) const APPETITE: usize = 64 << 10;
 
-/// Between two pieces of the input the clock goes on by so much, for which it waits until the server has nothing to do.
+/// The pause between two pieces of the input, in which the server becomes idle.
 pub(super) const PAUSE: Duration = Duration::from_millis(1);
 
-/// How long a peer that has said its last waits for answers before it is gone.
+/// The time that a peer waits for responses after its last byte before it disconnects.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
-/// How long the server may take to notice.
+/// The time that the server may take to notice.
 pub(super) const END: Duration = Duration::from_secs(60);
 
 /// The other end of the pipe.
 pub(super) struct Far {
     pipe: DuplexStream,
-    /// How much it will still read.
+    /// The bytes that the peer still reads.
     appetite: usize,
 }
 
@@ -35,7 +35,8 @@ impl Far {
         Far { pipe, appetite: APPETITE }
     }
 
-    /// Sends some bytes, reading meanwhile, and gives the side under test time to act on them. Tells whether it still listens.
+    /// Sends some bytes while reading, and gives the side under test time to handle them. Returns false if it has
+    /// disconnected.
     pub(super) async fn send(&mut self, mut bytes: &[u8]) -> bool {
         let sent = poll_fn(|cx| {
             let _: Poll<()> = self.poll_read(cx);
@@ -53,15 +54,15 @@ impl Far {
         listens
     }
 
-    /// Says that nothing more will come, and reads what still does.
+    /// Half-closes, and reads the remaining bytes.
     pub(super) async fn half_close(&mut self) {
-        // A peer that has gone already needs not be told.
+        // The shutdown fails if the peer has already disconnected.
         let _: std::io::Result<()> = self.pipe.shutdown().await;
         let _: Result<(), _> = timeout(PATIENCE, poll_fn(|cx| self.poll_read(cx))).await;
     }
 
-    /// Reads and throws away; ready at the end of what comes. With its appetite gone it reads nothing, like a peer that
-    /// has stopped.
+    /// Reads and discards bytes; ready at the end of the stream. When its appetite is used up it reads nothing, like a
+    /// peer that has stopped.
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let mut space = [0; 4096];
         while self.appetite > 0 {

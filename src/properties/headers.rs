@@ -1,7 +1,7 @@
-//! Header lists: Request-Headers, Response-Headers and Trailers, whatever a peer puts into them.
+//! Properties of header lists: Request-Headers, Response-Headers and Trailers with any content.
 //!
-//! An input is text, so that seeds can be read and written by hand: a first line, then `name: value` lines. A line that HTTP
-//! has no such header for is passed over.
+//! An input is text, so that seeds can be read and written by hand: a first line, followed by `name: value` lines.
+//! Lines that are not valid HTTP headers are ignored.
 
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
@@ -17,15 +17,15 @@ use crate::wire::request::{GRPC_ENCODING, GRPC_TIMEOUT, Outgoing, Refusal, Reque
 use crate::wire::response::{GRPC_MESSAGE, GRPC_STATUS, GRPC_STATUS_DETAILS, ResponseHead, ResponseHeaders, Trailers};
 use crate::wire::section::SectionLimits;
 
-/// No limits of metadata, which a fuzzer's input would meet by its length alone.
+/// No limits for metadata, which long inputs would exceed.
 const ANY: SectionLimits = SectionLimits { size: u32::MAX, fields: usize::MAX };
 
-/// What this side can undo: nothing, or two of the encodings.
+/// The supported encodings: none, or two.
 const SUPPORTED: [EncodingSet; 2] =
     [EncodingSet::IDENTITY, EncodingSet::IDENTITY.with(Encoding::Gzip).with(Encoding::Zstd)];
 
-/// The input is a method and a URI, and header lines. A request is accepted exactly where the rules accept it; what was
-/// accepted and is written again reads the same; a refusal can be told to the peer.
+/// The input is a method, a URI and header lines. A request is accepted exactly if the rules accept it. An accepted
+/// request that is written again reads the same. A refusal can be sent to the peer.
 pub fn request_headers(data: &[u8]) {
     let (first, rest) = line(data);
     let mut words = first.splitn(2, |byte| *byte == b' ');
@@ -56,7 +56,7 @@ fn request(method: &Method, uri: &Uri, headers: &HeaderMap) -> Parts {
     parts
 }
 
-/// The rules of a request's head, one after the other.
+/// Checks the rules of request headers, one after the other.
 fn is_in_order(method: &Method, uri: &Uri, headers: &HeaderMap, supported: EncodingSet) -> bool {
     let values = |name: HeaderName| headers.get_all(name).into_iter().map(HeaderValue::as_bytes);
     let is_supported = |name: &[u8]| {
@@ -111,9 +111,9 @@ fn check_refusal(refusal: Refusal) {
     check_error(error);
 }
 
-/// The input is an HTTP status, perhaps ` END_STREAM`, header lines, an empty line, and trailer lines. Both blocks can be
-/// read whatever they hold; a status is taken from where it may stand and nowhere else; what was read, written and read again
-/// is the same.
+/// The input is an HTTP status, optionally ` END_STREAM`, header lines, an empty line, and trailer lines. Any content
+/// can be read. A status is read only from the allowed places. Headers that were read, written and read again are the
+/// same.
 pub fn response_headers(data: &[u8]) {
     let (first, rest) = line(data);
     let Some(status) = first.get(..3).and_then(|digits| StatusCode::from_bytes(digits).ok()) else { return };
@@ -179,7 +179,7 @@ fn check_trailers(headers: &HeaderMap) {
     }
 }
 
-/// All `-bin` values but the details of the status.
+/// Returns true if all `-bin` values except the status details are valid.
 fn custom_binary_is_valid(headers: &HeaderMap) -> bool {
     let mut custom = headers.clone();
     custom.remove(GRPC_STATUS_DETAILS);
@@ -187,14 +187,15 @@ fn custom_binary_is_valid(headers: &HeaderMap) -> bool {
 }
 
 fn check_message(headers: &HeaderMap, status: &Status) {
-    // An INTERNAL of the peer and one that its details led to look alike in the number.
+    // An INTERNAL of the peer and one caused by invalid details have the same number.
     if status.number() != Code::Internal.number() {
         let message = headers.get(GRPC_MESSAGE).map(|value| reference::percent_decoded(value.as_bytes()));
         assert_eq!(status.message(), message.unwrap_or_default());
     }
 }
 
-/// A status made of the input: any number but 0, any text, with details, without, and with those of another status.
+/// Checks statuses made from the input: any number but 0, any text, with details, without, and with those of another
+/// status.
 fn check_made_up_status(data: &[u8]) {
     let Some((number, text)) = data.split_first_chunk() else { return };
     let number = (u32::from_le_bytes(*number) >> 1).max(1) as i32;
@@ -222,14 +223,14 @@ fn check_error(error: ProtocolError) {
     check_status(&error.into_status());
 }
 
-/// An error that the library finds never has a code that only applications use (statuscodes.md).
+/// Checks that an error from the library never has a code that only applications use (statuscodes.md).
 pub(super) fn check_code(error: &ProtocolError) {
     use Code::{Aborted, AlreadyExists, DataLoss, FailedPrecondition, InvalidArgument, NotFound, Ok, OutOfRange};
     let others = [Ok, InvalidArgument, NotFound, AlreadyExists, FailedPrecondition, Aborted, OutOfRange, DataLoss];
     assert!(!others.contains(&error.code()), "{} of {error}", error.code());
 }
 
-/// A status survives the way over the wire, whatever it consists of.
+/// Checks that a status is unchanged after it was written and read.
 fn check_status(status: &Status) {
     let read = Trailers::parse(written(status)).status.expect_err("an error stays one");
     assert_eq!(read.number(), status.number());
@@ -243,14 +244,14 @@ fn entries(metadata: &Metadata) -> Vec<Entry<'_>> {
     metadata.iter().collect()
 }
 
-/// The first line, without its end, and the lines after it.
+/// Returns the first line, without its end, and the lines after it.
 fn line(data: &[u8]) -> (&[u8], &[u8]) {
     let end = data.iter().position(|byte| *byte == b'\n').unwrap_or(data.len());
     let (line, rest) = data.split_at(end);
     (line, rest.get(1..).unwrap_or_default())
 }
 
-/// The headers of the `name: value` lines up to an empty line, and the lines after that.
+/// Returns the headers of the `name: value` lines up to an empty line, and the lines after that.
 fn fields(mut rest: &[u8]) -> (HeaderMap, &[u8]) {
     let mut headers = HeaderMap::new();
     while !rest.is_empty() {

@@ -1,4 +1,4 @@
-//! The inspector: whatever two sides say, every byte belongs to one leaf, and everything can be shown.
+//! Properties of the inspector: for any bytes, every byte belongs to one leaf, and everything can be shown.
 
 use super::cut;
 use crate::inspector::{
@@ -6,7 +6,7 @@ use crate::inspector::{
     PrintOptions, Schema, Sieve, VIEWS, check_tiling, lines, print_frame, view,
 };
 
-/// Little enough that inputs go over it.
+/// Limits that inputs can exceed.
 const SMALL: Limits = Limits {
     header_block: 512,
     header_list: 256,
@@ -19,11 +19,11 @@ const SMALL: Limits = Limits {
     frames: 16 << 10,
 };
 
-/// The first byte of the input chooses the limits; then come records of a direction and a length in two bytes, low byte
-/// first, and as many bytes of that direction.
+/// The first byte of the input selects the limits. Records follow: a direction, a length in two bytes, low byte first,
+/// and the bytes of that direction.
 ///
-/// Leaves tile what was pushed; pieces of records give the same frames as whole ones; no view panics; and what
-/// is kept does not grow with what was pushed.
+/// Leaves tile the pushed bytes; pieces of records give the same frames as whole records; no view panics; memory does
+/// not grow with the pushed bytes.
 pub fn inspector_law(data: &[u8]) {
     let Some((choice, mut rest)) = data.split_first() else { return };
     let small = choice & 1 == 1;
@@ -44,7 +44,7 @@ pub fn inspector_law(data: &[u8]) {
     whole.finish();
     pieces.finish();
     assert_eq!(whole.check(), Ok(()));
-    // What is not HTTP/2 is shown as it comes.
+    // Bytes that are not HTTP/2 are shown as they arrive.
     if speak_http2(&pushed) {
         assert!(whole.frames().eq(pieces.frames()), "borders of pieces mean nothing");
     }
@@ -61,7 +61,7 @@ pub fn inspector_law(data: &[u8]) {
     show(&frames);
 }
 
-/// Whether both directions do, which the frames that are kept need not show: those that are not may have been dropped.
+/// Returns true if both directions are HTTP/2. The stored frames do not show it, because others may have been dropped.
 fn speak_http2(pushed: &[Vec<u8>; 2]) -> bool {
     let mut all = Conversation::with_limits(schema(), Limits { frames: usize::MAX, ..SMALL });
     for (direction, bytes) in [Direction::ToServer, Direction::ToClient].into_iter().zip(pushed) {
@@ -71,7 +71,7 @@ fn speak_http2(pushed: &[Vec<u8>; 2]) -> bool {
     all.frames().all(|frame| frame.kind != FrameKind::NotHttp2)
 }
 
-/// Every byte that was pushed is found in the leaves, in its place.
+/// Checks that the leaves contain every pushed byte, in its place.
 fn check_leaves(frames: &[Frame], pushed: &[Vec<u8>; 2]) {
     for (direction, pushed) in [Direction::ToServer, Direction::ToClient].into_iter().zip(pushed) {
         let frames = frames.iter().filter(|frame| frame.direction == direction);
@@ -83,7 +83,7 @@ fn check_leaves(frames: &[Frame], pushed: &[Vec<u8>; 2]) {
     }
 }
 
-/// What is not on the wire has trees of its own, which tile it, and is bounded by itself.
+/// Checks the trees over decompressed and decoded bytes, and their limits.
 fn check_beside(frame: &Frame, limits: &Limits) {
     let restored = frame.messages.iter().filter_map(|message| message.restored.as_deref());
     let size: usize = restored.clone().map(|restored| restored.bytes.len()).sum();
@@ -99,7 +99,7 @@ fn check_beside(frame: &Frame, limits: &Limits) {
     }
 }
 
-/// All that can be shown of frames is text without control characters.
+/// Checks that every view of the frames is text without control characters.
 fn show(frames: &[Frame]) {
     let options = PrintOptions { explain: true, ..PrintOptions::default() };
     for name in VIEWS {

@@ -1,4 +1,5 @@
-//! Messages: taken apart the same way however the bytes arrive, in bounded memory, and put together again.
+//! Properties of messages: decoding does not depend on how the bytes are split, memory is bounded, and encoding
+//! reverses it.
 
 use bytes::{BufMut, Bytes, BytesMut};
 
@@ -7,26 +8,27 @@ use super::{cut, reference};
 use crate::wire::ProtocolError;
 use crate::wire::message::{EncodedMessage, MessageDecoder, PREFIX_LENGTH, Prefix, encode_message};
 
-/// The limits that inputs are tried with.
+/// The message limits of the test runs.
 const LIMITS: [usize; 2] = [usize::MAX, 64];
 
-/// The decoder's bound: the gathering buffer has at most so many times the bytes that the decoder held at its fullest.
+/// The memory bound of the decoder: the buffer has at most this many times the bytes that the decoder held at its
+/// fullest.
 const MEMORY_FACTOR: usize = 2;
 
-/// What an allocator may round a small buffer up to.
+/// The size to which an allocator may round up a small buffer.
 const MEMORY_FLOOR: usize = 64;
 
-/// What a stream of bytes comes to: its messages, and how it ended.
+/// The result of decoding a stream of bytes: its messages, and the end.
 type Decoded = (Vec<EncodedMessage>, Result<(), ProtocolError>);
 
-/// The input is a stream of messages. In one piece, byte by byte and in uneven pieces it gives the same messages and the
-/// same error as the plain decoder; memory follows what was pushed and not what a prefix declares.
+/// The input is a stream of messages. In one piece, byte by byte and in uneven pieces it gives the same messages and
+/// the same error as the reference decoder. Memory depends on the pushed bytes, not on the length in a prefix.
 pub fn message_decoder(data: &[u8]) {
     for limit in LIMITS {
         let expected = reference::messages(data, limit);
         assert_eq!(decode(limit, 1, [data]), expected, "in one piece");
         assert_eq!(decode(limit, 1, data.chunks(1)), expected, "byte by byte");
-        // Messages are taken out whenever bytes have come, now and then, and when all have.
+        // Messages are taken after each piece, after every third, or at the end.
         for take_every in [1, 3, usize::MAX] {
             assert_eq!(decode(limit, take_every, cut(data)), expected, "in uneven pieces");
         }
@@ -34,8 +36,8 @@ pub fn message_decoder(data: &[u8]) {
     large_messages(data);
 }
 
-/// Four bytes of the input are the length of a message and that of a chunk: messages and chunks of up to 64 KiB, as inputs by
-/// themselves never have them.
+/// Four bytes of the input are the length of a message and that of a chunk: up to 64 KiB each, larger than the inputs
+/// themselves.
 fn large_messages(data: &[u8]) {
     let (sizes, _) = data.as_chunks::<4>();
     let sizes = &sizes[..sizes.len().min(16)];
@@ -58,8 +60,8 @@ fn large_messages(data: &[u8]) {
     }
 }
 
-/// Decodes what comes in pieces, taking messages out after every so many of them, and holds the decoder's own figures
-/// against what went in and came out.
+/// Decodes pieces and takes messages after every `take_every` pieces; checks the decoder's own figures against its
+/// input and output.
 pub(super) fn decode<'a>(limit: usize, take_every: usize, pieces: impl IntoIterator<Item = &'a [u8]>) -> Decoded {
     let mut decoder = MessageDecoder::new(limit);
     let (mut messages, mut held, mut fullest) = (Vec::new(), 0, 0);
@@ -82,7 +84,7 @@ pub(super) fn decode<'a>(limit: usize, take_every: usize, pieces: impl IntoItera
     (messages, end)
 }
 
-/// Takes out all the messages that are whole.
+/// Takes all complete messages.
 fn take(
     decoder: &mut MessageDecoder,
     messages: &mut Vec<EncodedMessage>,
@@ -104,7 +106,7 @@ fn check_memory(decoder: &MessageDecoder, fullest: usize) {
     assert!(capacity <= most, "{capacity} bytes of memory for {fullest} bytes pushed");
 }
 
-/// A decoder that has failed holds nothing, takes nothing, and repeats its error.
+/// Checks that a failed decoder is empty, accepts nothing, and repeats its error.
 fn check_failed(mut decoder: MessageDecoder, error: ProtocolError) -> ProtocolError {
     decoder.push(Bytes::from_static(&[0, 0, 0, 0, 0]));
     check_code(&error);
@@ -114,8 +116,8 @@ fn check_failed(mut decoder: MessageDecoder, error: ProtocolError) -> ProtocolEr
     error
 }
 
-/// The input is a list of messages: a byte with the flag in its high bit and the length in the others, and the payload. What
-/// is encoded is decoded to the same messages; one over the sender's limit leaves the buffer as it was.
+/// The input is a list of messages: a byte with the flag in its high bit and the length in the others, and the payload.
+/// Encoded messages decode to the same messages; a message over the sender's limit leaves the buffer unchanged.
 pub fn message_roundtrip(data: &[u8]) {
     let (mut wire, mut expected, mut rest) = (BytesMut::new(), Vec::new(), data);
     while let [head, after @ ..] = rest {

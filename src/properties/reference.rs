@@ -1,4 +1,4 @@
-//! The specification read a second time, for comparison: slow, plain, and without a line in common with `wire/`.
+//! A second, slow and simple implementation of the specification for comparison. It shares no code with `wire/`.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::metadata::Entry;
 use crate::wire::ProtocolError;
 use crate::wire::message::EncodedMessage;
 
-/// The messages in a stream of bytes, and how it ended.
+/// Returns the messages in a stream of bytes, and the end of the stream.
 ///
 /// `Length-Prefixed-Message → Compressed-Flag Message-Length Message`: 1 byte, 4 bytes, as many as they say.
 pub(super) fn messages(stream: &[u8], limit: usize) -> (Vec<EncodedMessage>, Result<(), ProtocolError>) {
@@ -61,7 +61,8 @@ pub(super) fn timeout(value: &[u8]) -> Option<Duration> {
     }
 }
 
-/// A `%` and two hexadecimal digits are a byte, anything else is itself; then what is not UTF-8 becomes U+FFFD.
+/// Decodes percent escapes: `%` with two hexadecimal digits is a byte, anything else is itself. Invalid UTF-8 becomes
+/// U+FFFD.
 pub(super) fn percent_decoded(value: &[u8]) -> String {
     let mut bytes = Vec::new();
     let mut at = 0;
@@ -86,8 +87,8 @@ pub(super) fn percent_decoded(value: &[u8]) -> String {
 /// The alphabet of RFC 4648 section 4.
 const BASE64: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
-/// Base64, six bits a character, with the padding that belongs there or a part of it; bits that make no byte are ignored.
-/// White space around it is not part of a field value.
+/// Decodes base64, six bits a character, with full, partial or no padding; bits beyond the last byte are ignored. White
+/// space around the value is not part of it.
 pub(super) fn base64_decoded(value: &[u8]) -> Option<Vec<u8>> {
     let value = value.trim_ascii();
     let body = &value[..value.iter().rposition(|byte| *byte != b'=').map_or(0, |last| last + 1)];
@@ -113,7 +114,7 @@ pub(super) fn base64_list(line: &[u8]) -> Vec<Option<Vec<u8>>> {
     line.split(|byte| *byte == b',').map(base64_decoded).collect()
 }
 
-/// The custom metadata among headers: what neither gRPC nor HTTP/2 gives a meaning to.
+/// Returns the custom metadata among headers: those without a meaning in gRPC or HTTP/2.
 pub(super) fn entries(headers: &HeaderMap) -> Vec<Entry<'_>> {
     const HTTP: [&str; 9] = [
         "connection",
@@ -148,7 +149,7 @@ pub(super) fn is_grpc(content_type: &[u8]) -> bool {
     media_type == b"application/grpc" || media_type == b"application/grpc+proto"
 }
 
-/// `Status → "grpc-status" 1*DIGIT`; a number that no int32 holds is the largest one.
+/// Parses `Status → "grpc-status" 1*DIGIT`; a number over the range of int32 counts as the largest one.
 pub(super) fn status_number(value: &[u8]) -> Option<i32> {
     let digits = std::str::from_utf8(value).ok().filter(|text| !text.is_empty())?;
     if !digits.bytes().all(|digit| digit.is_ascii_digit()) {

@@ -1,4 +1,4 @@
-//! What the calls of a conversation do, on both sides, and what has to come of each.
+//! The script of a conversation's calls on both sides, and the expected result of each call.
 
 use std::panic::resume_unwind;
 use std::sync::Arc;
@@ -20,13 +20,14 @@ pub(super) const DOWN: Method<Vec<u8>, Vec<u8>, ServerStreaming> = Method::new("
 pub(super) const UP: Method<Vec<u8>, Vec<u8>, ClientStreaming> = Method::new("/properties.Script/Up");
 pub(super) const BOTH: Method<Vec<u8>, Vec<u8>, BidiStreaming> = Method::new("/properties.Script/Both");
 
-/// Messages of these sizes go both ways; how many of them a connection can have without taking minutes depends on its cuts.
+/// The message sizes in both directions. The cuts of a connection limit how many of them it can transfer in reasonable
+/// time.
 const SIZES: [usize; 8] = [0, 1, 5, 100, 1000, 5000, 16_379, 20_000];
 
-/// The message of a status that the script asks for.
+/// The message of a status from the script.
 pub(super) const AS_WRITTEN: &str = "as written ☺";
 
-/// What one call does. The handler learns of it by metadata.
+/// The script of one call. The handler receives it as metadata.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Call {
     /// Milliseconds after the call before it.
@@ -36,43 +37,43 @@ pub(super) struct Call {
     pub request_size: usize,
     answers: usize,
     answer_size: usize,
-    /// Milliseconds that the handler takes for each answer.
+    /// Milliseconds that the handler takes for each response message.
     pace: u64,
     pub code: i32,
-    /// Milliseconds.
+    /// The deadline in milliseconds.
     pub deadline: Option<u64>,
-    /// The client goes after so many answers.
+    /// The number of responses after which the client cancels.
     pub leaves_after: Option<usize>,
-    /// The client goes after so many milliseconds.
+    /// The milliseconds after which the client cancels.
     pub leaves_at: Option<u64>,
-    /// Instead of giving its status, the handler panics.
+    /// True if the handler panics instead of returning its status.
     panics: bool,
-    /// The handler takes one request and leaves the others.
+    /// True if the handler reads one request and ignores the others.
     is_content: bool,
-    /// The handler sends its initial metadata before it does anything.
+    /// True if the handler sends its initial metadata first.
     greets: bool,
 }
 
-/// The most that either side takes, in bytes of an encoded message.
+/// The most that either side accepts, in bytes of an encoded message.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limits {
     pub server: usize,
     pub client: usize,
 }
 
-/// What has to come of a call that nobody leaves and no deadline ends.
+/// The expected result of a call that neither the client nor a deadline ends.
 #[derive(Debug)]
 pub(super) struct Outcome {
     pub messages: Vec<Vec<u8>>,
     pub code: i32,
-    /// Whether the status is the one that the script asks for, with its message and metadata.
+    /// True if the status is the one of the script, with its message and metadata.
     pub is_written: bool,
 }
 
 impl Call {
     pub(super) const LENGTH: usize = 8;
 
-    /// The call that these bytes stand for, with messages up to one of the sizes.
+    /// Reads a call from bytes, with messages of at most the size at this index.
     pub(super) fn read(bytes: &[u8], largest: u8) -> Call {
         let [begins, kind, counts, sizes, pace, code, end, manner] = *bytes.first_chunk().expect("as long as a call");
         let size = |choice: u8| SIZES[usize::from((choice % 8).min(largest))];
@@ -84,7 +85,7 @@ impl Call {
             answers: usize::from(counts / 8 % 8),
             answer_size: size(sizes / 8),
             pace: u64::from(pace % 16),
-            // DEADLINE_EXCEEDED is the deadline's alone.
+            // Only the deadline may produce DEADLINE_EXCEEDED.
             code: Some(i32::from(code % 18)).filter(|code| *code != Code::DeadlineExceeded.number()).unwrap_or(0),
             deadline: (end & 1 != 0).then_some(u64::from(end / 4)),
             leaves_after: (end & 2 != 0).then_some(usize::from(end / 4 % 8)),
@@ -95,7 +96,7 @@ impl Call {
         }
     }
 
-    /// What has to come: as many messages as the kind and the handler have, and the status, within the limits.
+    /// Returns the expected messages and status, from the kind, the handler and the limits.
     pub(super) fn expected(&self, limits: Limits) -> Outcome {
         let taken = if self.is_streamed() { self.taken() } else { 1 };
         let request = vec![7; self.request_size];
@@ -127,7 +128,7 @@ impl Call {
         self.kind >= 2
     }
 
-    /// How many requests of a stream the handler takes.
+    /// Returns the number of requests that the handler reads.
     fn taken(&self) -> usize {
         if self.is_content { self.requests.min(1) } else { self.requests }
     }
@@ -149,7 +150,7 @@ impl Call {
 
     fn end(&self, metadata: &Metadata) -> Result<(), Status> {
         if self.panics {
-            // Without the hook, which would print, and end a fuzzer.
+            // Skips the panic hook, which would print, and would end a fuzzer.
             resume_unwind(Box::new("as written"));
         }
         match self.code {
@@ -159,7 +160,7 @@ impl Call {
     }
 }
 
-/// Handlers that do what the metadata says, and send it back.
+/// Handlers that follow the script in the metadata, and return it.
 pub(super) fn routes(live: Arc<AtomicUsize>) -> Routes {
     Router::new(Script { live })
         .unary(UNARY, Script::unary)

@@ -1,4 +1,5 @@
-//! A connection of a server, from the preface to its end: whatever comes, nothing panics, nothing hangs, nothing is left.
+//! Properties of a server connection, from the preface to its end: for any input nothing panics or hangs, and nothing
+//! remains.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -28,8 +29,8 @@ const DEAF: Method<(), Vec<u8>, BidiStreaming> = Method::new("/properties.Guide/
 /// The connection preface (RFC 9113 section 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// The input is what a client sends after the preface, in pieces; then it half-closes and goes away, or goes away at once.
-/// The connection ends, and with it every call and every handler.
+/// The input is sent by a client after the preface, in pieces; then it half-closes and disconnects, or disconnects at
+/// once. The connection ends, and with it every call and every handler.
 pub fn server_connection(data: &[u8]) {
     let runtime = Builder::new_current_thread().enable_time().start_paused(true).build().expect("a runtime");
     runtime.block_on(converse(data));
@@ -52,7 +53,7 @@ async fn converse(data: &[u8]) {
     }
     drop(client);
 
-    // Beside the server's task there are those of the connection and of its calls.
+    // Besides the server's task there are those of the connection and of its calls.
     let tasks = || Handle::current().metrics().num_alive_tasks();
     let ended = timeout(END, async {
         while tasks() > 1 {
@@ -67,7 +68,7 @@ async fn converse(data: &[u8]) {
     assert_eq!(tasks(), 0);
 }
 
-/// Limits that a short input can reach; answers are compressed for clients that say they take it.
+/// Limits that a short input can reach; responses are compressed if the client accepts that.
 fn options() -> ServerOptions {
     ServerOptions {
         limits: crate::limits::Limits {
@@ -83,7 +84,7 @@ fn options() -> ServerOptions {
     }
 }
 
-/// A listener that one peer comes to.
+/// A listener that accepts a single peer.
 pub(super) struct Once<T>(pub(super) Option<T>);
 
 impl<T: crate::io::Io> Listener for Once<T> {
@@ -115,7 +116,7 @@ struct Guide {
     live: Arc<AtomicUsize>,
 }
 
-/// Stands for a handler that runs.
+/// Counts a running handler until it is dropped.
 pub(super) struct Live(Arc<AtomicUsize>);
 
 impl Live {
@@ -136,7 +137,7 @@ impl Guide {
         Live::begin(&self.live)
     }
 
-    /// Answers at once, and returns to the client what metadata it sent.
+    /// Responds at once, and returns the client's metadata.
     async fn get_feature(&self, request: Request<()>) -> Result<Response<Vec<u8>>, Status> {
         let _live = self.begin();
         let mut response = Response::new(vec![0; 100]);
@@ -145,7 +146,7 @@ impl Guide {
         Ok(response)
     }
 
-    /// Answers without an end.
+    /// Sends responses endlessly.
     async fn list_features(&self, _request: Request<()>, mut features: Outbound<Vec<u8>>) -> Result<(), Status> {
         let _live = self.begin();
         loop {
@@ -153,7 +154,7 @@ impl Guide {
         }
     }
 
-    /// Counts, up to a thousand.
+    /// Counts requests, up to a thousand.
     async fn record_route(&self, mut points: Inbound<()>) -> Result<Response<u64>, Status> {
         let _live = self.begin();
         let mut count = 0;
@@ -163,7 +164,7 @@ impl Guide {
         Ok(Response::new(count))
     }
 
-    /// Answers every note with some more.
+    /// Responds to every note with several.
     async fn route_chat(&self, mut notes: Inbound<()>, mut answers: Outbound<Vec<u8>>) -> Result<(), Status> {
         let _live = self.begin();
         answers.set_trailers(notes.metadata().clone());
@@ -177,7 +178,7 @@ impl Guide {
         Err(Status::not_found("☺"))
     }
 
-    /// Reads one note and no more, and answers without an end.
+    /// Reads one note, and then sends responses endlessly.
     async fn deaf(&self, mut notes: Inbound<()>, mut answers: Outbound<Vec<u8>>) -> Result<(), Status> {
         let _live = self.begin();
         notes.recv().await?;
@@ -187,7 +188,7 @@ impl Guide {
         }
     }
 
-    /// Never answers.
+    /// Never responds.
     async fn wait(&self, _request: Request<()>) -> Result<Response<()>, Status> {
         let _live = self.begin();
         std::future::pending().await

@@ -1,4 +1,4 @@
-//! Every property over its corpus, and over made-up inputs.
+//! Runs every property over its corpus, and over generated inputs.
 
 use std::fs;
 use std::path::Path;
@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use super::Dice;
 
-/// How many inputs are made up for a property, beside the variants of its seeds.
+/// The number of generated inputs for a property, besides the variants of its seeds.
 const MADE_UP: usize = 2_000;
 
-/// Longer than any property takes on any machine: what takes longer hangs.
+/// The time limit of a property; longer means that it hangs.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 #[test]
@@ -86,8 +86,8 @@ fn differential() {
     check("differential", super::differential, MADE_UP);
 }
 
-/// Holds the property for every seed of the corpus, and for inputs made of them and of nothing. Says which input it was
-/// that failed, or that did not come to an end.
+/// Checks the property for every seed of the corpus and for generated inputs. Reports the input that failed or did not
+/// end.
 fn check(target: &'static str, property: fn(&[u8]), made_up: usize) {
     let seeds = corpus(target);
     let tried = Arc::new(Mutex::new(String::new()));
@@ -122,7 +122,7 @@ fn check(target: &'static str, property: fn(&[u8]), made_up: usize) {
     panic!("{target}: {failure} with {input}");
 }
 
-/// The committed seeds. What libFuzzer has found has a digest of 40 digits for a name and stays where it was found.
+/// The committed seeds. Inputs that libFuzzer found have a digest of 40 digits as their name and are skipped.
 fn corpus(target: &str) -> Vec<(String, Vec<u8>)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target);
     let entries = fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
@@ -140,7 +140,7 @@ fn corpus(target: &str) -> Vec<(String, Vec<u8>)> {
     seeds
 }
 
-/// The seed with a few bytes changed, left out, or repeated.
+/// Returns the seed with a few bytes changed, removed or repeated.
 fn vary(dice: &mut Dice, seed: &[u8]) -> Vec<u8> {
     let mut input = seed.to_vec();
     for _ in 0..=dice.below(4) {
@@ -160,7 +160,7 @@ fn vary(dice: &mut Dice, seed: &[u8]) -> Vec<u8> {
     input
 }
 
-/// Bytes without a meaning, of which some have one all the same: small numbers and letters are frequent.
+/// Returns random bytes in which small numbers and letters are frequent, so that some are meaningful.
 fn noise(dice: &mut Dice) -> Vec<u8> {
     let bound = 1 << dice.below(9);
     let length = dice.below(bound);

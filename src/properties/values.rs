@@ -1,4 +1,4 @@
-//! Values of single headers: `grpc-timeout`, `grpc-message`, `-bin` metadata.
+//! Properties of single header values: `grpc-timeout`, `grpc-message`, `-bin` metadata.
 
 use std::time::Duration;
 
@@ -6,11 +6,11 @@ use super::{Dice, reference};
 use crate::metadata::{Entry, Metadata};
 use crate::wire::{binary, percent as percent_encoding, timeout as grpc_timeout};
 
-/// The longest timeout there is: 99,999,999 hours.
+/// The longest timeout: 99,999,999 hours.
 const LONGEST: Duration = Duration::from_secs(99_999_999 * 3600);
 
-/// The input is a value of `grpc-timeout`, and, where it is long enough, a duration. What is read is what the grammar says;
-/// what is written is never shorter than the duration, by less than a unit longer, and in no coarser unit than it needs.
+/// The input is a value of `grpc-timeout` and, if it is long enough, a duration. Values are read as the grammar says. A
+/// written value is never shorter than the duration, less than a unit longer, and in the finest possible unit.
 pub fn timeout(data: &[u8]) {
     let read = grpc_timeout::parse(data);
     assert_eq!(read.clone().ok(), reference::timeout(data), "{:?}", String::from_utf8_lossy(data));
@@ -20,7 +20,7 @@ pub fn timeout(data: &[u8]) {
     }
     if let Some((seconds, rest)) = data.split_first_chunk() {
         let nanos = rest.first_chunk().map_or(0, |nanos| u32::from_le_bytes(*nanos) % 1_000_000_000);
-        // Few of the durations of a civilisation's age matter: each of the shorter ones gets its turn.
+        // Most durations are unrealistically long; this gives shorter ones a chance.
         let seconds = u64::from_le_bytes(*seconds);
         for shift in [0, 16, 28, 36, 48, 64] {
             check_written(Duration::new(seconds.checked_shr(shift).unwrap_or(0), nanos));
@@ -28,7 +28,7 @@ pub fn timeout(data: &[u8]) {
     }
 }
 
-/// Gives the duration that a peer reads.
+/// Returns the duration that a peer reads.
 fn check_written(duration: Duration) -> Duration {
     const UNITS: [(char, u128); 6] = [
         ('n', 1),
@@ -54,8 +54,8 @@ fn check_written(duration: Duration) -> Duration {
     read
 }
 
-/// The input is a value of `grpc-message`, and a text. Decoding is total and says what the grammar says; encoding gives
-/// printable ASCII with upper-case escapes, from which the text comes back.
+/// The input is a value of `grpc-message` and a text. Any value can be decoded, as the grammar says. Encoding gives
+/// printable ASCII with upper-case escapes, which decodes to the text.
 pub fn percent(data: &[u8]) {
     assert_eq!(percent_encoding::decode(data), reference::percent_decoded(data));
     let text = String::from_utf8_lossy(data);
@@ -75,8 +75,8 @@ pub fn percent(data: &[u8]) {
     assert_eq!(reference::percent_decoded(encoded.as_bytes()), text);
 }
 
-/// The input is a `-bin` field line, and a list of values. Reading says what RFC 4648 says, with padding and without;
-/// writing has no padding; one line of many values and many lines of one read the same.
+/// The input is a `-bin` field line and a list of values. Reading follows RFC 4648, with and without padding; writing
+/// uses no padding. One line of many values and many lines of one value read the same.
 pub fn binary_metadata(data: &[u8]) {
     let expected = reference::base64_list(data);
     let read: Vec<_> = binary::decode_list(data).map(Result::ok).collect();

@@ -61,14 +61,14 @@ export function clarity(file) {
       // A filter that is wrong says how, and which one is in force.
       await filtered(page, "status=9");
       await filtered(page, "foo=bar");
-      assert.match(await text(page, "#filter-error"), /^"foo=bar" is not a filter: it must begin with stream, .* The filter status=9 stays in force\.$/s);
+      assert.match(await text(page, "#filter-error"), /^invalid filter "foo=bar": use stream, .* The filter status=9 stays in force\.$/s);
       assert.equal(await page.locator("#filter").getAttribute("aria-invalid"), "true");
       assert.deepEqual(await methods(page), ["Refused"]);
       await page.screenshot({ path: file("filter-wrong.png") });
       await filtered(page, "stream=x");
-      assert.match(await text(page, "#filter-error"), /"stream=x" is not a filter: "x" is not a stream number/);
+      assert.match(await text(page, "#filter-error"), /invalid filter "stream=x": invalid stream number "x"/);
       await filtered(page, "status=");
-      assert.match(await text(page, "#filter-error"), /a value must follow the operator/);
+      assert.match(await text(page, "#filter-error"), /the value is missing/);
       await filtered(page, "status=9");
       assert.equal(await page.locator("#filter").getAttribute("aria-invalid"), null);
       assert.equal(await text(page, "#filter-error"), "");

@@ -137,7 +137,7 @@ async fn flags_are_named_as_they_were_typed() {
     let file = folder.file("a.jsonl");
     std::fs::write(&file, "").unwrap();
     for (flags, beginning) in [
-        (&["--stream", "abc"][..], "--stream abc: \"abc\" is no number of a stream"),
+        (&["--stream", "abc"][..], "--stream abc: invalid stream number \"abc\""),
         (&["--frame", "!DATA,!HEADERS"], "--frame !DATA,!HEADERS: \"!HEADERS\" is no type of frame"),
         (&["--status", "17"], "--status 17: \"17\" is no status: it is a number from 0 to 16"),
         (&["--show", "colours"], "invalid value 'colours' for '--show <VIEW>'"),

@@ -236,14 +236,14 @@ async fn mistakes_of_the_user_are_errors() {
         (&[path, "--stream", "5"], "no such call"),
         (&[path, "--message", "2=00"], "--message 2=00: the client sent no such message"),
         (&[path, "--message", "x"], "must be N=HEX, N=@FILE or N=FIELD=VALUE"),
-        (&[path, "--message", "1=0"], "the hex digits are odd in number"),
+        (&[path, "--message", "1=0"], "odd number of hex digits"),
         (&[path, "--message", "1=foo=1"], "routeguide.Point has no field \"foo\""),
         (&[path, "--message", "1=@/no/such"], "/no/such: "),
         (&[path, "--set-header", "x"], "must be NAME=VALUE"),
         (&[path, "--drop-header", "x"], "the call has no such header"),
         (&[nothing.path()], "not a capture"),
         (&[empty.path()], "found no gRPC call"),
-        (&["--raw", broken.path()], "line 2: \"foo\" is none of preface"),
+        (&["--raw", broken.path()], "line 2: unknown command \"foo\": use preface"),
         (&[], "CAPTURE"),
     ] {
         let line = complains(&[&["replay", "--to", &address], flags].concat(), 2).await;

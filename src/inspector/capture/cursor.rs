@@ -1,15 +1,15 @@
-//! Numbers of either byte order out of bytes; nothing moves past their end.
+//! Reads numbers of either byte order from bytes, limited to their end.
 
-/// A place in bytes.
+/// A position in bytes.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Cursor<'a> {
     pub(super) rest: &'a [u8],
-    /// Whether numbers have their most significant byte first.
+    /// True for big-endian numbers.
     pub(super) big: bool,
 }
 
 impl<'a> Cursor<'a> {
-    /// Numbers as networks have them.
+    /// Returns a cursor that reads numbers in network byte order.
     pub(super) fn network(rest: &'a [u8]) -> Self {
         Self { rest, big: true }
     }
@@ -40,7 +40,7 @@ impl<'a> Cursor<'a> {
         Some(if self.big { u32::from_be_bytes(bytes) } else { u32::from_le_bytes(bytes) })
     }
 
-    /// A length in 32 bits.
+    /// Reads a 32-bit length.
     pub(super) fn length(&mut self) -> Option<usize> {
         self.u32().and_then(|length| usize::try_from(length).ok())
     }

@@ -1,4 +1,4 @@
-//! JSON lines that this program has written: the bytes out of them, for whoever wants to see them again.
+//! Reads the JSON lines that this program writes, and returns their bytes as a capture.
 
 use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::recorded::{Capture, Chunk, Connection, NOWHERE};
 use crate::inspector::model::frame::Direction;
 
-/// A capture of what the lines say; `None` if the first is no line of a connection or a frame.
+/// Reads a capture from JSON lines; returns `None` if the first line is not that of a connection or a frame.
 pub(super) fn read(file: &[u8]) -> Option<Capture> {
     let text = std::str::from_utf8(file).ok()?;
     let mut capture = Capture::new(SystemTime::UNIX_EPOCH);
@@ -19,7 +19,7 @@ pub(super) fn read(file: &[u8]) -> Option<Capture> {
             if capture.connections.is_empty() {
                 return None;
             }
-            capture.cut_short = Some(format!("it is cut short: line {} is no record", place + 1));
+            capture.cut_short = Some(format!("the file is truncated: line {} is not a record", place + 1));
             break;
         };
         let Some(number) = record.get("connection").and_then(Value::as_u64) else { continue };
@@ -41,7 +41,7 @@ pub(super) fn read(file: &[u8]) -> Option<Capture> {
             }
             Some("frame") => {
                 let mut chunk = chunk(&record);
-                // Lines that somebody has changed may go back in time; what passes does not.
+                // Edited lines may go back in time; a capture must not.
                 chunk.time = chunk.time.max(connection.chunks.last().map_or(Duration::ZERO, |last| last.time));
                 connection.chunks.push(chunk);
             }
@@ -51,7 +51,7 @@ pub(super) fn read(file: &[u8]) -> Option<Capture> {
     (!capture.connections.is_empty()).then_some(capture)
 }
 
-/// The bytes of a frame, or of how many are missing.
+/// Returns the bytes of a frame, or the number of missing bytes.
 fn chunk(record: &Value) -> Chunk {
     let time = record.get("time").and_then(Value::as_f64).unwrap_or_default();
     let to_server = record.get("direction").and_then(Value::as_str) == Some("to_server");
@@ -63,7 +63,7 @@ fn chunk(record: &Value) -> Chunk {
     }
 }
 
-/// The bytes that the digits stand for; what is no digit is 0.
+/// Decodes hex digits; an invalid digit counts as 0.
 fn hex(digits: &str) -> Vec<u8> {
     let digit = |byte: u8| char::from(byte).to_digit(16).unwrap_or_default() as u8;
     digits.as_bytes().chunks_exact(2).map(|pair| pair.iter().fold(0, |byte, half| byte << 4 | digit(*half))).collect()

@@ -1,4 +1,4 @@
-//! From what a network card saw to a TCP segment: link headers, IPv4, IPv6, TCP.
+//! Extracts TCP segments from captured packets: link headers, IPv4, IPv6, TCP.
 //!
 //! | link type | |
 //! |---|---|
@@ -22,22 +22,22 @@ pub(super) struct Segment<'a> {
     pub(super) fin: bool,
     pub(super) reset: bool,
     pub(super) bytes: &'a [u8],
-    /// Bytes that the segment had and the capture has not.
+    /// Bytes of the segment that the capture does not contain.
     pub(super) missing: usize,
 }
 
-/// Why a packet gives no segment.
+/// A reason why a packet contains no segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Other {
-    /// A link type that is not read.
+    /// An unsupported link type.
     Link,
-    /// A fragment of an IP packet, which is not put together.
+    /// A fragment of an IP packet; fragments are not reassembled.
     Fragment,
-    /// Not TCP, or cut off before its bytes begin.
+    /// Not TCP, or truncated before its payload.
     NotTcp,
 }
 
-/// The TCP segment in a packet.
+/// Returns the TCP segment in a packet.
 pub(super) fn segment(link: u16, packet: &[u8]) -> Result<Segment<'_>, Other> {
     let ip = match link {
         0 | 108 => packet.get(4..),
@@ -57,12 +57,12 @@ pub(super) fn segment(link: u16, packet: &[u8]) -> Result<Segment<'_>, Other> {
     tcp(cursor, &ip).ok_or(Other::NotTcp)
 }
 
-/// What stands behind the EtherType at the beginning, and behind VLAN tags, if it is IP.
+/// Returns the IP packet after an EtherType and VLAN tags; `None` for other protocols.
 fn ether_type(bytes: &[u8]) -> Option<&[u8]> {
     let mut cursor = Cursor::network(bytes);
     loop {
         match cursor.array()? {
-            // IEEE 802.1Q, 802.1ad, and what was used before.
+            // IEEE 802.1Q, 802.1ad, and an older number for the latter.
             [0x81, 0x00] | [0x88, 0xa8] | [0x91, 0x00] => drop(cursor.u16()?),
             kind if is_ip(kind) => return Some(cursor.rest),
             _ => return None,
@@ -74,7 +74,7 @@ fn is_ip(kind: [u8; 2]) -> bool {
     matches!(kind, [0x08, 0x00] | [0x86, 0xdd])
 }
 
-/// Two addresses, and how long the segment is.
+/// Two addresses, and the length of the segment.
 struct Ip {
     from: IpAddr,
     to: IpAddr,
@@ -91,7 +91,7 @@ fn ip_v4(cursor: &mut Cursor<'_>) -> Result<Ip, Other> {
         cursor.u16()?;
         let (from, to) = (cursor.array::<4>()?, cursor.array::<4>()?);
         cursor.take((words * 4).checked_sub(20)?)?;
-        // Zero where the network card cuts segments itself.
+        // Zero if the network card splits segments itself (segmentation offload).
         let total = if total == 0 { all } else { usize::from(total) };
         Some((
             protocol,
@@ -122,7 +122,8 @@ fn ip_v6(cursor: &mut Cursor<'_>) -> Result<Ip, Other> {
         next = match next {
             6 => return Ok(ip),
             44 => return Err(Other::Fragment),
-            // Hop-by-hop, routing and destination options: the next kind, and the length in eight bytes without the first.
+            // Hop-by-hop, routing and destination options: the next header, and the length in units of eight bytes,
+            // minus the first.
             0 | 43 | 60 => {
                 let [next, words] = cursor.array().ok_or(Other::NotTcp)?;
                 let rest = 6 + usize::from(words) * 8;
@@ -142,7 +143,7 @@ fn tcp<'a>(mut cursor: Cursor<'a>, ip: &Ip) -> Option<Segment<'a>> {
     let header = usize::from(offset >> 4) * 4;
     cursor.take(6 + header.checked_sub(20)?)?;
     let length = ip.length.checked_sub(header)?;
-    // An Ethernet frame may be longer than what is in it.
+    // An Ethernet frame may be padded.
     let bytes = cursor.rest.get(..length).unwrap_or(cursor.rest);
     Some(Segment {
         from: SocketAddr::new(ip.from, source),

@@ -1,4 +1,4 @@
-//! Captures: the bytes of connections with their times, as they were recorded or read from a file.
+//! Captures: the bytes of connections with their times, recorded by this program or read from a file.
 //!
 //! ```text
 //! Capture
@@ -6,13 +6,13 @@
 //!       └ Chunk    time, direction, bytes, in the order in which they passed
 //! ```
 //!
-//! Pure functions over bytes. [`read`] knows what stands in a file; [`Connection::conversation`] explains it.
+//! Pure functions over bytes. [`read`] detects the format of a file; [`Connection::conversation`] decodes a connection.
 //!
 //! ```text
 //! in    pcap.rs, pcapng.rs ─▶ link.rs ─▶ packets.rs      packets to segments to bytes in their order
-//!       lines.rs, raw.rs                                 JSON lines, and bytes as they are
-//!       tls/                                             what is inside TLS, where its secrets are known
-//! out   redact.rs ─▶ packet.rs ─▶ pcapng_writer.rs       secrets out, TCP made up, blocks
+//!       lines.rs, raw.rs                                 JSON lines, and raw bytes
+//!       tls/                                             TLS, decrypted if its secrets are known
+//! out   redact.rs ─▶ packet.rs ─▶ pcapng_writer.rs       redaction, invented TCP, blocks
 //! ```
 
 mod cursor;
@@ -34,21 +34,22 @@ pub use tls::KeyLog;
 
 use packets::Packets;
 
-/// The capture that a file holds: pcap, pcapng, JSON lines of this program, or one direction's bytes as they are. TLS is
-/// decrypted with the secrets that the file has.
+/// Reads a capture from a file: pcap, pcapng, JSON lines of this program, or the raw bytes of one direction. TLS is
+/// decrypted with the secrets in the file.
 ///
 /// # Errors
 ///
-/// [`CaptureError`] where there is nothing to read. A capture that ends too early is no error: what is there is read, and
-/// [`Capture::cut_short`] says so. Nor is TLS that stays as it was recorded, which [`Capture::notes`] say.
+/// [`CaptureError`] if the file contains no capture. A truncated capture is not an error: the part before the end is
+/// read, and [`Capture::cut_short`] names the place. TLS that can't be decrypted is not an error either:
+/// [`Capture::notes`] name it.
 pub fn read(file: &[u8]) -> Result<Capture, CaptureError> {
     read_with(file, KeyLog::default())
 }
 
 /// As [`read`]; TLS 1.3 (RFC 8446) and 1.2 (RFC 5246) are decrypted with the secrets of a key log as well.
 ///
-/// Where TLS was, chunks are application data: a record each, with the time of the bytes that completed it. [`Chunk::lost`]
-/// counts bytes of records then, as what is in those that are missing is not known.
+/// For a TLS connection, chunks are application data: one record each, with the time of the bytes that completed it.
+/// [`Chunk::lost`] then counts bytes of records, because the content of missing records is unknown.
 ///
 /// # Errors
 ///

@@ -1,4 +1,4 @@
-//! TCP segments made for bytes that were recorded above TCP, so that tools for packets can read them.
+//! Builds TCP segments for bytes that were recorded above TCP, so that packet tools can read them.
 //!
 //! ```text
 //! IPv4 (RFC 791)   version, length, total length, …, TTL, protocol 6, checksum, source, destination       20 bytes
@@ -6,14 +6,14 @@
 //! TCP (RFC 9293)   ports, sequence, acknowledgement, offset, flags, window, checksum, urgent               20 bytes
 //! ```
 //!
-//! What is made up: sequence numbers begin at 0 with the SYN, whatever one side sends the other has acknowledged with the next
-//! segment, windows are always open. Ports, addresses, times and bytes are the real ones.
+//! The TCP state is invented: sequence numbers begin at 0 with the SYN, each side acknowledges all bytes with its next
+//! segment, and windows are always open. Ports, addresses, times and bytes are real.
 
 use std::net::{IpAddr, SocketAddr};
 
 use crate::inspector::model::frame::Direction;
 
-/// The most bytes in one segment: an IP packet has at most 65,535.
+/// The most bytes in one segment; an IP packet has at most 65,535.
 const SEGMENT: usize = 65_000;
 
 /// The flags of a segment.
@@ -23,7 +23,7 @@ pub(super) const RST: u8 = 0x04;
 pub(super) const PSH: u8 = 0x08;
 pub(super) const ACK: u8 = 0x10;
 
-/// The two ends of a connection, and how far each has come.
+/// The two ends of a connection, and their sequence numbers.
 #[derive(Clone, Debug)]
 pub(super) struct Ends {
     client: SocketAddr,
@@ -38,7 +38,7 @@ impl Ends {
         Self { client, server, next: [0, 0] }
     }
 
-    /// The packets for bytes of a direction.
+    /// Returns the packets for bytes of a direction.
     pub(super) fn data<'a>(
         &'a mut self,
         direction: Direction,
@@ -47,15 +47,15 @@ impl Ends {
         bytes.chunks(SEGMENT).map(move |bytes| self.packet(direction, PSH | ACK, bytes))
     }
 
-    /// Bytes that are not there have passed.
+    /// Skips bytes that are missing.
     pub(super) fn skip(&mut self, direction: Direction, count: u64) {
         let [client, server] = &mut self.next;
         let next = if direction == Direction::ToServer { client } else { server };
-        // Sequence numbers count modulo 2^32.
+        // Sequence numbers wrap at 2^32.
         *next = next.wrapping_add(count as u32);
     }
 
-    /// One packet. SYN and FIN count as a byte each.
+    /// Returns one packet. SYN and FIN count as a byte each.
     pub(super) fn packet(&mut self, direction: Direction, flags: u8, bytes: &[u8]) -> Vec<u8> {
         let [client, server] = self.next;
         let (from, to, sequence, acknowledged) = match direction {
@@ -81,7 +81,7 @@ impl Ends {
     }
 }
 
-/// Both addresses as IPv4, or both as IPv6, where an IPv4 address has its form of RFC 4291, section 2.5.5.2.
+/// Returns both addresses as IPv4 or both as IPv6; IPv4 is mapped to IPv6 as in RFC 4291, section 2.5.5.2.
 fn same_family(client: SocketAddr, server: SocketAddr) -> (SocketAddr, SocketAddr) {
     let wide = |address: SocketAddr| match address.ip() {
         IpAddr::V4(ip) => SocketAddr::new(ip.to_ipv6_mapped().into(), address.port()),
@@ -101,7 +101,7 @@ fn octets(address: IpAddr) -> Vec<u8> {
 }
 
 fn ip_header(from: IpAddr, to: IpAddr, payload: usize) -> Vec<u8> {
-    // SEGMENT keeps both within 16 bits.
+    // SEGMENT limits both lengths to 16 bits.
     let addresses = [octets(from), octets(to)].concat();
     if from.is_ipv6() {
         let fixed = [0x60, 0, 0, 0, (payload >> 8) as u8, payload as u8, 6, 64];
@@ -113,7 +113,7 @@ fn ip_header(from: IpAddr, to: IpAddr, payload: usize) -> Vec<u8> {
     [&fixed[..], &sum.to_be_bytes(), &addresses].concat()
 }
 
-/// What TCP's checksum covers beside the segment (RFC 9293, section 3.1; RFC 8200, section 8.1).
+/// Returns the pseudo-header of TCP's checksum (RFC 9293, section 3.1; RFC 8200, section 8.1).
 fn pseudo_header(from: IpAddr, to: IpAddr, length: usize) -> Vec<u8> {
     let length = length as u32;
     let mut header = [octets(from), octets(to)].concat();
@@ -122,7 +122,7 @@ fn pseudo_header(from: IpAddr, to: IpAddr, length: usize) -> Vec<u8> {
     header
 }
 
-/// The Internet checksum (RFC 1071). Every part but the last has an even length.
+/// Returns the Internet checksum (RFC 1071). Every part but the last must have an even length.
 fn checksum(parts: &[&[u8]]) -> u16 {
     let mut sum = 0_u64;
     for part in parts {

@@ -1,13 +1,13 @@
-//! From packets to connections: TCP's bytes in their order, whatever order the packets came in.
+//! Reassembles TCP connections from packets: bytes in order, whatever order the packets came in.
 //!
 //! ```text
-//! next            the first byte that is still due
+//! next            the first missing byte
 //! ──────┬──────┬──────┬─────▶
-//!  seen │ due  │ early│          early segments wait until what is due comes, or is known to be lost:
-//! ──────┴──────┴──────┴─────▶    acknowledged by the other side, or not there after a mebibyte, or at the end
+//!  seen │ due  │ early│          early segments wait until the due bytes come, or are known to be lost:
+//! ──────┴──────┴──────┴─────▶    acknowledged by the other side, missing after a mebibyte, or at the end
 //! ```
 //!
-//! What comes again is passed over; of bytes that come twice the first count.
+//! Retransmitted bytes are ignored; the first copy counts.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
@@ -19,16 +19,16 @@ use super::tls;
 use crate::inspector::model::frame::Direction;
 use crate::wire::http2::PREFACE;
 
-/// Bytes of a direction that wait for those before them.
+/// The most bytes of a direction that wait for earlier ones.
 const EARLY: usize = 1 << 20;
 
-/// What is known while the packets of a capture pass.
+/// The state while the packets of a capture are read.
 #[derive(Debug, Default)]
 pub(super) struct Packets {
     began: Option<Duration>,
     now: Duration,
     connections: Vec<Followed>,
-    /// The connection between two addresses, the lower first.
+    /// The connections by their two addresses, the lower first.
     open: HashMap<(SocketAddr, SocketAddr), usize>,
     notes: Vec<String>,
     cut_short: Option<String>,
@@ -37,30 +37,30 @@ pub(super) struct Packets {
     fragments: u64,
 }
 
-/// A connection while its segments come.
+/// A connection while its segments are read.
 #[derive(Debug)]
 struct Followed {
     connection: Connection,
-    /// Whether the segment with which it began was seen.
+    /// True if its first SYN was seen.
     syn: bool,
     over: bool,
-    /// Which sides have closed it: the client, the server.
+    /// The sides that have closed the connection: client, server.
     closed: [bool; 2],
     to_server: Flow,
     to_client: Flow,
 }
 
-/// One direction of it.
+/// One direction of a connection.
 #[derive(Debug, Default)]
 struct Flow {
-    /// The sequence number that is due next, and how many bytes came before it; `None` before the first segment.
+    /// The next expected sequence number, and the number of bytes before it; `None` before the first segment.
     next: Option<u32>,
     offset: u64,
     early: BTreeMap<u64, Early>,
     waiting: usize,
     /// Bytes missing before the next chunk.
     lost: u64,
-    /// When the last bytes were given out: those that waited for others came with them.
+    /// The time of the last chunk; bytes that waited for earlier ones get the time of those.
     time: Duration,
 }
 
@@ -72,7 +72,7 @@ struct Early {
 }
 
 impl Packets {
-    /// A packet of an interface, in the order of the file; without a time it came with the one before.
+    /// Takes a packet of an interface, in the order of the file; a packet without a time gets that of the one before.
     pub(super) fn packet(&mut self, link: u16, time: Option<Duration>, packet: &[u8]) {
         let time = time.unwrap_or(self.now);
         self.now = time;
@@ -85,16 +85,16 @@ impl Packets {
         }
     }
 
-    /// Something that a reader should know; said once.
+    /// Adds a note for the reader; duplicates are ignored.
     pub(super) fn note(&mut self, note: &str) {
         if !self.notes.iter().any(|said| said == note) {
             self.notes.push(note.to_owned());
         }
     }
 
-    /// The file ends too early.
+    /// Records that the file ends too early.
     pub(super) fn cut_short(&mut self, place: &str) {
-        self.cut_short = Some(format!("it is cut short: it ends {place}"));
+        self.cut_short = Some(format!("the file is truncated: it ends {place}"));
     }
 
     fn segment(&mut self, time: Duration, segment: &Segment<'_>) {
@@ -102,7 +102,7 @@ impl Packets {
         let key = if segment.from < segment.to { (segment.from, segment.to) } else { (segment.to, segment.from) };
         let opens = segment.syn && segment.acknowledged.is_none();
         let known = self.open.get(&key).copied().filter(|&at| {
-            // The same addresses again, for another connection.
+            // The same addresses, used by a new connection.
             !opens || self.connections.get(at).is_some_and(|known| known.is_opened_by(segment))
         });
         let at = known.unwrap_or_else(|| {
@@ -115,19 +115,19 @@ impl Packets {
         }
     }
 
-    /// All connections that have bytes.
+    /// Returns all connections that have bytes.
     pub(super) fn finish(mut self) -> Result<Capture, CaptureError> {
         if let (0, Some(link)) = (self.segments, self.unknown_link) {
             return Err(CaptureError::Link(link));
         }
         if let Some(link) = self.unknown_link {
-            self.note(&format!("packets of link type {link} were left out"));
+            self.note(&format!("packets of link type {link} were skipped"));
         }
         if self.fragments > 0 {
-            self.note("fragments of IP packets were left out");
+            self.note("fragments of IP packets were skipped");
         }
         if self.segments == 0 {
-            self.note("it has no TCP");
+            self.note("it contains no TCP packets");
         }
         let began = SystemTime::UNIX_EPOCH.checked_add(self.began.unwrap_or_default());
         let mut capture = Capture::new(began.unwrap_or(SystemTime::UNIX_EPOCH));
@@ -138,14 +138,15 @@ impl Packets {
     }
 }
 
-/// The lower, the more like a server's: clients have high ports by default, and so do the servers of gRPC's examples.
+/// Ranks a port; lower ranks are more likely a server's. Clients use high ports by default, and so do the servers of
+/// gRPC's examples.
 fn rank(port: u16) -> u16 {
     if port == 50051 { 0 } else { port }
 }
 
 impl Followed {
-    /// Who connected is who sends the first SYN; without one, who sends HTTP/2's preface or TLS's ClientHello, or else who has
-    /// the higher port, were it not that of gRPC's examples.
+    /// The client is the sender of the first SYN. Without a SYN it is the sender of HTTP/2's preface or of TLS's
+    /// ClientHello, or else the side with the higher port, except for the port of gRPC's examples.
     fn new(segment: &Segment<'_>) -> Self {
         let answers = segment.syn && segment.acknowledged.is_some();
         let from_server = answers || (!segment.syn && rank(segment.from.port()) < rank(segment.to.port()));
@@ -161,7 +162,7 @@ impl Followed {
         }
     }
 
-    /// Whether this SYN is the one that it began with, come again.
+    /// Returns true if this SYN is a retransmission of the connection's first one.
     fn is_opened_by(&self, segment: &Segment<'_>) -> bool {
         let expected = segment.sequence.wrapping_add(1);
         !self.over && self.to_server.offset == 0 && self.to_server.next.is_none_or(|next| next == expected)
@@ -198,7 +199,7 @@ impl Followed {
             }
         }
         let mut connection = self.connection;
-        // What was lost on one side came out late; in the order of time it stands where it belongs.
+        // Bytes after a gap on one side were released late; sorting by time puts them in place.
         connection.chunks.sort_by_key(|chunk| chunk.time);
         let begins = |direction| {
             let mut chunks = connection.chunks.iter().filter(|chunk| chunk.direction == direction).peekable();
@@ -222,7 +223,7 @@ impl Flow {
         if early.bytes.is_empty() && early.missing == 0 {
             return;
         }
-        // Sequence numbers count modulo 2^32; half of them lie ahead, half behind.
+        // Sequence numbers wrap at 2^32; half of them are ahead, half behind.
         let ahead = i64::from(sequence.wrapping_sub(next) as i32);
         let Some(early) = early.after(-ahead) else { return };
         let at = self.offset + ahead.max(0) as u64;
@@ -237,7 +238,7 @@ impl Flow {
         }
     }
 
-    /// The other side has everything before `number`: what is due and did not come is lost, if later bytes have come.
+    /// Handles an acknowledgement of everything before `number`: missing bytes are lost if later ones have arrived.
     fn acknowledged(&mut self, number: u32, direction: Direction, chunks: &mut Vec<Chunk>) {
         let Some(next) = self.next.filter(|_| !self.early.is_empty()) else { return };
         let ahead = number.wrapping_sub(next) as i32;
@@ -247,14 +248,14 @@ impl Flow {
         }
     }
 
-    /// Gives up what is due before the first early bytes; whether there are any.
+    /// Skips the missing bytes before the first early bytes; returns false if no early bytes wait.
     fn skip_to_early(&mut self) -> bool {
         let Some((&at, _)) = self.early.first_key_value() else { return false };
         self.advance(at.saturating_sub(self.offset), true);
         true
     }
 
-    /// Gives out early bytes that are due.
+    /// Releases early bytes that are now in order.
     fn drain(&mut self, direction: Direction, chunks: &mut Vec<Chunk>) {
         while let Some(entry) = self.early.first_entry().filter(|entry| *entry.key() <= self.offset) {
             let behind = self.offset - *entry.key();
@@ -280,7 +281,7 @@ impl Flow {
 }
 
 impl Early {
-    /// Without its first bytes; `None` if nothing is left.
+    /// Removes the first `count` bytes; returns `None` if nothing remains.
     fn after(mut self, count: i64) -> Option<Early> {
         let count = usize::try_from(count).unwrap_or(0);
         let here = count.min(self.bytes.len());

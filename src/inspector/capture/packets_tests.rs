@@ -1,4 +1,4 @@
-//! TCP in every disorder: what comes out are the bytes that were sent, or the place where some are missing.
+//! TCP reassembly: the result is the bytes that were sent, or the place of missing ones.
 
 use super::super::packet::{ACK, Ends, FIN, PSH, RST, SYN};
 use super::super::pcapng_writer::{PcapngConnection, begin};
@@ -17,7 +17,7 @@ fn ends() -> Ends {
     Ends::new(client, server)
 }
 
-/// The three packets that open a connection, and the client's bytes a piece each.
+/// The three packets that open a connection, and a packet for each piece of the client's bytes.
 fn conversation(pieces: usize) -> (Vec<Vec<u8>>, Vec<Vec<u8>>) {
     let mut ends = ends();
     let opening = vec![
@@ -67,7 +67,7 @@ fn what_comes_again_and_what_overlaps() {
     let (opening, data) = conversation(5);
     let twice = opening.iter().chain(&data).chain(&data).chain(&opening[2..]);
     assert_eq!(text(&followed(twice), Direction::ToServer), (0, TEXT.to_vec()));
-    // Two halves with the same middle, the second of which says something else in it.
+    // Two segments that overlap; the second has other bytes in the overlap.
     let mut first = ends();
     first.skip(Direction::ToServer, 1);
     let head = first.packet(Direction::ToServer, PSH | ACK, &TEXT[..30]);
@@ -88,7 +88,7 @@ fn a_gap_is_one_when_it_is_acknowledged_or_at_the_end() {
     let expected = [&TEXT[..22], &TEXT[33..]].concat();
     let without = || opening.iter().chain(&data[..2]).chain(&data[3..]);
     assert_eq!(text(&followed(without()), Direction::ToServer), (lost, expected.clone()));
-    // The server has it all, and answers.
+    // The server acknowledges all bytes, and responds.
     let mut answer = ends();
     answer.skip(Direction::ToServer, 1 + TEXT.len() as u64);
     answer.skip(Direction::ToClient, 1);
@@ -139,7 +139,7 @@ fn joined_late_the_client_is_who_has_the_preface_or_the_higher_port() {
     let capture = followed(&packets);
     assert_eq!((capture.connections[0].client.port(), capture.connections[0].from_the_beginning), (7, true));
     assert_eq!(text(&capture, Direction::ToServer).1, TEXT);
-    // The beginning of a ClientHello says as much.
+    // The beginning of a ClientHello also identifies the client.
     let hello = ends.packet(Direction::ToServer, PSH | ACK, &[22, 3, 1, 0, 200, 1, 0, 0, 196]);
     let capture = followed(&[hello]);
     assert_eq!((capture.connections[0].client.port(), capture.connections[0].from_the_beginning), (7, true));
@@ -155,7 +155,7 @@ fn the_same_ports_again_are_another_connection() {
     let capture = followed(once().chain([&end]).chain(once()));
     assert_eq!(capture.connections.len(), 2);
     assert_eq!(capture.connections[0].chunks.len(), capture.connections[1].chunks.len());
-    // A SYN that comes again is not.
+    // A retransmitted SYN does not open another connection.
     assert_eq!(followed(opening.iter().chain(once())).connections.len(), 1);
 }
 
@@ -183,7 +183,7 @@ fn link_headers_of_every_kind() {
         (113, [&[0; 14][..], &[0x08, 0x00]].concat()),
         (276, [&[0x08, 0x00][..], &[0; 18]].concat()),
     ] {
-        // What an Ethernet card adds to short frames is not a part of them.
+        // Padding of short Ethernet frames is not part of the packet.
         assert_eq!(in_front(link, &header, &[0; 6]), TEXT, "{link} {header:?}");
     }
     assert_eq!(in_front(1, &[&mac[..], &[0x08, 0x06]].concat(), &[]), b"", "ARP");
@@ -203,7 +203,7 @@ fn ipv6_with_extension_headers_and_packets_that_were_cut() {
     data.splice(40..40, [6, 1, 1, 12, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
     let after = ends.packet(Direction::ToServer, PSH | ACK, b"after");
     assert_eq!(text(&followed([&syn, &data]), Direction::ToServer), (0, TEXT.to_vec()));
-    // The snap length took the last ten bytes of it.
+    // The snap length cut off its last ten bytes.
     let cut = data[..data.len() - 10].to_vec();
     let kept = [&TEXT[..TEXT.len() - 10], b"after"].concat();
     assert_eq!(text(&followed([&syn, &cut, &after]), Direction::ToServer), (10, kept));
@@ -230,7 +230,7 @@ fn what_was_written_is_read_again() {
     assert_eq!(text(&capture, Direction::ToClient), (0, long));
     assert_eq!(read_again.chunks.last().unwrap().time, Duration::from_nanos(20));
 
-    // Cut anywhere it is read up to there, and said to be cut unless that is between two blocks.
+    // A file that is cut anywhere is read up to there, and reported as truncated unless the cut is between two blocks.
     let mut whole = 0;
     for end in 200..file.len().min(800) {
         let capture = read(&file[..end]).unwrap();
@@ -274,7 +274,7 @@ fn pcapng_of_two_interfaces_and_every_packet_block() {
         };
         let section = block(0x0a0d_0d0a, &[word(0x1a2b_3c4d), half(1), half(0), word(u32::MAX), word(u32::MAX)]);
         let ethernet = block(1, &[half(1), half(0), word(0)]);
-        // Times of the second count 2^-10 seconds, and 1,000 seconds more.
+        // Times of the second interface count 2^-10 seconds, with an offset of 1,000 seconds.
         let raw = block(
             1,
             &[
@@ -305,7 +305,7 @@ fn pcapng_of_two_interfaces_and_every_packet_block() {
         let capture = read(&file.concat()).unwrap();
         assert_eq!(text(&capture, Direction::ToServer), (0, TEXT.to_vec()));
         assert_eq!(capture.connections[0].chunks[1].time, Duration::from_millis(1_000_500));
-        assert!(capture.notes.iter().any(|note| note.contains("block of secrets")), "{:?}", capture.notes);
+        assert!(capture.notes.iter().any(|note| note.contains("secrets block")), "{:?}", capture.notes);
     }
 }
 

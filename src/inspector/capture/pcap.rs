@@ -1,10 +1,10 @@
-//! pcap (draft-ietf-opsawg-pcap): a header, and packets one after the other.
+//! Reads pcap (draft-ietf-opsawg-pcap): a header followed by packets.
 //!
 //! ```text
 //! file   → magic(32) version(16 16) reserved(32 32) snaplen(32) link type(32) packet*
 //! packet → seconds(32) fraction(32) captured(32) original(32) bytes
 //!
-//! magic  → 0xa1b2c3d4 where the fraction counts microseconds, 0xa1b23c4d nanoseconds; its byte order is the file's
+//! magic  → 0xa1b2c3d4 if the fraction is in microseconds, 0xa1b23c4d for nanoseconds, in the file's byte order
 //! ```
 
 use std::time::Duration;
@@ -12,7 +12,7 @@ use std::time::Duration;
 use super::cursor::Cursor;
 use super::packets::Packets;
 
-/// Reads a file that begins with one of the magic numbers; `None` if this does not.
+/// Reads a file that begins with one of the magic numbers; returns `None` for other files.
 pub(super) fn read(file: &[u8], packets: &mut Packets) -> Option<()> {
     let (big, nanoseconds) = match file.first_chunk()? {
         [0xa1, 0xb2, 0xc3, 0xd4] => (true, false),
@@ -23,7 +23,7 @@ pub(super) fn read(file: &[u8], packets: &mut Packets) -> Option<()> {
     };
     let mut cursor = Cursor { rest: file, big };
     let header = cursor.take(20).and_then(|_| cursor.u32());
-    // The upper half may say how long a checksum behind each packet is.
+    // The upper half may contain the length of a checksum after each packet.
     let Some(link) = header.map(|link| link as u16) else {
         packets.cut_short("inside its header");
         return Some(());

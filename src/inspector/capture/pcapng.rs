@@ -1,4 +1,4 @@
-//! Reading pcapng (draft-ietf-opsawg-pcapng): blocks, of which some have packets.
+//! Reads pcapng (draft-ietf-opsawg-pcapng): a sequence of blocks, some of which contain packets.
 //!
 //! ```text
 //! block → type(32) length(32) body, padded to 32 bits, length(32) again
@@ -22,17 +22,17 @@ const SECTION: [u8; 4] = [0x0a, 0x0d, 0x0d, 0x0a];
 /// The type of secrets that are a key log of TLS, "TLSK".
 const TLS_KEY_LOG: u32 = 0x544c_534b;
 
-/// What is known of an interface.
+/// An interface of the capture.
 #[derive(Clone, Copy, Debug)]
 struct Interface {
     link: u16,
     snap: usize,
-    /// How many units a second has, and the seconds to add.
+    /// The units per second, and the seconds to add.
     units: u64,
     offset: u64,
 }
 
-/// Reads a file that begins with a section header; `None` if this does not.
+/// Reads a file that begins with a section header; returns `None` for other files.
 pub(super) fn read(file: &[u8], packets: &mut Packets, keys: &mut KeyLog) -> Option<()> {
     if !file.starts_with(&SECTION) {
         return None;
@@ -59,10 +59,10 @@ pub(super) fn read(file: &[u8], packets: &mut Packets, keys: &mut KeyLog) -> Opt
         match kind {
             1 => interfaces.extend(interface(body)),
             2 | 3 | 6 if packet(kind, body, &interfaces, packets).is_none() => {
-                packets.note("a packet whose block is broken was left out");
+                packets.note("a packet in a malformed block was skipped");
             }
             10 if secrets(body, keys).is_none() => {
-                packets.note("a block of secrets that is no key log of TLS was left out");
+                packets.note("a secrets block that is not a TLS key log was skipped");
             }
             _ => {}
         }
@@ -70,11 +70,11 @@ pub(super) fn read(file: &[u8], packets: &mut Packets, keys: &mut KeyLog) -> Opt
     Some(())
 }
 
-/// The type and the body of the next block.
+/// Returns the type and the body of the next block.
 fn block<'a>(cursor: &mut Cursor<'a>) -> Option<(u32, &'a [u8])> {
     let (kind, length) = (cursor.u32()?, cursor.length()?);
     let body = cursor.take(length.checked_sub(12)?)?;
-    // Lengths are multiples of four; a file that has others is not read further.
+    // Lengths are multiples of four; reading stops at any other length.
     (length % 4 == 0 && cursor.length()? == length).then_some((kind, body))
 }
 
@@ -86,7 +86,7 @@ fn interface(mut body: Cursor<'_>) -> Option<Interface> {
         let Some(value) = body.take(padded) else { break };
         match (code, value) {
             (0, _) => break,
-            // A power of ten, or of two where the highest bit is set.
+            // A power of ten, or of two if the highest bit is set.
             (9, &[resolution, ..]) => {
                 let base: u64 = if resolution & 0x80 == 0 { 10 } else { 2 };
                 interface.units = base.checked_pow((resolution & 0x7f).into()).unwrap_or(u64::MAX);
@@ -104,7 +104,7 @@ fn interface(mut body: Cursor<'_>) -> Option<Interface> {
     Some(interface)
 }
 
-/// Takes the secrets of a block, wherever in the file it stands.
+/// Adds the secrets of a block, which may be anywhere in the file.
 fn secrets(mut body: Cursor<'_>, keys: &mut KeyLog) -> Option<()> {
     let (kind, length) = (body.u32()?, body.length()?);
     let text = body.take(length)?;

@@ -1,4 +1,4 @@
-//! Writing pcapng (draft-ietf-opsawg-pcapng): connections as packets, for tools such as Wireshark.
+//! Writes pcapng (draft-ietf-opsawg-pcapng): connections as packets, for tools such as Wireshark.
 //!
 //! ```text
 //! block → type(32) length(32) body, padded to 32 bits, length(32) again
@@ -10,7 +10,7 @@
 //! option → code(16) length(16) value, padded to 32 bits
 //! ```
 //!
-//! Every function appends whole blocks: written out at once, a file is whole at any time.
+//! Every function appends whole blocks, so that a file is valid at any time.
 
 use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
@@ -18,13 +18,13 @@ use std::time::{Duration, SystemTime};
 use super::packet::{ACK, Ends, FIN, RST, SYN};
 use crate::inspector::model::frame::Direction;
 
-/// LINKTYPE_RAW: a packet begins with its IP header, whose first four bits say which.
+/// LINKTYPE_RAW: a packet begins with its IP header, whose first four bits are the version.
 const RAW_IP: u16 = 101;
 
-/// `if_tsresol`: times count nanoseconds.
+/// `if_tsresol`: timestamps are in nanoseconds.
 const NANOSECONDS: u8 = 9;
 
-/// What a file begins with: whose it is, and the one interface, on which all packets are.
+/// Returns the beginning of a file: the section header with the application's name, and one interface for all packets.
 pub fn begin(application: &str) -> Vec<u8> {
     let mut section = [0x1a2b_3c4d_u32.to_le_bytes(), [1, 0, 0, 0]].concat();
     section.extend(u64::MAX.to_le_bytes());
@@ -41,22 +41,22 @@ pub fn begin(application: &str) -> Vec<u8> {
     out
 }
 
-/// One connection, written as the packets of a TCP connection. Appends to whatever buffer it is given.
+/// A connection written as TCP packets. Its methods append to the given buffer.
 #[derive(Clone, Debug)]
 pub struct PcapngConnection {
     ends: Ends,
-    /// When times begin to count, since 1970.
+    /// The start of the timestamps, since 1970.
     began: Duration,
 }
 
 impl PcapngConnection {
-    /// A connection between two addresses; `began` is where the times of the other calls count from.
+    /// Returns a connection between two addresses; the times of all other calls count from `began`.
     pub fn new(client: SocketAddr, server: SocketAddr, began: SystemTime) -> Self {
         let began = began.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         Self { ends: Ends::new(client, server), began }
     }
 
-    /// The three packets with which a connection begins; the first has the comment.
+    /// Appends the three packets of the TCP handshake; the first has the comment.
     pub fn open(&mut self, time: Duration, comment: &str, out: &mut Vec<u8>) {
         let first = self.ends.packet(Direction::ToServer, SYN, &[]);
         self.enhanced(time, &first, comment, out);
@@ -66,7 +66,7 @@ impl PcapngConnection {
         }
     }
 
-    /// Bytes of a direction.
+    /// Appends bytes of a direction.
     pub fn bytes(&mut self, time: Duration, direction: Direction, bytes: &[u8], out: &mut Vec<u8>) {
         let began = self.began;
         for packet in self.ends.data(direction, bytes) {
@@ -74,18 +74,18 @@ impl PcapngConnection {
         }
     }
 
-    /// Bytes of a direction passed that are not there: a gap in the sequence numbers.
+    /// Skips missing bytes of a direction: a gap in the sequence numbers.
     pub fn lose(&mut self, direction: Direction, count: u64) {
         self.ends.skip(direction, count);
     }
 
-    /// The end of a direction.
+    /// Appends the end of a direction.
     pub fn end(&mut self, time: Duration, direction: Direction, out: &mut Vec<u8>) {
         let packet = self.ends.packet(direction, FIN | ACK, &[]);
         self.enhanced(time, &packet, "", out);
     }
 
-    /// The end of the connection by a reset.
+    /// Appends the end of the connection by a reset.
     pub fn reset(&mut self, time: Duration, out: &mut Vec<u8>) {
         let packet = self.ends.packet(Direction::ToServer, RST | ACK, &[]);
         self.enhanced(time, &packet, "", out);
@@ -98,7 +98,7 @@ impl PcapngConnection {
 
 /// Appends an Enhanced Packet Block.
 fn enhanced(time: Duration, packet: &[u8], comment: &str, out: &mut Vec<u8>) {
-    // 64 bits of nanoseconds reach to the year 2554.
+    // 64 bits of nanoseconds last until the year 2554.
     let time = time.as_nanos() as u64;
     let length = (packet.len() as u32).to_le_bytes();
     let mut body = Vec::with_capacity(packet.len() + 32);

@@ -1,4 +1,4 @@
-//! Raw dumps: one direction's bytes as they are, beginning with the client's preface or with a frame.
+//! Raw dumps: the bytes of one direction, beginning with the client's preface or with a frame.
 
 use std::time::{Duration, SystemTime};
 
@@ -6,10 +6,10 @@ use super::recorded::{Capture, Chunk, Connection, NOWHERE};
 use crate::inspector::model::frame::Direction;
 use crate::wire::http2::{FrameHeader, FrameType, PREFACE};
 
-/// The longest frame that is believed to begin a dump: what SETTINGS_MAX_FRAME_SIZE is before anyone changes it.
+/// The longest frame accepted at the beginning of a dump: the default SETTINGS_MAX_FRAME_SIZE.
 const LONGEST: u32 = 1 << 14;
 
-/// A capture of one connection in which one side speaks; `None` if the bytes are not HTTP/2.
+/// Reads a capture of one direction of a connection; returns `None` if the bytes are not HTTP/2.
 pub(super) fn read(file: &[u8]) -> Option<Capture> {
     let direction = direction(file)?;
     let mut connection = Connection::new(NOWHERE, NOWHERE);
@@ -20,7 +20,8 @@ pub(super) fn read(file: &[u8]) -> Option<Capture> {
     Some(capture)
 }
 
-/// Who speaks: the client has a preface. Without one the first frame must be of a known type and no longer than the file.
+/// Returns the direction: a preface means the client. Without one the first frame must be of a known type and fit in
+/// the file.
 fn direction(file: &[u8]) -> Option<Direction> {
     if file.starts_with(PREFACE) {
         return Some(Direction::ToServer);

@@ -1,4 +1,4 @@
-//! What was recorded: connections, their bytes with their times, and why a file may have none.
+//! Recorded connections with their bytes and times, and the errors of reading them.
 
 use std::error::Error;
 use std::fmt;
@@ -9,63 +9,63 @@ use crate::inspector::decode::conversation::Conversation;
 use crate::inspector::model::frame::Direction;
 use crate::inspector::model::schema::Schema;
 
-/// What was recorded of some connections.
+/// Recorded connections.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Capture {
-    /// When it began; the times of chunks count from here.
+    /// The start of the capture; the times of chunks count from here.
     pub began: SystemTime,
     /// The connections, in the order in which they were first seen.
     pub connections: Vec<Connection>,
-    /// What a reader should know about the capture as a whole: what was left out.
+    /// Notes about the capture as a whole, for example about skipped packets.
     pub notes: Vec<String>,
-    /// Where the file ended too early, if it did.
+    /// The place where the file is truncated, if it is.
     pub cut_short: Option<String>,
 }
 
-/// One connection's bytes.
+/// The recorded bytes of one connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Connection {
     /// The side that connected.
     pub client: SocketAddr,
     /// The side that was connected to.
     pub server: SocketAddr,
-    /// Whether its first bytes are there. If not, what HPACK had in its tables is not known.
+    /// True if the connection was captured from its first byte. Otherwise the content of the HPACK tables is unknown.
     pub from_the_beginning: bool,
-    /// What passed, in its order.
+    /// The bytes, in order.
     pub chunks: Vec<Chunk>,
-    /// How it ended, if that is in the capture.
+    /// The end of the connection, if the capture contains it.
     pub end: Option<End>,
 }
 
 /// The end of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct End {
-    /// When, counted from the beginning of the capture.
+    /// The time of the end, counted from the start of the capture.
     pub time: Duration,
-    /// Whether a side has reset it, instead of both having closed it.
+    /// True if a side reset the connection; false if both sides closed it.
     pub reset: bool,
 }
 
-/// Bytes that passed together.
+/// Bytes that were sent together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Chunk {
-    /// When, counted from the beginning of the capture.
+    /// The time, counted from the start of the capture.
     pub time: Duration,
-    /// Which way.
+    /// The direction of the bytes.
     pub direction: Direction,
-    /// How many bytes of this direction are missing before these: they passed, and were not recorded.
+    /// The number of bytes of this direction that are missing before these.
     pub lost: u64,
     /// The bytes.
     pub bytes: Vec<u8>,
 }
 
 impl Capture {
-    /// A capture of nothing.
+    /// Returns an empty capture.
     pub fn new(began: SystemTime) -> Self {
         Self { began, connections: Vec::new(), notes: Vec::new(), cut_short: None }
     }
 
-    /// The same, with no chunk longer than [`PIECE`].
+    /// Splits chunks that are longer than [`PIECE`].
     pub(super) fn in_pieces(mut self) -> Self {
         for connection in &mut self.connections {
             let chunks = std::mem::take(&mut connection.chunks).into_iter();
@@ -76,12 +76,12 @@ impl Capture {
 }
 
 impl Connection {
-    /// A connection of which nothing has passed yet.
+    /// Returns a connection without bytes.
     pub fn new(client: SocketAddr, server: SocketAddr) -> Self {
         Self { client, server, from_the_beginning: true, chunks: Vec::new(), end: None }
     }
 
-    /// All that passed, explained.
+    /// Decodes all bytes of the connection.
     pub fn conversation(&self, schema: Schema) -> Conversation {
         let mut conversation = self.begin(schema);
         self.chunks.iter().for_each(|chunk| chunk.push_into(&mut conversation));
@@ -89,7 +89,7 @@ impl Connection {
         conversation
     }
 
-    /// The conversation before its first chunk, for whoever wants to see frames as they become complete.
+    /// Returns a conversation before its first chunk, for callers that read frames as they are completed.
     pub fn begin(&self, schema: Schema) -> Conversation {
         if self.from_the_beginning { Conversation::new(schema) } else { Conversation::joined_late(schema) }
     }
@@ -104,7 +104,7 @@ impl Chunk {
         std::iter::once(self).chain(rest)
     }
 
-    /// Lets a conversation have these bytes, and know what is missing before them.
+    /// Pushes these bytes into a conversation, after reporting the bytes missing before them.
     pub fn push_into(&self, conversation: &mut Conversation) {
         conversation.set_time(self.time);
         conversation.lose(self.direction, self.lost);
@@ -112,36 +112,35 @@ impl Chunk {
     }
 }
 
-/// An address for the ends of a connection that have none, such as a pipe within a process.
+/// The address of endpoints without one, such as a pipe within a process.
 pub const NOWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
 
-/// The most bytes of a chunk that is read from a file: the frames of so many can be kept until they are taken, while those of
-/// a whole file may be more than [`Limits::frames`](crate::inspector::Limits::frames).
+/// The most bytes of a chunk that is read from a file. The frames of one chunk fit into a conversation until they are
+/// taken; those of a whole file may exceed [`Limits::frames`](crate::inspector::Limits::frames).
 const PIECE: usize = 16 << 10;
 
-/// Why a file can't be read as a capture.
+/// An error of reading a file as a capture.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CaptureError {
-    /// Nothing stands in it.
+    /// The file is empty.
     Empty,
-    /// None of the known kinds.
+    /// The format is unknown.
     Unknown,
-    /// All its packets are of a link type that is not read.
+    /// All packets have an unsupported link type.
     Link(u16),
 }
 
 impl fmt::Display for CaptureError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Empty => f.write_str("not a capture: it is empty"),
+            Self::Empty => f.write_str("not a capture: the file is empty"),
             Self::Unknown => f.write_str(
-                "not a capture: neither pcap, nor pcapng, nor JSON lines of this program, nor bytes that begin with HTTP/2's \
+                "not a capture: expected pcap, pcapng, JSON lines of this program, or bytes that begin with HTTP/2's \
                  preface or a frame",
             ),
-            Self::Link(link) => write!(
-                f,
-                "its packets are of link type {link}, which is not read; Ethernet, Linux cooked, raw IP and loopback are"
-            ),
+            Self::Link(link) => {
+                write!(f, "link type {link} is not supported; Ethernet, Linux cooked, raw IP and loopback are")
+            }
         }
     }
 }

@@ -1,17 +1,17 @@
-//! Secrets out of recorded bytes: the values of some headers, overwritten where they stand.
+//! Redacts recorded bytes: overwrites the values of some headers in place.
 //!
 //! ```text
 //! name, value → H(1) length(7) octets           RFC 7541, section 5.2
 //!   raw       → as many octets, all "x"
-//!   Huffman   → as many octets that decode to as many symbols, which say nothing
+//!   Huffman   → as many octets that decode to as many meaningless symbols
 //! ```
 //!
-//! Which values they are says a [`Redaction`]. Nothing changes its length, neither on the wire nor decoded, so every offset stays, and every table of HPACK evicts what it
-//! did. An index that refers to the value later finds what stands in its place. Where a block can't be decoded, or a header's
-//! name is in a part of a table that was not seen, whatever might be a secret is overwritten. A direction that does not speak
-//! HTTP/2 is read as lines, `name: value`.
+//! A [`Redaction`] selects the values. No length changes, on the wire or decoded, so every offset stays valid and every
+//! HPACK table evicts the same entries. A later index that refers to the value finds its replacement. If a block can't
+//! be decoded, or a header's name is unknown because earlier bytes were not captured, everything that may be secret is
+//! overwritten. A direction that is not HTTP/2 is read as lines, `name: value`.
 //!
-//! What is inside messages is not looked at, and the length of a secret remains.
+//! The content of messages is not redacted, and the length of a secret stays visible.
 
 use std::ops::Range;
 
@@ -25,12 +25,12 @@ use crate::inspector::model::redaction::Redaction;
 use crate::inspector::model::tree::Node;
 use crate::wire::http2::{FRAME_HEADER, FrameHeader, FrameType, Setting, settings};
 
-/// The frames of a header block that are held until it is complete.
+/// The most bytes of frames that are buffered until their header block is complete.
 const LONGEST_BLOCK: usize = 1 << 20;
 
-/// Overwrites what a [`Redaction`] takes out in the bytes of one connection, as they come.
+/// Overwrites the values that a [`Redaction`] selects in the bytes of one connection, as they arrive.
 ///
-/// A frame is given out when it is complete, a header block when all of it is.
+/// A frame is written when it is complete, a header block when its last frame is.
 #[derive(Clone, Debug)]
 pub struct Redactor {
     redaction: Redaction,
@@ -41,18 +41,18 @@ pub struct Redactor {
 #[derive(Clone, Debug)]
 struct HalfRedactor {
     half: Half,
-    /// The frames of the header block that is open, and where in them its fragments stand.
+    /// The frames of the open header block, and the ranges of its fragments in them.
     block: Vec<u8>,
     fragments: Vec<Range<usize>>,
-    /// A direction that is read as lines.
+    /// The state of a direction that is read as lines.
     line: Line,
 }
 
 impl Redactor {
-    /// For a connection that is seen from its first byte on, or not.
+    /// Returns a redactor for a connection that is captured from its first byte on, or from the middle.
     pub fn new(redaction: Redaction, from_the_beginning: bool) -> Self {
         let side = |expects| {
-            // No header of a block that is held may be hidden.
+            // All headers of a buffered block must be visible here.
             let limits = Limits { header_list: usize::MAX, ..Limits::default() };
             let mut half = Half::new(if from_the_beginning { expects } else { Expects::Lost { from: 0 } }, limits);
             if !from_the_beginning {
@@ -63,7 +63,7 @@ impl Redactor {
         Self { redaction, to_server: side(Expects::Preface), to_client: side(Expects::Settings) }
     }
 
-    /// Takes the next bytes of a direction, and appends what can be given out to `out`.
+    /// Takes the next bytes of a direction, and appends the finished ones to `out`.
     pub fn push(&mut self, direction: Direction, bytes: &[u8], out: &mut Vec<u8>) {
         if !self.redaction.is_on() {
             return out.extend_from_slice(bytes);
@@ -97,7 +97,7 @@ impl Redactor {
         side.half.pending = pending;
     }
 
-    /// So many bytes of a direction passed unseen. What is held is given out, overwritten where it might be secret.
+    /// Reports missing bytes of a direction. Buffered bytes are written; those that may be secret are overwritten.
     pub fn lose(&mut self, direction: Direction, count: u64, out: &mut Vec<u8>) {
         let side = match direction {
             Direction::ToServer => &mut self.to_server,
@@ -108,7 +108,7 @@ impl Redactor {
         overwrite_unfinished(&pending, out);
     }
 
-    /// No more bytes of a direction come: what is held is given out, overwritten where it might be secret.
+    /// Ends a direction. Buffered bytes are written; those that may be secret are overwritten.
     pub fn finish(&mut self, direction: Direction, out: &mut Vec<u8>) {
         let side = match direction {
             Direction::ToServer => &mut self.to_server,
@@ -119,7 +119,7 @@ impl Redactor {
     }
 }
 
-/// The beginning of a frame that does not come to its end: its nine bytes stay, and what is no header block.
+/// Writes the beginning of an incomplete frame: keeps its nine bytes and everything that is not a header block.
 fn overwrite_unfinished(pending: &[u8], out: &mut Vec<u8>) {
     let secret = FrameHeader::parse(pending).is_none_or(|header| header.kind != FrameType::DATA);
     let (head, rest) = pending.split_at_checked(FRAME_HEADER).unwrap_or((pending, &[]));
@@ -135,7 +135,7 @@ impl HalfRedactor {
     fn frame(&mut self, redaction: &Redaction, header: &FrameHeader, bytes: &[u8], out: &mut Vec<u8>) {
         let carries = matches!(header.kind, FrameType::HEADERS | FrameType::PUSH_PROMISE | FrameType::CONTINUATION);
         if !carries {
-            // Nothing may stand between the frames of a block: what is held is broken.
+            // Another frame inside a block is an error: the buffered block is incomplete.
             self.cut(out);
             return out.extend_from_slice(bytes);
         }
@@ -154,7 +154,7 @@ impl HalfRedactor {
         }
     }
 
-    /// Overwrites the secrets of the block that is complete.
+    /// Overwrites the secrets of the complete block.
     fn complete(&mut self, redaction: &Redaction) {
         let fragments = std::mem::take(&mut self.fragments);
         let mut whole: Vec<u8> =
@@ -180,7 +180,7 @@ impl HalfRedactor {
         }
     }
 
-    /// Gives out the block that is held, overwritten, because it does not come to its end.
+    /// Writes the buffered block, overwritten because it is incomplete.
     fn cut(&mut self, out: &mut Vec<u8>) {
         if self.block.is_empty() {
             return;
@@ -193,7 +193,7 @@ impl HalfRedactor {
     }
 }
 
-/// Overwrites the value of an instruction that has one; an index has none.
+/// Overwrites the value of an instruction that has one; an index does not.
 fn overwrite(block: &mut [u8], instruction: Node<'_>, field: &HeaderField) {
     let Some((length, value)) = instruction.value_of_literal() else { return };
     let huffman = block.get(length.range.start).is_some_and(|first| first & 0x80 != 0);
@@ -224,14 +224,14 @@ impl<'a> Node<'a> {
         self.label == "dynamic table size"
     }
 
-    /// The last two leaves of a literal: the value's length and the value. An empty value has no octets, and so no leaf.
+    /// Returns the last two leaves of a literal: the value's length and the value. An empty value has no leaf.
     fn value_of_literal(self) -> Option<(Node<'a>, Node<'a>)> {
         let (length, value) = self.children().zip(self.children().skip(1)).last()?;
         (value.label == "value").then_some((length, value))
     }
 }
 
-/// The place in lines of text: in a name, or in a value that is secret or not.
+/// The position in lines of text: in a name, or in a value that is secret or not.
 #[derive(Clone, Debug, Default)]
 struct Line {
     name: Vec<u8>,
@@ -239,7 +239,7 @@ struct Line {
 }
 
 impl Line {
-    /// No name is longer.
+    /// The longest name; longer ones are not header names.
     const LONGEST_NAME: usize = 256;
 
     fn push(&mut self, redaction: &Redaction, bytes: &[u8], out: &mut Vec<u8>) {

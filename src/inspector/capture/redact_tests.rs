@@ -1,11 +1,11 @@
-//! Redaction that are found, whatever form they have, and everything else as it was.
+//! Redaction finds secrets in every encoding and changes nothing else.
 
 use super::*;
 use crate::inspector::{Conversation, Schema};
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
 
-/// "secret-of-mine" by the code of RFC 7541, Appendix B.
+/// "secret-of-mine" in the code of RFC 7541, Appendix B.
 const HUFFMAN: [u8; 10] = [0x41, 0x49, 0x61, 0x52, 0xb1, 0xe5, 0x5a, 0x93, 0x54, 0x5f];
 
 fn frame(kind: u8, flags: u8, payload: &[u8]) -> Vec<u8> {
@@ -89,7 +89,7 @@ fn what_does_not_come_to_its_end_or_can_not_be_decoded_is_overwritten() {
         assert!(!out.windows(6).any(|window| window == b"secret"), "{end}");
         assert!(!out.windows(4).any(|window| window == &HUFFMAN[..4]), "{end}");
     }
-    // The value of a header whose name was not seen may be one.
+    // The value of a header whose name was not captured may be a secret.
     let unknown = [&[0x0f, 0x7f][..], &[6], b"secret"].concat();
     let mut redactor = Redactor::new(Redaction::default(), false);
     let mut out = Vec::new();
@@ -97,7 +97,7 @@ fn what_does_not_come_to_its_end_or_can_not_be_decoded_is_overwritten() {
     let ping = [&ping[..8], &[0], &ping[9..]].concat();
     redactor.push(Direction::ToServer, &[&ping[..], &frame(1, 4, &unknown), &ping].concat(), &mut out);
     assert!(out.ends_with(&ping) && !out.windows(6).any(|window| window == b"secret"), "{out:02x?}");
-    // Index 0 is an error, after which nothing is known.
+    // Index 0 is an error, after which the table is unknown.
     let broken = [&[0x80][..], b"secret"].concat();
     assert!(redacted(&Redaction::default(), &[PREFACE, &frame(1, 4, &broken)]).ends_with(b"xxxxxxx"));
 }
@@ -117,7 +117,7 @@ fn after_a_loss_what_may_be_secret_is_overwritten() {
     assert!(out.ends_with(b"data"));
 }
 
-/// TLS has no headers in the clear: it is recorded as it passes.
+/// The headers in TLS are encrypted, so TLS is recorded unchanged.
 #[test]
 fn tls_passes_at_once() {
     let hello = [0x16, 3, 3, 4, 0xba, 2, 0, 4, 0xb6, 3, 3];

@@ -1,11 +1,11 @@
-//! Something that lies in several frames: a header block, or a message. Its bytes are gathered, decoded when they are
-//! complete, and what was decoded is given back to each frame.
+//! A header block or message that spans several frames. Its bytes are collected and decoded once they are complete; the
+//! annotations are then distributed to the frames.
 
 use std::ops::Range;
 
 use crate::inspector::model::tree::Tree;
 
-/// Bytes gathered from frames, and where they came from.
+/// Bytes collected from frames, and their places in these frames.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Assembly {
     bytes: Vec<u8>,
@@ -14,15 +14,15 @@ pub(super) struct Assembly {
 
 #[derive(Clone, Debug)]
 struct Segment {
-    /// The number of the frame, and the bytes' place in it.
+    /// The number of the frame, and the range of the bytes in it.
     frame: u64,
     range: Range<usize>,
-    /// Their place in the whole.
+    /// The offset of the bytes in the whole.
     at: usize,
 }
 
 impl Assembly {
-    /// Appends bytes which stand in a frame from `start` on.
+    /// Appends bytes that begin at `start` of a frame.
     pub(crate) fn push(&mut self, frame: u64, start: usize, bytes: &[u8]) {
         if !bytes.is_empty() {
             let range = start..start.saturating_add(bytes.len());
@@ -35,7 +35,7 @@ impl Assembly {
         &self.bytes
     }
 
-    /// The memory that is held, about.
+    /// Returns the approximate memory used.
     pub(crate) fn cost(&self) -> usize {
         self.bytes.len() + self.segments.len() * size_of::<Segment>()
     }
@@ -44,7 +44,7 @@ impl Assembly {
         self.segments.iter().map(|segment| (segment.frame, segment.range.clone())).collect()
     }
 
-    /// Annotations over the whole as each frame's own: its number, the place that they tile, and they themselves.
+    /// Splits annotations over the whole by frame: the frame's number, the range that they tile, and the annotations.
     pub(super) fn distribute(&self, annotations: &Tree) -> impl Iterator<Item = (u64, Range<usize>, Tree)> {
         let mut cutter = annotations.cutter();
         self.segments.iter().map(move |Segment { frame, range, at }| {

@@ -1,4 +1,4 @@
-//! Header blocks of a conversation: gathered over their frames, decoded, and given back to them.
+//! Header blocks of a conversation: collected from their frames and decoded; the annotations go back to each frame.
 
 use std::ops::Range;
 
@@ -15,7 +15,7 @@ use crate::inspector::model::tree::Tree;
 use crate::wire::http2::{FrameHeader, FrameType};
 
 impl Conversation {
-    /// Between the first and the last frame of a header block, nothing else may stand (RFC 9113, section 4.3).
+    /// Reports frames between the first and the last frame of a header block (RFC 9113, section 4.3).
     pub(super) fn hold_block_together(&mut self, frame: &mut Frame, header: &FrameHeader) {
         let half = self.half_mut(frame.direction);
         let open = half.block.as_ref().map(|block| block.stream);
@@ -23,7 +23,7 @@ impl Conversation {
         if let Some(stream) = open.filter(|&stream| !continues || stream != header.stream) {
             frame.faults.push(format!("PROTOCOL_ERROR: the header block of stream {stream} is not complete"));
         } else if open.is_none() && continues {
-            frame.faults.push("PROTOCOL_ERROR: there is no header block to continue".to_owned());
+            frame.faults.push("PROTOCOL_ERROR: CONTINUATION without an open header block".to_owned());
         } else {
             return;
         }
@@ -31,7 +31,7 @@ impl Conversation {
         half.hpack.lose_track();
     }
 
-    /// Takes a frame with the header block, or the fragment of one, at `place`.
+    /// Takes a frame with the header block at `place`, or with a fragment of one.
     pub(crate) fn header_block(
         &mut self,
         mut frame: Frame,
@@ -52,14 +52,14 @@ impl Conversation {
             });
         }
         frame.meaning = Meaning::Headers;
-        // A block within one frame need not be gathered.
+        // A block in a single frame is not copied.
         let whole = begins && ends && place.len() <= limit;
         if let Some(block) = half.block.as_mut().filter(|_| !whole)
             && let Some(assembly) = &mut block.assembly
         {
             assembly.push(number, place.start, frame.bytes.get(place.clone()).unwrap_or_default());
             if assembly.cost() > limit {
-                frame.faults.push(format!("the header block is over {limit} bytes and not decoded"));
+                frame.faults.push(format!("the header block exceeds {limit} bytes and is not decoded"));
                 block.assembly = None;
                 half.hpack.lose_track();
             }
@@ -82,8 +82,8 @@ impl Conversation {
         }
     }
 
-    /// Decodes a header block whose last frame is `frame`, and gives its annotations to its frames. What was not gathered
-    /// stands at `place`.
+    /// Decodes a header block whose last frame is `frame`, and distributes its annotations to its frames. A block that
+    /// was not collected is at `place`.
     fn decode_block(&mut self, frame: &mut Frame, place: Range<usize>, block: &OpenBlock, assembly: &Assembly) {
         let (number, direction) = (frame.number, frame.direction);
         let decoder = &mut self.half_mut(direction).hpack;
@@ -110,7 +110,7 @@ impl Conversation {
         frame.headers = fields;
     }
 
-    /// What `grpc-status-details-bin` holds.
+    /// Decodes `grpc-status-details-bin`.
     fn details(&self, headers: &[HeaderField]) -> Option<Restored> {
         let field = headers.iter().find(|field| field.is("grpc-status-details-bin"))?;
         let bytes = headers::binary_value(field.value.as_deref()?)?;

@@ -1,4 +1,4 @@
-//! What is known of a call while its frames pass: its method, its encodings, and where each direction is.
+//! The state of a call: its method, its encodings, and the position of each direction.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use crate::inspector::model::frame::{Direction, Meaning};
 use crate::inspector::model::schema::{MethodTypes, Schema};
 use crate::inspector::model::text;
 
-/// One stream of HTTP/2 that carries a call.
+/// An HTTP/2 stream that carries a call.
 #[derive(Clone, Debug)]
 pub(super) struct Call {
     types: Option<MethodTypes>,
@@ -23,16 +23,16 @@ pub(super) struct CallHalf {
     pub(super) messages: MessageReader,
     /// `grpc-encoding`.
     pub(crate) encoding: Option<String>,
-    /// The content-type is not one of gRPC, so that the data are not messages.
+    /// True if the content-type is not gRPC, so that the data contain no messages.
     pub(crate) foreign: bool,
-    /// Bytes of the direction were lost, so that it is not known where messages begin.
+    /// True if bytes of the direction were lost, so that message boundaries are unknown.
     pub(crate) lost: bool,
-    /// END_STREAM was seen.
+    /// True if END_STREAM was seen.
     pub(crate) ended: bool,
 }
 
 impl Call {
-    /// A call that begins with a request for `path`.
+    /// Returns a call that begins with a request for `path`.
     pub(crate) fn new(path: &str, schema: &Schema) -> Self {
         let half =
             CallHalf { messages: MessageReader::new(), encoding: None, foreign: false, lost: false, ended: false };
@@ -53,7 +53,7 @@ impl Call {
         }
     }
 
-    /// The full name of the messages that flow in a direction.
+    /// Returns the full name of the messages in a direction.
     pub(crate) fn type_name(&self, direction: Direction) -> Option<Arc<str>> {
         self.types.as_ref().map(|types| match direction {
             Direction::ToServer => types.request.clone(),
@@ -65,41 +65,41 @@ impl Call {
         self.to_server.ended && self.to_client.ended
     }
 
-    /// The memory that is held for messages that are not complete.
+    /// Returns the approximate memory used for incomplete messages.
     pub(crate) fn cost(&self) -> usize {
         self.to_server.messages.cost() + self.to_client.messages.cost()
     }
 }
 
 impl CallHalf {
-    /// Why the data are not read as messages, if they are not.
+    /// Returns the reason why the data are not read as messages, if there is one.
     pub(crate) fn opaque(&self) -> Option<&'static str> {
         match (self.foreign, self.lost) {
-            (true, _) => Some("not messages: the content-type is another"),
-            (_, true) => Some("bytes before are lost: where messages begin is not known"),
+            (true, _) => Some("not messages: the content-type is not gRPC"),
+            (_, true) => Some("message boundaries unknown: earlier bytes were lost"),
             (false, false) => None,
         }
     }
 
-    /// Notes what the headers that open a direction say of its messages.
+    /// Records the properties that the first headers of a direction set for its messages.
     pub(crate) fn open(&mut self, headers: &[HeaderField]) {
         self.encoding = encoding(headers);
         self.foreign = value(headers, "content-type").is_some_and(|content_type| !is_grpc(&content_type));
     }
 }
 
-/// `grpc-encoding`, unless it changes nothing.
+/// Returns `grpc-encoding`, or `None` for identity.
 pub(crate) fn encoding(headers: &[HeaderField]) -> Option<String> {
     value(headers, "grpc-encoding").filter(|encoding| encoding != "identity").map(Cow::into_owned)
 }
 
-/// Whether a header may be there whose value is not known.
+/// Returns true if the block may contain this header with an unknown value.
 fn may_hide(headers: &[HeaderField], name: &str) -> bool {
     headers.iter().any(|field| field.name.is_none() || (field.is(name) && field.value.is_none()))
 }
 
-/// Which production of gRPC's grammar a header block is, from its headers alone. Where what decides it is not known, it is
-/// no more than headers.
+/// Classifies a header block in gRPC's grammar, from its headers alone. If a deciding header is unknown, the result is
+/// [`Meaning::Headers`].
 pub(super) fn classify(headers: &[HeaderField], ends_stream: bool) -> Meaning {
     let grpc_status = value(headers, "grpc-status").map(Cow::into_owned);
     if headers.iter().any(|field| field.is(":method")) {
@@ -118,13 +118,13 @@ pub(super) fn classify(headers: &[HeaderField], ends_stream: bool) -> Meaning {
     }
 }
 
-/// "application/grpc", alone or continued with "+" or ";".
+/// Returns true for "application/grpc", alone or followed by "+" or ";".
 pub(crate) fn is_grpc(content_type: &str) -> bool {
     let rest = content_type.get(..16).filter(|head| head.eq_ignore_ascii_case("application/grpc"));
     rest.is_some() && content_type.get(16..).is_some_and(|rest| rest.is_empty() || rest.starts_with(['+', ';']))
 }
 
-/// The first value of a header as a text, if it is known.
+/// Returns the first value of a header as text, if it is known.
 pub(crate) fn value<'a>(headers: &'a [HeaderField], name: &str) -> Option<Cow<'a, str>> {
     let field = headers.iter().find(|field| field.is(name))?;
     field.value.as_deref().map(text::plain_text)

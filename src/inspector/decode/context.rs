@@ -1,4 +1,4 @@
-//! What must be known of a call to read its messages.
+//! The properties of a call that are needed to decode its messages.
 
 use std::sync::Arc;
 
@@ -6,15 +6,15 @@ use crate::call::Compressors;
 use crate::inspector::model::limits::Limits;
 use crate::inspector::model::schema::Schema;
 
-/// What the call tells about the messages of one direction, and how much may be kept of them.
+/// The properties of one direction's messages, and the memory limits for them.
 pub(super) struct Context<'a> {
     pub(crate) schema: &'a Schema,
     pub(crate) limits: &'a Limits,
     pub(crate) type_name: Option<Arc<str>>,
     /// `grpc-encoding`.
     pub(crate) encoding: Option<&'a str>,
-    /// What restores compressed messages.
+    /// The compressors that decompress messages.
     pub(super) compressors: &'a Compressors,
-    /// Bytes that may be held, besides what this direction holds already.
+    /// Bytes that may be buffered, besides those that this direction buffers already.
     pub(crate) room: usize,
 }

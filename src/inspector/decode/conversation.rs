@@ -1,8 +1,8 @@
-//! Both directions of a connection, from bytes to annotated frames.
+//! Decodes both directions of a connection into annotated frames.
 //!
-//! Bytes go in as they were recorded, in pieces of any size; frames come out in the order in which they became
-//! complete, both directions interleaved. The state of the connection that gives bytes their meaning lives here: the
-//! HPACK tables of both directions, the header block that is open, and the calls with their messages.
+//! Bytes go in as they were recorded, in pieces of any size. Frames come out in the order in which they were completed,
+//! both directions interleaved. This module has the connection state that decoding needs: the HPACK tables of both
+//! directions, the open header block, and the calls with their messages.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::mem;
@@ -25,7 +25,7 @@ use crate::inspector::model::text;
 use crate::inspector::model::tree::{Gap, Tree, check_tiling};
 use crate::wire::http2::{FRAME_HEADER, FrameHeader, FrameType, Setting, settings};
 
-/// A connection's bytes, decoded as they come.
+/// The bytes of a connection, decoded as they arrive.
 #[derive(Clone, Debug)]
 pub struct Conversation {
     pub(crate) schema: Schema,
@@ -34,11 +34,11 @@ pub struct Conversation {
     to_server: Half,
     to_client: Half,
     pub(super) calls: BTreeMap<u32, Call>,
-    /// Bytes held for messages that wait for their end.
+    /// Bytes buffered for incomplete messages.
     waiting: usize,
     frames: VecDeque<Frame>,
     frames_cost: usize,
-    /// When the bytes that are pushed have passed.
+    /// The time of the pushed bytes.
     time: Duration,
     /// The number of the last frame; numbers in `frames` are consecutive.
     last_number: u64,
@@ -46,12 +46,12 @@ pub struct Conversation {
 }
 
 impl Conversation {
-    /// A conversation from its first byte on, with the default limits.
+    /// Returns a conversation that starts at the first byte, with the default limits.
     pub fn new(schema: Schema) -> Self {
         Self::with_limits(schema, Limits::default())
     }
 
-    /// A conversation from its first byte on.
+    /// Returns a conversation that starts at the first byte.
     pub fn with_limits(schema: Schema, limits: Limits) -> Self {
         Self {
             schema,
@@ -69,18 +69,18 @@ impl Conversation {
         }
     }
 
-    /// Tells when the bytes that are pushed from now on have passed, counted from a beginning of the caller's choice: frames
-    /// that they complete have this time. Zero until it is told.
+    /// Sets the time of the bytes pushed from now on, counted from a start of the caller's choice. Frames that these
+    /// bytes complete have this time. The initial time is zero.
     pub fn set_time(&mut self, time: Duration) {
         self.time = time;
     }
 
-    /// Compressed messages are restored by these alone from now on. At the beginning by all that were compiled in.
+    /// Sets the compressors that decompress messages from now on. The default is all compiled-in compressors.
     pub fn set_compressors(&mut self, compressors: Compressors) {
         self.compressors = compressors;
     }
 
-    /// The names that it was made with.
+    /// Returns the schema of this conversation.
     pub fn schema(&self) -> &Schema {
         &self.schema
     }
@@ -100,8 +100,8 @@ impl Conversation {
         self.half_mut(direction).pending = pending;
     }
 
-    /// Says that no more bytes come: those of an incomplete frame become a [`FrameKind::Truncated`]. What is pushed
-    /// all the same is shown as bytes.
+    /// Ends the conversation: the bytes of an incomplete frame become a [`FrameKind::Truncated`]. Bytes pushed after
+    /// this call are shown undecoded.
     pub fn finish(&mut self) {
         for direction in [Direction::ToServer, Direction::ToClient] {
             let half = self.half_mut(direction);
@@ -113,29 +113,29 @@ impl Conversation {
         }
     }
 
-    /// The frames so far, in the order in which they became complete.
+    /// Returns the frames so far, in the order in which they were completed.
     pub fn frames(&self) -> impl DoubleEndedIterator<Item = &Frame> + ExactSizeIterator {
         self.frames.iter()
     }
 
-    /// Takes the frames so far out, so that they take no more memory here. What lies in several frames is then no
-    /// longer refined in those that were taken; [`Message`](crate::inspector::Message) has it whole.
+    /// Removes and returns the frames so far, to free their memory. Parts in removed frames are no longer refined when
+    /// a later frame completes them; [`Message`](crate::inspector::Message) has the whole.
     pub fn take_frames(&mut self) -> Vec<Frame> {
         self.frames_cost = 0;
         let as_many = VecDeque::with_capacity(self.frames.len());
         mem::replace(&mut self.frames, as_many).into()
     }
 
-    /// The number of frames that were dropped because they went over [`Limits::frames`].
+    /// Returns the number of frames that were dropped because of [`Limits::frames`].
     pub fn dropped_frames(&self) -> u64 {
         self.dropped
     }
 
-    /// Holds the law over the frames that are here: in each direction every byte of theirs belongs to exactly one leaf.
+    /// Checks the stored frames: in each direction every byte must belong to exactly one leaf.
     ///
     /// # Errors
     ///
-    /// [`Gap`] where that is not so, which is a mistake of the inspector and not of what it was shown.
+    /// [`Gap`] at the first violation, which is a bug in the inspector and not an error in its input.
     pub fn check(&self) -> Result<(), Gap> {
         for direction in [Direction::ToServer, Direction::ToClient] {
             let mut expected = None;
@@ -181,12 +181,12 @@ impl Conversation {
                 let label = if self.half(direction).tls { frame::TLS } else { "not HTTP/2" };
                 self.opaque(direction, bytes, FrameKind::NotHttp2, label);
             }
-            Piece::Rest(bytes) => self.out_of_place(direction, bytes, "rest of a frame of which bytes are lost"),
-            Piece::Lost(bytes) => self.out_of_place(direction, bytes, "of a frame whose beginning was not seen"),
+            Piece::Rest(bytes) => self.out_of_place(direction, bytes, "rest of a frame with lost bytes"),
+            Piece::Lost(bytes) => self.out_of_place(direction, bytes, "of a frame whose beginning was not captured"),
         }
     }
 
-    /// A frame with nothing but its place.
+    /// Returns a frame with its number, time, offset and bytes.
     pub(crate) fn frame(&mut self, direction: Direction, bytes: &[u8], kind: FrameKind) -> Frame {
         self.last_number += 1;
         let half = self.half_mut(direction);
@@ -215,17 +215,17 @@ impl Conversation {
         self.keep(frame);
     }
 
-    /// Bytes of a direction whose place in a frame, or in anything, is not known.
+    /// Adds bytes whose place in a frame is unknown.
     fn out_of_place(&mut self, direction: Direction, bytes: &[u8], label: &'static str) {
         let mut frame = self.frame(direction, bytes, FrameKind::Fragment);
         frame.annotations = Annotation::new(0..bytes.len(), Layer::Opaque, label).into();
         self.keep(frame);
     }
 
-    /// What is left of a direction when it ends inside a frame, or bytes are lost there.
+    /// Adds the rest of a direction that ends, or loses bytes, inside a frame.
     pub(crate) fn cut(&mut self, direction: Direction, expected: Expects, bytes: &[u8]) {
         if matches!(expected, Expects::Lost { .. }) {
-            return self.out_of_place(direction, bytes, "of a frame whose beginning was not seen");
+            return self.out_of_place(direction, bytes, "of a frame whose beginning was not captured");
         }
         let Some(header) = FrameHeader::parse(bytes).filter(|_| expected != Expects::Preface) else {
             let label = if expected == Expects::Preface { "part of the preface" } else { "incomplete frame header" };
@@ -274,7 +274,7 @@ impl Conversation {
         let opaque = self.calls.get(&header.stream).map(|call| call.half(direction).opaque());
         let call = self.calls.get_mut(&header.stream).filter(|_| opaque == Some(None));
         let Some(call) = call else {
-            let value = opaque.flatten().unwrap_or("of a call that is over or was not seen");
+            let value = opaque.flatten().unwrap_or("of a call that has ended or was not captured");
             frame.meaning = Meaning::Data;
             frame.annotations.push(Annotation::new(place, Layer::Opaque, "data").value(value));
             frame.annotations.extend(padding);
@@ -315,7 +315,8 @@ impl Conversation {
         }
     }
 
-    /// END_STREAM on frame `number`: no message may be cut short by it, and a call that ended on both sides is over.
+    /// Handles END_STREAM on frame `number`: reports an incomplete message, and removes a call that has ended on both
+    /// sides.
     pub(super) fn end_of_direction(&mut self, direction: Direction, stream: u32, number: u64) {
         let Some(call) = self.calls.get_mut(&stream) else { return };
         let half = call.half_mut(direction);
@@ -332,7 +333,7 @@ impl Conversation {
         self.with_kept(number, |frame| frame.faults.push(fault));
     }
 
-    /// Where the messages of the open calls go on in a direction is not known any more.
+    /// Marks the message boundaries of all open calls in a direction as unknown.
     pub(super) fn lose_messages(&mut self, direction: Direction) {
         for call in self.calls.values_mut() {
             let half = call.half_mut(direction);
@@ -350,7 +351,7 @@ impl Conversation {
     pub(crate) fn keep(&mut self, frame: Frame) {
         self.frames_cost += frame.cost();
         self.frames.push_back(frame);
-        // The newest stays, so that what it completes can be written into it.
+        // The newest frame is kept, so that its own annotations can still be added.
         while self.frames_cost > self.limits.frames && self.frames.len() > 1 {
             let oldest = self.frames.pop_front();
             self.frames_cost = self.frames_cost.saturating_sub(oldest.map_or(0, |frame| frame.cost()));
@@ -358,7 +359,7 @@ impl Conversation {
         }
     }
 
-    /// Changes a frame if it is still here.
+    /// Changes a frame if it is still stored.
     pub(super) fn with_kept(&mut self, number: u64, change: impl FnOnce(&mut Frame)) {
         let place = self.frames.front().and_then(|first| number.checked_sub(first.number));
         let frame = place.and_then(|place| self.frames.get_mut(usize::try_from(place).ok()?));
@@ -369,8 +370,8 @@ impl Conversation {
         }
     }
 
-    /// Puts what was decoded as a whole in the place of what its parts were, in the frames before `number`; gives what belongs
-    /// to that one.
+    /// Replaces the provisional annotations in the frames before `number` with the final ones; returns the annotations
+    /// for frame `number`.
     pub(super) fn refine(&mut self, assembly: &Assembly, annotations: &Tree, number: u64) -> Tree {
         let mut own = Tree::default();
         for (frame, place, part) in assembly.distribute(annotations) {

@@ -1,8 +1,9 @@
-//! Bytes that were not seen: a gap in a direction, or a connection whose beginning nobody recorded.
+//! Bytes that were not captured: a gap in a direction, or a connection that was captured from the middle.
 //!
-//! What is missing is marked where it is missing. What depended on it becomes unknown and is never guessed: the HPACK table
-//! where header blocks may be among the lost bytes, and where the messages of the open calls begin. Where the frames go on is
-//! known if the gap ends within the frame in which it began; otherwise it is looked for.
+//! A gap is shown where the bytes are missing. State that depends on the missing bytes becomes unknown and is never
+//! guessed: the HPACK table if the gap may contain header blocks, and the message boundaries of the open calls. If the
+//! gap ends within the frame in which it began, the next frame's place is known; otherwise the inspector searches for
+//! it.
 
 use super::conversation::Conversation;
 use super::half::Expects;
@@ -11,8 +12,8 @@ use crate::inspector::model::limits::Limits;
 use crate::inspector::model::schema::Schema;
 
 impl Conversation {
-    /// A conversation whose beginning was not seen, in either direction. HPACK's tables are unknown, and where the first frame
-    /// begins is found out.
+    /// Returns a conversation whose beginning was not captured in either direction. The HPACK tables are unknown, and
+    /// the inspector searches for the first frame.
     pub fn joined_late(schema: Schema) -> Self {
         let mut conversation = Self::with_limits(schema, Limits::default());
         for direction in [Direction::ToServer, Direction::ToClient] {
@@ -23,7 +24,7 @@ impl Conversation {
         conversation
     }
 
-    /// Says that so many bytes of a direction passed unseen, before those that are pushed next.
+    /// Reports that this many bytes of a direction are missing before the bytes that are pushed next.
     pub fn lose(&mut self, direction: Direction, count: u64) {
         if count == 0 {
             return;
@@ -79,7 +80,7 @@ mod tests {
         conversation.push(Direction::ToServer, &data[..12]);
         conversation.lose(Direction::ToServer, 3);
         conversation.push(Direction::ToServer, &data[15..]);
-        // HPACK's table is as it was: the block refers to it.
+        // HPACK's table is unchanged: the block refers to it.
         conversation.push(Direction::ToServer, &[0, 0, 3, 1, 4, 0, 0, 0, 3, 0x83, 0xbe, 0xbf]);
         let seen = shown(&mut conversation);
         assert!(seen.contains("3 bytes not recorded"), "{seen}");

@@ -1,11 +1,11 @@
-//! Length-Prefixed-Messages in the DATA of one direction of a stream.
+//! Decodes Length-Prefixed-Messages in the DATA of one direction of a stream.
 //!
 //! ```text
 //! Length-Prefixed-Message → Compressed-Flag(8) Message-Length(32) Message
 //! ```
 //!
-//! [PROTOCOL-HTTP2.md](https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md#requests): borders of DATA
-//! frames have no relation to them. A message's bytes may lie in several frames, and a frame hold several messages.
+//! [PROTOCOL-HTTP2.md](https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md#requests): message boundaries are
+//! independent of DATA frames. A message may span several frames, and a frame may contain several messages.
 
 use std::ops::Range;
 
@@ -18,33 +18,33 @@ use crate::inspector::model::frame::{Message, Restored};
 use crate::inspector::model::text::{self, Text};
 use crate::inspector::model::tree::Tree;
 
-/// Compressed-Flag and Message-Length.
+/// The length of Compressed-Flag and Message-Length.
 const PREFIX_LEN: u64 = 5;
 
-/// One direction of a stream: where it is in the current message.
+/// The position of one direction of a stream in its current message.
 #[derive(Clone, Debug)]
 pub(super) struct MessageReader {
-    /// The messages that were begun.
+    /// Number of messages started.
     number: u64,
-    /// The bytes seen of the current one, prefix included; 0 between messages.
+    /// Number of bytes seen of the current message, prefix included; 0 between messages.
     received: u64,
     flag: u8,
     length: u32,
-    /// The bytes themselves; `None` for a message that is over a limit.
+    /// The bytes themselves; `None` for a message over a limit.
     assembly: Option<Assembly>,
 }
 
-/// What one frame's data contained.
+/// The content of one frame's data.
 pub(crate) struct Found {
-    /// What stands before the data, and a node for each message, or part of one; these nodes tile the data.
+    /// The annotations before the data, and a node for each message or part of one; these nodes tile the data.
     pub(crate) annotations: Tree,
-    /// The messages that are complete now.
+    /// The messages that this frame completes.
     pub(crate) complete: Vec<Message>,
-    /// Where the first of them lies, if it began in an earlier frame, where it is to be shown too.
+    /// The segments of the first completed message if it began in an earlier frame, whose annotations are then refined.
     pub(super) earlier: Option<Assembly>,
-    /// Annotations that may still be made.
+    /// Number of annotations that may still be added.
     budget: usize,
-    /// Bytes to which compressed messages may still be restored.
+    /// Number of bytes that decompression may still produce.
     restorable: usize,
 }
 
@@ -53,7 +53,7 @@ impl MessageReader {
         Self { number: 0, received: 0, flag: 0, length: 0, assembly: None }
     }
 
-    /// Takes the data at `place` of a frame; what is found goes behind the annotations `before` it.
+    /// Reads the data at `place` of a frame; appends its annotations to `before`.
     pub(crate) fn push(
         &mut self,
         number: u64,
@@ -82,12 +82,13 @@ impl MessageReader {
         found
     }
 
-    /// The bytes seen and the bytes due of a message that is not complete; what is due is `None` inside the prefix.
+    /// Returns the received and the expected bytes of an incomplete message; the expected bytes are `None` inside the
+    /// prefix.
     pub(crate) fn unfinished(&self) -> Option<(u64, Option<u64>)> {
         (self.received > 0).then(|| (self.received, (self.received >= PREFIX_LEN).then(|| self.total())))
     }
 
-    /// The memory that is held for the message that is not complete, about.
+    /// Returns the approximate memory used for the incomplete message.
     pub(crate) fn cost(&self) -> usize {
         self.assembly.as_ref().map_or(0, Assembly::cost)
     }
@@ -106,7 +107,7 @@ impl MessageReader {
         self.received >= PREFIX_LEN && self.received == self.total()
     }
 
-    /// How many bytes of data belong to the current message; reads its prefix on the way.
+    /// Returns how many bytes of data belong to the current message, and reads its prefix.
     fn take(&mut self, data: &[u8]) -> usize {
         let mut taken = 0;
         for &byte in data.iter().take(PREFIX_LEN.saturating_sub(self.received) as usize) {
@@ -139,7 +140,7 @@ impl MessageReader {
         u64::from(self.length) > context.limits.message as u64
     }
 
-    /// The message that ends at `range` of the frame; `seen` bytes of it came before.
+    /// Completes the message that ends at `range` of the frame; `seen` bytes of it came in earlier frames.
     fn complete(
         &mut self,
         found: &mut Found,
@@ -189,7 +190,8 @@ impl MessageReader {
         self.received = 0;
     }
 
-    /// Adds the whole message at `range` of `bytes`, decoded; gives what it was before it was compressed.
+    /// Adds the annotations of the whole message at `range` of `bytes`; returns its decompressed form if it was
+    /// compressed.
     fn tree(
         &self,
         tree: &mut Tree,
@@ -212,13 +214,13 @@ impl MessageReader {
             let compressed = bytes.get(content).unwrap_or_default();
             let outcome = match self.flag {
                 1 => restore(compressed, context, &mut found.restorable, budget),
-                _ => Outcome::Left("not to be read: the Compressed-Flag is neither 0 nor 1".to_owned()),
+                _ => Outcome::Left("not decoded: the Compressed-Flag is neither 0 nor 1".to_owned()),
             };
             tree.push(match outcome {
                 Outcome::Restored(restored) => {
                     let size = text::count(restored.bytes.len() as u64, "byte");
                     was = Some(Box::new(restored));
-                    leaf.value(format!("compressed, {size} when restored"))
+                    leaf.value(format!("compressed, {size} when decompressed"))
                 }
                 Outcome::Left(why) => leaf.value(why),
                 Outcome::Broken(why) => leaf.value("compressed").fault(Some(why)),
@@ -228,7 +230,7 @@ impl MessageReader {
         was
     }
 
-    /// "uncompressed, 13 bytes: routeguide.Point", in the order of the bytes.
+    /// Returns a summary in the order of the bytes: "uncompressed, 13 bytes: routeguide.Point".
     fn summary(&self, context: &Context<'_>) -> Text {
         if let (0, Some(name)) = (self.flag, &context.type_name) {
             return Text::uncompressed(self.length, name.clone());
@@ -242,8 +244,8 @@ impl MessageReader {
         }
     }
 
-    /// Adds the part of a message that ends with the last byte received, `seen` of whose bytes came before it: its prefix is
-    /// told apart, the rest is not. Over the limit one leaf stands for all that follow.
+    /// Adds the part of a message that ends with the last byte received; `seen` bytes of the message came in earlier
+    /// frames. The prefix is decoded, the content is not. Over the limit, one leaf covers the rest of the data.
     fn part(&self, found: &mut Found, range: Range<usize>, seen: u64) {
         let has_room = found.has_room();
         let tree = &mut found.annotations;
@@ -252,7 +254,7 @@ impl MessageReader {
                 Some(last) if last.label == HIDDEN => last.range.end = range.end,
                 _ => {
                     let rest = Annotation::new(range, Layer::Opaque, HIDDEN);
-                    tree.push(rest.value("over the limit, not told apart"));
+                    tree.push(rest.value("over the limit, not decoded"));
                 }
             };
         }
@@ -274,14 +276,14 @@ impl MessageReader {
         tree.close(node);
     }
 
-    /// The leaves of the prefix, which begins at `start`.
+    /// Adds the leaves of the prefix, which begins at `start`.
     fn prefix(&self, tree: &mut Tree, start: usize) {
         let flag: Text = match self.flag {
             0 => "0, uncompressed".into(),
             1 => "1, compressed".into(),
             other => Text::number(other.into()),
         };
-        let fault = (self.flag > 1).then_some("the Compressed-Flag is 0 or 1");
+        let fault = (self.flag > 1).then_some("the Compressed-Flag must be 0 or 1");
         let length = match self.received {
             0..PREFIX_LEN => "incomplete".into(),
             _ => Text::bytes(self.length.into()),
@@ -294,7 +296,7 @@ impl MessageReader {
     }
 }
 
-/// A message costs at least its node and the leaves of its prefix.
+/// The least annotations of a message: its node and the leaves of its prefix.
 const COST: usize = 3;
 
 impl Found {
@@ -303,7 +305,7 @@ impl Found {
     }
 }
 
-/// Content of which no more is told.
+/// The label of content that is not decoded.
 const MESSAGE: &str = "Message";
 
 const HIDDEN: &str = "more messages";

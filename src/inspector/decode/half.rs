@@ -1,4 +1,5 @@
-//! One direction's bytes: cut into the preface and frames, with the state that the direction's header blocks share.
+//! Splits the bytes of one direction into the preface and frames; keeps the state that the direction's header blocks
+//! share.
 
 use super::assembly::Assembly;
 use super::hpack::Decoder;
@@ -10,17 +11,17 @@ use crate::wire::http2::{FRAME_HEADER, FrameHeader, FrameType, PREFACE};
 #[derive(Clone, Debug)]
 pub(crate) struct Half {
     pub(crate) expects: Expects,
-    /// Bytes that are not a whole frame yet.
+    /// Bytes of an incomplete frame.
     pub(crate) pending: Vec<u8>,
-    /// Where `pending` begins in the direction's bytes.
+    /// The offset of `pending` in the direction's bytes.
     pub(crate) offset: u64,
     pub(crate) hpack: Decoder,
     pub(super) block: Option<OpenBlock>,
-    /// Whether it has begun with a record of TLS, and not with HTTP/2.
+    /// True if the direction begins with a TLS record instead of HTTP/2.
     pub(crate) tls: bool,
 }
 
-/// What a direction's next bytes are.
+/// The expected next bytes of a direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Expects {
     /// A client's preface (RFC 9113, section 3.4): anything else is not HTTP/2.
@@ -28,38 +29,38 @@ pub(crate) enum Expects {
     /// A server's preface, which is a SETTINGS frame: anything else is not HTTP/2.
     Settings,
     Frame,
-    /// The rest of a frame of which bytes are lost, and whether it carries a header block.
+    /// The rest of a frame with lost bytes, and whether it carries a header block.
     Rest {
         missing: u32,
         header_block: bool,
     },
-    /// Frames, which are looked for: it is not known where the next begins, but not before this place of what is pending.
+    /// Frames at an unknown place, not before this offset of the pending bytes.
     Lost {
         from: usize,
     },
-    /// Not HTTP/2, or over.
+    /// Not HTTP/2, or after the end.
     Nothing,
 }
 
-/// A header block whose last frame did not come yet.
+/// A header block whose last frame has not arrived.
 #[derive(Clone, Debug)]
 pub(super) struct OpenBlock {
     pub(crate) first_frame: u64,
     pub(crate) stream: u32,
     pub(crate) ends_stream: bool,
     pub(super) promise: bool,
-    /// `None` when it went over the limit.
+    /// `None` if it exceeded the limit.
     pub(super) assembly: Option<Assembly>,
 }
 
-/// A piece of a direction's bytes that is complete.
+/// A complete piece of a direction's bytes.
 pub(crate) enum Piece<'a> {
     Preface(&'a [u8]),
     Frame(FrameHeader, &'a [u8]),
     NotHttp2(&'a [u8]),
-    /// The rest of a frame of which bytes are lost, or a part of it.
+    /// The rest of a frame with lost bytes, or a part of it.
     Rest(&'a [u8]),
-    /// What stands before the frames that were found, or can't begin one.
+    /// Bytes before the next frame, or bytes that can't begin one.
     Lost(&'a [u8]),
 }
 
@@ -68,7 +69,7 @@ impl Half {
         Self { expects, pending: Vec::new(), offset: 0, hpack: Decoder::new(limits), block: None, tls: false }
     }
 
-    /// Cuts the next piece off, or `None` if more bytes are needed.
+    /// Returns the next piece and the bytes after it, or `None` if more bytes are needed.
     pub(crate) fn next_piece<'a>(&mut self, bytes: &'a [u8]) -> Option<(Piece<'a>, &'a [u8])> {
         let header = match self.expects {
             _ if bytes.is_empty() => return None,
@@ -101,7 +102,8 @@ impl Half {
         Some((Piece::Frame(header, frame), rest))
     }
 
-    /// So many bytes are lost: gives back what was expected and what was pending, and expects what comes after them.
+    /// Handles this many lost bytes: returns the previous expectation and the pending bytes, and updates the
+    /// expectation.
     pub(crate) fn lose(&mut self, count: u64) -> (Expects, Vec<u8>) {
         let expected = self.expects;
         let pending = std::mem::take(&mut self.pending);
@@ -130,7 +132,7 @@ impl Half {
         (expected, pending)
     }
 
-    /// Gives out what can't be a part of a frame, and goes on with frames where they are found.
+    /// Returns bytes that can't be part of a frame; continues with frames if they are found.
     fn lost<'a>(&mut self, bytes: &'a [u8], from: usize) -> Option<(Piece<'a>, &'a [u8])> {
         let end = match look_for_frames(bytes, from) {
             Found::Frames(at) => {
@@ -152,7 +154,8 @@ impl Half {
     }
 }
 
-/// Whether these bytes can begin a server's preface. A record of TLS can not: 22, 3, 3 would be a length of more than a MiB.
+/// Returns true if these bytes can begin a server's preface. TLS records can't: 22, 3, 3 would be a length of over a
+/// MiB.
 fn may_be_settings(bytes: &[u8]) -> bool {
     bytes.first_chunk().is_none_or(|&[a, b, c, kind]| {
         FrameType(kind) == FrameType::SETTINGS && u32::from_be_bytes([0, a, b, c]) <= LONGEST

@@ -1,4 +1,4 @@
-//! What the values of gRPC's headers mean, in a few words beside them.
+//! Short explanations of the values of gRPC headers.
 //!
 //! Names and values: [PROTOCOL-HTTP2.md](https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md#requests).
 
@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::inspector::model::text::{self, Text};
 
-/// A header's value for a person: as it is, and in brackets what it stands for where that is not plain to see.
+/// Returns a header's value for display, followed by its meaning in brackets if the value does not show it.
 pub(crate) fn shown(name: &[u8], value: &Arc<[u8]>) -> Text {
     let meaning = match name {
         b"grpc-status" => match status(value) {
@@ -26,7 +26,7 @@ pub(crate) fn shown(name: &[u8], value: &Arc<[u8]>) -> Text {
     }
 }
 
-/// A status code that has a name, in as few digits as it needs.
+/// Parses a status code that has a name and no superfluous digits.
 fn status(digits: &[u8]) -> Option<usize> {
     let number = match digits {
         [ones @ b'0'..=b'9'] => usize::from(ones - b'0'),
@@ -36,18 +36,18 @@ fn status(digits: &[u8]) -> Option<usize> {
     (number < CODES.len()).then_some(number)
 }
 
-/// "5 (NOT_FOUND)".
+/// Formats a status: "5 (NOT_FOUND)".
 fn say_status(number: u64, _: u32, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     write!(f, "{number} ({})", CODES.get(number as usize).copied().unwrap_or_default())
 }
 
-/// The name of a status code, from the digits of `grpc-status`.
+/// Returns the name of a status code, from the digits of `grpc-status`.
 pub(crate) fn status_name(digits: &[u8]) -> Option<&'static str> {
     let number: usize = std::str::from_utf8(digits).ok()?.parse().ok()?;
     CODES.get(number).copied()
 }
 
-/// <https://github.com/grpc/grpc/blob/master/doc/statuscodes.md>; the position is the number.
+/// The names of the status codes, by number: <https://github.com/grpc/grpc/blob/master/doc/statuscodes.md>.
 pub(crate) const CODES: [&str; 17] = [
     "OK",
     "CANCELLED",
@@ -68,7 +68,7 @@ pub(crate) const CODES: [&str; 17] = [
     "UNAUTHENTICATED",
 ];
 
-/// The letters of the units, their names, and their nanoseconds.
+/// The units of `grpc-timeout`: letter, name and nanoseconds.
 const UNITS: [(u8, &str, u128); 6] = [
     (b'H', "hour", 3_600_000_000_000),
     (b'M', "minute", 60_000_000_000),
@@ -78,10 +78,10 @@ const UNITS: [(u8, &str, u128); 6] = [
     (b'n', "nanosecond", 1),
 ];
 
-/// A value of `grpc-timeout` as a duration, if it is well-formed.
+/// Parses a value of `grpc-timeout`; returns `None` if it is malformed.
 pub(crate) fn timeout(value: &[u8]) -> Option<Duration> {
     let (number, (_, _, nanoseconds)) = timeout_parts(value)?;
-    // At most 99,999,999 hours, which is far from the end of u64.
+    // At most 99,999,999 hours, which is far below the maximum of u64.
     Some(
         Duration::from_secs((number * nanoseconds / 1_000_000_000) as u64)
             + Duration::from_nanos((number * nanoseconds % 1_000_000_000) as u64),
@@ -95,7 +95,7 @@ fn timeout_parts(value: &[u8]) -> Option<(u128, (u8, &'static str, u128))> {
     Some((number.into(), *UNITS.iter().find(|(unit, ..)| unit == letter)?))
 }
 
-/// "10000m" → "10 seconds": in the largest unit of which it is a whole number.
+/// Formats a timeout in the largest unit that gives a whole number: "10000m" → "10 seconds".
 fn timeout_text(value: &[u8]) -> Option<String> {
     let (number, (_, unit, nanoseconds)) = timeout_parts(value)?;
     let total = number * nanoseconds;
@@ -106,7 +106,7 @@ fn timeout_text(value: &[u8]) -> Option<String> {
     })
 }
 
-/// The text behind `%` and two hex digits each, or nothing where no octet was encoded.
+/// Decodes `%` followed by two hex digits; returns `None` if nothing was encoded.
 pub(crate) fn percent_decoded(value: &[u8]) -> Option<String> {
     let mut out = Vec::with_capacity(value.len());
     let mut rest = value;
@@ -125,7 +125,7 @@ fn hex(digit: u8) -> Option<u8> {
     char::from(digit).to_digit(16).map(|digit| digit as u8)
 }
 
-/// The bytes that the value of a `-bin` header stands for: those behind a NUL as they are (gRFC G1), or base64.
+/// Decodes the value of a `-bin` header: raw bytes after a NUL (gRFC G1), or base64.
 pub(crate) fn binary_value(value: &[u8]) -> Option<Vec<u8>> {
     match value {
         [0, bytes @ ..] => Some(bytes.to_vec()),
@@ -133,7 +133,7 @@ pub(crate) fn binary_value(value: &[u8]) -> Option<Vec<u8>> {
     }
 }
 
-/// Bytes behind a NUL, or base64, of which a header may carry several after each other, divided by commas.
+/// Formats raw bytes after a NUL, or base64 values; a header may carry several, separated by commas.
 fn binary(value: &[u8]) -> String {
     if let [0, bytes @ ..] = value {
         return text::count(bytes.len() as u64, "byte") + &hex_digits(bytes);
@@ -154,7 +154,7 @@ fn hex_digits(bytes: &[u8]) -> String {
     }
 }
 
-/// RFC 4648, section 4, with or without padding.
+/// Decodes base64 (RFC 4648, section 4), with or without padding.
 pub(crate) fn base64(text: &[u8]) -> Option<Vec<u8>> {
     let unpadded = text.strip_suffix(b"==").or_else(|| text.strip_suffix(b"=")).unwrap_or(text);
     if unpadded.len() % 4 == 1 {

@@ -1,16 +1,16 @@
-//! Header compression (RFC 7541): a block of instructions, and the table that both ends build from them.
+//! Decodes header blocks (RFC 7541) and maintains the dynamic table that both sides share.
 //!
 //! ```text
 //! 1 index(7)                          indexed: name and value from a table          section 6.1
 //! 01 index(6) [name] value            literal, added to the dynamic table           section 6.2.1
 //! 0000 index(4) [name] value          literal, not added                            section 6.2.2
 //! 0001 index(4) [name] value          literal, never to be added by anyone          section 6.2.3
-//! 001 size(5)                         the dynamic table's new maximum               section 6.3
+//! 001 size(5)                         the dynamic table's new maximum                section 6.3
 //!
 //! name, value → H(1) length(7) octets     H: the octets are Huffman coded           section 5.2
 //! ```
 //!
-//! What can't be known (the dynamic table after an error, or when the first blocks were not seen) stays unknown.
+//! Unknown entries stay unknown: those of the dynamic table after an error, or from blocks that were not captured.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -27,68 +27,68 @@ use crate::inspector::model::limits::Limits;
 use crate::inspector::model::text::{self, Text};
 use crate::inspector::model::tree::Tree;
 
-/// One direction's decoder, with the dynamic table that its blocks build.
+/// The HPACK decoder of one direction, with its dynamic table.
 #[derive(Clone, Debug)]
 pub struct Decoder {
     /// The newest entry first: index 62 is the front.
     entries: VecDeque<HeaderField>,
     size: usize,
-    /// The maximum that the encoder chose, and the most that the other side's SETTINGS allowed.
+    /// The maximum that the encoder chose, and the highest that the other side's SETTINGS allowed.
     max_size: usize,
     allowed: usize,
-    /// Whether `entries` is the whole table. If not, indices beyond it are unknown instead of wrong.
+    /// True if `entries` is the whole table. Otherwise indices beyond it are unknown instead of invalid.
     whole: bool,
     limits: Limits,
 }
 
-/// What a header block says.
+/// A decoded header block.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Block {
     /// The headers in their order, up to [`Limits::header_list`].
     pub fields: Vec<HeaderField>,
     /// A tree for each instruction; they tile the block.
     pub annotations: Tree,
-    /// Why the rest of the block could not be decoded, if it could not.
+    /// The reason why the rest of the block could not be decoded.
     pub error: Option<HpackError>,
 }
 
 impl Decoder {
-    /// The decoder of a direction that is seen from its first header block on.
+    /// Returns a decoder for a direction that is captured from its first header block on.
     pub fn new(limits: Limits) -> Self {
         let (max_size, allowed) = (4096, 4096);
         Self { entries: VecDeque::new(), size: 0, max_size, allowed, whole: true, limits }
     }
 
-    /// Notes a SETTINGS_HEADER_TABLE_SIZE of the side that receives the blocks.
+    /// Records a SETTINGS_HEADER_TABLE_SIZE of the side that receives the blocks.
     ///
-    /// The highest is what counts: when a lower one takes effect depends on an acknowledgement that passes the other way.
+    /// The highest value counts, because a lower one takes effect with an acknowledgement in the other direction.
     pub fn allow_table_size(&mut self, size: u32) {
         self.allowed = self.allowed.max(size as usize);
     }
 
-    /// Forgets the table: blocks were not seen, or could not be decoded.
+    /// Forgets the table, after blocks that were not captured or could not be decoded.
     pub fn lose_track(&mut self) {
         self.entries.clear();
         self.size = 0;
         self.whole = false;
     }
 
-    /// The number of entries in the dynamic table that are known.
+    /// Returns the number of known entries in the dynamic table.
     pub fn table_len(&self) -> usize {
         self.entries.len()
     }
 
-    /// The size of these entries as RFC 7541, section 4.1 counts it: names, values and 32 octets for each.
+    /// Returns the size of these entries according to RFC 7541, section 4.1: names, values and 32 octets for each.
     pub fn table_size(&self) -> usize {
         self.size
     }
 
-    /// The entries of the dynamic table that are known, the newest first.
+    /// Returns the known entries of the dynamic table, newest first.
     pub fn entries(&self) -> impl ExactSizeIterator<Item = &HeaderField> {
         self.entries.iter()
     }
 
-    /// The size that the encoder lets the table have.
+    /// Returns the maximum size of the table that the encoder has set.
     pub fn table_limit(&self) -> usize {
         self.max_size
     }
@@ -100,7 +100,7 @@ impl Decoder {
         Block { fields, annotations, error }
     }
 
-    /// Decodes the header block at `range` of `bytes`; what it says goes behind the annotations that are there.
+    /// Decodes the header block at `range` of `bytes`; appends its annotations to the tree.
     pub(super) fn decode_within(
         &mut self,
         bytes: &[u8],
@@ -140,9 +140,9 @@ impl Decoder {
             let Some(node) = tree.all_mut().get_mut(node) else { continue };
             match field {
                 Some(field) => fields.push(field),
-                // Two say all there is to say: the smallest size in between, and the final one (section 4.2).
+                // Two updates suffice: the smallest size in between, and the final one (section 4.2).
                 None if list > 0 || updates > 2 => {
-                    node.fault = Some("size updates stand at the beginning of a block, at most two".into());
+                    node.fault = Some("size updates must be at the beginning of a block, at most two".into());
                 }
                 None => {}
             }
@@ -150,7 +150,7 @@ impl Decoder {
         (fields, None)
     }
 
-    /// The next instruction as a node, and its header.
+    /// Decodes the next instruction; adds its node and returns its header.
     fn instruction(&mut self, reader: &mut Reader<'_>, tree: &mut Tree) -> Result<Option<HeaderField>, HpackError> {
         let first = reader.peek()?;
         match first.leading_zeros() {
@@ -232,7 +232,8 @@ impl Decoder {
         }
     }
 
-    /// Adds an entry, which evicts others and, if it is larger than the whole table, itself (RFC 7541, section 4.4).
+    /// Adds an entry. This evicts older entries and, if it is larger than the whole table, the entry itself (RFC 7541,
+    /// section 4.4).
     fn add(&mut self, field: HeaderField) {
         self.size += size(&field);
         self.entries.push_front(field);
@@ -241,7 +242,7 @@ impl Decoder {
 
     fn evict(&mut self) {
         while self.size > self.max_size.min(self.limits.header_table) {
-            // Evicted by this decoder's own bound, while the peers still have it: unknown from now on.
+            // Evicted because of this decoder's own limit, while the peers still have the entry: unknown from now on.
             self.whole &= self.size > self.max_size;
             let Some(oldest) = self.entries.pop_back() else { break };
             self.size = self.size.saturating_sub(size(&oldest));
@@ -263,7 +264,7 @@ enum Indexing {
     Never,
 }
 
-/// The size of an entry: 32 octets stand for the structure around it (RFC 7541, section 4.1).
+/// Returns the size of an entry, with 32 octets of overhead (RFC 7541, section 4.1).
 fn size(field: &HeaderField) -> usize {
     let len = |text: &Option<Arc<[u8]>>| text.as_ref().map_or(0, |text| text.len());
     len(&field.name) + len(&field.value) + 32
@@ -281,7 +282,7 @@ fn say_place(index: u64, _: u32, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     }
 }
 
-/// "name static 31, Huffman, added".
+/// Formats a literal: "name static 31, Huffman, added".
 fn say_literal(index: u64, flags: u32, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     f.write_str(if index == 0 { "" } else { "name " })?;
     say_place(index, 0, f)?;
@@ -293,7 +294,7 @@ fn say_literal(index: u64, flags: u32, f: &mut fmt::Formatter<'_>) -> fmt::Resul
     })
 }
 
-/// The name of a field, which stands at this index or, at 0, in the field itself.
+/// Returns the name of a field, which is at this index or, for 0, in the field itself.
 fn label(index: usize, field: &HeaderField) -> Text {
     match index.checked_sub(1).and_then(|place| STATIC.get(place)) {
         Some(&(name, _)) => name.into(),
@@ -305,11 +306,11 @@ fn shown(field: &HeaderField) -> Text {
     match (&field.name, &field.value) {
         (Some(name), Some(value)) => headers::shown(name, value),
         (None, Some(value)) => Text::octets(value),
-        (_, None) => "unknown: its entry was added before the first block that is known".into(),
+        (_, None) => "unknown: its entry was added before the first captured block".into(),
     }
 }
 
-/// What is over the limit shares one leaf, so that an instruction of a single byte can't cost a tree each.
+/// Extends one leaf for everything over the limit, so that an instruction of a single byte does not cost a tree.
 fn extend_hidden(tree: &mut Tree, range: Range<usize>) {
     match tree.last_mut() {
         Some(last) if last.label == HIDDEN => last.range.end = range.end,
@@ -317,25 +318,25 @@ fn extend_hidden(tree: &mut Tree, range: Range<usize>) {
     }
 }
 
-/// No header has this name, for want of a legal one with a space in it.
+/// The label of headers over the limit. It can't be a header name, because it contains a space.
 const HIDDEN: &str = "more headers";
 
-/// The label of an instruction that is no header.
+/// The label of a dynamic table size update.
 pub(crate) const SIZE_UPDATE: &str = "dynamic table size";
 
-/// Size updates after which they are no longer shown one by one.
+/// Number of size updates that are annotated one by one.
 const MOST: usize = 4096;
 
-/// Most blocks have no more headers.
+/// Initial capacity, enough for most blocks.
 const ROOM: usize = 12;
 
 const STRING: &Rule = &Rule::hpack("5.2");
 
-/// A cursor over a header block; nothing moves past its end.
+/// A cursor over a header block, limited to its end.
 struct Reader<'a> {
     block: &'a [u8],
     at: usize,
-    /// Whether a string of the current instruction was Huffman coded.
+    /// True if a string of the current instruction was Huffman coded.
     huffman: bool,
 }
 
@@ -350,7 +351,7 @@ impl<'a> Reader<'a> {
         Ok(octet)
     }
 
-    /// An integer with a prefix of `bits` bits (RFC 7541, section 5.1), at most 2^32 - 1.
+    /// Reads an integer with a prefix of `bits` bits (RFC 7541, section 5.1), at most 2^32 - 1.
     fn integer(&mut self, bits: u32) -> Result<(usize, Range<usize>), HpackError> {
         let start = self.at;
         let mask = (1_u8 << bits) - 1;
@@ -374,7 +375,7 @@ impl<'a> Reader<'a> {
         Ok((value as usize, start..self.at))
     }
 
-    /// A string literal (RFC 7541, section 5.2), and the leaves of its length and its octets.
+    /// Reads a string literal (RFC 7541, section 5.2); adds the leaves of its length and its octets.
     fn string(&mut self, what: &'static str, tree: &mut Tree) -> Result<Arc<[u8]>, HpackError> {
         let huffman = self.peek()? & 0x80 != 0;
         let (length, length_range) = self.integer(7)?;

@@ -1,6 +1,6 @@
 //! The two fixed tables of HPACK: the static table (RFC 7541, Appendix A) and the Huffman code (Appendix B).
 
-/// The names and values at the static indices, which count from 1.
+/// The names and values at the static indices, which start at 1.
 #[rustfmt::skip]
 pub(super) const STATIC: [(&str, &str); 61] = [
     (":authority", ""), (":method", "GET"), (":method", "POST"), (":path", "/"), (":path", "/index.html"),
@@ -18,13 +18,13 @@ pub(super) const STATIC: [(&str, &str); 61] = [
     ("www-authenticate", ""),
 ];
 
-/// The symbol that ends nothing: it may not occur in a string, and its first bits pad one.
+/// The end-of-string symbol: it must not occur in a string; its first bits are the padding.
 pub(crate) const EOS: usize = 256;
 
 /// The length in bits of every symbol's code, the 256 octets and [`EOS`].
 ///
-/// The lengths are all one needs: the code is canonical, codes of one length are consecutive in the order of their
-/// symbols, and each length begins where the shorter one left off.
+/// The lengths define the code, because it is canonical: codes of one length are consecutive in the order of their
+/// symbols, and each length continues where the shorter one ended.
 #[rustfmt::skip]
 pub(super) const CODE_LENGTHS: [u8; 257] = [
     13, 23, 28, 28, 28, 28, 28, 28, 28, 24, 30, 28, 28, 30, 28, 28, // 0x00

@@ -25,7 +25,7 @@ use crate::inspector::model::text::{self, Say, Text};
 use crate::inspector::model::tree::Tree;
 use crate::wire::http2::{FRAME_HEADER, FrameHeader, FrameType, Http2Error, Setting, settings};
 
-/// The rules of the types; the position is the number.
+/// The specification of each frame type, by number.
 const RULES: [&Rule; 10] = [
     &Rule::http2("6.1"),
     &Rule::http2("6.2"),
@@ -39,12 +39,13 @@ const RULES: [&Rule; 10] = [
     &Rule::http2("6.10"),
 ];
 
-/// A frame of an unknown type is ignored, as section 4.1 has it.
+/// Returns the rule of a frame type; section 4.1 for unknown types, which are ignored.
 fn rule(kind: FrameType) -> &'static Rule {
     RULES.get(usize::from(kind.0)).copied().unwrap_or(FRAME_FORMAT)
 }
 
-/// Whether such a frame belongs to a stream; `None` where it may belong to either, or where that is unknown.
+/// Returns true if the type belongs to a stream, false for the connection; `None` if both are allowed, or if the type
+/// is unknown.
 fn on_a_stream(kind: FrameType) -> Option<bool> {
     match kind {
         FrameType::SETTINGS | FrameType::PING | FrameType::GOAWAY => Some(false),
@@ -53,7 +54,7 @@ fn on_a_stream(kind: FrameType) -> Option<bool> {
     }
 }
 
-/// A text about a header that is made when it is read; `say` gets the header back with [`unpack`].
+/// Returns a text about a header, formatted when it is read; `say` gets the header back with [`unpack`].
 fn said(header: &FrameHeader, say: Say) -> Text {
     let packed = u64::from(header.length) << 16 | u64::from(header.kind.0) << 8 | u64::from(header.flags);
     Text::said(packed, header.stream, say)
@@ -63,7 +64,7 @@ fn unpack(packed: u64, stream: u32) -> FrameHeader {
     FrameHeader { length: (packed >> 16) as u32, kind: FrameType((packed >> 8) as u8), flags: packed as u8, stream }
 }
 
-/// A frame taken apart, but for its body: the part of a header block, or of a stream's data, that it carries.
+/// A dissected frame without its body: the part of a header block, or of a stream's data, that it carries.
 pub(crate) struct Dissection {
     pub(crate) before: Tree,
     pub(crate) body: Range<usize>,
@@ -71,7 +72,7 @@ pub(crate) struct Dissection {
     pub(crate) after: Option<Annotation>,
 }
 
-/// Takes a whole frame apart. `frame` has the nine bytes and the payload that they declare.
+/// Dissects a whole frame. `frame` contains the nine bytes and the payload of the declared length.
 pub(crate) fn dissect(header: &FrameHeader, frame: &[u8]) -> Dissection {
     let mut fields = FieldReader {
         frame,
@@ -82,13 +83,13 @@ pub(crate) fn dissect(header: &FrameHeader, frame: &[u8]) -> Dissection {
     };
     push_header(&mut fields.tree, header, frame);
     let size_fault = match (header.kind, header.length) {
-        (FrameType::PRIORITY, length) if length != 5 => Some("a PRIORITY has 5 bytes"),
-        (FrameType::RST_STREAM, length) if length != 4 => Some("an RST_STREAM has 4 bytes"),
-        (FrameType::PING, length) if length != 8 => Some("a PING has 8 bytes"),
-        (FrameType::WINDOW_UPDATE, length) if length != 4 => Some("a WINDOW_UPDATE has 4 bytes"),
-        (FrameType::GOAWAY, length) if length < 8 => Some("a GOAWAY has at least 8 bytes"),
-        (FrameType::SETTINGS, length) if length % 6 != 0 => Some("SETTINGS have 6 bytes each"),
-        (FrameType::SETTINGS, 1..) if header.has(FrameHeader::ACK) => Some("an acknowledgement has no settings"),
+        (FrameType::PRIORITY, length) if length != 5 => Some("PRIORITY must have 5 bytes"),
+        (FrameType::RST_STREAM, length) if length != 4 => Some("RST_STREAM must have 4 bytes"),
+        (FrameType::PING, length) if length != 8 => Some("PING must have 8 bytes"),
+        (FrameType::WINDOW_UPDATE, length) if length != 4 => Some("WINDOW_UPDATE must have 4 bytes"),
+        (FrameType::GOAWAY, length) if length < 8 => Some("GOAWAY must have at least 8 bytes"),
+        (FrameType::SETTINGS, length) if length % 6 != 0 => Some("SETTINGS must have 6 bytes for each setting"),
+        (FrameType::SETTINGS, 1..) if header.has(FrameHeader::ACK) => Some("SETTINGS with ACK must be empty"),
         _ => None,
     };
     if let Some(fault) = size_fault {
@@ -116,7 +117,7 @@ pub(crate) fn dissect(header: &FrameHeader, frame: &[u8]) -> Dissection {
             let increment = frame.last_chunk().map_or(0, |&last| u32::from_be_bytes(last) & 0x7fff_ffff);
             fields.number(4, "increment", |_| Text::bytes(increment.into()));
             if let (0, Some(leaf)) = (increment, fields.tree.last_mut()) {
-                leaf.fault = Some("PROTOCOL_ERROR: an increment of 0".into());
+                leaf.fault = Some("PROTOCOL_ERROR: the increment must not be 0".into());
             }
         }
         FrameType::PING => fields.opaque_data(),
@@ -125,10 +126,10 @@ pub(crate) fn dissect(header: &FrameHeader, frame: &[u8]) -> Dissection {
     fields.dissected(after)
 }
 
-/// Most frames have no more annotations: those of the nine bytes, and of a small message or a header block of indices.
+/// Initial capacity, enough for most frames: the nine bytes, and a small message or a header block of indices.
 const ROOM: usize = 16;
 
-/// The nine bytes as a node: a summary of them, and a leaf for each field.
+/// Adds the nine bytes as a node: a summary, and a leaf for each field.
 pub(super) fn push_header(tree: &mut Tree, header: &FrameHeader, frame: &[u8]) {
     let reserved = frame.get(5).is_some_and(|byte| byte & 0x80 != 0);
     let stream_fault = match (on_a_stream(header.kind), header.stream) {
@@ -168,7 +169,7 @@ fn header_leaf(range: Range<usize>, label: &'static str, value: Text) -> Annotat
     Annotation::new(range, Layer::Frame, label).value(value).rule(FRAME_FORMAT).number()
 }
 
-/// The client connection preface, or as much of it as there is.
+/// Returns the leaf of the client connection preface, or of a part of it.
 pub(super) fn preface_leaf(length: usize) -> Annotation {
     Annotation::new(0..length, Layer::Frame, "")
         .value("\"PRI * HTTP/2.0\\r\\n\\r\\nSM\\r\\n\\r\\n\"")
@@ -178,7 +179,7 @@ pub(super) fn preface_leaf(length: usize) -> Annotation {
 
 const FRAME_FORMAT: &Rule = &Rule::http2("4.1");
 
-/// A cursor over a payload's fixed fields, each of which becomes a leaf; `at` never passes `end`.
+/// A cursor over the fixed fields of a payload, each of which becomes a leaf; `at` never exceeds `end`.
 struct FieldReader<'a> {
     frame: &'a [u8],
     at: usize,
@@ -188,7 +189,8 @@ struct FieldReader<'a> {
 }
 
 impl FieldReader<'_> {
-    /// The next `length` bytes as a big-endian number. Fewer where the payload ends, which its length has ruled out.
+    /// Reads the next `length` bytes as a big-endian number. At the end of the payload it reads fewer; the length check
+    /// already reported that.
     fn number(&mut self, length: usize, label: &'static str, show: impl Fn(u64) -> Text) {
         let end = self.at.saturating_add(length).min(self.end);
         let range = self.at..end;
@@ -205,7 +207,7 @@ impl FieldReader<'_> {
         self.tree.push(Annotation::new(range, layer, label).value(shown).rule(self.rule));
     }
 
-    /// The eight bytes of a PING, in hex digits.
+    /// Adds the eight bytes of a PING as hex digits.
     fn opaque_data(&mut self) {
         let range = self.at..self.end;
         self.at = self.end;
@@ -226,12 +228,12 @@ impl FieldReader<'_> {
             let exclusive = if value >> 31 == 1 { ", exclusive" } else { "" };
             format!("stream {}{exclusive}", value & 0x7fff_ffff).into()
         });
-        // Deprecated, and still sent (RFC 9113, section 5.3.2).
+        // Deprecated, but still sent (RFC 9113, section 5.3.2).
         self.number(1, "weight", |value| Text::number(value + 1));
     }
 
     fn settings(&mut self) {
-        // There are nine; a frame that repeats them without end is not told apart to its end.
+        // Nine settings are defined. The limit bounds the annotations of a frame that repeats them.
         const MOST: usize = 1024;
         for _ in 0..MOST {
             let place = self.at..self.at.saturating_add(6);
@@ -248,7 +250,7 @@ impl FieldReader<'_> {
         self.rest("more settings", Layer::Payload);
     }
 
-    /// What stands around a header block fragment or data; leaves `at..end` as the body, and gives the padding behind it.
+    /// Adds the fields around a header block fragment or data; leaves `at..end` as the body and returns the padding.
     fn around_the_body(&mut self, header: &FrameHeader) -> Option<Annotation> {
         let mut padding = 0;
         let padded = header.has(FrameHeader::PADDED) && header.kind != FrameType::CONTINUATION;
@@ -285,12 +287,12 @@ impl FieldReader<'_> {
     }
 }
 
-/// The name of a setting and what is wrong with its value (RFC 9113, section 6.5.2).
+/// Returns the name of a setting, and the fault of its value (RFC 9113, section 6.5.2).
 fn setting(id: Setting, value: u32) -> (Text, Option<&'static str>) {
     let fault = match (id, value) {
-        (Setting::ENABLE_PUSH, 2..) => Some("PROTOCOL_ERROR: neither 0 nor 1"),
-        (Setting::INITIAL_WINDOW_SIZE, 0x8000_0000..) => Some("FLOW_CONTROL_ERROR: over 2147483647"),
-        (Setting::MAX_FRAME_SIZE, ..0x4000 | 0x100_0000..) => Some("PROTOCOL_ERROR: not within 16384 to 16777215"),
+        (Setting::ENABLE_PUSH, 2..) => Some("PROTOCOL_ERROR: must be 0 or 1"),
+        (Setting::INITIAL_WINDOW_SIZE, 0x8000_0000..) => Some("FLOW_CONTROL_ERROR: must not exceed 2147483647"),
+        (Setting::MAX_FRAME_SIZE, ..0x4000 | 0x100_0000..) => Some("PROTOCOL_ERROR: must be 16384 to 16777215"),
         _ => None,
     };
     let unknown = || Text::said(id.0.into(), 0, |id, _, f| write!(f, "{}", Setting(id as u16)));

@@ -1,4 +1,4 @@
-//! Huffman-coded strings (RFC 7541, section 5.2 and Appendix B), decoded from the lengths of the codes alone.
+//! Huffman-coded strings (RFC 7541, section 5.2 and Appendix B), decoded with the lengths of the codes alone.
 
 use std::sync::LazyLock;
 
@@ -8,16 +8,16 @@ use super::hpack_tables::{CODE_LENGTHS, EOS};
 /// The longest code, in bits.
 const LONGEST: usize = 30;
 
-/// The octets that `coded` stands for, at most 8/5 of its length.
+/// Decodes `coded`; the result has at most 8/5 of its length.
 ///
 /// # Errors
 ///
-/// [`HpackError::HuffmanEos`] for the symbol that must not occur, [`HpackError::HuffmanPadding`] for a last octet that
-/// is not filled with the first bits of it.
+/// [`HpackError::HuffmanEos`] if the end-of-string symbol occurs, [`HpackError::HuffmanPadding`] if the last octet is
+/// not padded with the first bits of that symbol.
 pub(crate) fn decode(coded: &[u8]) -> Result<Vec<u8>, HpackError> {
     let mut text = Vec::with_capacity(coded.len() * 8 / 5);
     let mut octets = coded.iter();
-    // The next bits, the first of them the highest; zeros behind those that are there.
+    // The next bits in the highest bits of the word, followed by zeros.
     let (mut bits, mut there) = (0_u64, 0);
     loop {
         while there <= u64::BITS as usize - 8
@@ -38,20 +38,19 @@ pub(crate) fn decode(coded: &[u8]) -> Result<Vec<u8>, HpackError> {
             _ => break,
         }
     }
-    // Less than an octet of ones, with which the last one is filled.
+    // The padding: fewer than eight bits, all ones.
     let padded_with_ones = there < 8 && bits.leading_ones() as usize == there;
     if padded_with_ones { Ok(text) } else { Err(HpackError::HuffmanPadding) }
 }
 
-/// A coded string of as many octets and as many symbols that says nothing: what it takes the place of is hidden, and whoever
-/// decodes it goes on as before. It is a value that a header may have, so that what was redacted breaks no rule by that.
-/// `None` where there is no such string.
+/// Returns a meaningless coded string with this number of octets and of symbols. It replaces a redacted value: decoders
+/// continue as before, and the filler is a valid header value. Returns `None` if no such string exists.
 pub(crate) fn filler(octets: usize, symbols: usize) -> Option<Vec<u8>> {
     let mut bits = octets.checked_mul(8)?;
     let mut out = vec![0xff; octets];
     let mut at = 0;
     for left in (1..=symbols).rev() {
-        // The longest code that is not over the average of what is left, so that the rest can be as long as it has to.
+        // The longest code up to the average of the remaining length, so that the rest can still be filled.
         let length = (bits / left).min(LONGEST);
         let &(code, length) = FILLERS.iter().rev().find(|(_, known)| *known <= length)?;
         for bit in (0..length).rev() {
@@ -62,11 +61,11 @@ pub(crate) fn filler(octets: usize, symbols: usize) -> Option<Vec<u8>> {
         }
         bits -= length;
     }
-    // What is left is padding, all ones.
+    // The remaining bits are padding, all ones.
     (bits < 8).then_some(out)
 }
 
-/// The code of each length whose symbol is the most harmless, the shortest first.
+/// The most harmless symbol of each code length, shortest code first.
 static FILLERS: LazyLock<Vec<(u32, usize)>> = LazyLock::new(|| {
     let filler = |(length, group): (usize, &Group)| {
         let symbols = CANONICAL.symbols.iter().skip(group.first_place as usize).take(group.count as usize);
@@ -76,13 +75,14 @@ static FILLERS: LazyLock<Vec<(u32, usize)>> = LazyLock::new(|| {
     CANONICAL.groups.iter().enumerate().filter_map(filler).collect()
 });
 
-/// How little a symbol is at home in any value: a letter or digit is, what RFC 9113 forbids (section 8.2.1) is not at all.
+/// Rates how unsuitable a symbol is for a value: letters and digits suit best, octets that RFC 9113 forbids (section
+/// 8.2.1) least.
 fn harm(symbol: u16) -> u8 {
     match u8::try_from(symbol) {
         Ok(octet) if octet.is_ascii_alphanumeric() => 0,
         Ok(b'!'..=b'~') => 1,
         Ok(0x80..) => 2,
-        // Forbidden at the ends of a value, and everywhere, and in every string.
+        // Forbidden at the ends of a value, in every value, and in every string.
         Ok(b' ' | b'\t') => 4,
         Ok(0 | b'\r' | b'\n') => 5,
         Ok(_) => 3,
@@ -90,8 +90,8 @@ fn harm(symbol: u16) -> u8 {
     }
 }
 
-/// The symbol whose code 32 bits begin with, and how many bits it has. Longer codes are higher numbers, so that the shortest
-/// that is not exceeded is the one.
+/// Returns the symbol whose code the 32 bits begin with, and the number of its bits. Longer codes have higher numbers,
+/// so the right length is the first one whose bound exceeds the bits.
 fn symbol(head: u32) -> Option<(usize, usize)> {
     let at = CANONICAL.groups.iter().position(|group| u64::from(head) < group.behind)?;
     let group = CANONICAL.groups.get(at)?;
@@ -105,7 +105,7 @@ struct Group {
     first_code: u32,
     count: u32,
     first_place: u32,
-    /// What 32 bits are below that begin with one of the codes, or a shorter one.
+    /// The exclusive upper bound of 32 bits that begin with one of the codes, or with a shorter one.
     behind: u64,
 }
 
@@ -116,7 +116,7 @@ struct Canonical {
 
 static CANONICAL: Canonical = canonical();
 
-/// Runs at compile time, where an index out of bounds is an error of the build.
+/// Evaluated at compile time, so that an index out of bounds is a build error.
 #[allow(clippy::indexing_slicing)]
 const fn canonical() -> Canonical {
     let mut table = Canonical {

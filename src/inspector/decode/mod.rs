@@ -1,4 +1,4 @@
-//! From the bytes of two directions to annotated frames.
+//! Decodes the bytes of two directions into annotated frames.
 //!
 //! ```text
 //! bytes of a direction                    half.rs, resync.rs where a frame has to be looked for
@@ -6,7 +6,7 @@
 //!       ├ header blocks                   blocks.rs, hpack.rs, huffman.rs, hpack_tables.rs; values in headers.rs
 //!       └ messages of gRPC                call.rs, grpc.rs, assembly.rs, restore.rs
 //!           └ fields of protobuf          protobuf.rs
-//! both directions, in their order         conversation.rs, gap.rs where bytes were not seen
+//! both directions, in their order         conversation.rs, gap.rs for bytes that were not captured
 //! ```
 
 pub(super) mod assembly;

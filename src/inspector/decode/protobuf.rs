@@ -1,7 +1,7 @@
-//! A message's fields as annotations: named by a schema, or told apart as well as the bytes allow.
+//! Annotates the fields of a message, with names from a schema or with the best guess that the bytes allow.
 //!
-//! Without a schema a LEN field may be text, bytes or a message, and nothing on the wire says which. Printable text is
-//! taken for text, then what parses as fields to its last byte for a message, and the rest for bytes.
+//! Without a schema a LEN field may be text, bytes or a message; the wire does not distinguish them. Printable text is
+//! shown as text. Other content that parses as fields up to its last byte is shown as a message, the rest as bytes.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -12,8 +12,8 @@ use crate::inspector::model::schema::{FieldType, Schema, SchemaField};
 use crate::inspector::model::text::{self, Text};
 use crate::inspector::model::tree::Tree;
 
-/// The fields of a message at `range` of `bytes`, behind the annotations that are in the tree: a node for each; they tile the
-/// range. At most `budget` annotations are made, and messages entered `depth` deep.
+/// Annotates the fields of the message at `range` of `bytes` and appends a node for each to the tree; the nodes tile
+/// the range. Adds at most `budget` annotations, and enters messages at most `depth` deep.
 pub(crate) fn annotate(
     tree: &mut Tree,
     bytes: &[u8],
@@ -32,35 +32,35 @@ struct Annotator<'a> {
     bytes: &'a [u8],
     schema: &'a Schema,
     tree: &'a mut Tree,
-    /// Annotations that may still be made.
+    /// Number of annotations that may still be added.
     budget: usize,
-    /// Messages and groups that may still be entered.
+    /// Number of nested messages and groups that may still be entered.
     depth: usize,
-    /// The type that the last `type_url` of a `google.protobuf.Any` names.
+    /// The type named by the last `type_url` of a `google.protobuf.Any`.
     any: Option<Arc<str>>,
 }
 
-/// What is said of a field when its content is known.
+/// The value and the fault of a field.
 #[derive(Default)]
 struct Said {
     value: Text,
     fault: Option<Box<str>>,
 }
 
-/// A message with the name of its type.
+/// The message type that contains a message and the name of its type.
 const ANY: &str = "google.protobuf.Any";
 
-/// A field has at most four annotations before its content: its node, tag, length and value.
+/// The most annotations that a field has before its content: its node, tag, length and value.
 const COST: usize = 4;
 
 impl<'a> Annotator<'a> {
-    /// Fields up to the end, or up to the end of `group`; whatever can't be decoded is one leaf. Whether no more can be said of
-    /// the group: it has come to its end, or there are too many annotations.
+    /// Annotates fields up to the end, or up to the end of `group`; undecodable bytes become one leaf. Returns true if
+    /// the group is finished: its end was reached, or the budget is used up.
     fn fields(&mut self, fields: &mut Fields<'a>, message: Option<&str>, group: Option<u32>) -> bool {
         let names = message.and_then(|message| self.schema.fields(message));
         loop {
             if self.budget < COST {
-                let rest = leaf(fields.take_rest(), "more fields").value("not told apart: too many");
+                let rest = leaf(fields.take_rest(), "more fields").value("not decoded: too many");
                 let more = !rest.range.is_empty();
                 self.tree.push(rest);
                 return more;
@@ -73,7 +73,7 @@ impl<'a> Annotator<'a> {
                 }
                 Some(Ok(field)) if field.payload == Payload::GroupEnd => {
                     let end = fields.take_rest().end;
-                    let fault = format!("the end of group {} which has no beginning", field.number);
+                    let fault = format!("the end of group {}, which was not started", field.number);
                     self.tree.push(leaf(field.tag.start..end, "not decodable").fault(Some(fault)));
                     return false;
                 }
@@ -117,7 +117,7 @@ impl<'a> Annotator<'a> {
             payload => Said { value: self.scalar(field, payload, kind), fault: None },
         };
         if let (Some(known), None) = (known, kind) {
-            let fault = || format!("{} can't be {}", known.name, field.payload.wire_type()).into();
+            let fault = || format!("{} can't have wire type {}", known.name, field.payload.wire_type()).into();
             said.fault = said.fault.or_else(|| Some(fault()));
         }
         let end = self.tree.last_mut().map_or(field.value.end, |last| last.range.end);
@@ -133,7 +133,7 @@ impl<'a> Annotator<'a> {
         self.tree.push(leaf(field.tag.clone(), "tag").value(value).rule(STRUCTURE));
     }
 
-    /// A number, as its type says.
+    /// Formats a number according to its type.
     fn scalar(&mut self, field: &RawField<'_>, payload: Payload<'_>, kind: Option<&FieldType>) -> Text {
         let mut value = kind.map_or_else(|| unnamed_scalar(payload), |kind| self.schema.scalar(payload, kind));
         let mut rule = const { &Rule::protobuf("non-varint-numbers") };
@@ -145,7 +145,7 @@ impl<'a> Annotator<'a> {
         value
     }
 
-    /// LEN: a nested message, packed numbers, text or bytes.
+    /// Annotates LEN content: a nested message, packed numbers, text or bytes.
     fn content(
         &mut self,
         field: &RawField<'a>,
@@ -178,7 +178,7 @@ impl<'a> Annotator<'a> {
             Some(FieldType::String) => {
                 let text = std::str::from_utf8(content);
                 said.value = text.map_or_else(|_| text::plain(content), text::quoted).into();
-                said.fault = text.err().map(|_| "a string that is not UTF-8".into());
+                said.fault = text.err().map(|_| "the string is not UTF-8".into());
             }
             Some(FieldType::Bytes) => said.value = Text::bytes(content.len() as u64),
             Some(kind) if kind.wire_type() != WireType::Len => {
@@ -194,13 +194,13 @@ impl<'a> Annotator<'a> {
         said
     }
 
-    /// The message that a `type_url` ends with, if the schema has it.
+    /// Returns the message type that a `type_url` ends with, if the schema has it.
     fn known_type(&self, url: &[u8]) -> Option<Arc<str>> {
         let name = std::str::from_utf8(url).ok()?.rsplit('/').next()?;
         self.schema.knows_message(name).then(|| name.into())
     }
 
-    /// Numbers one after the other, each a leaf.
+    /// Annotates packed numbers, each as a leaf.
     fn packed(&mut self, range: Range<usize>, kind: &FieldType) -> String {
         let rule = const { &Rule::protobuf("packed") };
         let (mut at, mut values) = (range.start, Vec::new());
@@ -208,7 +208,7 @@ impl<'a> Annotator<'a> {
             self.budget -= 1;
             let Some((payload, end)) = element(self.bytes, at..range.end, kind.wire_type()) else {
                 let rest = leaf(at..range.end, "not decodable");
-                self.tree.push(rest.fault(Some("packed numbers end inside one")).rule(rule));
+                self.tree.push(rest.fault(Some("the packed numbers end inside a number")).rule(rule));
                 return values.join(", ");
             };
             let value = self.schema.scalar(payload, kind);
@@ -220,7 +220,7 @@ impl<'a> Annotator<'a> {
             self.tree.push(leaf(at..end, "element").value(value).rule(rule));
             at = end;
         }
-        self.tree.push(leaf(at..range.end, "more elements").value("not told apart: too many").rule(rule));
+        self.tree.push(leaf(at..range.end, "more elements").value("not decoded: too many").rule(rule));
         values.join(", ")
     }
 
@@ -231,18 +231,18 @@ impl<'a> Annotator<'a> {
         };
         let value = name_or(name, "group");
         if self.depth == 0 {
-            let fault = Some("groups are nested too deep");
+            let fault = Some("groups are nested too deeply");
             self.tree.push(leaf(fields.take_rest(), "not decodable").fault(fault));
             return Said { value, fault: None };
         }
         self.depth -= 1;
         let closed = self.fields(fields, name.map(|name| &**name), Some(field.number));
         self.depth += 1;
-        Said { value, fault: (!closed).then(|| "the group has no end".into()) }
+        Said { value, fault: (!closed).then(|| "the end of the group is missing".into()) }
     }
 }
 
-/// "field 1, VARINT".
+/// Formats a tag: "field 1, VARINT".
 fn tag_text(field: &RawField<'_>) -> Text {
     Text::said(field.payload.wire_type() as u64, field.number, |tag, number, f| match WireType::from_tag(tag) {
         Some(wire_type) => write!(f, "field {number}, {wire_type}"),
@@ -250,7 +250,7 @@ fn tag_text(field: &RawField<'_>) -> Text {
     })
 }
 
-/// A varint may take more bytes than its value needs: allowed, and worth seeing.
+/// Notes a varint that takes more bytes than its value needs, which is allowed.
 fn noting_length(text: Text, range: &Range<usize>, value: u64) -> Text {
     let needed = (64 - (value | 1).leading_zeros() as usize).div_ceil(7);
     if range.len() > needed { format!("{text} (longer than needed)").into() } else { text }
@@ -267,7 +267,7 @@ fn leaf(range: Range<usize>, label: impl Into<Text>) -> Annotation {
     Annotation::new(range, Layer::Protobuf, label)
 }
 
-/// The packed element at the beginning of `range`, and where it ends.
+/// Reads the packed element at the beginning of `range`; returns it and its end.
 fn element(bytes: &[u8], range: Range<usize>, wire_type: WireType) -> Option<(Payload<'static>, usize)> {
     let rest = bytes.get(range.clone())?;
     match wire_type {
@@ -278,7 +278,7 @@ fn element(bytes: &[u8], range: Range<usize>, wire_type: WireType) -> Option<(Pa
 }
 
 impl FieldType {
-    /// The wire type of a single value.
+    /// Returns the wire type of a single value.
     fn wire_type(&self) -> WireType {
         match self {
             Self::Double | Self::Fixed64 | Self::Sfixed64 => WireType::I64,
@@ -289,7 +289,7 @@ impl FieldType {
         }
     }
 
-    /// Whether a value may be laid out so: as its type says, or packed.
+    /// Returns true if the type allows this wire type, for a single value or for packed values.
     fn fits(&self, payload: &Payload<'_>) -> bool {
         let (own, found) = (self.wire_type(), payload.wire_type());
         own == found || (found == WireType::Len && own != WireType::GroupStart)
@@ -297,7 +297,7 @@ impl FieldType {
 }
 
 impl Schema {
-    /// A number for a person, as its type says. The casts are what the types mean on the wire.
+    /// Formats a number according to its type. The casts implement the wire format.
     fn scalar(&self, payload: Payload<'_>, kind: &FieldType) -> Text {
         match (payload, kind) {
             (Payload::Varint(value), FieldType::Int32) => Text::signed((value as i32).into()),
@@ -330,7 +330,7 @@ fn zigzag(value: u64) -> i64 {
     (value >> 1) as i64 ^ -((value & 1) as i64)
 }
 
-/// A number of which nothing but the bits is known: the readings that come to mind.
+/// Formats a number of unknown type in its likely interpretations.
 fn unnamed_scalar(payload: Payload<'_>) -> Text {
     match payload {
         Payload::Varint(value) if value > i64::MAX as u64 => {
@@ -351,7 +351,8 @@ fn is_printable(text: &str) -> bool {
     text.chars().all(|c| !c.is_control() || matches!(c, '\n' | '\r' | '\t'))
 }
 
-/// Whether a LEN field of unknown type may be a message. Plain text would parse as one now and then, so it is text.
+/// Returns true if a LEN field of unknown type may be a message. Printable text can parse as a message by chance, so it
+/// counts as text.
 fn looks_like_a_message(content: &[u8]) -> bool {
     let text =
         std::str::from_utf8(content).is_ok_and(|text| !text.starts_with(['\n', '\r', '\t']) && is_printable(text));

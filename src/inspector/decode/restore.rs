@@ -1,7 +1,7 @@
-//! Compressed messages as they were before: restored within the limits, beside the bytes of the wire.
+//! Decompresses messages within the limits. The result is stored beside the bytes of the wire.
 //!
-//! <https://github.com/grpc/grpc/blob/master/doc/compression.md>: every message is compressed by itself. On the wire it stays
-//! one leaf, so that leaves go on tiling the wire's bytes; what it was has a tree of its own, over bytes of its own.
+//! <https://github.com/grpc/grpc/blob/master/doc/compression.md>: every message is compressed on its own. On the wire
+//! it stays one leaf, so that leaves still tile the wire's bytes; the decompressed bytes have their own tree.
 
 use bytes::BytesMut;
 
@@ -12,32 +12,35 @@ use crate::inspector::model::frame::Restored;
 use crate::inspector::model::tree::Tree;
 use crate::wire::encoding::Encoding;
 
-/// What became of a compressed message.
+/// The result of decompressing a message.
 pub(super) enum Outcome {
-    /// It was restored.
+    /// It was decompressed.
     Restored(Restored),
-    /// It was not, and is not to blame: why, for a person.
+    /// It was not decompressed, for this reason, which is not an error of the message.
     Left(String),
-    /// It can't be.
+    /// It is corrupt, for this reason.
     Broken(String),
 }
 
-/// Restores a message, in at most `room` bytes, which are taken from it; annotations are taken from `budget`.
+/// Decompresses a message into at most `room` bytes. Subtracts the result's size from `room` and its annotations from
+/// `budget`.
 pub(crate) fn restore(content: &[u8], context: &Context<'_>, room: &mut usize, budget: &mut usize) -> Outcome {
     let Some(name) = context.encoding else { return Outcome::Left("compressed".to_owned()) };
     let compressor = Encoding::from_name(name.as_bytes()).and_then(|encoding| context.compressors.get(encoding));
     let Some(compressor) = compressor else {
-        return Outcome::Left("compressed in a way that is not known here".to_owned());
+        return Outcome::Left("compressed with an unsupported encoding".to_owned());
     };
     let mut bytes = BytesMut::new();
-    // No bytes are an empty message, whatever the algorithm makes of them.
+    // Zero bytes are an empty message with every algorithm.
     let outcome = if content.is_empty() { Ok(()) } else { compressor.decompress(content, *room, &mut bytes) };
     match outcome {
         Ok(()) => {}
         Err(DecompressError::TooLarge) => {
-            return Outcome::Left(format!("compressed, over {room} bytes when restored: over the limit"));
+            return Outcome::Left(format!("compressed, over {room} bytes when decompressed: over the limit"));
         }
-        Err(DecompressError::Corrupt(why)) => return Outcome::Broken(format!("can't be restored with {name}: {why}")),
+        Err(DecompressError::Corrupt(why)) => {
+            return Outcome::Broken(format!("can't be decompressed with {name}: {why}"));
+        }
     }
     *room -= bytes.len().min(*room);
     let (message, depth) = (context.type_name.as_deref(), context.limits.depth);

@@ -1,23 +1,23 @@
-//! Frames are looked for where it is not known where one begins.
+//! Searches for the next frame where the frame boundaries are unknown.
 //!
 //! ```text
-//! header(9) payload header(9) …      two headers in a row that could be ones, or one whose frame ends with the bytes
+//! header(9) payload header(9) …      two plausible headers in a row, or one whose frame ends at the last byte
 //! ```
 
 use crate::wire::http2::{FRAME_HEADER, FrameHeader, FrameType, PREFACE};
 
-/// What SETTINGS_MAX_FRAME_SIZE is before anyone changes it. Longer frames are not believed when frames are looked for.
+/// The default SETTINGS_MAX_FRAME_SIZE. The search rejects longer frames.
 pub(crate) const LONGEST: u32 = 1 << 14;
 
-/// Where the search for frames has come to.
+/// The result of the search.
 pub(crate) enum Found {
-    /// They go on here.
+    /// Frames continue at this offset.
     Frames(usize),
-    /// Not before here, and what comes next decides.
+    /// No frame begins before this offset; more bytes are needed to decide.
     NotBefore(usize),
 }
 
-/// Looks for frames in `bytes`, from `from` on; what stands before that was looked at.
+/// Searches for frames in `bytes`, starting at `from`; earlier bytes were searched before.
 pub(super) fn look_for_frames(bytes: &[u8], from: usize) -> Found {
     if from == 0 && bytes.len() < PREFACE.len() && PREFACE.starts_with(bytes) {
         return Found::NotBefore(0);
@@ -45,7 +45,7 @@ pub(super) fn look_for_frames(bytes: &[u8], from: usize) -> Found {
     Found::NotBefore(bytes.len())
 }
 
-/// The header that nine bytes are if they could begin a frame: the type is known, and length, flags and stream are such as it has.
+/// Parses nine bytes as a frame header; returns it if the type is known, and length, flags and stream are valid for it.
 fn plausible(bytes: &[u8]) -> Option<FrameHeader> {
     let header = FrameHeader::parse(bytes)?;
     let reserved = bytes.get(5).is_some_and(|byte| byte & 0x80 != 0);

@@ -1,12 +1,12 @@
-//! Calls in summary: one line for each, when it has ended.
+//! Summaries of calls: one line for each call that has ended.
 //!
 //! ```text
 //! stream 1  /routeguide.RouteGuide/GetFeature  unary  ↑ 1 message, 77 bytes on the wire  ↓ 1 message, 54 bytes on the wire
 //!           first byte 1.2 ms  total 1.4 ms  OK  ended by the server's trailers
 //! ```
 //!
-//! A call is counted from its Request-Headers to the end of both directions of its stream. What ended it is read from the
-//! frames alone, so that a deadline is one that the client kept: a CANCEL when `grpc-timeout` had passed.
+//! A call lasts from its Request-Headers to the end of both directions of its stream. The end is classified from the
+//! frames alone: "deadline" means that the client sent RST_STREAM with CANCEL after `grpc-timeout` had passed.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -20,55 +20,55 @@ use crate::inspector::model::schema::{CallKind, Schema};
 use crate::inspector::model::text::{self, Count, Plain, Time};
 use crate::wire::http2::{FrameHeader, FrameType, Http2Error};
 
-/// A call, as far as it has come.
+/// The summary of a call, up to the last frame seen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CallSummary {
-    /// The stream of HTTP/2 that carries it.
+    /// The HTTP/2 stream of the call.
     pub stream: u32,
-    /// The method: "/routeguide.RouteGuide/GetFeature". Empty if it is not known.
+    /// The method: "/routeguide.RouteGuide/GetFeature". Empty if it is unknown.
     pub path: String,
-    /// Its kind: of the schema, or what the messages that were seen look like.
+    /// Its kind, from the schema or guessed from the messages that were seen.
     pub kind: CallKind,
-    /// Whether the schema says so.
+    /// True if the schema defines the kind.
     pub kind_is_known: bool,
     /// The number of the frame that completed the Request-Headers.
     pub first_frame: u64,
-    /// The number of the last frame that belongs to it.
+    /// The number of the last frame of the call.
     pub last_frame: u64,
-    /// When the Request-Headers were complete.
+    /// The time at which the Request-Headers were complete.
     pub begun: Duration,
-    /// What went to the server.
+    /// Traffic to the server.
     pub request: Traffic,
-    /// What went to the client.
+    /// Traffic to the client.
     pub response: Traffic,
-    /// From the Request-Headers to the first frame of the answer.
+    /// Time from the Request-Headers to the first frame of the response.
     pub first_byte: Option<Duration>,
-    /// From the Request-Headers to what ended the call.
+    /// Time from the Request-Headers to the frame that ended the call.
     pub total: Option<Duration>,
     /// `grpc-timeout`.
     pub timeout: Option<Duration>,
-    /// How the call ended by gRPC's own words, if they came.
+    /// The gRPC status of the call, if one was received.
     pub status: Option<CallStatus>,
-    /// Whether the server has ended the call with headers that are not known, so that its status is not either.
+    /// True if the server ended the call with headers that could not be decoded, so that the status is unknown too.
     pub status_is_unknown: bool,
-    /// The HTTP status of an answer that is not one of gRPC.
+    /// The HTTP status of a response that is not gRPC.
     pub http_status: Option<String>,
-    /// Who ended it, and how.
+    /// The way in which the call ended.
     pub end: CallEnd,
 }
 
-/// What went one way in a call.
+/// The traffic of a call in one direction.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Traffic {
     /// Complete messages.
     pub messages: u64,
     /// Bytes of all frames of the stream, with their headers and padding.
     pub wire: u64,
-    /// Bytes of the messages as they were sent, without prefixes.
+    /// Bytes of the messages on the wire, without prefixes.
     pub sent: u64,
-    /// Bytes of the messages as the application has them; of those that could not be restored, as they were sent.
+    /// Bytes of the uncompressed messages. Messages that could not be decompressed count with their size on the wire.
     pub plain: u64,
-    /// Compressed messages that could not be restored.
+    /// Compressed messages that could not be decompressed.
     pub unrestored: u64,
 }
 
@@ -81,31 +81,31 @@ pub struct CallStatus {
     pub message: String,
 }
 
-/// Who ended a call, and how.
+/// The way in which a call ended, and which side ended it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CallEnd {
-    /// It has not ended.
+    /// The call has not ended.
     Open,
     /// The server's Trailers or Trailers-Only.
     Trailers,
-    /// The end of an answer that is not one of gRPC.
+    /// The end of a response that is not gRPC.
     HttpResponse,
     /// The client's RST_STREAM.
     ClientReset(Http2Error),
-    /// The client's RST_STREAM with CANCEL when `grpc-timeout` had passed.
+    /// The client's RST_STREAM with CANCEL after `grpc-timeout` had passed.
     Deadline,
     /// The server's RST_STREAM.
     ServerReset(Http2Error),
-    /// The server's GOAWAY, whose last stream is an earlier one, or which says that the connection is broken.
+    /// The server's GOAWAY, with a lower last stream or with a connection error.
     GoAway(Http2Error),
     /// The end of the connection.
     ConnectionLost,
-    /// Nothing that was seen: too many calls are open to follow this one.
+    /// Unknown: the call was forgotten because too many calls were open.
     Forgotten,
 }
 
 impl CallStatus {
-    /// The name of the code, if it has one.
+    /// Returns the name of the code, if it has one.
     pub fn name(&self) -> Option<&'static str> {
         status_name(self.code.as_bytes())
     }
@@ -117,7 +117,7 @@ pub struct Calls {
     schema: Schema,
     limit: usize,
     open: BTreeMap<u32, Open>,
-    /// The last stream of the server's last GOAWAY that says that something is wrong.
+    /// The error code of the server's last GOAWAY, if it reports an error.
     broken: Option<Http2Error>,
 }
 
@@ -129,7 +129,7 @@ struct Open {
 }
 
 impl Calls {
-    /// Follows the calls of a connection, at most `Limits::default().calls` at a time; the schema knows their kinds.
+    /// Follows the calls of a connection, at most `Limits::default().calls` at a time; the schema defines their kinds.
     pub fn new(schema: Schema) -> Self {
         Self::with_limit(schema, Limits::default().calls)
     }
@@ -139,7 +139,7 @@ impl Calls {
         Self { schema, limit: limit.max(1), open: BTreeMap::new(), broken: None }
     }
 
-    /// Takes the next frame; gives the calls that have ended with it.
+    /// Takes the next frame; returns the calls that ended with it.
     pub fn advance(&mut self, frame: &Frame) -> Vec<CallSummary> {
         let mut ended = Vec::new();
         let Some(header) = frame.header() else { return ended };
@@ -157,23 +157,23 @@ impl Calls {
         ended
     }
 
-    /// The calls that have not ended, by their streams.
+    /// Returns the calls that have not ended, ordered by stream.
     pub fn open(&self) -> impl Iterator<Item = &CallSummary> {
         self.open.values().map(|call| &call.summary)
     }
 
-    /// The connection has ended at `time`: so have the calls that are left.
+    /// Ends the connection at `time`, and with it the calls that are still open.
     pub fn close(&mut self, time: Option<Duration>) -> Vec<CallSummary> {
         let end = self.broken.map_or(CallEnd::ConnectionLost, CallEnd::GoAway);
         std::mem::take(&mut self.open).into_values().map(|call| call.close(end, time)).collect()
     }
 
-    /// No more of the connection is known: what is left is still open.
+    /// Returns the open calls as still open, because no more of the connection is known.
     pub fn leave(&mut self) -> Vec<CallSummary> {
         std::mem::take(&mut self.open).into_values().map(|call| call.summary).collect()
     }
 
-    /// Begins a call; one on the same stream, or the oldest of too many, has ended then.
+    /// Starts a call. Returns the call that this ends: the one on the same stream, or the oldest of too many.
     fn begin(&mut self, frame: &Frame, stream: u32, path: &str) -> Option<CallSummary> {
         let crowded = self.open.len() >= self.limit && !self.open.contains_key(&stream);
         let oldest = if crowded { self.open.pop_first().map(|(_, call)| call) } else { self.open.remove(&stream) };
@@ -216,7 +216,7 @@ impl Calls {
 }
 
 impl Open {
-    /// Takes a frame of the stream; whether the call is over with it.
+    /// Takes a frame of the stream; returns true if it ends the call.
     fn advance(&mut self, frame: &Frame, header: &FrameHeader) -> bool {
         let call = &mut self.summary;
         let elapsed = frame.time.saturating_sub(call.begun);
@@ -240,7 +240,7 @@ impl Open {
             call.first_byte = Some(elapsed);
         }
         if let Some(code) = frame.reset() {
-            // A reset behind the trailers replaces nothing: it ends the other direction.
+            // A reset after the trailers does not replace the end: it ends the other direction.
             if call.end == CallEnd::Open {
                 call.end = match frame.direction {
                     Direction::ToServer if code.0 == 8 && call.timeout.is_some_and(|timeout| elapsed >= timeout) => {
@@ -274,7 +274,7 @@ impl Open {
         self.client_ended && call.end != CallEnd::Open
     }
 
-    /// What is left of a call when nothing more can come.
+    /// Returns the summary of a call that receives no more frames.
     fn close(mut self, end: CallEnd, time: Option<Duration>) -> CallSummary {
         if self.summary.end == CallEnd::Open {
             self.summary.end = end;
@@ -335,7 +335,7 @@ impl fmt::Display for CallEnd {
         match self {
             Self::Open => f.write_str("still open"),
             Self::Trailers => f.write_str("ended by the server's trailers"),
-            Self::HttpResponse => f.write_str("ended by an answer that is not gRPC"),
+            Self::HttpResponse => f.write_str("ended by a response that is not gRPC"),
             Self::ClientReset(code) => write!(f, "ended by the client's RST_STREAM {code}"),
             Self::Deadline => f.write_str("ended by the client at its deadline"),
             Self::ServerReset(code) => write!(f, "ended by the server's RST_STREAM {code}"),

@@ -1,7 +1,7 @@
-//! Which calls and frames are shown.
+//! Filters that select the calls and frames to show.
 //!
 //! ```text
-//! filter → term *( " " term )                   all of them must hold
+//! filter → term *( " " term )                   all terms must match
 //! term   → "stream" is number *( "," number )   stream=5  stream!=1,3
 //!        / "method" ( is path / "~" part )      method=/routeguide.RouteGuide/GetFeature  method~Feature
 //!        / "status" is code *( "," code )       status!=0  status=UNAVAILABLE,none
@@ -9,7 +9,8 @@
 //! is     → "=" / "!="
 //! ```
 //!
-//! A call's status is known when it has ended: where a filter asks for it, the call's frames wait until then.
+//! A call's status is known when the call has ended. A filter on the status therefore delays the call's frames until
+//! then.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::error::Error;
@@ -23,7 +24,7 @@ use crate::inspector::model::limits::Limits;
 use crate::inspector::model::schema::Schema;
 use crate::wire::http2::FrameType;
 
-/// What calls and frames must be like to be shown. The default lets everything pass.
+/// The conditions for calls and frames to be shown. The default shows everything.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Filter {
     terms: Vec<Term>,
@@ -31,7 +32,7 @@ pub struct Filter {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Term {
-    /// `!=`
+    /// True for `!=`.
     not: bool,
     of: Of,
 }
@@ -41,7 +42,7 @@ enum Of {
     Stream(Vec<u32>),
     Method(String),
     MethodPart(String),
-    /// Digits, or nothing for calls that ended without a status.
+    /// The status digits; `None` matches calls that ended without a status.
     Status(Vec<Option<String>>),
     Frame(Vec<FrameType>),
 }
@@ -55,21 +56,21 @@ impl FromStr for Filter {
 }
 
 impl Filter {
-    /// A filter of all these terms.
+    /// Returns a filter that requires all these terms.
     ///
     /// # Errors
     ///
-    /// [`FilterError`] names the first that is none.
+    /// [`FilterError`] names the first invalid term.
     pub fn parse<'a>(terms: impl IntoIterator<Item = &'a str>) -> Result<Self, FilterError> {
         terms.into_iter().map(Term::parse).collect::<Result<_, _>>().map(|terms| Self { terms })
     }
 
-    /// Whether everything passes.
+    /// Returns true if the filter shows everything.
     pub fn is_empty(&self) -> bool {
         self.terms.is_empty()
     }
 
-    /// Whether a call is shown. Terms about frames say nothing of calls.
+    /// Returns true if a call is shown. Terms about frames do not affect calls.
     pub fn shows_call(&self, call: &CallSummary) -> bool {
         self.terms.iter().all(|term| term.holds_for_call(call).unwrap_or(true))
     }
@@ -78,7 +79,7 @@ impl Filter {
         self.terms.iter().any(|term| matches!(term.of, Of::Status(_)))
     }
 
-    /// Whether a frame is shown if its call is, or if there is no such question.
+    /// Returns true if a frame is shown, provided that its call is shown.
     fn shows_frame(&self, kind: Option<FrameType>, stream: u32) -> bool {
         self.terms.iter().all(|term| match &term.of {
             Of::Frame(types) => term.not != kind.is_some_and(|kind| types.contains(&kind)),
@@ -95,24 +96,24 @@ impl Filter {
 impl Term {
     fn parse(text: &str) -> Result<Self, FilterError> {
         let wrong = |why: &str| FilterError { term: text.to_owned(), why: why.to_owned() };
-        let at = text.find(['=', '~', '!']).ok_or_else(|| wrong("it needs a =, != or ~"))?;
+        let at = text.find(['=', '~', '!']).ok_or_else(|| wrong("expected =, != or ~"))?;
         let (key, rest) = text.split_at_checked(at).unwrap_or((text, ""));
         let (not, part, value) = match (rest.strip_prefix("!="), rest.strip_prefix('~'), rest.strip_prefix('=')) {
             (Some(value), ..) => (true, false, value),
             (_, Some(value), _) => (false, true, value),
             (.., Some(value)) => (false, false, value),
-            _ => return Err(wrong("it needs a =, != or ~")),
+            _ => return Err(wrong("expected =, != or ~")),
         };
         if value.is_empty() {
-            return Err(wrong("nothing stands behind the sign"));
+            return Err(wrong("the value is missing"));
         }
-        // A method may be asked for as "=~part" too.
+        // The form "method=~part" is accepted too.
         let (part, value) = match value.strip_prefix('~') {
             Some(value) if key == "method" => (true, value),
             _ => (part, value),
         };
         if part && key != "method" {
-            return Err(wrong("only a method can be searched with ~"));
+            return Err(wrong("~ works only with method"));
         }
         let values = || value.split(',').map(str::trim);
         let of = match key {
@@ -121,7 +122,7 @@ impl Term {
                 Of::Stream(
                     streams
                         .collect::<Result<_, _>>()
-                        .map_err(|number: &str| wrong(&format!("{number:?} is no number of a stream")))?,
+                        .map_err(|number: &str| wrong(&format!("invalid stream number {number:?}")))?,
                 )
             }
             "method" if part => Of::MethodPart(value.to_owned()),
@@ -130,22 +131,22 @@ impl Term {
                 let codes = values().map(|code| status(code).ok_or(code));
                 Of::Status(codes.collect::<Result<_, _>>().map_err(|code: &str| {
                     wrong(&format!(
-                        "{code:?} is no status: it is a number from 0 to 16, a name such as NOT_FOUND, or none"
+                        "invalid status {code:?}: use a number from 0 to 16, a name such as NOT_FOUND, or none"
                     ))
                 })?)
             }
             "frame" => {
                 let types = values().map(|name| frame_type(name).ok_or(name));
                 Of::Frame(types.collect::<Result<_, _>>().map_err(|name: &str| {
-                    wrong(&format!("{name:?} is no type of frame: HEADERS, DATA, RST_STREAM, … or a number"))
+                    wrong(&format!("invalid frame type {name:?}: use HEADERS, DATA, RST_STREAM, … or a number"))
                 })?)
             }
-            _ => return Err(wrong("it begins with stream, method, status or frame")),
+            _ => return Err(wrong("use stream, method, status or frame")),
         };
         Ok(Self { not, of })
     }
 
-    /// `None` if the term says nothing of calls.
+    /// Returns `None` if the term does not apply to calls.
     fn holds_for_call(&self, call: &CallSummary) -> Option<bool> {
         let found = match &self.of {
             Of::Stream(streams) => streams.contains(&call.stream),
@@ -162,7 +163,7 @@ impl Term {
     }
 }
 
-/// The digits of a status by number or name; nothing within for "none".
+/// Parses a status number or name into digits; "none" gives `Some(None)`.
 fn status(text: &str) -> Option<Option<String>> {
     if text.eq_ignore_ascii_case("none") {
         return Some(None);
@@ -175,7 +176,7 @@ fn status(text: &str) -> Option<Option<String>> {
     number.map(|number| Some(number.to_string()))
 }
 
-/// A type by its name, the beginning of one that no other has ("RST"), or its number.
+/// Parses a frame type: its name, an unambiguous beginning of it ("RST"), or its number.
 fn frame_type(text: &str) -> Option<FrameType> {
     if let Ok(number) = text.parse() {
         return Some(FrameType(number));
@@ -186,24 +187,24 @@ fn frame_type(text: &str) -> Option<FrameType> {
     exact.or_else(|| known().next().filter(|_| known().count() == 1))
 }
 
-/// Lets the frames of a connection through a filter, as they come, or what is said of each in its place.
+/// Filters the frames of a connection as they arrive, or the output that belongs to each frame.
 ///
-/// What passes comes out in its order, but for the frames of a call whose status must be known first: they come out together
-/// when it has ended. What waits is bounded; of the call that has waited longest nothing is shown then.
+/// The output keeps its order, except that frames of a call whose status decides are returned together when the call
+/// has ended. Waiting frames are bounded; beyond the limit, the frames of the call that has waited longest are dropped.
 #[derive(Clone, Debug)]
 pub struct Sieve<T = Frame> {
     filter: Filter,
     calls: Calls,
     waiting: BTreeMap<u32, VecDeque<Waiting<T>>>,
-    /// The streams of the last calls that have ended, and whether they are shown.
+    /// The streams of the last ended calls; true if the call is shown.
     ended: VecDeque<(u32, bool)>,
-    /// The cost of what waits, and the most that it may be.
+    /// The cost of the waiting frames, and its limit.
     cost: usize,
     limit: usize,
     dropped: u64,
 }
 
-/// What waits for the status of its call.
+/// A frame, or its output, that waits for the status of its call.
 #[derive(Clone, Debug)]
 struct Waiting<T> {
     /// The number of the frame.
@@ -212,10 +213,10 @@ struct Waiting<T> {
     said: T,
 }
 
-/// Calls that have ended and are remembered.
+/// Number of ended calls that are remembered.
 const ENDED: usize = 1_024;
 
-/// What becomes of a frame.
+/// The decision about a frame.
 enum Verdict {
     Shown,
     Waits,
@@ -223,13 +224,13 @@ enum Verdict {
 }
 
 impl<T> Sieve<T> {
-    /// A sieve for the frames of one connection.
+    /// Returns a sieve for the frames of one connection.
     pub fn new(filter: Filter, schema: Schema) -> Self {
         let limits = Limits::default();
         Self::with_limits(filter, schema, &limits)
     }
 
-    /// A sieve in which at most [`Limits::calls`] calls wait, with what costs [`Limits::waiting`] at most.
+    /// Returns a sieve in which at most [`Limits::calls`] calls wait, with a total cost of at most [`Limits::waiting`].
     pub fn with_limits(filter: Filter, schema: Schema, limits: &Limits) -> Self {
         let calls = Calls::with_limit(schema, limits.calls);
         Self {
@@ -243,14 +244,14 @@ impl<T> Sieve<T> {
         }
     }
 
-    /// Takes what is said of the next frame, which takes so many bytes; gives what is to be shown now.
+    /// Takes the output of the next frame and its cost in bytes; returns the output that is to be shown now.
     pub fn push_said(&mut self, frame: &Frame, said: T, cost: usize) -> Vec<T> {
         let (verdict, ended) = self.judge(frame);
         self.keep(verdict, &ended, frame.stream(), Waiting { number: frame.number, cost, said })
     }
 
-    /// Takes what is said late of an earlier frame, of which the type and the stream are known, and which takes so many bytes;
-    /// gives it back if it is to be shown now.
+    /// Takes late output of an earlier frame of this type and stream, and its cost in bytes; returns it if it is to be
+    /// shown now.
     pub fn push_late(&mut self, kind: Option<FrameType>, stream: u32, said: T, cost: usize) -> Vec<T> {
         let call = self.calls.open().find(|call| call.stream == stream);
         let ended = self.ended.iter().rfind(|(ended, _)| *ended == stream);
@@ -286,7 +287,7 @@ impl<T> Sieve<T> {
         let verdict = match (known, of_frame) {
             (Some(_), Verdict::Shown) if self.filter.asks_for_status() => Verdict::Waits,
             (Some(call), of_frame) if self.filter.shows_call(call) => of_frame,
-            // Of the connection, or of a call that is not followed.
+            // A frame of the connection, or of a call that is not followed.
             _ => Verdict::Hidden,
         };
         (verdict, ended)
@@ -313,13 +314,13 @@ impl<T> Sieve<T> {
         shown
     }
 
-    /// Says that the connection has ended; gives what is said of calls that ended with it.
+    /// Ends the connection; returns the output of calls that ended with it.
     pub fn finish(&mut self) -> Vec<T> {
         let ended = self.calls.close(None);
         ended.iter().flat_map(|call| self.release(call)).collect()
     }
 
-    /// Frames that were not shown although they might have been, because too many waited.
+    /// Returns the number of frames that were dropped because too many waited.
     pub fn dropped_frames(&self) -> u64 {
         self.dropped
     }
@@ -337,7 +338,7 @@ impl<T> Sieve<T> {
 }
 
 impl Sieve {
-    /// Takes the next frame; gives those that are to be shown now.
+    /// Takes the next frame; returns the frames that are to be shown now.
     pub fn push(&mut self, frame: Frame) -> Vec<Frame> {
         let (verdict, ended) = self.judge(&frame);
         let cost = if matches!(verdict, Verdict::Waits) { frame.cost() } else { 0 };
@@ -345,7 +346,7 @@ impl Sieve {
     }
 }
 
-/// A term is not one of a filter; says which and why.
+/// An invalid filter term; names the term and the reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FilterError {
     term: String,
@@ -353,7 +354,7 @@ pub struct FilterError {
 }
 
 impl FilterError {
-    /// Why, without the term.
+    /// Returns the reason, without the term.
     pub fn why(&self) -> &str {
         &self.why
     }
@@ -361,7 +362,7 @@ impl FilterError {
 
 impl fmt::Display for FilterError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?} is not a filter: {}", self.term, self.why)
+        write!(f, "invalid filter {:?}: {}", self.term, self.why)
     }
 }
 
@@ -374,22 +375,22 @@ mod tests {
     #[test]
     fn what_is_no_filter_is_named_with_the_reason() {
         for (text, expected) in [
-            ("stream", "\"stream\" is not a filter: it needs a =, != or ~"),
-            ("stream=x", "\"stream=x\" is not a filter: \"x\" is no number of a stream"),
-            ("stream=", "\"stream=\" is not a filter: nothing stands behind the sign"),
-            ("status~1", "\"status~1\" is not a filter: only a method can be searched with ~"),
-            ("color=red", "\"color=red\" is not a filter: it begins with stream, method, status or frame"),
+            ("stream", "invalid filter \"stream\": expected =, != or ~"),
+            ("stream=x", "invalid filter \"stream=x\": invalid stream number \"x\""),
+            ("stream=", "invalid filter \"stream=\": the value is missing"),
+            ("status~1", "invalid filter \"status~1\": ~ works only with method"),
+            ("color=red", "invalid filter \"color=red\": use stream, method, status or frame"),
             (
                 "frame=HEADER,P",
-                "\"frame=HEADER,P\" is not a filter: \"P\" is no type of frame: HEADERS, DATA, RST_STREAM, … or a number",
+                "invalid filter \"frame=HEADER,P\": invalid frame type \"P\": use HEADERS, DATA, RST_STREAM, … or a number",
             ),
             (
                 "status=17",
-                "\"status=17\" is not a filter: \"17\" is no status: it is a number from 0 to 16, a name such as NOT_FOUND, or none",
+                "invalid filter \"status=17\": invalid status \"17\": use a number from 0 to 16, a name such as NOT_FOUND, or none",
             ),
             (
                 "status=FINE",
-                "\"status=FINE\" is not a filter: \"FINE\" is no status: it is a number from 0 to 16, a name such as NOT_FOUND, or none",
+                "invalid filter \"status=FINE\": invalid status \"FINE\": use a number from 0 to 16, a name such as NOT_FOUND, or none",
             ),
         ] {
             assert_eq!(text.parse::<Filter>().unwrap_err().to_string(), expected);

@@ -1,4 +1,4 @@
-//! What goes on in a connection, frame by frame: its calls, its windows, and which of its frames are asked for.
+//! State of a connection, frame by frame: its calls, its flow-control windows, and filters on frames.
 
 pub(super) mod calls;
 pub(super) mod filter;

@@ -1,22 +1,22 @@
 //! Flow control (RFC 9113, section 5.2 and 6.9): the windows of both directions, from the frames alone.
 //!
-//! A window belongs to who receives DATA and is counted for who sends it. SETTINGS change it when their receiver has read
-//! them, which shows on the wire only as an acknowledgement: a larger SETTINGS_INITIAL_WINDOW_SIZE counts from the frame
-//! that announces it, because the sender may use it from then on, a smaller one from its acknowledgement, because the
-//! sender may not have known before.
+//! The receiver of DATA grants the window, and the window limits its sender. A change in SETTINGS applies once the peer
+//! has read it, which only the acknowledgement shows. So a larger SETTINGS_INITIAL_WINDOW_SIZE counts from the frame
+//! that announces it, because the sender may use it at once. A smaller one counts from its acknowledgement, because the
+//! sender may not have known it before.
 
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::inspector::model::frame::{Direction, Frame};
 use crate::wire::http2::{FrameHeader, FrameType, Setting, settings};
 
-/// The window of a new connection, and of a stream until SETTINGS say otherwise.
+/// The initial window of a connection, and of a stream until SETTINGS change it.
 const INITIAL: i64 = 65_535;
 
-/// The largest window there may be.
+/// The largest allowed window (RFC 9113, section 6.9.1).
 pub(crate) const LARGEST: i64 = 0x7fff_ffff;
 
-/// The windows of a connection.
+/// The flow-control windows of a connection.
 #[derive(Clone, Debug)]
 pub(crate) struct Windows {
     to_server: Way,
@@ -28,17 +28,17 @@ pub(crate) struct Windows {
 #[derive(Clone, Debug)]
 struct Way {
     connection: i64,
-    /// SETTINGS_INITIAL_WINDOW_SIZE as it counts.
+    /// The SETTINGS_INITIAL_WINDOW_SIZE in effect.
     initial: i64,
-    /// What SETTINGS without an acknowledgement say of it, in their order.
+    /// The values in SETTINGS that are not yet acknowledged, oldest first.
     announced: VecDeque<Option<i64>>,
     streams: BTreeMap<u32, i64>,
 }
 
-/// A window that has become another.
+/// The change of a window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Change {
-    /// The direction of the DATA that the window is for.
+    /// The direction of the DATA that the window limits.
     pub(crate) way: Direction,
     /// The stream; 0 for the connection.
     pub(crate) stream: u32,
@@ -47,10 +47,10 @@ pub(crate) struct Change {
     pub(crate) cause: Cause,
 }
 
-/// What changes a window.
+/// The cause of a window's change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Cause {
-    /// The stream has begun.
+    /// The stream was opened.
     Opened,
     /// DATA, padding included.
     Data,
@@ -61,13 +61,14 @@ pub(crate) enum Cause {
 }
 
 impl Windows {
-    /// Follows at most `limit` streams; beyond, the oldest are forgotten.
+    /// Follows at most `limit` streams; beyond this, the oldest are forgotten.
     pub(crate) fn new(limit: usize) -> Self {
         let way = Way { connection: INITIAL, initial: INITIAL, announced: VecDeque::new(), streams: BTreeMap::new() };
         Self { to_server: way.clone(), to_client: way, limit }
     }
 
-    /// The window of a stream for one direction's DATA, or of the connection; `None` if it is not followed.
+    /// Returns the window of a stream, or of the connection, for one direction's DATA; `None` if the stream is not
+    /// followed.
     pub(crate) fn get(&self, way: Direction, stream: u32) -> Option<i64> {
         let windows = match way {
             Direction::ToServer => &self.to_server,
@@ -76,7 +77,7 @@ impl Windows {
         if stream == 0 { Some(windows.connection) } else { windows.streams.get(&stream).copied() }
     }
 
-    /// Takes the next frame; gives the windows that have changed.
+    /// Takes the next frame; returns the windows that it changes.
     pub(crate) fn push(&mut self, frame: &Frame) -> Vec<Change> {
         let Some(header) = frame.header() else { return Vec::new() };
         let payload = frame.payload().unwrap_or_default();
@@ -145,13 +146,13 @@ impl Way {
     fn change(&mut self, way: Direction, stream: u32, by: i64, cause: Cause) -> Option<Change> {
         let window = if stream == 0 { &mut self.connection } else { self.streams.get_mut(&stream)? };
         let before = *window;
-        // What goes beyond all bounds is reported once and then counted from the bound.
+        // An overflow is reported once; the window is then limited to the bound.
         *window = before.saturating_add(by).clamp(-LARGEST, LARGEST);
         Some(Change { way, stream, before, after: before.saturating_add(by), cause })
     }
 
     fn announced(&mut self, way: Direction, value: Option<i64>, changes: &mut Vec<Change>) {
-        // Who never acknowledges does not make this grow.
+        // Bounds the queue for a peer that never acknowledges.
         if self.announced.len() < 1_024 {
             self.announced.push_back(value);
         }
@@ -162,7 +163,7 @@ impl Way {
 
     fn acknowledged(&mut self, way: Direction, changes: &mut Vec<Change>) {
         if let Some(value) = self.announced.pop_front().flatten() {
-            // A later announcement of more counts already.
+            // A later, larger announcement is already in effect.
             let later = self.announced.iter().copied().flatten().max();
             self.set_initial(way, later.map_or(value, |later| later.max(value)), changes);
         }

@@ -11,7 +11,7 @@ use crate::wire::http2::{FrameHeader, FrameType};
 use Severity::{Error, Note, Warning};
 
 pub(super) const RULES: [LintRule; 21] = [
-    rule("settings-first", Error, Rule::http2("3.4"), 68, "Each side's first frame is SETTINGS.", |probe| {
+    rule("settings-first", Error, Rule::http2("3.4"), 68, "Each side's first frame must be SETTINGS.", |probe| {
         let first = probe.state.sender(probe.frame.direction).frames == 0;
         let other =
             probe.header().is_some_and(|header| header.kind != FrameType::SETTINGS || header.has(FrameHeader::ACK));
@@ -23,7 +23,7 @@ pub(super) const RULES: [LintRule; 21] = [
         Warning,
         Rule::http2("6.5.3"),
         68,
-        "SETTINGS are acknowledged at once.",
+        "SETTINGS must be acknowledged at once.",
         |probe| {
             for direction in [Direction::ToServer, Direction::ToClient] {
                 if probe.state.sender(direction).settings.iter().any(|since| since.is_overdue(probe.frame.time)) {
@@ -42,7 +42,7 @@ pub(super) const RULES: [LintRule; 21] = [
         Warning,
         Rule::http2("6.5.3"),
         0,
-        "An acknowledgement answers SETTINGS that were sent.",
+        "A SETTINGS ACK requires unacknowledged SETTINGS.",
         |probe| {
             let ack = is_ack(probe, FrameType::SETTINGS);
             let asked = probe.state.receiver(probe.frame.direction);
@@ -50,7 +50,7 @@ pub(super) const RULES: [LintRule; 21] = [
         },
     )
     .needs(Needs::Both),
-    rule("ping-not-answered", Warning, Rule::http2("6.7"), 62, "A PING is answered at once.", |probe| {
+    rule("ping-not-answered", Warning, Rule::http2("6.7"), 62, "A PING must be answered at once.", |probe| {
         for direction in [Direction::ToServer, Direction::ToClient] {
             if probe.state.sender(direction).pings.iter().any(|(_, since)| since.is_overdue(probe.frame.time)) {
                 let who = if direction == Direction::ToServer { "server" } else { "client" };
@@ -64,7 +64,7 @@ pub(super) const RULES: [LintRule; 21] = [
         Error,
         Rule::http2("6.7"),
         62,
-        "The answer to a PING has the eight bytes of the PING.",
+        "A PING ACK must repeat the eight bytes of the PING.",
         |probe| {
             let asker = probe.state.receiver(probe.frame.direction);
             let payload = probe.frame.payload().unwrap_or_default();
@@ -79,7 +79,7 @@ pub(super) const RULES: [LintRule; 21] = [
         Warning,
         Rule::new(Document::Proposal, "A8-client-side-keepalive"),
         64,
-        "A client sends PINGs no more often than servers allow by default: every 5 minutes, without calls every 2 hours.",
+        "By default servers allow a PING every 5 minutes, or every 2 hours without calls.",
         |probe| {
             let ping =
                 probe.header().is_some_and(|header| header.kind == FrameType::PING && !header.has(FrameHeader::ACK));
@@ -105,13 +105,13 @@ pub(super) const RULES: [LintRule; 21] = [
         Error,
         Rule::http2("6.8"),
         59,
-        "The last stream of a later GOAWAY is not a later one.",
+        "The last stream of a GOAWAY must not be higher than that of an earlier GOAWAY.",
         |probe| {
             let before = probe.state.sender(probe.frame.direction).goaway;
             if let (Some((before, _)), Some((last, _))) = (before, probe.frame.goaway())
                 && last > before
             {
-                probe.report(9..13, format!("the last stream was {before} and is {last} now"));
+                probe.report(9..13, format!("the last stream increased from {before} to {last}"));
             }
         },
     ),
@@ -120,11 +120,12 @@ pub(super) const RULES: [LintRule; 21] = [
         Note,
         Rule::http2("6.8"),
         59,
-        "A client that has read the GOAWAY of its server opens no stream behind it.",
+        "A client that has read the server's GOAWAY must not open new streams.",
         |probe| {
-            let beyond = probe.state.server.goaway.is_some_and(|(last, since)| {
-                probe.frame.stream() > last && probe.state.must_know(probe.frame, since)
-            });
+            let beyond =
+                probe.state.server.goaway.is_some_and(|(last, since)| {
+                    probe.frame.stream() > last && probe.state.must_know(probe.frame, since)
+                });
             probe.report_if(opens(probe) && beyond, HEADER);
         },
     ),
@@ -133,31 +134,38 @@ pub(super) const RULES: [LintRule; 21] = [
         Error,
         Rule::http2("5.1.2"),
         58,
-        "No more streams are open than the server allows.",
+        "A client must not exceed the server's SETTINGS_MAX_CONCURRENT_STREAMS.",
         |probe| {
             let Some(limit) = probe.state.server.max_streams.filter(|_| opens(probe)) else { return };
             let open = probe.state.open_streams();
-            // Before it has acknowledged them, the client need not know.
+            // The limit binds the client only after it has acknowledged the SETTINGS.
             if open as u64 >= u64::from(limit) && probe.state.server.settings.is_empty() {
-                probe.report(HEADER, format!("{} streams are open where the server allows {limit}", open + 1));
+                probe.report(HEADER, format!("{} streams are open, but the server allows {limit}", open + 1));
             }
         },
     )
     .needs(Needs::Both),
-    rule("stream-even", Error, Rule::http2("5.1.1"), 0, "A client's streams have odd numbers.", |probe| {
-        let even = is_request(probe) && probe.frame.stream() != 0 && probe.frame.stream() % 2 == 0;
-        probe.report_if(even, 5..9);
-    }),
+    rule(
+        "stream-even",
+        Error,
+        Rule::http2("5.1.1"),
+        0,
+        "Streams that a client opens must have odd numbers.",
+        |probe| {
+            let even = is_request(probe) && probe.frame.stream() != 0 && probe.frame.stream() % 2 == 0;
+            probe.report_if(even, 5..9);
+        },
+    ),
     rule(
         "stream-not-growing",
         Error,
         Rule::http2("5.1.1"),
         0,
-        "Each stream that a client opens has a higher number.",
+        "Each stream that a client opens must have a higher number than the one before.",
         |probe| {
             let known = probe.state.streams.contains_key(&probe.frame.stream());
             let stream = probe.frame.stream();
-            // What is forgotten may go on.
+            // A forgotten stream may still be open.
             let lower = (probe.state.forgotten_stream + 1..probe.state.last_stream).contains(&stream);
             probe.report_if(is_request(probe) && lower && !known, 5..9);
         },
@@ -168,7 +176,7 @@ pub(super) const RULES: [LintRule; 21] = [
         Error,
         Rule::http2("5.1"),
         0,
-        "DATA, RST_STREAM and WINDOW_UPDATE belong to a stream that was opened.",
+        "DATA, RST_STREAM and WINDOW_UPDATE require an opened stream.",
         |probe| {
             let Some(header) = probe.header() else { return };
             let needs = match header.kind {
@@ -176,18 +184,27 @@ pub(super) const RULES: [LintRule; 21] = [
                 FrameType::HEADERS => probe.frame.direction == Direction::ToClient,
                 _ => false,
             };
-            // Even ones are a server's to open, by pushing.
+            // Even streams are opened by the server, with PUSH_PROMISE.
             let idle = header.stream > probe.state.highest_stream && header.stream % 2 == 1;
             probe.report_if(needs && idle, 5..9);
         },
     )
     .needs(Needs::Both),
-    rule("window-update-zero", Error, Rule::http2("6.9"), 0, "A WINDOW_UPDATE gives at least one byte.", |probe| {
-        let zero = probe.header().is_some_and(|header| header.kind == FrameType::WINDOW_UPDATE && header.length == 4)
-            && probe.frame.payload().is_some_and(|payload| matches!(payload, [high, 0, 0, 0] if high & 0x7f == 0));
-        probe.report_if(zero, 9..13);
-    }),
-    rule("window-overflow", Error, Rule::http2("6.9.1"), 0, "No window is larger than 2147483647.", |probe| {
+    rule(
+        "window-update-zero",
+        Error,
+        Rule::http2("6.9"),
+        0,
+        "The increment of WINDOW_UPDATE must be at least 1.",
+        |probe| {
+            let zero = probe
+                .header()
+                .is_some_and(|header| header.kind == FrameType::WINDOW_UPDATE && header.length == 4)
+                && probe.frame.payload().is_some_and(|payload| matches!(payload, [high, 0, 0, 0] if high & 0x7f == 0));
+            probe.report_if(zero, 9..13);
+        },
+    ),
+    rule("window-overflow", Error, Rule::http2("6.9.1"), 0, "A window must not exceed 2147483647.", |probe| {
         let over = probe.state.changes.iter().find(|change| change.after > LARGEST && change.cause != Cause::Data);
         if let Some(change) = over {
             let range = probe.payload_range();
@@ -195,32 +212,25 @@ pub(super) const RULES: [LintRule; 21] = [
         }
     })
     .needs(Needs::Both),
-    rule(
-        "window-exceeded",
-        Error,
-        Rule::http2("6.9"),
-        57,
-        "No more DATA is sent than the window has room for.",
-        |probe| {
-            let over = probe.state.changes.iter().find(|change| change.after < 0 && change.cause == Cause::Data);
-            if let Some(change) = over {
-                let text = format!(
-                    "{} where the window of {} has {}",
-                    text::count(change.before.abs_diff(change.after), "byte"),
-                    whose(change.stream),
-                    change.before
-                );
-                probe.report(HEADER, text);
-            }
-        },
-    )
+    rule("window-exceeded", Error, Rule::http2("6.9"), 57, "DATA must fit the flow-control window.", |probe| {
+        let over = probe.state.changes.iter().find(|change| change.after < 0 && change.cause == Cause::Data);
+        if let Some(change) = over {
+            let text = format!(
+                "{} of DATA, but the window of {} has {}",
+                text::count(change.before.abs_diff(change.after), "byte"),
+                whose(change.stream),
+                change.before
+            );
+            probe.report(HEADER, text);
+        }
+    })
     .needs(Needs::Both),
-    rule("data-after-end", Error, Rule::http2("5.1"), 49, "No DATA follows END_STREAM, or trailers.", |probe| {
+    rule("data-after-end", Error, Rule::http2("5.1"), 49, "DATA must not follow END_STREAM or trailers.", |probe| {
         let data = probe.header().is_some_and(|header| header.kind == FrameType::DATA);
         let ended = probe.stream().is_some_and(|stream| stream.way(probe.frame.direction).ended.is_some());
         probe.report_if(data && ended, HEADER);
     }),
-    rule("headers-after-end", Error, Rule::http2("5.1"), 39, "No HEADERS follow END_STREAM.", |probe| {
+    rule("headers-after-end", Error, Rule::http2("5.1"), 39, "HEADERS must not follow END_STREAM.", |probe| {
         let headers = probe.header().is_some_and(|header| header.kind == FrameType::HEADERS);
         let ended = probe.stream().is_some_and(|stream| stream.way(probe.frame.direction).ended.is_some());
         probe.report_if(headers && ended, HEADER);
@@ -230,7 +240,7 @@ pub(super) const RULES: [LintRule; 21] = [
         Error,
         Rule::http2("5.1"),
         0,
-        "Who has reset a stream sends nothing more on it.",
+        "After RST_STREAM its sender must not send on the stream.",
         |probe| {
             let sends = probe.header().is_some_and(|header| {
                 matches!(
@@ -247,7 +257,7 @@ pub(super) const RULES: [LintRule; 21] = [
         Warning,
         Rule::http2("5.1"),
         51,
-        "A stream that has ended both ways is not reset by who knows it.",
+        "A side should not reset a stream after both directions have ended.",
         |probe| {
             let Some(stream) = probe.stream().filter(|_| probe.frame.reset().is_some()) else { return };
             let (own, other) = stream.both_ways(probe.frame.direction);
@@ -260,17 +270,17 @@ pub(super) const RULES: [LintRule; 21] = [
         Warning,
         Rule::http2("5.4.2"),
         0,
-        "A side resets a stream once, and does not answer a reset with one.",
+        "A side must reset a stream once, and must not answer RST_STREAM with RST_STREAM.",
         |probe| {
             let Some(stream) = probe.stream().filter(|_| probe.frame.reset().is_some()) else { return };
             let (own, other) = stream.both_ways(probe.frame.direction);
-            // It may reset again who goes on all the same.
+            // A second reset is allowed if the peer went on sending.
             let again = own.reset.is_some_and(|before| other.last < before.number);
             let answers = other.reset.is_some_and(|reset| probe.state.must_know(probe.frame, reset));
             probe.report_if(again || (own.reset.is_none() && answers), HEADER);
         },
     ),
-    rule("preface-missing", Error, Rule::http2("3.4"), 68, "A client sends the whole preface.", |probe| {
+    rule("preface-missing", Error, Rule::http2("3.4"), 68, "A client must send the complete preface.", |probe| {
         let cut = probe.frame.kind == FrameKind::Truncated
             && probe.frame.direction == Direction::ToServer
             && probe.frame.offset == 0;
@@ -284,13 +294,13 @@ fn is_ack(probe: &Probe<'_>, kind: FrameType) -> bool {
     probe.header().is_some_and(|header| header.kind == kind && header.has(FrameHeader::ACK))
 }
 
-/// HEADERS of a client.
+/// Returns true for HEADERS of a client.
 fn is_request(probe: &Probe<'_>) -> bool {
     probe.frame.direction == Direction::ToServer
         && probe.header().is_some_and(|header| header.kind == FrameType::HEADERS)
 }
 
-/// The complete Request-Headers of a new stream.
+/// Returns true if the frame completes the Request-Headers of a new stream.
 fn opens(probe: &Probe<'_>) -> bool {
     probe.place == Some(Place::Request)
 }

@@ -1,28 +1,28 @@
-//! What a rule needs to have seen, and findings that wait for it.
+//! Findings that wait until it is certain that the captured bytes have no gap.
 //!
-//! Directions are recorded side by side. That a packet of one is missing shows only when more of that direction comes, and until
-//! then the other may have answered what was in it:
+//! Each direction is recorded separately. A missing packet shows only when the next packet of the same direction
+//! arrives. Until then the other direction may already answer the missing packet:
 //!
 //! ```text
 //! client ──▶ server   HEADERS 1              lost: HEADERS 3              DATA 5: there is a gap
-//! client ◀── server               HEADERS 1               HEADERS 3                              who opened 3?
+//! client ◀── server               HEADERS 1               HEADERS 3                              not opened?
 //! ```
 //!
-//! So what rests on the other direction counts when that has gone on without a gap. Where it never does, as in the dump of one
-//! direction alone, nothing is said.
+//! A rule that depends on the other direction therefore reports only after that direction has continued without a gap.
+//! If it never does, for example in a capture of one direction only, the rule reports nothing.
 
 use super::rule::{Finding, Needs};
 use crate::inspector::model::frame::{Direction, Frame};
 
-/// Findings of which it is not known yet that nothing is missing for them.
+/// Findings that may still prove wrong because of missing bytes.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Held {
     findings: Vec<(Needs, Finding)>,
-    /// Which directions something was seen of.
+    /// True for each direction of which a frame was seen.
     seen: [bool; 2],
 }
 
-/// Beyond so many, what else is found is not held.
+/// The number of findings that may wait; further ones are dropped.
 const MOST: usize = 1_024;
 
 impl Held {
@@ -31,7 +31,8 @@ impl Held {
         self.findings.extend(findings.take(room).map(|finding| (needs, finding)));
     }
 
-    /// The next frame has come: gives what is certain now. Where bytes were lost, nothing that waits ever will be.
+    /// Takes the next frame; returns the findings that are now certain. If bytes were lost, all waiting findings are
+    /// dropped.
     pub(super) fn go_on(&mut self, frame: &Frame, lossy: bool) -> Vec<Finding> {
         let way = frame.direction;
         if let Some(seen) = self.seen.get_mut(usize::from(way == Direction::ToClient)) {
@@ -47,7 +48,7 @@ impl Held {
         self.findings.extract_if(.., certain).map(|(_, finding)| finding).collect()
     }
 
-    /// No more frames come.
+    /// Returns the waiting findings that are valid at the end of the capture.
     pub(super) fn finish(&mut self) -> Vec<Finding> {
         let both = self.seen == [true; 2];
         let certain = |needs: Needs| needs == Needs::End || (needs == Needs::Silence && both);

@@ -1,4 +1,4 @@
-//! Rules for Length-Prefixed-Messages, their compression, and how many there are.
+//! Rules for Length-Prefixed-Messages: their framing, compression and number.
 
 use super::rule::{HEADER, LintRule, Needs, Probe, Severity, find, rule};
 use super::state::Place;
@@ -11,74 +11,101 @@ use Severity::{Error, Note, Warning};
 const REQUESTS: Rule = Rule::grpc("requests");
 const COMPRESSION: Rule = Rule::new(Document::Compression, "specification");
 
-/// What receivers take by default.
+/// The default message limit of receivers.
 const DEFAULT_LIMIT: u32 = 4 << 20;
 
 pub(super) const RULES: [LintRule; 11] = [
-    rule("message-truncated", Error, REQUESTS, 34, "A stream ends between messages.", |probe| {
+    rule("message-truncated", Error, REQUESTS, 34, "A stream must not end inside a message.", |probe| {
         let fault = probe.frame.faults.iter().find(|fault| fault.starts_with("the stream ends inside a message"));
         if let Some(fault) = fault.cloned() {
             probe.report(HEADER, fault);
         }
     }),
-    rule("flag-reserved", Error, REQUESTS, 26, "The Compressed-Flag is 0 or 1.", |probe| {
-        probe.report_faults(Layer::Grpc, |fault| fault == "the Compressed-Flag is 0 or 1");
+    rule("flag-reserved", Error, REQUESTS, 26, "The Compressed-Flag must be 0 or 1.", |probe| {
+        probe.report_faults(Layer::Grpc, |fault| fault == "the Compressed-Flag must be 0 or 1");
     }),
-    rule("compressed-without-encoding", Error, COMPRESSION, 27, "A compressed message has a grpc-encoding.", |probe| {
-        let Some(stream) = probe.stream() else { return };
-        let way = stream.way(probe.frame.direction);
-        let none = way.known && way.encoding.is_none();
-        if none && let Some(message) = probe.frame.messages.iter().find(|message| message.compressed) {
-            let range = place(probe.frame, message.segments.last());
-            probe.report(range, "the Compressed-Flag is 1 where no grpc-encoding says how");
-        }
-    }),
-    rule("encoding-not-accepted", Error, COMPRESSION, 32, "A server compresses only as the client accepts.", |probe| {
-        let Some(fields) = probe.fields(&[Place::Response]) else { return };
-        let stream = probe.stream().filter(|stream| stream.request.known);
-        let (Some(encoding), Some(stream)) = (find(fields, "grpc-encoding"), stream) else { return };
-        let name = String::from_utf8_lossy(encoding.value);
-        let accepts = stream.accepts.as_deref().unwrap_or_default();
-        let listed = accepts.split(',').any(|listed| listed.trim().eq_ignore_ascii_case(&name));
-        if !listed && name != "identity" {
-            probe.report(encoding.range.clone(), format!("the client did not list {}", text::plain(encoding.value)));
-        }
-    }),
-    rule("compressed-broken", Error, COMPRESSION, 30, "A compressed message can be restored by itself.", |probe| {
-        probe.report_faults(Layer::Opaque, |fault| fault.starts_with("can't be restored"));
+    rule(
+        "compressed-without-encoding",
+        Error,
+        COMPRESSION,
+        27,
+        "A compressed message requires a grpc-encoding.",
+        |probe| {
+            let Some(stream) = probe.stream() else { return };
+            let way = stream.way(probe.frame.direction);
+            let none = way.known && way.encoding.is_none();
+            if none && let Some(message) = probe.frame.messages.iter().find(|message| message.compressed) {
+                let range = place(probe.frame, message.segments.last());
+                probe.report(range, "the Compressed-Flag is 1, but there was no grpc-encoding header");
+            }
+        },
+    ),
+    rule(
+        "encoding-not-accepted",
+        Error,
+        COMPRESSION,
+        32,
+        "A server may only use encodings in grpc-accept-encoding.",
+        |probe| {
+            let Some(fields) = probe.fields(&[Place::Response]) else { return };
+            let stream = probe.stream().filter(|stream| stream.request.known);
+            let (Some(encoding), Some(stream)) = (find(fields, "grpc-encoding"), stream) else { return };
+            let name = String::from_utf8_lossy(encoding.value);
+            let accepts = stream.accepts.as_deref().unwrap_or_default();
+            let listed = accepts.split(',').any(|listed| listed.trim().eq_ignore_ascii_case(&name));
+            if !listed && name != "identity" {
+                probe.report(
+                    encoding.range.clone(),
+                    format!("the client did not list {} in grpc-accept-encoding", text::plain(encoding.value)),
+                );
+            }
+        },
+    ),
+    rule("compressed-broken", Error, COMPRESSION, 30, "Each compressed message must decompress on its own.", |probe| {
+        probe.report_faults(Layer::Opaque, |fault| fault.starts_with("can't be decompressed"));
     }),
     rule(
         "message-undecodable",
         Warning,
         Rule::new(Document::StatusCodes, "status-codes-and-their-use-in-grpc"),
         46,
-        "A message can be decoded as its type.",
+        "A message must decode as its type.",
         |probe| {
             let codec = probe.stream().and_then(|stream| stream.way(probe.frame.direction).protobuf);
-            // gRPC's messages are what both sides take them for.
+            // gRPC does not restrict the content of messages whose type is unknown.
             let typed = || probe.frame.messages.iter().any(|message| message.type_name.is_some());
             if codec.unwrap_or_else(typed) {
                 probe.report_faults(Layer::Protobuf, |_| true);
             }
         },
     ),
-    rule("message-large", Note, REQUESTS, 28, "Messages over 4 MiB are refused by default.", |probe| {
+    rule("message-large", Note, REQUESTS, 28, "Receivers refuse messages over 4 MiB by default.", |probe| {
         let large = probe.frame.messages.iter().find(|message| message.length > DEFAULT_LIMIT);
         if let Some(message) = large {
             let range = place(probe.frame, message.segments.last());
             probe.report(
                 range,
-                format!("a message of {}: receivers take 4 MiB by default", text::count(message.length.into(), "byte")),
+                format!(
+                    "a message of {}: receivers accept 4 MiB by default",
+                    text::count(message.length.into(), "byte")
+                ),
             );
         }
     }),
-    rule("two-requests", Error, REQUESTS, 47, "A method that takes one message is sent one.", |probe| {
+    rule("two-requests", Error, REQUESTS, 47, "A method without client streaming takes one request.", |probe| {
         too_many(probe, Direction::ToServer);
     }),
-    rule("two-answers", Error, Rule::grpc("responses"), 47, "A method that gives one message gives one.", |probe| {
-        too_many(probe, Direction::ToClient);
-    }),
-    rule("no-request", Error, REQUESTS, 47, "A method that takes one message is not called without.", |probe| {
+    rule(
+        "two-answers",
+        Error,
+        Rule::grpc("responses"),
+        47,
+        "A method without server streaming returns one response.",
+        |probe| {
+            too_many(probe, Direction::ToClient);
+        },
+    ),
+    rule("no-request", Error, REQUESTS, 47, "A method without client streaming requires a request.", |probe| {
         let Some(header) =
             probe.header().filter(|_| probe.frame.direction == Direction::ToServer && probe.frame.ends_stream)
         else {
@@ -101,7 +128,7 @@ pub(super) const RULES: [LintRule; 11] = [
         Error,
         Rule::grpc("responses"),
         48,
-        "OK of a method that gives one message comes behind it.",
+        "Status OK of a method without server streaming requires a response message.",
         |probe| {
             let Some(fields) = probe.fields(&[Place::ResponseAlone, Place::Trailers]) else { return };
             let ok = find(fields, "grpc-status").is_some_and(|status| status.value == b"0");
@@ -114,17 +141,17 @@ pub(super) const RULES: [LintRule; 11] = [
     .needs(Needs::Side),
 ];
 
-/// Reports the second message in a direction where one is due.
+/// Reports the second message in a direction that allows one.
 fn too_many(probe: &mut Probe<'_>, direction: Direction) {
     let Some(stream) = probe.stream().filter(|_| probe.frame.direction == direction) else { return };
     let one = stream.kind.is_some_and(|kind| !kind.streams(direction));
     if let Some(second) = probe.frame.messages.iter().find(|message| one && message.number == 2) {
         let range = place(probe.frame, second.segments.last());
-        probe.report(range, "a second message where one is due");
+        probe.report(range, "a second message where only one is allowed");
     }
 }
 
-/// The part of a message that stands in the frame.
+/// Returns the range of the message's part in the frame.
 fn place(frame: &Frame, segment: Option<&(u64, std::ops::Range<usize>)>) -> std::ops::Range<usize> {
     segment.filter(|(number, _)| *number == frame.number).map_or(HEADER, |(_, range)| range.clone())
 }

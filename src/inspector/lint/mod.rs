@@ -1,19 +1,19 @@
-//! The rules that a wire can break, checked frame by frame.
+//! The lint rules for captured bytes, checked frame by frame.
 //!
-//! Each rule is an entry of a table: its name, how bad it is to break it, where it is written, and a function that looks at
-//! one frame, and at what was said before it, and reports. The tables stand in the files below by what they are about.
+//! Each rule is an entry of a table: its name, its severity, its specification, and a function that checks one frame
+//! against the state before it. The files below group the rules by subject.
 //!
 //! ```text
-//! rule.rs         what a rule is, and what it looks at
-//! framing.rs      frames by themselves: lengths, flags, padding, settings      RFC 9113, sections 4 and 6
+//! rule.rs         the definition of a rule, and the input of its check
+//! framing.rs      single frames: lengths, flags, padding, settings      RFC 9113, sections 4 and 6
 //! connection.rs   streams, windows, PING, GOAWAY over time                     RFC 9113, section 5; gRFC A8
-//! fields.rs       header fields wherever they stand                            RFC 9113, section 8; metadata
+//! fields.rs       header fields of any block                                 RFC 9113, section 8; metadata
 //! request.rs      Request-Headers                                              PROTOCOL-HTTP2.md
 //! response.rs     Response-Headers, Trailers, status                           PROTOCOL-HTTP2.md, statuscodes.md
 //! messages.rs     Length-Prefixed-Messages                                     PROTOCOL-HTTP2.md, compression.md
 //! ```
 //!
-//! Nobody is accused of what may stand in bytes that were not seen: each rule says what it [needs](rule::Needs) to have seen.
+//! A rule reports only if everything it depends on was captured: each rule declares what it [needs](rule::Needs).
 
 mod connection;
 mod fields;
@@ -47,18 +47,17 @@ pub struct Lint {
 }
 
 impl Lint {
-    /// Checks a connection from its first frame on; the schema knows how many messages are due.
+    /// Checks a connection from its first frame on; the schema defines the allowed number of messages.
     pub fn new(schema: Schema) -> Self {
         Self { state: State::new(schema, Limits::default().calls), held: Held::default(), findings: 0 }
     }
 
-    /// All rules.
+    /// Returns all rules.
     pub fn rules() -> impl Iterator<Item = &'static LintRule> {
         TABLES.into_iter().flatten()
     }
 
-    /// Takes the next frame; gives what is wrong with it, where it stands, and what was wrong with frames before it where it is
-    /// only known now that nothing was missed.
+    /// Takes the next frame; returns its findings, and findings of earlier frames that only now became certain.
     pub fn check(&mut self, frame: &Frame) -> Vec<Finding> {
         self.state.begin(frame);
         let place = frame.header().and_then(|header| self.state.place(frame, header));
@@ -77,14 +76,14 @@ impl Lint {
         findings
     }
 
-    /// Says that no more frames come; gives what is known to be wrong only now.
+    /// Ends the connection; returns the findings that only now became certain.
     pub fn finish(&mut self) -> Vec<Finding> {
         let findings = self.held.finish();
         self.findings += findings.len() as u64;
         findings
     }
 
-    /// The number of findings so far.
+    /// Returns the number of findings so far.
     pub fn findings(&self) -> u64 {
         self.findings
     }
@@ -100,12 +99,12 @@ static TABLES: [&[LintRule]; 7] = [
     &messages::RULES,
 ];
 
-/// The header block that is complete with a frame, if all of it is known.
+/// Returns the header block that a frame completes, if all of it is known.
 fn fields(frame: &Frame) -> Option<Vec<Field<'_>>> {
     let is_field = |node: &Node<'_>| node.layer == Layer::Hpack && node.label != *SIZE_UPDATE;
     let mut nodes: Vec<_> = frame.annotations.iter().filter(is_field).map(|node| node.range.clone()).collect();
     nodes.reverse();
-    // Where a block lies in several frames, the last of them has the last fields.
+    // If a block spans several frames, the last frame contains the last fields.
     let ranges = nodes.into_iter().chain(std::iter::repeat(HEADER));
     let headers = frame.headers.iter().rev().zip(ranges);
     let field = headers
@@ -115,7 +114,7 @@ fn fields(frame: &Frame) -> Option<Vec<Field<'_>>> {
     Some(fields)
 }
 
-/// The nodes in which the decoder has marked something, in their order.
+/// Returns the nodes with a fault from the decoder, in their order.
 fn faults(frame: &Frame) -> Vec<&Annotation> {
     frame.annotations.all().iter().filter(|annotation| annotation.fault.is_some()).collect()
 }

@@ -11,20 +11,27 @@ use Severity::{Error, Note, Warning};
 const REQUESTS: Rule = Rule::grpc("requests");
 
 pub(super) const RULES: [LintRule; 16] = [
-    rule("method-not-post", Error, REQUESTS, 1, "The method of a call is POST.", |probe| {
+    rule("method-not-post", Error, REQUESTS, 1, "A call must use the method POST.", |probe| {
         check(probe, ":method", |value| (value != b"POST").then(|| format!(":method is \"{}\"", text::plain(value))));
     }),
-    rule("pseudo-missing", Error, Rule::http2("8.3.1"), 0, "A request has :method, :scheme and :path.", |probe| {
-        for name in [":method", ":scheme", ":path"] {
-            missing(probe, name, format!("{name} is missing"));
-        }
-    }),
-    rule("scheme-other", Warning, REQUESTS, 0, "The scheme is http or https.", |probe| {
+    rule(
+        "pseudo-missing",
+        Error,
+        Rule::http2("8.3.1"),
+        0,
+        "A request must have :method, :scheme and :path.",
+        |probe| {
+            for name in [":method", ":scheme", ":path"] {
+                missing(probe, name, format!("{name} is missing"));
+            }
+        },
+    ),
+    rule("scheme-other", Warning, REQUESTS, 0, "The scheme should be http or https.", |probe| {
         check(probe, ":scheme", |value| {
             (value != b"http" && value != b"https").then(|| format!(":scheme is \"{}\"", text::plain(value)))
         });
     }),
-    rule("path-malformed", Error, REQUESTS, 2, "A path is /Service/Method.", |probe| {
+    rule("path-malformed", Error, REQUESTS, 2, "The path must be /Service/Method.", |probe| {
         check(probe, ":path", |value| {
             let parts = value.strip_prefix(b"/").and_then(|rest| {
                 let slash = rest.iter().rposition(|byte| *byte == b'/')?;
@@ -38,26 +45,26 @@ pub(super) const RULES: [LintRule; 16] = [
         Warning,
         Rule::new(Document::Proposal, "A41-xds-rbac"),
         11,
-        "A request names its authority.",
+        "A request should have :authority.",
         |probe| {
             let Some(fields) = probe.fields(&[Place::Request]) else { return };
             let named = find(fields, ":authority").is_some() || find(fields, "host").is_some();
             probe.report_if(!named, HEADER);
         },
     ),
-    rule("te-missing", Error, REQUESTS, 3, "A client says te: trailers.", |probe| {
-        missing(probe, "te", "te: trailers is missing: a proxy in between may drop the trailers");
+    rule("te-missing", Error, REQUESTS, 3, "A request must have te: trailers.", |probe| {
+        missing(probe, "te", "te: trailers is missing: a proxy may drop the trailers");
     }),
-    rule("content-type-missing", Error, REQUESTS, 4, "A request has a content-type.", |probe| {
-        missing(probe, "content-type", "content-type is missing: a server answers with HTTP 415");
+    rule("content-type-missing", Error, REQUESTS, 4, "A request must have a content-type.", |probe| {
+        missing(probe, "content-type", "content-type is missing: servers respond with HTTP 415");
     }),
-    rule("content-type-other", Error, REQUESTS, 4, "The content-type is application/grpc.", |probe| {
+    rule("content-type-other", Error, REQUESTS, 4, "The content-type must begin with application/grpc.", |probe| {
         check(probe, "content-type", |value| {
             let grpc = is_grpc(&String::from_utf8_lossy(value));
             (!grpc).then(|| format!("content-type is \"{}\", not application/grpc", text::plain(value)))
         });
     }),
-    rule("user-agent-missing", Note, REQUESTS, 12, "A client says what it is in user-agent.", |probe| {
+    rule("user-agent-missing", Note, REQUESTS, 12, "A client should send user-agent.", |probe| {
         missing(probe, "user-agent", "user-agent is missing");
     }),
     rule(
@@ -65,7 +72,7 @@ pub(super) const RULES: [LintRule; 16] = [
         Error,
         REQUESTS,
         6,
-        "grpc-timeout is one to eight digits and one of H M S m u n.",
+        "grpc-timeout must be one to eight digits and one of H M S m u n.",
         |probe| {
             check(probe, "grpc-timeout", |value| {
                 timeout(value)
@@ -74,13 +81,13 @@ pub(super) const RULES: [LintRule; 16] = [
             });
         },
     ),
-    rule("timeout-leading-zero", Note, REQUESTS, 7, "grpc-timeout has no leading zeros.", |probe| {
+    rule("timeout-leading-zero", Note, REQUESTS, 7, "grpc-timeout should have no leading zeros.", |probe| {
         check(probe, "grpc-timeout", |value| {
             let zeros = value.len() > 2 && value.starts_with(b"0") && timeout(value).is_some();
             zeros.then(|| format!("grpc-timeout \"{}\" begins with a zero", text::plain(value)))
         });
     }),
-    rule("timeout-zero", Note, REQUESTS, 8, "A timeout of zero has expired before the call begins.", |probe| {
+    rule("timeout-zero", Note, REQUESTS, 8, "A timeout of zero expires before the call begins.", |probe| {
         check(probe, "grpc-timeout", |value| {
             timeout(value)
                 .filter(|timeout| timeout.is_zero())
@@ -92,14 +99,14 @@ pub(super) const RULES: [LintRule; 16] = [
         Warning,
         REQUESTS,
         53,
-        "At its deadline a call ends: in trailers, or with a reset by the client.",
+        "A call must end at its deadline: with trailers, or with RST_STREAM from the client.",
         |probe| {
             let Some(stream) = probe.stream().filter(|stream| !stream.is_over()) else { return };
             let Some(timeout) = stream.timeout.filter(|timeout| stream.is_overdue(*timeout, probe.frame.time)) else {
                 return;
             };
             let late = probe.frame.time.saturating_sub(stream.begun.time.saturating_add(timeout));
-            probe.report(HEADER, format!("the call goes on {} after its deadline", text::time(late)));
+            probe.report(HEADER, format!("the call is still open {} after its deadline", text::time(late)));
         },
     )
     .needs(Needs::Both),
@@ -108,7 +115,7 @@ pub(super) const RULES: [LintRule; 16] = [
         Error,
         REQUESTS,
         39,
-        "A client sends one header block: a request has no trailers.",
+        "A client must send one header block: requests have no trailers.",
         |probe| probe.report_if(probe.place == Some(Place::RequestTrailers), HEADER),
     ),
     rule(
@@ -116,24 +123,24 @@ pub(super) const RULES: [LintRule; 16] = [
         Warning,
         Rule::new(Document::Proposal, "A6-client-retries"),
         0,
-        "grpc-previous-rpc-attempts is a positive number.",
+        "grpc-previous-rpc-attempts must be a positive number.",
         |probe| {
             check(probe, "grpc-previous-rpc-attempts", |value| {
                 let number = !value.is_empty()
                     && value.iter().all(u8::is_ascii_digit)
                     && value.iter().any(|digit| *digit != b'0');
-                (!number).then(|| format!("\"{}\" is not a number of attempts", text::plain(value)))
+                (!number).then(|| format!("\"{}\" is not a positive number of attempts", text::plain(value)))
             });
         },
     ),
-    rule("status-in-request", Error, REQUESTS, 14, "A request does not say how the call has ended.", |probe| {
+    rule("status-in-request", Error, REQUESTS, 14, "A request must not contain a status.", |probe| {
         for name in ["grpc-status", "grpc-message", "grpc-status-details-bin"] {
-            check(probe, name, |_| Some(format!("{name} belongs to an answer")));
+            check(probe, name, |_| Some(format!("{name} belongs in responses only")));
         }
     }),
 ];
 
-/// Reports the first field of a name in Request-Headers if there is something to say of its value.
+/// Reports the first field of this name in Request-Headers, if `says` returns a sentence for its value.
 fn check(probe: &mut Probe<'_>, name: &str, says: impl Fn(&[u8]) -> Option<String>) {
     let fields = probe.fields(&[Place::Request]).unwrap_or_default();
     let Some(field) = find(fields, name) else { return };
@@ -142,7 +149,7 @@ fn check(probe: &mut Probe<'_>, name: &str, says: impl Fn(&[u8]) -> Option<Strin
     }
 }
 
-/// Reports that Request-Headers have no field of a name.
+/// Reports a violation if Request-Headers have no field of this name.
 fn missing(probe: &mut Probe<'_>, name: &str, sentence: impl Into<String>) {
     let Some(fields) = probe.fields(&[Place::Request]) else { return };
     if find(fields, name).is_none() {

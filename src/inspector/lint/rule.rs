@@ -1,4 +1,4 @@
-//! What a rule is, what it looks at, and what it finds.
+//! The definition of a rule, the input of its check, and its findings.
 
 use std::fmt;
 use std::ops::Range;
@@ -10,71 +10,71 @@ use crate::inspector::model::frame::{Direction, Frame};
 use crate::inspector::model::text;
 use crate::wire::http2::{FRAME_HEADER, FrameHeader, FrameType};
 
-/// A rule that bytes on a wire can break.
+/// A rule about the bytes of a connection.
 #[derive(Clone, Copy)]
 pub struct LintRule {
     /// A short name: "te-missing".
     pub name: &'static str,
-    /// How bad it is to break it.
+    /// The severity of a violation.
     pub severity: Severity,
-    /// Where it is written.
+    /// The section of the specification.
     pub rule: Rule,
     /// Its number in `docs/rules.md`, if it has one.
     pub number: Option<u8>,
-    /// What it says, in one sentence.
+    /// The rule in one sentence.
     pub says: &'static str,
     pub(super) needs: Needs,
     pub(super) check: fn(&mut Probe<'_>),
 }
 
-/// How bad it is to break a rule.
+/// The severity of a violation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Severity {
-    /// Allowed, and worth knowing.
+    /// Allowed, but worth knowing.
     Note,
-    /// Against a recommendation, or something that peers take differently.
+    /// Violates a recommendation, or is handled differently by different peers.
     Warning,
-    /// Against what must be so.
+    /// Violates a requirement.
     Error,
 }
 
-/// A place where a rule is broken.
+/// A violation of a rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
     /// The name of the rule.
     pub name: &'static str,
-    /// How bad it is.
+    /// The severity of the violation.
     pub severity: Severity,
-    /// Where the rule is written.
+    /// The section of the specification.
     pub rule: Rule,
     /// Its number in `docs/rules.md`, if it has one.
     pub number: Option<u8>,
     /// The number of the frame.
     pub frame: u64,
-    /// Which way the frame went.
+    /// The direction of the frame.
     pub direction: Direction,
-    /// The type of the frame, if it is one of HTTP/2.
+    /// The type of the frame, if it is an HTTP/2 frame.
     pub kind: Option<FrameType>,
     /// The stream of the frame; 0 for the connection.
     pub stream: u32,
-    /// The bytes of the frame that break it; where something is missing, those of the frame's header.
+    /// The bytes of the frame that violate the rule. If something is missing, the bytes of the frame's header.
     pub range: Range<usize>,
-    /// What is wrong, in one sentence.
+    /// The problem, in one sentence.
     pub sentence: String,
 }
 
-/// What must have been seen before a rule can be judged.
+/// The frames that must have been captured for a rule to be checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Needs {
-    /// The frame, and what it refers to in what was seen.
+    /// The frame itself and the captured frames that it refers to.
     Frame,
-    /// All that was said before it in its own direction.
+    /// All earlier frames of the same direction.
     Side,
-    /// All that was said before it in both directions.
+    /// All earlier frames of both directions.
     Both,
-    /// As `Both`, or else that the connection was followed to its end: somebody is silent who should not be.
+    /// As `Both`, or the end of the connection: the rule reports that an expected frame is missing.
     Silence,
-    /// The end of its direction.
+    /// The end of the direction.
     End,
 }
 
@@ -109,7 +109,7 @@ impl fmt::Debug for LintRule {
     }
 }
 
-/// An entry of a table; the number 0 is none.
+/// Returns a table entry; the number 0 means that `docs/rules.md` has no such rule.
 pub(super) const fn rule(
     name: &'static str,
     severity: Severity,
@@ -123,16 +123,16 @@ pub(super) const fn rule(
 }
 
 impl LintRule {
-    /// The entry, which is judged only where this was seen.
+    /// Returns the entry, restricted to connections where this was captured.
     pub(super) const fn needs(self, needs: Needs) -> Self {
         Self { needs, ..self }
     }
 }
 
-/// What the nine bytes before a payload stand for when something is missing in a frame.
+/// The range reported when something is missing in a frame: the nine bytes of the frame header.
 pub(super) const HEADER: Range<usize> = 0..FRAME_HEADER;
 
-/// A frame under the eyes of one rule.
+/// A frame that one rule checks.
 pub(super) struct Probe<'a> {
     pub(super) state: &'a State,
     pub(super) frame: &'a Frame,
@@ -143,7 +143,7 @@ pub(super) struct Probe<'a> {
     pub(super) findings: &'a mut Vec<Finding>,
 }
 
-/// A header with its place in the frame.
+/// A header with its range in the frame.
 pub(super) struct Field<'a> {
     pub(super) name: &'a [u8],
     pub(super) value: &'a [u8],
@@ -151,7 +151,7 @@ pub(super) struct Field<'a> {
 }
 
 impl<'a> Probe<'a> {
-    /// The rule is broken by these bytes of the frame.
+    /// Reports a violation at these bytes of the frame.
     pub(super) fn report(&mut self, range: Range<usize>, sentence: impl Into<String>) {
         self.findings.push(Finding {
             name: self.rule.name,
@@ -167,7 +167,7 @@ impl<'a> Probe<'a> {
         });
     }
 
-    /// The rule is broken as its sentence says.
+    /// Reports a violation with the rule's own sentence if `broken` is true.
     pub(super) fn report_if(&mut self, broken: bool, range: Range<usize>) {
         if broken {
             self.report(range, self.rule.says);
@@ -178,23 +178,23 @@ impl<'a> Probe<'a> {
         self.frame.header()
     }
 
-    /// The header block of such a place that is complete with this frame, if it was understood.
+    /// Returns the decoded header block that this frame completes, if its role is one of `places`.
     pub(super) fn fields(&self, places: &[Place]) -> Option<&'a [Field<'a>]> {
         self.place.filter(|place| places.contains(place))?;
         self.fields
     }
 
-    /// What is known of the frame's stream.
+    /// Returns the state of the frame's stream.
     pub(super) fn stream(&self) -> Option<&'a Stream> {
         self.state.streams.get(&self.frame.stream())
     }
 
-    /// The bytes behind the frame's header.
+    /// Returns the range of the payload.
     pub(super) fn payload_range(&self) -> Range<usize> {
         FRAME_HEADER.min(self.frame.bytes.len())..self.frame.bytes.len()
     }
 
-    /// Reports what the decoder has marked in nodes of a layer, if it says this.
+    /// Reports the decoder's faults in nodes of a layer for which `says` returns true.
     pub(super) fn report_faults(&mut self, layer: Layer, says: fn(&str) -> bool) {
         for node in self.faults.iter().filter(|node| node.layer == layer) {
             if let Some(fault) = node.fault.as_deref().filter(|fault| says(fault)) {
@@ -209,18 +209,18 @@ impl Field<'_> {
         self.name == name.as_bytes()
     }
 
-    /// The value for a sentence.
+    /// Returns the value as text for a sentence.
     pub(super) fn shown(&self) -> String {
         text::plain(self.value)
     }
 
-    /// Whether it is binary metadata as gRFC G1 has it: the bytes as they are, behind a NUL.
+    /// Returns true for binary metadata without base64: raw bytes after a NUL (gRFC G1).
     pub(super) fn is_true_binary(&self) -> bool {
         self.name.ends_with(b"-bin") && self.value.starts_with(&[0])
     }
 }
 
-/// The first field of a name.
+/// Returns the first field of this name.
 pub(super) fn find<'f, 'a>(fields: &'f [Field<'a>], name: &str) -> Option<&'f Field<'a>> {
     fields.iter().find(|field| field.is(name))
 }

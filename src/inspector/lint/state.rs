@@ -1,4 +1,4 @@
-//! What the rules must know of a connection: what was said before the frame that is judged.
+//! The state of a connection before the frame that is checked.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -12,46 +12,46 @@ use crate::inspector::model::frame::{Direction, Frame, FrameKind};
 use crate::inspector::model::schema::Schema;
 use crate::wire::http2::{FrameHeader, FrameType, Setting, settings};
 
-/// How many SETTINGS and PINGs without an answer are remembered for each side.
+/// Unanswered SETTINGS and PINGs that are remembered for each side.
 const MOST: usize = 1_024;
 
-/// Bytes are no longer on their way, by a generous measure.
+/// A generous upper bound for the time that bytes are in transit.
 const ON_THE_WAY: Duration = Duration::from_secs(1);
 
-/// A connection up to the frame that is judged.
+/// The state of a connection up to the frame that is checked.
 #[derive(Clone, Debug)]
 pub(super) struct State {
     pub(super) schema: Schema,
     pub(super) client: Speaker,
     pub(super) server: Speaker,
     pub(super) streams: BTreeMap<u32, Stream>,
-    /// Those of `streams` that are over, in the order in which they ended.
+    /// The ended streams among `streams`, in the order in which they ended.
     over: VecDeque<u32>,
     /// The highest stream that the client has opened with Request-Headers.
     pub(super) last_stream: u32,
-    /// The highest stream of the client's HEADERS, understood or not.
+    /// The highest stream with HEADERS from the client, decoded or not.
     pub(super) highest_stream: u32,
-    /// The highest stream that was forgotten to make room.
+    /// The highest stream that was forgotten because of the limit.
     pub(super) forgotten_stream: u32,
     windows: Windows,
-    /// What the frame that is judged does to the windows.
+    /// The changes of windows that the checked frame causes.
     pub(super) changes: Vec<Change>,
     limit: usize,
-    /// The client's preface was seen.
+    /// True if the client's preface was seen.
     preface: bool,
-    /// Bytes of the connection were not recorded.
+    /// True if bytes of the connection were not recorded.
     pub(super) lossy: bool,
-    /// When the first frame came, and whether another came at another time: captures may have no times.
+    /// The time of the first frame. The flag is set when another time is seen, because captures may have no times.
     first: Option<Duration>,
     timed: bool,
-    /// The number of the last frame: where the next is not the one behind it, some were withheld.
+    /// The number of the last frame; a jump in the numbers means that frames were withheld.
     last_frame: u64,
 }
 
-/// What one side has said of the connection.
+/// The state that one side has announced.
 #[derive(Clone, Debug)]
 pub(super) struct Speaker {
-    /// Its frames of HTTP/2.
+    /// The number of its HTTP/2 frames.
     pub(super) frames: u64,
     /// The largest SETTINGS_MAX_FRAME_SIZE that it has announced.
     pub(super) max_frame: u32,
@@ -63,38 +63,38 @@ pub(super) struct Speaker {
     pub(super) push: bool,
     /// GRPC_ALLOW_TRUE_BINARY_METADATA.
     true_binary: bool,
-    /// Its SETTINGS that were not acknowledged.
+    /// Its SETTINGS that are not yet acknowledged.
     pub(super) settings: VecDeque<Mark>,
-    /// Its PINGs without an answer.
+    /// Its PINGs that are not yet answered.
     pub(super) pings: VecDeque<([u8; 8], Mark)>,
-    /// Some of these were forgotten, after a long time or because they were too many.
+    /// True if some of these were forgotten, after a long time or because there were too many.
     pub(super) forgotten: bool,
-    /// The last of its peer's frames of which it has shown that it has read it.
+    /// The last frame of the peer that this side is known to have read.
     read: u64,
-    /// It has sent what is not HTTP/2.
+    /// True if it has sent bytes that are not HTTP/2.
     pub(super) foreign: bool,
-    /// When it sent its last PING, and how many came too soon since it was given something to do.
+    /// The time of its last PING. The counter holds the PINGs that came too soon since the last other activity.
     pub(super) last_ping: Option<Duration>,
     pub(super) strikes: u32,
-    /// The last stream of its GOAWAY, and where that stands.
+    /// The last stream of its GOAWAY, and the frame of the GOAWAY.
     pub(super) goaway: Option<(u32, Mark)>,
-    /// A header block that is not complete: its stream.
+    /// The stream of a header block that is not complete.
     block: Option<u32>,
 }
 
-/// What a complete header block is, by its place.
+/// The role of a complete header block, by its place on the stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Place {
     Request,
-    /// Behind Request-Headers, where gRPC has no place for any.
+    /// After Request-Headers, where gRPC allows no headers.
     RequestTrailers,
-    /// 1xx, before the answer.
+    /// 1xx, before the final response.
     Informational,
     Response,
-    /// The first block with END_STREAM: the whole answer.
+    /// The first block, with END_STREAM: a complete response.
     ResponseAlone,
     Trailers,
-    /// Behind an end, of a stream that is not followed, or pushed.
+    /// After the end of a stream, on a stream that is not followed, or pushed.
     Elsewhere,
 }
 
@@ -137,7 +137,7 @@ impl State {
         }
     }
 
-    /// Who sends in a direction.
+    /// Returns the state of the sender in a direction.
     pub(super) fn sender(&self, direction: Direction) -> &Speaker {
         match direction {
             Direction::ToServer => &self.client,
@@ -145,7 +145,7 @@ impl State {
         }
     }
 
-    /// Who receives in a direction.
+    /// Returns the state of the receiver in a direction.
     pub(super) fn receiver(&self, direction: Direction) -> &Speaker {
         self.sender(direction.opposite())
     }
@@ -157,25 +157,25 @@ impl State {
         }
     }
 
-    /// Whether the sender of a frame must have known of another when it sent it. The order in which frames pass does not say:
-    /// they cross each other on their way. What the sender has answered since does, and a second that has passed, which is
-    /// longer than bytes are on their way.
+    /// Returns true if the sender of a frame must have known of an earlier frame. The order of frames in the capture
+    /// does not prove that, because frames cross on their way. Proof is that the sender has answered since, or that a
+    /// second has passed, which is longer than bytes are in transit.
     pub(super) fn must_know(&self, frame: &Frame, other: Mark) -> bool {
         self.sender(frame.direction).read >= other.number || frame.time.saturating_sub(other.time) >= ON_THE_WAY
     }
 
-    /// Whether binary metadata may come as it is, for all that is known.
+    /// Returns true if the receiver may accept binary metadata without base64.
     pub(super) fn may_be_true_binary(&self, direction: Direction) -> bool {
         let receiver = self.receiver(direction);
         receiver.true_binary || receiver.frames == 0 || self.lossy
     }
 
-    /// The streams that count against SETTINGS_MAX_CONCURRENT_STREAMS.
+    /// Returns the number of streams that count against SETTINGS_MAX_CONCURRENT_STREAMS.
     pub(super) fn open_streams(&self) -> usize {
         self.streams.len() - self.over.len()
     }
 
-    /// Notices what was not seen, and counts what the frame does to the windows, before it is judged.
+    /// Detects missing frames and updates the windows before the frame is checked.
     pub(super) fn begin(&mut self, frame: &Frame) {
         if frame.number != self.last_frame + 1 {
             self.lose_sight();
@@ -189,14 +189,14 @@ impl State {
         match &frame.kind {
             FrameKind::Preface => self.preface = true,
             FrameKind::Lost { .. } | FrameKind::Fragment => self.lose_track(),
-            // The beginning was not seen.
+            // The beginning of the connection was not captured.
             FrameKind::Http2(header) if !self.lossy && late(header) => self.lose_track(),
             _ => {}
         }
         self.changes = self.windows.push(frame);
     }
 
-    /// What the header block is that is complete with this frame.
+    /// Returns the role of the header block that this frame completes.
     pub(super) fn place(&self, frame: &Frame, header: &FrameHeader) -> Option<Place> {
         let ends_block = matches!(header.kind, FrameType::HEADERS | FrameType::CONTINUATION)
             && header.has(FrameHeader::END_HEADERS)
@@ -205,7 +205,7 @@ impl State {
             return None;
         }
         let stream = self.streams.get(&header.stream);
-        // What comes first on a stream may have come second, after bytes that were lost.
+        // After lost bytes, the first block that is seen may have been the second on its stream.
         let is_first = || {
             let names = frame.headers.first().and_then(|field| field.name.as_deref());
             !self.lossy || names.is_some_and(|name| name.starts_with(b":"))
@@ -227,14 +227,15 @@ impl State {
         })
     }
 
-    /// Bytes were lost: what was said in them is not known, and with it what may follow.
+    /// Resets the state after lost bytes, because their content is unknown.
     fn lose_track(&mut self) {
         self.lose_sight();
         self.streams.clear();
         self.over.clear();
     }
 
-    /// Frames were withheld, as by a filter: what they said is not known. What was seen of the streams goes on to be judged.
+    /// Resets the state of both sides after frames were withheld, for example by a filter. The streams are still
+    /// checked.
     fn lose_sight(&mut self) {
         self.lossy = true;
         for side in [&mut self.client, &mut self.server] {
@@ -244,11 +245,11 @@ impl State {
         }
     }
 
-    /// Takes note of the frame, after it was judged.
+    /// Updates the state after the frame was checked.
     pub(super) fn end(&mut self, frame: &Frame, place: Option<Place>) {
         let mark = Mark::of(frame);
         for side in [&mut self.client, &mut self.server] {
-            // What is overdue was said once.
+            // Overdue entries were reported once already.
             let before = side.settings.len() + side.pings.len();
             side.settings.retain(|since| !since.is_overdue(frame.time));
             side.pings.retain(|(_, since)| !since.is_overdue(frame.time));
@@ -298,7 +299,7 @@ impl State {
                         at.and_then(|at| peer.pings.remove(at)).map(|(_, mark)| mark)
                     }
                 };
-                // Otherwise it may have been another that is answered.
+                // Otherwise the ACK may answer another frame.
                 if let Some(answered) = answered.filter(|_| complete && !peer.forgotten) {
                     self.sender_mut(frame.direction).has_read(answered);
                 }
@@ -358,7 +359,7 @@ impl State {
         }
     }
 
-    /// Keeps the map within its limit: what is over goes first, then what is oldest.
+    /// Keeps the map within its limit: drops ended streams first, then the oldest.
     fn forget(&mut self) {
         while self.streams.len() >= self.limit {
             let Some(id) = self.over.pop_front().or_else(|| self.streams.keys().next().copied()) else { return };
@@ -395,24 +396,25 @@ impl State {
 }
 
 impl Speaker {
-    /// gRFC A8: five minutes are the least between two PINGs, two hours without a call.
+    /// Returns true if a PING came too soon. gRFC A8: at least five minutes between two PINGs, two hours without a
+    /// call.
     pub(super) fn is_ping_too_soon(&self, time: Duration, idle: bool) -> bool {
         let least = Duration::from_secs(if idle { 2 * 60 * 60 } else { 5 * 60 });
         self.last_ping.is_some_and(|last| time.saturating_sub(last) < least)
     }
 
-    /// It has shown that it has read a frame, and with it all before.
+    /// Records that this side has read a frame, and all frames before it.
     fn has_read(&mut self, frame: Mark) {
         self.read = self.read.max(frame.number);
     }
 
-    /// The stream of the header block that must go on.
+    /// Returns the stream whose header block must continue.
     pub(super) fn open_block(&self) -> Option<u32> {
         self.block
     }
 }
 
-/// All values of a header, as if it had come once.
+/// Returns all values of a header, joined as if they were one header.
 fn joined(fields: &[HeaderField], name: &str) -> Option<String> {
     let values = fields.iter().filter(|field| field.is(name)).filter_map(|field| field.value.as_deref());
     let values: Vec<_> = values.map(|value| String::from_utf8_lossy(value).into_owned()).collect();

@@ -1,4 +1,4 @@
-//! A call up to the frame that is judged.
+//! The state of a call before the frame that is checked.
 
 use std::time::Duration;
 
@@ -8,14 +8,14 @@ use crate::inspector::model::frame::{Direction, Frame};
 use crate::inspector::model::schema::CallKind;
 use crate::wire::http2::FrameHeader;
 
-/// How long a peer may take for what it has to do at once.
+/// The time within which a peer must do what it should do at once.
 pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A call, or what is left to know of one that is over.
+/// A call, or the remembered state of one that has ended.
 #[derive(Clone, Debug)]
 pub(super) struct Stream {
     pub(super) kind: Option<CallKind>,
-    /// What the client takes.
+    /// The client's grpc-accept-encoding.
     pub(super) accepts: Option<String>,
     pub(super) begun: Mark,
     pub(super) timeout: Option<Duration>,
@@ -26,28 +26,28 @@ pub(super) struct Stream {
 /// One direction of a call.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Way {
-    /// The headers that begin it were seen.
+    /// True if its first headers were seen.
     pub(super) begun: bool,
-    /// And all of them were understood.
+    /// True if all these headers could be decoded.
     pub(super) known: bool,
-    /// It has ended with END_STREAM.
+    /// The frame with END_STREAM.
     pub(super) ended: Option<Mark>,
-    /// Its sender has reset the stream.
+    /// The RST_STREAM of its sender.
     pub(super) reset: Option<Mark>,
-    /// The number of its last frame but RST_STREAM.
+    /// The number of its last frame that is not RST_STREAM.
     pub(super) last: u64,
-    /// The content-type is one of gRPC.
+    /// True if the content-type is gRPC.
     pub(super) grpc: bool,
-    /// Whether its messages are protobuf, if the content-type says what they are.
+    /// True if its messages are protobuf; `None` if the content-type does not tell.
     pub(super) protobuf: Option<bool>,
     pub(super) encoding: Option<String>,
     pub(super) messages: u64,
-    /// Bytes of DATA without padding, and how many there should be.
+    /// Bytes of DATA without padding, and the declared content-length.
     pub(super) data: u64,
     pub(super) content_length: Option<u64>,
 }
 
-/// Which frame, and when.
+/// The number and the time of a frame.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Mark {
     pub(super) number: u64,
@@ -59,7 +59,7 @@ impl Mark {
         Self { number: frame.number, time: frame.time }
     }
 
-    /// Whether it waits for an answer since, and for too long.
+    /// Returns true if an answer to this frame is overdue.
     pub(super) fn is_overdue(self, now: Duration) -> bool {
         now.saturating_sub(self.time) > PATIENCE
     }
@@ -80,7 +80,7 @@ impl Stream {
         }
     }
 
-    /// The way of who sends in a direction, and that of its peer.
+    /// Returns the state of the sender in a direction, and that of its peer.
     pub(super) fn both_ways(&self, direction: Direction) -> (&Way, &Way) {
         (self.way(direction), self.way(direction.opposite()))
     }
@@ -90,7 +90,7 @@ impl Stream {
         (request.ended.is_some() && response.ended.is_some()) || request.reset.is_some() || response.reset.is_some()
     }
 
-    /// Whether the call goes on long after its deadline.
+    /// Returns true if the call goes on long after its deadline.
     pub(super) fn is_overdue(&self, timeout: Duration, time: Duration) -> bool {
         time > self.begun.time.saturating_add(timeout).saturating_add(Duration::from_secs(1))
     }
@@ -113,7 +113,7 @@ impl Way {
     }
 }
 
-/// The bytes of DATA without padding.
+/// Returns the number of bytes of DATA without padding.
 pub(super) fn data_length(frame: &Frame, header: &FrameHeader) -> u64 {
     let length = u64::from(header.length);
     match frame.payload().and_then(|payload| payload.first()) {

@@ -1,4 +1,5 @@
-//! What a range of bytes means: the node of a [`Tree`](crate::inspector::Tree), which every layer of the inspector produces.
+//! The meaning of a range of bytes: a node of a [`Tree`](crate::inspector::Tree), which every layer of the inspector
+//! produces.
 
 use std::fmt;
 use std::ops::Range;
@@ -8,30 +9,31 @@ use super::text::Text;
 /// The meaning of a range of bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Annotation {
-    /// The bytes, counted from the first byte of the frame (of the message, in [`Message`](crate::inspector::Message)).
+    /// The range of the bytes, counted from the first byte of the frame (of the message, in
+    /// [`Message`](crate::inspector::Message)).
     pub range: Range<usize>,
-    /// The protocol that the bytes speak.
+    /// The protocol layer of the bytes.
     pub layer: Layer,
-    /// What stands here, in the words of the specification: "Length", ":path", "latitude".
+    /// The name of the bytes in the specification: "Length", ":path", "latitude".
     pub label: Text,
-    /// The value, for a person; control characters are escaped and long values are shortened. Empty where it stands in
-    /// an earlier frame.
+    /// The value for display; control characters are escaped and long values are shortened. Empty if an earlier frame
+    /// shows it.
     pub value: Text,
-    /// How it is encoded: "static 3", "field 1, varint". Empty where there is nothing to say.
+    /// The encoding: "static 3", "field 1, varint". May be empty.
     pub detail: Text,
-    /// The rule of a specification that gives the bytes their meaning.
+    /// The section of a specification that defines these bytes.
     pub rule: Option<&'static Rule>,
-    /// What is wrong with these bytes, if something is.
+    /// The error in these bytes, if there is one.
     pub fault: Option<Box<str>>,
-    /// How the bytes want to be read.
+    /// The way to display the bytes.
     pub form: Form,
-    /// Whether this is the whole or a part of something that lies in several frames.
+    /// The part that this is of something that spans several frames.
     pub part: Part,
-    /// How many annotations are below this one in its [`Tree`](crate::inspector::Tree): its children, and theirs.
+    /// The number of annotations below this one in its [`Tree`](crate::inspector::Tree): its children, and theirs.
     pub(crate) below: u32,
 }
 
-/// The protocol that a byte belongs to, from the connection inwards.
+/// The protocol layer of a byte, from the connection inwards.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Layer {
     /// The connection preface and the nine bytes before each frame's payload.
@@ -44,36 +46,36 @@ pub enum Layer {
     Grpc,
     /// A message's content.
     Protobuf,
-    /// Bytes of which nothing more is known.
+    /// Bytes whose meaning is unknown.
     Opaque,
 }
 
-/// How the bytes of an annotation want to be read.
+/// The way to display the bytes of an annotation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
-    /// One big-endian number, whose hex digits read as the number itself.
+    /// One big-endian number: its hex digits are the number itself.
     Number,
-    /// Byte after byte.
+    /// Single bytes, one after the other.
     Bytes,
-    /// Not at all: others stand in their place ([`Redaction`](crate::inspector::Redaction)).
+    /// Redacted: other bytes replace them ([`Redaction`](crate::inspector::Redaction)).
     Redacted,
 }
 
-/// Which part of something the bytes of an annotation are, when a border between frames cuts through it.
+/// The part of something that spans several frames.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
     /// All of it.
     Whole,
-    /// It begins here and goes on in a later frame.
+    /// The first part; it continues in a later frame.
     Head,
-    /// It began in an earlier frame and goes on in a later one.
+    /// A middle part; it began in an earlier frame and continues in a later one.
     Middle,
-    /// It began in an earlier frame and ends here.
+    /// The last part; it began in an earlier frame.
     Tail,
 }
 
 impl Annotation {
-    /// A leaf without value, detail, rule or fault; the methods below add them.
+    /// Returns a leaf without value, detail, rule or fault; the methods below add them.
     pub(crate) fn new(range: Range<usize>, layer: Layer, label: impl Into<Text>) -> Self {
         Self {
             range,
@@ -109,13 +111,13 @@ impl Annotation {
         Self { fault: fault.map(Into::into), ..self }
     }
 
-    /// Whether nothing is below it.
+    /// Returns true if no annotation is below this one.
     pub fn is_leaf(&self) -> bool {
         self.below == 0
     }
 
-    /// The part of this annotation within `keep`, in which it has a byte, moved so that `keep.start` lands on `to`; without
-    /// what is below it.
+    /// Returns the part of this annotation within `keep`, moved so that `keep.start` becomes `to`, without the
+    /// annotations below it. `keep` and the annotation must overlap.
     pub(super) fn clip(&self, keep: &Range<usize>, to: usize) -> Annotation {
         let start = self.range.start.max(keep.start);
         let end = self.range.end.min(keep.end);
@@ -140,7 +142,7 @@ impl Annotation {
         }
     }
 
-    /// The memory that this takes besides its own, about.
+    /// Returns the approximate memory of this annotation, without the struct itself.
     pub(crate) fn cost(&self) -> usize {
         let fault = self.fault.as_ref().map_or(0, |fault| fault.len());
         self.label.cost() + self.value.cost() + self.detail.cost() + fault
@@ -148,7 +150,7 @@ impl Annotation {
 }
 
 impl Part {
-    /// Whether the beginning lies in an earlier frame. What continues has no value of its own: that stands there.
+    /// Returns true if the beginning is in an earlier frame. A continued part has no value: the first part shows it.
     pub fn is_continued(self) -> bool {
         matches!(self, Part::Middle | Part::Tail)
     }
@@ -203,7 +205,7 @@ impl Rule {
         Self { document: Document::Protobuf, section }
     }
 
-    /// Where the rule can be read.
+    /// Returns the address of the section.
     pub fn link(&self) -> String {
         let section = self.section;
         match self.document {
@@ -223,7 +225,7 @@ impl Rule {
 }
 
 impl Document {
-    /// What people call it.
+    /// Returns the document's usual name.
     pub fn name(self) -> &'static str {
         match self {
             Document::Http2 => "RFC 9113",

@@ -9,14 +9,14 @@
 //!         / 4 bytes                   I32 5
 //! ```
 //!
-//! <https://protobuf.dev/programming-guides/encoding/#structure>. The walker knows no schema; `protobuf.rs` names what
-//! it finds, and `schema.rs` reads descriptors with it.
+//! <https://protobuf.dev/programming-guides/encoding/#structure>. This reader uses no schema: `protobuf.rs` adds names
+//! to the fields, and `schema.rs` reads descriptors with it.
 
 use std::error::Error;
 use std::fmt;
 use std::ops::Range;
 
-/// How a field's value is laid out; the number is the one in the tag.
+/// The encoding of a field's value; the discriminant is the number in the tag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WireType {
     /// A number of one to ten bytes, seven bits in each, the lowest first.
@@ -34,7 +34,7 @@ pub enum WireType {
 }
 
 impl WireType {
-    /// The wire type in the lowest three bits of a tag; 6 and 7 are none.
+    /// Returns the wire type in the lowest three bits of a tag; `None` for 6 and 7.
     pub fn from_tag(tag: u64) -> Option<Self> {
         Some(match tag & 7 {
             0 => Self::Varint,
@@ -61,16 +61,16 @@ impl fmt::Display for WireType {
     }
 }
 
-/// One field, as far as its bytes tell: tag, length and value stand one after the other.
+/// One field, as read without a schema: tag, length and value follow each other.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RawField<'a> {
     /// The field number, 1 to 2^29 - 1.
     pub number: u32,
-    /// Where the tag stands.
+    /// The place of the tag.
     pub tag: Range<usize>,
-    /// Where the length stands; empty unless the wire type is LEN.
+    /// The place of the length; empty unless the wire type is LEN.
     pub length: Range<usize>,
-    /// Where the value stands; empty for the borders of groups.
+    /// The place of the value; empty for the start and the end of a group.
     pub value: Range<usize>,
     /// The value.
     pub payload: Payload<'a>,
@@ -94,7 +94,7 @@ pub enum Payload<'a> {
 }
 
 impl Payload<'_> {
-    /// The wire type that such a value has.
+    /// Returns the wire type of this value.
     pub fn wire_type(&self) -> WireType {
         match self {
             Self::Varint(_) => WireType::Varint,
@@ -107,7 +107,7 @@ impl Payload<'_> {
     }
 }
 
-/// The fields of a message one after the other; the walk ends after the first error.
+/// An iterator over the fields of a message; it ends after the first error.
 #[derive(Clone, Debug)]
 pub struct Fields<'a> {
     bytes: &'a [u8],
@@ -117,17 +117,17 @@ pub struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
-    /// Walks a whole message.
+    /// Iterates over a whole message.
     pub fn new(bytes: &'a [u8]) -> Self {
         Self::within(bytes, 0..bytes.len())
     }
 
-    /// Walks the message at `range` of `bytes`; the ranges of its fields count from the beginning of `bytes`.
+    /// Iterates over the message at `range` of `bytes`; the ranges of its fields count from the beginning of `bytes`.
     pub fn within(bytes: &'a [u8], range: Range<usize>) -> Self {
         Self { bytes, at: range.start, end: range.end.min(bytes.len()), broken: false }
     }
 
-    /// What was not walked over, and ends the walk. After an error this begins with the field that is wrong.
+    /// Returns the range not yet read and ends the iteration. After an error it begins with the invalid field.
     pub fn take_rest(&mut self) -> Range<usize> {
         let rest = self.at.min(self.end)..self.end;
         self.at = self.end;
@@ -186,7 +186,7 @@ impl<'a> Iterator for Fields<'a> {
     }
 }
 
-/// The varint at the beginning of `range`, and where it ends.
+/// Reads the varint at the beginning of `range`; returns it and the offset behind it.
 pub(crate) fn varint(bytes: &[u8], range: Range<usize>) -> Result<(u64, usize), FieldError> {
     let mut value = 0;
     for (place, &byte) in bytes.get(range.clone()).unwrap_or_default().iter().take(10).enumerate() {
@@ -201,7 +201,7 @@ pub(crate) fn varint(bytes: &[u8], range: Range<usize>) -> Result<(u64, usize), 
     Err(if range.len() >= 10 { FieldError::Varint } else { FieldError::Truncated })
 }
 
-/// Why the bytes are not a message.
+/// A reason why bytes are not a valid message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FieldError {
     /// The message ends inside a field.
@@ -212,11 +212,11 @@ pub enum FieldError {
     Number(u64),
     /// A wire type that does not exist: 6 or 7.
     WireType(u64),
-    /// A length over what is left of the message.
+    /// A length over the bytes that remain in the message.
     Length {
-        /// The length that the field has.
+        /// The declared length.
         declared: u64,
-        /// The bytes that are left.
+        /// The bytes that remain.
         left: usize,
     },
 }

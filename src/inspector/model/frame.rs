@@ -1,4 +1,4 @@
-//! A frame of a conversation, with everything that is known of its bytes.
+//! A frame of a conversation, with all its decoded information.
 
 use std::fmt;
 use std::ops::Range;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::tree::{Node, Tree};
 use crate::wire::http2::{FRAME_HEADER, FrameHeader, FrameType, Http2Error};
 
-/// Which way bytes went.
+/// The direction of bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Direction {
     /// From the client to the server.
@@ -17,79 +17,81 @@ pub enum Direction {
     ToClient,
 }
 
-/// A frame, or another piece of one direction's bytes; together they are all of them.
+/// A frame, or another piece of one direction's bytes. Together the frames of a direction contain all its bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Frame {
-    /// Counts the frames of both directions from 1, in the order in which they became complete.
+    /// Counts the frames of both directions from 1, in the order in which they were completed.
     pub number: u64,
-    /// Which way it went.
+    /// The direction of the frame.
     pub direction: Direction,
-    /// When it was complete, on the clock of whoever pushed its bytes ([`Conversation::set_time`](crate::inspector::Conversation::set_time)).
+    /// The time of completion, as the caller set it
+    /// ([`Conversation::set_time`](crate::inspector::Conversation::set_time)).
     pub time: Duration,
-    /// Where it begins in the bytes of its direction.
+    /// The offset of the first byte in its direction.
     pub offset: u64,
     /// All its bytes.
     pub bytes: Vec<u8>,
-    /// What piece of the connection it is.
+    /// The kind of piece.
     pub kind: FrameKind,
-    /// What it means to gRPC.
+    /// The meaning of the frame in gRPC.
     pub meaning: Meaning,
-    /// Whether its direction of the stream ends with it: END_STREAM on DATA, or on the header block that it completes.
+    /// True if this frame ends its direction of the stream: END_STREAM on DATA, or on the header block that it
+    /// completes.
     pub ends_stream: bool,
-    /// The headers, on the frame that completes a header block.
+    /// The decoded headers, on the frame that completes a header block.
     pub headers: Vec<HeaderField>,
-    /// The `google.rpc.Status` in `grpc-status-details-bin`, if the headers have one that is base64.
+    /// The `google.rpc.Status` in `grpc-status-details-bin`, if the headers have a valid base64 value.
     pub details: Option<Restored>,
-    /// The messages that became complete with this frame.
+    /// The messages that this frame completes.
     pub messages: Vec<Message>,
-    /// The tree over `bytes`: its leaves tile them. Ranges count from the frame's first byte.
+    /// The tree over `bytes`, whose leaves tile them. Ranges count from the frame's first byte.
     ///
-    /// Where something lies in several frames, its part here is refined when the last of them is complete, provided
-    /// that the conversation still has this frame.
+    /// If something spans several frames, its part here is refined when its last frame arrives, provided that the
+    /// conversation still has this frame.
     pub annotations: Tree,
-    /// What is wrong with the frame as a whole, or at this place of the conversation.
+    /// Errors of the frame as a whole, or of its place in the conversation.
     pub faults: Vec<String>,
 }
 
-/// One header as the block had it.
+/// One decoded header.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HeaderField {
-    /// The name; `None` if it stands in a part of the table that was not seen.
+    /// The name; `None` if it refers to an unknown table entry.
     pub name: Option<Arc<[u8]>>,
-    /// The value; `None` if it stands in a part of the table that was not seen.
+    /// The value; `None` if it refers to an unknown table entry.
     pub value: Option<Arc<[u8]>>,
-    /// Whether the sender asks that no one ever puts the header into a table.
+    /// True if the sender marked the header as never indexed.
     pub never_indexed: bool,
 }
 
 impl HeaderField {
-    /// Whether this is the header of that name (lower case, as on the wire).
+    /// Returns true if the header has this name (lower case, as on the wire).
     pub fn is(&self, name: &str) -> bool {
         self.name.as_deref() == Some(name.as_bytes())
     }
 }
 
-/// What piece of a connection's bytes a [`Frame`] is.
+/// The kind of piece that a [`Frame`] is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FrameKind {
     /// The client connection preface.
     Preface,
     /// A frame of HTTP/2.
     Http2(FrameHeader),
-    /// Bytes that end before the frame or the preface does, which they begin.
+    /// Bytes that end inside a frame or inside the preface.
     Truncated,
     /// Bytes of a direction that does not speak HTTP/2.
     NotHttp2,
-    /// Bytes whose frame began before them, among bytes that were not recorded.
+    /// The rest of a frame whose beginning was not recorded.
     Fragment,
-    /// Bytes that passed here and were not recorded. The frame has none of its own.
+    /// Bytes that were sent but not recorded. The frame itself contains no bytes.
     Lost {
-        /// How many.
+        /// The number of bytes.
         count: u64,
     },
 }
 
-/// What a frame means in the grammar of gRPC, in its words.
+/// The meaning of a frame in gRPC's grammar.
 ///
 /// ```text
 /// Request  → Request-Headers *Length-Prefixed-Message EOS
@@ -97,20 +99,20 @@ pub enum FrameKind {
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Meaning {
-    /// Nothing: it serves the connection or the stream.
+    /// Not part of gRPC: it manages the connection or the stream.
     None,
-    /// Headers whose block goes on, or can't be decoded.
+    /// Headers whose block is incomplete, or can't be decoded.
     Headers,
     /// The beginning of a call.
     RequestHeaders {
         /// The method: "/routeguide.RouteGuide/GetFeature".
         path: String,
     },
-    /// An HTTP answer before the answer (1xx).
+    /// An informational HTTP response (1xx) before the final one.
     Informational,
-    /// The beginning of an answer with messages to follow.
+    /// The beginning of a response with messages to follow.
     ResponseHeaders,
-    /// The headers of an answer that is not one of gRPC.
+    /// The headers of a response that is not gRPC.
     HttpResponse {
         /// The HTTP status.
         status: String,
@@ -120,16 +122,16 @@ pub enum Meaning {
         /// `grpc-status` in digits, if it is there.
         status: Option<String>,
     },
-    /// The whole answer in one header block.
+    /// A response without messages, in one header block.
     TrailersOnly {
         /// `grpc-status` in digits.
         status: String,
     },
     /// DATA with messages, parts of messages, or both.
     Messages,
-    /// DATA without a byte that ends the sender's side of the stream.
+    /// Empty DATA with END_STREAM.
     HalfClose,
-    /// DATA of which is not known that it belongs to gRPC.
+    /// DATA that is not known to belong to gRPC.
     Data,
 }
 
@@ -140,41 +142,41 @@ pub struct Message {
     pub number: u64,
     /// The full name of its type, if the schema has the method.
     pub type_name: Option<Arc<str>>,
-    /// Whether the Compressed-Flag is set.
+    /// True if the Compressed-Flag is set.
     pub compressed: bool,
     /// Message-Length: the bytes after the prefix.
     pub length: u32,
-    /// Where its bytes stand, prefix included: the number of each frame, and a range of the frame's bytes. Empty for a
-    /// message over a limit.
+    /// The places of its bytes, prefix included: the number of each frame, and a range of the frame's bytes. Empty for
+    /// a message over a limit.
     pub segments: Vec<(u64, Range<usize>)>,
-    /// The tree over the bytes of a message that lies in several frames, prefix included; ranges count from the first
-    /// byte of the prefix. For the others, and wherever it does not matter, [`Frame::message_tree`] has the tree.
+    /// The tree over a message that spans several frames, prefix included; ranges count from the first byte of the
+    /// prefix. [`Frame::message_tree`] returns the tree of any message.
     pub tree: Option<Box<Tree>>,
-    /// What a compressed message was before, if it could be restored within the limits.
+    /// The decompressed bytes of a compressed message, if it could be decompressed within the limits.
     pub restored: Option<Box<Restored>>,
 }
 
-/// Bytes that are not on the wire as they are: a compressed message as it was before, or a value behind base64. On the
-/// wire they are one leaf.
+/// Bytes that are encoded on the wire: a decompressed message, or a value decoded from base64. The encoded bytes are
+/// one leaf.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Restored {
     /// The bytes.
     pub bytes: Vec<u8>,
-    /// The tree over `bytes`, which its leaves tile.
+    /// The tree over `bytes`, whose leaves tile them.
     pub annotations: Tree,
 }
 
-/// What a direction's bytes are that begin with a record of TLS, and not with HTTP/2.
+/// The label of a direction's bytes that begin with a TLS record instead of HTTP/2.
 pub(crate) const TLS: &str = "TLS";
 
 impl Frame {
-    /// Whether these are bytes of TLS where HTTP/2 is expected.
+    /// Returns true if these are bytes of TLS where HTTP/2 is expected.
     pub(crate) fn is_tls(&self) -> bool {
         let label = self.annotations.all().first().map(|annotation| &annotation.label);
         self.kind == FrameKind::NotHttp2 && label.is_some_and(|label| *label == TLS)
     }
 
-    /// The header of HTTP/2, if this is a whole frame of it.
+    /// Returns the HTTP/2 header, if this is a whole HTTP/2 frame.
     pub fn header(&self) -> Option<&FrameHeader> {
         match &self.kind {
             FrameKind::Http2(header) => Some(header),
@@ -182,7 +184,7 @@ impl Frame {
         }
     }
 
-    /// What stands behind the header of a whole frame of HTTP/2.
+    /// Returns the payload of a whole HTTP/2 frame.
     pub(crate) fn payload(&self) -> Option<&[u8]> {
         self.header().and_then(|_| self.bytes.get(FRAME_HEADER..))
     }
@@ -191,31 +193,31 @@ impl Frame {
         self.payload().filter(|_| self.header().is_some_and(|header| header.kind == kind))
     }
 
-    /// The last stream and the error code of a GOAWAY.
+    /// Returns the last stream and the error code of a GOAWAY.
     pub(crate) fn goaway(&self) -> Option<(u32, Http2Error)> {
         let (last, rest) = self.payload_of(FrameType::GOAWAY)?.split_first_chunk()?;
         let code = rest.first_chunk()?;
         Some((u32::from_be_bytes(*last) & 0x7fff_ffff, Http2Error(u32::from_be_bytes(*code))))
     }
 
-    /// The error code of an RST_STREAM.
+    /// Returns the error code of an RST_STREAM.
     pub(crate) fn reset(&self) -> Option<Http2Error> {
         let code = self.payload_of(FrameType::RST_STREAM)?.first_chunk()?;
         Some(Http2Error(u32::from_be_bytes(*code)))
     }
 
-    /// The bytes that this frame stands for and does not have.
+    /// Returns the number of unrecorded bytes that this frame stands for.
     pub(crate) fn lost(&self) -> u64 {
         if let FrameKind::Lost { count } = self.kind { count } else { 0 }
     }
 
-    /// The stream that the frame belongs to; 0 for the connection.
+    /// Returns the stream of the frame; 0 for the connection.
     pub fn stream(&self) -> u32 {
         self.header().map_or(0, |header| header.stream)
     }
 
-    /// The node of one of this frame's messages; `None` for a message over a limit. Its ranges count from the first byte
-    /// of the message or of the frame, wherever the node's own begins.
+    /// Returns the node of one of this frame's messages; `None` for a message over a limit. Ranges count from the first
+    /// byte of the message or of the frame, not from the node's own beginning.
     pub fn message_tree<'a>(&'a self, message: &'a Message) -> Option<Node<'a>> {
         match &message.tree {
             Some(tree) => tree.iter().next(),
@@ -223,7 +225,7 @@ impl Frame {
         }
     }
 
-    /// The memory that this frame takes, about.
+    /// Returns the approximate memory of this frame.
     pub(crate) fn cost(&self) -> usize {
         let text = |text: &Option<Arc<[u8]>>| text.as_ref().map_or(0, |text| text.len());
         let headers =
@@ -240,7 +242,7 @@ impl Frame {
 }
 
 impl Direction {
-    /// The other way.
+    /// Returns the other direction.
     pub fn opposite(self) -> Self {
         match self {
             Self::ToServer => Self::ToClient,
@@ -250,7 +252,7 @@ impl Direction {
 }
 
 impl Message {
-    /// The bytes of the message as the application has it; `None` if it is compressed and was not restored.
+    /// Returns the size of the uncompressed message; `None` if it is compressed and was not decompressed.
     pub fn size(&self) -> Option<u64> {
         match (&self.restored, self.compressed) {
             (Some(restored), _) => Some(restored.bytes.len() as u64),

@@ -1,10 +1,10 @@
-//! How much the inspector keeps of what it is shown.
+//! Limits on the memory that the inspector uses.
 
 /// The bounds on a conversation's memory.
 ///
-/// A conversation keeps at most one frame of each direction that is not yet complete (16 MiB, the most that HTTP/2's
-/// length field can say, and only as many bytes as were really pushed), and besides it what these limits allow.
-/// Whatever is over a limit is still annotated, as bytes without further meaning, and said to be so.
+/// A conversation keeps at most one incomplete frame of each direction: up to 16 MiB, the most that HTTP/2's length
+/// field can declare, and only the bytes that were pushed. Everything else is bounded by these limits. Bytes over a
+/// limit are still annotated, but not decoded, and the annotation names the limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Bytes of one header block, gathered over its frames. Default 256 KiB.
@@ -15,16 +15,16 @@ pub struct Limits {
     pub header_table: usize,
     /// Bytes of one message, gathered over its frames to be decoded. Default 4 MiB.
     pub message: usize,
-    /// Annotations for the messages that end in one frame, after which what is left is not told apart any more.
-    /// Default 16,384.
+    /// Annotations for the messages that end in one frame; the rest of the frame is then not decoded further. Default
+    /// 16,384.
     pub annotations: usize,
-    /// Messages within messages. Default 32.
+    /// Depth of messages nested in messages. Default 32.
     pub depth: usize,
-    /// Calls followed at the same time; beyond, the oldest is forgotten. Default 1,024.
+    /// Calls followed at the same time; beyond this, the oldest call is forgotten. Default 1,024.
     pub calls: usize,
-    /// Bytes of all messages together that wait for their end. Default 64 MiB.
+    /// Bytes of all incomplete messages together. Default 64 MiB.
     pub waiting: usize,
-    /// Cost of the frames kept, annotations included; beyond, the oldest are dropped. Default 256 MiB.
+    /// Cost of the stored frames, annotations included; beyond this, the oldest frames are dropped. Default 256 MiB.
     pub frames: usize,
 }
 

@@ -1,4 +1,4 @@
-//! What the bytes of a connection come to: frames, with a tree of annotations for each, and the names from a schema.
+//! The inspector's data: frames, the annotation tree of each frame, and the names from a schema.
 
 pub(super) mod annotation;
 pub(super) mod fields;

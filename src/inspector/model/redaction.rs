@@ -1,9 +1,10 @@
-//! What must not leave the machine: the values of secret headers and fields, taken out of a frame before it is written.
+//! Redaction: removes the values of secret headers and fields from a frame before it is written or shown.
 //!
-//! Bytes are replaced by as many others, so that ranges stay true: by `X`, or where a string is Huffman coded by 0xfc,
-//! which is the code of `X` (RFC 7541, appendix B). A header block therefore decodes as before, but for the values.
+//! Redacted bytes are replaced by the same number of bytes, so that ranges stay valid: by `X`, or in a Huffman-coded
+//! string by 0xfc, which is the code of `X` (RFC 7541, appendix B). A header block therefore decodes as before, except
+//! for the values.
 //!
-//! A header block or a message whose beginning or end was not seen can't be searched: all of it counts as secret.
+//! A header block or message whose beginning or end was not captured can't be searched, so all of it is redacted.
 
 use std::borrow::Cow;
 
@@ -13,10 +14,10 @@ use super::tree::{Node, Tree};
 use crate::inspector::model::frame::HeaderField;
 use crate::wire::http2::{FrameHeader, FrameType};
 
-/// Which values are taken out of frames that are written to disk or shown on a page.
+/// The values that are redacted in frames written to disk or shown on a page.
 ///
-/// By default those of `authorization`, `proxy-authorization`, `cookie`, `set-cookie`, of headers whose name ends in
-/// `-api-key`, and of headers that their sender wants never to be put into a table (RFC 7541, section 7.1.3).
+/// By default these are the values of `authorization`, `proxy-authorization`, `cookie`, `set-cookie`, of headers whose
+/// name ends in `-api-key`, and of headers that their sender marked as never indexed (RFC 7541, section 7.1.3).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Redaction {
     on: bool,
@@ -24,7 +25,7 @@ pub struct Redaction {
     fields: Vec<String>,
 }
 
-/// Stands in the place of what was taken out.
+/// The value shown in place of a redacted one.
 pub(super) const REDACTED: &str = "redacted";
 
 const SECRET: [&str; 4] = ["authorization", "proxy-authorization", "cookie", "set-cookie"];
@@ -37,30 +38,30 @@ impl Default for Redaction {
 }
 
 impl Redaction {
-    /// Nothing is taken out, whatever is added.
+    /// Redacts nothing, whatever is added.
     pub fn none() -> Self {
         Self { on: false, headers: Vec::new(), fields: Vec::new() }
     }
 
-    /// Whether there is anything to take out.
+    /// Returns true if anything is redacted.
     pub fn is_on(&self) -> bool {
         self.on
     }
 
-    /// Takes out the values of this header too.
+    /// Redacts the values of this header too.
     pub fn header(mut self, name: &str) -> Self {
         self.headers.push(name.to_ascii_lowercase());
         self
     }
 
-    /// Takes out the values of every protobuf field of this name, whatever the message. Messages that can't be searched
-    /// for it, because they are compressed or not complete, are taken out as a whole.
+    /// Redacts the values of every protobuf field of this name, in any message. Messages that can't be searched for it,
+    /// because they are compressed or incomplete, are redacted as a whole.
     pub fn field(mut self, name: &str) -> Self {
         self.fields.push(name.to_owned());
         self
     }
 
-    /// The frame without its secrets; the frame itself if it has none.
+    /// Returns the frame without its secrets, or the frame itself if it has none.
     pub fn apply<'a>(&self, frame: &'a Frame) -> Cow<'a, Frame> {
         let kind = match &frame.kind {
             _ if !self.on => return Cow::Borrowed(frame),
@@ -89,7 +90,7 @@ impl Redaction {
             Some(FrameType::DATA) if !self.fields.is_empty() => {
                 let mut frame = frame.clone();
                 self.messages(&mut frame.annotations, &mut frame.bytes);
-                // Over several frames a message's tree counts from its own first byte.
+                // The tree of a message in several frames counts from the message's first byte.
                 let trees = frame.messages.iter_mut().filter_map(|message| message.tree.as_mut());
                 trees.for_each(|tree| self.messages(tree, &mut []));
                 for restored in frame.messages.iter_mut().filter_map(|message| message.restored.as_mut()) {
@@ -101,19 +102,19 @@ impl Redaction {
         }
     }
 
-    /// Whether the value of a header is a secret. It is where the name is not known.
+    /// Returns true if the value of a header is secret, or if its name is unknown.
     pub(crate) fn hides(&self, field: &HeaderField) -> bool {
         let secret = |name: &[u8]| self.hides_name(&String::from_utf8_lossy(name));
         self.on && field.value.is_some() && (field.never_indexed || field.name.as_deref().is_none_or(secret))
     }
 
-    /// Whether the value of a header of this name is a secret.
+    /// Returns true if the value of a header of this name is secret.
     pub(crate) fn hides_name(&self, name: &str) -> bool {
         let name = name.to_ascii_lowercase();
         name.ends_with(SECRET_ENDING) || self.headers.contains(&name)
     }
 
-    /// A node of a frame with a header block, or with a part of one.
+    /// Redacts a node of a frame with a header block, or with a part of one.
     fn block(&self, node: Node<'_>, bytes: &mut [u8], shown: &mut Tree) {
         let opaque = node.layer == Layer::Opaque;
         let undecoded = ["header block fragment", "not decodable", "more headers"];
@@ -137,14 +138,14 @@ impl Redaction {
         shown.close(open);
     }
 
-    /// A tree over messages.
+    /// Redacts the nodes of a tree over messages.
     fn messages(&self, tree: &mut Tree, bytes: &mut [u8]) {
         let mut shown = Tree::default();
         tree.iter().for_each(|node| self.message(node, bytes, &mut shown));
         *tree = shown;
     }
 
-    /// A node within a message.
+    /// Redacts a node within a message.
     fn message(&self, node: Node<'_>, bytes: &mut [u8], shown: &mut Tree) {
         let unknown = node.layer == Layer::Opaque || ["not decodable", "more fields"].iter().any(|l| node.label == *l);
         if node.is_leaf() && unknown {
@@ -168,7 +169,7 @@ impl Redaction {
         shown.close(open);
     }
 
-    /// What is not HTTP/2 may be HTTP/1.1, whose headers are lines.
+    /// Redacts the header lines of HTTP/1.1, for bytes that are not HTTP/2.
     fn lines<'a>(&self, frame: &'a Frame) -> Cow<'a, Frame> {
         let mut shown = frame.bytes.clone();
         for line in shown.split_mut(|byte| *byte == b'\n') {
@@ -190,7 +191,7 @@ impl Redaction {
     }
 }
 
-/// A leaf in the place of a node, whose bytes are taken out, and all that is said of them.
+/// Masks the bytes of a node; returns the leaf that replaces it.
 fn hidden(node: &Annotation, bytes: &mut [u8], mask: u8) -> Annotation {
     if let Some(bytes) = bytes.get_mut(node.range.clone()) {
         bytes.fill(mask);

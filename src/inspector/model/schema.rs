@@ -1,7 +1,7 @@
-//! Names for what flows: which messages a method takes and gives, and what their fields are called.
+//! Names from a schema: the message types of a method, and the names of their fields.
 //!
-//! A [`Schema`] is read from an encoded `google.protobuf.FileDescriptorSet`, as every compiler of `.proto` files
-//! writes it, or built by hand. Of the descriptors only what is needed here is read, by their field numbers:
+//! A [`Schema`] is read from an encoded `google.protobuf.FileDescriptorSet`, which every `.proto` compiler can write,
+//! or built by hand. Only the descriptor fields that the inspector needs are read, by their field numbers:
 //! <https://github.com/protocolbuffers/protobuf/blob/main/src/google/protobuf/descriptor.proto>.
 
 use std::collections::BTreeMap;
@@ -13,7 +13,7 @@ use super::fields::{FieldError, Fields, Payload};
 use super::frame::Direction;
 use super::text;
 
-/// Methods, messages and enums by their full names. What is not in it is shown by number.
+/// Methods, messages and enums by their full names. Fields without a name here are shown by number.
 #[derive(Clone, Debug, Default)]
 pub struct Schema {
     methods: BTreeMap<String, MethodTypes>,
@@ -24,29 +24,29 @@ pub struct Schema {
 /// The messages of a method.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MethodTypes {
-    /// The full name of what the client sends: "routeguide.Point".
+    /// The full name of the request message: "routeguide.Point".
     pub request: Arc<str>,
-    /// The full name of what the server sends.
+    /// The full name of the response message.
     pub response: Arc<str>,
-    /// How many messages flow each way, if that is known.
+    /// The number of messages each way, if it is known.
     pub kind: Option<CallKind>,
 }
 
-/// How many messages flow each way in a call.
+/// The number of messages that a call has in each direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum CallKind {
-    /// One and one.
+    /// One request, one response.
     Unary,
-    /// One to the server, any number to the client.
+    /// One request, any number of responses.
     ServerStreaming,
-    /// Any number to the server, one to the client.
+    /// Any number of requests, one response.
     ClientStreaming,
-    /// Any number both ways.
+    /// Any number of requests and responses.
     BidiStreaming,
 }
 
 impl CallKind {
-    /// The kind by which sides stream.
+    /// Returns the kind of a method, from which sides stream.
     pub fn new(client_streams: bool, server_streams: bool) -> Self {
         match (client_streams, server_streams) {
             (false, false) => Self::Unary,
@@ -56,7 +56,7 @@ impl CallKind {
         }
     }
 
-    /// Whether a side sends any number of messages.
+    /// Returns true if this direction carries any number of messages.
     pub fn streams(self, direction: Direction) -> bool {
         match direction {
             Direction::ToServer => matches!(self, Self::ClientStreaming | Self::BidiStreaming),
@@ -81,11 +81,11 @@ impl fmt::Display for CallKind {
 pub struct SchemaField {
     /// Its name: "latitude".
     pub name: Arc<str>,
-    /// Its type, which says how its bytes are to be read.
+    /// Its type, which determines how its bytes are decoded.
     pub kind: FieldType,
 }
 
-/// The type of a field; messages, groups and enums with their full names.
+/// The type of a field; messages, groups and enums have their full names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub enum FieldType {
@@ -110,28 +110,28 @@ pub enum FieldType {
 }
 
 impl Schema {
-    /// A schema that names nothing.
+    /// An empty schema.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The names in an encoded `google.protobuf.FileDescriptorSet`.
+    /// Reads the names in an encoded `google.protobuf.FileDescriptorSet`.
     ///
     /// # Errors
     ///
-    /// [`SchemaError`] if the bytes are not one.
+    /// [`SchemaError`] if the bytes are not a valid descriptor set.
     pub fn from_descriptor_set(bytes: &[u8]) -> Result<Self, SchemaError> {
         let mut schema = Self::new();
         schema.add_descriptor_set(bytes)?;
         Ok(schema)
     }
 
-    /// Adds the names in an encoded `google.protobuf.FileDescriptorSet` to those that are there. Of what is named twice the
-    /// later counts.
+    /// Adds the names in an encoded `google.protobuf.FileDescriptorSet`. A later definition of a name replaces an
+    /// earlier one.
     ///
     /// # Errors
     ///
-    /// [`SchemaError`] if the bytes are not one; what stands before the mistake is added.
+    /// [`SchemaError`] if the bytes are not a valid descriptor set; the definitions before the error are added.
     pub fn add_descriptor_set(&mut self, bytes: &[u8]) -> Result<(), SchemaError> {
         parts(bytes, 1)?.into_iter().try_for_each(|file| self.file(file))
     }
@@ -142,55 +142,55 @@ impl Schema {
         self.methods.insert(path.to_owned(), MethodTypes { request, response, kind: None });
     }
 
-    /// Says of what kind a method is that was added before.
+    /// Sets the kind of a method that was added before.
     pub fn set_kind(&mut self, path: &str, kind: CallKind) {
         if let Some(method) = self.methods.get_mut(path) {
             method.kind = Some(kind);
         }
     }
 
-    /// Adds a field to a message, which is there from then on.
+    /// Adds a field to a message; adds the message if it is new.
     pub fn add_field(&mut self, message: &str, number: u32, name: &str, kind: FieldType) {
         self.messages.entry(shared(message)).or_default().insert(number, SchemaField { name: shared(name), kind });
     }
 
-    /// Adds a value to an enum, which is there from then on.
+    /// Adds a value to an enum; adds the enum if it is new.
     pub fn add_enum_value(&mut self, name: &str, number: i32, value: &str) {
         self.enums.entry(shared(name)).or_default().insert(number, shared(value));
     }
 
-    /// The messages of the method at a path.
+    /// Returns the message types of the method at a path.
     pub fn method(&self, path: &str) -> Option<&MethodTypes> {
         self.methods.get(path)
     }
 
-    /// Whether a message is known, with or without fields.
+    /// Returns true if the schema has this message, with or without fields.
     pub fn knows_message(&self, name: &str) -> bool {
         self.messages.contains_key(name)
     }
 
-    /// The field of that number in a message.
+    /// Returns the field with this number of a message.
     pub fn field(&self, message: &str, number: u32) -> Option<&SchemaField> {
         self.fields(message)?.get(&number)
     }
 
-    /// The fields of a message by their numbers.
+    /// Returns the fields of a message by their numbers.
     pub(crate) fn fields(&self, message: &str) -> Option<&BTreeMap<u32, SchemaField>> {
         self.messages.get(message)
     }
 
-    /// The field of that name in a message, and its number.
+    /// Returns the field with this name of a message, and its number.
     pub fn field_named(&self, message: &str, name: &str) -> Option<(u32, &FieldType)> {
         let mut fields = self.messages.get(message)?.iter();
         fields.find(|(_, field)| &*field.name == name).map(|(number, field)| (*number, &field.kind))
     }
 
-    /// The number of an enum's value by its name.
+    /// Returns the number of an enum value by its name.
     pub fn enum_number(&self, name: &str, value: &str) -> Option<i32> {
         self.enums.get(name)?.iter().find(|(_, known)| &***known == value).map(|(number, _)| *number)
     }
 
-    /// The name of an enum's value.
+    /// Returns the name of an enum value.
     pub fn enum_value(&self, name: &str, number: i32) -> Option<&str> {
         self.enums.get(name)?.get(&number).map(|value| &**value)
     }
@@ -283,7 +283,7 @@ impl Schema {
     }
 }
 
-/// A name that is safe to show: a schema may come from a peer as well.
+/// Escapes a name for display, because a schema may come from a peer too.
 fn shared(name: &str) -> Arc<str> {
     text::plain(name.as_bytes()).into()
 }
@@ -292,7 +292,7 @@ fn join(scope: &str, name: &str) -> String {
     if scope.is_empty() { name.to_owned() } else { format!("{scope}.{name}") }
 }
 
-/// All values of a LEN field, in their order.
+/// Returns all values of a LEN field, in their order.
 fn parts(message: &[u8], number: u32) -> Result<Vec<&[u8]>, SchemaError> {
     let mut found = Vec::new();
     for field in Fields::new(message) {
@@ -304,13 +304,13 @@ fn parts(message: &[u8], number: u32) -> Result<Vec<&[u8]>, SchemaError> {
     Ok(found)
 }
 
-/// The last value of a string field, or the empty default.
+/// Returns the last value of a string field, or the empty default.
 fn string(message: &[u8], number: u32) -> Result<String, SchemaError> {
     let last = parts(message, number)?.pop().unwrap_or_default();
     String::from_utf8(last.to_vec()).map_err(|_| SchemaError("a name is not UTF-8".to_owned()))
 }
 
-/// The last value of a VARINT field, or the default 0.
+/// Returns the last value of a VARINT field, or the default 0.
 fn number(message: &[u8], number: u32) -> Result<u64, SchemaError> {
     let mut last = 0;
     for field in Fields::new(message) {
@@ -392,7 +392,7 @@ mod tests {
     fn what_is_not_a_descriptor_set_is_an_error_and_nothing_else() {
         let set = descriptor_set();
         let failed = (0..set.len()).filter(|&end| Schema::from_descriptor_set(&set[..end]).is_err()).count();
-        // Cut between the two files, or before the first, it is a shorter set.
+        // A set that is cut at the start of a file is a valid, shorter set.
         assert_eq!(failed, set.len() - 2);
         for at in 0..set.len() {
             for change in [0x01, 0x80, 0xff] {

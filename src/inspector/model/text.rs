@@ -1,19 +1,19 @@
-//! Texts of annotations: made when they are read, and safe to show, whatever a peer sent.
+//! Texts of annotations, formatted when they are read and safe to show, whatever bytes a peer sent.
 //!
-//! A conversation has far more annotations than anyone looks at, so a [`Text`] keeps a number and how to say it, or
-//! shares the bytes it is made from.
+//! A conversation has far more annotations than are ever displayed. A [`Text`] therefore stores a number and a format
+//! function, or shares the bytes it is made from.
 
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A text of an annotation. It has no control characters, nothing that turns a line around, and no great length: what
-/// comes from a peer is escaped and shortened.
+/// A text of an annotation. It contains no control characters and no bidirectional overrides, and its length is
+/// limited: bytes from a peer are escaped and shortened.
 #[derive(Clone)]
 pub struct Text(Kind);
 
-/// How a number, and another beside it, are said.
+/// Formats a number and a second number that belongs to it.
 pub(crate) type Say = fn(u64, u32, &mut fmt::Formatter<'_>) -> fmt::Result;
 
 #[derive(Clone)]
@@ -29,7 +29,7 @@ enum Kind {
 impl Text {
     pub(crate) const EMPTY: Self = Self(Kind::Static(""));
 
-    /// Numbers, and how to say them when it comes to that.
+    /// A text formatted from two numbers when it is read.
     pub(crate) fn said(number: u64, beside: u32, say: Say) -> Self {
         Self(Kind::Said { number, beside, say })
     }
@@ -57,7 +57,7 @@ impl Text {
         Self(Kind::Octets(octets.clone()))
     }
 
-    /// Whether there is nothing to say.
+    /// Returns true if the text is empty.
     pub fn is_empty(&self) -> bool {
         match &self.0 {
             Kind::Static(text) => text.is_empty(),
@@ -68,7 +68,7 @@ impl Text {
         }
     }
 
-    /// The memory that is not shared.
+    /// Returns the memory that this text alone uses, without shared bytes.
     pub(crate) fn cost(&self) -> usize {
         match &self.0 {
             Kind::Owned(text) => text.len(),
@@ -151,27 +151,27 @@ impl From<Arc<str>> for Text {
     }
 }
 
-/// Bytes of a text shown in a value; what is longer is shortened.
+/// Bytes of a text shown in a value; longer ones are shortened.
 const SHOWN: usize = 512;
 
-/// `text` between quotes, with what can't be shown escaped.
+/// Returns `text` between quotes, with unprintable characters escaped.
 pub(crate) fn quoted(text: &str) -> String {
     let (shown, hidden) = shorten(text);
     let mut out = String::with_capacity(shown.len() + 2);
     out.push('"');
-    // A string takes whatever is written.
+    // Writing to a String can't fail.
     let _ = escape(&mut out, shown, true);
     out.push('"');
     let _ = more(&mut out, hidden);
     out
 }
 
-/// Header names and values as they are, with what can't be shown escaped.
+/// Returns header names and values as text, with unprintable characters escaped.
 pub(crate) fn plain(bytes: &[u8]) -> String {
     Plain(bytes).to_string()
 }
 
-/// [`plain`], as it stands there if nothing is to be escaped.
+/// As [`plain`]; borrows the text if nothing has to be escaped.
 pub(crate) fn plain_text(bytes: &[u8]) -> Cow<'_, str> {
     match std::str::from_utf8(bytes) {
         Ok(text) if bytes.len() <= SHOWN && is_plain(text) => Cow::Borrowed(text),
@@ -179,12 +179,12 @@ pub(crate) fn plain_text(bytes: &[u8]) -> Cow<'_, str> {
     }
 }
 
-/// Most text needs no escape, and is looked at by the byte.
+/// Returns true if no byte needs an escape, which is so for most text.
 fn is_plain(text: &str) -> bool {
     text.bytes().all(|byte| matches!(byte, 0x20..=0x7e) && byte != b'"' && byte != b'\\')
 }
 
-/// [`plain`] while it is written.
+/// Displays bytes as [`plain`] does.
 pub(crate) struct Plain<'a>(pub(crate) &'a [u8]);
 
 impl fmt::Display for Plain<'_> {
@@ -199,12 +199,12 @@ impl fmt::Display for Plain<'_> {
     }
 }
 
-/// A span of time to three digits or so: "340 ms", "1.25 s".
+/// Formats a duration to about three digits: "340 ms", "1.25 s".
 pub(crate) fn time(span: Duration) -> String {
     Time(span).to_string()
 }
 
-/// [`time`] while it is written.
+/// Displays a duration as [`time`] does.
 pub(crate) struct Time(pub(crate) Duration);
 
 impl fmt::Display for Time {
@@ -222,7 +222,7 @@ impl fmt::Display for Time {
             10..100 => 1,
             _ => 0,
         };
-        // Rounded to that many digits, and counted in hundredths.
+        // Rounded to `digits` decimals, then expressed in hundredths.
         let hundredths = (nanoseconds * 10_u128.pow(digits) + unit / 2) / unit * 10_u128.pow(2 - digits);
         match (hundredths / 100, hundredths % 100) {
             (whole, 0) => write!(f, "{whole} {name}"),
@@ -232,12 +232,12 @@ impl fmt::Display for Time {
     }
 }
 
-/// How many of something: "1 byte", "5 bytes".
+/// Formats a number with its noun: "1 byte", "5 bytes".
 pub(crate) fn count(number: u64, thing: &str) -> String {
     Count(number, thing).to_string()
 }
 
-/// [`count`] while it is written.
+/// Displays a number with its noun as [`count`] does.
 pub(crate) struct Count<'a>(pub(crate) u64, pub(crate) &'a str);
 
 impl fmt::Display for Count<'_> {

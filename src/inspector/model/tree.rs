@@ -1,13 +1,13 @@
-//! Annotations over bytes: trees one after the other, in one list.
+//! Annotations over bytes: several trees in one list.
 //!
 //! ```text
-//! a ─┬─ b              a stands before its parts, with how many annotations there are below it:
+//! a ─┬─ b              a precedes its parts and stores the number of annotations below it:
 //!    └─ c ─┬─ d
 //!          └─ e        a 4   b 0   c 2   d 0   e 0   f 0
 //! f
 //! ```
 //!
-//! So a frame has one piece of memory for all that is said of it, in the order of its bytes.
+//! All annotations of a frame are therefore in one allocation, in the order of its bytes.
 
 use std::error::Error;
 use std::fmt;
@@ -15,54 +15,54 @@ use std::ops::{Deref, Range};
 
 use super::annotation::Annotation;
 
-/// What bytes mean: trees that tile a range of them. A node covers exactly what its children cover, one after the other; a
-/// leaf has no children and at least one byte.
+/// Trees of annotations that tile a range of bytes. A node covers exactly the bytes of its children, one after the
+/// other; a leaf has no children and at least one byte.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tree {
     nodes: Vec<Annotation>,
 }
 
-/// An annotation of a [`Tree`], with those below it.
+/// An annotation of a [`Tree`], with the annotations below it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Node<'a> {
     annotation: &'a Annotation,
     below: &'a [Annotation],
 }
 
-/// The iterator over nodes that stand beside each other.
+/// An iterator over sibling nodes.
 #[derive(Clone, Debug)]
 pub struct Nodes<'a> {
     rest: &'a [Annotation],
 }
 
 impl Tree {
-    /// The outermost nodes, which tile the bytes.
+    /// Returns the outermost nodes, which tile the bytes.
     pub fn iter(&self) -> Nodes<'_> {
         Nodes { rest: &self.nodes }
     }
 
-    /// Every annotation, each before those below it.
+    /// Returns every annotation, each before those below it.
     pub fn all(&self) -> &[Annotation] {
         &self.nodes
     }
 
-    /// The leaves, which tile the bytes too.
+    /// Returns the leaves, which tile the bytes too.
     pub fn leaves(&self) -> impl Iterator<Item = &Annotation> {
         self.nodes.iter().filter(|annotation| annotation.is_leaf())
     }
 
-    /// Whether nothing is said.
+    /// Returns true if the tree has no annotation.
     pub fn is_empty(&self) -> bool {
         self.nodes.is_empty()
     }
 
-    /// The outermost node that covers exactly `place`.
+    /// Returns the outermost node that covers exactly `place`.
     pub(crate) fn at(&self, place: &Range<usize>) -> Option<Node<'_>> {
         let at = self.nodes.partition_point(|annotation| annotation.range.start < place.start);
         Nodes { rest: self.nodes.get(at..)? }.next().filter(|node| node.range == *place)
     }
 
-    /// Every annotation, to change what is said.
+    /// Returns every annotation for modification.
     pub(crate) fn all_mut(&mut self) -> &mut [Annotation] {
         &mut self.nodes
     }
@@ -71,25 +71,25 @@ impl Tree {
         Self { nodes: Vec::with_capacity(count) }
     }
 
-    /// Adds a leaf, unless it has no byte.
+    /// Adds a leaf, unless it is empty.
     pub(crate) fn push(&mut self, leaf: Annotation) {
         if !leaf.range.is_empty() {
             self.nodes.push(leaf);
         }
     }
 
-    /// Adds leaves, but for those that have no byte.
+    /// Adds leaves, except empty ones.
     pub(crate) fn extend(&mut self, leaves: impl IntoIterator<Item = Annotation>) {
         leaves.into_iter().for_each(|leaf| self.push(leaf));
     }
 
-    /// Adds a node whose children come next, up to its [`Tree::close`].
+    /// Adds a node. Annotations added before its [`Tree::close`] are its children.
     pub(crate) fn open(&mut self, node: Annotation) -> usize {
         self.nodes.push(node);
         self.nodes.len() - 1
     }
 
-    /// What was added since `open` lies below that node, which is given back.
+    /// Ends the children of the node that [`Tree::open`] added, and returns that node.
     pub(crate) fn close(&mut self, open: usize) -> Option<&mut Annotation> {
         let below = self.nodes.len().saturating_sub(open + 1);
         let node = self.nodes.get_mut(open)?;
@@ -97,33 +97,33 @@ impl Tree {
         Some(node)
     }
 
-    /// The annotation that was added last.
+    /// Returns the annotation that was added last.
     pub(crate) fn last_mut(&mut self) -> Option<&mut Annotation> {
         self.nodes.last_mut()
     }
 
-    /// The number of all annotations.
+    /// Returns the number of all annotations.
     pub(crate) fn len(&self) -> usize {
         self.nodes.len()
     }
 
-    /// Takes back what was added last, down to `len` annotations.
+    /// Removes the annotations that were added last, down to `len`.
     pub(crate) fn truncate(&mut self, len: usize) {
         self.nodes.truncate(len);
     }
 
-    /// Adds another tree behind this one.
+    /// Appends another tree to this one.
     pub(crate) fn append(&mut self, other: &mut Tree) {
         self.nodes.append(&mut other.nodes);
     }
 
-    /// Adds a node with all that is below it.
+    /// Adds a node with all annotations below it.
     pub(super) fn push_node(&mut self, node: Node<'_>) {
         self.nodes.push(node.annotation.clone());
         self.nodes.extend_from_slice(node.below);
     }
 
-    /// Puts other nodes in the place of the outermost one that covers theirs, if there is one.
+    /// Replaces the outermost node that covers the range of `nodes`, if there is one.
     pub(crate) fn replace(&mut self, place: &Range<usize>, nodes: Tree) {
         let at = self.nodes.partition_point(|annotation| annotation.range.start < place.start);
         if let Some(old) = self.nodes.get(at).filter(|old| old.range == *place) {
@@ -132,12 +132,12 @@ impl Tree {
         }
     }
 
-    /// The memory that this takes, about.
+    /// Returns the approximate memory of this tree.
     pub(crate) fn cost(&self) -> usize {
         size_of::<Annotation>() * self.nodes.len() + self.nodes.iter().map(Annotation::cost).sum::<usize>()
     }
 
-    /// Cuts the tree at the borders of frames.
+    /// Returns a cutter, which splits the tree at the boundaries of frames.
     pub(crate) fn cutter(&self) -> Cutter<'_> {
         Cutter { nodes: &self.nodes, at: 0, path: Vec::new() }
     }
@@ -161,12 +161,12 @@ impl From<Annotation> for Tree {
 }
 
 impl<'a> Node<'a> {
-    /// The parts of the node, which tile its range; none for a leaf.
+    /// Returns the children, which tile the node's range; a leaf returns none.
     pub fn children(self) -> Nodes<'a> {
         Nodes { rest: self.below }
     }
 
-    /// The annotation, for as long as the tree is there.
+    /// Returns the annotation, with the lifetime of the tree.
     pub fn annotation(self) -> &'a Annotation {
         self.annotation
     }
@@ -191,17 +191,17 @@ impl<'a> Iterator for Nodes<'a> {
     }
 }
 
-/// Gives the parts of a tree, in their order: this is how what was decoded over several frames is given back to each of them.
+/// Splits a tree into consecutive parts: gives each frame its part of what was decoded over several frames.
 pub(crate) struct Cutter<'a> {
     nodes: &'a [Annotation],
-    /// The next annotation that no part has had.
+    /// The index of the next annotation that no part contains yet.
     at: usize,
-    /// The last one that a part has had, below those that contain it; with each the number of the first behind all below it.
+    /// The last annotation in a part, below its ancestors. The number is the index behind all annotations below it.
     path: Vec<(&'a Annotation, usize)>,
 }
 
 impl Cutter<'_> {
-    /// What lies within `keep`, moved so that `keep.start` lands on `to`. Each byte is asked for once.
+    /// Returns the annotations within `keep`, moved so that `keep.start` becomes `to`. Each byte is requested once.
     pub(crate) fn part(&mut self, keep: &Range<usize>, to: usize) -> Tree {
         let mut part = Tree::default();
         self.path.retain(|(node, _)| node.range.end > keep.start);
@@ -226,11 +226,11 @@ impl Cutter<'_> {
     }
 }
 
-/// Holds the law: the leaves tile `within` exactly, and every node covers what its children cover.
+/// Checks that the leaves tile `within` exactly, and that every node covers exactly the bytes of its children.
 ///
 /// # Errors
 ///
-/// [`Gap`] at the first place where a byte has no leaf, more than one, or none of its own in a node's children.
+/// [`Gap`] at the first byte that has no leaf or more than one, or that the children of its node do not cover.
 pub fn check_tiling<'a>(within: Range<usize>, nodes: impl IntoIterator<Item = Node<'a>>) -> Result<(), Gap> {
     let mut expected = within.start;
     for node in nodes {
@@ -248,9 +248,9 @@ pub fn check_tiling<'a>(within: Range<usize>, nodes: impl IntoIterator<Item = No
 /// A place where annotations do not tile their input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Gap {
-    /// Where the next leaf, or the end, should have been.
+    /// The offset where the next leaf, or the end, should be.
     pub expected: usize,
-    /// Where it is.
+    /// The offset where it is.
     pub found: usize,
 }
 
@@ -275,7 +275,7 @@ mod tests {
         Annotation::new(range, Layer::Opaque, "leaf")
     }
 
-    /// A node over `range` between two leaves, with these leaves below it.
+    /// Returns a node over `range` between two leaves, with these leaves below it.
     fn tree(before: Range<usize>, range: Range<usize>, below: &[Range<usize>], after: Range<usize>) -> Tree {
         let mut tree = Tree::from(leaf(before));
         let open = tree.open(leaf(range));
@@ -311,7 +311,7 @@ mod tests {
         let last =
             [(20..23, Part::Tail, 2), (20..21, Part::Tail, 0), (21..23, Part::Whole, 0), (23..25, Part::Whole, 0)];
         assert_eq!(told(tail), last);
-        // Wherever it is cut, and whatever is asked for first.
+        // The result does not depend on where the tree is cut first.
         assert!(parts(&[0, 12])[0].all().len() == whole.all().len() && told(&parts(&[7, 12])[0]) == last);
         for (first, second) in (1..12).flat_map(|first| (first + 1..12).map(move |second| (first, second))) {
             let borders = [0, first, second, 12];

@@ -1,4 +1,4 @@
-//! The calls of a connection as lines, each when it has ended.
+//! Shows the calls of a connection as lines, each when the call has ended.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use crate::inspector::follow::calls::Calls;
 use crate::inspector::model::frame::Frame;
 use crate::inspector::model::schema::Schema;
 
-/// The calls of a connection as lines, each when it has ended.
+/// Shows the calls of a connection as lines, each when the call has ended.
 #[derive(Clone, Debug)]
 pub struct CallLines {
     calls: Calls,
@@ -15,7 +15,7 @@ pub struct CallLines {
 }
 
 impl CallLines {
-    /// Follows the calls of a connection; the schema knows their kinds.
+    /// Follows the calls of a connection; the schema defines their kinds.
     pub fn new(schema: Schema) -> Self {
         Self { calls: Calls::new(schema), last: None }
     }

@@ -1,23 +1,23 @@
-//! What stands behind each field: a sentence in our words, and where the specification says it in its own.
+//! Explains annotations: a short sentence for each field, with a link to the specification.
 //!
-//! The tables are ordered by specification. An entry is found by the rule of an annotation and its label; an entry without
-//! label is for all others of the rule.
+//! The tables are ordered by specification. An entry is found by the rule and the label of an annotation; an entry
+//! without a label is the default of its rule.
 
 use std::collections::BTreeMap;
 
 use crate::inspector::decode::headers::status_name;
 use crate::inspector::model::annotation::{Annotation, Document, Layer, Rule};
 
-/// Why bytes are there.
+/// The explanation of an annotation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Explanation {
     /// One or two sentences.
     pub sentence: &'static str,
-    /// The rule that they tell in other words; [`Rule::link`] leads to it.
+    /// The rule that the sentence paraphrases; [`Rule::link`] returns its address.
     pub rule: Rule,
 }
 
-/// What an annotation is there for: first what it means, then how it is encoded. Nothing for bytes without a rule.
+/// Returns the explanations of an annotation: first its meaning, then its encoding. Empty for bytes without a rule.
 pub fn explain(annotation: &Annotation) -> Vec<Explanation> {
     let mut found = Vec::new();
     let label = annotation.label.to_string();
@@ -38,8 +38,9 @@ pub fn explain(annotation: &Annotation) -> Vec<Explanation> {
     found
 }
 
-/// All sentences as a JSON object, for a page that finds them as [`explain`] does: `fields` by "document|section|label", and
-/// without a label for all others of the section, `headers` and `codes` by their names, `status` by its number.
+/// Returns all sentences as a JSON object, for a page that finds them as [`explain`] does: `fields` by
+/// "document|section|label", or with an empty label for the section's default; `headers` and `codes` by name; `status`
+/// by number.
 pub fn explanations() -> String {
     let by_label =
         |entries: &[Entry]| entries.iter().map(|entry| (entry.label, entry.sentence)).collect::<BTreeMap<_, _>>();
@@ -55,7 +56,7 @@ pub fn explanations() -> String {
     .to_string()
 }
 
-/// What a status code says, from "5 (NOT_FOUND)".
+/// Returns the explanation of a status code, given as "5 (NOT_FOUND)".
 fn status(value: &str) -> Option<Explanation> {
     let digits = value.split(' ').next()?;
     status_name(digits.as_bytes())?;
@@ -94,121 +95,121 @@ const fn protobuf(section: &'static str, label: &'static str, sentence: &'static
 
 #[rustfmt::skip]
 const FIELDS: &[Entry] = &[
-    http2("3.4", "", "A client opens the connection with these 24 bytes, which no server of HTTP/1 takes for a request, so that a wrong peer shows at once."),
-    http2("4.1", "length", "The bytes of the payload behind these nine. More than 16384 need the receiver's leave, in SETTINGS_MAX_FRAME_SIZE."),
-    http2("4.1", "type", "What the frame is for, which decides how flags and payload are read. A frame of an unknown type is passed over."),
-    http2("4.1", "flags", "Eight switches whose meaning depends on the type; those without a meaning are sent as zero and ignored."),
-    http2("4.1", "stream", "One reserved bit and the number of the stream. A client's streams are odd and only grow; 0 is the connection itself."),
+    http2("3.4", "", "A client opens the connection with these 24 bytes. An HTTP/1 server rejects them, so a wrong peer is noticed at once."),
+    http2("4.1", "length", "The number of payload bytes after this nine-byte header. More than 16384 are allowed only if the receiver's SETTINGS_MAX_FRAME_SIZE permits it."),
+    http2("4.1", "type", "The frame type determines the meaning of flags and payload. Receivers ignore frames of unknown types."),
+    http2("4.1", "flags", "Eight flags whose meaning depends on the type. Undefined flags are sent as zero and ignored."),
+    http2("4.1", "stream", "One reserved bit and the stream number. Streams that a client opens have odd, increasing numbers; 0 is the connection."),
     http2("4.1", "", "Every frame begins with nine bytes: length, type, flags and stream."),
-    http2("4.2", "", "The frame has a size that its type does not allow, which ends the stream or the connection."),
-    http2("4.3", "", "Headers travel as one compressed block, cut into fragments that follow each other without another frame in between."),
-    http2("6.1", "pad length", "How many zero bytes follow the data, to hide how long the data are. They count against the flow-control windows."),
-    http2("6.1", "padding", "Zeros without a meaning."),
-    http2("6.1", "", "DATA carries the bytes of the stream's content. Only these frames are subject to flow control."),
-    http2("6.2", "pad length", "How many zero bytes follow the header block fragment, to hide its length."),
-    http2("6.2", "stream dependency", "A priority as in the first edition of HTTP/2: deprecated, and ignored by most."),
-    http2("6.2", "weight", "The share among streams that depend on the same one, from 1 to 256: deprecated with priorities as a whole."),
-    http2("6.2", "padding", "Zeros without a meaning."),
-    http2("6.2", "", "HEADERS opens a stream, begins an answer, or carries the trailers at its end."),
-    http2("6.3", "weight", "The share among streams that depend on the same one, from 1 to 256: deprecated with priorities as a whole."),
-    http2("6.3", "", "PRIORITY advises how streams depend on each other: deprecated, and ignored by most."),
-    http2("6.4", "", "RST_STREAM ends a stream at once, without its trailers."),
-    http2("6.5", "identifier", "Which setting this is; one that the receiver does not know is ignored."),
-    http2("6.5", "value", "What the sender of SETTINGS takes, or wants, from now on."),
-    http2("6.5", "HEADER_TABLE_SIZE", "The largest dynamic table that the sender keeps to decode header blocks. 4096 until it says otherwise."),
-    http2("6.5", "ENABLE_PUSH", "Whether a server may push answers that nobody asked for. gRPC has no use for them, and its clients say 0."),
-    http2("6.5", "MAX_CONCURRENT_STREAMS", "How many streams the peer may have open at once: in gRPC the number of calls in progress."),
-    http2("6.5", "INITIAL_WINDOW_SIZE", "How many bytes of DATA a new stream may send before it is given more. It changes the streams that are open, too."),
-    http2("6.5", "MAX_FRAME_SIZE", "The longest payload that the sender takes, from 16384 to 16777215."),
-    http2("6.5", "MAX_HEADER_LIST_SIZE", "How large a header list the sender takes, with 32 bytes more for each header."),
-    http2("6.5", "", "SETTINGS tell what their sender takes; each side begins with them, and acknowledges those of the other."),
-    http2("6.6", "", "PUSH_PROMISE announces an answer that was not asked for. gRPC does not use it."),
-    http2("6.7", "", "Eight bytes that come back as they are in a PING with ACK: they show that the peer is there, and how far away."),
-    http2("6.8", "last stream", "The last stream that the sender has looked at, or may still. Calls beyond it did not happen and may be tried elsewhere."),
-    http2("6.8", "debug data", "A hint for people, in no particular form: grpc servers say too_many_pings here."),
-    http2("6.8", "", "GOAWAY ends the connection for new streams, while those up to the last one go on."),
-    http2("6.9", "", "The receiver has made room: so many bytes of DATA more may be sent, on the stream or, on stream 0, on all together."),
-    http2("6.10", "", "CONTINUATION goes on with the header block of the frame before."),
-    http2("7", "", "Why the stream or the connection ends, as a number."),
-    hpack("4.2", "", "The table's size changes at the beginning of a block."),
-    hpack("5.2", "name length", "The length of the name in seven bits or more, behind one bit that says whether it is Huffman coded."),
-    hpack("5.2", "value length", "The length of the value in seven bits or more, behind one bit that says whether it is Huffman coded."),
-    hpack("5.2", "name", "The octets of the name; Huffman code makes frequent letters short, of five bits."),
-    hpack("5.2", "value", "The octets of the value; Huffman code makes frequent letters short, of five bits."),
-    hpack("5.2", "", "A string: its length, and its octets plain or Huffman coded."),
-    hpack("6.1", "", "Name and value together stand in a table, and its index, one byte most of the time, is all that is sent."),
-    hpack("6.2.1", "", "Both sides put the header into their dynamic table, so that its next use is a single index."),
-    hpack("6.2.2", "", "The header is sent for this once and not remembered."),
-    hpack("6.2.3", "", "The header is not to be remembered by anyone on the way: for secrets that could be guessed from sizes."),
-    hpack("6.3", "", "The sender changes the size of its dynamic table, which drops the oldest entries."),
-    grpc("requests", "Compressed-Flag", "0 for a message as it is, 1 for one compressed as grpc-encoding says. Other values are an error."),
-    grpc("requests", "Message-Length", "The length of the message in four bytes, the highest first. It has nothing to do with the lengths of frames."),
-    grpc("requests", "Message", "The message itself, in as many frames as it takes."),
-    grpc("requests", "", "A message behind five bytes of prefix. Its borders and those of DATA frames have nothing to do with each other."),
-    protobuf("structure", "tag", "The number of the field and, in the lowest three bits, how its value is laid out; names are not sent."),
-    protobuf("structure", "", "A field: a tag, and a value. Fields that have their default value are not sent at all."),
-    protobuf("varints", "", "A number in as few bytes as it needs, seven bits in each, the lowest first; the highest bit says that more follow."),
-    protobuf("length-types", "length", "How many bytes of value follow, as a varint."),
-    protobuf("length-types", "", "Text, bytes, a message or packed numbers: as many bytes as the length says."),
-    protobuf("non-varint-numbers", "", "A number of four or eight bytes, the lowest first."),
-    protobuf("packed", "", "Numbers of a repeated field, one after the other behind one tag."),
+    http2("4.2", "", "The frame type does not allow this size; the error ends the stream or the connection."),
+    http2("4.3", "", "Headers are sent as one compressed block, split into fragments. No other frame may come between the fragments."),
+    http2("6.1", "pad length", "The number of zero bytes after the data. Padding hides the length of the data and counts against flow control."),
+    http2("6.1", "padding", "Zero bytes, ignored by the receiver."),
+    http2("6.1", "", "DATA carries the content of the stream. Only DATA is subject to flow control."),
+    http2("6.2", "pad length", "The number of zero bytes after the header block fragment, which hide its length."),
+    http2("6.2", "stream dependency", "A stream priority of RFC 7540: deprecated, and ignored by most implementations."),
+    http2("6.2", "weight", "The share among streams with the same dependency, from 1 to 256; deprecated together with all priorities."),
+    http2("6.2", "padding", "Zero bytes, ignored by the receiver."),
+    http2("6.2", "", "HEADERS opens a stream, begins a response, or carries the trailers."),
+    http2("6.3", "weight", "The share among streams with the same dependency, from 1 to 256; deprecated together with all priorities."),
+    http2("6.3", "", "PRIORITY suggests how streams depend on each other: deprecated, and ignored by most implementations."),
+    http2("6.4", "", "RST_STREAM ends a stream immediately, without trailers."),
+    http2("6.5", "identifier", "The number of the setting. Receivers ignore unknown settings."),
+    http2("6.5", "value", "The value that the sender of SETTINGS uses from now on."),
+    http2("6.5", "HEADER_TABLE_SIZE", "The largest dynamic table that the sender uses to decode header blocks. The default is 4096."),
+    http2("6.5", "ENABLE_PUSH", "1 lets the server push responses without a request. gRPC does not use server push, so its clients send 0."),
+    http2("6.5", "MAX_CONCURRENT_STREAMS", "The number of streams that the peer may have open at the same time. In gRPC this limits the calls in progress."),
+    http2("6.5", "INITIAL_WINDOW_SIZE", "The number of bytes of DATA that may be sent on a new stream before a WINDOW_UPDATE. A change also applies to open streams."),
+    http2("6.5", "MAX_FRAME_SIZE", "The longest frame payload that the sender accepts, from 16384 to 16777215."),
+    http2("6.5", "MAX_HEADER_LIST_SIZE", "The largest header list that the sender accepts, counting 32 extra bytes for each header."),
+    http2("6.5", "", "SETTINGS announce the limits of their sender. Each side begins with them, and acknowledges those of the other side."),
+    http2("6.6", "", "PUSH_PROMISE announces a response without a request. gRPC does not use it."),
+    http2("6.7", "", "Eight bytes that the peer returns unchanged in a PING with ACK. They test the connection and measure the round-trip time."),
+    http2("6.8", "last stream", "The last stream that the sender has processed or may process. Calls on higher streams were not processed and can be retried on another connection."),
+    http2("6.8", "debug data", "Optional debug information in any format. gRPC servers send too_many_pings here."),
+    http2("6.8", "", "GOAWAY refuses new streams; streams up to the last stream continue."),
+    http2("6.9", "", "The number of additional bytes of DATA that may be sent on this stream, or on the whole connection for stream 0."),
+    http2("6.10", "", "CONTINUATION continues the header block of the previous frame."),
+    http2("7", "", "The reason why the stream or the connection ends."),
+    hpack("4.2", "", "The size of the dynamic table may change only at the beginning of a block."),
+    hpack("5.2", "name length", "One bit for Huffman coding, followed by the length of the name in seven or more bits."),
+    hpack("5.2", "value length", "One bit for Huffman coding, followed by the length of the value in seven or more bits."),
+    hpack("5.2", "name", "The octets of the name. Huffman coding uses as few as five bits for frequent letters."),
+    hpack("5.2", "value", "The octets of the value. Huffman coding uses as few as five bits for frequent letters."),
+    hpack("5.2", "", "A string: its length and its octets, which may be Huffman coded."),
+    hpack("6.1", "", "Name and value are in a table, so only the index is sent, usually one byte."),
+    hpack("6.2.1", "", "Both sides add the header to their dynamic tables, so that it can be sent as an index next time."),
+    hpack("6.2.2", "", "The header is sent without adding it to the dynamic table."),
+    hpack("6.2.3", "", "No proxy may add the header to a table. This protects secrets that could be guessed from compressed sizes."),
+    hpack("6.3", "", "The sender changes the size of the dynamic table; a smaller size evicts the oldest entries."),
+    grpc("requests", "Compressed-Flag", "0 for an uncompressed message, 1 for a message compressed with grpc-encoding. Other values are an error."),
+    grpc("requests", "Message-Length", "The length of the message as a four-byte big-endian number, independent of frame lengths."),
+    grpc("requests", "Message", "The message itself; it may span several frames."),
+    grpc("requests", "", "A message after a five-byte prefix. Message boundaries are independent of DATA frames."),
+    protobuf("structure", "tag", "The number of the field and, in the lowest three bits, its wire type. Field names are not sent."),
+    protobuf("structure", "", "A field: a tag and a value. Fields with their default value are usually not sent."),
+    protobuf("varints", "", "A number in seven-bit groups, the lowest first. The highest bit of a byte is set if more bytes follow."),
+    protobuf("length-types", "length", "The length of the value, as a varint."),
+    protobuf("length-types", "", "Text, bytes, a message or packed numbers, of the length given before."),
+    protobuf("non-varint-numbers", "", "A little-endian number of four or eight bytes."),
+    protobuf("packed", "", "The numbers of a repeated field, one after the other, with one tag for all."),
 ];
 
 #[rustfmt::skip]
 const HEADERS: &[Entry] = &[
-    http2("8.3.1", ":method", "The method of HTTP: for gRPC always POST."),
-    http2("8.3.1", ":scheme", "http or https, as the connection is."),
-    http2("8.3.1", ":path", "For gRPC the service and the method: this alone decides who answers."),
-    http2("8.3.1", ":authority", "The host that the client wants to reach: a server may have more than one name."),
-    http2("8.3.2", ":status", "The status of HTTP. Every answer of gRPC has 200: whether the call succeeded stands in grpc-status."),
-    grpc("requests", "te", "The client takes trailers. Proxies that would drop them show by its absence."),
-    grpc("requests", "content-type", "The content is gRPC, perhaps with the message format behind a plus. A server answers anything else with HTTP 415."),
-    grpc("requests", "user-agent", "Which library and version the client is, for those who look into logs."),
-    grpc("requests", "grpc-timeout", "How long the client waits: at most eight digits and a unit. The server stops its work then, too."),
-    grpc("requests", "grpc-encoding", "How messages are compressed whose Compressed-Flag is 1."),
-    grpc("requests", "grpc-accept-encoding", "What the sender can restore, and so what may be sent back to it."),
-    grpc("requests", "grpc-previous-rpc-attempts", "How often the call was tried before; the first attempt does not say it."),
-    grpc("responses", "grpc-status", "How the call has ended. It stands at the end, because a server learns it last."),
-    grpc("responses", "grpc-message", "What went wrong, for people: UTF-8, percent-encoded where it is not printable ASCII."),
-    grpc("responses", "grpc-status-details-bin", "What went wrong, for programs: a google.rpc.Status in base64, with the same code."),
-    grpc("responses", "grpc-retry-pushback-ms", "When the server wants the call to be tried again, in milliseconds; not at all if it is negative."),
+    http2("8.3.1", ":method", "The HTTP method: always POST for gRPC."),
+    http2("8.3.1", ":scheme", "http or https."),
+    http2("8.3.1", ":path", "The gRPC service and method. The path alone selects the handler."),
+    http2("8.3.1", ":authority", "The host that the client wants to reach; one server can serve several hosts."),
+    http2("8.3.2", ":status", "The HTTP status. Every gRPC response has 200; the result of the call is in grpc-status."),
+    grpc("requests", "te", "The client accepts trailers. If a proxy that drops trailers removes this header, the server notices."),
+    grpc("requests", "content-type", "The content is gRPC, optionally with the message format after a plus sign. A server responds to anything else with HTTP 415."),
+    grpc("requests", "user-agent", "The library and version of the client, for logs."),
+    grpc("requests", "grpc-timeout", "The time until the client gives up: at most eight digits and a unit. The server can stop its work then, too."),
+    grpc("requests", "grpc-encoding", "The compression of messages whose Compressed-Flag is 1."),
+    grpc("requests", "grpc-accept-encoding", "The encodings that the sender can decompress, and so may be used for messages to it."),
+    grpc("requests", "grpc-previous-rpc-attempts", "The number of earlier attempts of this call; the first attempt does not send it."),
+    grpc("responses", "grpc-status", "The result of the call. It is sent in trailers, because the server knows it only at the end."),
+    grpc("responses", "grpc-message", "An error description for people: UTF-8, with percent-encoding for everything but printable ASCII."),
+    grpc("responses", "grpc-status-details-bin", "Error details for programs: a google.rpc.Status in base64, with the same code."),
+    grpc("responses", "grpc-retry-pushback-ms", "The delay before the client should retry, in milliseconds. A negative value means: do not retry."),
 ];
 
 #[rustfmt::skip]
 const CODES: &[Entry] = &[
-    http2("7", "NO_ERROR", "Nothing is wrong: the sender is just done."),
-    http2("7", "PROTOCOL_ERROR", "The peer did what HTTP/2 does not allow."),
-    http2("7", "INTERNAL_ERROR", "The sender itself has failed."),
-    http2("7", "FLOW_CONTROL_ERROR", "The peer sent more than the windows had room for, or made one too large."),
+    http2("7", "NO_ERROR", "No error: the sender has finished."),
+    http2("7", "PROTOCOL_ERROR", "The peer violated HTTP/2."),
+    http2("7", "INTERNAL_ERROR", "The sender had an internal error."),
+    http2("7", "FLOW_CONTROL_ERROR", "The peer sent more than the window allowed, or made a window too large."),
     http2("7", "SETTINGS_TIMEOUT", "SETTINGS were not acknowledged in time."),
-    http2("7", "STREAM_CLOSED", "A frame came for a stream that was over."),
-    http2("7", "FRAME_SIZE_ERROR", "A frame had a size that is not allowed."),
-    http2("7", "REFUSED_STREAM", "The stream was not looked at: it is safe to try the call again."),
-    http2("7", "CANCEL", "The stream is no longer wanted: a call was given up, or its deadline has passed."),
-    http2("7", "COMPRESSION_ERROR", "A header block could not be decoded, and with it the tables of both sides are lost."),
-    http2("7", "CONNECT_ERROR", "The connection behind a CONNECT broke."),
-    http2("7", "ENHANCE_YOUR_CALM", "The peer does too much of something: PINGs, resets, empty frames."),
-    http2("7", "INADEQUATE_SECURITY", "TLS is not as strong as HTTP/2 demands."),
-    http2("7", "HTTP_1_1_REQUIRED", "The peer is asked to come back with HTTP/1.1."),
+    http2("7", "STREAM_CLOSED", "A frame arrived on a stream that had ended."),
+    http2("7", "FRAME_SIZE_ERROR", "A frame had an invalid size."),
+    http2("7", "REFUSED_STREAM", "The stream was not processed: it is safe to retry the call."),
+    http2("7", "CANCEL", "The stream is no longer needed: the call was cancelled, or its deadline has passed."),
+    http2("7", "COMPRESSION_ERROR", "A header block could not be decoded, so the HPACK tables of both sides no longer match."),
+    http2("7", "CONNECT_ERROR", "The connection of a CONNECT request failed."),
+    http2("7", "ENHANCE_YOUR_CALM", "The peer sends too much of something, such as PINGs, resets or empty frames."),
+    http2("7", "INADEQUATE_SECURITY", "TLS does not meet the security requirements of HTTP/2."),
+    http2("7", "HTTP_1_1_REQUIRED", "The peer should use HTTP/1.1 instead."),
 ];
 
-/// The position is the number.
+/// The explanations by status number.
 const STATUS: [&str; 17] = [
-    "OK: the call has succeeded.",
-    "CANCELLED: the call was given up, most of the time by its caller.",
-    "UNKNOWN: something failed, and nothing more is known of it.",
-    "INVALID_ARGUMENT: the request makes no sense, whatever the state of the system.",
-    "DEADLINE_EXCEEDED: the time was up before the call had ended; what it asked for may have happened all the same.",
-    "NOT_FOUND: what was asked for does not exist.",
-    "ALREADY_EXISTS: what was to be created is there.",
-    "PERMISSION_DENIED: the caller is known and may not do this.",
-    "RESOURCE_EXHAUSTED: a quota, or memory, or the limit of a message's size is used up.",
-    "FAILED_PRECONDITION: the system is not in the state that the call needs; trying again does not help before it is.",
-    "ABORTED: another call came in between; the whole transaction may be tried again.",
-    "OUT_OF_RANGE: the call goes beyond the end of something, which may grow.",
-    "UNIMPLEMENTED: the server does not have this method.",
-    "INTERNAL: something that always holds did not: a bug, or a peer that speaks wrongly.",
-    "UNAVAILABLE: the server can't be reached now; trying again after a while may help.",
-    "DATA_LOSS: data are lost or damaged for good.",
-    "UNAUTHENTICATED: the caller did not show who it is.",
+    "OK: the call succeeded.",
+    "CANCELLED: the call was cancelled, usually by the caller.",
+    "UNKNOWN: an error without further information.",
+    "INVALID_ARGUMENT: the request is invalid, regardless of the state of the system.",
+    "DEADLINE_EXCEEDED: the deadline passed before the call ended; the operation may have succeeded nevertheless.",
+    "NOT_FOUND: the requested entity does not exist.",
+    "ALREADY_EXISTS: the entity to be created exists already.",
+    "PERMISSION_DENIED: the caller is authenticated, but not allowed to do this.",
+    "RESOURCE_EXHAUSTED: a quota, the memory, or the message size limit is exceeded.",
+    "FAILED_PRECONDITION: the system is not in the required state; retrying does not help until that changes.",
+    "ABORTED: the call conflicted with another one; retry the whole transaction.",
+    "OUT_OF_RANGE: the call goes beyond the valid range, which may grow later.",
+    "UNIMPLEMENTED: the server does not implement this method.",
+    "INTERNAL: an invariant was broken: a bug, or a peer that violates the protocol.",
+    "UNAVAILABLE: the server is not available now; retrying after a while may help.",
+    "DATA_LOSS: data are permanently lost or damaged.",
+    "UNAUTHENTICATED: the caller is not authenticated.",
 ];

@@ -1,4 +1,4 @@
-//! The rules that are broken, as lines.
+//! Shows the findings of the lint rules as lines.
 
 use super::view::View;
 use crate::inspector::lint::Lint;

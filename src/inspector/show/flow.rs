@@ -1,4 +1,4 @@
-//! Flow control over time: how much room each side had left, and who waited for whom.
+//! Shows flow control over time: the remaining window of each sender, and the waits for WINDOW_UPDATE.
 //!
 //! ```text
 //!     12 ms       9  DATA           to server  stream 5           -16384 ░░░░░░░░░░░░            0
@@ -6,8 +6,9 @@
 //!    352 ms  ◷ stream 5 to the server waited 340 ms for the server's WINDOW_UPDATE of the stream
 //! ```
 //!
-//! A sender waits when its window, or the connection's, has no room while it has more to say. That it has is known when it
-//! stopped inside a message, or when it goes on as soon as there is room: no later than it had to wait.
+//! A sender waits when its window, or the connection's, is used up and it has more to send. It has more to send if it
+//! stopped inside a message, or if it continues as soon as the window opens: at most as long after that as it had to
+//! wait.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -26,62 +27,62 @@ use crate::wire::http2::{FrameHeader, FrameType};
 pub struct Flow {
     windows: Windows,
     limit: usize,
-    /// By whether the DATA goes to the client, and the stream.
+    /// The senders by direction (true: to the client) and stream.
     senders: BTreeMap<(bool, u32), Sender>,
     series: BTreeMap<(bool, u32), WindowSeries>,
     stalls: Vec<Stall>,
     last: Duration,
-    /// Bytes were not recorded: what windows are from there on is not known.
+    /// True if bytes were not recorded; the windows are unknown after that.
     lossy: bool,
 }
 
 /// A window over time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WindowSeries {
-    /// The direction of the DATA that the window is for.
+    /// The direction of the DATA that the window limits.
     pub direction: Direction,
     /// The stream; 0 for the connection.
     pub stream: u32,
-    /// What it was, from when on. Where there are too many, every second was left out.
+    /// The values with their times. If there are too many, every second one is dropped.
     pub points: Vec<WindowPoint>,
-    /// The most that it was.
+    /// The largest value.
     pub largest: i64,
-    /// The least that it was.
+    /// The smallest value.
     pub smallest: i64,
-    /// Every how many changes a point is kept, and how many have passed since.
+    /// The number of changes per stored point, and the changes since the last one.
     every: u32,
     skipped: u32,
 }
 
-/// What a window was from a time on.
+/// The value of a window from a time on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WindowPoint {
-    /// When it became so.
+    /// The time of the change.
     pub time: Duration,
-    /// The number of the frame that made it so.
+    /// The number of the frame that changed the window.
     pub frame: u64,
-    /// The bytes that may be sent; below zero after SETTINGS that took away what was used.
+    /// The bytes that may be sent; negative if SETTINGS reduced the window below the bytes in use.
     pub window: i64,
 }
 
-/// A sender that waited for room.
+/// A wait of a sender for a window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stall {
     /// The direction of the DATA that could not be sent.
     pub direction: Direction,
     /// The stream that waited.
     pub stream: u32,
-    /// Whether the room of the whole connection was used up, and not the stream's own.
+    /// True if the window of the connection was used up, not the stream's own.
     pub by_connection: bool,
-    /// When the room was used up.
+    /// The time at which the window was used up.
     pub begun: Duration,
-    /// When there was room again; `None` if it never came.
+    /// The time at which the window opened again; `None` if it never did.
     pub ended: Option<Duration>,
-    /// How long it waited, up to the last frame that was seen.
+    /// The duration of the wait, up to the last frame that was seen.
     pub waited: Duration,
 }
 
-/// Who sends DATA on a stream.
+/// The sender of DATA on a stream.
 #[derive(Clone, Debug, Default)]
 struct Sender {
     message: Border,
@@ -93,11 +94,11 @@ struct Wait {
     begun: Duration,
     ended: Option<Duration>,
     by_connection: bool,
-    /// It stopped inside a message.
+    /// True if the sender stopped inside a message.
     unfinished: bool,
 }
 
-/// Where the borders of messages are.
+/// The message boundaries of a stream.
 #[derive(Clone, Debug, Default)]
 struct Border {
     prefix: [u8; 5],
@@ -105,13 +106,13 @@ struct Border {
     left: u64,
 }
 
-/// Points of a series, series, and stalls.
+/// The most points of a series; further limits for series and stalls.
 const MOST_POINTS: usize = 2_048;
 const MOST_SERIES: usize = 256;
 const MOST_STALLS: usize = 10_000;
 
 impl Flow {
-    /// A view of a connection from its first frame on.
+    /// Returns a view of a connection from its first frame on.
     pub fn new() -> Self {
         let limit = Limits::default().calls;
         let (senders, series) = (BTreeMap::new(), BTreeMap::new());
@@ -126,23 +127,23 @@ impl Flow {
         }
     }
 
-    /// Takes the next frame; gives the waits that have ended with it.
+    /// Takes the next frame; returns the waits that ended with it.
     pub fn advance(&mut self, frame: &Frame) -> Vec<Stall> {
         self.follow(frame).1
     }
 
-    /// The windows that were seen, those of the connection first.
+    /// Returns all windows, those of the connection first.
     pub fn series(&self) -> impl Iterator<Item = &WindowSeries> {
         let connection = self.series.values().filter(|series| series.stream == 0);
         connection.chain(self.series.values().filter(|series| series.stream != 0))
     }
 
-    /// The waits that have ended, in the order of their ends.
+    /// Returns the ended waits, in the order of their ends.
     pub fn stalls(&self) -> &[Stall] {
         &self.stalls
     }
 
-    /// Those that still wait inside a message.
+    /// Returns the waits inside a message that have not ended.
     pub fn waiting(&self) -> Vec<Stall> {
         let waits = self.senders.iter().filter_map(|((to_client, stream), sender)| {
             let wait = sender.wait.filter(|wait| wait.ended.is_none() && wait.unfinished)?;
@@ -151,7 +152,7 @@ impl Flow {
         waits.collect()
     }
 
-    /// The time of the last frame.
+    /// Returns the time of the last frame.
     pub(crate) fn last(&self) -> Duration {
         self.last
     }
@@ -167,7 +168,7 @@ impl Flow {
         self.lossy |= matches!(frame.kind, FrameKind::Lost { .. });
         let Some(header) = frame.header().filter(|_| !self.lossy) else { return (Vec::new(), stalls) };
         let key = (frame.direction == Direction::ToClient, header.stream);
-        // Looked at before the frame uses the window up again.
+        // Checked before the frame uses up the window again.
         if matches!(header.kind, FrameType::DATA | FrameType::HEADERS) {
             stalls.extend(self.goes_on(frame, header, key));
         }
@@ -188,7 +189,7 @@ impl Flow {
         (changes, stalls)
     }
 
-    /// A sender sends again: did it wait?
+    /// Handles a sender that sends again, and decides if it waited.
     fn goes_on(&mut self, frame: &Frame, header: &FrameHeader, key: (bool, u32)) -> Option<Stall> {
         if header.stream == 0 {
             return None;
@@ -209,7 +210,7 @@ impl Flow {
         (wait.unfinished || at_once).then(|| self.stall(frame.direction, header.stream, wait))
     }
 
-    /// Begins and ends waits by what the windows have become.
+    /// Begins and ends waits according to the new windows.
     fn notice(&mut self, frame: &Frame, changes: &[Change]) {
         for to_client in [false, true] {
             let way = way(to_client);
@@ -237,7 +238,7 @@ impl Flow {
                         sender.wait = Some(Wait { begun: frame.time, ended: None, by_connection, unfinished });
                     }
                     Some(wait) if !blocked && wait.ended.is_none() => wait.ended = Some(frame.time),
-                    // It has not used the room that it had for a moment.
+                    // The sender did not use the window that was open for a moment.
                     Some(wait) if blocked => wait.ended = None,
                     _ => {}
                 }
@@ -263,7 +264,7 @@ impl Flow {
         }
     }
 
-    /// A row for a frame that has changed windows.
+    /// Returns a row for a frame that changes a window.
     fn row(&self, frame: &Frame, change: &Change) -> String {
         let what = frame.header().map_or_else(String::new, |header| header.kind.to_string());
         let to = if change.way == Direction::ToServer { "to server" } else { "to client" };
@@ -307,7 +308,7 @@ impl WindowSeries {
         self.points.push(point);
     }
 
-    /// The last that is known of the window.
+    /// Returns the last known value of the window.
     pub fn window(&self) -> i64 {
         self.points.last().map_or(0, |point| point.window)
     }
@@ -343,10 +344,10 @@ fn way(to_client: bool) -> Direction {
     if to_client { Direction::ToClient } else { Direction::ToServer }
 }
 
-/// Twelve columns, filled as the window is.
+/// Returns a bar of twelve columns, filled in proportion to the window.
 fn bar(window: i64, largest: i64) -> String {
     let filled = window.max(0).saturating_mul(12).checked_div(largest.max(1)).unwrap_or(0).clamp(0, 12) as usize;
-    // What is left is seen, however little it is.
+    // A small remainder stays visible.
     let filled = if window > 0 { filled.max(1) } else { filled };
     format!("{}{}", "█".repeat(filled), "░".repeat(12 - filled))
 }
@@ -378,10 +379,10 @@ impl View for Flow {
         let all: Duration = self.stalls.iter().chain(&waiting).map(|stall| stall.waited).sum();
         let count = self.stalls.len() + waiting.len();
         if self.lossy {
-            out.push_str("bytes were not recorded: windows are not known from there on\n");
+            out.push_str("bytes were not recorded: windows are unknown after that\n");
         }
         out.push_str(&match count {
-            0 => "nobody waited for a window\n".to_owned(),
+            0 => "no waits for windows\n".to_owned(),
             _ => format!("{} for windows, {} in all\n", text::count(count as u64, "wait"), text::time(all)),
         });
         out

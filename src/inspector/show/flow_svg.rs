@@ -1,4 +1,4 @@
-//! Windows over time as an SVG: a chart for each, with the times in which somebody waited for it.
+//! Draws windows over time as an SVG: a chart for each, with the waits shaded.
 
 use std::time::Duration;
 
@@ -7,22 +7,22 @@ use super::svg::Svg;
 use crate::inspector::model::frame::Direction;
 use crate::inspector::model::text;
 
-/// Where charts begin and end, how high each is, and how far from the next.
+/// The edges of the charts, their height, and their distance.
 const LEFT: usize = 170;
 const RIGHT: usize = 960;
 const TOP: usize = 60;
 const HEIGHT: usize = 70;
 const STEP: usize = 110;
 
-/// Charts in one drawing; the connection's come first.
+/// The most charts in one drawing; those of the connection come first.
 const MOST: usize = 18;
 
 impl Flow {
-    /// The windows over time as an SVG that needs nothing else, for light and dark.
+    /// Returns the windows over time as a self-contained SVG with light and dark colours.
     pub fn svg(&self) -> String {
         let count = self.series().count().min(MOST);
         let mut svg = Svg::new(1_000, TOP + STEP * count + 30, "Flow-control windows over time");
-        svg.text(20, 26, "bold", "start", "Room for DATA, in bytes, over time; shaded where a sender waited");
+        svg.text(20, 26, "bold", "start", "Window for DATA in bytes, over time; shaded while a sender waited");
         let begin = self.series().flat_map(|series| series.points.first()).map(|point| point.time).min();
         let scale = Scale { begin: begin.unwrap_or_default(), end: self.last() };
         for (place, series) in self.series().take(MOST).enumerate() {
@@ -68,7 +68,7 @@ impl Flow {
         let mut corners: Vec<(usize, usize)> = Vec::new();
         for point in &series.points {
             let x = scale.x(point.time);
-            // Steps: a window stays what it was until a frame makes it another.
+            // Steps: a window keeps its value until a frame changes it.
             corners.extend(corners.last().map(|(_, before)| (x, *before)));
             corners.push((x, y(point.window)));
         }
@@ -77,7 +77,7 @@ impl Flow {
     }
 }
 
-/// From times to places.
+/// Maps times to horizontal positions.
 struct Scale {
     begin: Duration,
     end: Duration,

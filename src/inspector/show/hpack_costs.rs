@@ -1,4 +1,4 @@
-//! Header compression made visible: what each header cost, and what the dynamic table was before and after each block.
+//! Shows header compression: the cost of each header, and the dynamic table before and after each block.
 //!
 //! ```text
 //! client ──▶ server  frame 5  stream 1  7 headers: 163 bytes plain, 103 on the wire, 37 % saved
@@ -8,8 +8,8 @@
 //!       + 62 grpc-timeout: 10S  47 bytes
 //! ```
 //!
-//! *Plain* is what a header would cost as a literal, without table and Huffman code. The blocks are decoded here a second
-//! time, so that the view needs nothing but frames.
+//! *Plain* is the size of a header as a literal, without table and Huffman code. The blocks are decoded here a second
+//! time, so that the view needs only frames.
 
 use super::view::View;
 use crate::inspector::decode::hpack::{Decoder, SIZE_UPDATE};
@@ -20,13 +20,13 @@ use crate::inspector::model::limits::Limits;
 use crate::inspector::model::text;
 use crate::wire::http2::{FrameHeader, FrameType, Setting, settings};
 
-/// Header blocks and the tables that they build, from the frames of a connection.
+/// Header blocks and their dynamic tables, read from the frames of a connection.
 #[derive(Clone, Debug)]
 pub struct HpackView {
     limits: Limits,
     to_server: HeaderBlocks,
     to_client: HeaderBlocks,
-    /// Of all blocks so far.
+    /// The sizes of all blocks so far.
     wire: u64,
     plain: u64,
     blocks: u64,
@@ -35,70 +35,70 @@ pub struct HpackView {
 #[derive(Clone, Debug)]
 struct HeaderBlocks {
     decoder: Decoder,
-    /// The fragments of a block that is not complete; `None` if it went over the limit.
+    /// The fragments of an incomplete block; `None` if it exceeded the limit.
     block: Option<Vec<u8>>,
 }
 
-/// A header block and what it cost.
+/// A header block and its cost.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BlockCost {
     /// The number of the frame that completed it.
     pub frame: u64,
-    /// Which way it went.
+    /// The direction of the frame.
     pub direction: Direction,
     /// The stream.
     pub stream: u32,
     /// Its headers.
     pub headers: Vec<HeaderCost>,
-    /// Bytes on the wire, updates of the table's size included.
+    /// Bytes on the wire, table size updates included.
     pub wire: usize,
-    /// Bytes that the headers would have had as plain literals.
+    /// Bytes of the headers as plain literals.
     pub plain: usize,
-    /// The dynamic table before the block, the newest entry first.
+    /// The dynamic table before the block, newest entry first.
     pub before: Vec<TableEntry>,
-    /// The dynamic table after it.
+    /// The dynamic table after the block.
     pub after: Vec<TableEntry>,
-    /// The size that the table may have.
+    /// The maximum size of the table.
     pub table_limit: usize,
-    /// Whether the rest of the block could not be decoded, and the table is unknown from here on.
+    /// True if the rest of the block could not be decoded; the table is then unknown.
     pub broken: bool,
 }
 
-/// What a header cost.
+/// A header and its cost.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HeaderCost {
-    /// The name, shown.
+    /// The name as text.
     pub name: String,
-    /// The value, shown.
+    /// The value as text.
     pub value: String,
     /// Bytes on the wire.
     pub wire: usize,
-    /// Bytes that it would have had as a plain literal.
+    /// Bytes as a plain literal.
     pub plain: usize,
-    /// How it was sent: "static 3", "name static 31, Huffman, added".
+    /// The encoding: "static 3", "name static 31, Huffman, added".
     pub how: String,
 }
 
 /// An entry of the dynamic table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TableEntry {
-    /// The name, shown.
+    /// The name as text.
     pub name: String,
-    /// The value, shown.
+    /// The value as text.
     pub value: String,
-    /// Its size as RFC 7541, section 4.1 counts it.
+    /// Its size according to RFC 7541, section 4.1.
     pub size: usize,
 }
 
 impl HpackView {
-    /// A view of a connection from its first frame on.
+    /// Returns a view of a connection from its first frame on.
     pub fn new() -> Self {
         let limits = Limits::default();
         let half = HeaderBlocks { decoder: Decoder::new(limits), block: None };
         Self { limits, to_server: half.clone(), to_client: half, wire: 0, plain: 0, blocks: 0 }
     }
 
-    /// Takes the next frame; gives the block that is complete with it.
+    /// Takes the next frame; returns the block that it completes.
     pub fn advance(&mut self, frame: &Frame) -> Option<BlockCost> {
         if let FrameKind::Lost { .. } = frame.kind {
             let half = self.half_mut(frame.direction);
@@ -140,7 +140,7 @@ impl HpackView {
             return None;
         }
         let block = half.block.take_if(|_| header.has(FrameHeader::END_HEADERS))?;
-        // Where the conversation does not know the table, this does not either.
+        // If the conversation does not know the table, this view does not know it either.
         if frame.headers.iter().any(|field| field.name.is_none() || field.value.is_none()) {
             half.decoder.lose_track();
         }
@@ -185,18 +185,19 @@ impl Default for HpackView {
 }
 
 impl BlockCost {
-    /// The entries that the block has added and that are still there, the newest first.
+    /// Returns the entries that the block added and that are still in the table, newest first.
     pub fn added(&self) -> &[TableEntry] {
         let kept = self.kept();
         self.after.get(..self.after.len().saturating_sub(kept)).unwrap_or_default()
     }
 
-    /// The entries that it has evicted, the oldest last.
+    /// Returns the entries that the block evicted, oldest last.
     pub fn evicted(&self) -> &[TableEntry] {
         self.before.get(self.kept()..).unwrap_or_default()
     }
 
-    /// How many of the newest entries before are the oldest after: a table loses its oldest and gains at the front.
+    /// Returns how many of the newest entries before the block are the oldest after it. A table evicts its oldest
+    /// entries and adds new ones at the front.
     fn kept(&self) -> usize {
         let most = self.before.len().min(self.after.len());
         let is_kept = |count: &usize| {
@@ -206,7 +207,7 @@ impl BlockCost {
         (0..=most).rev().find(is_kept).unwrap_or(0)
     }
 
-    /// The block in lines: its headers with their costs, and what became of the table.
+    /// Returns the block as lines: its headers with their costs, and the change of the table.
     pub fn text(&self) -> String {
         let mut out = format!(
             "{}  frame {}  stream {}  {}: {}\n",
@@ -272,7 +273,7 @@ fn shown(part: Option<&[u8]>) -> String {
     part.map_or_else(|| "unknown".to_owned(), text::plain)
 }
 
-/// A literal without table and Huffman code: an octet, and name and value with their lengths.
+/// Returns the size of a literal without table and Huffman code: an octet, and name and value with their lengths.
 fn plain(field: &HeaderField) -> usize {
     let string = |part: Option<&[u8]>| {
         let length = part.map_or(0, <[u8]>::len);

@@ -1,4 +1,4 @@
-//! A conversation as JSON lines: one object a line, for `jq`, for the page, and to be kept.
+//! Writes a conversation as JSON lines: one object a line, for `jq`, for the page, and for storage.
 //!
 //! ```text
 //! {"record":"connection","format":1,"connection":1,"client":"127.0.0.1:40114","server":"127.0.0.1:50051","began":1764079677.25}
@@ -8,25 +8,25 @@
 //!
 //! | of a frame | |
 //! |---|---|
-//! | `connection`, `number` | which one; numbers count the frames of both directions from 1 |
-//! | `time` | seconds since `began`, which is in the connection's line where it is known |
+//! | `connection`, `number` | the connection; the number counts the frames of both directions from 1 |
+//! | `time` | seconds since `began`, which is in the connection's line if it is known |
 //! | `direction` | `to_server` or `to_client` |
-//! | `offset` | where it begins in the bytes of its direction |
-//! | `kind` | `preface`, `frame`, `truncated`, `bytes` (of a direction that is not HTTP/2), `fragment` (its beginning was not seen), `lost` (`lost` bytes were not recorded) |
+//! | `offset` | the offset of the first byte in its direction |
+//! | `kind` | `preface`, `frame`, `truncated`, `bytes` (of a direction that is not HTTP/2), `fragment` (its beginning was not captured), `lost` (`lost` bytes were not recorded) |
 //! | `type`, `flags`, `flag_names`, `stream`, `length` | the header, if `kind` is `frame` |
-//! | `meaning` | what it is to gRPC: `request_headers`, `response_headers`, `messages`, `half_close`, `trailers`, `trailers_only`, `informational`, `http_response`, `headers` (not complete), `data` (not gRPC); absent if nothing |
-//! | `path`, `call_kind`, `status` | of a request, and `unary`, `server_streaming`, `client_streaming` or `bidi_streaming` if that is known; `grpc-status`, or the HTTP status of an `http_response` |
-//! | `summary` | the same for a person |
+//! | `meaning` | the meaning in gRPC: `request_headers`, `response_headers`, `messages`, `half_close`, `trailers`, `trailers_only`, `informational`, `http_response`, `headers` (not complete), `data` (not gRPC); absent for other frames |
+//! | `path`, `call_kind`, `status` | the path of a request; `unary`, `server_streaming`, `client_streaming` or `bidi_streaming` if it is known; `grpc-status`, or the HTTP status of an `http_response` |
+//! | `summary` | the same as text |
 //! | `headers` | `name`, `value` (`null` if unknown), `value_hex` if it is not UTF-8, `never_indexed`, `redacted` |
-//! | `messages` | those that it completes: `number`, `type`, `length`, `compressed`, `segments` (`frame`, `range`), `fields` (`name`, `value`, `fields`), `tree` if it lies in several frames, `restored` (`bytes`, `annotations`) if it was compressed |
-//! | `faults` | what is wrong with the frame |
-//! | `bytes` | all of them, in hex |
+//! | `messages` | the messages that the frame completes: `number`, `type`, `length`, `compressed`, `segments` (`frame`, `range`), `fields` (`name`, `value`, `fields`), `tree` if it spans several frames, `restored` (`bytes`, `annotations`) if it was compressed |
+//! | `faults` | the errors of the frame |
+//! | `bytes` | all bytes, in hex |
 //! | `annotations` | the tree whose leaves tile the bytes |
 //!
-//! A node of the tree has `range` (from, to), `layer` (`frame`, `payload`, `hpack`, `grpc`, `protobuf`, `opaque`), and where there
-//! is something to say `label`, `value`, `detail`, `fault`, `rule` (`document`, `section`, `url`; that of its parent, if it has
-//! none), `part` (`head`, `middle`, `tail` of what lies in several frames), `form` (`number`: read the bytes as one;
-//! `redacted`: they were replaced) and `children`.
+//! A node of the tree has `range` (from, to) and `layer` (`frame`, `payload`, `hpack`, `grpc`, `protobuf`, `opaque`).
+//! It may have `label`, `value`, `detail`, `fault`, `rule` (`document`, `section`, `url`; if absent, the parent's rule
+//! applies), `part` (`head`, `middle`, `tail` of something that spans several frames), `form` (`number`: the bytes are
+//! one number; `redacted`: they were replaced) and `children`.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -48,29 +48,29 @@ pub struct JsonLines {
     kinds: Schema,
 }
 
-/// What is known of a connection besides its bytes.
+/// The properties of a connection besides its bytes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Endpoints {
     /// The client's address.
     pub client: Option<String>,
     /// The server's address.
     pub server: Option<String>,
-    /// The moment from which the times of its frames count.
+    /// The start of the times of its frames.
     pub began: Option<SystemTime>,
 }
 
 impl JsonLines {
-    /// Lines from which `redaction` has taken what must not be in them.
+    /// Returns a writer that applies `redaction` to every line.
     pub fn new(redaction: Redaction) -> Self {
         Self { redaction, kinds: Schema::new() }
     }
 
-    /// Says of what kind a call is, where the schema has its method.
+    /// Adds the kind of each call whose method the schema has.
     pub fn naming(self, schema: &Schema) -> Self {
         Self { kinds: schema.clone(), ..self }
     }
 
-    /// The line that a connection begins with.
+    /// Returns the first line of a connection.
     pub fn connection(&self, connection: u64, endpoints: &Endpoints) -> String {
         let began = endpoints.began.and_then(|began| began.duration_since(UNIX_EPOCH).ok());
         let Endpoints { client, server, .. } = endpoints;
@@ -83,7 +83,7 @@ impl JsonLines {
         })
     }
 
-    /// A frame with all that is known of it.
+    /// Returns the line of a frame.
     pub fn frame(&self, connection: u64, frame: &Frame) -> String {
         let shown = self.redaction.apply(frame);
         let header = shown.header();
@@ -142,14 +142,14 @@ impl JsonLines {
         })
     }
 
-    /// The line that a connection ends with: when, and how many of its frames are missing because there were too many.
+    /// Returns the last line of a connection: the end time, and the number of frames dropped because of the limit.
     pub fn end(&self, connection: u64, time: Duration, dropped: u64) -> String {
         line(&EndLine { connection, time: time.as_secs_f64(), dropped })
     }
 }
 
 fn line(record: &impl Serialize) -> String {
-    // Nothing in a record can fail to be written: its keys are strings, its numbers finite.
+    // Serialising a record can't fail: its keys are strings, its numbers finite.
     let mut line = serde_json::to_string(record).unwrap_or_default();
     line.push('\n');
     line
@@ -286,7 +286,7 @@ struct RuleLine {
     url: String,
 }
 
-/// A text that is made while it is written.
+/// A text that is formatted while it is written.
 struct Said<'a>(&'a Text);
 
 struct Hex<'a>(&'a [u8]);
@@ -348,7 +348,7 @@ fn message_of<'a>(frame: &'a Frame, message: &'a Message) -> MessageLine<'a> {
     }
 }
 
-/// The fields among the nodes: those which have parts. The leaves between them are how they are encoded.
+/// Returns the protobuf fields among the nodes: those with children. The leaves between them are their encoding.
 fn fields<'a>(nodes: impl IntoIterator<Item = Node<'a>>) -> Vec<Field<'a>> {
     let fields_below = nodes.into_iter().filter(|node| node.layer == Layer::Protobuf && !node.is_leaf());
     let field = |node: Node<'a>| {
@@ -362,7 +362,7 @@ fn nodes<'a>(nodes: impl IntoIterator<Item = Node<'a>>, above: Option<&'static R
     nodes.into_iter().map(|child| node(child, above)).collect()
 }
 
-/// A node, below one that follows the rule `above`.
+/// Returns a node whose parent has the rule `above`.
 fn node<'a>(node: Node<'a>, above: Option<&'static Rule>) -> NodeLine<'a> {
     let annotation = node.annotation();
     NodeLine {

@@ -18,53 +18,53 @@ use crate::inspector::model::annotation::Layer;
 use crate::inspector::model::frame::{Direction, Frame, FrameKind, Meaning};
 use crate::inspector::model::text;
 
-/// The steps of a conversation, the last of them if there are too many.
+/// The steps of a conversation; beyond the limit, only the last ones.
 #[derive(Clone, Debug)]
 pub struct Ladder {
-    /// The one stream that is drawn; all frames if there is none.
+    /// The stream that is drawn; `None` for all frames.
     stream: Option<u32>,
     limit: usize,
     steps: VecDeque<Step>,
     dropped: u64,
 }
 
-/// One arrow.
+/// One arrow of the diagram.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
     /// The number of the frame.
     pub frame: u64,
-    /// When it was complete.
+    /// The time of completion.
     pub time: Duration,
-    /// Which way it went.
+    /// The direction of the frame.
     pub direction: Direction,
     /// The stream; 0 for the connection.
     pub stream: u32,
-    /// What it is: "DATA END_STREAM: Length-Prefixed-Message, EOS".
+    /// A short description: "DATA END_STREAM: Length-Prefixed-Message, EOS".
     pub label: String,
-    /// What it carries, in some lines: a path, messages, settings.
+    /// The content in a few lines: a path, messages, settings.
     pub notes: Vec<String>,
-    /// What is wrong with it.
+    /// The errors of the frame.
     pub faults: Vec<String>,
 }
 
-/// Times from here on are worth a line of their own in a drawing.
+/// The shortest pause that is drawn as a line of its own.
 const GAP: Duration = Duration::from_millis(10);
 
-/// Notes of one step.
+/// The most notes of one step.
 const NOTES: usize = 8;
 
 impl Ladder {
-    /// A ladder of all frames.
+    /// Returns a ladder of all frames.
     pub fn new() -> Self {
         Self { stream: None, limit: 10_000, steps: VecDeque::new(), dropped: 0 }
     }
 
-    /// A ladder of one stream alone.
+    /// Returns a ladder of one stream.
     pub fn of_stream(stream: u32) -> Self {
         Self { stream: Some(stream), ..Self::new() }
     }
 
-    /// Keeps at most so many steps, the last ones. 10,000 by default.
+    /// Limits the number of steps; the last ones are kept. The default is 10,000.
     pub fn limited(self, limit: usize) -> Self {
         Self { limit: limit.max(1), ..self }
     }
@@ -81,17 +81,17 @@ impl Ladder {
         self.steps.push_back(Step::of(frame));
     }
 
-    /// The steps, in their order.
+    /// Returns the steps in order.
     pub fn steps(&self) -> impl ExactSizeIterator<Item = &Step> {
         self.steps.iter()
     }
 
-    /// Steps that went over the limit.
+    /// Returns the number of steps dropped because of the limit.
     pub fn dropped(&self) -> u64 {
         self.dropped
     }
 
-    /// The diagram as lines of at most 100 columns.
+    /// Returns the diagram as lines of at most 100 columns.
     pub fn text(&self) -> String {
         let mut before = None;
         let steps = self.steps.iter().map(|step| {
@@ -103,7 +103,7 @@ impl Ladder {
         format!("{}{steps}", head())
     }
 
-    /// The diagram for Mermaid.
+    /// Returns the diagram for Mermaid.
     pub fn mermaid(&self) -> String {
         let mut out = "sequenceDiagram\n    participant C as client\n    participant S as server\n".to_owned();
         let mut before: Option<Duration> = None;
@@ -129,7 +129,7 @@ impl Ladder {
         out
     }
 
-    /// The diagram as an SVG that needs nothing else, for light and dark.
+    /// Returns the diagram as a self-contained SVG with light and dark colours.
     pub fn svg(&self) -> String {
         let [left, right, row, top] = [190, 830, 16, 50];
         let height =
@@ -223,7 +223,7 @@ impl Step {
         Self { frame: number, time, direction, stream, label, notes, faults }
     }
 
-    /// The arrow, and a line for each note; `before` is the time of the step before.
+    /// Returns the arrow, and a line for each note; `before` is the time of the previous step.
     fn text(&self, before: Option<Duration>, with_stream: bool) -> String {
         let gap = before.map(|before| self.time.saturating_sub(before)).filter(|gap| !gap.is_zero());
         let gap = gap.map(|gap| format!("+{}", text::time(gap))).unwrap_or_default();
@@ -260,7 +260,7 @@ fn width(text: &str) -> usize {
     super::print::width(text)
 }
 
-/// The text in at most so many columns.
+/// Shortens the text to at most this many columns.
 fn fit(text: &str, columns: usize) -> String {
     if width(text) <= columns {
         return text.to_owned();
@@ -275,7 +275,7 @@ fn fit(text: &str, columns: usize) -> String {
     out + "…"
 }
 
-/// What has a meaning of its own to Mermaid, by number.
+/// Encodes characters that have a meaning in Mermaid by number.
 fn mermaid_text(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
@@ -287,7 +287,7 @@ fn mermaid_text(text: &str) -> String {
     out
 }
 
-/// The ladder as text, as the frames come.
+/// The ladder as text, built as the frames arrive.
 #[derive(Clone, Debug, Default)]
 pub struct LadderText {
     begun: bool,

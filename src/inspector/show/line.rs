@@ -1,4 +1,4 @@
-//! Frames in outline: a line for each, and below it the headers and messages that it completes.
+//! Shows frames in outline: a line for each, followed by the headers and messages that it completes.
 //!
 //! ```text
 //! client ──▶ server  HEADERS  stream 1  END_HEADERS  Request-Headers
@@ -16,10 +16,10 @@ use crate::inspector::model::text::{self, Count, Plain};
 use crate::inspector::model::tree::{Node, Nodes};
 use crate::wire::http2::FrameType;
 
-/// The most characters of a header value or of a message that are shown.
+/// The most characters of a header value or a message that are shown.
 const SHOWN: usize = 200;
 
-/// A frame in outline; each line ends with a line break.
+/// Returns a frame in outline; each line ends with a line break.
 pub fn lines(frame: &Frame) -> String {
     let mut out = String::with_capacity(ROOM);
     push(&mut out, frame.direction);
@@ -63,7 +63,7 @@ pub fn lines(frame: &Frame) -> String {
     out
 }
 
-/// One of a frame's messages in a line: "routeguide.Point, 6 bytes: latitude: 409172122".
+/// Returns one of a frame's messages as a line: "routeguide.Point, 6 bytes: latitude: 409172122".
 pub fn outline(frame: &Frame, message: &Message) -> String {
     let mut out = String::new();
     push_outline(&mut out, frame, message);
@@ -93,7 +93,7 @@ fn push_outline(out: &mut String, frame: &Frame, message: &Message) {
     }
 }
 
-/// What the nodes of a layer say, in the order of their bytes, shortened.
+/// Returns the values of a layer's nodes, in the order of their bytes, shortened.
 pub(crate) fn values<'a>(nodes: impl IntoIterator<IntoIter = Nodes<'a>>, layer: Layer) -> String {
     let mut values = String::new();
     push_values(&mut values, nodes.into_iter(), layer);
@@ -101,7 +101,7 @@ pub(crate) fn values<'a>(nodes: impl IntoIterator<IntoIter = Nodes<'a>>, layer: 
 }
 
 fn push_values(out: &mut String, nodes: Nodes<'_>, layer: Layer) {
-    // What is beyond is cut off: a character has four bytes at most.
+    // The rest is cut off; a character has at most four bytes.
     let enough = out.len() + 4 * (SHOWN + 1);
     push_short(out, |out| {
         let mut first = true;
@@ -114,7 +114,7 @@ fn push_value(out: &mut String, node: Node<'_>, layer: Layer, first: &mut bool, 
         return;
     }
     let says = node.layer == layer && !node.label.is_empty() && !node.value.is_empty();
-    // The leaves of a node that says what it means are how that is encoded.
+    // If a node has a value, its leaves are only the encoding of that value.
     let children = node.children().filter(|child| !says || !child.is_leaf());
     if !says {
         return children.for_each(|child| push_value(out, child, layer, first, enough));
@@ -131,15 +131,15 @@ fn push_value(out: &mut String, node: Node<'_>, layer: Layer, first: &mut bool, 
     }
 }
 
-/// Most frames need no more bytes.
+/// Initial capacity, enough for most frames.
 const ROOM: usize = 256;
 
 fn push(out: &mut String, what: impl fmt::Display) {
-    // A string takes whatever is written.
+    // Writing to a String can't fail.
     let _ = write!(out, "{what}");
 }
 
-/// A word of a line, unless it is empty.
+/// Appends a word to a line, unless it is empty.
 fn push_word(out: &mut String, word: impl fmt::Display) {
     let end = out.len();
     out.push_str("  ");
@@ -149,7 +149,7 @@ fn push_word(out: &mut String, word: impl fmt::Display) {
     }
 }
 
-/// Cuts off what is too much of what `push` writes.
+/// Shortens the text that `push` appends.
 fn push_short(out: &mut String, push: impl FnOnce(&mut String)) {
     let start = out.len();
     push(out);
@@ -171,7 +171,7 @@ mod tests {
     use super::*;
     use crate::inspector::{Conversation, Direction, FieldType, Schema};
 
-    /// What is pushed, in outline.
+    /// Returns the pushed bytes in outline.
     fn outline_of(direction: Direction, pieces: &[&[u8]]) -> String {
         let mut schema = Schema::new();
         schema.add_method("/a.B/C", "a.Question", "a.Answer");
@@ -200,7 +200,7 @@ mod tests {
             outline_of(Direction::ToServer, &pieces),
             "\
 client ──▶ server  connection preface  this is HTTP/2
-client ──▶ server  SETTINGS  what this side accepts  MAX_CONCURRENT_STREAMS: 9
+client ──▶ server  SETTINGS  settings of the sender  MAX_CONCURRENT_STREAMS: 9
 client ──▶ server  HEADERS  stream 1  END_HEADERS  Request-Headers
     :method: POST
     :path: /a.B/C

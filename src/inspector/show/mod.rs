@@ -1,13 +1,13 @@
-//! Frames for a person and for programs: lines, every byte, JSON, drawings, and what the rules and the calls come to.
+//! Output of frames for people and programs: lines, every byte, JSON, drawings, calls and findings.
 //!
 //! ```text
-//! view.rs                          what all ways to show a connection have in common
+//! view.rs                          the interface of all views
 //! names.rs                         the views by their names
-//! line.rs, print.rs, explain.rs    a line for each frame; every byte; why it is there
+//! line.rs, print.rs, explain.rs    a line for each frame; every byte; explanations
 //! json.rs                          JSON lines
-//! ladder.rs, flow.rs, flow_svg.rs, svg.rs      what passed between the two sides over time
-//! hpack_costs.rs                   what header compression saves
-//! call_lines.rs, findings.rs       calls and broken rules as lines
+//! ladder.rs, flow.rs, flow_svg.rs, svg.rs      frames and windows over time
+//! hpack_costs.rs                   the savings of header compression
+//! call_lines.rs, findings.rs       calls and lint findings as lines
 //! ```
 
 pub(super) mod call_lines;

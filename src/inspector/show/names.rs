@@ -1,4 +1,4 @@
-//! The views by their names.
+//! The views by name.
 
 use super::call_lines::CallLines;
 use super::flow::Flow;
@@ -11,10 +11,10 @@ use crate::inspector::lint::Lint;
 use crate::inspector::model::frame::Frame;
 use crate::inspector::model::schema::Schema;
 
-/// The names that [`view`] knows.
+/// The names that [`view`] accepts.
 pub const VIEWS: [&str; 7] = ["lines", "hex", "calls", "ladder", "flow", "hpack", "lint"];
 
-/// The view of that name, for one connection.
+/// Returns the view with this name, for one connection.
 pub fn view(name: &str, schema: &Schema, options: &PrintOptions) -> Option<Box<dyn View>> {
     Some(match name {
         "lines" => Box::new(Each(lines)),
@@ -31,7 +31,7 @@ pub fn view(name: &str, schema: &Schema, options: &PrintOptions) -> Option<Box<d
     })
 }
 
-/// Each frame by itself.
+/// A view that shows each frame independently.
 struct Each<F>(F);
 
 impl<F: Fn(&Frame) -> String + Send> View for Each<F> {

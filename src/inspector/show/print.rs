@@ -1,4 +1,4 @@
-//! Frames as lines of text for a person: the bytes, how they are encoded, what they mean, side by side.
+//! Prints frames as text: the bytes, their encoding and their meaning, side by side.
 //!
 //! ```text
 //! client ──▶ server  DATA  stream 1  END_STREAM ─────────────────── Length-Prefixed-Message, EOS
@@ -9,7 +9,7 @@
 //!   offset, bytes                  encoding                 meaning
 //! ```
 //!
-//! Hex digits stand together where they are one number. A line has at most 100 columns.
+//! Hex digits of one number are printed without spaces. A line has at most 100 columns.
 
 use std::fmt;
 
@@ -21,14 +21,15 @@ use crate::inspector::model::text::{self, Count};
 use crate::inspector::model::tree::Node;
 use crate::wire::http2::{FlagNames, FrameHeader, FrameType};
 
-/// How frames are printed. The output depends on nothing else: not on the time, not on the terminal.
+/// Options for printing frames. The output depends only on the frames and these options, not on the time or the
+/// terminal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PrintOptions {
-    /// Whether to colour bytes by their layer, with ANSI escape sequences. Off by default.
+    /// Colours bytes by their layer, with ANSI escape sequences. Off by default.
     pub color: bool,
-    /// Bytes shown of one field before the rest is only counted. 128 by default.
+    /// Bytes of one field that are shown; further bytes are only counted. 128 by default.
     pub bytes_per_field: usize,
-    /// Whether each frame is followed by what its fields are there for, with links. Off by default.
+    /// Prints an explanation of each frame's fields with links. Off by default.
     pub explain: bool,
 }
 
@@ -43,13 +44,13 @@ const HEX_WIDTH: usize = 23;
 const DETAIL_WIDTH: usize = 23;
 const TEXT_WIDTH: usize = 42;
 
-/// Frames one after the other, with an empty line between them.
+/// Prints frames, separated by empty lines.
 pub fn print<'a>(frames: impl IntoIterator<Item = &'a Frame>, options: &PrintOptions) -> String {
     let frames: Vec<_> = frames.into_iter().map(|frame| print_frame(frame, options)).collect();
     frames.join("\n")
 }
 
-/// One frame: a title, and a row for each of its fields. Ends with a line break.
+/// Prints one frame: a title, and a row for each of its fields. Ends with a line break.
 pub fn print_frame(frame: &Frame, options: &PrintOptions) -> String {
     let mut printer = Printer { frame, bytes: &frame.bytes, options, out: String::new() };
     printer.title();
@@ -57,7 +58,7 @@ pub fn print_frame(frame: &Frame, options: &PrintOptions) -> String {
         printer.rows(annotation, 0);
         let here = |message: &&Message| message.segments.last() == Some(&(frame.number, annotation.range.clone()));
         if let Some(restored) = frame.messages.iter().find(here).and_then(|message| message.restored.as_ref()) {
-            printer.beside(restored, "restored, not on the wire");
+            printer.beside(restored, "decoded, not on the wire");
         }
     }
     if let Some(details) = &frame.details {
@@ -72,7 +73,7 @@ pub fn print_frame(frame: &Frame, options: &PrintOptions) -> String {
     printer.out
 }
 
-/// A line that names the colours.
+/// Returns a line that explains the colours.
 pub fn legend(options: &PrintOptions) -> String {
     let layers = [
         (Layer::Frame, "frame header"),
@@ -88,7 +89,7 @@ pub fn legend(options: &PrintOptions) -> String {
 
 struct Printer<'a> {
     frame: &'a Frame,
-    /// What the annotations that are printed lie in.
+    /// The bytes that the printed annotations refer to.
     bytes: &'a [u8],
     options: &'a PrintOptions,
     out: String,
@@ -112,7 +113,7 @@ impl<'a> Printer<'a> {
         }
     }
 
-    /// The tree over bytes that are not on the wire as they are.
+    /// Prints the tree over decompressed or decoded bytes, which are not on the wire.
     fn beside(&mut self, restored: &'a Restored, what: &str) {
         let size = text::count(restored.bytes.len() as u64, "byte");
         self.row(&[], "", &format!("┆ {size}, {what}:"), 1, &[]);
@@ -123,7 +124,7 @@ impl<'a> Printer<'a> {
         self.bytes = wire;
     }
 
-    /// A row for the leaves at the beginning of a node, and rows for the nodes behind them.
+    /// Prints a row for the leaves at the beginning of a node, and rows for the nodes after them.
     fn rows(&mut self, node: Node<'_>, depth: usize) {
         let mut leaves: Vec<_> = node.children().take_while(|child| child.is_leaf()).map(Node::annotation).collect();
         let nodes = node.children().skip(leaves.len());
@@ -139,7 +140,7 @@ impl<'a> Printer<'a> {
         }
     }
 
-    /// The middle and the right column.
+    /// Returns the middle and the right column.
     fn texts(&self, annotation: &Annotation) -> (String, String) {
         let Annotation { label, value, detail, part, .. } = annotation;
         let (detail, mut text) = match (detail.is_empty(), label.is_empty(), value.is_empty()) {
@@ -178,7 +179,7 @@ impl<'a> Printer<'a> {
         }
     }
 
-    /// Lines of hex digits with their width: those of a number together, other bytes one by one.
+    /// Returns lines of hex digits with their width: the digits of a number together, other bytes separately.
     fn hex(&self, leaves: &[&Annotation]) -> Vec<(String, usize)> {
         let mut lines = Vec::new();
         let (mut line, mut line_width) = (String::new(), 0);
@@ -219,7 +220,7 @@ impl<'a> Printer<'a> {
         lines
     }
 
-    /// What fields are there for, each sentence once.
+    /// Prints the explanations of fields, each sentence once.
     fn explanations(&mut self, annotations: &[Annotation]) {
         let mut said = Vec::new();
         for annotation in annotations {
@@ -246,7 +247,7 @@ impl<'a> Printer<'a> {
     }
 }
 
-/// What piece of the connection a frame is: "HEADERS  stream 1  END_STREAM END_HEADERS", "connection preface".
+/// Displays the kind of a frame: "HEADERS  stream 1  END_STREAM END_HEADERS", "connection preface".
 pub(super) struct Description<'a>(pub(super) &'a Frame);
 
 impl fmt::Display for Description<'_> {
@@ -267,7 +268,7 @@ impl fmt::Display for Description<'_> {
     }
 }
 
-/// What a frame is there for, in a few words: gRPC's own where it has them.
+/// Displays the purpose of a frame in a few words, with gRPC's terms if it has them.
 pub(super) struct Gloss<'a>(pub(super) &'a Frame);
 
 impl fmt::Display for Gloss<'_> {
@@ -304,7 +305,7 @@ impl fmt::Display for Gloss<'_> {
     }
 }
 
-/// The digits of a status; a peer may have sent anything.
+/// Shortens a status, because a peer may send any text.
 fn shorten(status: &str) -> String {
     status.chars().take(16).collect()
 }
@@ -314,21 +315,21 @@ fn connection_gloss(frame: &Frame) -> &'static str {
         return match frame.kind {
             FrameKind::Preface => "this is HTTP/2",
             FrameKind::NotHttp2 if frame.is_tls() && frame.offset == 0 => {
-                "TLS: barewire tap --tls shows what is inside, and decode --key-log what was recorded"
+                "TLS: decrypt with barewire tap --tls, or a recording with decode --key-log"
             }
             FrameKind::NotHttp2 if frame.is_tls() => "TLS",
             FrameKind::NotHttp2 => "not HTTP/2",
-            FrameKind::Fragment => "its beginning was not seen",
-            FrameKind::Lost { .. } => "bytes that passed unseen",
+            FrameKind::Fragment => "its beginning was not captured",
+            FrameKind::Lost { .. } => "bytes that were not captured",
             FrameKind::Http2(_) | FrameKind::Truncated => "the bytes end here",
         };
     };
     match header.kind {
-        FrameType::SETTINGS if header.has(FrameHeader::ACK) => "your settings are in force",
-        FrameType::SETTINGS => "what this side accepts",
+        FrameType::SETTINGS if header.has(FrameHeader::ACK) => "the settings are in effect",
+        FrameType::SETTINGS => "settings of the sender",
         FrameType::WINDOW_UPDATE => "room for more DATA",
-        FrameType::PING if header.has(FrameHeader::ACK) => "yes, here",
-        FrameType::PING => "are you there?",
+        FrameType::PING if header.has(FrameHeader::ACK) => "the answer to a PING",
+        FrameType::PING => "asks for an answer",
         FrameType::RST_STREAM => "the stream ends now",
         FrameType::GOAWAY => "no more new streams",
         _ => "",
@@ -339,7 +340,7 @@ const BOLD: &str = "1";
 const DIM: &str = "2";
 const RED: &str = "31";
 
-/// One colour for each layer, from the sixteen that every terminal has.
+/// Returns the colour of a layer, one of the sixteen that every terminal has.
 fn color(layer: Layer) -> &'static str {
     match layer {
         Layer::Frame => "94",
@@ -360,7 +361,7 @@ fn pad(text: &str, columns: usize) -> String {
     format!("{text}{gap}")
 }
 
-/// Lines of at most `columns`, broken between words where that is possible. No text, no line.
+/// Wraps text into lines of at most `columns`, at spaces if possible. Empty text gives no line.
 fn wrap(text: &str, columns: usize) -> Vec<String> {
     let mut lines = Vec::new();
     let mut rest = text;
@@ -377,7 +378,7 @@ fn wrap(text: &str, columns: usize) -> Vec<String> {
             used += char_width(c);
         }
         let fits = end == rest.len();
-        // A space right behind the line is as good a place as one within it.
+        // A space directly after the line is a good break too.
         let behind = rest.get(end..).is_some_and(|rest| rest.starts_with(' '));
         let cut = if fits || behind { end } else { space.filter(|&space| space > 0).unwrap_or(end) };
         let (line, tail) = rest.split_at_checked(cut).unwrap_or((rest, ""));
@@ -391,7 +392,7 @@ pub(super) fn width(text: &str) -> usize {
     text.chars().map(char_width).sum()
 }
 
-/// The columns of a character on a terminal: two for those of East Asia and for pictures.
+/// Returns the columns of a character on a terminal: two for East Asian characters and emoji.
 fn char_width(c: char) -> usize {
     let wide = matches!(u32::from(c),
         0x1100..=0x115f | 0x2e80..=0xa4cf | 0xac00..=0xd7a3 | 0xf900..=0xfaff | 0xfe30..=0xfe6f

@@ -1,11 +1,11 @@
-//! What the SVG drawings share: one style for light and dark, and text that is safe within markup.
+//! Shared parts of the SVG drawings: one style for light and dark, and escaped text.
 
 use std::fmt::Write as _;
 
-/// An SVG document in the making; it needs nothing but itself.
+/// A self-contained SVG document that is being built.
 pub(super) struct Svg(String);
 
-/// Colours come from the reader's preference; text is as wide as its characters.
+/// Colours follow the reader's preference for light or dark; text is monospaced.
 const STYLE: &str = "\
 :root{--ink:#1c2128;--dim:#6a737d;--rule:#d0d7de;--paper:#ffffff;--out:#0b62c4;--in:#1a7f37;--warn:#b42318;--shade:#fff3cd}\
 @media(prefers-color-scheme:dark){:root{--ink:#e6edf3;--dim:#8b949e;--rule:#373e47;--paper:#0d1117;--out:#6cb6ff;\
@@ -42,7 +42,7 @@ impl Svg {
         ));
     }
 
-    /// A shape by its corners: filled, or a line where `open` is said.
+    /// Adds a shape by its corners: filled, or a line if `open` is true.
     pub(super) fn corners(&mut self, class: &str, open: bool, corners: &[(usize, usize)]) {
         let points: Vec<_> = corners.iter().map(|(x, y)| format!("{x},{y}")).collect();
         let shape = if open { "polyline" } else { "polygon" };
@@ -55,12 +55,12 @@ impl Svg {
     }
 
     fn push(&mut self, arguments: std::fmt::Arguments<'_>) {
-        // Writing to a string does not fail.
+        // Writing to a String can't fail.
         let _ = self.0.write_fmt(arguments);
     }
 }
 
-/// Text within markup: what a peer sent may not become an element of the drawing.
+/// Escapes text for markup, so that a peer's text can't become an element.
 fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {

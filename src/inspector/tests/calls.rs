@@ -56,7 +56,7 @@ fn who_ended_a_call() {
     let html = [(":status", "502"), ("content-type", "text/html")];
     let mut foreign = call("");
     foreign.headers(ToClient, END_STREAM, 1, &html);
-    assert_eq!(ending(&mut foreign), "first byte 100 ms  total 100 ms  HTTP 502  ended by an answer that is not gRPC");
+    assert_eq!(ending(&mut foreign), "first byte 100 ms  total 100 ms  HTTP 502  ended by a response that is not gRPC");
     let mut silent = call("");
     silent.response(1, &[]).headers(ToClient, END_STREAM, 1, &[("a", "b")]);
     assert_eq!(ending(&mut silent), "first byte 100 ms  total 100 ms  no grpc-status  ended by the server's trailers");
@@ -112,7 +112,7 @@ fn three_calls() -> Connection {
     connection
 }
 
-/// The numbers of the frames that pass.
+/// The numbers of the frames that a filter shows.
 fn passed(filter: &str) -> Vec<u64> {
     let mut sieve = Sieve::new(filter.parse().unwrap(), Connection::schema());
     let frames = three_calls().frames();
@@ -132,7 +132,7 @@ fn frames_pass_a_filter_by_stream_method_status_and_type() {
     assert_eq!(passed("method=/a.B/List"), [7, 10, 12]);
     assert_eq!(passed("method~Get"), [6, 8, 9, 11, 13, 14, 15]);
     assert_eq!(passed("method~Get frame=DATA stream=5"), [11]);
-    // Frames of a call whose status counts come together when it has ended.
+    // Frames of a call whose status matters are shown together when it has ended.
     assert_eq!(passed("status!=0"), [7, 10, 12, 8, 11]);
     assert_eq!(passed("status=UNAVAILABLE"), [7, 10, 12]);
     assert_eq!(passed("status=OK"), [6, 9, 13, 14, 15]);

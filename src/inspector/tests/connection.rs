@@ -1,16 +1,16 @@
-//! Connections written frame by frame, with a clock: what the views and the rules are tried on.
+//! Connections written frame by frame, with a clock: the input of the tests of views and rules.
 
 use std::time::Duration;
 
 use super::*;
 
-/// A conversation in the making.
+/// A conversation that is being built.
 pub(super) struct Connection {
     conversation: Conversation,
     time: Duration,
 }
 
-/// What every gRPC request begins with.
+/// The first headers of every gRPC request.
 pub(super) const REQUEST: [(&str, &str); 7] = [
     (":method", "POST"),
     (":scheme", "http"),
@@ -32,7 +32,7 @@ pub(super) const END_HEADERS: u8 = 0x4;
 pub(super) const PADDED: u8 = 0x8;
 
 impl Connection {
-    /// Both sides have said SETTINGS and acknowledged them.
+    /// Returns a connection on which both sides have sent and acknowledged SETTINGS.
     pub(super) fn new() -> Self {
         let mut connection = Self::bare();
         connection.bytes(Direction::ToServer, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
@@ -43,7 +43,7 @@ impl Connection {
         connection
     }
 
-    /// Nothing was said yet.
+    /// Returns a connection without frames.
     pub(super) fn bare() -> Self {
         let mut schema = Schema::new();
         for (name, kind) in [
@@ -93,7 +93,7 @@ impl Connection {
         self.frame(way, FrameType::HEADERS, flags | END_HEADERS, stream, &block(headers))
     }
 
-    /// The Request-Headers of a call, with these headers in the place of those of the same name, or behind them.
+    /// Adds the Request-Headers of a call; `changes` replace headers of the same name, or follow the others.
     pub(super) fn request(&mut self, stream: u32, changes: &[(&str, &str)]) -> &mut Self {
         self.headers(Direction::ToServer, NONE, stream, &changed(&REQUEST, changes))
     }
@@ -139,44 +139,44 @@ impl Connection {
             .trailers(stream, &[])
     }
 
-    /// Both sides say something more, so that nothing was missed before.
+    /// Adds a PING in both directions, which shows that nothing was missed before.
     pub(super) fn go_on(&mut self) -> &mut Self {
         self.ping(Direction::ToClient, [9; 8])
     }
 
-    /// A PING and its answer: who answers has read all before it.
+    /// Adds a PING and its answer; the answer shows that its sender has read all earlier frames.
     pub(super) fn ping(&mut self, way: Direction, data: [u8; 8]) -> &mut Self {
         self.frame(way, FrameType::PING, NONE, 0, &data);
         self.frame(way.opposite(), FrameType::PING, ACK, 0, &data)
     }
 
-    /// Bytes pass unseen.
+    /// Reports bytes as missing.
     pub(super) fn lose(&mut self, way: Direction, count: u64) -> &mut Self {
         self.conversation.set_time(self.time);
         self.conversation.lose(way, count);
         self
     }
 
-    /// No more bytes come.
+    /// Ends the connection.
     pub(super) fn finish(&mut self) -> &mut Self {
         self.conversation.finish();
         self
     }
 
-    /// The frames so far.
+    /// Returns the frames so far.
     pub(super) fn frames(&mut self) -> Vec<Frame> {
         self.conversation.check().unwrap();
         self.conversation.take_frames()
     }
 
-    /// What a view shows of all frames.
+    /// Returns the output of a view for all frames.
     pub(super) fn shown(&mut self, view: &mut dyn View) -> String {
         let pushed: String = self.frames().iter().map(|frame| view.push(frame)).collect();
         pushed + &view.finish()
     }
 }
 
-/// Headers as literals that are not indexed, without Huffman coding: they read as themselves.
+/// Encodes headers as literals without indexing and Huffman coding, so that they are readable.
 pub(super) fn block(headers: &[(&str, &str)]) -> Vec<u8> {
     let mut block = Vec::new();
     for (name, value) in headers {
@@ -204,7 +204,7 @@ pub(super) fn prefixed(flag: u8, content: &[u8]) -> Vec<u8> {
     [&[flag][..], &(content.len() as u32).to_be_bytes(), content].concat()
 }
 
-/// An empty value takes a header away, unless it was empty.
+/// Applies changes to headers; an empty value removes a header, unless it was empty before.
 pub(super) fn changed<'a>(base: &[(&'a str, &'a str)], changes: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
     let mut headers = base.to_vec();
     for (name, value) in changes {

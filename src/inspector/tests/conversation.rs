@@ -1,4 +1,4 @@
-//! Conversations: what each frame means, what lies in several of them, what is wrong with them.
+//! Conversations: the meaning of each frame, parts across frames, and faults.
 
 use std::ops::Range;
 
@@ -20,23 +20,23 @@ fn first(frame: &Frame) -> Node<'_> {
     frame.annotations.iter().next().unwrap()
 }
 
-/// What comes behind the frame's header.
+/// The node after the frame's header.
 fn second(frame: &Frame) -> Node<'_> {
     frame.annotations.iter().nth(1).unwrap()
 }
 
-/// Which part of itself a node's child is, and where.
+/// The part and the range of a node's child.
 fn place(node: &Node<'_>, child: usize) -> (Part, Range<usize>) {
     let child = node.children().nth(child).unwrap();
     (child.part, child.range.clone())
 }
 
-/// The nodes directly in a frame or below, as "label: value".
+/// The given nodes as "label: value".
 fn texts<'a>(nodes: impl IntoIterator<Item = Node<'a>>) -> Vec<String> {
     nodes.into_iter().map(|node| format!("{}: {}", node.label, node.value)).collect()
 }
 
-/// GetFeature up to its Request-Headers, and then the given pieces.
+/// GetFeature up to its Request-Headers, followed by the given pieces.
 fn call_then(pieces: &[(Direction, &str)]) -> Conversation {
     let mut whole = bytes_of(&GET_FEATURE)[..5].to_vec();
     whole.extend(bytes_of(pieces));
@@ -207,7 +207,7 @@ fn only_continuation_may_follow_an_open_header_block() {
         (ToClient, "000002 01 04 00000001  88 be"),
     ]);
     assert_eq!(frame(&conversation, 7).faults, ["PROTOCOL_ERROR: the header block of stream 1 is not complete"]);
-    assert_eq!(frame(&conversation, 8).faults, ["PROTOCOL_ERROR: there is no header block to continue"]);
+    assert_eq!(frame(&conversation, 8).faults, ["PROTOCOL_ERROR: CONTINUATION without an open header block"]);
     assert_eq!(texts(frame(&conversation, 9).annotations.iter().skip(2))[0].split(':').next(), Some("unknown name"));
 }
 
@@ -236,7 +236,7 @@ fn what_is_not_http2() {
     assert_eq!(first(frame(&conversation, 3)).value, r"HTTP/1.1 400 Bad Request\r\n");
 }
 
-/// A server's hello with a key share of ML-KEM is as long as to have SETTINGS' type where a frame would have its own.
+/// The length of a ServerHello with a key share of ML-KEM has the type of SETTINGS at the place of a frame's type.
 #[test]
 fn tls_is_not_taken_for_a_frame() {
     let mut conversation = Conversation::new(Schema::new());
@@ -246,7 +246,7 @@ fn tls_is_not_taken_for_a_frame() {
     conversation.finish();
     conversation.check().unwrap();
     let told: Vec<_> = conversation.frames().map(lines).collect();
-    let hint = "TLS: barewire tap --tls shows what is inside, and decode --key-log what was recorded";
+    let hint = "TLS: decrypt with barewire tap --tls, or a recording with decode --key-log";
     assert_eq!(told[0], format!("client ──▶ server  bytes  {hint}  11 bytes\n"));
     assert_eq!(told[1], format!("client ◀── server  bytes  {hint}  6 bytes\n"));
     assert_eq!(told[2], "client ◀── server  bytes  TLS  5 bytes\n");
@@ -271,8 +271,8 @@ fn data_outside_a_call_of_grpc() {
     ]);
     assert_eq!(frame(&conversation, 6).meaning, Meaning::HttpResponse { status: "200".to_owned() });
     assert_eq!(frame(&conversation, 7).meaning, Meaning::Data);
-    assert_eq!(second(frame(&conversation, 7)).value, "not messages: the content-type is another");
-    assert_eq!(second(frame(&conversation, 8)).value, "of a call that is over or was not seen");
+    assert_eq!(second(frame(&conversation, 7)).value, "not messages: the content-type is not gRPC");
+    assert_eq!(second(frame(&conversation, 8)).value, "of a call that has ended or was not captured");
 }
 
 #[test]

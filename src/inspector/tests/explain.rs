@@ -1,10 +1,10 @@
-//! Explanations: everything that has a rule has a sentence and a link.
+//! Explanations: every annotation with a rule has a sentence and a link.
 
 use super::connection::*;
 use super::*;
 use Direction::{ToClient, ToServer};
 
-/// Frames of every type, and what else there are rules for.
+/// Frames of every type, and headers with every explained name.
 fn all_kinds_of_frames() -> Vec<Frame> {
     let mut it = Connection::new();
     it.request(1, &[("grpc-timeout", "1S")]).data(
@@ -60,15 +60,15 @@ fn what_it_means_comes_before_how_it_is_encoded() {
     };
     let timeout = sentences("grpc-timeout", "1S");
     assert!(
-        timeout[0].starts_with("How long the client waits") && timeout[1].contains("not remembered"),
+        timeout[0].starts_with("The time until the client gives up") && timeout[1].contains("without adding it"),
         "{timeout:?}"
     );
     let status = sentences("grpc-status", "5");
-    assert!(status[0].starts_with("How the call has ended") && status[1].starts_with("NOT_FOUND: "), "{status:?}");
+    assert!(status[0].starts_with("The result of the call") && status[1].starts_with("NOT_FOUND: "), "{status:?}");
     let code = sentences("error code", "CANCEL");
-    assert!(code[0].starts_with("The stream is no longer wanted") && code.len() == 2, "{code:?}");
+    assert!(code[0].starts_with("The stream is no longer needed") && code.len() == 2, "{code:?}");
     assert!(sentences("MAX_CONCURRENT_STREAMS", "1")[0].contains("calls in progress"));
-    assert!(sentences("Compressed-Flag", "0")[0].starts_with("0 for a message as it is"));
+    assert!(sentences("Compressed-Flag", "0")[0].starts_with("0 for an uncompressed message"));
 }
 
 #[test]
@@ -78,7 +78,10 @@ fn explanations_are_printed_once_in_a_frame_with_their_links() {
     let explained = print_frame(frame, &PrintOptions { explain: true, ..PrintOptions::default() });
     assert!(explained.starts_with(&plain) && explained.len() > plain.len());
     let link = "https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md#requests";
-    assert!(explained.contains("  grpc-timeout: How long the client waits") && explained.contains(link), "{explained}");
-    assert_eq!(explained.matches("Name and value together stand in a table").count(), 1, "{explained}");
+    assert!(
+        explained.contains("  grpc-timeout: The time until the client gives up") && explained.contains(link),
+        "{explained}"
+    );
+    assert_eq!(explained.matches("Name and value are in a table").count(), 1, "{explained}");
     assert!(explained.lines().all(|line| line.chars().count() <= 100), "{explained}");
 }

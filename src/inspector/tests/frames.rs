@@ -1,4 +1,4 @@
-//! Frames of every type, right and wrong.
+//! Frames of every type, valid and invalid.
 
 use super::*;
 use crate::inspector::decode::http2::dissect;
@@ -72,13 +72,13 @@ fn the_other_types() {
 
 #[test]
 fn sizes_that_are_wrong() {
-    faulty("000004 02 00 00000003  00000001", "FRAME_SIZE_ERROR: a PRIORITY has 5 bytes");
-    faulty("000003 03 00 00000001  000000", "FRAME_SIZE_ERROR: an RST_STREAM has 4 bytes");
-    faulty("000005 04 00 00000000  0001000010", "FRAME_SIZE_ERROR: SETTINGS have 6 bytes each");
-    faulty("000006 04 01 00000000  000100001000", "FRAME_SIZE_ERROR: an acknowledgement has no settings");
-    faulty("000007 06 00 00000000  01020304050607", "FRAME_SIZE_ERROR: a PING has 8 bytes");
-    faulty("000007 07 00 00000000  00000000000000", "FRAME_SIZE_ERROR: a GOAWAY has at least 8 bytes");
-    faulty("000000 08 00 00000000", "FRAME_SIZE_ERROR: a WINDOW_UPDATE has 4 bytes");
+    faulty("000004 02 00 00000003  00000001", "FRAME_SIZE_ERROR: PRIORITY must have 5 bytes");
+    faulty("000003 03 00 00000001  000000", "FRAME_SIZE_ERROR: RST_STREAM must have 4 bytes");
+    faulty("000005 04 00 00000000  0001000010", "FRAME_SIZE_ERROR: SETTINGS must have 6 bytes for each setting");
+    faulty("000006 04 01 00000000  000100001000", "FRAME_SIZE_ERROR: SETTINGS with ACK must be empty");
+    faulty("000007 06 00 00000000  01020304050607", "FRAME_SIZE_ERROR: PING must have 8 bytes");
+    faulty("000007 07 00 00000000  00000000000000", "FRAME_SIZE_ERROR: GOAWAY must have at least 8 bytes");
+    faulty("000000 08 00 00000000", "FRAME_SIZE_ERROR: WINDOW_UPDATE must have 4 bytes");
     faulty("000002 00 08 00000001  02 61", "PROTOCOL_ERROR: more padding than payload");
     faulty("000003 01 2c 00000001  ff 8000", "PROTOCOL_ERROR: more padding than payload");
     read("000002 05 04 00000001  0000");
@@ -89,11 +89,11 @@ fn sizes_that_are_wrong() {
 fn values_that_are_wrong() {
     faulty("000000 00 00 00000000", "PROTOCOL_ERROR: DATA belongs to a stream");
     faulty("000000 04 00 00000001", "PROTOCOL_ERROR: SETTINGS belongs to the connection");
-    faulty("000004 08 00 00000001  80000000", "PROTOCOL_ERROR: an increment of 0");
+    faulty("000004 08 00 00000001  80000000", "PROTOCOL_ERROR: the increment must not be 0");
     faulty("000003 00 08 00000001  01 61 01", "padding is not all zeros");
-    faulty("000006 04 00 00000000  0002 00000002", "PROTOCOL_ERROR: neither 0 nor 1");
-    faulty("000006 04 00 00000000  0004 80000000", "FLOW_CONTROL_ERROR: over 2147483647");
-    faulty("000006 04 00 00000000  0005 00003fff", "PROTOCOL_ERROR: not within 16384 to 16777215");
+    faulty("000006 04 00 00000000  0002 00000002", "PROTOCOL_ERROR: must be 0 or 1");
+    faulty("000006 04 00 00000000  0004 80000000", "FLOW_CONTROL_ERROR: must not exceed 2147483647");
+    faulty("000006 04 00 00000000  0005 00003fff", "PROTOCOL_ERROR: must be 16384 to 16777215");
 }
 
 #[test]

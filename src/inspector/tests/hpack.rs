@@ -1,4 +1,4 @@
-//! The examples of RFC 7541, Appendix C, and what is not HPACK.
+//! The examples of RFC 7541, Appendix C, and invalid blocks.
 
 use super::*;
 
@@ -27,7 +27,7 @@ fn decoder() -> Decoder {
     Decoder::new(Limits::default())
 }
 
-/// A decoder whose table has the 256 bytes of the response examples, by a size update as an encoder sends it.
+/// A decoder whose table has the 256 bytes of the response examples, set by a size update.
 fn small_decoder() -> Decoder {
     let mut decoder = decoder();
     assert_eq!(decoder.decode(&hex("3fe101")).annotations.all()[0].value, "256");
@@ -214,7 +214,7 @@ fn after_losing_track_the_table_is_unknown_and_never_guessed() {
     let mut decoder = decoder();
     decoder.decode(&hex("4001 6101 62"));
     decoder.lose_track();
-    // Index 62 was "a: b"; now it may be anything. A literal is known, and known again by its index.
+    // Index 62 was "a: b"; now it is unknown. A literal is known, and its index too.
     let block = decoder.decode(&hex("be 4001 6301 64 be bf"));
     assert_eq!(block.error, None);
     let names: Vec<_> = block.fields.iter().map(|field| field.name.as_deref()).collect();

@@ -27,7 +27,7 @@ fn get_feature_as_a_program_sees_it() {
     assert!(written == include_str!("get_feature.jsonl"), "\n{written}");
 }
 
-/// The law, as it can be held by whoever reads the lines.
+/// The law, checked from the lines alone.
 #[test]
 fn the_leaves_tile_the_bytes() {
     fn tile(nodes: &Value, mut at: u64) -> u64 {

@@ -30,7 +30,7 @@ const SMALL: Limits = Limits {
     frames: usize::MAX,
 };
 
-/// Decodes pieces, and finds every byte of both directions again in the leaves.
+/// Decodes pieces, and checks that the leaves contain every byte of both directions.
 fn hold(pieces: &[(Direction, Vec<u8>)], limits: Limits) -> Conversation {
     let mut conversation = Conversation::with_limits(route_guide(), limits);
     for (direction, bytes) in pieces {
@@ -57,14 +57,14 @@ fn hold(pieces: &[(Direction, Vec<u8>)], limits: Limits) -> Conversation {
     conversation
 }
 
-/// Whatever is found can be printed, within 100 columns.
+/// Checks that the conversation can be printed, within 100 columns.
 fn printable(conversation: &Conversation) {
     for line in print(conversation.frames(), &PrintOptions::default()).lines() {
         assert!(line.chars().count() <= 100, "{line}");
     }
 }
 
-/// Padding, priorities, blocks in several frames, messages across frames, several in one, what is compressed.
+/// Padding, priorities, blocks in several frames, messages across frames, several messages in one frame, compression.
 const AWKWARD: [(Direction, &str); 9] = [
     (Direction::ToServer, "505249202a20485454502f322e30 0d0a0d0a 534d 0d0a0d0a"),
     (Direction::ToServer, "000006 04 00 00000000  0001 00002000"),
@@ -162,7 +162,7 @@ fn bytes_changed_removed_and_repeated_at_random() {
         let mut pieces = conversations()[round % 2].clone();
         for _ in 0..1 + numbers.below(8) {
             let count = pieces.len();
-            // The preface stays: without it nothing is decoded.
+            // The preface stays unchanged: without it nothing is decoded.
             let bytes = &mut pieces[1 + numbers.below(count - 1)].1;
             let at = numbers.below(bytes.len());
             match numbers.below(4) {

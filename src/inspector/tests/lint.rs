@@ -1,4 +1,4 @@
-//! The rules: each is broken once, and traffic like that of grpc-go breaks none.
+//! The rules: a case breaks each of them once, and traffic like that of grpc-go breaks none.
 
 use std::collections::BTreeSet;
 
@@ -15,7 +15,7 @@ pub(super) fn found(frames: &[Frame]) -> Vec<Finding> {
     findings
 }
 
-/// The frames of a conversation that goes on behind the case.
+/// The frames of a case, followed by further frames.
 fn case(script: fn(&mut Connection)) -> Vec<Frame> {
     let mut connection = Connection::new();
     script(&mut connection);
@@ -49,7 +49,7 @@ fn trailers_without_a_field_are_trailers() {
     assert_eq!(names(&found(&it.frames())), ["status-missing"]);
 }
 
-/// What a case breaks besides, because one mistake is against more than one rule.
+/// Lists the further rules that a case breaks, because one mistake can violate several rules.
 #[test]
 fn most_cases_break_one_rule_and_no_other() {
     let alone = |(name, script): &&Case| {
@@ -135,7 +135,7 @@ fn traffic_like_that_of_grpc_go_breaks_no_rule() {
         &[],
     );
     it.trailers(3, &[("grpc-status", "5"), ("grpc-message", "gr%C3%BC%C3%9F"), ("grpc-status-details-bin", "CAUSAXg")]);
-    // Trailers-Only, and a client that cancels, and a server that is done before its client.
+    // Trailers-Only, a client that cancels, and a server that ends the call before its client.
     it.request(5, &[]).message(ToServer, END_STREAM, 5, &[8, 1]);
     it.headers(ToClient, END_STREAM, 5, &[RESPONSE[0], RESPONSE[1], ("grpc-status", "12"), ("grpc-message", "no")]);
     it.request(7, &[(":path", "/a.B/List")]).message(ToServer, END_STREAM, 7, &[8, 1]).response(7, &[]);

@@ -1,10 +1,10 @@
-//! What breaks each rule.
+//! A case for each rule that breaks it.
 
 use super::connection::*;
 use super::*;
 use Direction::{ToClient, ToServer};
 
-/// What breaks a rule, told frame by frame.
+/// A case that breaks a rule, written frame by frame.
 pub(super) type Case = (&'static str, fn(&mut Connection));
 
 /// In the order of the tables. SETTINGS were exchanged before.
@@ -319,7 +319,7 @@ pub(super) const CASES: &[Case] = &[
     }),
 ];
 
-/// A streaming call that ends in trailers like these.
+/// A streaming call that ends with these trailers.
 fn ends(it: &mut Connection, trailers: &[(&str, &str)]) {
     it.request(1, &[(":path", "/a.B/List")]).message(ToServer, END_STREAM, 1, &[8, 1]).response(1, &[]);
     it.trailers(1, trailers);

@@ -1,4 +1,4 @@
-//! Nobody is accused of what was not seen, or of what may have crossed something else on its way.
+//! The rules report nothing that depends on uncaptured frames, or on frames that may have crossed on their way.
 
 use super::connection::*;
 use super::lint::{found, names};
@@ -8,7 +8,7 @@ use Direction::{ToClient, ToServer};
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// What is found in a conversation that begins and goes on as it should.
+/// The findings in a conversation that begins and ends correctly.
 fn found_in(script: impl Fn(&mut Connection)) -> Vec<&'static str> {
     let mut connection = Connection::new();
     script(&mut connection);
@@ -48,7 +48,7 @@ fn without_times_nothing_comes_too_soon() {
     assert_eq!(pings(10), ["too-many-pings"]);
 }
 
-/// That a packet of the client is missing shows only behind what the server has said to it.
+/// A missing packet of the client shows only after the server's response to it.
 #[test]
 fn what_a_gap_hides_is_not_judged_though_it_shows_late() {
     let mut it = Connection::new();
@@ -160,7 +160,7 @@ fn frames_that_cross_each_other_answer_nothing() {
         |it| {
             it.unary(1).wait(900).reset(ToServer, 1, 8);
         },
-        // What is answered was sent before.
+        // The first call, which this PING ACK follows, was sent before.
         |it| {
             it.unary(1).frame(ToServer, FrameType::PING, NONE, 0, &[1; 8]).request(3, &[]).reset(ToServer, 3, 8);
             it.frame(ToClient, FrameType::PING, ACK, 0, &[1; 8]).reset(ToClient, 3, 8);
@@ -171,7 +171,7 @@ fn frames_that_cross_each_other_answer_nothing() {
         |it| {
             it.setting(ToClient, 6, 100).request(1, &[]).frame(ToServer, FrameType::SETTINGS, ACK, 0, &[]);
         },
-        // It may reset again who goes on (RFC 9113, section 5.4.2).
+        // A second reset is allowed if the peer goes on sending (RFC 9113, section 5.4.2).
         |it| {
             it.request(1, &[]).reset(ToClient, 1, 0).message(ToServer, NONE, 1, &[8, 1]).reset(ToClient, 1, 0);
         },
@@ -190,7 +190,7 @@ fn frames_that_cross_each_other_answer_nothing() {
             it.request(1, &[]).reset(ToClient, 1, 0).setting(ToClient, 3, 9);
             it.frame(ToServer, FrameType::SETTINGS, ACK, 0, &[]).reset(ToServer, 1, 8);
         }),
-        // Who answers the second call has read what came before it.
+        // A server that answers the second call has read the reset before it.
         ("reset-twice", |it| {
             it.request(1, &[]).reset(ToServer, 1, 8).request(3, &[]).response(3, &[]).reset(ToClient, 1, 8);
         }),
@@ -236,7 +236,7 @@ fn what_is_not_http2_is_said_once_for_each_direction() {
     assert_eq!(names(&found(&it.finish().frames())), ["not-http2"; 2]);
 
     let mut it = Connection::bare();
-    // A record of TLS, the third byte of whose length is the type of SETTINGS.
+    // A TLS record whose third length byte is the type of SETTINGS.
     (0..3).for_each(|_| {
         it.bytes(ToServer, &[0x16, 3, 1, 2, 0, 1]).bytes(ToClient, &[0x16, 3, 3, 4, 0x7a, 2]);
     });
@@ -248,7 +248,7 @@ fn who_is_joined_late_has_begun_before() {
     let mut late = Conversation::joined_late(Connection::schema());
     let wire = |frames: &mut Connection| frames.frames().into_iter().flat_map(|frame| frame.bytes).collect::<Vec<_>>();
     let answer = wire(Connection::new().request(1, &[]).response(1, &[]).trailers(1, &[]));
-    // The answer to a call before it, without the preface and the SETTINGS.
+    // The response to an earlier call, without the preface and the SETTINGS.
     let from = answer.windows(9).rposition(|head| head[3..] == [1, 4, 0, 0, 0, 1]).unwrap();
     late.push(ToClient, &answer[from..]);
     late.push(ToClient, &wire(Connection::bare().window(ToClient, 0, 5)));

@@ -36,7 +36,7 @@ fn route_guide() -> Schema {
     schema
 }
 
-/// A GetFeature call as a client sees it: pieces of hex, in the order in which they pass.
+/// A GetFeature call as a client sees it: pieces of hex, in the order on the wire.
 const GET_FEATURE: [(Direction, &str); 11] = [
     (Direction::ToServer, "505249202a20485454502f322e30 0d0a0d0a 534d 0d0a0d0a"), // PRI * HTTP/2.0, SM
     (Direction::ToServer, "00000c 04 00 00000000  0002 00000000  0004 00100000"), // SETTINGS
@@ -84,7 +84,7 @@ const GET_FEATURE: [(Direction, &str); 11] = [
     (Direction::ToServer, "000008 07 00 00000000 00000000 00000000"), // GOAWAY
 ];
 
-/// The pieces of a conversation as bytes; what follows a `#` on a line is a comment.
+/// The pieces of a conversation as bytes; `#` on a line starts a comment.
 fn bytes_of(pieces: &[(Direction, &str)]) -> Vec<(Direction, Vec<u8>)> {
     let plain = |text: &str| text.lines().map(|line| line.split('#').next().unwrap()).collect::<String>();
     pieces.iter().map(|(direction, text)| (*direction, hex(&plain(text)))).collect()

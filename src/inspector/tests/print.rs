@@ -1,4 +1,4 @@
-//! What is printed.
+//! The printed output.
 
 use super::*;
 
@@ -44,7 +44,7 @@ fn faults_are_marked_and_control_characters_are_not_let_through() {
         (Direction::ToClient, b"HTTP/1.1 400 \x1b[31mno\r\n".to_vec()),
     ];
     let printed = plain(&decode(Schema::new(), &pieces));
-    assert!(printed.contains("✗ FRAME_SIZE_ERROR: a PING has 8 bytes"), "{printed}");
+    assert!(printed.contains("✗ FRAME_SIZE_ERROR: PING must have 8 bytes"), "{printed}");
     assert!(printed.contains(r"\u{1b}: \n"), "{printed}");
     assert!(printed.chars().all(|c| c == '\n' || !c.is_control()));
 }

@@ -1,9 +1,9 @@
-//! What is not in a frame that leaves the machine.
+//! Redacted frames contain no secrets.
 
 use super::json::{lines_of, objects};
 use super::*;
 
-/// A request with `authorization` in each way that HPACK has for it; "opensesame" is its value each time.
+/// A request with `authorization` in each encoding of HPACK; its value is always "opensesame".
 const SECRETS: [(Direction, &str); 3] = [
     (Direction::ToServer, "505249202a20485454502f322e30 0d0a0d0a 534d 0d0a0d0a"),
     (
@@ -36,7 +36,7 @@ fn secrets_are_neither_in_values_nor_in_bytes() {
     assert!(lines.contains("plain!"));
 }
 
-/// Bytes that were redacted are still HTTP/2 and HPACK: whoever reads them finds the same headers, but for the values.
+/// Redacted bytes are still valid HTTP/2 and HPACK; decoding finds the same headers, except for the values.
 #[test]
 fn redacted_bytes_decode() {
     let conversation = decode(Schema::new(), &bytes_of(&SECRETS[..2]));
@@ -86,7 +86,7 @@ fn fields_of_messages() {
         check_tiling(0..shown.bytes.len(), &shown.annotations).unwrap();
     }
 
-    // What lies in several frames is decoded when the last of them is here; until then no byte of it is shown.
+    // A message in several frames is decoded with its last frame; until then none of its bytes are shown.
     let mut pieces = bytes_of(&GET_FEATURE)[..5].to_vec();
     pieces.push((Direction::ToServer, hex("000010 00 00 00000001  00 00000011 08 9af18dc301 10 86e2e29b")));
     let cut = lines_of(&decode(route_guide(), &pieces), redaction);

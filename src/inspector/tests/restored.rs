@@ -1,4 +1,4 @@
-//! What is not on the wire as it is: compressed messages, and the details of a status.
+//! Bytes that are encoded on the wire: compressed messages, and the details of a status.
 
 use bytes::BytesMut;
 
@@ -14,12 +14,12 @@ fn compressed(encoding: Encoding, content: &[u8]) -> Vec<u8> {
     out.to_vec()
 }
 
-/// A question with the number 42 and much that compresses well, as field 9.
+/// A question with the number 42 and a field 9 that compresses well.
 fn question() -> Vec<u8> {
     [&[8, 42, 0x4a, 100][..], &[b'x'; 100]].concat()
 }
 
-/// The message of a call whose requests are so encoded, in frames of this many bytes.
+/// The message of a call with this grpc-encoding, split into frames of this many bytes.
 fn sent(encoding: &str, content: &[u8], size: usize) -> (Frame, Message) {
     let mut connection = Connection::new();
     connection.request(1, &[("grpc-encoding", encoding)]);
@@ -40,7 +40,7 @@ fn every_encoding_is_restored_and_stays_one_leaf_on_the_wire() {
             assert_eq!(check_tiling(0..frame.bytes.len(), &frame.annotations), Ok(()));
             let tree = frame.message_tree(&message).unwrap();
             assert_eq!(tree.children().count(), 3, "flag, length, and one leaf");
-            assert_eq!(tree.children().nth(2).unwrap().value, "compressed, 104 bytes when restored");
+            assert_eq!(tree.children().nth(2).unwrap().value, "compressed, 104 bytes when decompressed");
             let restored = message.restored.as_ref().unwrap();
             assert_eq!((&restored.bytes, message.size()), (&question(), Some(104)));
             assert_eq!(check_tiling(0..104, &restored.annotations), Ok(()));
@@ -58,7 +58,7 @@ fn what_is_restored_is_shown_below_the_leaf() {
     let lines = lines(&frame);
     assert!(lines.contains("compressed from 104 bytes: number: 42"), "{lines}");
     let printed = print_frame(&frame, &PrintOptions::default());
-    let (wire, beside) = printed.split_once("┆ 104 bytes, restored, not on the wire:").unwrap();
+    let (wire, beside) = printed.split_once("┆ 104 bytes, decoded, not on the wire:").unwrap();
     assert!(wire.contains("Message") && !wire.contains("number"), "{printed}");
     assert!(beside.contains("0000  08 2a") && beside.contains("number: 42"), "{printed}");
     assert!(printed.lines().all(|line| line.chars().count() <= 100), "{printed}");
@@ -69,15 +69,15 @@ fn what_can_not_be_restored_says_why() {
     let (frame, message) = sent("gzip", &[1, 2, 3], 100);
     assert_eq!((&message.restored, message.size()), (&None, None));
     let leaf = frame.message_tree(&message).unwrap().children().nth(2).unwrap();
-    assert!(leaf.fault.as_ref().unwrap().starts_with("can't be restored with gzip"), "{leaf:?}");
+    assert!(leaf.fault.as_ref().unwrap().starts_with("can't be decompressed with gzip"), "{leaf:?}");
     let (frame, message) = sent("lzma", &[1, 2, 3], 100);
     let leaf = frame.message_tree(&message).unwrap().children().nth(2).unwrap();
-    assert_eq!((leaf.value.to_string().as_str(), &leaf.fault), ("compressed in a way that is not known here", &None));
+    assert_eq!((leaf.value.to_string().as_str(), &leaf.fault), ("compressed with an unsupported encoding", &None));
     let (_, message) = sent("gzip", &[], 100);
     assert_eq!(message.size(), Some(0));
 }
 
-/// A few bytes claim to be a million, again and again.
+/// A few bytes decompress to a million, again and again.
 #[test]
 fn what_is_restored_in_a_frame_is_bounded() {
     let bomb = prefixed(1, &compressed(Encoding::Gzip, &vec![0; 1_000_000]));

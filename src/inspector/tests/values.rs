@@ -26,7 +26,7 @@ fn schema() -> Schema {
     schema
 }
 
-/// The fields at the top as "label: value", and the faults below them.
+/// The top-level fields as "label: value", and the faults below them.
 fn read(bytes: &[u8], message: Option<&str>) -> (Vec<String>, Vec<String>) {
     let tree = annotated(bytes, message, 1000, 4);
     assert_eq!(check_tiling(0..bytes.len(), &tree), Ok(()));
@@ -90,14 +90,14 @@ fn values_without_a_schema() {
 #[test]
 fn what_is_wrong_is_said_where_it_is() {
     let cases: [(&[u8], &str); 8] = [
-        (&[0x0d, 1, 0, 0, 0], "i32 can't be I32"),
-        (&[0x4a, 1, 0xff], "a string that is not UTF-8"),
-        (&[0x0a, 2, 1, 0x80], "packed numbers end inside one"),
+        (&[0x0d, 1, 0, 0, 0], "i32 can't have wire type I32"),
+        (&[0x4a, 1, 0xff], "the string is not UTF-8"),
+        (&[0x0a, 2, 1, 0x80], "the packed numbers end inside a number"),
         (&[0x08, 0x01, 0x00], "0 is not a field number"),
         (&[0x5a, 2, 0x0a, 9], "a length of 9 where 0 bytes are left"),
-        (&[0x63, 0x08, 0x01], "the group has no end"),
-        (&[0x63], "the group has no end"),
-        (&[0x64, 0x08, 0x01], "the end of group 12 which has no beginning"),
+        (&[0x63, 0x08, 0x01], "the end of the group is missing"),
+        (&[0x63], "the end of the group is missing"),
+        (&[0x64, 0x08, 0x01], "the end of group 12, which was not started"),
     ];
     for (bytes, fault) in cases {
         assert_eq!(read(bytes, Some("All")).1, [fault], "{bytes:02x?}");

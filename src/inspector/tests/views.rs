@@ -50,7 +50,7 @@ fn a_ladder_for_mermaid() {
     assert!(mermaid.contains("    Note right of S: /a#59;b#35;#60;script#62;#34;/C\n"), "{mermaid}");
 }
 
-/// Markup in which every element that begins also ends, and nothing of the peer's is an element.
+/// Checks that every element of the markup is closed, and that no text of the peer becomes an element.
 fn check_svg(svg: &str) {
     assert!(svg.starts_with("<svg xmlns=\"http://www.w3.org/2000/svg\"") && svg.ends_with("</svg>\n"));
     assert!(svg.contains("prefers-color-scheme:dark"));
@@ -124,7 +124,7 @@ fn waits(flow: &Flow) -> Vec<String> {
 fn who_waited_for_whom() {
     let mut connection = listing(5);
     fill(&mut connection, 5, 70_000);
-    // The stream has room again, the connection has not.
+    // The stream has window again, the connection does not.
     connection.wait(10).window(ToServer, 5, 65_535);
     assert_eq!(
         waits(&flow_of(&mut connection)),
@@ -151,13 +151,13 @@ fn who_waited_for_whom() {
 
 #[test]
 fn who_has_nothing_to_say_does_not_wait() {
-    // The window was filled by whole messages, and what came next came much later.
+    // Whole messages filled the window, and the next one came much later.
     let mut connection = listing(1);
     connection.window(ToServer, 0, 1 << 20);
     fill(&mut connection, 1, 65_530);
     connection.wait(10).window(ToServer, 1, 65_535).wait(500).message(ToClient, NONE, 1, &[]);
     assert_eq!(waits(&flow_of(&mut connection)), [""; 0]);
-    // The same, but it goes on at once.
+    // The same, but the sender continues at once.
     let mut connection = listing(1);
     connection.window(ToServer, 0, 1 << 20);
     fill(&mut connection, 1, 65_530);
@@ -191,7 +191,7 @@ fn windows_follow_settings_updates_and_padding() {
         connection.message(ToServer, NONE, 1, &[8, 1]);
         last(&mut connection, 1).unwrap()
     };
-    // More room counts at once, less when it is acknowledged, and that may be less than nothing.
+    // A larger window counts at once, a smaller one from its acknowledgement, and the window can become negative.
     assert_eq!((script(100_000, false), script(100_000, true)), (100_000 - 7, 100_000 - 7));
     assert_eq!((script(5, false), script(5, true)), (65_535 - 7, 5 - 7));
 }

@@ -1,8 +1,8 @@
-//! A field of an encoded protobuf message set to another value, by its name: `location.latitude` to `7`. All other bytes stay
-//! as they are, those of unknown fields included.
+//! Sets a field of an encoded protobuf message by name: `location.latitude` to `7`. All other bytes stay unchanged,
+//! including unknown fields.
 //!
-//! <https://protobuf.dev/programming-guides/encoding/>: of a field that stands there more than once the last counts, so that one
-//! is replaced; one that does not stand there is added at the end.
+//! <https://protobuf.dev/programming-guides/encoding/>: if a field occurs more than once the last one counts, so that
+//! one is replaced. A missing field is added at the end.
 
 use std::error::Error;
 use std::fmt;
@@ -12,7 +12,7 @@ use super::script::hex;
 use crate::inspector::model::fields::{Fields, Payload, WireType};
 use crate::inspector::model::schema::{FieldType, Schema};
 
-/// Why a field can't be set.
+/// A reason why a field can't be set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EditError(String);
 
@@ -20,7 +20,7 @@ pub struct EditError(String);
 ///
 /// # Errors
 ///
-/// [`EditError`] where the message, a name or the value does not fit.
+/// [`EditError`] if the message, a field name or the value is invalid.
 pub fn set_field(
     schema: &Schema,
     type_name: &str,
@@ -43,7 +43,7 @@ pub fn set_field(
             };
             length_delimited(&set_field(schema, inner, within, below, value)?)
         }
-        (Some(_), _) => return Err(EditError(format!("{name} is no message and has no fields"))),
+        (Some(_), _) => return Err(EditError(format!("{name} is not a message and has no fields"))),
         (None, kind) => encode(schema, kind, name, value)?,
     };
     let mut out = Vec::with_capacity(message.len() + encoded.1.len() + 8);
@@ -57,12 +57,12 @@ pub fn set_field(
 
 type Found<'a> = Option<(std::ops::Range<usize>, Payload<'a>)>;
 
-/// Where the last field of that number stands, tag included.
+/// Returns the place of the last field with this number, tag included.
 fn last(message: &[u8], number: u32) -> Result<Found<'_>, EditError> {
     let mut found = None;
     let mut groups = 0_usize;
     for field in Fields::new(message) {
-        let field = field.map_err(|error| EditError(format!("the message is no protobuf: {error}")))?;
+        let field = field.map_err(|error| EditError(format!("the message is not valid protobuf: {error}")))?;
         match field.payload {
             Payload::GroupStart => groups += 1,
             Payload::GroupEnd => groups = groups.saturating_sub(1),
@@ -85,7 +85,7 @@ fn length_delimited(bytes: &[u8]) -> Encoded {
 }
 
 fn encode(schema: &Schema, kind: &FieldType, name: &str, value: &str) -> Result<Encoded, EditError> {
-    let wrong = |what: &str| EditError(format!("{name}: {value:?} is no {what}"));
+    let wrong = |what: &str| EditError(format!("{name}: {value:?} is not a valid {what}"));
     let int = |what| value.parse::<i64>().map_err(|_| wrong(what));
     let uint = |what| value.parse::<u64>().map_err(|_| wrong(what));
     let int32 = |what| value.parse::<i32>().map_err(|_| wrong(what));
@@ -108,7 +108,7 @@ fn encode(schema: &Schema, kind: &FieldType, name: &str, value: &str) -> Result<
             let value = int32("sint32")?;
             number(((value << 1 ^ value >> 31) as u32).into())
         }
-        FieldType::Bool => number(value.parse::<bool>().map_err(|_| wrong("bool: true or false"))?.into()),
+        FieldType::Bool => number(value.parse::<bool>().map_err(|_| wrong("bool: use true or false"))?.into()),
         FieldType::Enum(of) => {
             let known = schema.enum_number(of, value).or_else(|| value.parse().ok());
             number(i64::from(known.ok_or_else(|| wrong("value of the enum"))?) as u64)
@@ -122,7 +122,7 @@ fn encode(schema: &Schema, kind: &FieldType, name: &str, value: &str) -> Result<
         FieldType::String => length_delimited(value.as_bytes()),
         FieldType::Bytes => length_delimited(&hex(value).map_err(|reason| EditError(format!("{name}: {reason}")))?),
         FieldType::Message(_) | FieldType::Group(_) => {
-            return Err(EditError(format!("{name} is a message: name one of its fields behind a dot")));
+            return Err(EditError(format!("{name} is a message: add a dot and the name of a field")));
         }
     })
 }
@@ -167,7 +167,7 @@ mod tests {
         assert_eq!(set(b"", "location.latitude", "-1").unwrap()[..4], [0x0a, 11, 8, 0xff]);
         assert_eq!(set(b"", "raw", "00 ff").unwrap(), [0x22, 2, 0, 255]);
         assert_eq!(set(b"", "weight", "1.5").unwrap(), [0x2d, 0, 0, 0xc0, 0x3f]);
-        // The last of several counts.
+        // The last of several fields counts.
         assert_eq!(set(b"\x12\x01a\x12\x01b", "text", "c").unwrap(), b"\x12\x01a\x12\x01c");
     }
 
@@ -175,14 +175,14 @@ mod tests {
     fn what_does_not_fit_is_said() {
         for (path, value, expected) in [
             ("name", "x", "a.Note has no field \"name\""),
-            ("text.x", "x", "text is no message and has no fields"),
-            ("location", "x", "location is a message: name one of its fields behind a dot"),
-            ("location.latitude", "x", "latitude: \"x\" is no int32"),
-            ("color", "BLUE", "color: \"BLUE\" is no value of the enum"),
-            ("raw", "0", "raw: the hex digits are odd in number"),
+            ("text.x", "x", "text is not a message and has no fields"),
+            ("location", "x", "location is a message: add a dot and the name of a field"),
+            ("location.latitude", "x", "latitude: \"x\" is not a valid int32"),
+            ("color", "BLUE", "color: \"BLUE\" is not a valid value of the enum"),
+            ("raw", "0", "raw: odd number of hex digits"),
         ] {
             assert_eq!(set(b"", path, value).unwrap_err(), expected);
         }
-        assert!(set(&[0x12, 9], "text", "x").unwrap_err().starts_with("the message is no protobuf: "));
+        assert!(set(&[0x12, 9], "text", "x").unwrap_err().starts_with("the message is not valid protobuf: "));
     }
 }

@@ -1,37 +1,37 @@
-//! Frames, header blocks and messages as bytes.
+//! Encodes frames, header blocks and messages.
 
 use crate::wire::http2::{FrameHeader, FrameType};
 
-/// The largest payload that a peer takes which has not said otherwise (RFC 9113, section 6.5.2).
+/// The largest payload that a peer accepts by default (RFC 9113, section 6.5.2).
 pub const DEFAULT_MAX_FRAME_SIZE: usize = 16_384;
 
 /// A frame to be written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RawFrame {
-    /// What the frame is for.
+    /// The frame type.
     pub kind: FrameType,
     /// Its flags.
     pub flags: u8,
     /// The stream, 0 for the connection. The highest of its 32 bits is the reserved one.
     pub stream: u32,
-    /// All behind the header, padding included.
+    /// The bytes after the frame header, padding included.
     pub payload: Vec<u8>,
-    /// The length that the header gives, of which 24 bits are written; `None` for the one that is true.
+    /// The length in the frame header, of which 24 bits are written; `None` for the real length.
     pub length: Option<u32>,
 }
 
 impl RawFrame {
-    /// A frame whose length is true.
+    /// Returns a frame with its real length.
     pub fn new(kind: FrameType, flags: u8, stream: u32, payload: impl Into<Vec<u8>>) -> Self {
         Self { kind, flags, stream, payload: payload.into(), length: None }
     }
 
-    /// DATA.
+    /// Returns a DATA frame.
     pub fn data(stream: u32, payload: impl Into<Vec<u8>>, end_stream: bool) -> Self {
         Self::new(FrameType::DATA, end_stream_flag(end_stream), stream, payload)
     }
 
-    /// HEADERS with this block, and the CONTINUATIONs that it takes where a payload has at most `most` bytes.
+    /// Returns HEADERS with this block, followed by CONTINUATION frames if the block exceeds `most` bytes.
     pub fn headers(stream: u32, block: &[u8], end_stream: bool, most: usize) -> Vec<Self> {
         let mut pieces = block.chunks(most.max(1));
         let first = pieces.next().unwrap_or_default();
@@ -43,29 +43,29 @@ impl RawFrame {
         frames
     }
 
-    /// RST_STREAM.
+    /// Returns an RST_STREAM frame.
     pub fn reset(stream: u32, error: u32) -> Self {
         Self::new(FrameType::RST_STREAM, 0, stream, error.to_be_bytes())
     }
 
-    /// SETTINGS with these identifiers and values.
+    /// Returns a SETTINGS frame with these identifiers and values.
     pub fn settings(values: &[(u16, u32)]) -> Self {
         let pairs = values.iter().flat_map(|(id, value)| id.to_be_bytes().into_iter().chain(value.to_be_bytes()));
         Self::new(FrameType::SETTINGS, 0, 0, pairs.collect::<Vec<u8>>())
     }
 
-    /// The acknowledgement of SETTINGS, or of a PING with its payload.
+    /// Returns a SETTINGS ACK, or a PING ACK with this payload.
     pub fn acknowledgement(kind: FrameType, payload: impl Into<Vec<u8>>) -> Self {
         Self::new(kind, FrameHeader::ACK, 0, payload)
     }
 
-    /// GOAWAY.
+    /// Returns a GOAWAY frame.
     pub fn goaway(last_stream: u32, error: u32, debug: &[u8]) -> Self {
         let payload = [&last_stream.to_be_bytes(), &error.to_be_bytes(), debug].concat();
         Self::new(FrameType::GOAWAY, 0, 0, payload)
     }
 
-    /// WINDOW_UPDATE.
+    /// Returns a WINDOW_UPDATE frame.
     pub fn window_update(stream: u32, increment: u32) -> Self {
         Self::new(FrameType::WINDOW_UPDATE, 0, stream, increment.to_be_bytes())
     }
@@ -83,8 +83,8 @@ fn end_stream_flag(end_stream: bool) -> u8 {
     if end_stream { FrameHeader::END_STREAM } else { 0 }
 }
 
-/// Header fields as a block: each a literal that is neither indexed nor Huffman coded, with its name in full. So it can say
-/// anything (upper case, empty names, any octets), and leaves the dynamic table as it is.
+/// Encodes header fields as a block of literals without indexing and without Huffman code, with full names. It can
+/// express anything (upper case, empty names, any octets), and does not change the dynamic table.
 pub fn header_block<N: AsRef<[u8]>, V: AsRef<[u8]>>(fields: impl IntoIterator<Item = (N, V)>) -> Vec<u8> {
     let mut block = Vec::new();
     for (name, value) in fields {
@@ -97,7 +97,7 @@ pub fn header_block<N: AsRef<[u8]>, V: AsRef<[u8]>>(fields: impl IntoIterator<It
     block
 }
 
-/// An integer with a prefix of seven bits (RFC 7541, section 5.1), below an H bit of 0.
+/// Encodes an integer with a prefix of seven bits (RFC 7541, section 5.1), below an H bit of 0.
 fn length(block: &mut Vec<u8>, length: usize) {
     match length.checked_sub(127) {
         None => block.push(length as u8),
@@ -108,7 +108,7 @@ fn length(block: &mut Vec<u8>, length: usize) {
     }
 }
 
-/// Seven bits in each byte, the lowest first: HPACK and protobuf agree on that.
+/// Encodes seven bits per byte, the lowest first; HPACK and protobuf share this encoding.
 pub(super) fn varint(out: &mut Vec<u8>, mut number: u64) {
     while number >= 0x80 {
         out.push(number as u8 | 0x80);
@@ -117,7 +117,7 @@ pub(super) fn varint(out: &mut Vec<u8>, mut number: u64) {
     out.push(number as u8);
 }
 
-/// A Length-Prefixed-Message with any first byte; 0 is uncompressed, 1 compressed.
+/// Returns a Length-Prefixed-Message with any first byte; 0 is uncompressed, 1 compressed.
 pub fn message(flag: u8, payload: &[u8]) -> Vec<u8> {
     [&[flag], &(payload.len() as u32).to_be_bytes()[..], payload].concat()
 }

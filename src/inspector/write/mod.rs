@@ -1,8 +1,8 @@
-//! Writing frames by hand: whatever bytes are wanted, right or wrong, because nothing here judges.
+//! Writes frames by hand, valid or invalid: nothing here checks the bytes.
 //!
 //! ```text
-//! RawFrame       a frame, its length and its reserved bit as they should be or not      RFC 9113, section 4.1
-//! header_block   header fields as literals that no table keeps                          RFC 7541, section 6.2.2
+//! RawFrame       a frame, with the right or a wrong length and reserved bit              RFC 9113, section 4.1
+//! header_block   header fields as literals without indexing                             RFC 7541, section 6.2.2
 //! message        a Length-Prefixed-Message with any first byte                          PROTOCOL-HTTP2.md
 //! Script         frames as lines of text                                                script.rs
 //! set_field      a field of a protobuf message by its name                              edit.rs

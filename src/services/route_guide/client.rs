@@ -1,7 +1,7 @@
-//! What the client of the gRPC project's example does: two GetFeature, a ListFeatures, a RecordRoute, a RouteChat.
+//! The client of the gRPC project's example: two GetFeature, a ListFeatures, a RecordRoute, a RouteChat.
 //!
-//! [`run`] tells what happens as [`Event`]s. Their text is what the example prints, word for word (`text.rs`); a caller that
-//! shows them in another way takes them apart.
+//! [`run`] reports its progress as [`Event`]s. Their text is the output of the example, word for word (`text.rs`); a
+//! caller can also format the events itself.
 
 use std::fmt;
 use std::time::Duration;
@@ -10,37 +10,37 @@ use super::RouteGuideClient;
 use super::messages::{Feature, Point, Rectangle, RouteNote, RouteSummary};
 use crate::{CallOptions, Status};
 
-/// How long each call may take.
+/// The timeout of each call.
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A point with a feature, and one without.
 const POINTS: [Point; 2] = [point(409_146_138, -746_188_906), point(0, 0)];
 
-/// Something that the client is about to do, or that it was told.
+/// A step of the client, or a message that it received.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Event<'a> {
-    /// It asks for the feature at this point.
+    /// The client requests the feature at this point.
     Getting(Point),
-    /// The answer to that.
+    /// The response to GetFeature.
     Got(&'a Feature),
-    /// It asks for the features inside this rectangle.
+    /// The client requests the features inside this rectangle.
     Looking(Rectangle),
-    /// One of them.
+    /// One of these features.
     Listed(&'a Feature),
-    /// It will send these points as a route.
+    /// The client will send these points as a route.
     Traversing(&'a [Point]),
-    /// The answer to that.
+    /// The summary of the route.
     Summary(&'a RouteSummary),
-    /// A note that was left at a location where the client left one.
+    /// A note at a location where the client left one.
     Noted(&'a RouteNote),
 }
 
-/// Calls all four methods as the example does, and tells `hear` what happens. The `seed` chooses the points of the route;
-/// all else is always the same. Each call has [`CALL_TIMEOUT`].
+/// Calls all four methods as the example does, and reports events to `hear`. The `seed` determines the points of the
+/// route; everything else is constant. Each call has [`CALL_TIMEOUT`].
 ///
 /// # Errors
 ///
-/// The first call that fails ends it.
+/// Returns the first call that failed.
 pub async fn run(client: &RouteGuideClient, seed: u64, mut hear: impl FnMut(Event<'_>)) -> Result<(), Failure> {
     let client = client.with(CallOptions::new().timeout(CALL_TIMEOUT));
     for point in POINTS {
@@ -86,7 +86,7 @@ async fn record_route(
     Ok(())
 }
 
-/// Sends on a task of its own, so that notes are received while others are sent.
+/// Sends in a separate task, so that notes are received at the same time.
 async fn route_chat(
     client: &RouteGuideClient,
     notes: [RouteNote; 6],
@@ -160,7 +160,7 @@ impl Failure {
         self.method
     }
 
-    /// How the call ended.
+    /// The status of the call.
     pub fn status(&self) -> &Status {
         &self.status
     }

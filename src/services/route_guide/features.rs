@@ -1,7 +1,8 @@
-//! What stands where: the features of the route guide, their JSON, and the geometry of points on Earth.
+//! The features of the route guide, their JSON, and the geometry of points on Earth.
 //!
-//! The JSON is an array of `{"location": {"latitude": 407838351, "longitude": -746143763}, "name": "Patriots Path"}`, angles in
-//! units of 1e-7 degrees. What is left out is 0 or "", except for the location; other keys are ignored.
+//! The JSON is an array of `{"location": {"latitude": 407838351, "longitude": -746143763}, "name": "Patriots Path"}`,
+//! with angles in units of 1e-7 degrees. A missing key is 0 or "", except for the location, which is required; other
+//! keys are ignored.
 
 use std::collections::BTreeMap;
 use std::f64::consts::PI;
@@ -22,17 +23,17 @@ pub struct Features {
 }
 
 impl Features {
-    /// The hundred features of the gRPC project's example, which are part of this library.
+    /// Returns the hundred features of the gRPC project's example, which are part of this library.
     pub fn published() -> Features {
         static PUBLISHED: LazyLock<Features> = LazyLock::new(|| {
             let json = include_str!("../../../data/route_guide_db.json");
-            // The data are compiled in, and a test reads them: this can't fail.
+            // A test reads the compiled-in data, so this can't fail.
             Features::from_json(json).unwrap_or_else(|_| Features::new(Vec::new()))
         });
         PUBLISHED.clone()
     }
 
-    /// These features. Where several have the same location, the first is the one found there.
+    /// Returns a guide to these features. If several have the same location, the first one is found there.
     pub fn new(features: Vec<Feature>) -> Features {
         let mut positions = BTreeMap::new();
         for (position, feature) in features.iter().enumerate() {
@@ -46,7 +47,7 @@ impl Features {
     ///
     /// # Errors
     ///
-    /// [`LoadError`] with the line and the column.
+    /// [`LoadError`] with the line and the column of the error.
     pub fn from_json(json: &str) -> Result<Features, LoadError> {
         let entries: Vec<Entry> =
             serde_json::from_str(json).map_err(|error| LoadError { file: None, reason: error.to_string() })?;
@@ -57,7 +58,7 @@ impl Features {
     ///
     /// # Errors
     ///
-    /// [`LoadError`] with the name of the file, and the line and the column where there is one.
+    /// [`LoadError`] with the name of the file, and the line and the column if the JSON is invalid.
     pub fn from_file(file: impl AsRef<Path>) -> Result<Features, LoadError> {
         let file = file.as_ref();
         let named = |reason: String| LoadError { file: Some(file.to_owned()), reason };
@@ -71,23 +72,23 @@ impl Features {
         self.list.iter()
     }
 
-    /// How many there are.
+    /// Returns the number of features.
     pub fn len(&self) -> usize {
         self.list.len()
     }
 
-    /// Whether there are none.
+    /// Returns true if there are none.
     pub fn is_empty(&self) -> bool {
         self.list.is_empty()
     }
 
-    /// The feature at exactly this point, be it named or not.
+    /// Returns the feature at exactly this point, named or not.
     pub fn at(&self, point: Point) -> Option<&Feature> {
         self.positions.get(&(point.latitude, point.longitude)).and_then(|position| self.list.get(*position))
     }
 
-    /// The features inside a rectangle, borders included. Its corners may be any two that are diagonally opposite; one that is
-    /// missing is (0, 0).
+    /// Returns the features inside a rectangle, borders included. Its corners may be any two diagonally opposite ones;
+    /// a missing corner is (0, 0).
     pub fn within(&self, area: Rectangle) -> impl Iterator<Item = &Feature> {
         let (one, other) = (area.lo.unwrap_or_default(), area.hi.unwrap_or_default());
         let latitudes = one.latitude.min(other.latitude)..=one.latitude.max(other.latitude);
@@ -99,7 +100,7 @@ impl Features {
     }
 }
 
-/// Metres between two points along the surface, in whole metres (the rest is cut off).
+/// Returns the distance between two points along the surface in whole metres, rounded down.
 ///
 /// The haversine formula on a sphere with a radius of 6,371,000 m. At most 20,015,086.
 pub(super) fn distance(from: Point, to: Point) -> u32 {
@@ -109,12 +110,12 @@ pub(super) fn distance(from: Point, to: Point) -> u32 {
     let half_sine = |from: f64, to: f64| ((to - from) / 2.0).sin().powi(2);
     let square = half_sine(from_latitude, to_latitude)
         + from_latitude.cos() * to_latitude.cos() * half_sine(radians(from.longitude), radians(to.longitude));
-    // Rounding takes the square of opposite points a little over 1, and no angle has such a sine.
+    // Rounding can take the square for opposite points a little over 1, where the arcsine is undefined.
     let square = square.clamp(0.0, 1.0);
     (EARTH_RADIUS * 2.0 * square.sqrt().atan2((1.0 - square).sqrt())) as u32
 }
 
-/// Why features can't be loaded.
+/// The error of loading features.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LoadError {
     file: Option<PathBuf>,

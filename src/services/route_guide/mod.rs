@@ -1,8 +1,9 @@
 //! The route guide of gRPC's tutorial: one method of each kind of call.
 //!
-//! This is all that a service needs, written by hand: a [`Method`] for each RPC, a client with a line for each, a trait with a
-//! handler for each, and [`router`] that puts path and handler together. `server.rs` answers as the tutorial's server does,
-//! over the data in `features.rs` and the notes in `notes.rs`; `client.rs` calls as its client does.
+//! The module shows everything that a handwritten service needs: a [`Method`] for each RPC, a client with a line for
+//! each, a trait with a handler for each, and [`router`], which connects paths and handlers. `server.rs` responds like
+//! the tutorial's server, with the data in `features.rs` and the notes in `notes.rs`; `client.rs` makes the calls of
+//! its client.
 
 mod client;
 mod features;
@@ -35,70 +36,70 @@ pub const GET_FEATURE: Method<Point, Feature, Unary> = Method::new("/routeguide.
 /// Server streaming: the features inside a rectangle.
 pub const LIST_FEATURES: Method<Rectangle, Feature, ServerStreaming> =
     Method::new("/routeguide.RouteGuide/ListFeatures");
-/// Client streaming: the points of a route, answered by its summary.
+/// Client streaming: the points of a route; the response is its summary.
 pub const RECORD_ROUTE: Method<Point, RouteSummary, ClientStreaming> =
     Method::new("/routeguide.RouteGuide/RecordRoute");
-/// Bidirectional streaming: each note is answered by all notes so far at its location.
+/// Bidirectional streaming: the responses to each note are all notes so far at its location.
 pub const ROUTE_CHAT: Method<RouteNote, RouteNote, BidiStreaming> = Method::new("/routeguide.RouteGuide/RouteChat");
 
-/// Calls the route guide.
+/// A client of the route guide.
 #[derive(Clone, Debug)]
 pub struct RouteGuideClient {
     client: Client,
 }
 
 impl RouteGuideClient {
-    /// Calls it by this client.
+    /// Returns a route guide client that uses this client.
     pub fn new(client: Client) -> RouteGuideClient {
         RouteGuideClient { client }
     }
 
-    /// The same client with other options for the calls made through it.
+    /// Returns a client with other options for its calls.
     #[must_use]
     pub fn with(&self, options: CallOptions) -> RouteGuideClient {
         RouteGuideClient { client: self.client.with(options) }
     }
 
-    /// The feature at `point`. Errors: the status of the call.
+    /// Returns the feature at `point`. Errors: the status of the call.
     pub async fn get_feature(&self, point: Point) -> Result<Response<Feature>, Status> {
         self.client.unary(GET_FEATURE, point).await
     }
 
-    /// The features inside `area`. Errors: why the call could not begin.
+    /// Returns the features inside `area`. Errors: the reason why the call could not start.
     pub async fn list_features(&self, area: Rectangle) -> Result<Inbound<Feature>, Status> {
         self.client.server_streaming(LIST_FEATURES, area).await
     }
 
-    /// Sends the points of a route and gets its summary. Errors: why the call could not begin.
+    /// Sends the points of a route and returns its summary. Errors: the reason why the call could not start.
     pub async fn record_route(&self) -> Result<(Outbound<Point>, Answer<RouteSummary>), Status> {
         self.client.client_streaming(RECORD_ROUTE).await
     }
 
-    /// Sends notes and gets those that are at the same locations. Errors: why the call could not begin.
+    /// Sends notes and returns those at the same locations. Errors: the reason why the call could not start.
     pub async fn route_chat(&self) -> Result<(Outbound<RouteNote>, Inbound<RouteNote>), Status> {
         self.client.bidi_streaming(ROUTE_CHAT).await
     }
 }
 
-/// Answers the calls of the route guide. An implementation writes its handlers as `async fn`.
+/// A server of the route guide. An implementation writes its handlers as `async fn`.
 pub trait RouteGuide: Send + Sync + 'static {
-    /// Answers [`GET_FEATURE`].
+    /// Handles [`GET_FEATURE`].
     fn get_feature(&self, request: Request<Point>) -> impl Future<Output = Result<Response<Feature>, Status>> + Send;
 
-    /// Answers [`LIST_FEATURES`].
+    /// Handles [`LIST_FEATURES`].
     fn list_features(
         &self,
         request: Request<Rectangle>,
         features: Outbound<Feature>,
     ) -> impl Future<Output = Result<(), Status>> + Send;
 
-    /// Answers [`RECORD_ROUTE`].
+    /// Handles [`RECORD_ROUTE`].
     fn record_route(
         &self,
         points: Inbound<Point>,
     ) -> impl Future<Output = Result<Response<RouteSummary>, Status>> + Send;
 
-    /// Answers [`ROUTE_CHAT`].
+    /// Handles [`ROUTE_CHAT`].
     fn route_chat(
         &self,
         notes: Inbound<RouteNote>,
@@ -106,7 +107,7 @@ pub trait RouteGuide: Send + Sync + 'static {
     ) -> impl Future<Output = Result<(), Status>> + Send;
 }
 
-/// The four methods of a route guide.
+/// Returns a router with the four methods of a route guide.
 pub fn router<G: RouteGuide>(guide: G) -> Router<G> {
     Router::new(guide)
         .unary(GET_FEATURE, G::get_feature)

@@ -1,21 +1,21 @@
-//! The notes of RouteChat: what was said at which location, by all clients together.
+//! The notes of RouteChat by location, from all clients.
 //!
-//! The store is bounded: notes count with the bytes of their text and [`NOTE_COST`], and when they come to more than
-//! the limit, the oldest of all are forgotten. Nobody is refused, and a server that has run for a year still answers. The
-//! newest note is always kept, so that the most that is held is the limit, or one note.
+//! The store is bounded: each note costs the bytes of its text and [`NOTE_COST`], and beyond the limit the oldest notes
+//! are dropped. No client is refused, so a server that runs for a year still responds. The newest note is always kept,
+//! so the store holds at most the limit, or one note.
 //!
-//! A note may have to be answered with many others. They are taken from the store one after the other as the client takes
-//! them, so that a slow client costs one note and not a copy of all.
+//! The response to a note may be many others. They are read from the store one by one as the client receives them, so
+//! that a slow client costs one note and not a copy of all.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::messages::{Point, RouteNote};
 
-/// What a note costs beside its text, in bytes: its place in the store.
+/// The cost of a note besides its text, in bytes: its place in the store.
 pub(super) const NOTE_COST: usize = 256;
 
-/// The notes that were left so far, or as many of the latest as the limit allows.
+/// The latest notes, as many as the limit allows.
 #[derive(Debug)]
 pub struct Notes {
     store: Mutex<Store>,
@@ -39,38 +39,38 @@ struct Numbered {
 }
 
 impl Notes {
-    /// No notes; the latest will be kept, within `limit` bytes.
+    /// Returns an empty store for the latest notes within `limit` bytes.
     pub fn with_limit(limit: usize) -> Notes {
         let store = Store { by_location: HashMap::new(), order: VecDeque::new(), next: 0, held: 0, limit };
         Notes { store: Mutex::new(store) }
     }
 
-    /// Leaves a note, and gives all notes so far at its location, oldest first, itself last. One without a location is at
-    /// (0, 0).
+    /// Adds a note, and returns all notes so far at its location, oldest first, itself last. A note without a location
+    /// is at (0, 0).
     pub(super) fn leave(&self, mut note: RouteNote) -> SoFar<'_> {
         let location = *note.location.get_or_insert_default();
         let own = self.lock().push(location, note);
         SoFar { notes: self, location, next: 0, own: Some(own) }
     }
 
-    /// The store is whole between any two statements that could panic.
+    /// Locks the store, even after a panic: no statement that could panic leaves it inconsistent.
     fn lock(&self) -> MutexGuard<'_, Store> {
         self.store.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Default for Notes {
-    /// At most 16 MiB.
+    /// Returns a store of at most 16 MiB.
     fn default() -> Notes {
         Notes::with_limit(16 << 20)
     }
 }
 
-/// The notes at a location up to one of them, oldest first. Those that are forgotten in the meantime are left out.
+/// The notes at a location up to one of them, oldest first. Notes dropped in the meantime are skipped.
 pub(super) struct SoFar<'a> {
     notes: &'a Notes,
     location: Point,
-    /// The lowest number that was not given yet.
+    /// The lowest number that was not returned yet.
     next: u64,
     own: Option<Numbered>,
 }
@@ -112,7 +112,7 @@ impl Store {
         }
     }
 
-    /// The first note at a location with a number from `from` on and below `end`.
+    /// Returns the first note at a location with a number from `from` up to, but not including, `end`.
     fn at(&self, location: Point, from: u64, end: u64) -> Option<Numbered> {
         let here = self.by_location.get(&location)?;
         let position = here.partition_point(|numbered| numbered.number < from);

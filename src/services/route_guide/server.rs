@@ -1,7 +1,7 @@
-//! The route guide's server, which answers as the one of the gRPC project's example does.
+//! The route guide's server, which responds like the one of the gRPC project's example.
 //!
-//! It differs where that one would die or grow without end: a rectangle or a note without its points is at (0, 0), distances
-//! do not overflow, notes are bounded (`notes.rs`).
+//! It differs where the example would crash or grow without bound: a missing point in a rectangle or a note is (0, 0),
+//! distances do not overflow, and notes are bounded (`notes.rs`).
 
 use tokio::time::Instant;
 
@@ -10,7 +10,7 @@ use super::messages::{Feature, Point, Rectangle, RouteNote, RouteSummary};
 use super::{Notes, RouteGuide};
 use crate::{Inbound, Outbound, Request, Response, Status};
 
-/// A guide with features to look up and notes that travellers leave.
+/// A guide with features to look up and notes that clients leave.
 #[derive(Debug)]
 pub struct Guide {
     features: Features,
@@ -18,12 +18,12 @@ pub struct Guide {
 }
 
 impl Guide {
-    /// A guide to these features, without notes so far.
+    /// Returns a guide to these features, without notes.
     pub fn new(features: Features) -> Guide {
         Guide { features, notes: Notes::default() }
     }
 
-    /// Replaces the notes, for another limit than the default.
+    /// Replaces the notes, for example to set another limit than the default.
     #[must_use]
     pub fn with_notes(mut self, notes: Notes) -> Guide {
         self.notes = notes;
@@ -32,21 +32,21 @@ impl Guide {
 }
 
 impl Default for Guide {
-    /// A guide to the published features.
+    /// Returns a guide to the published features.
     fn default() -> Guide {
         Guide::new(Features::published())
     }
 }
 
 impl RouteGuide for Guide {
-    /// The feature at exactly that point, otherwise one without a name at that location.
+    /// Returns the feature at exactly that point, or an unnamed feature at that location.
     async fn get_feature(&self, request: Request<Point>) -> Result<Response<Feature>, Status> {
         let point = request.into_message();
         let unnamed = || Feature { name: String::new(), location: Some(point) };
         Ok(self.features.at(point).cloned().unwrap_or_else(unnamed).into())
     }
 
-    /// The features inside the rectangle, in the order of the data.
+    /// Sends the features inside the rectangle, in the order of the data.
     async fn list_features(&self, request: Request<Rectangle>, mut features: Outbound<Feature>) -> Result<(), Status> {
         for feature in self.features.within(request.into_message()) {
             features.send(feature).await?;
@@ -54,8 +54,8 @@ impl RouteGuide for Guide {
         Ok(())
     }
 
-    /// Counts the points and those at which there is a feature, named or not; adds up the legs. Time runs from the beginning
-    /// of the call to the client's half-close.
+    /// Counts the points and the points with a feature, named or not, and adds up the distances. The time is measured
+    /// from the beginning of the call to the client's half-close.
     async fn record_route(&self, mut points: Inbound<Point>) -> Result<Response<RouteSummary>, Status> {
         let start = Instant::now();
         let (mut visited, mut known, mut metres) = (0_u64, 0_u64, 0_u64);
@@ -75,7 +75,7 @@ impl RouteGuide for Guide {
         Ok(summary.into())
     }
 
-    /// Answers each note at once with all notes so far at its location, itself included, across calls and clients.
+    /// Responds to each note at once with all notes so far at its location, itself included, across calls and clients.
     async fn route_chat(&self, mut notes: Inbound<RouteNote>, mut answers: Outbound<RouteNote>) -> Result<(), Status> {
         while let Some(note) = notes.recv().await? {
             for answer in self.notes.leave(note) {
@@ -86,7 +86,7 @@ impl RouteGuide for Guide {
     }
 }
 
-/// A count in the type that the message has for it; the largest stands for more.
+/// Converts a count to the message's type; larger counts become the maximum.
 fn saturating(count: u64) -> i32 {
     i32::try_from(count).unwrap_or(i32::MAX)
 }
@@ -100,7 +100,7 @@ mod tests {
         let guide = Guide::default();
         for point in [Point { latitude: 0, longitude: 0 }, Point { latitude: 409146138, longitude: -746188905 }] {
             let answer = guide.get_feature(Request::new(point)).await.unwrap();
-            // At (0, 0) the location is empty on the wire and has to be there all the same.
+            // At (0, 0) the location is empty on the wire, but must be present.
             assert_eq!(*answer.message(), Feature { name: String::new(), location: Some(point) });
         }
         let point = Point { latitude: 409146138, longitude: -746188906 };

@@ -1,7 +1,7 @@
-//! Events and messages as text: what the client of the gRPC project's example prints.
+//! Formats events and messages as text, exactly as the client of the gRPC project's example prints them.
 //!
-//! Messages are in the text format of Protocol Buffers (<https://protobuf.dev/reference/protobuf/textformat-spec/>) on one
-//! line: fields in the order of their numbers, those without a value left out.
+//! Messages are in the text format of Protocol Buffers (<https://protobuf.dev/reference/protobuf/textformat-spec/>) on
+//! one line: fields in the order of their numbers, without empty ones.
 
 use std::fmt::{self, Write};
 
@@ -63,7 +63,7 @@ fn fields<const N: usize>(fields: [Option<String>; N]) -> String {
     fields.into_iter().flatten().collect::<Vec<_>>().join(" ")
 }
 
-/// A string literal.
+/// Returns a string literal.
 fn quoted(text: &str) -> String {
     let mut quoted = String::from('"');
     for c in text.chars() {
@@ -76,7 +76,7 @@ fn quoted(text: &str) -> String {
     quoted
 }
 
-/// A peer's text as it is, but for what would move the cursor of a terminal.
+/// Returns a peer's text with control characters escaped, which could move the cursor of a terminal.
 fn printable(text: &str) -> String {
     let mut printable = String::with_capacity(text.len());
     text.chars().for_each(|c| push_printable(&mut printable, c));
@@ -89,7 +89,7 @@ fn push_printable(text: &mut String, c: char) {
         '\r' => text.push_str("\\r"),
         '\t' => text.push_str("\\t"),
         c if c.is_ascii_control() => {
-            // Writing to a string can't fail.
+            // Writing to a String can't fail.
             let _: fmt::Result = write!(text, "\\x{:02x}", u32::from(c));
         }
         c if c.is_control() => {

@@ -44,7 +44,7 @@ function advance(call, frame, record) {
     close(call, frame.time, name, "ended by the server's trailers", status === "0");
     Object.assign(call, { code: status ?? undefined, message: unescaped(headerOf(record, "grpc-message")) });
   } else if (meaning === "http_response") {
-    close(call, frame.time, `HTTP ${status}`, "ended by an answer that is not gRPC");
+    close(call, frame.time, `HTTP ${status}`, "ended by a response that is not gRPC");
   } else if (frame.type === "DATA" && !frame.up && record.flag_names.includes("END_STREAM")) {
     close(call, frame.time, "no status", "ended by the server without a grpc-status");
   } else if (frame.type === "RST_STREAM") {

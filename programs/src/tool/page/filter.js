@@ -46,11 +46,11 @@ function parseTerm(text) {
     const word = text.toLowerCase();
     return { ofCalls: false, holds: (frame) => `${frame.type} ${frame.summary} ${frame.gist} ${frame.call?.path ?? ""}`.toLowerCase().includes(word) };
   }
-  const wrong = (why) => new Error(`"${text}" is not a filter: ${why}`);
+  const wrong = (why) => new Error(`invalid filter "${text}": ${why}`);
   const name = key.toLowerCase() === "frame" ? "type" : key.toLowerCase();
   const ofCalls = Object.hasOwn(OF_CALLS, name);
-  if (!ofCalls && !Object.hasOwn(OF_FRAMES, name)) throw wrong("it must begin with stream, method, status, type, connection or from");
-  if (!wanted) throw wrong("a value must follow the operator");
+  if (!ofCalls && !Object.hasOwn(OF_FRAMES, name)) throw wrong("use stream, method, status, type, connection or from");
+  if (!wanted) throw wrong("the value is missing");
   const any = wanted.split(",").map((one) => comparable(name, one, wrong));
   const value = ofCalls ? OF_CALLS[name] : OF_FRAMES[name];
   // A missing value equals nothing, and differs from everything.
@@ -61,7 +61,7 @@ function parseTerm(text) {
 
 function comparable(name, wanted, wrong) {
   const lower = wanted.toLowerCase();
-  if ((name === "stream" || name === "connection") && !/^\d+$/.test(lower)) throw wrong(`"${wanted}" is not a ${name} number`);
+  if ((name === "stream" || name === "connection") && !/^\d+$/.test(lower)) throw wrong(`invalid ${name} number "${wanted}"`);
   return name === "status" && /^\d+$/.test(lower) ? (STATUS[Number(lower)] ?? `status_${lower}`).toLowerCase() : lower;
 }
 

@@ -1,4 +1,5 @@
-//! What the two hellos agree upon (RFC 8446, sections 4.1.2, 4.1.3 and 4.2; RFC 5246, section 7.4.1).
+//! Reads the result of the negotiation from the hellos (RFC 8446, sections 4.1.2, 4.1.3 and 4.2; RFC 5246, section
+//! 7.4.1).
 //!
 //! ```text
 //! ClientHello         → version(16) random(256) …
@@ -11,7 +12,7 @@ use super::super::cursor::Cursor;
 use super::key_log::Random;
 use super::record::{vector8, vector16};
 
-/// The random of a ServerHello that is a HelloRetryRequest (RFC 8446, section 4.1.3).
+/// The random that marks a ServerHello as a HelloRetryRequest (RFC 8446, section 4.1.3).
 const RETRY: Random = [
     0xcf, 0x21, 0xad, 0x74, 0xe5, 0x9a, 0x61, 0x11, 0xbe, 0x1d, 0x8c, 0x02, 0x1e, 0x65, 0xb8, 0x91, 0xc2, 0xa2, 0x11,
     0x16, 0x7a, 0xbb, 0x8c, 0x5e, 0x07, 0x9e, 0x09, 0xe2, 0xc8, 0xa8, 0x33, 0x9c,
@@ -20,24 +21,24 @@ const RETRY: Random = [
 const ALPN: u16 = 16;
 const SUPPORTED_VERSIONS: u16 = 43;
 
-/// What a server has chosen.
+/// The choices of the server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ServerHello {
     pub(super) random: Random,
-    /// TLS 1.2 is 0x0303, TLS 1.3 is 0x0304.
+    /// 0x0303 for TLS 1.2, 0x0304 for TLS 1.3.
     pub(super) version: u16,
     pub(super) suite: u16,
-    /// The protocol above, where TLS 1.2 says it.
+    /// The application protocol (ALPN), if TLS 1.2 negotiated one.
     pub(super) alpn: Option<String>,
 }
 
-/// The random of a ClientHello. The second one, after a HelloRetryRequest, has the same.
+/// Returns the random of a ClientHello. A second ClientHello, after a HelloRetryRequest, has the same.
 pub(super) fn client(kind: u8, body: &[u8]) -> Option<Random> {
     let mut body = Cursor::network(body);
     (kind == 1).then(|| body.u16().and_then(|_| body.array()))?
 }
 
-/// A ServerHello that is no HelloRetryRequest.
+/// Returns a ServerHello; `None` for a HelloRetryRequest.
 pub(super) fn server(kind: u8, body: &[u8]) -> Option<ServerHello> {
     let mut body = Cursor::network(body);
     let (legacy, random) = (body.u16()?, body.array()?);
@@ -49,7 +50,7 @@ pub(super) fn server(kind: u8, body: &[u8]) -> Option<ServerHello> {
     (kind == 2 && random != RETRY).then_some(hello)
 }
 
-/// The protocol that was chosen (RFC 7301, section 3.1), in a list of extensions.
+/// Returns the negotiated protocol (RFC 7301, section 3.1) from a list of extensions.
 pub(super) fn alpn(extensions: &[u8]) -> Option<String> {
     let names = vector16(&mut Cursor::network(extension(extensions, ALPN)?))?;
     let name = vector8(&mut Cursor::network(names))?;

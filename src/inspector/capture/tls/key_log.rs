@@ -1,5 +1,5 @@
-//! Key logs: the secrets of TLS connections, as one of their ends wrote them (draft-ietf-tls-keylogfile, the format of NSS's
-//! `SSLKEYLOGFILE`).
+//! Key logs: the secrets of TLS connections, written by the client or the server (draft-ietf-tls-keylogfile, the format
+//! of NSS's `SSLKEYLOGFILE`).
 //!
 //! ```text
 //! line → label SP client_random SP secret          in hex; the random is the one of the ClientHello, 32 bytes
@@ -7,18 +7,18 @@
 //! CLIENT_RANDOM                                     TLS 1.2: the master secret
 //! CLIENT_EARLY_TRAFFIC_SECRET                       TLS 1.3 (RFC 8446, section 7.1): 0-RTT,
 //! CLIENT_ and SERVER_HANDSHAKE_TRAFFIC_SECRET           the handshake after the ServerHello,
-//! CLIENT_ and SERVER_TRAFFIC_SECRET_0                   and what it is all for
+//! CLIENT_ and SERVER_TRAFFIC_SECRET_0                   application data
 //! ```
 
 use std::collections::BTreeMap;
 
-/// The random of a ClientHello, by which a connection is found.
+/// The random of a ClientHello, which identifies a connection.
 pub(super) type Random = [u8; 32];
 
-/// How many bytes a secret has: those of a hash, or of a master secret.
+/// The length of a secret: that of a hash, or of a master secret.
 const SECRET: std::ops::RangeInclusive<usize> = 32..=64;
 
-/// Which secret of a connection.
+/// The kind of a connection's secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Label {
     Master,
@@ -29,7 +29,7 @@ pub(super) enum Label {
     ServerTraffic,
 }
 
-/// The secrets of connections, to decrypt what was recorded of them.
+/// The secrets of connections, used to decrypt captures.
 ///
 /// Neither `Debug` nor any error shows a secret.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -38,8 +38,9 @@ pub struct KeyLog {
 }
 
 impl KeyLog {
-    /// Adds the lines of a key log (draft-ietf-tls-keylogfile, section 2) and returns how many there were: 0 where this is
-    /// none. What is no such line is passed over; so are secrets of no use here, which count all the same.
+    /// Adds the lines of a key log (draft-ietf-tls-keylogfile, section 2) and returns the number of valid lines; 0
+    /// means that this is not a key log. Other lines are ignored. Secrets of kinds that are not used here are counted
+    /// too.
     ///
     /// ```
     /// let mut keys = barewire::inspector::capture::KeyLog::default();
@@ -85,7 +86,7 @@ fn label(word: &str) -> Option<Label> {
     })
 }
 
-/// The bytes that pairs of hexadecimal digits stand for.
+/// Decodes pairs of hexadecimal digits.
 fn bytes(digits: &str) -> Option<Vec<u8>> {
     let digit = |byte: &u8| char::from(*byte).to_digit(16);
     let byte = |pair: &[u8]| pair.iter().try_fold(0, |byte, half| Some(byte << 4 | digit(half)? as u8));

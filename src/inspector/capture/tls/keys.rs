@@ -1,4 +1,4 @@
-//! From secrets to keys, and from sealed records to what they say.
+//! Derives keys from secrets, and decrypts sealed records.
 //!
 //! ```text
 //! TLS 1.3  key, iv = HKDF-Expand-Label(secret, "key" or "iv")         RFC 8446, sections 5.2, 5.3, 7.1 to 7.3
@@ -21,7 +21,7 @@ use super::record::Record;
 pub(super) const TLS12: u16 = 0x0303;
 pub(super) const TLS13: u16 = 0x0304;
 
-/// A cipher suite by the number that a ServerHello has.
+/// A cipher suite, by its number in the ServerHello.
 pub(super) struct Suite {
     pub(super) version: u16,
     pub(super) number: u16,
@@ -52,10 +52,10 @@ const fn suite(
     Suite { version, number, name, aead, hash }
 }
 
-/// What the records of a key are part of.
+/// The phase of a connection that a key protects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stage {
-    /// 0-RTT, which the server may have refused.
+    /// 0-RTT data, which the server may have refused.
     Early,
     /// The handshake of TLS 1.3.
     Handshake,
@@ -65,13 +65,13 @@ pub(super) enum Stage {
     Updated,
 }
 
-/// A key of one direction. It has no `Debug`.
+/// A key of one direction. It has no `Debug`, so that it can't be printed.
 pub(super) struct Key {
     pub(super) stage: Stage,
-    /// The sequence number of the record that is next.
+    /// The sequence number of the next record.
     pub(super) next: u64,
     suite: &'static Suite,
-    /// The traffic secret of TLS 1.3, from which the next one is made.
+    /// The traffic secret of TLS 1.3, from which the next one is derived.
     secret: Vec<u8>,
     key: LessSafeKey,
     iv: [u8; NONCE_LEN],
@@ -86,7 +86,7 @@ impl Suite {
         self.version == TLS12 && self.aead != &CHACHA20_POLY1305
     }
 
-    /// A key of TLS 1.3; `None` if the secret has another length than the suite's.
+    /// Returns a key of TLS 1.3; `None` if the secret's length does not match the suite.
     pub(super) fn key(&'static self, stage: Stage, secret: &[u8]) -> Option<Key> {
         let hash = self.hash.hmac_algorithm().digest_algorithm().output_len();
         (secret.len() == hash).then_some(())?;
@@ -94,7 +94,7 @@ impl Suite {
         self.assemble(stage, secret.to_vec(), &key, &iv)
     }
 
-    /// The client's and the server's key of TLS 1.2 (RFC 5246, section 6.3); the AEADs have no keys for MACs.
+    /// Returns the client's and the server's key of TLS 1.2 (RFC 5246, section 6.3); AEADs need no MAC keys.
     pub(super) fn keys(&'static self, master: &[u8], client: &Random, server: &Random) -> Option<[Key; 2]> {
         let (key, iv) = (self.aead.key_len(), if self.explicit_nonce() { 4 } else { NONCE_LEN });
         let seed = [b"key expansion", &server[..], client].concat();
@@ -113,7 +113,7 @@ impl Suite {
         Some(Key { stage, next: 0, suite: self, secret, key, iv })
     }
 
-    /// HKDF-Expand-Label without a context (RFC 8446, section 7.1).
+    /// Computes HKDF-Expand-Label without a context (RFC 8446, section 7.1).
     fn expand(&self, secret: &[u8], label: &str, length: usize) -> Option<Vec<u8>> {
         struct Length(usize);
         impl hkdf::KeyType for Length {
@@ -130,14 +130,14 @@ impl Suite {
 }
 
 impl Key {
-    /// The key after a KeyUpdate (RFC 8446, section 7.2). TLS 1.2 has none.
+    /// Returns the key after a KeyUpdate (RFC 8446, section 7.2); `None` for TLS 1.2.
     pub(super) fn updated(&self) -> Option<Key> {
         (self.suite.version == TLS13).then_some(())?;
         let secret = self.suite.expand(&self.secret, "traffic upd", self.secret.len())?;
         self.suite.key(Stage::Updated, &secret)
     }
 
-    /// The type and the content of a record, if it is the one with this sequence number and was sealed with this key.
+    /// Decrypts a record; returns its type and content if it was sealed with this key and this sequence number.
     pub(super) fn open(&self, sequence: u64, record: &Record<'_>) -> Option<(u8, Vec<u8>)> {
         let tls12 = self.suite.version == TLS12;
         let mut fragment = Cursor::network(record.fragment);
@@ -155,13 +155,13 @@ impl Key {
         if tls12 {
             return Some((kind, sealed));
         }
-        // The type stands behind the content, before the padding (RFC 8446, section 5.4).
+        // The type is after the content, before the padding (RFC 8446, section 5.4).
         sealed.truncate(sealed.iter().rposition(|byte| *byte != 0)? + 1);
         Some((sealed.pop()?, sealed))
     }
 }
 
-/// The pseudorandom function of TLS 1.2 (RFC 5246, section 5).
+/// Computes the pseudorandom function of TLS 1.2 (RFC 5246, section 5).
 fn prf(hash: hmac::Algorithm, secret: &[u8], seed: &[u8], length: usize) -> Vec<u8> {
     let key = hmac::Key::new(hash, secret);
     let (mut out, mut a) = (Vec::new(), hmac::sign(&key, seed));

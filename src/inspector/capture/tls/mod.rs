@@ -1,15 +1,15 @@
-//! TLS in captures: decrypted where the secrets are known, and otherwise said not to be.
+//! TLS in captures: decrypted if the secrets are known, otherwise reported in the notes.
 //!
 //! ```text
 //! record.rs    bytes to records, and the messages of the handshake          RFC 8446, RFC 5246
-//! hello.rs     what client and server agree upon
+//! hello.rs     the negotiated version and cipher suite
 //! key_log.rs   secrets, by the client's random                              draft-ietf-tls-keylogfile
-//! keys.rs      secrets to keys, sealed records to what they say
+//! keys.rs      keys from secrets, and decryption of records
 //! opener.rs    the records of a direction, in their order
 //! ```
 //!
-//! The chunks of a connection become those of what is inside; whoever reads them does not know that there was TLS. Nothing is
-//! guessed: a record either opens, which proves both its key and its number, or it is said that it does not.
+//! Decrypted chunks replace the recorded ones, so that later stages do not see TLS. Nothing is guessed: if a record
+//! opens, that proves its key and its number; otherwise a note reports it.
 
 mod hello;
 mod key_log;
@@ -29,16 +29,16 @@ use keys::{Key, Stage, Suite, TLS12, TLS13};
 use opener::Said;
 use record::Record;
 
-/// What can be done about it.
+/// The remedy that the notes name.
 const MEND: &str =
-    "--key-log names the file that SSLKEYLOGFILE has its client or server write, and barewire tap --tls needs none";
+    "pass --key-log with the file that the client or server writes to SSLKEYLOGFILE, or record with barewire tap --tls";
 
 const SIDES: [&str; 2] = ["client", "server"];
 
-/// How many connections a note names.
+/// The most connections that a note names.
 const NAMED: usize = 8;
 
-/// Decrypts what can be decrypted, and adds a note for each way in which it went.
+/// Decrypts all connections as far as possible, and adds a note for each outcome.
 pub(super) fn decrypt(capture: &mut Capture, keys: &KeyLog) {
     let mut notes: BTreeMap<String, Vec<usize>> = BTreeMap::new();
     for (at, connection) in capture.connections.iter_mut().enumerate().filter(|(_, it)| it.is_tls()) {
@@ -56,13 +56,13 @@ pub(super) fn decrypt(capture: &mut Capture, keys: &KeyLog) {
     }));
 }
 
-/// Whether these bytes begin a connection's TLS: a record that begins with a ClientHello.
+/// Returns true if these bytes begin a TLS connection: a record that begins with a ClientHello.
 pub(super) fn is_client_hello(bytes: &[u8]) -> bool {
     matches!(bytes, [record::HANDSHAKE, 3, _, _, _, 1, ..])
 }
 
 impl Connection {
-    /// Whether the side that was recorded first begins with the header of a record (RFC 8446, section 5.1).
+    /// Returns true if the side recorded first begins with a record header (RFC 8446, section 5.1).
     fn is_tls(&self) -> bool {
         let Some(first) = self.chunks.first() else { return false };
         let chunks = self.chunks.iter().filter(|chunk| chunk.direction == first.direction);
@@ -71,10 +71,10 @@ impl Connection {
     }
 }
 
-/// Puts what is inside in the place of what was recorded; says what was found, or why nothing was changed.
+/// Replaces the recorded bytes with the decrypted ones; returns a description, or the reason why nothing changed.
 fn open(connection: &mut Connection, log: &KeyLog) -> Result<String, String> {
     let client = record::message(connection, Direction::ToServer, hello::client)
-        .ok_or("there is no ClientHello, by which secrets are found; its beginning was not recorded")?;
+        .ok_or("the ClientHello, which selects the secrets, was not recorded")?;
     let server = record::message(connection, Direction::ToClient, hello::server);
     let (version, [to_server, to_client]) = match &server {
         Some(server) => (server.version, keys(&client, server, log)?),
@@ -83,10 +83,10 @@ fn open(connection: &mut Connection, log: &KeyLog) -> Result<String, String> {
     let hear = |direction, keys| opener::hear(&connection.chunks, direction, version, keys);
     let said = [hear(Direction::ToServer, to_server), hear(Direction::ToClient, to_client)];
     let [_, from_server] = &said;
-    let server = server.ok_or_else(|| format!("there is no ServerHello{}", alerts(&said)))?;
+    let server = server.ok_or_else(|| format!("the ServerHello is missing{}", alerts(&said)))?;
     if said.iter().all(|said| !said.begun) {
         let open_none = said.iter().any(|said| said.trouble.is_some());
-        let why = if open_none { "the secrets open none of its records" } else { "its handshake did not end" };
+        let why = if open_none { "the secrets do not open any of its records" } else { "its handshake did not end" };
         return Err(format!("{why}{}", alerts(&said)));
     }
     let suite = Suite::of(version, server.suite).map_or("", |suite| suite.name);
@@ -94,7 +94,7 @@ fn open(connection: &mut Connection, log: &KeyLog) -> Result<String, String> {
     let alpn = alpn.map_or(String::new(), |alpn| format!(", ALPN {alpn}"));
     let mut note = format!("{}, {suite}{alpn}: decrypted{}", version_name(version), alerts(&said));
     for (said, side) in said.iter().zip(SIDES) {
-        let how_far = if said.begun { "only up to" } else { "nothing:" };
+        let how_far = if said.begun { "only up to" } else { "nothing," };
         note.extend(said.trouble.map(|trouble| format!("; of the {side} {how_far} {trouble}")));
     }
     let mut chunks: Vec<_> = said.into_iter().flat_map(|said| said.chunks).collect();
@@ -103,15 +103,16 @@ fn open(connection: &mut Connection, log: &KeyLog) -> Result<String, String> {
     Ok(note)
 }
 
-/// The keys of both directions, in the order of their use; an error where the log has none, or the suite is not known.
+/// Returns the keys of both directions, in the order of their use; an error if the log lacks them, or if the suite is
+/// not supported.
 fn keys(client: &Random, server: &ServerHello, log: &KeyLog) -> Result<[Vec<Key>; 2], String> {
     let suite = Suite::of(server.version, server.suite).ok_or_else(|| match server.version {
         TLS12 | TLS13 => format!(
-            "cipher suite {:#06x} of {} is not known here; those with AES-GCM and ChaCha20 are",
+            "cipher suite {:#06x} of {} is not supported; AES-GCM and ChaCha20 suites are",
             server.suite,
             version_name(server.version)
         ),
-        version => format!("it is version {version:#06x}, and only TLS 1.2 and TLS 1.3 can be"),
+        version => format!("version {version:#06x} is not supported; TLS 1.2 and TLS 1.3 are"),
     })?;
     let keys = if suite.version == TLS12 {
         let master = log.secret(client, Label::Master);
@@ -131,7 +132,7 @@ fn keys(client: &Random, server: &ServerHello, log: &KeyLog) -> Result<[Vec<Key>
     };
     match keys.iter().any(|keys| !keys.is_empty()) {
         true => Ok(keys),
-        false => Err(format!("there is no key log with its secrets; {MEND}")),
+        false => Err(format!("no key log has its secrets; {MEND}")),
     }
 }
 
@@ -139,7 +140,7 @@ fn version_name(version: u16) -> &'static str {
     if version == TLS13 { "TLS 1.3" } else { "TLS 1.2" }
 }
 
-/// Who ended the connection by an alert, and which: the names of those that one meets (RFC 8446, section 6.2).
+/// Formats the alert that ended the connection and its sender, with the names of common alerts (RFC 8446, section 6.2).
 fn alerts(said: &[Said; 2]) -> String {
     let sent = said.iter().zip(SIDES).filter_map(|(said, side)| Some((side, said.alert?)));
     let told = sent.map(|(side, number)| {

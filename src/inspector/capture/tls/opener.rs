@@ -1,12 +1,13 @@
-//! One direction of a connection: its records in their order, opened one after the other.
+//! Decrypts the records of one direction of a connection, in order.
 //!
 //! ```text
-//! keys    early ─▶ handshake ─▶ application ─▶ updated ─▶ updated …       of TLS 1.3, those that are known
+//! keys    early ─▶ handshake ─▶ application ─▶ updated ─▶ updated …       TLS 1.3, if known
 //! ```
 //!
-//! A record that the present key does not open is tried with those behind it. What a key opens was sealed with it and is the
-//! record with that number (RFC 5116, section 2.1), so that trying finds where keys change: without the secrets of the
-//! handshake, after early data that was refused, and behind a gap, where numbers are tried as well.
+//! If the current key does not open a record, the later keys are tried. A key opens a record only if the record was
+//! sealed with that key and that sequence number (RFC 5116, section 2.1). Trying therefore finds the key changes:
+//! without the secrets of the handshake, after early data that was refused, and after a gap, where sequence numbers are
+//! tried too.
 
 use std::time::Duration;
 
@@ -16,58 +17,58 @@ use super::keys::{Key, Stage, TLS12};
 use super::record::{ALERT, APPLICATION_DATA, CHANGE_CIPHER_SPEC, HANDSHAKE, Record, first_message};
 use crate::inspector::model::frame::Direction;
 
-/// The shortest sealed record with content: header, a byte, the tag.
+/// The length of the shortest sealed record with content: header, a byte, the tag.
 const SHORTEST: u64 = 5 + 1 + 16;
 
-/// How many records a gap may have taken.
+/// The most records that may be missing in a gap.
 const MISSING: u64 = 1 << 10;
 
-/// How many bytes are tried for each that has come, so that gaps do not cost more than the rest; and what a try costs beside
-/// the bytes of its record.
+/// Bytes of attempts per received byte, which bounds the cost of gaps; also the fixed cost of an attempt besides the
+/// bytes of its record.
 const EFFORT: u64 = 64;
 const TRY: u64 = 256;
 
 const END_OF_EARLY_DATA: u8 = 5;
 const ENCRYPTED_EXTENSIONS: u8 = 8;
 
-/// What a direction says inside.
+/// The decrypted content of a direction.
 #[derive(Default)]
 pub(super) struct Said {
     /// Application data, each with the number of the chunk that completed it.
     pub(super) chunks: Vec<(usize, Chunk)>,
-    /// Whether a key of application data has opened a record.
+    /// True if an application data key has opened a record.
     pub(super) begun: bool,
-    /// The protocol above, where EncryptedExtensions say it.
+    /// The application protocol (ALPN), if EncryptedExtensions contain it.
     pub(super) alpn: Option<String>,
     /// The number of a fatal alert.
     pub(super) alert: Option<u8>,
-    /// What it was that could not be decrypted.
+    /// A description of the part that could not be decrypted.
     pub(super) trouble: Option<&'static str>,
 }
 
-/// A direction while its bytes come.
+/// The state of a direction while its bytes are read.
 struct RecordOpener {
     direction: Direction,
     tls12: bool,
-    /// The key that is in use, and those that may follow it.
+    /// The current key, and the keys that may follow it.
     keys: Vec<Key>,
-    /// Whether TLS 1.2 has begun to encrypt.
+    /// True if TLS 1.2 has begun to encrypt.
     encrypted: bool,
     pending: Vec<u8>,
-    /// After a gap, until a record is found: how many may be missing before it.
+    /// The most records that may be missing after a gap, until a record is found.
     missing: Option<u64>,
-    /// How many bytes may still be tried.
+    /// Bytes that may still be tried.
     effort: u64,
-    /// Bytes of records before the first application data that no key has opened.
+    /// Bytes of unopened records before the first application data.
     unopened: u64,
-    /// Bytes that passed and are not decrypted, since the last chunk.
+    /// Bytes that were not decrypted since the last chunk.
     lost: u64,
-    /// What counts as said when an EndOfEarlyData comes (RFC 8446, section 4.5).
+    /// Early data, accepted when EndOfEarlyData arrives (RFC 8446, section 4.5).
     early: Vec<(usize, Chunk)>,
     said: Said,
 }
 
-/// What one direction of these chunks says, with the keys that are known of it in the order of their use.
+/// Decrypts one direction of these chunks; `keys` are the known keys in the order of their use.
 pub(super) fn hear(chunks: &[Chunk], direction: Direction, version: u16, keys: Vec<Key>) -> Said {
     let mut opener = RecordOpener {
         direction,
@@ -118,7 +119,7 @@ impl RecordOpener {
                     self.lost = self.lost.saturating_add(1);
                 }
                 Ok(Some(_)) => self.said.trouble = Some("a record that the secrets do not open"),
-                Err(_) => self.said.trouble = Some("bytes that are no record of TLS"),
+                Err(_) => self.said.trouble = Some("bytes that are not a TLS record"),
             }
         }
         if self.said.trouble.is_some() {
@@ -130,8 +131,9 @@ impl RecordOpener {
         }
     }
 
-    /// Finds a record behind the first byte, where these bytes follow a gap: what they begin with may be ciphertext that looks
-    /// like the header of a longer record, for whose end nothing may wait. Returns what comes after the record.
+    /// Searches for a record behind the first byte, if these bytes follow a gap. They may begin with ciphertext that looks like
+    /// the header of a longer record, and waiting for the end of that record could lose all others. Returns the bytes after
+    /// the record.
     fn take_within<'a>(&mut self, bytes: &'a [u8], place: (usize, Duration)) -> Option<&'a [u8]> {
         let cost = bytes.len() as u64;
         if self.missing.is_none() || self.effort < cost {
@@ -150,12 +152,12 @@ impl RecordOpener {
         None
     }
 
-    /// Whether this is a record of the connection; a sealed one has to open.
+    /// Returns true if this is a record of the connection; a sealed record must open.
     fn take(&mut self, record: &Record<'_>, place: (usize, Duration)) -> bool {
         let sealed = if self.tls12 { self.encrypted } else { record.kind == APPLICATION_DATA };
         if sealed {
             let Some((stage, kind, content)) = self.open(record) else {
-                // It may be of the handshake, whose secret is not known, or early data that was refused.
+                // It may belong to the handshake, whose secret is unknown, or to early data that was refused.
                 let excused = self.missing.is_none() && !self.said.begun && !self.tls12;
                 self.unopened += if excused { record.length() } else { 0 };
                 return excused;
@@ -185,7 +187,7 @@ impl RecordOpener {
             self.keys.extend(key.updated());
         }
         if stage == Stage::Application && number == 0 {
-            // Whatever is missing was the handshake's.
+            // The missing bytes belonged to the handshake.
             self.lost = 0;
         }
         self.said.begun |= matches!(stage, Stage::Application | Stage::Updated);
@@ -224,8 +226,8 @@ impl RecordOpener {
     fn finish(mut self, (number, time): (usize, Duration)) -> Said {
         let begun = self.said.begun;
         self.said.trouble = self.said.trouble.or(match self.missing {
-            Some(_) => Some("a gap, behind which no record is found"),
-            None if begun && !self.pending.is_empty() => Some("a record that is not there as a whole"),
+            Some(_) => Some("a gap, after which no record was found"),
+            None if begun && !self.pending.is_empty() => Some("an incomplete record"),
             None if !begun && self.unopened > 0 => Some("records that the secrets do not open"),
             None => None,
         });

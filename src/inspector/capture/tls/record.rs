@@ -1,8 +1,8 @@
-//! Records (RFC 8446, section 5.1; RFC 5246, section 6.2), and the messages of the handshake in those that are not encrypted.
+//! Records (RFC 8446, section 5.1; RFC 5246, section 6.2), and the handshake messages in unencrypted records.
 //!
 //! ```text
 //! record  → type(8) version(16) length(16) fragment
-//! message → type(8) length(24) body                  over the borders of records
+//! message → type(8) length(24) body                  may span records
 //! ```
 
 use super::super::cursor::Cursor;
@@ -14,10 +14,10 @@ pub(super) const ALERT: u8 = 21;
 pub(super) const HANDSHAKE: u8 = 22;
 pub(super) const APPLICATION_DATA: u8 = 23;
 
-/// The longest fragment that is allowed, by TLS 1.2; TLS 1.3 allows 2^14 + 256.
+/// The longest fragment in TLS 1.2; TLS 1.3 allows 2^14 + 256.
 const LONGEST: usize = (1 << 14) + 2048;
 
-/// A record as it is on the wire.
+/// A record on the wire.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Record<'a> {
     pub(super) kind: u8,
@@ -25,12 +25,12 @@ pub(super) struct Record<'a> {
     pub(super) fragment: &'a [u8],
 }
 
-/// These bytes are no record.
+/// The error for bytes that are not a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct NotOne;
 
 impl<'a> Record<'a> {
-    /// The record that the bytes begin with, and those after it; `None` where more have to come.
+    /// Returns the first record of the bytes and the bytes after it; `None` if more bytes are needed.
     pub(super) fn next(bytes: &'a [u8]) -> Result<Option<(Self, &'a [u8])>, NotOne> {
         let Some((&header, rest)) = bytes.split_first_chunk() else { return Ok(None) };
         let [kind, major, minor, high, low] = header;
@@ -41,13 +41,14 @@ impl<'a> Record<'a> {
         Ok(rest.split_at_checked(length).map(|(fragment, rest)| (Self { kind, header, fragment }, rest)))
     }
 
-    /// How many bytes it has in all.
+    /// Returns the length of the whole record.
     pub(super) fn length(&self) -> u64 {
         (self.header.len() + self.fragment.len()) as u64
     }
 }
 
-/// What the first message of a direction says that `read` can read: only those that are not encrypted, at the beginning.
+/// Returns the result of `read` for the first message of a direction that it accepts. Only unencrypted messages at the
+/// beginning are read.
 pub(super) fn message<T>(
     connection: &Connection,
     direction: Direction,
@@ -64,7 +65,7 @@ pub(super) fn message<T>(
             rest = after;
             match record.kind {
                 HANDSHAKE => messages.extend_from_slice(record.fragment),
-                // Middleboxes are shown one after a HelloRetryRequest (RFC 8446, appendix D.4).
+                // Sent after a HelloRetryRequest for middleboxes (RFC 8446, appendix D.4).
                 CHANGE_CIPHER_SPEC => {}
                 _ => return None,
             }
@@ -81,14 +82,14 @@ pub(super) fn message<T>(
     None
 }
 
-/// The type, the body and the whole length of the message that the bytes begin with.
+/// Returns the type, the body and the whole length of the first message.
 pub(super) fn first_message(bytes: &[u8]) -> Option<(u8, &[u8], usize)> {
     let [kind, high, middle, low] = *bytes.first_chunk()?;
     let length = usize::try_from(u32::from_be_bytes([0, high, middle, low])).ok()?;
     Some((kind, bytes.get(4..length.checked_add(4)?)?, length + 4))
 }
 
-/// A vector with its length in a byte, or in two.
+/// Reads a vector with a length of one byte, or of two.
 pub(super) fn vector8<'a>(cursor: &mut Cursor<'a>) -> Option<&'a [u8]> {
     let length = cursor.u8()?;
     cursor.take(length.into())

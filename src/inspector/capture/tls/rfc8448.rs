@@ -1,4 +1,4 @@
-//! What RFC 8448 has published: whole records and traffic secrets of two connections.
+//! Test vectors of RFC 8448: whole records and traffic secrets of two connections.
 
 /// Section 3: a handshake, a ticket, fifty bytes each way, and both ends.
 pub mod simple {

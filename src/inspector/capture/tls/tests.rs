@@ -1,4 +1,5 @@
-//! Connections of RFC 8448, whole and in pieces, with all of their secrets and with some; and what can't be decrypted.
+//! Connections of RFC 8448, whole and in pieces, with all or some of their secrets; and connections that can't be
+//! decrypted.
 
 use std::time::{Duration, SystemTime};
 
@@ -8,7 +9,7 @@ use super::*;
 
 use Direction::{ToClient, ToServer};
 
-/// The fifty bytes that both sides say in every section.
+/// The fifty bytes that both sides send in every section.
 fn fifty() -> Vec<u8> {
     (0..50).collect()
 }
@@ -52,7 +53,7 @@ fn simple_log() -> KeyLog {
     log_of(simple::RANDOM, &SECRETS)
 }
 
-/// A capture of one connection that says these bytes, a second between them.
+/// A capture of one connection with these bytes, a second apart.
 fn capture(said: impl IntoIterator<Item = (Direction, Vec<u8>)>) -> Capture {
     let mut connection = Connection::new(NOWHERE, NOWHERE);
     for (second, (direction, bytes)) in (0..).zip(said) {
@@ -96,7 +97,7 @@ fn the_secrets_of_the_handshake_are_not_needed() {
 fn a_direction_without_a_secret_is_named() {
     let (chunks, note) = decrypted(records(&SIMPLE), &log_of(simple::RANDOM, &SECRETS[..1]));
     assert_eq!(chunks, [chunk(5, ToServer, 0, &fifty()), chunk(8, ToClient, 679 + 227 + 72 + 24, &[])]);
-    assert!(note.contains("of the server nothing: records that the secrets do not open"), "{note}");
+    assert!(note.contains("of the server nothing, records that the secrets do not open"), "{note}");
 }
 
 #[test]
@@ -121,14 +122,14 @@ fn early_data_of_rfc_8448_section_4() {
     let data = [chunk(5, ToServer, 0, &fifty), chunk(6, ToClient, 0, &fifty)];
     let (chunks, _) = decrypted(said.clone(), &log_of(resumed::RANDOM, &secrets));
     assert_eq!(chunks, [&[chunk(1, ToServer, 0, b"ABCDEF")], &data[..]].concat());
-    // Without an EndOfEarlyData the server has refused it, and the client says it again.
+    // Without an EndOfEarlyData the server has refused the early data, and the client sends it again.
     let mut refused = said.clone();
     refused[4].1.drain(..26);
     assert_eq!(decrypted(refused, &log_of(resumed::RANDOM, &secrets)).0, data);
     assert_eq!(decrypted(said, &log_of(resumed::RANDOM, &secrets[1..])).0, data);
 }
 
-/// However the bytes are cut, records are the same; and a prefix of them is what it is.
+/// The records do not depend on how the bytes are cut; a prefix gives the records it contains.
 #[test]
 fn every_cut_and_every_truncation() {
     let whole = records(&SIMPLE);
@@ -145,12 +146,12 @@ fn every_cut_and_every_truncation() {
         }
     }
     for part in [
-        "there is no ClientHello, by which secrets are found; its beginning was not recorded",
-        "there is no ServerHello",
+        "the ClientHello, which selects the secrets, was not recorded",
+        "the ServerHello is missing",
         "its handshake did not end",
         "TLS_AES_128_GCM_SHA256: decrypted",
-        "of the client only up to a record that is not there as a whole",
-        "of the server only up to a record that is not there as a whole",
+        "of the client only up to an incomplete record",
+        "of the server only up to an incomplete record",
     ] {
         assert!(notes.iter().any(|note| note.contains(part)), "{part:?} is missing in {notes:#?}");
     }
@@ -163,7 +164,7 @@ fn behind_a_gap_records_are_found_again() {
     let chunks = &mut lossy.connections[0].chunks;
     chunks[5].bytes.truncate(3);
     chunks[7].lost = 69;
-    // Of the server a ticket is lost; that it was one is not known.
+    // A ticket of the server is lost; its content is unknown.
     chunks.remove(4);
     chunks[5].lost = 227;
     let mut gap = lossy.clone();
@@ -175,19 +176,19 @@ fn behind_a_gap_records_are_found_again() {
         gap.notes
     );
     assert!(gap.notes[0].ends_with(": decrypted"), "{:?}", gap.notes);
-    // Of the next record the header is lost as well.
+    // The header of the next record is lost too.
     let chunks = &mut lossy.connections[0].chunks;
     chunks[6].bytes.drain(..2);
     chunks[6].lost += 2;
     decrypt(&mut lossy, &simple_log());
     assert!(
-        lossy.notes[0].ends_with("of the client nothing: a gap, behind which no record is found"),
+        lossy.notes[0].ends_with("of the client nothing, a gap, after which no record was found"),
         "{:?}",
         lossy.notes
     );
 }
 
-/// A gap in the handshake takes nothing of what is said afterwards.
+/// A gap in the handshake does not affect the data after it.
 #[test]
 fn what_a_gap_takes_of_the_handshake_is_not_missing() {
     let mut lossy = capture(records(&SIMPLE));
@@ -208,26 +209,26 @@ fn what_is_not_decrypted_stays_and_is_said_to() {
         said.into_iter().map(|(direction, record)| (direction, unhex(&record))).collect::<Vec<_>>()
     };
     for (said, log, part) in [
-        (records(&SIMPLE), &others, "there is no key log with its secrets; --key-log names"),
-        (records(&SIMPLE), &wrong, "the secrets open none of its records"),
-        (records(&SIMPLE[1..]), &simple_log(), "there is no ClientHello, by which secrets are found"),
-        (changed(1, "001301", "00c013"), &simple_log(), "cipher suite 0xc013 of TLS 1.3 is not known here"),
-        (changed(1, "020304", "020302"), &simple_log(), "it is version 0x0302"),
+        (records(&SIMPLE), &others, "no key log has its secrets; pass --key-log with"),
+        (records(&SIMPLE), &wrong, "the secrets do not open any of its records"),
+        (records(&SIMPLE[1..]), &simple_log(), "the ClientHello, which selects the secrets, was not recorded"),
+        (changed(1, "001301", "00c013"), &simple_log(), "cipher suite 0xc013 of TLS 1.3 is not supported"),
+        (changed(1, "020304", "020302"), &simple_log(), "version 0x0302"),
         (
             [&records(&SIMPLE[..1])[..], &[(ToClient, unhex("15030300020246"))]].concat(),
             &simple_log(),
-            "there is no ServerHello; the server ended it with alert protocol_version (70)",
+            "the ServerHello is missing; the server ended it with alert protocol_version (70)",
         ),
     ] {
         let (chunks, note) = decrypted(said.clone(), log);
         assert!(note.starts_with("connection 1: TLS that is not decrypted: ") && note.contains(part), "{note}");
         assert_eq!(chunks, capture(said).connections[0].chunks);
     }
-    // A record of data that was changed ends its direction, and what follows is counted.
+    // A changed data record ends its direction, and the bytes after it are counted.
     let said = changed(5, "a23f", "a23e");
     let (chunks, note) = decrypted(said, &simple_log());
     assert_eq!(chunks, [chunk(6, ToClient, 0, &fifty()), chunk(7, ToServer, 72 + 24, &[])]);
-    assert!(note.contains("of the client nothing: records that the secrets do not open"), "{note}");
+    assert!(note.contains("of the client nothing, records that the secrets do not open"), "{note}");
     let (chunks, note) = decrypted(changed(8, "b58f", "b58e"), &simple_log());
     assert_eq!(chunks.last(), Some(&chunk(8, ToClient, 24, &[])));
     assert!(note.contains("of the server only up to a record that the secrets do not open"), "{note}");
