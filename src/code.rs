@@ -6,9 +6,9 @@ use std::fmt;
 
 /// A status code of gRPC, as `grpc-status` carries it.
 ///
-/// The number of a variant is the number on the wire. Which codes the library itself may produce is settled by
-/// `statuscodes.md`: `InvalidArgument`, `NotFound`, `AlreadyExists`, `FailedPrecondition`, `Aborted`, `OutOfRange` and
-/// `DataLoss` only ever come from an application.
+/// The number of a variant is the number on the wire. According to `statuscodes.md`, only applications produce
+/// `InvalidArgument`, `NotFound`, `AlreadyExists`, `FailedPrecondition`, `Aborted`, `OutOfRange` and `DataLoss`; the library
+/// itself never does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(i32)]
 pub enum Code {
@@ -18,21 +18,21 @@ pub enum Code {
     Cancelled = 1,
     /// An error without a better code, or a code that this side does not know.
     Unknown = 2,
-    /// The caller's argument is wrong whatever the state of the system.
+    /// The caller's argument is wrong, whatever the state of the system.
     InvalidArgument = 3,
     /// The deadline passed before the call could complete.
     DeadlineExceeded = 4,
-    /// What was asked for does not exist.
+    /// The requested entity does not exist.
     NotFound = 5,
-    /// What was to be created exists already.
+    /// The entity to be created already exists.
     AlreadyExists = 6,
-    /// The caller is known, and may not do this.
+    /// The caller is authenticated but may not do this.
     PermissionDenied = 7,
     /// A quota, a size limit or a resource is used up.
     ResourceExhausted = 8,
     /// The system is not in the state that the call needs.
     FailedPrecondition = 9,
-    /// The call was given up, typically over a conflict of transactions.
+    /// The call was aborted, typically because of conflicting transactions.
     Aborted = 10,
     /// The call went past the valid range.
     OutOfRange = 11,
@@ -44,11 +44,11 @@ pub enum Code {
     Unavailable = 14,
     /// Data was lost or corrupted for good.
     DataLoss = 15,
-    /// The caller did not show valid credentials.
+    /// The caller did not present valid credentials.
     Unauthenticated = 16,
 }
 
-/// The one table of codes: each with its name on paper. The position is the number.
+/// The table of codes and their names. The position is the number.
 const CODES: [(Code, &str); 17] = [
     (Code::Ok, "OK"),
     (Code::Cancelled, "CANCELLED"),
@@ -70,22 +70,22 @@ const CODES: [(Code, &str); 17] = [
 ];
 
 impl Code {
-    /// Every code, in the order of the numbers.
+    /// Returns every code, in the order of the numbers.
     pub fn all() -> impl Iterator<Item = Code> {
         CODES.iter().map(|(code, _)| *code)
     }
 
-    /// The number on the wire, 0 to 16.
+    /// Returns the number on the wire, 0 to 16.
     pub const fn number(self) -> i32 {
         self as i32
     }
 
-    /// The code with this number; a number outside 0 to 16 is [`Code::Unknown`].
+    /// Returns the code with this number; [`Code::Unknown`] for a number outside 0 to 16.
     pub fn from_number(number: i32) -> Code {
         usize::try_from(number).ok().and_then(|n| CODES.get(n)).map_or(Code::Unknown, |(code, _)| *code)
     }
 
-    /// The name in the gRPC documents, `DEADLINE_EXCEEDED` for example.
+    /// Returns the name in the gRPC documents, `DEADLINE_EXCEEDED` for example.
     pub fn name(self) -> &'static str {
         CODES.get(self as usize).map_or("UNKNOWN", |(_, name)| name)
     }

@@ -8,9 +8,9 @@
 //! ASCII-Value     → 1*( %x20-%x7E )                             ; space and printable ASCII
 //! ```
 //!
-//! PROTOCOL-HTTP2.md, "Requests". What an application sets is checked against this grammar here, before h2 could reset the
-//! stream over it. What a peer sent is kept as it came: names that belong to the protocol are not removed (that would cost
-//! more than the rest of the request) but passed over by every reader below.
+//! PROTOCOL-HTTP2.md, "Requests". Entries that an application adds are checked against this grammar here, before h2 could
+//! reset the stream because of them. Headers from a peer are stored unchanged: removing the names that belong to the protocol
+//! would cost more than the rest of the request, so every reader below skips them.
 
 use std::fmt;
 use std::sync::LazyLock;
@@ -19,20 +19,20 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
 use crate::protocol::{ProtocolError, binary};
 
-/// The memory of a name with its first value in the map of the http crate, twice: a place in a table that grows by doubling.
+/// Memory of a name and its first value in the map of the http crate, in bytes, twice because its table grows by doubling.
 const NAME_COST: usize = 2 * 112;
-/// The memory of each further value of a name, twice.
+/// Memory of each further value of a name, in bytes, twice for the same reason.
 const VALUE_COST: usize = 2 * 72;
 
-/// Metadata of a call. Keys are lower case; a key may have several values, whose order is kept.
+/// Metadata of a call. Keys are lower case; a key may have several values, which keep their order.
 ///
-/// A key that ends in `-bin` has values of any bytes, every other key has printable ASCII text.
+/// The values of a key that ends in `-bin` are arbitrary bytes; those of every other key are printable ASCII text.
 #[derive(Clone, Default)]
 pub struct Metadata {
     headers: HeaderMap,
 }
 
-/// One entry, as [`Metadata::iter`] gives them.
+/// One entry of [`Metadata::iter`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Entry<'a> {
     /// A text value, byte for byte. A peer may send octets outside printable ASCII (HTTP allows them).
@@ -41,7 +41,7 @@ pub enum Entry<'a> {
     Binary(&'a str, Vec<u8>),
 }
 
-/// Why an entry can't be added.
+/// The error of adding an entry to [`Metadata`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum MetadataError {
@@ -51,48 +51,48 @@ pub enum MetadataError {
     ReservedKey(String),
     /// The value of this key has a character outside printable ASCII.
     InvalidValue(String),
-    /// The key ends in `-bin` and was given text, or the reverse.
+    /// The key ends in `-bin` and the value is text, or the reverse.
     WrongKind(String),
 }
 
 impl Metadata {
-    /// No entries.
+    /// Creates metadata without entries.
     pub fn new() -> Metadata {
         Metadata::default()
     }
 
-    /// No entries, to lend out.
+    /// Returns a reference to metadata without entries.
     pub(crate) fn none() -> &'static Metadata {
         static NONE: LazyLock<Metadata> = LazyLock::new(Metadata::new);
         &NONE
     }
 
-    /// Sets a text value, in place of those the key had.
+    /// Sets a text value, which replaces all values of the key.
     ///
     /// # Errors
     ///
-    /// [`MetadataError`] where the key or the value is not of the grammar above, or the key is reserved.
+    /// [`MetadataError`] if the key or the value does not follow the grammar above, or the key is reserved.
     pub fn insert(&mut self, key: &str, value: &str) -> Result<(), MetadataError> {
         let (name, value) = ascii_entry(key, value)?;
         self.headers.insert(name, value);
         Ok(())
     }
 
-    /// Adds a text value to those the key has. Errors as [`Metadata::insert`].
+    /// Adds a text value after the key's other values. Errors as [`Metadata::insert`].
     pub fn append(&mut self, key: &str, value: &str) -> Result<(), MetadataError> {
         let (name, value) = ascii_entry(key, value)?;
         self.headers.append(name, value);
         Ok(())
     }
 
-    /// Sets a binary value, in place of those the key had. Errors as [`Metadata::insert`].
+    /// Sets a binary value, which replaces all values of the key. Errors as [`Metadata::insert`].
     pub fn insert_bin(&mut self, key: &str, value: &[u8]) -> Result<(), MetadataError> {
         let (name, value) = binary_entry(key, value)?;
         self.headers.insert(name, value);
         Ok(())
     }
 
-    /// Adds a binary value to those the key has. Errors as [`Metadata::insert`].
+    /// Adds a binary value after the key's other values. Errors as [`Metadata::insert`].
     pub fn append_bin(&mut self, key: &str, value: &[u8]) -> Result<(), MetadataError> {
         let (name, value) = binary_entry(key, value)?;
         self.headers.append(name, value);
@@ -104,23 +104,23 @@ impl Metadata {
         self.headers.remove(key);
     }
 
-    /// The first value of a text key, if it is printable ASCII.
+    /// Returns the first value of a text key that is printable ASCII.
     pub fn get(&self, key: &str) -> Option<&str> {
         self.get_all(key).next()
     }
 
-    /// The values of a text key that are printable ASCII, in order.
+    /// Returns the values of a text key that are printable ASCII, in order.
     pub fn get_all<'a>(&'a self, key: &str) -> impl Iterator<Item = &'a str> + use<'a> {
         let values = is_delivered(key).then(|| self.headers.get_all(key));
         values.into_iter().flatten().filter_map(|value| value.to_str().ok())
     }
 
-    /// The first value of a `-bin` key.
+    /// Returns the first value of a `-bin` key.
     pub fn get_bin(&self, key: &str) -> Option<Result<Vec<u8>, ProtocolError>> {
         self.get_all_bin(key).next()
     }
 
-    /// The values of a `-bin` key, in order; several may have come in one field line.
+    /// Returns the values of a `-bin` key, in order; one field line may hold several.
     ///
     /// # Errors
     ///
@@ -134,8 +134,8 @@ impl Metadata {
             .map(move |value| value.map_err(|_| ProtocolError::MalformedBinary { key: key.to_owned() }))
     }
 
-    /// Every entry; equal keys together, in their order. A binary value that is not base64 is left out here and an error
-    /// in [`Metadata::get_bin`].
+    /// Returns every entry; entries of equal keys are together, in their order. Skips binary values that are not base64;
+    /// [`Metadata::get_bin`] reports them as errors.
     pub fn iter(&self) -> impl Iterator<Item = Entry<'_>> {
         self.delivered().flat_map(|(name, value)| {
             let key = name.as_str();
@@ -147,39 +147,39 @@ impl Metadata {
         })
     }
 
-    /// Whether there is no entry.
+    /// Tells whether the metadata has no entries.
     pub fn is_empty(&self) -> bool {
         self.delivered().next().is_none()
     }
 
-    /// Adds all entries of another.
+    /// Adds all entries of `other`.
     pub fn extend(&mut self, other: Metadata) {
         other.append_to(&mut self.headers);
     }
 
-    /// What a peer sent: kept whole, read through the filter.
+    /// Wraps the headers that a peer sent, unchanged; readers skip the names of the protocol.
     pub(crate) fn from_received(headers: HeaderMap) -> Metadata {
         Metadata { headers }
     }
 
-    /// The `host` header of a request, which is no metadata.
+    /// Returns the `host` header of a request, which readers skip as it is not metadata.
     pub(crate) fn host(&self) -> Option<&str> {
         self.headers.get(header::HOST).and_then(|host| host.to_str().ok())
     }
 
-    /// Estimates the memory of the fields, in bytes. The map grows by doubling, so that half of it may be empty. The
-    /// bytes of names and values were sent, or are shared with the table of HPACK.
+    /// Estimates the memory of the fields, in bytes. The map grows by doubling, so half of it may be empty. The bytes of names
+    /// and values don't count: the peer sent them, or the table of HPACK shares them.
     pub(crate) fn memory(&self) -> usize {
         let (names, all) = (self.headers.keys_len(), self.headers.len());
         names * NAME_COST + (all - names) * VALUE_COST
     }
 
-    /// All that was received, names of the protocol among it.
+    /// Returns all received headers, including the names of the protocol.
     pub(crate) fn received(&self) -> &HeaderMap {
         &self.headers
     }
 
-    /// Appends the entries to the headers of a message that is about to leave.
+    /// Appends the entries to `headers`, which are about to be sent.
     pub(crate) fn append_to(&self, headers: &mut HeaderMap) {
         if self.headers.is_empty() {
             return;
@@ -200,9 +200,9 @@ impl fmt::Debug for Metadata {
     }
 }
 
-/// Whether a name is an application's: neither gRPC's own nor one that HTTP/2 gives a meaning to.
+/// Tells whether a name belongs to the application, and neither to gRPC nor to HTTP/2.
 ///
-/// Names beginning with `grpc-` are reserved; the two that retries let an application see are the exceptions.
+/// Names beginning with `grpc-` are reserved, except the two that retries show to an application.
 fn is_delivered(key: &str) -> bool {
     match key {
         "te" | "content-type" | "content-length" | "host" | "connection" | "keep-alive" | "proxy-connection"
@@ -212,7 +212,7 @@ fn is_delivered(key: &str) -> bool {
     }
 }
 
-/// Whether the values of this key are base64 on the wire.
+/// Tells whether the values of this key are base64 on the wire.
 pub(crate) fn is_binary(key: &str) -> bool {
     key.ends_with("-bin")
 }
@@ -245,7 +245,7 @@ fn name(key: &str) -> Result<HeaderName, MetadataError> {
         return Err(MetadataError::InvalidKey(key.to_owned()));
     }
     let name = HeaderName::from_bytes(key.as_bytes()).map_err(|_| MetadataError::InvalidKey(key.to_owned()))?;
-    // The user agent is an option of the client, which puts the application's before its own.
+    // The user agent is an option of the client, which puts the application's name before its own.
     if !is_delivered(key) || name == header::USER_AGENT {
         return Err(MetadataError::ReservedKey(key.to_owned()));
     }
@@ -255,11 +255,17 @@ fn name(key: &str) -> Result<HeaderName, MetadataError> {
 impl fmt::Display for MetadataError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            MetadataError::InvalidKey(key) => write!(f, "metadata key {key:?} has more than 0-9 a-z _ - . in it"),
-            MetadataError::ReservedKey(key) => write!(f, "metadata key {key:?} is reserved by gRPC or HTTP"),
-            MetadataError::InvalidValue(key) => write!(f, "the value of metadata key {key:?} is not printable ASCII"),
+            MetadataError::InvalidKey(key) => {
+                write!(f, "invalid metadata key {key:?}: a metadata key must be one or more of 0-9 a-z _ - .")
+            }
+            MetadataError::ReservedKey(key) => {
+                write!(f, "metadata key {key:?} is reserved by gRPC or HTTP: use another key")
+            }
+            MetadataError::InvalidValue(key) => {
+                write!(f, "invalid value of metadata key {key:?}: use printable ASCII, or a key that ends in -bin")
+            }
             MetadataError::WrongKind(key) => {
-                write!(f, "metadata key {key:?}: keys that end in -bin have binary values, all others have text")
+                write!(f, "metadata key {key:?}: use a binary value with a key that ends in -bin, text with any other")
             }
         }
     }
@@ -275,7 +281,9 @@ mod tests {
     fn keys_and_values_follow_the_grammar() {
         let mut metadata = Metadata::new();
         for key in ["", "Upper", "with space", "colon:", "ümlaut", ":path"] {
-            assert_eq!(metadata.insert(key, "v"), Err(MetadataError::InvalidKey(key.into())), "{key:?}");
+            let error = metadata.insert(key, "v").unwrap_err();
+            assert_eq!(error, MetadataError::InvalidKey(key.into()), "{key:?}");
+            assert!(error.to_string().contains("a metadata key must be one or more of 0-9 a-z _ - ."), "{error}");
         }
         for value in ["tab\t", "new\nline", "ü", "\u{7f}"] {
             assert_eq!(metadata.insert("k", value), Err(MetadataError::InvalidValue("k".into())), "{value:?}");
@@ -339,7 +347,7 @@ mod tests {
         assert_eq!(metadata.get("grpc-timeout"), None);
         assert_eq!(metadata.get("octets"), None, "not text");
         assert!(matches!(metadata.get_bin("bad-bin"), Some(Err(ProtocolError::MalformedBinary { .. }))));
-        // Echoing what came, octets included, is no error.
+        // Echoing received metadata, octets included, succeeds.
         let mut echoed = HeaderMap::new();
         metadata.append_to(&mut echoed);
         assert_eq!(echoed.get("octets").unwrap().as_bytes(), b"\xff");

@@ -1,24 +1,24 @@
-//! What a method is to both sides: its path, its two message types, and which of the four kinds of call it is.
+//! [`Method`], a method descriptor for both sides: its path, its two message types, and which of the four kinds of call it is.
 //!
-//! A descriptor is a constant; there is no generated code. `/routeguide.RouteGuide/GetFeature` is the value of `:path`
+//! A descriptor is a constant, without generated code. `/routeguide.RouteGuide/GetFeature` is the value of `:path`
 //! (PROTOCOL-HTTP2.md, "Requests": `Path → ":path" "/" Service-Name "/" {method name}`), compared case-sensitively.
 
 use std::fmt;
 use std::marker::PhantomData;
 
-/// One message to the server, one back.
+/// The kind of call with one message to the server and one back.
 #[derive(Clone, Copy, Debug)]
 pub struct Unary;
 
-/// One message to the server, any number back.
+/// The kind of call with one message to the server and any number back.
 #[derive(Clone, Copy, Debug)]
 pub struct ServerStreaming;
 
-/// Any number of messages to the server, one back.
+/// The kind of call with any number of messages to the server and one back.
 #[derive(Clone, Copy, Debug)]
 pub struct ClientStreaming;
 
-/// Any number of messages both ways, in any order.
+/// The kind of call with any number of messages both ways, in any order.
 #[derive(Clone, Copy, Debug)]
 pub struct BidiStreaming;
 
@@ -33,20 +33,20 @@ impl<Req, Resp, Kind> Method<Req, Resp, Kind> {
     ///
     /// # Panics
     ///
-    /// If the path does not begin with a slash or has no service or no method name. A descriptor is meant to be a
-    /// constant, and then this is an error at compile time.
+    /// If the path does not begin with a slash or lacks a service or a method name. In a constant, as descriptors usually are,
+    /// this is an error at compile time.
     pub const fn new(path: &'static str) -> Self {
-        assert!(is_method_path(path.as_bytes()), "a method path has the form /package.Service/Method");
+        assert!(is_method_path(path.as_bytes()), "invalid method path: use the form /package.Service/Method");
         Method { path, types: PhantomData }
     }
 
-    /// The path, `/package.Service/Method`.
+    /// Returns the path, `/package.Service/Method`.
     pub const fn path(&self) -> &'static str {
         self.path
     }
 }
 
-/// A leading slash, a service name, a slash, a method name, all of them visible ASCII and not empty.
+/// Tells whether a path has a leading slash, a service name, a slash and a method name, all visible ASCII and not empty.
 const fn is_method_path(path: &[u8]) -> bool {
     let (mut last_slash, mut i) = (0, 0);
     while i < path.len() {
@@ -61,8 +61,8 @@ const fn is_method_path(path: &[u8]) -> bool {
     last_slash > 1 && path[0] == b'/' && last_slash + 1 < path.len()
 }
 
-/// Splits a path at its last slash into service and method, as PROTOCOL-HTTP2.md does: `None` where there is no leading
-/// slash or no second one.
+/// Splits a path at its last slash into service and method, as PROTOCOL-HTTP2.md does; `None` without a leading slash or a
+/// second one.
 pub fn split(path: &str) -> Option<(&str, &str)> {
     path.strip_prefix('/')?.rsplit_once('/')
 }

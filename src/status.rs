@@ -1,4 +1,4 @@
-//! The outcome of a call: a [`Code`], a message for people, optional details for programs.
+//! [`Status`], the outcome of a call: a [`Code`], a message for people, optional details for programs.
 //!
 //! Codes: <https://github.com/grpc/grpc/blob/master/doc/statuscodes.md>. On the wire a status travels in the
 //! trailers as `grpc-status`, `grpc-message` and `grpc-status-details-bin` (see [`crate::wire::response`]).
@@ -14,33 +14,32 @@ pub use crate::code::Code;
 use crate::metadata::{Metadata, MetadataError};
 use crate::protocol::{By, Cause, ProtocolError, What};
 
-/// The outcome of a call that did not end well; what a handler returns and what a caller receives.
+/// The outcome of a call that failed: the error that a handler returns and that a caller receives.
 ///
-/// A `Status` is one pointer wide, so that a `Result` of a call stays small. Its parts are the ones of the wire: the
-/// code, the message, the serialized `google.rpc.Status` with details, and the trailing metadata it came with or is to
-/// leave with.
+/// A `Status` is one pointer wide, so that a `Result` of a call stays small. It has the parts that are sent on the wire: the
+/// code, the message, the serialized `google.rpc.Status` with details, and the trailing metadata.
 #[derive(Clone)]
 pub struct Status(Box<Parts>);
 
 #[derive(Clone)]
 struct Parts {
-    /// As on the wire, so that a code from a newer peer survives being passed on.
+    /// The number on the wire, so that the code of a newer peer can be passed on unchanged.
     number: i32,
     message: Cow<'static, str>,
     details: Bytes,
     metadata: Metadata,
-    /// On a client, the initial metadata that came before.
+    /// On a client, the initial metadata that arrived before the status.
     headers: Metadata,
     source: Option<Arc<dyn Error + Send + Sync>>,
 }
 
 impl Status {
-    /// A status of a code and a message for people. The message may be any text; it is percent-encoded on the wire.
+    /// Creates a status from a code and a message for people. The message may be any text; it is percent-encoded on the wire.
     pub fn new(code: Code, message: impl Into<Cow<'static, str>>) -> Status {
         Status::from_number(code.number(), message)
     }
 
-    /// A status with a number as it stands on the wire, which may be one that no [`Code`] has.
+    /// Creates a status from the number on the wire, which may be one without a [`Code`].
     pub fn from_number(number: i32, message: impl Into<Cow<'static, str>>) -> Status {
         Status(Box::new(Parts {
             number,
@@ -52,39 +51,39 @@ impl Status {
         }))
     }
 
-    /// The code. A number that is not in the table of codes reads as [`Code::Unknown`]; see [`Status::number`].
+    /// Returns the code; [`Code::Unknown`] for a number outside the table of codes (see [`Status::number`]).
     pub fn code(&self) -> Code {
         Code::from_number(self.0.number)
     }
 
-    /// The number of `grpc-status`, unchanged.
+    /// Returns the number of `grpc-status`, unchanged.
     pub fn number(&self) -> i32 {
         self.0.number
     }
 
-    /// The message for people; may be empty.
+    /// Returns the message for people, which may be empty.
     pub fn message(&self) -> &str {
         &self.0.message
     }
 
-    /// The serialized `google.rpc.Status` of `grpc-status-details-bin`; empty where there is none.
+    /// Returns the serialized `google.rpc.Status` of `grpc-status-details-bin`; empty without that header.
     pub fn details(&self) -> &Bytes {
         &self.0.details
     }
 
-    /// Adds details: a serialized `google.rpc.Status`, whose code has to be the code of this status.
+    /// Sets the details: a serialized `google.rpc.Status`, which must have the code of this status.
     #[must_use]
     pub fn with_details(mut self, details: impl Into<Bytes>) -> Status {
         self.0.details = details.into();
         self
     }
 
-    /// The trailing metadata that came, or will leave, with this status.
+    /// Returns the trailing metadata that is received or sent with this status.
     pub fn metadata(&self) -> &Metadata {
         &self.0.metadata
     }
 
-    /// The trailing metadata, to add to.
+    /// Returns the trailing metadata for changes.
     pub fn metadata_mut(&mut self) -> &mut Metadata {
         &mut self.0.metadata
     }
@@ -96,8 +95,8 @@ impl Status {
         self
     }
 
-    /// On a client, the initial metadata of a call with one answer that failed after them; empty where there were none, and
-    /// where [`Inbound::headers`](crate::Inbound::headers) gives them.
+    /// Returns, on a client, the initial metadata of a call with a single response that failed after they arrived. Empty if none
+    /// arrived, and for streams of responses, which return them by [`Inbound::headers`](crate::Inbound::headers).
     pub fn headers(&self) -> &Metadata {
         &self.0.headers
     }
@@ -107,8 +106,8 @@ impl Status {
         self
     }
 
-    /// What happened on the wire, if that is why the call failed: `None` for what a handler or a misuse of this library
-    /// came to. Also found where this status only wraps another that has it.
+    /// Returns the event on the wire that made the call fail. `None` if a handler or a misuse of this library made it fail. Also
+    /// finds the cause in a status that this one wraps.
     pub fn cause(&self) -> Option<&Cause> {
         std::iter::successors(self.source(), |&error| error.source()).find_map(|error| error.downcast_ref())
     }
@@ -117,7 +116,7 @@ impl Status {
         self.with_source(Cause { by, what, frames: Vec::new() })
     }
 
-    /// Adds to the cause what a tap saw.
+    /// Adds the last frames that a tap recorded to the cause.
     pub(crate) fn witnessed(mut self, frames: impl FnOnce() -> Vec<String>) -> Status {
         let source = self.0.source.as_mut().and_then(Arc::get_mut);
         if let Some(cause) = source.and_then(|source| source.downcast_mut::<Cause>()) {
@@ -126,7 +125,7 @@ impl Status {
         self
     }
 
-    /// Attaches the error that led to this status. It stays on this side and never goes on the wire.
+    /// Attaches the error that led to this status. It stays on this side and is never sent.
     #[must_use]
     pub fn with_source(mut self, source: impl Error + Send + Sync + 'static) -> Status {
         self.0.source = Some(Arc::new(source));
@@ -134,7 +133,7 @@ impl Status {
     }
 }
 
-/// One constructor a code, for those that a handler or the library itself needs.
+/// Defines a constructor for each code that a handler or the library itself needs.
 macro_rules! constructors {
     ($($(#[$doc:meta])* $name:ident => $code:ident;)*) => {
         impl Status {
@@ -198,7 +197,7 @@ impl fmt::Debug for Status {
 }
 
 impl ProtocolError {
-    /// Returns the status that the call ends with. The error stays with it as its cause.
+    /// Returns the status with which the call ends; the error becomes its cause.
     pub fn into_status(self) -> Status {
         let status = Status::new(self.code(), self.to_string());
         let (by, what) = What::of_protocol(self);
@@ -213,13 +212,13 @@ impl From<ProtocolError> for Status {
 }
 
 impl From<MetadataError> for Status {
-    /// INTERNAL: the application of this side made the mistake.
+    /// Returns INTERNAL: the application on this side made the mistake.
     fn from(error: MetadataError) -> Status {
         Status::internal(error.to_string()).with_source(error)
     }
 }
 
-/// `CODE: message`; with `{:#}` the chain of sources behind it, but for what was said already, and the last frames.
+/// Writes `CODE: message`; with `{:#}` also the chain of sources, without repetitions, and the last frames.
 impl fmt::Display for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.code())?;
@@ -232,12 +231,12 @@ impl fmt::Display for Status {
         if !f.alternate() {
             return Ok(());
         }
-        let mut said = self.message().to_owned();
+        let mut written = self.message().to_owned();
         for error in std::iter::successors(self.source(), |&error| error.source()) {
             let words = error.to_string();
-            if !said.contains(&words) {
+            if !written.contains(&words) {
                 write!(f, ": {words}")?;
-                said.push_str(&words);
+                written.push_str(&words);
             }
         }
         match self.cause() {

@@ -1,13 +1,14 @@
-//! Header blocks as the byte stream shows them, for what h2 keeps from the calls.
+//! Header blocks in the byte stream, for the facts about them that h2 hides from the calls.
 //!
-//! h2 cuts a list of fields off where it is over its limit. For trailers it does not say so, and over anything else it resets
-//! the stream or ends the connection with an error that blames the peer. So h2 is given a larger limit than the peer is told
-//! ([`h2_limit`], [`announce`]), and the calls count what h2 delivers. A list that h2 cut off is noticed all the same:
+//! h2 truncates a list of fields that is over its limit. It does not report truncated trailers; for any other list it resets the
+//! stream or ends the connection with an error that blames the peer. So h2 gets a larger limit than the one announced to the
+//! peer ([`h2_limit`], [`announce`]), and the calls measure the fields that h2 delivers. A list that h2 truncated is noticed too,
+//! because one of these is true:
 //!
-//! * what was delivered is over the limit, or
-//! * a field was left out that is longer than the limit by itself. It cannot come out of HPACK's table of 4 KiB, so it stands
-//!   on the wire, and a Huffman code takes at least five bits for each octet. With h2's limit at three times ours or at 72 KiB,
-//!   whichever is more, its header block has more octets than our limit: [`HeaderBlocks::is_long`] knows of it.
+//! * The delivered fields are over the limit.
+//! * A field was left out that is longer than the limit by itself. It can't come from HPACK's table of 4 KiB, so it is on the
+//!   wire, where a Huffman code takes at least five bits for each octet. h2's limit is three times ours or 72 KiB, whichever is
+//!   more, so the header block has more octets than our limit, and [`HeaderBlocks::is_long`] is true.
 //!
 //! RFC 9113 section 6.5.2 (SETTINGS_MAX_HEADER_LIST_SIZE is advice), section 10.5.1 (limits on the size of field blocks).
 
@@ -18,19 +19,19 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::limits::{CLIENT_METADATA_FACTOR, LONG_BLOCKS, SERVER_METADATA_FACTOR};
 use crate::protocol::http2::{FRAME_HEADER, FrameHeader, FrameType, Setting};
 
-/// Our limit counts as at least this much when h2's is made of it, for the proof above.
+/// Smallest base of h2's limit, in bytes; the proof above needs it.
 const LEAST: u32 = 24 << 10;
 
 /// The length of a setting (RFC 9113 section 6.5.1).
 const SETTING: usize = 6;
 
-/// The limit that h2 is given where the peer is told `max_metadata_size`.
+/// Returns the limit for h2 when `max_metadata_size` is announced to the peer.
 pub(crate) fn h2_limit(max_metadata_size: u32, is_server: bool) -> u32 {
     let factor = if is_server { SERVER_METADATA_FACTOR } else { CLIENT_METADATA_FACTOR };
     max_metadata_size.max(LEAST).saturating_mul(factor)
 }
 
-/// Puts `limit` in the place of SETTINGS_MAX_HEADER_LIST_SIZE where `bytes` begin with SETTINGS; tells whether they do.
+/// Sets SETTINGS_MAX_HEADER_LIST_SIZE to `limit` if `bytes` begin with SETTINGS; returns true if they do.
 pub(super) fn announce(bytes: &mut [u8], limit: u32) -> bool {
     let Some((header, payload)) = bytes.split_first_chunk_mut::<FRAME_HEADER>() else { return false };
     let header = FrameHeader::of(header);
@@ -46,11 +47,11 @@ pub(super) fn announce(bytes: &mut [u8], limit: u32) -> bool {
     true
 }
 
-/// Tells the calls of a connection about header blocks.
+/// The facts about header blocks that the calls of a connection share.
 #[derive(Debug)]
 pub(crate) struct HeaderBlocks {
     max_metadata_size: u32,
-    /// Streams with a header block of more octets than the limit, the newest at the end.
+    /// Streams with a header block of more octets than the limit, newest last.
     long: Mutex<VecDeque<u32>>,
     has_long: AtomicBool,
     has_informational: AtomicBool,
@@ -66,14 +67,14 @@ impl HeaderBlocks {
         }
     }
 
-    /// Returns the limit that the peer was told, in bytes as RFC 9113 section 6.5.2 counts them.
+    /// Returns the limit announced to the peer, in bytes as RFC 9113 section 6.5.2 counts them.
     pub(crate) fn max_metadata_size(&self) -> u32 {
         self.max_metadata_size
     }
 
     /// Tells whether a header block of this stream had more octets than the limit allows the list.
     pub(crate) fn is_long(&self, stream: impl FnOnce() -> u32) -> bool {
-        // Written by the connection's task before h2 is given the bytes that wake a call.
+        // The connection task writes it before h2 gets the bytes that wake the call.
         if !self.has_long.load(Ordering::Relaxed) {
             return false;
         }
@@ -81,7 +82,7 @@ impl HeaderBlocks {
         self.long.lock().unwrap_or_else(PoisonError::into_inner).contains(&stream)
     }
 
-    /// Tells whether an informational response (1xx) has come on this connection.
+    /// Tells whether an informational response (1xx) has arrived on this connection.
     pub(crate) fn has_informational(&self) -> bool {
         self.has_informational.load(Ordering::Relaxed)
     }
@@ -97,16 +98,16 @@ impl HeaderBlocks {
     }
 }
 
-/// Follows the header blocks that come in.
+/// Follows the incoming header blocks.
 pub(super) struct BlockWatch {
     blocks: Arc<HeaderBlocks>,
     is_server: bool,
-    /// Octets of the block that is coming.
+    /// Octets so far of the current block.
     length: usize,
-    /// Octets of the blocks that came in this turn of the connection.
+    /// Octets of the blocks that arrived in this turn of the connection.
     in_turn: usize,
-    /// On a client: the stream of the last head without END_STREAM, how many of these came, and how many requests left. One
-    /// answer has one such head: any further is informational.
+    /// On a client: the stream of the last HEADERS without END_STREAM, the number of such HEADERS, and the number of requests
+    /// sent. A response has one of them; any further one is informational.
     last_head: u32,
     heads: u64,
     requests: u64,
@@ -122,7 +123,7 @@ impl BlockWatch {
         &self.blocks
     }
 
-    /// This frame has come.
+    /// Processes a frame that arrived.
     #[inline]
     pub(super) fn received(&mut self, header: FrameHeader) {
         let before = match header.kind {
@@ -146,12 +147,12 @@ impl BlockWatch {
         }
     }
 
-    /// HEADERS will go to the peer.
+    /// Counts HEADERS that will be sent to the peer.
     pub(super) fn sent(&mut self) {
         self.requests += 1;
     }
 
-    /// Octets of the header blocks that came in this turn.
+    /// Returns the octets of the header blocks that arrived in this turn.
     pub(super) fn in_turn(&self) -> usize {
         self.in_turn
     }

@@ -1,68 +1,69 @@
-//! Follows the frames of HTTP/2 as they pass, by their headers alone (RFC 9113 section 4.1): where each begins, and how far the
-//! stream of bytes is from the next border. It copies no payload and judges nothing, which h2 does.
+//! Follows the frames of HTTP/2 in a byte stream by their headers alone (RFC 9113 section 4.1): where each frame begins, and how
+//! many bytes remain until the next one. It neither copies payloads nor validates frames, which h2 does.
 
 use crate::protocol::http2::{FRAME_HEADER, FrameHeader, PREFACE};
 
-/// A part of a frame that has passed.
-pub(super) enum Passed<'a> {
-    /// Its header.
+/// A part of a frame in the byte stream.
+pub(super) enum FramePart<'a> {
+    /// The complete header.
     Header(FrameHeader),
-    /// Some more of its payload.
+    /// The next piece of the payload.
     Payload(&'a [u8]),
 }
 
 /// One direction of a connection.
 #[derive(Debug)]
 pub(super) struct Frames {
-    /// What is left of the preface.
+    /// Bytes left of the preface.
     preface: usize,
-    /// The header of a frame of which so many bytes have come.
+    /// The incomplete header of a frame, and the number of its bytes that have arrived.
     header: [u8; FRAME_HEADER],
     have: usize,
-    /// What is left of a frame's payload.
+    /// Bytes left of the payload of the current frame.
     payload: usize,
-    /// Whether a header block has begun and not ended.
+    /// True if a header block has begun and not ended.
     block: bool,
 }
 
 impl Frames {
-    /// A direction that begins with so many bytes of preface.
+    /// Creates a direction that begins with a preface of `length` bytes.
     pub(super) fn after_preface(length: usize) -> Frames {
         Frames { preface: length, header: [0; FRAME_HEADER], have: 0, payload: 0, block: false }
     }
 
-    /// A direction of unknown end that begins with these bytes. Only a client's begins as the preface does: a frame header that
-    /// began so would announce five million bytes.
+    /// Creates a direction that begins with these bytes, and finds out whether it is the client's. Only a client's begins like
+    /// the preface: a frame header that began so would announce five million bytes.
     pub(super) fn beginning_with(bytes: &[u8]) -> Frames {
         Frames::after_preface(if bytes.first() == PREFACE.first() { PREFACE.len() } else { 0 })
     }
 
-    /// Whether the next byte begins a frame, and not one that continues a header block.
+    /// Tells whether the next byte begins a frame other than one that continues a header block.
     pub(super) fn is_at_border(&self) -> bool {
         self.have == 0 && self.payload == 0 && !self.block && self.preface == 0
     }
 
-    /// Goes on by these bytes; each frame header that is complete is shown. Tells whether a border was passed or reached.
+    /// Advances by `bytes` and calls `visit` with each complete frame header. Returns true if the end of a frame or header block
+    /// was reached or passed.
     #[inline]
-    pub(super) fn headers(&mut self, bytes: &[u8], mut seen: impl FnMut(FrameHeader)) -> bool {
-        self.advance(bytes, |passed| {
-            if let Passed::Header(header) = passed {
-                seen(header);
+    pub(super) fn headers(&mut self, bytes: &[u8], mut visit: impl FnMut(FrameHeader)) -> bool {
+        self.advance(bytes, |part| {
+            if let FramePart::Header(header) = part {
+                visit(header);
             }
         })
     }
 
-    /// Goes on by these bytes; each frame header that is complete is shown, and each piece of a payload. Tells whether a border
-    /// was passed or reached.
+    /// Advances by `bytes` and calls `visit` with each complete frame header and each piece of a payload. Returns true if the end
+    /// of a frame or header block was reached or passed.
     #[inline]
-    pub(super) fn advance<'a>(&mut self, mut bytes: &'a [u8], mut seen: impl FnMut(Passed<'a>)) -> bool {
+    pub(super) fn advance<'a>(&mut self, mut bytes: &'a [u8], mut visit: impl FnMut(FramePart<'a>)) -> bool {
         let mut passed = false;
         let begun = (self.preface + self.payload).min(bytes.len());
         if begun > 0 {
             let preface = self.preface.min(begun);
             self.preface -= preface;
             self.payload -= begun - preface;
-            seen(Passed::Payload(&bytes[preface..begun]));
+            visit(FramePart::Payload(&bytes[preface..begun]));
             bytes = &bytes[begun..];
             passed = self.preface + self.payload == 0 && preface == 0 && !self.block;
         }
@@ -88,10 +89,10 @@ impl Frames {
             if header.carries_header_block() {
                 self.block = !header.has(FrameHeader::END_HEADERS);
             }
-            seen(Passed::Header(header));
+            visit(FramePart::Header(header));
             let length = header.length as usize;
             let (here, rest) = bytes.split_at(length.min(bytes.len()));
-            seen(Passed::Payload(here));
+            visit(FramePart::Payload(here));
             self.payload = length - here.len();
             bytes = rest;
             passed |= self.payload == 0 && !self.block;
@@ -110,7 +111,7 @@ mod tests {
         [&header.encode(), payload].concat()
     }
 
-    /// A frame: its header and its payload.
+    /// The header and the payload of a frame.
     type Whole = (FrameHeader, Vec<u8>);
 
     fn conversation() -> (Vec<u8>, Vec<Whole>, Vec<usize>) {
@@ -142,9 +143,9 @@ mod tests {
             let mut frames = Frames::beginning_with(&wire[..1]);
             let (mut seen, mut at, mut behind) = (Vec::<Whole>::new(), 0, 24);
             for piece in wire.chunks(size) {
-                let passed = frames.advance(piece, |passed| match passed {
-                    Passed::Header(header) => seen.push((header, Vec::new())),
-                    Passed::Payload(piece) => {
+                let passed = frames.advance(piece, |part| match part {
+                    FramePart::Header(header) => seen.push((header, Vec::new())),
+                    FramePart::Payload(piece) => {
                         seen.last_mut().into_iter().for_each(|(_, all)| all.extend_from_slice(piece))
                     }
                 });

@@ -1,23 +1,23 @@
-//! Gathers what HTTP/2 writes and lets it go at once.
+//! Buffers the writes of h2 and sends them with few system calls.
 //!
-//! h2 makes a system call for every DATA frame of 256 bytes and more. Between it and the socket, [`Gather`] takes what it
-//! writes into one buffer, and [`Outlet`], which stays with the task that drives the connection, writes the buffer out when
-//! that task has nothing more to do: HEADERS, DATA and trailers of a hundred answers leave together. `poll_flush` of the
-//! gathering side has nothing to do, therefore, and whoever polls the connection must end the turn at the outlet after it.
+//! h2 makes a system call for every DATA frame of 256 bytes and more. [`Gather`] stands between h2 and the socket and collects
+//! the writes in one buffer. [`Outlet`], which stays with the connection task, writes the buffer to the socket when that task
+//! has nothing more to do: HEADERS, DATA and trailers of a hundred responses leave together. Therefore `poll_flush` of
+//! [`Gather`] does nothing, and after each poll of the connection its task must call [`Outlet::end_turn`].
 //!
-//! A turn asks the socket for more until that has nothing, and then no more: h2 tries to read once for every stream that a
-//! server accepts, and the socket would be asked as often. It reads [`READ_TURN`] bytes at most, so that neither the memory
-//! nor the time that its frames cost is held up by a peer that sends without a pause.
+//! A turn reads from the socket until that has no more data, and then not again: h2 tries to read once for every stream that a
+//! server accepts, which would cost as many system calls. A turn reads [`READ_TURN`] bytes at most, which bounds the memory and
+//! the time that the frames of a peer that sends without a pause cost.
 //!
-//! A read that fills all the room that h2 gives, 8 KiB, is followed by one of [`READ_AHEAD`], from which h2 is served: large
-//! messages take an eighth of the system calls.
+//! A read that fills h2's whole buffer, 8 KiB, is followed by a read of [`READ_AHEAD`], from which h2 is served: large messages
+//! take an eighth of the system calls.
 //!
-//! The buffer holds [`BACKLOG`] bytes at most; beyond that writing waits for the socket, as it would without this. It is
-//! borrowed from a small pool of the thread while there is something in it, so that an idle connection has none.
+//! The buffer holds [`BACKLOG`] bytes at most; beyond that, writing waits for the socket, as it would without the buffer. It
+//! comes from a small pool of the thread and returns there when it is empty, so that an idle connection has no buffer.
 //!
-//! The outlet keeps the socket when h2 has given it up, for a lingering close: what was written is sent, the sending side is
-//! shut down, and what the peer still sends is read and thrown away for a moment. Closed with unread bytes, the kernel would
-//! send a TCP reset, which can overtake the GOAWAY that says why.
+//! The outlet keeps the socket after h2 dropped it, for a lingering close: it sends the buffered bytes, shuts down the sending
+//! side, and for a short time reads and discards what the peer still sends. If a socket is closed with unread bytes, the kernel
+//! sends a TCP reset, which can overtake the GOAWAY with the reason.
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
@@ -35,21 +35,21 @@ use super::blocks::{HeaderBlocks, announce};
 use super::guard::{Due, Fault, Guard, PeerLimits, Pings};
 use crate::limits::{BACKLOG, HEADERS_IN_TURN, INFORMATIONAL_PAUSE, LINGER, READ_AHEAD, READ_TURN};
 
-/// How many idle buffers a thread keeps.
+/// Number of idle buffers in the pool of a thread.
 const POOLED: usize = 4;
 
-/// How many of the first bytes from the peer are kept, to tell what it speaks.
+/// Number of bytes stored from the beginning of the peer's stream, to show which protocol it speaks.
 const GREETING: usize = 32;
 
 thread_local! {
     static POOL: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
-    /// An idle buffer to read ahead into.
+    /// An idle buffer for reading ahead.
     static AHEAD: Cell<Option<Vec<u8>>> = const { Cell::new(None) };
 }
 
-/// Splits a byte stream into the side that h2 gets and the side that stays.
+/// Splits a byte stream into the half for h2 and the half for the connection task.
 ///
-/// What passes is watched by a [`Guard`]: where the peer does not keep up, reading and writing fail with the reason.
+/// A [`Guard`] watches the stream: if the peer misses a deadline, reading and writing fail with the reason.
 pub(crate) fn gather(io: Box<dyn Io>, limits: PeerLimits, is_server: bool) -> (Gather, Outlet) {
     let guard = Guard::new(limits, is_server);
     let ahead = Ahead::default();
@@ -69,79 +69,80 @@ pub(crate) fn gather(io: Box<dyn Io>, limits: PeerLimits, is_server: bool) -> (G
     (Gather(shared.clone()), Outlet(shared))
 }
 
-/// The side for h2.
+/// The half for h2.
 pub(crate) struct Gather(Arc<Mutex<Inner>>);
 
-/// The side that stays with the connection's task.
+/// The half for the connection task.
 pub(crate) struct Outlet(Arc<Mutex<Inner>>);
 
 struct Inner {
     io: Box<dyn Io>,
     guard: Guard,
     backlog: Vec<u8>,
-    /// How much of the backlog the socket has taken.
+    /// Bytes of the backlog that the socket has accepted.
     written: usize,
-    /// Whether our SETTINGS have been written.
+    /// True once our SETTINGS have been written.
     has_announced: bool,
     ahead: Ahead,
-    /// Whether nothing more is read in this turn: the socket has no more, or enough has come. The task will be woken.
+    /// True if this turn reads no more: the socket is empty, or enough was read. The task will be woken.
     is_dry: bool,
-    /// The bytes that this turn has read.
+    /// Bytes read in this turn.
     read: usize,
-    /// Nothing is read before its end.
+    /// The pause before the next read.
     pause: Option<Pin<Box<Sleep>>>,
+    /// The first bytes from the peer.
     greeting: Vec<u8>,
 }
 
-/// What was read and h2 has not taken.
+/// Bytes that were read ahead of h2.
 #[derive(Default)]
 struct Ahead {
     buffer: Vec<u8>,
     left: Range<usize>,
-    /// Whether the last read filled all the room that it had: more is likely to be there.
+    /// True if the last read filled its buffer: the socket probably has more data.
     is_worthwhile: bool,
 }
 
 impl Outlet {
-    /// Ends a turn of the connection: what was gathered is written out, until it is gone or the socket takes no more. Gives the
-    /// PINGs that the peer has sent since the turn before, if it has sent any.
+    /// Ends a turn of the connection: writes the buffer until it is empty or the socket accepts no more. Returns the PINGs that
+    /// the peer sent since the last turn, if any.
     pub(crate) fn end_turn(&self, cx: &mut Context<'_>) -> Option<Pings> {
         let mut inner = lock(&self.0);
         (inner.is_dry, inner.read) = (false, 0);
         inner.guard.blocks.end_turn();
-        // An error of writing shows when h2 reads or writes next.
+        // h2 sees a write error when it reads or writes next.
         let _: Poll<io::Result<()>> = inner.poll_drain(cx);
         inner.guard.take_pings()
     }
 
-    /// Says whether there is a call that keepalive is for.
+    /// Suspends keepalive while no call is in progress.
     pub(crate) fn set_idle(&self, idle: bool) {
         lock(&self.0).guard.set_idle(idle);
     }
 
-    /// Ends the connection over what the peer did, with a GOAWAY that says so; h2 hears of it when it reads next.
+    /// Ends the connection because of a fault of the peer, with a GOAWAY that names it; h2 sees the error when it reads next.
     pub(crate) fn end(&self, fault: Fault) {
         lock(&self.0).end(fault);
     }
 
-    /// Returns what the byte stream knows of header blocks.
+    /// Returns the facts about header blocks that the byte stream shows.
     pub(crate) fn blocks(&self) -> Arc<HeaderBlocks> {
         lock(&self.0).guard.blocks.blocks().clone()
     }
 
-    /// The first bytes that the peer sent, up to a few dozen.
+    /// Returns the first bytes that the peer sent, up to a few dozen.
     pub(crate) fn greeting(&self) -> Vec<u8> {
         lock(&self.0).greeting.clone()
     }
 
-    /// Ends the connection gently: sends what is left, says that nothing more will come, and reads what still does.
+    /// Closes the connection gently: sends the buffered bytes, shuts down the sending side, and discards what still arrives.
     pub(crate) async fn linger(self) {
         let closing = async {
             poll_fn(|cx| lock(&self.0).poll_drain(cx)).await?;
             poll_fn(|cx| Pin::new(&mut lock(&self.0).io).poll_shutdown(cx)).await?;
             poll_fn(|cx| lock(&self.0).poll_discard(cx)).await
         };
-        // Whatever goes wrong here goes wrong on a connection that is over.
+        // Errors don't matter: the connection has ended.
         let _: Result<io::Result<()>, _> = tokio::time::timeout(LINGER, closing).await;
     }
 }
@@ -159,7 +160,7 @@ impl Inner {
         let before = self.backlog.len();
         self.backlog.extend_from_slice(taken);
         if !self.has_announced && self.guard.is_sending_at_border() {
-            // h2 writes each frame of its own whole.
+            // h2 writes each of its own frames, such as SETTINGS, in one piece.
             self.has_announced = announce(&mut self.backlog[before..], self.guard.max_metadata_size());
         }
         self.guard.sent(taken);
@@ -167,12 +168,12 @@ impl Inner {
     }
 
     fn end(&mut self, fault: Fault) {
-        if let Some(farewell) = self.guard.end(fault) {
-            self.backlog.extend_from_slice(&farewell);
+        if let Some(goaway) = self.guard.end(fault) {
+            self.backlog.extend_from_slice(&goaway);
         }
     }
 
-    /// Called when the peer is waited for: ready with the reason when that has no use any more.
+    /// Polled while waiting for the peer; returns an error once the peer missed a deadline.
     fn poll_overdue(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
         loop {
             if let Some(error) = self.guard.fault() {
@@ -180,7 +181,7 @@ impl Inner {
             }
             match ready!(self.guard.poll_due(cx)) {
                 Due::End(fault) => self.end(fault),
-                // The outlet is flushed at the end of this turn.
+                // It is sent at the end of this turn.
                 Due::Ping => {
                     if let Some(ping) = self.guard.ping() {
                         self.backlog.extend_from_slice(&ping);
@@ -288,7 +289,7 @@ impl AsyncRead for Gather {
                 return Poll::Pending;
             }
             if inner.guard.blocks.in_turn() > HEADERS_IN_TURN {
-                // What h2 holds for the calls is a hundred times as much: they take it now.
+                // In h2's memory these blocks take a hundred times as much: the calls must process them now.
                 (inner.is_dry, inner.ahead.is_worthwhile) = (true, false);
                 if inner.guard.blocks.blocks().has_informational() {
                     inner.pause = Some(Box::pin(sleep(INFORMATIONAL_PAUSE)));
@@ -304,7 +305,7 @@ impl AsyncRead for Gather {
                 }
                 inner.pause = None;
             }
-            // Read ahead of header blocks, their limit would be looked at too late.
+            // Reading ahead would apply the limit of header blocks too late.
             let is_ahead = inner.ahead.is_worthwhile && inner.guard.blocks.in_turn() < HEADERS_IN_TURN / 2;
             let read = if is_ahead { inner.poll_read_ahead(cx) } else { inner.poll_read_into(cx, buf) };
             if read?.is_pending() {
@@ -343,18 +344,18 @@ impl AsyncWrite for Gather {
         true
     }
 
-    /// Nothing to do: the outlet flushes.
+    /// Does nothing: the outlet flushes.
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
     }
 
-    /// Sends what is left. The socket itself is shut down by [`Outlet::linger`].
+    /// Sends the buffered bytes. [`Outlet::linger`] shuts down the socket itself.
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         lock(&self.0).poll_drain(cx)
     }
 }
 
-/// Both sides live on one task, so nobody ever waits here.
+/// Locks the shared state. Both halves belong to one task, so the lock is never contended.
 fn lock(inner: &Mutex<Inner>) -> MutexGuard<'_, Inner> {
     inner.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -404,20 +405,20 @@ mod tests {
         assert!(received == sent);
     }
 
-    /// A socket that has all of it at once, and counts how often it is asked.
-    struct Arrived {
+    /// A socket with all its data ready, which records the size of each read.
+    struct FullSocket {
         bytes: std::io::Cursor<Vec<u8>>,
         reads: Arc<Mutex<Vec<usize>>>,
     }
 
-    impl AsyncRead for Arrived {
+    impl AsyncRead for FullSocket {
         fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
             self.reads.lock().unwrap().push(buf.remaining());
             Pin::new(&mut self.bytes).poll_read(cx, buf)
         }
     }
 
-    impl AsyncWrite for Arrived {
+    impl AsyncWrite for FullSocket {
         fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
             Poll::Ready(Ok(buf.len()))
         }
@@ -436,7 +437,7 @@ mod tests {
         let sent: Vec<u8> = (0..300_000u32).flat_map(u32::to_le_bytes).collect();
         for size in [100_000, READ_AHEAD + 8192, 8192, 5, 0] {
             let reads = Arc::default();
-            let socket = Arrived { bytes: std::io::Cursor::new(sent[..size].to_vec()), reads: Arc::clone(&reads) };
+            let socket = FullSocket { bytes: std::io::Cursor::new(sent[..size].to_vec()), reads: Arc::clone(&reads) };
             let (mut gathering, outlet) = gather(Box::new(socket), patient(), true);
             let (mut received, mut room) = (Vec::new(), [0; 8192]);
             while let count @ 1.. = gathering.read(&mut room).await.unwrap() {

@@ -1,11 +1,11 @@
-//! Watches that the peer keeps up: what HTTP/2 has it do at once, it does within [`PeerLimits::patience`].
+//! Enforces timeouts on the peer: everything that HTTP/2 requires at once must happen within [`PeerLimits::patience`].
 //!
-//! h2 waits for ever for the other half of a frame, for the end of a header block, for acknowledgements, and for room in a
-//! socket whose reader has gone. [`Guard`] goes by the frame headers that pass ([`Frames`]), keeps the earliest time at which
-//! something is overdue, and ends the connection there: a GOAWAY that says why, and an error for whoever reads. A window that
-//! is not opened, a message that pauses between two frames and a silent call are the peer's right and do not count.
+//! h2 waits for ever for the rest of a frame, for the end of a header block, for acknowledgements, and for a peer that stopped
+//! reading its socket. [`Guard`] follows the frame headers in both directions ([`Frames`]) and keeps the earliest deadline. When
+//! that passes, it ends the connection with a GOAWAY that gives the reason and an error for the reader. The peer may leave a
+//! flow-control window closed, pause a message between two frames and keep a call silent: none of these has a deadline.
 //!
-//! It also sends the PINGs of keepalive, and counts those that the peer sends (gRFCs A8 and A9).
+//! The guard also sends keepalive PINGs and counts the PINGs of the peer (gRFCs A8 and A9).
 
 use std::fmt;
 use std::io;
@@ -19,23 +19,23 @@ use super::blocks::BlockWatch;
 use super::frames::Frames;
 use crate::protocol::http2::{FrameHeader, FrameType, Http2Error, PREFACE};
 
-/// The PING of keepalive. h2 passes over the acknowledgement of a PING that is not its own.
+/// The payload of a keepalive PING. h2 ignores the acknowledgement of a PING that it did not send.
 const KEEPALIVE: [u8; 8] = *b"alive?\r\n";
 
-/// How long what may take.
+/// The timeouts and the metadata limit that apply to the peer.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PeerLimits {
-    /// When the peer's preface and SETTINGS have to be there.
+    /// Deadline for the peer's preface and SETTINGS.
     pub greeting: Option<Instant>,
-    /// For what HTTP/2 has the peer do at once.
+    /// Timeout for everything that HTTP/2 requires the peer to do at once.
     pub patience: Duration,
-    /// After so long a silence the peer is asked by PING whether it is there.
+    /// Time without any byte from the peer after which a keepalive PING is sent.
     pub keepalive: Option<Duration>,
-    /// The largest list of fields, in bytes; the peer is told.
+    /// Largest list of fields, in bytes, as announced to the peer.
     pub max_metadata_size: u32,
 }
 
-/// What a peer did not do in time, or did too often.
+/// The reason for ending a connection: something the peer did not do in time, or did too often.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
     Greeting,
@@ -46,60 +46,60 @@ pub(crate) enum Fault {
     TooManyPings,
 }
 
-/// The two directions of a connection, and what is awaited.
+/// The two directions of a connection, and the deadlines of its peer.
 ///
 /// ```text
-///   awaited        set when                              cleared when
-///   greeting       the connection begins, on a server    the peer's preface and SETTINGS are whole
-///   settings_ack   our SETTINGS leave                    their acknowledgement comes
-///   ping_ack       our PING leaves                       its acknowledgement comes
-///   unfinished     a frame or header block begins        it is whole
-///   stuck          the socket takes nothing              it takes a byte
-///   keepalive      a byte comes                          the time has come: a PING leaves
+///   deadline       set when                              cleared when
+///   greeting       the connection begins, on a server    the peer's preface and SETTINGS are complete
+///   settings_ack   our SETTINGS are sent                 their acknowledgement arrives
+///   ping_ack       our PING is sent                      its acknowledgement arrives
+///   unfinished     a frame or header block begins        it is complete
+///   stuck          the socket accepts no data            it accepts a byte
+///   keepalive      a byte arrives                        it has passed: a PING is sent
 ///
-///   watching ── one of them, keepalive apart, is overdue ──▶ fault: GOAWAY leaves, reading fails
+///   watching ── one of them, except keepalive, has passed ──▶ fault: GOAWAY is sent, reading fails
 /// ```
 ///
-/// None is moved by a peer that dribbles: `unfinished` begins anew with the next frame, and when the socket takes bytes again after
-/// it was stuck; the others wait from when they were set. The timer stands at the earliest of them. A fault is final.
+/// A peer that sends a byte at a time moves none of them: `unfinished` starts again only with the next frame, or when a stuck
+/// socket accepts bytes again; the others never start again. The timer is set to the earliest deadline. A fault is final.
 pub(super) struct Guard {
     limits: PeerLimits,
     incoming: Frames,
     outgoing: Frames,
     /// The header blocks that come in.
     pub(super) blocks: BlockWatch,
-    /// The stream with the highest number that the peer has opened.
+    /// The highest stream number that the peer has opened.
     last_stream: u32,
-    /// Whether anything has come.
+    /// True if any byte has arrived.
     has_begun: bool,
     greeting: Option<Instant>,
     settings_ack: Option<Instant>,
-    /// When what has begun to arrive has to be whole.
+    /// Deadline for completing the current frame or header block.
     unfinished: Option<Instant>,
-    /// When the socket has to have taken something.
+    /// Deadline for the socket to accept data.
     stuck: Option<Instant>,
     ping_ack: Option<Instant>,
     keepalive: Option<Instant>,
-    /// Whether keepalive has no use now.
+    /// True while no call is in progress, when keepalive waits.
     idle: bool,
     timer: Option<Pin<Box<Sleep>>>,
-    /// Whom the timer wakes.
+    /// The waker of the task that last polled the timer.
     waker: Option<Waker>,
     pings: Pings,
     fault: Option<Fault>,
 }
 
-/// PINGs of the peer since they were last looked at.
+/// The PINGs of the peer since they were last taken.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Pings {
-    /// How many have come.
+    /// Number of PINGs received.
     pub fresh: u32,
-    /// Whether HEADERS or DATA were written meanwhile.
+    /// True if HEADERS or DATA were written in the same time.
     pub data_sent: bool,
 }
 
 impl Guard {
-    /// Watches one connection, of a server's side or of a client's.
+    /// Watches one connection, as its server or as its client.
     pub(super) fn new(limits: PeerLimits, is_server: bool) -> Guard {
         let (incoming, outgoing) = if is_server { (PREFACE.len(), 0) } else { (0, PREFACE.len()) };
         let mut guard = Guard {
@@ -121,18 +121,18 @@ impl Guard {
             pings: Pings::default(),
             fault: None,
         };
-        // A client is about to know whether it talks to a server at all: until it does, its connect timeout counts.
+        // A client does not know yet whether the peer is an HTTP/2 server. Until then its connect timeout applies.
         guard.settings_ack = guard.later(is_server.then_some(limits.patience));
         guard.keepalive = guard.later(limits.keepalive);
         guard
     }
 
-    /// `None` where that is further away than there is time.
+    /// Returns the time after `patience`; `None` without patience or if the clock can't represent that time.
     fn later(&self, patience: Option<Duration>) -> Option<Instant> {
         Instant::now().checked_add(patience?)
     }
 
-    /// These bytes have come from the peer; none at the end of the stream.
+    /// Processes bytes that arrived from the peer; empty at the end of the stream.
     pub(super) fn received(&mut self, bytes: &[u8]) {
         if bytes.is_empty() {
             return;
@@ -167,7 +167,7 @@ impl Guard {
         }
     }
 
-    /// These bytes will go to the peer.
+    /// Processes bytes that will be sent to the peer.
     pub(super) fn sent(&mut self, bytes: &[u8]) {
         let Guard { pings, blocks, .. } = self;
         self.outgoing.headers(bytes, |header| {
@@ -178,32 +178,32 @@ impl Guard {
         });
     }
 
-    /// Whether the next byte to the peer begins a frame.
+    /// Tells whether the next byte to the peer begins a frame.
     pub(super) fn is_sending_at_border(&self) -> bool {
         self.outgoing.is_at_border()
     }
 
-    /// The limit of metadata that the peer is told.
+    /// Returns the limit of metadata that is announced to the peer.
     pub(super) fn max_metadata_size(&self) -> u32 {
         self.limits.max_metadata_size
     }
 
-    /// The socket takes no more.
+    /// Starts the deadline of a socket that accepts no more data.
     pub(super) fn is_stuck(&mut self) {
         if self.stuck.is_none() {
             self.stuck = self.later(Some(self.limits.patience));
         }
     }
 
-    /// The socket has taken something.
+    /// Clears the deadline of the socket, which has accepted data.
     pub(super) fn has_moved(&mut self) {
-        // While nothing could be written, nothing was read either: the peer is not to blame for that time.
+        // While nothing could be written, nothing was read either, so that time does not count against the peer.
         if self.stuck.take().is_some() && self.unfinished.is_some() {
             self.unfinished = self.later(Some(self.limits.patience));
         }
     }
 
-    /// The connection is to end, and what is to be written before it does.
+    /// Ends the connection and returns the GOAWAY to write before, if one can be written now.
     pub(super) fn end(&mut self, fault: Fault) -> Option<Vec<u8>> {
         self.fault = Some(fault);
         self.outgoing.is_at_border().then(|| {
@@ -213,44 +213,44 @@ impl Guard {
         })
     }
 
-    /// Why the connection is to end.
+    /// Returns the reason for ending the connection, if it has to end.
     pub(super) fn fault(&self) -> Option<io::Error> {
         self.fault.map(|fault| io::Error::new(io::ErrorKind::TimedOut, fault.to_string()))
     }
 
-    /// The PINGs that have come since this was last asked and the answer was some.
+    /// Returns the PINGs received since the last call that returned `Some`; `None` if none arrived.
     pub(super) fn take_pings(&mut self) -> Option<Pings> {
         (self.pings.fresh > 0).then(|| std::mem::take(&mut self.pings))
     }
 
-    /// Keepalive waits while there is no call (gRFC A8). Its time goes on.
+    /// Suspends keepalive while no call is in progress (gRFC A8). Its time goes on.
     pub(super) fn set_idle(&mut self, idle: bool) {
         self.idle = idle;
     }
 
-    /// Called while the peer is waited for. Ready when something is due: the end of the connection, or a PING to send.
+    /// Polled while waiting for the peer. Ready when an action is due: to end the connection, or to send a PING.
     pub(super) fn poll_due(&mut self, cx: &mut Context<'_>) -> Poll<Due> {
         let is_calm = self.greeting.is_none()
             && self.settings_ack.is_none()
             && self.unfinished.is_none()
             && self.stuck.is_none()
             && self.ping_ack.is_none();
-        // A silence far ahead is looked at when the timer says so.
-        if is_calm && (self.keepalive.is_none() || self.idle || self.timer_will_tell(cx)) {
+        // With keepalive alone, wait for the timer.
+        if is_calm && (self.keepalive.is_none() || self.idle || self.is_timer_set(cx)) {
             return Poll::Pending;
         }
         self.poll_timer(cx)
     }
 
-    /// Whether the timer is set and nothing but its end has to be waited for.
-    fn timer_will_tell(&self, cx: &Context<'_>) -> bool {
+    /// Tells whether the timer is running and will wake this task.
+    fn is_timer_set(&self, cx: &Context<'_>) -> bool {
         let is_for = |waker: &Waker| waker.will_wake(cx.waker());
         self.waker.as_ref().is_some_and(is_for) && self.timer.as_ref().is_some_and(|timer| !timer.is_elapsed())
     }
 
     #[cold]
     fn poll_timer(&mut self, cx: &mut Context<'_>) -> Poll<Due> {
-        let awaited = [
+        let deadlines = [
             (self.greeting, Fault::Greeting),
             (self.settings_ack, Fault::SettingsAck),
             (self.unfinished, Fault::Unfinished),
@@ -258,7 +258,7 @@ impl Guard {
             (self.ping_ack, Fault::PingAck),
         ];
         let fault =
-            awaited.into_iter().filter_map(|(at, fault)| Some((at?, Due::End(fault)))).min_by_key(|(at, _)| *at);
+            deadlines.into_iter().filter_map(|(at, fault)| Some((at?, Due::End(fault)))).min_by_key(|(at, _)| *at);
         let ping = self.keepalive.filter(|_| self.ping_ack.is_none() && !self.idle).map(|at| (at, Due::Ping));
         let Some((at, due)) = fault.into_iter().chain(ping).min_by_key(|(at, _)| *at) else { return Poll::Pending };
         self.waker = Some(cx.waker().clone());
@@ -276,7 +276,7 @@ impl Guard {
         }
     }
 
-    /// The PING of keepalive, if one can be sent now.
+    /// Returns a keepalive PING, if one can be sent now.
     pub(super) fn ping(&mut self) -> Option<Vec<u8>> {
         self.keepalive = self.later(self.limits.keepalive);
         if !self.outgoing.is_at_border() {
@@ -287,7 +287,7 @@ impl Guard {
     }
 }
 
-/// What is due.
+/// The action that is due.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Due {
     End(Fault),
@@ -304,7 +304,7 @@ impl Fault {
     }
 }
 
-/// GOAWAY's debug data, and for the calls of this side the reason.
+/// Writes the debug data of GOAWAY, which is also the reason in the calls of this side.
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -313,13 +313,13 @@ impl fmt::Display for Fault {
             Fault::SettingsAck => "SETTINGS were not acknowledged in time",
             Fault::PingAck => "a PING was not acknowledged in time",
             Fault::Stuck => "the peer did not read what was written to it in time",
-            // The words that gRFC A8 has.
+            // The text that gRFC A8 prescribes.
             Fault::TooManyPings => "too_many_pings",
         })
     }
 }
 
-/// A frame of the connection, stream 0, without flags.
+/// Returns a frame of stream 0, the connection, without flags.
 fn frame(kind: FrameType, payload: &[u8]) -> Vec<u8> {
     [&FrameHeader { length: payload.len() as u32, kind, flags: 0, stream: 0 }.encode(), payload].concat()
 }

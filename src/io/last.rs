@@ -1,46 +1,46 @@
-//! The last frames of a connection in words, as a [`Tap`](crate::transport::tap::Tap) sees them: what a call that fails says beside its
-//! status.
+//! The last frames of a connection as text, recorded by a [`Tap`](crate::transport::tap::Tap), for the status of a call that
+//! fails.
 //!
-//! Frames are followed by their headers (RFC 9113 section 4.1). Of the payloads of RST_STREAM and GOAWAY (sections 6.4 and
-//! 6.8) the beginning is kept, because it says why.
+//! Frames are followed by their headers (RFC 9113 section 4.1). The beginnings of the payloads of RST_STREAM and GOAWAY
+//! (sections 6.4 and 6.8) are stored too, because they give the reason.
 
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::frames::{Frames, Passed};
+use super::frames::{FramePart, Frames};
 use super::{Transfer, Witness};
 use crate::protocol::http2::{FrameHeader, FrameType, Http2Error};
 
-/// How many frames are remembered, both directions together.
+/// Number of frames remembered, both directions together.
 const FRAMES: usize = 8;
 
-/// How much of a payload is kept, in bytes: an error code and what explains it.
+/// Largest part of a payload that is stored, in bytes: an error code and the text that explains it.
 const PAYLOAD: usize = 264;
 
-/// Remembers the last frames of one connection. Clones share what they remember.
+/// Remembers the last frames of one connection. Clones share the same memory.
 #[derive(Clone)]
 pub(crate) struct LastFrames(Arc<Mutex<Memory>>);
 
 struct Memory {
-    frames: VecDeque<Seen>,
+    frames: VecDeque<LastFrame>,
     sent: Follower,
     received: Follower,
 }
 
-/// One direction: where its frames begin, and the frame whose payload is still to be kept.
+/// One direction: the position in its frames, and the frame whose payload is incomplete.
 #[derive(Default)]
 struct Follower {
-    /// Nothing has passed yet where there are none.
+    /// `None` before the first byte.
     frames: Option<Frames>,
-    begun: Option<Seen>,
+    begun: Option<LastFrame>,
 }
 
-/// A frame whose header has passed.
-struct Seen {
+/// A frame whose header is complete.
+struct LastFrame {
     sent: bool,
     header: FrameHeader,
-    /// The beginning of its payload where that says why.
+    /// The beginning of the payload, if that gives a reason.
     payload: Vec<u8>,
 }
 
@@ -50,20 +50,20 @@ impl LastFrames {
         LastFrames(Arc::new(Mutex::new(memory)))
     }
 
-    /// These bytes have passed.
+    /// Processes bytes that were sent or received.
     pub(crate) fn passed(&self, transfer: Transfer, bytes: &[u8]) {
         let Memory { frames, sent, received } = &mut *self.lock();
         let is_sent = transfer == Transfer::Sent;
         let follower = if is_sent { sent } else { received };
-        follower.follow(bytes, is_sent, |seen| {
+        follower.follow(bytes, is_sent, |frame| {
             if frames.len() == FRAMES {
                 frames.pop_front();
             }
-            frames.push_back(seen);
+            frames.push_back(frame);
         });
     }
 
-    /// A frame is remembered or it is not: a panic elsewhere leaves nothing half-done.
+    /// Locks the memory, even after a panic elsewhere: a panic can't leave a frame half stored.
     fn lock(&self) -> MutexGuard<'_, Memory> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -71,38 +71,38 @@ impl LastFrames {
 
 impl Witness for LastFrames {
     fn last_frames(&self) -> Vec<String> {
-        self.lock().frames.iter().map(Seen::to_string).collect()
+        self.lock().frames.iter().map(LastFrame::to_string).collect()
     }
 }
 
 impl Follower {
-    /// Goes on by these bytes; tells of a frame when what is kept of it is there.
-    fn follow(&mut self, bytes: &[u8], sent: bool, mut tell: impl FnMut(Seen)) {
+    /// Advances by `bytes` and calls `store` with each frame as soon as the part of it that is stored is complete.
+    fn follow(&mut self, bytes: &[u8], sent: bool, mut store: impl FnMut(LastFrame)) {
         if bytes.is_empty() {
             return;
         }
         let Follower { frames, begun } = self;
-        frames.get_or_insert_with(|| Frames::beginning_with(bytes)).advance(bytes, |passed| {
-            let (mut seen, more) = match passed {
-                Passed::Header(header) => (Seen { sent, header, payload: Vec::new() }, &[][..]),
-                Passed::Payload(piece) => match begun.take() {
-                    Some(seen) => (seen, piece),
+        frames.get_or_insert_with(|| Frames::beginning_with(bytes)).advance(bytes, |part| {
+            let (mut frame, more) = match part {
+                FramePart::Header(header) => (LastFrame { sent, header, payload: Vec::new() }, &[][..]),
+                FramePart::Payload(piece) => match begun.take() {
+                    Some(frame) => (frame, piece),
                     None => return,
                 },
             };
-            let missing = seen.kept() - seen.payload.len();
-            seen.payload.extend_from_slice(&more[..missing.min(more.len())]);
-            match seen.payload.len() == seen.kept() {
-                true => tell(seen),
-                false => *begun = Some(seen),
+            let missing = frame.payload_length() - frame.payload.len();
+            frame.payload.extend_from_slice(&more[..missing.min(more.len())]);
+            match frame.payload.len() == frame.payload_length() {
+                true => store(frame),
+                false => *begun = Some(frame),
             }
         });
     }
 }
 
-impl Seen {
-    /// How much of the payload is kept, in bytes.
-    fn kept(&self) -> usize {
+impl LastFrame {
+    /// Returns the length of the part of the payload that is stored, in bytes.
+    fn payload_length(&self) -> usize {
         match self.header.kind {
             FrameType::RST_STREAM | FrameType::GOAWAY => PAYLOAD.min(self.header.length as usize),
             _ => 0,
@@ -110,10 +110,11 @@ impl Seen {
     }
 }
 
-/// `▶` is sent and `◀` received: `◀ GOAWAY ENHANCE_YOUR_CALM "too_many_pings"`, `▶ DATA on 1, 22 B, END_STREAM`.
-impl fmt::Display for Seen {
+/// Writes the frame with `▶` if it was sent and `◀` if it was received: `◀ GOAWAY ENHANCE_YOUR_CALM "too_many_pings"`,
+/// `▶ DATA on 1, 22 B, END_STREAM`.
+impl fmt::Display for LastFrame {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Seen { sent, header, payload } = self;
+        let LastFrame { sent, header, payload } = self;
         let FrameHeader { length, kind, stream, .. } = *header;
         f.write_str(if *sent { "▶ " } else { "◀ " })?;
         write!(f, "{kind}")?;

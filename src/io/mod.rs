@@ -1,7 +1,7 @@
-//! What lies under HTTP/2: a stream of bytes, and what is known of the peer at its other end.
+//! The layer under HTTP/2: a byte stream, and the identity of the peer at its other end.
 //!
-//! The core takes any byte stream; where it comes from is a matter of [`crate::transport`], which implements
-//! [`Listener`] for servers and [`Connector`] for clients.
+//! The core works over any byte stream. The modules of [`crate::transport`] provide them: they implement [`Listener`] for
+//! servers and [`Connector`] for clients.
 
 mod blocks;
 mod frames;
@@ -28,13 +28,13 @@ pub trait Io: AsyncRead + AsyncWrite + Send + Unpin + 'static {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin + 'static> Io for T {}
 
-/// A byte stream that is ready for HTTP/2, and who is at its other end.
+/// A byte stream that is ready for HTTP/2, and the peer at its other end.
 pub struct Connected {
-    /// The bytes; inside TLS where there is TLS.
+    /// The byte stream; with TLS, the plaintext inside it.
     pub io: Box<dyn Io>,
-    /// The other end.
+    /// The peer at the other end.
     pub peer: Peer,
-    /// Who knows what frames have passed, if somebody listens.
+    /// The record of the connection's last frames, if it has a tap.
     pub witness: Option<Arc<dyn Witness>>,
 }
 
@@ -51,7 +51,7 @@ impl fmt::Debug for Connected {
     }
 }
 
-/// Tells whether bytes were written or read, seen from the side that has the connection.
+/// The direction of bytes, as seen from this side of the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Transfer {
     /// Written to the peer.
@@ -62,54 +62,54 @@ pub enum Transfer {
 
 /// Remembers the last frames of a connection, for those of its calls that fail ([`Cause::frames`](crate::wire::Cause)).
 pub trait Witness: Send + Sync {
-    /// They in words, the newest at the end.
+    /// Returns the last frames as text, newest last.
     fn last_frames(&self) -> Vec<String>;
 }
 
-/// Where a server's connections come from.
+/// The source of a server's connections.
 ///
-/// Accepting gives a [`Listener::Handshake`] that the server runs on a task of the connection's own, so that a peer which is
-/// slow to shake hands never holds up the next.
+/// Accepting returns a [`Listener::Handshake`], which the server runs on a task of its own, so that a peer with a slow handshake
+/// never delays the next one.
 pub trait Listener: Send {
-    /// What is left to do before HTTP/2 can begin: nothing, or a TLS handshake.
+    /// The work left before HTTP/2 can begin: nothing, or a TLS handshake.
     type Handshake: Future<Output = std::io::Result<Connected>> + Send + 'static;
 
     /// Waits for the next peer.
     ///
     /// # Errors
     ///
-    /// Errors of accepting. The server tries again after a moment, since most of them pass (no descriptor left, a peer that
-    /// went away).
+    /// Errors of accepting. The server tries again after a short pause, because most of them are temporary (out of file
+    /// descriptors, a peer that disconnected).
     fn accept(&mut self) -> impl Future<Output = std::io::Result<Self::Handshake>> + Send;
 }
 
-/// How a client reaches its server.
+/// The source of a client's connections to its server.
 pub trait Connector: Send + Sync {
     /// Opens a byte stream, TLS handshake included.
     ///
     /// # Errors
     ///
-    /// Whatever the transport can't do, in words for a person.
+    /// Any error of the transport, with a text for people.
     fn connect(&self) -> impl Future<Output = std::io::Result<Connected>> + Send;
 
-    /// The value of `:authority`: host and port of the server as the caller knows it.
+    /// Returns the value of `:authority`: the server's host and port as the caller knows them.
     fn authority(&self) -> &str;
 
-    /// The value of `:scheme`: `http`, or `https` inside TLS.
+    /// Returns the value of `:scheme`: `http`, or `https` over TLS.
     fn scheme(&self) -> &'static str;
 }
 
-/// Who is at the other end of a connection.
+/// The other end of a connection.
 #[derive(Clone, Debug)]
 pub struct Peer {
     /// Its address.
     pub address: Address,
-    /// What the TLS handshake showed of it; `None` without TLS.
+    /// Its identity from the TLS handshake; `None` without TLS.
     pub tls: Option<Arc<TlsIdentity>>,
 }
 
 impl Peer {
-    /// A peer without TLS.
+    /// Creates a peer without TLS.
     pub fn plain(address: Address) -> Peer {
         Peer { address, tls: None }
     }
@@ -120,9 +120,9 @@ impl Peer {
 pub enum Address {
     /// TCP over IPv4 or IPv6.
     Tcp(SocketAddr),
-    /// A Unix socket; clients mostly have no name of their own.
+    /// A Unix socket and its path; `None` for most clients, whose sockets have no path.
     Unix(Option<PathBuf>),
-    /// The same process.
+    /// A stream within this process.
     Memory,
 }
 
@@ -137,16 +137,15 @@ impl fmt::Display for Address {
     }
 }
 
-/// What a TLS handshake showed.
+/// The results of a TLS handshake.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TlsIdentity {
-    /// The certificates that the peer presented and that were verified, its own first, each in DER; empty where it showed
-    /// none.
+    /// The peer's verified certificates, each in DER, its own first; empty if it presented none.
     pub certificates: Vec<Bytes>,
-    /// The name the client asked for (SNI), as a server sees it.
+    /// The server name that the client requested (SNI); set on servers only.
     pub server_name: Option<String>,
     /// The version of TLS, `TLSv1_3` for example.
     pub version: String,
-    /// The cipher suite.
+    /// The name of the cipher suite.
     pub cipher_suite: String,
 }

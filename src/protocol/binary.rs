@@ -1,4 +1,4 @@
-//! The values of `-bin` metadata: base64 on the wire, bytes on both sides of it.
+//! Encodes and decodes the values of `-bin` metadata: bytes to the application, base64 on the wire.
 //!
 //! ```text
 //! Binary-Header → {Header-Name "-bin"} {base64 encoded value}
@@ -12,7 +12,7 @@ use base64::Engine;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
-/// Emits no padding; takes it or leaves it. Bits left over in the last character are ignored, as grpc-go does.
+/// Writes no padding; reads values with or without it. Ignores the unused bits of the last character, as grpc-go does.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
     GeneralPurposeConfig::new()
@@ -21,7 +21,7 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
         .with_decode_allow_trailing_bits(true),
 );
 
-/// A `-bin` value that is not base64.
+/// The error of a `-bin` value that is not base64.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InvalidBase64;
 
@@ -44,7 +44,7 @@ pub fn decode_list(line: &[u8]) -> impl Iterator<Item = Result<Vec<u8>, InvalidB
     line.split(|byte| *byte == b',').map(decode)
 }
 
-/// Whether every value of the field line can be decoded.
+/// Tells whether every value of the field line can be decoded.
 pub fn is_valid_list(line: &[u8]) -> bool {
     decode_list(line).all(|value| value.is_ok())
 }

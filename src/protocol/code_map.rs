@@ -1,14 +1,14 @@
 //! The three code tables: HTTP status → [`Code`], HTTP/2 error → [`Code`], [`Code`] → HTTP/2 error.
 //!
-//! Sources: http-grpc-status-mapping.md; PROTOCOL-HTTP2.md, "Errors". None of them is ever used in reverse on a server: a
-//! gRPC answer has HTTP status 200 whatever its code.
+//! Sources: http-grpc-status-mapping.md; PROTOCOL-HTTP2.md, "Errors". A server never maps a code to an HTTP status: a gRPC
+//! response has HTTP status 200, whatever its code.
 
 use super::http2::Http2Error;
 use crate::code::Code;
 
-/// The code of an answer without `grpc-status`, by its HTTP status (http-grpc-status-mapping.md).
+/// Returns the code of a response without `grpc-status` from its HTTP status (http-grpc-status-mapping.md).
 ///
-/// Where `grpc-status` is present it wins and this table is not asked.
+/// If `grpc-status` is present, that is the code and this table is not used.
 pub fn code_of_http_status(status: u16) -> Code {
     match status {
         400 | 431 => Code::Internal,
@@ -20,10 +20,10 @@ pub fn code_of_http_status(status: u16) -> Code {
     }
 }
 
-/// The code of a stream that the peer reset with this error (PROTOCOL-HTTP2.md, "Errors").
+/// Returns the code of a stream that the peer reset with this error (PROTOCOL-HTTP2.md, "Errors").
 ///
-/// STREAM_CLOSED has no mapping there, as there is no open stream to report it to; where one is found all the same, it is
-/// INTERNAL as in grpc-go. HTTP_1_1_REQUIRED and numbers without a name are UNKNOWN.
+/// The document has no mapping for STREAM_CLOSED, because it can't be reported to an open stream; here it is INTERNAL, as in
+/// grpc-go. HTTP_1_1_REQUIRED and numbers without a name are UNKNOWN.
 pub fn code_of_http2_error(error: Http2Error) -> Code {
     match error {
         Http2Error::NO_ERROR
@@ -43,8 +43,8 @@ pub fn code_of_http2_error(error: Http2Error) -> Code {
     }
 }
 
-/// The error for RST_STREAM where a call must end with this code and trailers can't leave: what maps back to the code by
-/// [`code_of_http2_error`] where something does, CANCEL where the call is simply over, INTERNAL_ERROR otherwise.
+/// Returns the error for RST_STREAM when a call must end with this code and trailers can't be sent: the error that
+/// [`code_of_http2_error`] maps back to the code if one does, CANCEL for an expired deadline, INTERNAL_ERROR otherwise.
 pub fn http2_error_of_code(code: Code) -> Http2Error {
     match code {
         Code::Ok => Http2Error::NO_ERROR,

@@ -1,5 +1,5 @@
-//! The words of HTTP/2 that this crate reads and writes itself: the preface, the nine bytes before each frame, the names and
-//! numbers of frames, flags, settings and errors (RFC 9113). What they ask of a peer is h2's to hold.
+//! The parts of HTTP/2 that this crate reads and writes itself: the preface, frame headers, and the names and numbers of frames,
+//! flags, settings and errors (RFC 9113). h2 enforces their rules.
 //!
 //! ```text
 //! frame → length(24) type(8) flags(8) reserved(1) stream(31) payload            section 4.1
@@ -7,7 +7,7 @@
 
 use std::fmt;
 
-/// What a client sends before its first frame (section 3.4).
+/// The bytes that a client sends before its first frame (section 3.4).
 pub const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// The length of a frame's header in bytes.
@@ -18,7 +18,7 @@ pub const FRAME_HEADER: usize = 9;
 pub struct FrameHeader {
     /// The length of the payload in bytes, at most 2^24 - 1.
     pub length: u32,
-    /// What the frame is for.
+    /// The type of the frame.
     pub kind: FrameType,
     /// The flags; what each bit means depends on the type.
     pub flags: u8,
@@ -179,7 +179,7 @@ impl fmt::Debug for Http2Error {
     }
 }
 
-/// Reads the payload of SETTINGS: identifiers and values in their order. What is left of a setting at the end is passed over.
+/// Reads the payload of SETTINGS: identifiers and values in their order. Ignores an incomplete setting at the end.
 pub fn settings(payload: &[u8]) -> impl Iterator<Item = (Setting, u32)> + '_ {
     payload.chunks_exact(6).filter_map(|setting| {
         let (&id, value) = setting.split_first_chunk()?;
@@ -188,7 +188,7 @@ pub fn settings(payload: &[u8]) -> impl Iterator<Item = (Setting, u32)> + '_ {
 }
 
 impl FrameHeader {
-    /// END_STREAM of DATA and HEADERS: the sender's last frame but for CONTINUATION.
+    /// END_STREAM of DATA and HEADERS: the sender's last frame, except for CONTINUATION.
     pub const END_STREAM: u8 = 0x1;
     /// ACK of SETTINGS and PING.
     pub const ACK: u8 = 0x1;
@@ -204,7 +204,7 @@ impl FrameHeader {
         bytes.first_chunk().map(Self::of)
     }
 
-    /// Reads a header. The reserved bit is passed over.
+    /// Reads a header. Ignores the reserved bit.
     #[inline]
     pub fn of(bytes: &[u8; FRAME_HEADER]) -> Self {
         let &[a, b, c, kind, flags, stream @ ..] = bytes;
@@ -216,7 +216,7 @@ impl FrameHeader {
         }
     }
 
-    /// Returns the header's bytes: of the length the 24 bits that are written, and the stream as it is, its highest bit being the
+    /// Returns the header's bytes: the low 24 bits of the length, and all 32 bits of the stream, the highest of which is the
     /// reserved one.
     pub fn encode(self) -> [u8; FRAME_HEADER] {
         let [_, a, b, c] = self.length.to_be_bytes();
@@ -224,28 +224,28 @@ impl FrameHeader {
         [a, b, c, self.kind.0, self.flags, d, e, f, g]
     }
 
-    /// Tells whether the frame has this flag. Only ask for a flag that the type defines.
+    /// Tells whether the frame has this flag, which must be one that its type defines.
     pub fn has(&self, flag: u8) -> bool {
         self.flags & flag != 0
     }
 
-    /// Tells whether the sender sends no more than this (and its CONTINUATION) on the stream.
+    /// Tells whether this frame, with its CONTINUATION, is the sender's last one on the stream.
     pub fn ends_stream(&self) -> bool {
         matches!(self.kind, FrameType::DATA | FrameType::HEADERS) && self.has(Self::END_STREAM)
     }
 
-    /// Tells whether a header block, or a part of one, is in the payload.
+    /// Tells whether the payload contains a header block or a part of one.
     pub fn carries_header_block(&self) -> bool {
         matches!(self.kind, FrameType::HEADERS | FrameType::PUSH_PROMISE | FrameType::CONTINUATION)
     }
 
-    /// Returns the names of the flags that are set, divided by spaces; those that the type does not define as one number.
+    /// Returns the names of the set flags, separated by spaces; flags that the type does not define as one number at the end.
     pub fn flag_names(&self) -> String {
         FlagNames(*self).to_string()
     }
 }
 
-/// Writes what [`FrameHeader::flag_names`] returns.
+/// Writes the text that [`FrameHeader::flag_names`] returns.
 pub(crate) struct FlagNames(pub(crate) FrameHeader);
 
 impl fmt::Display for FlagNames {

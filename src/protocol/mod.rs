@@ -1,10 +1,10 @@
-//! What the documents of gRPC and HTTP/2 name, as plain types: error codes, frames, lists of fields, and every way a peer can be
-//! wrong. Nothing here knows a call, its metadata or its status; [`wire`](crate::wire) gives these modules out.
+//! The terms of the gRPC and HTTP/2 documents as plain types: error codes, frames, lists of fields, and every violation of the
+//! protocol. This module does not depend on calls, metadata or statuses; [`wire`](crate::wire) re-exports it.
 //!
 //! ```text
 //! error → code_map → http2      every ProtocolError, with its code by the three tables
 //!   ↓ section                   the list of fields that was too large
-//! cause → error, http2          why a call failed, and whose doing it was
+//! cause → error, http2          the reason of a failed call, and the side that caused it
 //! binary                        the values of -bin keys
 //! ```
 

@@ -1,4 +1,4 @@
-//! [`Section`]: the lists of fields of a call, by the side that reads them.
+//! [`Section`]: the lists of fields of a call.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use std::fmt;
 pub enum Section {
     /// Request-Headers, read by a server.
     Request,
-    /// Trailers of a request, which gRPC does not know, read by a server.
+    /// Trailers of a request, which gRPC does not define, read by a server.
     RequestTrailers,
     /// Response-Headers, read by a client.
     Initial,
@@ -16,7 +16,7 @@ pub enum Section {
 }
 
 impl Section {
-    /// Returns the side that reads it, and whose limits count: `client` or `server`.
+    /// Returns the side that reads the list and applies its limits: `client` or `server`.
     pub fn reader(self) -> &'static str {
         match self {
             Section::Request | Section::RequestTrailers => "server",
