@@ -87,7 +87,7 @@ where
 /// How the messages of a request leave.
 fn packing(client: &Caller) -> Result<Packing, Status> {
     // Whether the server takes the encoding shows when it answers.
-    let mut packing = Packing::new(client.shared.sizes.clone(), client.shared.encodings);
+    let mut packing = Packing::new(client.shared.sending.clone(), client.shared.encodings);
     if let Some(encoding) = client.options.encoding {
         packing.choose(encoding);
         if packing.encoding() != encoding {

@@ -6,7 +6,7 @@ use http::header::HeaderValue;
 
 use super::invoke::Invoke;
 use super::options::{CallOptions, ClientOptions};
-use crate::call::compress::Sizes;
+use crate::call::compress::SendingOptions;
 use crate::status::Status;
 use crate::wire::encoding::EncodingSet;
 
@@ -22,7 +22,7 @@ pub(super) struct Caller {
 pub(super) struct Shared {
     pub(super) options: ClientOptions,
     pub(super) user_agent: HeaderValue,
-    pub(super) sizes: Arc<Sizes>,
+    pub(super) sending: Arc<SendingOptions>,
     /// Those of the compressors, and identity.
     pub(super) encodings: EncodingSet,
 }
@@ -36,12 +36,12 @@ impl Caller {
     pub(super) fn new(invoke: Arc<dyn Invoke>, options: ClientOptions) -> Result<Caller, Status> {
         let user_agent = options.user_agent()?;
         let encodings = options.compressors.encodings();
-        let sizes = Arc::new(Sizes {
-            limit: options.limits.max_send_message_size,
-            min_size: options.limits.min_compress_size,
+        let sending = Arc::new(SendingOptions {
+            max_message_size: options.limits.max_send_message_size,
+            min_compress_size: options.limits.min_compress_size,
             compressors: options.compressors.clone(),
         });
-        let shared = Arc::new(Shared { options, user_agent, sizes, encodings });
+        let shared = Arc::new(Shared { options, user_agent, sending, encodings });
         Ok(Caller { invoke, shared, options: CallOptions::new() })
     }
 }

@@ -126,7 +126,7 @@ impl Call {
         let RequestHeaders { uri, encoding, accept_encoding, metadata, .. } = head;
         let peer = link.peer.clone();
         if encoding != Encoding::Identity {
-            body.set_compressor(shared.sizes.compressors.get(encoding).cloned());
+            body.set_compressor(shared.sending.compressors.get(encoding).cloned());
         }
         let context = Context { uri, metadata, peer, deadline: self.deadline.at(), accept_encoding };
         let Handling { future, exchange } =

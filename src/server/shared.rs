@@ -10,7 +10,7 @@ use tokio::sync::watch;
 
 use super::options::ServerOptions;
 use super::router::Routes;
-use crate::call::compress::{Packing, Sizes};
+use crate::call::compress::{Packing, SendingOptions};
 use crate::wire::encoding::EncodingSet;
 
 /// The output of a future, or `None` if `stop` is ready first.
@@ -27,7 +27,7 @@ pub(super) async fn until<F: Future>(mut stop: Pin<&mut impl Future<Output = ()>
 pub(super) struct Shared {
     pub(super) routes: Routes,
     pub(super) options: ServerOptions,
-    pub(super) sizes: Arc<Sizes>,
+    pub(super) sending: Arc<SendingOptions>,
     /// Those of the compressors, and identity.
     pub(super) encodings: EncodingSet,
     phase: watch::Receiver<Phase>,
@@ -45,18 +45,18 @@ pub(super) enum Phase {
 
 impl Shared {
     pub(super) fn new(routes: Routes, options: ServerOptions, phase: watch::Receiver<Phase>) -> Shared {
-        let sizes = Arc::new(Sizes {
-            limit: options.limits.max_send_message_size,
-            min_size: options.limits.min_compress_size,
+        let sending = Arc::new(SendingOptions {
+            max_message_size: options.limits.max_send_message_size,
+            min_compress_size: options.limits.min_compress_size,
             compressors: options.compressors.clone(),
         });
         let encodings = options.compressors.encodings();
-        Shared { routes, options, sizes, encodings, phase }
+        Shared { routes, options, sending, encodings, phase }
     }
 
     /// How the answers to a client leave that takes these encodings.
     pub(super) fn packing(&self, accepted: EncodingSet) -> Packing {
-        let mut packing = Packing::new(self.sizes.clone(), accepted);
+        let mut packing = Packing::new(self.sending.clone(), accepted);
         if let Some(encoding) = self.options.encoding {
             packing.choose(encoding);
         }
