@@ -37,7 +37,7 @@ pub(crate) struct Answer {
     stage: Stage,
     /// The number of informational responses (1xx) so far.
     informational: u32,
-    /// Decompress the response's messages.
+    /// The compressors that decompress the response's messages.
     compressors: Compressors,
     /// Maps the HTTP status of a response that is not gRPC to a code.
     code_of_http_status: fn(u16) -> Code,

@@ -298,7 +298,7 @@ async fn reply<Resp: Message>(response: Response<Resp>, mut packing: Packing, li
     if let Some(encoding) = response.encoding() {
         packing.choose(encoding);
     }
-    let compress = response.was_compressed();
+    let compress = response.may_compress();
     let (message, metadata) = response.into_parts();
     let message = match is_small(&message) {
         true => encode(&message, &packing, compress)?.freeze(),
