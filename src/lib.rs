@@ -3,16 +3,17 @@
 //!
 //! # One call, byte by byte
 //!
-//! A client asks a route guide what stands at latitude 40.9146138°, longitude −74.6188906°. On the HTTP/2 connection that is
+//! A client asks a route guide for the feature at latitude 40.9146138°, longitude −74.6188906°. On the HTTP/2 connection
+//! that is
 //! three frames one way and three the other:
 //!
 //! ```text
 //! client → server   HEADERS  :method POST, :scheme http, :path /routeguide.RouteGuide/GetFeature,
 //!                            :authority localhost:50051, te trailers, content-type application/grpc
-//!                   DATA     one message, END_STREAM: the client has no more to say
+//!                   DATA     one message, END_STREAM: the client sends nothing more
 //! server → client   HEADERS  :status 200, content-type application/grpc
 //!                   DATA     one message
-//!                   HEADERS  grpc-status 0, END_STREAM: the trailers say how the call ended
+//!                   HEADERS  grpc-status 0, END_STREAM: the trailers with the status of the call
 //! ```
 //!
 //! A message is five bytes of prefix and then a Protocol Buffer. The one in the request:
@@ -42,11 +43,11 @@
 //!
 //! # The layers
 //!
-//! Each knows only those below it, which a test holds.
+//! Each layer uses only those below it; a test checks this.
 //!
-//! | layer | what it is |
+//! | layer | contents |
 //! |---|---|
-//! | [`services`], [`transport`], … | rooms: they plug into the core, which knows none of them |
+//! | [`services`], [`transport`], … | optional modules that plug into the layers below |
 //! | [`server`], [`client`] | one connection, one call, top to bottom |
 //! | [`call`] | one RPC on one HTTP/2 stream, shared by both sides |
 //! | [`io`] | the byte stream under HTTP/2 |
@@ -57,9 +58,9 @@
 //! Down the path of a unary call on the server: `server/connection.rs` (a stream arrives), `server/call.rs` (the call from
 //! headers to trailers), `wire/request.rs` (the headers), `server/router.rs` (path to handler), `call/unary.rs`,
 //! `call/body.rs` and `wire/message.rs` (DATA to message), `call/send.rs` (DATA and trailers out), `wire/response.rs` (the
-//! trailers). `docs/reading-order.md` has the long way round.
+//! trailers). `docs/reading-order.md` is a longer tour.
 //!
-//! # A service of one's own
+//! # Your own service
 //!
 //! ```
 //! use barewire::{Client, Inbound, Method, Outbound, Request, Response, Router, Server, Status, transport};

@@ -1,4 +1,4 @@
-//! An answer, as a client reads it: its head, the body that it wraps, and how its trailers end the call.
+//! Reads the response to a client's call: its headers, its messages (a [`Body`]), and the trailers that end the call.
 //!
 //! ```text
 //!   Head ── Response-Headers ──────▶ Messages ── trailers ──▶ the body has ended
@@ -37,32 +37,33 @@ pub(crate) struct Answer {
     stage: Stage,
     /// The number of informational responses (1xx) so far.
     informational: u32,
-    /// What the answer may be compressed with.
+    /// The compressors that decompress the response's messages.
     compressors: Compressors,
-    /// Says what an answer that is not gRPC's means.
+    /// Maps the HTTP status of a response that is not gRPC to a code.
     code_of_http_status: fn(u16) -> Code,
-    /// Trailers that came in headers of which END_STREAM was not seen, see [`Answer::begin`].
+    /// Trailers that came in headers whose END_STREAM h2 has not reported, see [`Answer::begin`].
     claimed: Option<Box<Trailers>>,
-    /// The initial metadata, once it has come, and the trailing.
+    /// The initial and the trailing metadata, each once it has arrived.
     metadata: Option<Box<CallMetadata>>,
-    /// Charges the initial and the trailing metadata.
+    /// The charges for the initial and the trailing metadata.
     charges: [Charge; 2],
-    /// Stands for the call where calls are counted.
+    /// Counts this call as open, if keepalive counts calls.
     _counted: Option<Arc<()>>,
 }
 
-/// How far an answer has come.
+/// The part of the response that is read next.
 enum Stage {
-    /// The first HEADERS have not come.
+    /// The first HEADERS have not arrived.
     Head(ResponseFuture),
-    /// DATA and trailers may come.
+    /// Messages and trailers follow.
     Messages,
-    /// DATA and trailers may come, but they are not gRPC's.
+    /// DATA and trailers follow, but the response is not gRPC.
     Foreign(Box<Foreign>),
 }
 
 impl Answer {
-    /// Creates the answer to a request, its messages of at most `limit` bytes each, perhaps compressed by one of `compressors`.
+    /// Creates the response to a request. Its messages have at most `limit` bytes each and may be compressed by one of
+    /// `compressors`.
     pub(crate) fn new(
         response: ResponseFuture,
         limit: usize,
@@ -84,17 +85,17 @@ impl Answer {
         }
     }
 
-    /// Returns the initial metadata, once it has come.
+    /// Returns the initial metadata, once it has arrived.
     pub(crate) fn initial_metadata(&self) -> Option<&Metadata> {
         self.metadata.as_deref().map(|metadata| &metadata.initial)
     }
 
-    /// Returns the trailing metadata, once it has come.
+    /// Returns the trailing metadata, once it has arrived.
     pub(crate) fn trailing_metadata(&self) -> Option<&Metadata> {
         self.metadata.as_deref().map(|metadata| &metadata.trailing)
     }
 
-    /// Takes the metadata of an answer that has ended.
+    /// Takes the metadata of a response that has ended.
     pub(crate) fn take_metadata(&mut self) -> Option<Box<CallMetadata>> {
         self.metadata.take()
     }
@@ -102,7 +103,7 @@ impl Answer {
     fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Stage::Head(response) = &mut self.stage else { return Poll::Ready(()) };
         if self.body.link().blocks.has_informational() {
-            // Polled for the answer, h2 drops them uncounted.
+            // Read here because h2 drops them uncounted when it is polled for the response.
             while let Poll::Ready(Some(Ok(_))) = response.poll_informational(cx) {
                 self.informational += 1;
                 if self.informational > MAX_INFORMATIONAL {
@@ -122,12 +123,12 @@ impl Answer {
 
     /// Reads the first HEADERS.
     ///
-    /// When the connection is lost right behind Trailers-Only, h2 does not say any more that they had END_STREAM. A status may
-    /// stand in headers with END_STREAM only, so one that is followed by nothing but the loss is taken for what it is.
+    /// If the connection is lost right after a Trailers-Only response, h2 does not report its END_STREAM. Only headers with
+    /// END_STREAM may carry a status. So headers that carry one and are followed only by the loss are read as Trailers-Only.
     ///
     /// # Errors
     ///
-    /// Why the answer is refused.
+    /// Returns the status to fail the call with if the response is refused.
     fn begin(&mut self, head: Result<http::Response<RecvStream>, h2::Error>, id: u32) -> Result<(), Status> {
         let link = self.body.link();
         let head = head.map_err(|error| status_of_stream(&error, link, Section::Initial, id))?;
@@ -157,11 +158,11 @@ impl Answer {
         Ok(())
     }
 
-    /// Ends the call as its trailers say.
+    /// Ends the call with the status in its trailers.
     ///
     /// # Errors
     ///
-    /// RESOURCE_EXHAUSTED where the connection has no memory for their metadata.
+    /// RESOURCE_EXHAUSTED if the connection has no memory left for their metadata.
     fn end_with(&mut self, trailers: Trailers) -> Result<(), Status> {
         self.charges[1] = self.body.link().budget.charge_answer(trailers.metadata.memory())?;
         self.metadata.get_or_insert_default().trailing = trailers.metadata;
@@ -169,8 +170,8 @@ impl Answer {
         Ok(())
     }
 
-    /// Ends the call behind its last DATA. A status in the trailers wins over what the HTTP status would mean
-    /// (http-grpc-status-mapping.md), but for a success whose messages, not being gRPC's, were read by nobody.
+    /// Ends the call after its last DATA. A status in the trailers takes precedence over the HTTP status
+    /// (http-grpc-status-mapping.md). The exception is OK after a body that was not gRPC: nothing read its messages.
     fn end(&mut self, trailers: HeaderMap) {
         let ended = match self.body.check(Section::Trailing, &trailers) {
             Err(status) => Err(status),
@@ -215,7 +216,7 @@ impl Receive for Answer {
     }
 
     fn abandon(&mut self) {
-        // The future of the head holds on to the stream.
+        // Drops the response future, which would keep the stream open.
         self.stage = Stage::Messages;
         self.body.abandon();
     }

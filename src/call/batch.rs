@@ -1,8 +1,11 @@
-//! What was written on a streaming call and has not left: an [`Outbound`](super::Outbound) fills it, the call's task empties it.
+//! Buffers the messages that a streaming call sends: an [`Outbound`](super::Outbound) fills the buffer, the call's task
+//! empties it.
 //!
-//! A producer that is ready fills a batch of up to 16 KiB, whose messages share DATA frames, and nothing ever waits for more.
-//! Memory is bounded by one batch on its way and one being filled, or by a single message where that is larger, and for all
-//! calls of a connection together by its [`Budget`].
+//! A producer that does not wait fills a batch of up to 16 KiB, whose messages share DATA frames. A message is never delayed
+//! to
+//! fill a batch. A call buffers at most one batch that is being sent and one that is being filled, or a single message if
+//! that
+//! is larger. The [`Budget`] limits all calls of a connection together.
 //!
 //! ```text
 //!   the sender     Open ── finish ──▶ Finished
@@ -33,25 +36,25 @@ use crate::wire::message::PREFIX_LENGTH;
 
 pub(crate) type SharedBatch = Arc<Mutex<Batch>>;
 
-/// A message that is being packed away from its worker.
+/// A message that is being compressed on the blocking pool.
 pub(crate) type Packed = Pin<Box<dyn Future<Output = Result<BytesMut, Status>> + Send>>;
 
-/// What was written and has not left.
+/// Messages that were written and not yet given to HTTP/2.
 pub(crate) struct Batch {
     buffer: BytesMut,
-    /// Charges the buffer, if it is more than a call may have anyway.
+    /// The charge for the buffer, if it is larger than a call's allowance.
     charge: Charge,
     admission: Admission,
-    /// Charges the message that waits for memory.
+    /// The charge for the message that waits for memory.
     waits: Charge,
-    /// The bytes that the buffer may gather.
+    /// The number of bytes that the buffer may gather.
     room: usize,
-    /// The bytes that it gathered the last time.
+    /// The number of bytes that the previous batch gathered.
     last: usize,
     packing: Packing,
-    /// The next messages may be compressed, if the call has an encoding.
+    /// True if the next messages may be compressed, provided that the call has an encoding.
     may_compress: bool,
-    /// The metadata of an answer; the initial part until it has left.
+    /// The metadata of a response; the initial metadata only until it has been sent.
     metadata: CallMetadata,
     input: Input,
     output: Output,
@@ -61,55 +64,55 @@ pub(crate) struct Batch {
     driver: Option<Waker>,
 }
 
-/// What the sender has said.
+/// The state of the sender's side.
 enum Input {
     /// Messages may follow.
     Open,
-    /// It has sent its last.
+    /// The sender has sent its last message.
     Finished,
     /// The call has ended.
     Closed(Status),
 }
 
-/// Where the messages are that were taken out.
+/// The state of the messages that were taken out.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Output {
-    /// All of them have gone.
+    /// All of them were given to HTTP/2.
     Gathering,
-    /// They wait for the peer's window.
+    /// They wait for the peer's flow-control window.
     Leaving,
-    /// The call ended before all that was written had left.
+    /// The call ended before every message was given to HTTP/2.
     Lost,
 }
 
 /// The Response-Headers of a server.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Headers {
-    /// They leave with the first message.
+    /// They are sent with the first message.
     Held,
-    /// They leave in the next turn of the call's task.
+    /// They are sent when the call's task runs next.
     Wanted,
-    /// They have left; or they are not this side's to send.
+    /// They have been sent, or this side is a client and does not send them.
     Left,
 }
 
-/// What the sender waits for.
+/// The event that the sender waits for.
 enum Sender {
-    /// It does not wait.
+    /// The sender does not wait.
     Runs,
-    /// What is here has to leave.
+    /// The buffered messages must be sent first.
     AwaitsRoom(Waker),
-    /// The connection has to have memory for its message.
+    /// The connection must have memory for the sender's message.
     AwaitsMemory(Waker),
 }
 
 impl Batch {
-    /// Creates a batch of a server, whose headers have not left.
+    /// Creates the batch of a server, whose headers are not sent yet.
     pub(crate) fn answer(packing: Packing, budget: Arc<Budget>) -> SharedBatch {
         Batch::shared(packing, budget, Headers::Held)
     }
 
-    /// Creates a batch of a client, whose messages may be compressed or not.
+    /// Creates the batch of a client. Its messages are compressed only if `may_compress` is true.
     pub(crate) fn request(packing: Packing, budget: Arc<Budget>, may_compress: bool) -> SharedBatch {
         let batch = Batch::shared(packing, budget, Headers::Left);
         lock(&batch).may_compress = may_compress;
@@ -135,7 +138,8 @@ impl Batch {
         }))
     }
 
-    /// Ready when a message of `length` bytes has room: in an empty batch however large it is, if there is memory for it.
+    /// Ready when the batch takes a message of `length` bytes. An empty batch takes a message of any size, if there is
+    /// memory for it.
     #[inline]
     pub(crate) fn poll_room(&mut self, cx: &mut Context<'_>, length: usize) -> Poll<Result<(), Status>> {
         let gathered = self.buffer.len() + PREFIX_LENGTH + length;
@@ -167,7 +171,7 @@ impl Batch {
     ///
     /// # Errors
     ///
-    /// RESOURCE_EXHAUSTED for a message over the limit; otherwise why the call has ended.
+    /// RESOURCE_EXHAUSTED for a message over the limit; otherwise the reason why the call has ended.
     pub(crate) fn push(&mut self, length: usize, payload: impl FnOnce(&mut BytesMut)) -> Result<(), Status> {
         self.check_open()?;
         if self.buffer.capacity() == 0 && self.last > CALL_ALLOWANCE {
@@ -188,8 +192,9 @@ impl Batch {
         }
     }
 
-    /// Begins to pack a message of `length` bytes, which `payload` writes, away from this worker, where that is worth it.
-    /// [`Batch::push_packed`] is for what comes of it.
+    /// Starts compressing a message of `length` bytes, whose payload `payload` writes, on the blocking pool. Returns `None`
+    /// if the
+    /// message is better compressed here. The result goes to [`Batch::push_packed`].
     #[inline]
     pub(crate) fn pack_off_worker(&mut self, length: usize, payload: impl FnOnce(&mut BytesMut)) -> Option<Packed> {
         if length < INLINE_COMPRESSION || !self.may_compress || !self.packing.compresses_off_worker(length) {
@@ -202,7 +207,7 @@ impl Batch {
         Some(Box::pin(self.packing.pack_off_worker(charge.bind(plain))))
     }
 
-    /// Adds a message that is packed already. Errors as [`Batch::push`].
+    /// Adds a message that is already encoded. Errors as [`Batch::push`].
     pub(crate) fn push_packed(&mut self, packed: &[u8]) -> Result<(), Status> {
         self.check_open()?;
         self.buffer.extend_from_slice(packed);
@@ -210,7 +215,7 @@ impl Batch {
         Ok(())
     }
 
-    /// Ready when all that was written has been given to HTTP/2.
+    /// Ready when every written message has been given to HTTP/2.
     pub(crate) fn poll_empty(&mut self, cx: &Context<'_>) -> Poll<Result<(), Status>> {
         let is_empty = self.buffer.is_empty() && self.headers != Headers::Wanted;
         if is_empty && self.output == Output::Gathering {
@@ -222,7 +227,7 @@ impl Batch {
         self.wait(Sender::AwaitsRoom(cx.waker().clone()))
     }
 
-    /// Asks for the headers to leave before there is a message.
+    /// Requests that the headers be sent before the first message.
     pub(crate) fn want_headers(&mut self) {
         if self.headers == Headers::Held {
             self.headers = Headers::Wanted;
@@ -230,7 +235,7 @@ impl Batch {
         }
     }
 
-    /// Sets the initial metadata, unless it has left.
+    /// Sets the initial metadata, unless it has been sent.
     pub(crate) fn set_initial_metadata(&mut self, metadata: Metadata) {
         self.metadata.initial = metadata;
     }
@@ -240,19 +245,19 @@ impl Batch {
         self.metadata.trailing = metadata;
     }
 
-    /// Chooses the encoding of the messages, unless the headers that name it have left.
+    /// Chooses the encoding of the messages, unless the headers that name it have been sent.
     pub(crate) fn choose(&mut self, encoding: Encoding) {
         if self.headers != Headers::Left {
             self.packing.choose(encoding);
         }
     }
 
-    /// Says if the messages that follow may be compressed.
+    /// Sets if the following messages may be compressed.
     pub(crate) fn set_may_compress(&mut self, may_compress: bool) {
         self.may_compress = may_compress;
     }
 
-    /// Says that the sender has sent its last.
+    /// Marks the sender's last message as sent.
     pub(crate) fn finish(&mut self) {
         if matches!(self.input, Input::Open) {
             self.input = Input::Finished;
@@ -260,7 +265,7 @@ impl Batch {
         }
     }
 
-    /// Ends the batch: what is sent from now on fails with `status`. Returns what had not left, its encoding, and the metadata.
+    /// Ends the batch: later sends fail with `status`. Returns the messages not yet sent, their encoding, and the metadata.
     pub(crate) fn close(&mut self, status: Status) -> (Bytes, Encoding, CallMetadata) {
         if !matches!(self.input, Input::Closed(_)) {
             self.input = Input::Closed(status);
@@ -272,12 +277,12 @@ impl Batch {
         (self.take(), self.packing.encoding(), std::mem::take(&mut self.metadata))
     }
 
-    /// Begins a turn of the call's task: until its end the task need not be told of what is written.
+    /// Begins a turn of the call's task. Until the turn ends, writing a message does not wake the task.
     pub(super) fn begin_turn(&mut self) {
         self.driver = None;
     }
 
-    /// Takes the initial metadata and the encoding, when the headers should leave.
+    /// Takes the initial metadata and the encoding, if the headers should be sent now.
     pub(super) fn take_headers(&mut self) -> Option<(Metadata, Encoding)> {
         let leave = self.headers == Headers::Wanted || (self.headers == Headers::Held && !self.buffer.is_empty());
         leave.then(|| {
@@ -286,13 +291,15 @@ impl Batch {
         })
     }
 
-    /// Takes out what was gathered, when what was taken out before has gone, and whether it is the sender's last. `None` where
-    /// there is nothing. The second is true when a sender that waited in this very task has room again.
+    /// Takes out the gathered messages, and true if they are the sender's last; `None` if there are none. Call this only
+    /// after the
+    /// messages taken out before were sent. The second value is true if a sender that waited in this same task can write
+    /// again.
     pub(super) fn next(&mut self, cx: &Context<'_>, half_closes: bool) -> (Option<(Bytes, bool)>, bool) {
         if self.output == Output::Leaving {
             self.output = Output::Gathering;
             self.room = (2 * self.room).min(BATCH);
-            // A sender that waits for memory may pass beyond the budget now.
+            // A sender that waits for memory may now exceed the budget.
             self.sender = match std::mem::replace(&mut self.sender, Sender::Runs) {
                 Sender::AwaitsMemory(waker) => Sender::AwaitsRoom(waker),
                 sender => sender,

@@ -1,4 +1,4 @@
-//! The messages of a request or of an answer: DATA in, flow-control window back, and how it ended.
+//! The receiving half of a stream: takes DATA in, hands messages out, returns flow-control window, and records how it ended.
 //!
 //! ```text
 //!            DATA                            END_STREAM
@@ -7,12 +7,13 @@
 //!                                 Open ─── anything else ────▶ Failed
 //! ```
 //!
-//! A body ends once; what came before its end can be read after it, and a failure of this side throws it away.
+//! A body ends once. Messages that arrived before its end can still be read, unless this side failed the call.
 //!
-//! DATA leaves h2 as soon as it arrives, because h2 charges every small unread frame some 240 bytes and ends the connection
-//! when that adds up (`data_frame_budget`). It waits in the [`MessageDecoder`], compactly, and its window is returned only
-//! when a message is taken out: a reader that stops stops the writer, at the price of one stream window. The one exception
-//! is a message that does not fit the window: while somebody waits for the rest of it, the window of the part is returned.
+//! DATA is taken out of h2 as soon as it arrives, because h2 charges every small unread frame some 240 bytes and ends the
+//! connection when that adds up (`data_frame_budget`). The [`MessageDecoder`] buffers it compactly. Its window is returned
+//! only
+//! when a message is taken out: a reader that stops therefore stops the writer, and holds at most one stream window. The
+//! exception is a message larger than the window: while the reader waits for it, the window of the part is returned.
 //!
 //! RFC 9113 section 5.2 (flow control); PROTOCOL-HTTP2.md, "Requests".
 
@@ -33,74 +34,74 @@ use crate::status::Status;
 use crate::wire::message::{MessageDecoder, PREFIX_LENGTH, Prefix};
 use crate::wire::section::Section;
 
-/// Up to this size the window of a unary call's message is not returned by itself: h2 returns it with the stream, which needs
-/// no frame for its own window any more. All the streams of a connection together hold no more than its window then, and small
-/// unary calls, which are most of all calls, are spared the work.
+/// Unary messages up to this size skip WINDOW_UPDATE: dropping the stream releases their window, and the stream's own window
+/// then needs no frame. All streams of a connection together hold no more than the connection's window. Most calls are small
+/// and unary, and this saves them the work.
 const LAST_MESSAGE: usize = 16 << 10;
 
-/// The messages that come in on a stream, and their end.
+/// The messages received on a stream, and how the stream ended.
 pub(crate) struct Body {
     pub(super) link: Arc<Link>,
-    /// Present until the body has failed, or nobody reads on.
+    /// `None` once the body has failed or its reader has gone.
     stream: Option<RecvStream>,
     decoder: MessageDecoder,
-    /// Restores messages that are flagged as compressed.
+    /// Decompresses messages that are flagged as compressed.
     compressor: Option<Arc<dyn Compressor>>,
-    /// Of the bytes in the decoder, counted from the front, those whose window was returned before their message is whole.
+    /// Bytes at the front of the decoder whose window was returned before their message was complete.
     returned: usize,
-    /// Of the messages that were taken, the bytes whose window is still to be returned.
+    /// Bytes of messages already taken out whose window is still to be returned.
     owed: usize,
-    /// Waits for memory to restore and decode the next message in.
+    /// Waits for memory to decompress and decode the next message.
     admission: Option<Box<Admission>>,
-    /// Charges what the message that was taken last added to the bytes that came.
+    /// The charge for the bytes by which the last message grew when it was decompressed and decoded.
     charge: Charge,
     end: End,
-    /// One message is due, and the stream will be dropped behind it.
+    /// True if exactly one message is expected and the stream is dropped after it.
     is_unary: bool,
-    /// This side ended the call, over what came or by its deadline: the peer does not know it yet.
+    /// True if this side ended the call, over a received message or its deadline: the peer does not know it yet.
     failed_here: bool,
 }
 
-/// How a body ended.
+/// The way in which a body ended.
 enum End {
-    /// It has not.
+    /// The body has not ended.
     Open,
-    /// A client has sent its last.
+    /// The client has half-closed the stream.
     HalfClose,
-    /// A server's trailers say that the call succeeded.
+    /// The server's trailers report success.
     Trailers,
-    /// The call failed; every further read says so.
+    /// The call failed; every further read returns this status.
     Failed(Status),
 }
 
-/// What h2 has next for a body.
+/// The next event that h2 reports for a body.
 pub(super) enum Next {
     Data(Bytes),
-    /// END_STREAM came, with trailers or without.
+    /// END_STREAM, with or without trailers.
     End(HeaderMap),
     Failed(h2::Error),
 }
 
-/// What messages are read from: the body of a request, or an answer around its body.
+/// A source of messages: the body of a request, or the response that wraps a body.
 pub(crate) trait Receive {
     /// The body.
     fn body(&mut self) -> &mut Body;
 
-    /// Takes what comes next: the head of an answer, a DATA frame, or the end. Must not be polled after the end.
+    /// Takes the next event: the head of a response, a DATA frame, or the end. Must not be polled after the end.
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<()>;
 
-    /// Lets go of the stream and of all that was received: nobody will read it.
+    /// Drops the stream and all received data: nothing will read it.
     fn abandon(&mut self) {
         self.body().abandon();
     }
 
-    /// Ends the call from this side: every further read gives `status`.
+    /// Ends the call from this side: every further read returns `status`.
     fn fail(&mut self, status: Status) {
         self.body().fail(status);
         self.abandon();
     }
 
-    /// Takes in what has arrived. Returns true where anything has.
+    /// Takes all events that have arrived. Returns true if there were any.
     fn arrive(&mut self, cx: &mut Context<'_>) -> bool {
         let mut arrived = false;
         while !self.body().has_ended() && self.poll_next(cx).is_ready() {
@@ -109,8 +110,9 @@ pub(crate) trait Receive {
         arrived
     }
 
-    /// Waits for the next message, as `read` reads it where it lies, told whether it was compressed: `None` after the last, when
-    /// the call has ended well. An error of `read` fails the call.
+    /// Waits for the next message and decodes it with `read`, which is passed true if the message was compressed. Returns
+    /// `None`
+    /// after the last message of a call that ended well. An error of `read` fails the call.
     fn poll_message<T>(
         &mut self,
         cx: &mut Context<'_>,
@@ -118,7 +120,7 @@ pub(crate) trait Receive {
     ) -> Poll<Result<Option<T>, Status>> {
         loop {
             let body = self.body();
-            // Most often the whole message comes in one frame, and has to come first.
+            // Most messages arrive whole in one frame, and an empty decoder need not be asked first.
             let has_nothing = body.decoder.unfinished() == 0 && !body.has_ended();
             if !has_nothing && let Some(next) = ready!(body.poll_take(cx, &read)) {
                 return Poll::Ready(next);
@@ -137,7 +139,8 @@ impl Receive for Body {
         Body::abandon(self);
     }
 
-    /// The body of a request. A client's last DATA frame carries its half-close: no need to ask h2 again.
+    /// Reads the body of a request. A client's last DATA frame carries its half-close, so h2 need not be polled again for
+    /// it.
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         match ready!(self.poll_stream(cx)) {
             Next::Data(data) => {
@@ -147,7 +150,7 @@ impl Receive for Body {
                     self.end = End::HalfClose;
                 }
             }
-            // gRPC has no use for trailers of a request: they are taken out of h2 and dropped.
+            // gRPC does not use trailers of a request: they are read and dropped.
             Next::End(trailers) => match self.check(Section::RequestTrailers, &trailers) {
                 Ok(()) => self.end = End::HalfClose,
                 Err(status) => self.end_with(Err(status)),
@@ -159,7 +162,7 @@ impl Receive for Body {
 }
 
 impl Body {
-    /// Creates the body of a stream, whose messages have at most `limit` bytes each. An answer has its stream later.
+    /// Creates the body of a stream, whose messages have at most `limit` bytes each. A response sets its stream later.
     pub(crate) fn new(stream: Option<RecvStream>, limit: usize, link: Arc<Link>) -> Body {
         Body {
             link,
@@ -181,32 +184,32 @@ impl Body {
         &self.link
     }
 
-    /// Lets go of all but the connection.
+    /// Drops everything but the connection.
     pub(crate) fn into_link(self) -> Arc<Link> {
         self.link
     }
 
-    /// The stream of an answer has come with its head.
+    /// Sets the stream of a response, which arrives with its headers.
     pub(super) fn set_stream(&mut self, stream: RecvStream) {
         self.stream = Some(stream);
     }
 
-    /// Has messages that are flagged as compressed restored by this.
+    /// Sets the compressor for messages that are flagged as compressed.
     pub(crate) fn set_compressor(&mut self, compressor: Option<Arc<dyn Compressor>>) {
         self.compressor = compressor;
     }
 
-    /// Says that one message is due, and that the stream will be dropped behind it.
+    /// Expects a single message, after which the stream is dropped.
     pub(crate) fn expect_one(&mut self) {
         self.is_unary = true;
     }
 
-    /// Returns true when nothing more will come.
+    /// Returns true if the body has ended: no more data will arrive.
     pub(crate) fn has_ended(&self) -> bool {
         !matches!(self.end, End::Open)
     }
 
-    /// Returns why the call failed, if it did.
+    /// Returns the status with which the call failed, if it did.
     pub(crate) fn failure(&self) -> Option<Status> {
         match &self.end {
             End::Failed(status) => Some(status.clone()),
@@ -214,7 +217,7 @@ impl Body {
         }
     }
 
-    /// Returns true where the call failed on this side: the peer does not know it yet.
+    /// Returns true if the call failed on this side: the peer does not know it yet.
     pub(crate) fn failed_here(&self) -> bool {
         self.failed_here
     }
@@ -242,7 +245,7 @@ impl Body {
         self.decoder = MessageDecoder::new(0);
     }
 
-    /// Asks h2 for what comes next. Its end comes once.
+    /// Polls h2 for the next event. The end is reported once.
     pub(super) fn poll_stream(&mut self, cx: &mut Context<'_>) -> Poll<Next> {
         let Some(stream) = &mut self.stream else { return Poll::Ready(Next::End(HeaderMap::new())) };
         Poll::Ready(match ready!(stream.poll_data(cx)) {
@@ -255,7 +258,7 @@ impl Body {
         })
     }
 
-    /// Adds DATA that is gRPC's.
+    /// Adds DATA that carries gRPC messages.
     pub(super) fn push(&mut self, data: Bytes) {
         self.decoder.push(data);
     }
@@ -267,16 +270,16 @@ impl Body {
         }
     }
 
-    /// Checks a section that came on the stream.
+    /// Checks a header list or trailers received on the stream.
     ///
     /// # Errors
     ///
-    /// RESOURCE_EXHAUSTED where it is over the limits.
+    /// RESOURCE_EXHAUSTED if it exceeds the limits of metadata.
     pub(super) fn check(&self, section: Section, fields: &HeaderMap) -> Result<(), Status> {
         check_section(&self.link, section, 0, fields, self.stream_id())
     }
 
-    /// Returns what an error of the stream means for the call. `section` is the one that would have come next.
+    /// Converts an error of the stream into the call's status. `section` is the one that would have come next.
     pub(super) fn status_of(&self, error: &h2::Error, section: Section) -> Status {
         status_of_stream(error, &self.link, section, self.stream_id())
     }
@@ -285,9 +288,11 @@ impl Body {
         self.stream.as_ref().map_or(0, |stream| stream.stream_id().into())
     }
 
-    /// Takes the next message out of what has arrived, see [`Receive::poll_message`]; `None` where it has not arrived yet, and
-    /// then the caller must poll again when something has. Pending while the connection has no memory to restore and decode it
-    /// in.
+    /// Takes the next message out of the data that has arrived, see [`Receive::poll_message`]. Returns `None` if no whole
+    /// message has
+    /// arrived; the caller must then poll again when more data has. Pending while the connection lacks memory to decompress
+    /// and
+    /// decode the message.
     pub(crate) fn poll_take<T>(
         &mut self,
         cx: &mut Context<'_>,
@@ -340,15 +345,15 @@ impl Body {
         }
     }
 
-    /// Takes what the last message added to the bytes that came. It is charged until this is dropped.
+    /// Takes the charge for the bytes by which the last message grew. They stay charged until it is dropped.
     pub(crate) fn take_charge(&mut self) -> Charge {
         std::mem::take(&mut self.charge)
     }
 
-    /// Says how the call ended, when no message is left; nothing where it has not.
+    /// Returns how the call ended, once no message is left; `None` if it has not ended.
     fn take_end<T>(&mut self) -> Option<Result<Option<T>, Status>> {
         match &self.end {
-            // What the peer itself says of the call's end is worth more than where its messages broke off.
+            // The peer's own status explains more than the point where its messages broke off.
             End::Failed(status) => Some(Err(status.clone())),
             End::HalfClose | End::Trailers => Some(match self.decoder.finish() {
                 Ok(()) => Ok(None),
@@ -366,7 +371,7 @@ impl Body {
         self.failure().unwrap_or_else(|| Status::internal("a call that failed has a status"))
     }
 
-    /// Throws away what has arrived and what still arrives, and returns its window: nobody will read it.
+    /// Discards data that has arrived or still arrives, and returns its window: nothing will read it.
     pub(crate) fn discard(&mut self, cx: &mut Context<'_>) {
         let held = self.decoder.unfinished().saturating_sub(self.returned) + std::mem::take(&mut self.owed);
         self.returned = 0;
@@ -377,7 +382,7 @@ impl Body {
         let _: Poll<()> = self.poll_discard(cx);
     }
 
-    /// Reads the rest of a request that is not going to be answered by a handler, and throws it away.
+    /// Reads and discards the rest of a request that no handler will answer.
     pub(crate) fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         while let Some(stream) = &mut self.stream {
             match ready!(stream.poll_data(cx)) {
@@ -388,9 +393,11 @@ impl Body {
         Poll::Ready(())
     }
 
-    /// Returns the window of a message of `taken` bytes, prefix included, that was taken: what was not returned early, now or
-    /// together with that of the messages behind it that are here already, when half of these have been taken. Each return
-    /// costs as much as a small message.
+    /// Returns the window of a message of `taken` bytes, prefix included, except for the part that was returned early. The
+    /// window of
+    /// several buffered messages is returned together, once half of them have been taken, because each return costs as much
+    /// work as
+    /// a small message.
     fn return_window(&mut self, taken: usize) {
         let early = self.returned.min(taken);
         self.returned -= early;
@@ -403,15 +410,16 @@ impl Body {
         }
     }
 
-    /// Returns the window of a part, as somebody waits for the rest of a message: without this, one larger than the window
-    /// would never come.
+    /// Returns the window of an incomplete message, as its reader waits for the rest: otherwise a message larger than the
+    /// window
+    /// would never arrive.
     fn return_window_of_part(&mut self) {
         let part = self.decoder.unfinished().saturating_sub(self.returned);
         self.returned += part;
         self.return_owed(part);
     }
 
-    /// Returns the window that is owed, and `more`.
+    /// Returns the window still owed, and `more` bytes.
     fn return_owed(&mut self, more: usize) {
         let due = std::mem::take(&mut self.owed) + more;
         if let Some(stream) = &mut self.stream {
@@ -420,7 +428,7 @@ impl Body {
     }
 }
 
-/// Polls for memory to restore and decode a message in. A message that waits has an admission of its own.
+/// Polls for memory to decompress and decode a message. A message that has to wait gets an admission of its own.
 fn poll_memory(
     budget: &Arc<Budget>,
     admission: &mut Option<Box<Admission>>,
@@ -437,7 +445,7 @@ fn poll_memory(
 
 fn release(stream: &mut RecvStream, count: usize) {
     if count > 0 {
-        // An error says that the stream is closed, and then its window is nobody's concern.
+        // Fails only if the stream is closed, and then its window does not matter.
         let _: Result<(), h2::Error> = stream.flow_control().release_capacity(count);
     }
 }

@@ -1,24 +1,26 @@
-//! Memory that a connection holds for its peer, counted in one place.
+//! Counts and limits the memory that a connection holds for its peer.
 //!
-//! A peer that opens calls and then stops (windows shut, handlers waiting) makes this side hold messages on their way out,
-//! messages on their way to a handler, and metadata. All of them ask the [`Budget`] of their connection:
+//! A peer can open calls and then stop reading, or leave handlers waiting. This side then holds messages to be sent,
+//! messages on
+//! their way to a handler, and metadata. All of them ask the [`Budget`] of their connection:
 //!
-//! | what asks | when | beyond the budget |
+//! | asked for | when | if the budget is used up |
 //! |---|---|---|
-//! | a message on its way out | before it is encoded | waits |
-//! | a message that grows as it is restored and decoded | before it is restored | waits |
-//! | metadata of many fields | when it has come | the call is refused |
-//! | a handler | before it begins, while large messages of others wait to be encoded | waits |
+//! | a message to be sent | before it is encoded | waits |
+//! | a received message that grows as it is decompressed and decoded | before it is decompressed | waits |
+//! | metadata of many fields | when it has arrived | the call is refused |
+//! | a handler | before it starts, while large messages of other calls wait to be encoded | waits |
 //! | a piece of a message for h2 | before h2 takes it | waits for the socket |
 //!
-//! Admission looks at what is held already and not at the size of the next message: a message of any size has its turn, and
-//! the budget is exceeded by one message at the most. Small messages and plain metadata are part of what every call costs
-//! ([`CALL_COST`], [`CALL_ALLOWANCE`]) and ask for nothing.
+//! Admission looks at the memory held already and not at the size of the next message. So a message of any size is admitted
+//! in
+//! its turn, and exceeds the budget by itself at most. Small messages and plain metadata are part of the fixed cost of a
+//! call
+//! ([`CALL_COST`], [`CALL_ALLOWANCE`]) and do not ask.
 //!
-//! No wait is for ever. One message on its way out may pass even when the budget is used up, so that calls which hold memory
-//! do not wait for each other; and a wait during which nothing at all was given back for the patience that a peer has
+//! Every wait ends. One message to be sent may exceed a used-up budget, so that calls which hold memory do not wait for each
+//! other. A wait during which no memory at all is released for the time that a peer may take
 //! ([`PEER_TIMEOUT`](crate::limits::PEER_TIMEOUT)) ends with RESOURCE_EXHAUSTED.
-
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -34,50 +36,50 @@ use super::lock::lock;
 use crate::limits::{CALL_ALLOWANCE, CALL_COST, RESTORED_FREELY, RESTORED_PER_BYTE, UNSENT};
 use crate::status::{Code, Status};
 
-/// The memory that the calls of one connection hold, and the calls that wait for some of it.
+/// The memory that the calls of one connection hold, and the queue of calls that wait for memory.
 pub(crate) struct Budget {
-    /// Bytes that may be held: `max_connection_memory` of the options.
+    /// The number of bytes that may be held: `max_connection_memory` of the options.
     limit: usize,
-    /// How long a call waits while nothing is given back.
+    /// The time that a call waits while no memory is released.
     patience: Duration,
-    /// The bytes that are held, by [`Kind`].
+    /// The number of bytes held, by [`Kind`].
     held: [AtomicUsize; 4],
-    /// Grows whenever something is given back that a call waits for.
+    /// Incremented whenever memory is released while a call waits.
     given_back: AtomicU64,
-    /// Whether a message that passed beyond the budget is still held.
+    /// True while a message that exceeded the budget is held.
     has_passed: AtomicBool,
     queue: Mutex<Queue>,
-    /// The length of the queue, to be read without its lock.
+    /// The length of the queue, readable without its lock.
     waiting: AtomicUsize,
-    /// Bytes of all compressed messages so far, and what they were restored to.
+    /// The bytes of all compressed messages received so far, and their size after decompression.
     compressed: AtomicUsize,
     restored: AtomicUsize,
 }
 
-/// The calls that wait; the first of a kind has waited longest.
+/// The waiting calls; the first of each kind has waited longest.
 #[derive(Default)]
 struct Queue {
     next: u64,
     waiting: VecDeque<(u64, Kind, Waker)>,
 }
 
-/// What memory is held for. Each kind has a part of the budget to itself, half of it, three eighths and one eighth, so that
-/// requests which are held do not keep their own answers from leaving.
+/// The purpose that memory is held for. Each kind has its own part of the budget (half, three eighths, one eighth), so that
+/// requests in memory do not prevent their own responses from being sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// Calls, their metadata, and messages on their way out.
+    /// Calls, their metadata, and messages to be sent.
     #[default]
     Outgoing,
-    /// The bytes by which messages grew when they were restored and decoded.
+    /// The bytes by which received messages grew when they were decompressed and decoded.
     Received,
-    /// Messages that wait to be encoded, by the bytes that they will have: their handlers hold them meanwhile.
+    /// Messages that wait to be encoded, by their encoded size: their handlers hold them meanwhile.
     Waiting,
-    /// Of the outgoing messages, what h2 has taken and the socket has not.
+    /// Bytes of outgoing messages that h2 has taken and the socket has not.
     Unsent,
 }
 
 impl Budget {
-    /// Creates the budget of a connection. A call waits for `patience` while nothing is given back.
+    /// Creates the budget of a connection. A call waits for at most `patience` while no memory is released.
     pub(crate) fn new(limit: usize, patience: Duration) -> Arc<Budget> {
         Arc::new(Budget {
             limit,
@@ -102,7 +104,7 @@ impl Budget {
         }
     }
 
-    /// Tells if something of this kind may be held.
+    /// Returns true if more memory of this kind may be held.
     pub(crate) fn has_room(&self, kind: Kind) -> bool {
         let limit = match kind {
             Kind::Outgoing => self.limit / 2,
@@ -119,17 +121,17 @@ impl Budget {
         Charge { budget: Some(self.clone()), amount, kind, passed: false }
     }
 
-    /// Counts `amount` bytes more, until [`Budget::subtract`] or [`Budget::give_back`] counts them out.
+    /// Adds `amount` bytes, until [`Budget::subtract`] or [`Budget::give_back`] removes them.
     pub(crate) fn add(&self, kind: Kind, amount: usize) {
         self.held(kind).fetch_add(amount, Ordering::SeqCst);
     }
 
-    /// Counts `amount` bytes less and wakes nobody: for a part, when [`Budget::give_back`] follows for the rest.
+    /// Removes `amount` bytes without waking a waiting call: for a part, when [`Budget::give_back`] follows for the rest.
     pub(crate) fn subtract(&self, kind: Kind, amount: usize) {
         self.held(kind).fetch_sub(amount, Ordering::SeqCst);
     }
 
-    /// Counts `amount` bytes less, and wakes a call that waits for them.
+    /// Removes `amount` bytes and wakes a call that waits for them.
     pub(crate) fn give_back(&self, kind: Kind, amount: usize) {
         self.subtract(kind, amount);
         if self.waiting.load(Ordering::SeqCst) > 0 {
@@ -138,11 +140,11 @@ impl Budget {
         }
     }
 
-    /// Charges a call with what it costs by itself and with its metadata, which takes `metadata` bytes of memory.
+    /// Charges the fixed cost of a call, and its metadata, which takes `metadata` bytes of memory.
     ///
     /// # Errors
     ///
-    /// RESOURCE_EXHAUSTED where the metadata is more than the allowance of a call and the budget is used up.
+    /// RESOURCE_EXHAUSTED if the metadata exceeds the allowance of a call and the budget is used up.
     pub(crate) fn charge_call(self: &Arc<Budget>, metadata: usize) -> Result<Charge, Status> {
         let extra = metadata.saturating_sub(CALL_ALLOWANCE);
         if extra > 0 && !self.has_room(Kind::Outgoing) {
@@ -151,11 +153,11 @@ impl Budget {
         Ok(self.charge(Kind::Outgoing, CALL_COST + extra))
     }
 
-    /// Charges the metadata of an answer, which takes `metadata` bytes of memory.
+    /// Charges the metadata of a response, which takes `metadata` bytes of memory.
     ///
     /// # Errors
     ///
-    /// RESOURCE_EXHAUSTED where it is more than the allowance of a call and the budget is used up.
+    /// RESOURCE_EXHAUSTED if it exceeds the allowance of a call and the budget is used up.
     pub(crate) fn charge_answer(self: &Arc<Budget>, metadata: usize) -> Result<Charge, Status> {
         match metadata.saturating_sub(CALL_ALLOWANCE) {
             0 => Ok(Charge::default()),
@@ -164,23 +166,24 @@ impl Budget {
         }
     }
 
-    /// Tells if a handler may begin: it waits while many messages of others wait to be encoded.
+    /// Returns true if a handler may start. It must wait while many messages of other calls wait to be encoded.
     pub(crate) fn admits_handler(&self) -> bool {
         self.has_room(Kind::Waiting)
     }
 
-    /// Waits until a handler may begin.
+    /// Waits until a handler may start.
     ///
     /// # Errors
     ///
-    /// RESOURCE_EXHAUSTED when nothing was given back for too long.
+    /// RESOURCE_EXHAUSTED if no memory was released for too long.
     pub(crate) async fn wait_for_handlers(self: &Arc<Budget>) -> Result<(), Status> {
         let mut admission = Admission::new(self.clone(), Kind::Waiting);
         poll_fn(|cx| admission.poll(cx, false)).await
     }
 
-    /// Counts a compressed message and what it was restored to. A peer may have messages restored to
-    /// [`RESTORED_FREELY`] bytes, and to [`RESTORED_PER_BYTE`] more for each byte that it sends: restoring costs time.
+    /// Counts a compressed message and its decompressed size. A peer may have messages decompressed to [`RESTORED_FREELY`]
+    /// bytes in
+    /// total, and to [`RESTORED_PER_BYTE`] more for each byte that it sends, because decompression takes time.
     ///
     /// # Errors
     ///
@@ -192,12 +195,12 @@ impl Budget {
             return Ok(());
         }
         Err(Status::resource_exhausted(format!(
-            "{compressed} bytes of compressed messages on this connection were restored to {restored}: more than \
+            "{compressed} bytes of compressed messages on this connection were decompressed to {restored}: more than \
              {RESTORED_PER_BYTE} for each byte"
         )))
     }
 
-    /// Wakes the call that has waited longest, if there is room for it. A call that is let in wakes the next.
+    /// Wakes the call that has waited longest, if there is memory for it. An admitted call wakes the next.
     fn wake_next(&self, kind: Kind) {
         if !self.has_room(kind) && (kind != Kind::Outgoing || self.has_passed.load(Ordering::SeqCst)) {
             return;
@@ -225,23 +228,23 @@ impl Budget {
     }
 }
 
-/// Bytes of a [`Budget`], given back when this is dropped.
+/// A number of bytes charged to a [`Budget`], released on drop.
 #[derive(Default)]
 pub(crate) struct Charge {
     budget: Option<Arc<Budget>>,
     amount: usize,
     kind: Kind,
-    /// Whether this is for the message that passed beyond the budget.
+    /// True for the one message that exceeded the budget.
     passed: bool,
 }
 
 impl Charge {
-    /// The bytes that are charged.
+    /// Returns the number of bytes charged.
     pub(crate) fn amount(&self) -> usize {
         self.amount
     }
 
-    /// Binds the charge to a message: it is given back when the last part of the message has gone.
+    /// Binds the charge to a message: it is released when the last part of the message is dropped.
     pub(crate) fn bind(self, message: BytesMut) -> Bytes {
         match self.budget {
             None => message.freeze(),
@@ -272,30 +275,30 @@ impl AsRef<[u8]> for Charged {
     }
 }
 
-/// Asks a budget for memory of one kind, and waits for it.
+/// A request for memory of one kind, which waits until the budget admits it.
 pub(crate) struct Admission {
     budget: Arc<Budget>,
     kind: Kind,
     /// The place in the queue.
     place: Option<u64>,
     timer: Option<Pin<Box<Sleep>>>,
-    /// What had been given back when the timer was set.
+    /// The value of `given_back` when the timer was set.
     seen: u64,
-    /// Whether a message was let in beyond the budget and is not charged yet.
+    /// True if a message was admitted beyond the budget and is not charged yet.
     passed: bool,
 }
 
 impl Admission {
-    /// Creates an admission that waits for nothing yet.
+    /// Creates an admission that is not waiting yet.
     pub(crate) fn new(budget: Arc<Budget>, kind: Kind) -> Admission {
         Admission { budget, kind, place: None, timer: None, seen: 0, passed: false }
     }
 
-    /// Ready when something may be held. `may_pass` lets it in beyond the budget, where no other has passed.
+    /// Ready when memory may be held. With `may_pass`, exceeds a used-up budget if no other message has.
     ///
     /// # Errors
     ///
-    /// RESOURCE_EXHAUSTED when nothing was given back for too long.
+    /// RESOURCE_EXHAUSTED if no memory was released for too long.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>, may_pass: bool) -> Poll<Result<(), Status>> {
         if self.poll_room(cx, may_pass).is_ready() {
             return Poll::Ready(Ok(()));
@@ -320,7 +323,7 @@ impl Admission {
         }
     }
 
-    /// [`Admission::poll`] for a message that exists already: while it waits, `waits` is charged with its `length`.
+    /// Like [`Admission::poll`], for a message that exists already: while it waits, its `length` is charged to `waits`.
     pub(crate) fn poll_with(
         &mut self,
         cx: &mut Context<'_>,
@@ -337,12 +340,12 @@ impl Admission {
         admitted
     }
 
-    /// [`Admission::poll`] without an end to the wait, for where the peer's patience is watched already.
+    /// Like [`Admission::poll`] without a time limit, for callers whose peer is timed by other means.
     pub(crate) fn poll_room(&mut self, cx: &Context<'_>, may_pass: bool) -> Poll<()> {
         let mut admitted = self.is_admitted(may_pass);
         if !admitted {
             self.enter(cx);
-            // Some may have been given back before this was in the queue.
+            // Memory may have been released before this entered the queue.
             admitted = self.is_admitted(may_pass);
         }
         if !admitted {
@@ -390,7 +393,7 @@ impl Admission {
         self.budget.waiting.store(queue.waiting.len(), Ordering::SeqCst);
     }
 
-    /// Leaves the queue, and has the next look whether there is room for it too.
+    /// Leaves the queue and wakes the next call, which may be admitted too.
     fn leave(&mut self) {
         let Some(place) = self.place.take() else { return };
         self.timer = None;

@@ -1,7 +1,8 @@
-//! The seam for compression: what compresses and restores messages of one encoding, and the sets of them that a side has.
+//! The interface to compression algorithms: [`Compressor`] is one encoding, [`Compressors`] the set that one side supports.
 //!
-//! compression.md: each message is compressed by itself, with a fresh context, and its flag says whether it is. The encodings
-//! are those of [`Encoding`]; who implements them is no matter of the core.
+//! compression.md: each message is compressed independently, and a flag in its prefix says if it is compressed. The
+//! encodings
+//! are those of [`Encoding`]; this module does not depend on any implementation of them.
 
 use std::fmt;
 use std::future::Future;
@@ -18,64 +19,65 @@ use crate::wire::encoding::{Encoding, EncodingSet};
 use crate::wire::message::{PREFIX_LENGTH, encode_message};
 use crate::wire::{By, ProtocolError, What};
 
-/// Compresses messages and restores them.
+/// Compresses and decompresses messages in one encoding.
 pub trait Compressor: Send + Sync {
-    /// The name of what it does on the wire.
+    /// Returns the encoding, as named in `grpc-encoding`.
     fn encoding(&self) -> Encoding;
 
-    /// Appends `message`, compressed, to `out`.
+    /// Compresses `message` and appends the result to `out`.
     ///
     /// # Errors
     ///
-    /// An error of the algorithm, which memory alone can cause; the message is sent uncompressed then.
+    /// Returns an error if the algorithm fails, for example for lack of memory; the message is then sent uncompressed.
     fn compress(&self, message: &[u8], out: &mut BytesMut) -> std::io::Result<()>;
 
-    /// Appends what `message` was before it was compressed to `out`, at most `limit` bytes of it: memory may not grow with
-    /// what a few bytes claim to be.
+    /// Decompresses `message` and appends the result to `out`. Stops at `limit` bytes: a few compressed bytes must not make
+    /// this
+    /// side allocate without bound.
     ///
     /// # Errors
     ///
-    /// [`DecompressError`].
+    /// Returns [`DecompressError`] if the result is larger than `limit` or `message` is corrupt.
     fn decompress(&self, message: &[u8], limit: usize, out: &mut BytesMut) -> Result<(), DecompressError>;
 }
 
-/// Why a message can't be restored.
+/// The reason why a message could not be decompressed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DecompressError {
-    /// It would have more bytes than the limit.
+    /// The decompressed message is larger than the limit.
     TooLarge,
-    /// It is not of the encoding; in words.
+    /// The bytes are not valid in this encoding; holds a description of the error.
     Corrupt(String),
 }
 
-/// The compressors that a side has, at most one for an encoding. Cheap to clone.
+/// The compressors that a client or server supports, at most one per encoding. Cheap to clone.
 #[derive(Clone, Default)]
 pub struct Compressors {
     all: Arc<[Arc<dyn Compressor>]>,
 }
 
 impl Compressors {
-    /// None: messages are sent as they are, and a compressed one is refused.
+    /// Returns an empty set: messages are sent uncompressed, and compressed messages are refused.
     pub fn none() -> Compressors {
         Compressors::default()
     }
 
-    /// These, the ones to be preferred first.
+    /// Creates a set of these compressors, in order of preference, most preferred first.
     pub fn new(all: impl IntoIterator<Item = Arc<dyn Compressor>>) -> Compressors {
         Compressors { all: all.into_iter().collect() }
     }
 
-    /// Their encodings, and identity.
+    /// Returns the encodings of these compressors, and identity.
     pub fn encodings(&self) -> EncodingSet {
         self.all.iter().fold(EncodingSet::IDENTITY, |set, compressor| set.with(compressor.encoding()))
     }
 
-    /// Whether there is none.
+    /// Returns true if the set is empty.
     pub fn is_empty(&self) -> bool {
         self.all.is_empty()
     }
 
-    /// The one for an encoding.
+    /// Returns the compressor for an encoding.
     pub fn get(&self, encoding: Encoding) -> Option<&Arc<dyn Compressor>> {
         self.all.iter().find(|compressor| compressor.encoding() == encoding)
     }
@@ -87,49 +89,49 @@ impl fmt::Debug for Compressors {
     }
 }
 
-/// What all messages of a side have in common when they leave.
+/// How a client or server sends messages; the same for all its calls.
 #[derive(Default)]
-pub(crate) struct Sizes {
-    /// The largest message that may be sent, in bytes, before it is compressed.
-    pub(crate) limit: usize,
-    /// Messages shorter than this, in bytes, are not worth compressing.
-    pub(crate) min_size: usize,
-    /// What there is to choose from.
+pub(crate) struct SendingOptions {
+    /// The largest message that may be sent, in bytes, before compression.
+    pub(crate) max_message_size: usize,
+    /// Messages shorter than this, in bytes, are sent uncompressed.
+    pub(crate) min_compress_size: usize,
+    /// The compressors to choose from.
     pub(crate) compressors: Compressors,
 }
 
-/// How the messages of a call leave.
+/// Encodes the messages that one call sends, compressed if an encoding was chosen.
 pub(crate) struct Packing {
-    sizes: Arc<Sizes>,
-    /// What the peer takes.
+    options: Arc<SendingOptions>,
+    /// The encodings that the peer accepts.
     accepted: EncodingSet,
     chosen: Option<Arc<dyn Compressor>>,
 }
 
 impl Packing {
-    /// Nothing chosen yet.
-    pub(crate) fn new(sizes: Arc<Sizes>, accepted: EncodingSet) -> Packing {
-        Packing { sizes, accepted, chosen: None }
+    /// Creates an encoder that does not compress yet.
+    pub(crate) fn new(options: Arc<SendingOptions>, accepted: EncodingSet) -> Packing {
+        Packing { options, accepted, chosen: None }
     }
 
-    /// Chooses an encoding if the peer takes it and this side has it; otherwise the choice stays.
+    /// Chooses an encoding if the peer accepts it and this side supports it; otherwise keeps the previous choice.
     pub(crate) fn choose(&mut self, encoding: Encoding) {
         if encoding == Encoding::Identity {
             self.chosen = None;
         } else if let Some(compressor) =
-            self.sizes.compressors.get(encoding).filter(|_| self.accepted.contains(encoding))
+            self.options.compressors.get(encoding).filter(|_| self.accepted.contains(encoding))
         {
             self.chosen = Some(compressor.clone());
         }
     }
 
-    /// What to say in `grpc-encoding`.
+    /// Returns the value for `grpc-encoding`.
     pub(crate) fn encoding(&self) -> Encoding {
         self.chosen.as_ref().map_or(Encoding::Identity, |compressor| compressor.encoding())
     }
 
-    /// Appends a Length-Prefixed-Message of `length` bytes, which `payload` writes, compressed if that is chosen and `compress`
-    /// does not forbid it.
+    /// Appends a Length-Prefixed-Message of `length` bytes, whose payload `payload` writes. The message is compressed if an
+    /// encoding is chosen and `compress` is true.
     ///
     /// # Errors
     ///
@@ -141,7 +143,7 @@ impl Packing {
         compress: bool,
         payload: impl FnOnce(&mut BytesMut),
     ) -> Result<(), Status> {
-        let limit = self.sizes.limit;
+        let limit = self.options.max_message_size;
         if length > limit {
             return Err(too_large(ProtocolError::MessageTooLarge { length: length as u64, limit }));
         }
@@ -154,30 +156,32 @@ impl Packing {
         append_packed(&**compressor, &plain, limit, buffer)
     }
 
-    /// Returns the compressor for a message of `length` bytes, if it is to be compressed.
+    /// Returns the compressor for a message of `length` bytes, if it should be compressed.
     fn compressor_for(&self, length: usize) -> Option<&Arc<dyn Compressor>> {
-        let Sizes { limit, min_size, .. } = *self.sizes;
-        self.chosen.as_ref().filter(|_| length >= min_size && length <= limit)
+        let SendingOptions { max_message_size, min_compress_size, .. } = *self.options;
+        self.chosen.as_ref().filter(|_| length >= min_compress_size && length <= max_message_size)
     }
 
-    /// Returns whether compressing a message of `length` bytes takes a worker's time, and there is a tokio runtime whose blocking
-    /// pool has it: then [`Packing::pack_off_worker`] is for it, unless the call forbids that it is compressed.
+    /// Returns true if compressing a message of `length` bytes would block the worker for long, and a tokio runtime offers
+    /// its
+    /// blocking pool. The caller should then use [`Packing::pack_off_worker`], unless the call forbids compression.
     pub(crate) fn compresses_off_worker(&self, length: usize) -> bool {
         length >= INLINE_COMPRESSION && self.compressor_for(length).is_some() && Handle::try_current().is_ok()
     }
 
-    /// Does what [`Packing::append`] does on tokio's blocking pool, for a payload that has been written, and returns the
-    /// Length-Prefixed-Message. Must be polled within a tokio runtime. Where the future is dropped, a message that is being
-    /// compressed is compressed to its end, and thrown away.
+    /// Does the work of [`Packing::append`] on tokio's blocking pool, for a payload that is already encoded, and returns the
+    /// Length-Prefixed-Message. Must be polled within a tokio runtime. If the future is dropped, a compression in progress
+    /// runs to
+    /// its end and its result is discarded.
     ///
     /// # Errors
     ///
-    /// As [`Packing::append`]; UNAVAILABLE where the runtime ends.
+    /// As [`Packing::append`]; UNAVAILABLE if the runtime shuts down.
     pub(crate) fn pack_off_worker(
         &self,
         plain: Bytes,
     ) -> impl Future<Output = Result<BytesMut, Status>> + Send + use<> {
-        let (limit, compressor) = (self.sizes.limit, self.compressor_for(plain.len()).cloned());
+        let (limit, compressor) = (self.options.max_message_size, self.compressor_for(plain.len()).cloned());
         off_worker(move || {
             let mut buffer = BytesMut::new();
             match compressor {
@@ -194,21 +198,21 @@ impl Packing {
 fn append_packed(compressor: &dyn Compressor, plain: &[u8], limit: usize, buffer: &mut BytesMut) -> Result<(), Status> {
     let mut packed = BytesMut::new();
     let outcome = compressor.compress(plain, &mut packed);
-    // A message waits in memory of its own size, however much its compressor took.
+    // Copied, so that a waiting message takes memory of its own size, not the compressor's larger buffer.
     let (compressed, payload, limit) =
         if outcome.is_ok() { (true, &*packed, usize::MAX) } else { (false, plain, limit) };
     buffer.reserve(PREFIX_LENGTH + payload.len());
     encode_message(buffer, compressed, limit, |buffer| buffer.extend_from_slice(payload)).map_err(too_large)
 }
 
-/// Runs what takes long on tokio's blocking pool, as many at once as there are cores: more would not be faster, and each holds
+/// Runs slow work on tokio's blocking pool, at most one job per core at a time: more would not be faster, and each holds
 /// memory.
 async fn off_worker<T: Send + 'static>(work: impl FnOnce() -> Result<T, Status> + Send + 'static) -> Result<T, Status> {
     static TURNS: LazyLock<Arc<Semaphore>> = LazyLock::new(|| {
         let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
         Arc::new(Semaphore::new(cores))
     });
-    // Nobody closes it.
+    // The semaphore is never closed, so this does not fail.
     let turn = TURNS.clone().acquire_owned().await.ok();
     let done = tokio::task::spawn_blocking(move || {
         let outcome = work();
@@ -217,27 +221,28 @@ async fn off_worker<T: Send + 'static>(work: impl FnOnce() -> Result<T, Status> 
     });
     match done.await {
         Ok(outcome) => outcome,
-        // As if it had happened here.
+        // Panics here as the work did there.
         Err(failed) if failed.is_panic() => std::panic::resume_unwind(failed.into_panic()),
-        Err(_) => Err(Status::new(Code::Unavailable, "the runtime ends")),
+        Err(_) => Err(Status::new(Code::Unavailable, "the tokio runtime is shutting down")),
     }
 }
 
-/// The limit is this side's own.
+/// Makes the status of a message over this side's own limit.
 fn too_large(error: ProtocolError) -> Status {
     Status::new(error.code(), error.to_string()).caused(By::Us, What::Protocol(error))
 }
 
-/// Restores a message that its flag says is compressed.
+/// Decompresses a message that is flagged as compressed.
 ///
 /// # Errors
 ///
-/// INTERNAL where no encoding was named or the bytes are not of it; RESOURCE_EXHAUSTED over the limit, which holds for what
-/// the message is when it is restored.
+/// INTERNAL if the peer named no encoding or the bytes are not valid in it; RESOURCE_EXHAUSTED if the decompressed message
+/// is
+/// larger than `limit`.
 pub(crate) fn restore(compressor: Option<&Arc<dyn Compressor>>, message: &[u8], limit: usize) -> Result<Bytes, Status> {
     let compressor = compressor.ok_or(ProtocolError::CompressedWithoutEncoding)?;
     if message.is_empty() {
-        // compression.md does not ask for it, but peers send an empty message so.
+        // Not in compression.md, but some peers flag an empty message as compressed.
         return Ok(Bytes::new());
     }
     let mut restored = BytesMut::new();

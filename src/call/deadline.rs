@@ -1,5 +1,6 @@
-//! The deadline of a call: the moment after which nobody waits for its answer. It covers the whole call, from its first
-//! header to its status.
+//! The deadline of a call: the time after which the caller no longer waits. It covers the whole call, from its headers to
+//! its
+//! status.
 //!
 //! <https://grpc.io/docs/guides/deadlines/>. A deadline travels as `grpc-timeout` ([`crate::wire::timeout`]).
 
@@ -9,7 +10,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, Sleep};
 
-/// A moment, or never. The timer is armed at the first poll: a call that ends before it has to wait needs none.
+/// A point in time, or never. The timer is started at the first poll: a call that ends without waiting does not need it.
 #[derive(Debug, Default)]
 pub(crate) struct Deadline {
     at: Option<Instant>,
@@ -17,7 +18,7 @@ pub(crate) struct Deadline {
 }
 
 impl Deadline {
-    /// The deadline of a call that begins now. A time too long to be counted is none.
+    /// Creates the deadline of a call that begins now. A timeout too long to represent means no deadline.
     pub(crate) fn after(timeout: Option<Duration>) -> Deadline {
         Deadline { at: timeout.and_then(|timeout| Instant::now().checked_add(timeout)), timer: None }
     }
@@ -26,12 +27,12 @@ impl Deadline {
         self.at
     }
 
-    /// Whether it has passed. Costs a look at the clock where there is a deadline.
+    /// Returns true if the deadline has passed. Reads the clock if there is a deadline.
     pub(crate) fn has_passed(&self) -> bool {
         self.at.is_some_and(|at| at <= Instant::now())
     }
 
-    /// Ready when it has passed; never without one.
+    /// Ready when the deadline has passed; never ready without one.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         match self.at {
             Some(at) => self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(at))).as_mut().poll(cx),

@@ -1,4 +1,4 @@
-//! What travels with a message: [`Context`] with a request, metadata with a response.
+//! The data that accompanies a message: [`Context`] for a request, metadata for a response.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -10,16 +10,16 @@ use crate::io::{Address, Peer};
 use crate::metadata::Metadata;
 use crate::wire::encoding::{Encoding, EncodingSet};
 
-/// The metadata around the messages of an answer.
+/// The metadata before and after the messages of a response.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct CallMetadata {
-    /// What comes before the messages.
+    /// Sent before the messages.
     pub(crate) initial: Metadata,
-    /// What comes with the status.
+    /// Sent with the status.
     pub(crate) trailing: Metadata,
 }
 
-/// What a server knows of a call beside its messages.
+/// The attributes of a call on a server: method, metadata, peer, deadline.
 #[derive(Clone, Debug)]
 pub struct Context {
     pub(crate) uri: Uri,
@@ -30,38 +30,38 @@ pub struct Context {
 }
 
 impl Context {
-    /// The path of the method, `/package.Service/Method`.
+    /// Returns the path of the method, `/package.Service/Method`.
     pub fn path(&self) -> &str {
         self.uri.path()
     }
 
-    /// The server's name and port as the client knows them: `:authority`, or `host` where that is missing (gRFC A41).
+    /// Returns the server's name and port as the client knows them: `:authority`, or `host` if that is missing (gRFC A41).
     pub fn authority(&self) -> Option<&str> {
         self.uri.authority().map(|authority| authority.as_str()).or_else(|| self.metadata.host())
     }
 
-    /// The initial metadata that the client sent.
+    /// Returns the initial metadata that the client sent.
     pub fn metadata(&self) -> &Metadata {
         &self.metadata
     }
 
-    /// Who calls: the address, and what TLS shows of it.
+    /// Returns the client's address, and its certificates if it uses TLS.
     pub fn peer(&self) -> &Peer {
         &self.peer
     }
 
-    /// When the client stops waiting; `None` is never.
+    /// Returns the time at which the client stops waiting; `None` means never.
     pub fn deadline(&self) -> Option<Instant> {
         self.deadline
     }
 
-    /// The encodings that the client takes in the answer.
+    /// Returns the encodings that the client accepts in the response.
     pub fn accept_encoding(&self) -> EncodingSet {
         self.accept_encoding
     }
 }
 
-/// A call with one message from the client, as its handler gets it. Reads like the message.
+/// A request with a single message, as passed to a handler. Dereferences to the message.
 #[derive(Clone, Debug)]
 pub struct Request<T> {
     message: T,
@@ -70,7 +70,7 @@ pub struct Request<T> {
 }
 
 impl<T> Request<T> {
-    /// A request as if it had come from this process with no metadata: for calling a handler from a test.
+    /// Creates a request without metadata, as if it came from this process: for calling a handler from a test.
     pub fn new(message: T) -> Request<T> {
         let peer = Arc::new(Peer::plain(Address::Memory));
         let accept_encoding = EncodingSet::IDENTITY;
@@ -82,37 +82,37 @@ impl<T> Request<T> {
         Request { message, context, compressed }
     }
 
-    /// Whether the message was compressed on the wire.
+    /// Returns true if the message was compressed on the wire.
     pub fn was_compressed(&self) -> bool {
         self.compressed
     }
 
-    /// The message.
+    /// Returns the message.
     pub fn message(&self) -> &T {
         &self.message
     }
 
-    /// The message, taken out.
+    /// Consumes this and returns the message.
     pub fn into_message(self) -> T {
         self.message
     }
 
-    /// What came with it.
+    /// Returns the attributes of the call.
     pub fn context(&self) -> &Context {
         &self.context
     }
 
-    /// The initial metadata that the client sent.
+    /// Returns the initial metadata that the client sent.
     pub fn metadata(&self) -> &Metadata {
         self.context.metadata()
     }
 
-    /// Who calls.
+    /// Returns the client's address, and its certificates if it uses TLS.
     pub fn peer(&self) -> &Peer {
         self.context.peer()
     }
 
-    /// When the client stops waiting; `None` is never.
+    /// Returns the time at which the client stops waiting; `None` means never.
     pub fn deadline(&self) -> Option<Instant> {
         self.context.deadline()
     }
@@ -126,30 +126,33 @@ impl<T> Deref for Request<T> {
     }
 }
 
-/// One message from the server with its initial and trailing metadata: what a handler answers and a caller receives.
+/// A response with a single message, its initial and its trailing metadata. A handler returns it and a caller receives it.
 #[derive(Clone, Debug)]
 pub struct Response<T> {
     message: T,
     metadata: Option<Box<CallMetadata>>,
     encoding: Option<Encoding>,
-    compressed: bool,
+    /// True if the message may be compressed when it is sent.
+    may_compress: bool,
+    /// True if the message was compressed when it was received.
+    was_compressed: bool,
 }
 
 impl<T> Response<T> {
-    /// A response without metadata.
+    /// Creates a response without metadata.
     pub fn new(message: T) -> Response<T> {
-        Response { message, metadata: None, encoding: None, compressed: true }
+        Response { message, metadata: None, encoding: None, may_compress: true, was_compressed: false }
     }
 
-    pub(crate) fn received(message: T, compressed: bool, metadata: Option<Box<CallMetadata>>) -> Response<T> {
-        Response { message, metadata, encoding: None, compressed }
+    pub(crate) fn received(message: T, was_compressed: bool, metadata: Option<Box<CallMetadata>>) -> Response<T> {
+        Response { message, metadata, encoding: None, may_compress: true, was_compressed }
     }
 
     pub(crate) fn into_parts(self) -> (T, Option<Box<CallMetadata>>) {
         (self.message, self.metadata)
     }
 
-    /// On a server: compresses the message with this encoding, if the client takes it and the server has it.
+    /// On a server: compresses the message with this encoding, if the client accepts it and the server supports it.
     #[must_use]
     pub fn with_encoding(mut self, encoding: Encoding) -> Response<T> {
         self.encoding = Some(encoding);
@@ -160,44 +163,49 @@ impl<T> Response<T> {
         self.encoding
     }
 
-    /// On a server: whether this message may be compressed, where the call has an encoding. It may by default.
+    /// On a server: allows or forbids compressing this message, if the call has an encoding. Allowed by default.
     #[must_use]
     pub fn compress(mut self, compress: bool) -> Response<T> {
-        self.compressed = compress;
+        self.may_compress = compress;
         self
     }
 
-    /// On a client: whether the message was compressed on the wire.
-    pub fn was_compressed(&self) -> bool {
-        self.compressed
+    /// Returns true if the message may be compressed when it is sent.
+    pub(crate) fn may_compress(&self) -> bool {
+        self.may_compress
     }
 
-    /// The message.
+    /// On a client: returns true if the message was compressed on the wire. Always false for a response that a handler made.
+    pub fn was_compressed(&self) -> bool {
+        self.was_compressed
+    }
+
+    /// Returns the message.
     pub fn message(&self) -> &T {
         &self.message
     }
 
-    /// The message, taken out.
+    /// Consumes this and returns the message.
     pub fn into_message(self) -> T {
         self.message
     }
 
-    /// The initial metadata.
+    /// Returns the initial metadata.
     pub fn headers(&self) -> &Metadata {
         self.metadata.as_ref().map_or(Metadata::none(), |metadata| &metadata.initial)
     }
 
-    /// The initial metadata, to add to.
+    /// Returns the initial metadata, for adding entries.
     pub fn headers_mut(&mut self) -> &mut Metadata {
         &mut self.metadata.get_or_insert_default().initial
     }
 
-    /// The trailing metadata.
+    /// Returns the trailing metadata.
     pub fn trailers(&self) -> &Metadata {
         self.metadata.as_ref().map_or(Metadata::none(), |metadata| &metadata.trailing)
     }
 
-    /// The trailing metadata, to add to.
+    /// Returns the trailing metadata, for adding entries.
     pub fn trailers_mut(&mut self) -> &mut Metadata {
         &mut self.metadata.get_or_insert_default().trailing
     }

@@ -1,4 +1,4 @@
-//! Both halves of a streaming call, driven together, and the two buffers that its handler or caller holds.
+//! Drives both halves of a streaming call, and the two buffers that its handler or caller holds.
 //!
 //! ```text
 //!   handler or caller            shared, under a lock            the call's task         h2
@@ -6,8 +6,9 @@
 //!   Inbound::recv  ◀─────── Inbox: a Body               ◀─── Exchange::arrive ◀────── RecvStream
 //! ```
 //!
-//! Only the call's task touches h2, because h2 keeps one waker a half and a second task polling it would silence the first.
-//! It takes what has arrived, lets the handler run until that has to wait, and then sends what the handler has written.
+//! Only the call's task touches h2. h2 remembers one waker per half, so a second polling task would replace the waker of the
+//! first. A turn of the task takes in what has arrived, polls the handler until it waits, and then sends what it has
+//! written.
 
 use std::task::{Context, Poll};
 
@@ -23,19 +24,19 @@ use crate::status::Status;
 use crate::wire::encoding::Encoding;
 use crate::wire::response::ResponseHeaders;
 
-/// What a call's task shares with the handles of a streaming call.
+/// The state that a call's task shares with the handles of a streaming call.
 pub(crate) struct Exchange {
     pub(crate) inbox: Option<SharedInbox>,
     pub(crate) batch: Option<SharedBatch>,
-    /// Taken out of the batch, waiting for window.
+    /// Messages taken out of the batch that wait for flow-control window.
     outgoing: Bytes,
-    /// END_STREAM goes with the last of it: a client's half-close. A server's stream ends with its trailers.
+    /// True on a client: END_STREAM goes with the last message, the half-close. A server's stream ends with its trailers.
     half_closes: bool,
     is_last: bool,
 }
 
 impl Exchange {
-    /// Creates the exchange of a client, which half-closes behind its last message.
+    /// Creates the exchange of a client, which half-closes after its last message.
     pub(crate) fn request(inbox: SharedInbox, batch: Option<SharedBatch>) -> Exchange {
         Exchange { inbox: Some(inbox), batch, outgoing: Bytes::new(), half_closes: true, is_last: false }
     }
@@ -45,7 +46,7 @@ impl Exchange {
         Exchange { inbox, batch, outgoing: Bytes::new(), half_closes: false, is_last: false }
     }
 
-    /// Begins a turn: takes in what has arrived, and wakes a reader that lives in another task.
+    /// Begins a turn: takes in what has arrived, and wakes a reader in another task.
     pub(crate) fn arrive(&mut self, cx: &mut Context<'_>) {
         if let Some(batch) = &self.batch {
             lock(batch).begin_turn();
@@ -55,8 +56,9 @@ impl Exchange {
         }
     }
 
-    /// Ends a turn: sends what was written, as far as the window goes. Returns true when a sender that waited in this very task
-    /// has room again, and should be polled.
+    /// Ends a turn: sends what was written, as far as the window allows. Returns true if a sender that waited in this same
+    /// task can
+    /// write again and should be polled.
     pub(crate) fn send(&mut self, cx: &mut Context<'_>, sending: &mut Sending) -> bool {
         let mut has_room = false;
         loop {
@@ -65,7 +67,7 @@ impl Exchange {
             match sent {
                 Poll::Ready(Ok(())) => {}
                 Poll::Ready(Err(Gone)) => {
-                    // A sender that never waits has to be told, or its handler would go on for ever.
+                    // Closes the batch, or a handler that never waits would go on sending for ever.
                     lock(batch).close(Status::cancelled("the stream was reset or its connection was lost"));
                     return false;
                 }
@@ -73,7 +75,7 @@ impl Exchange {
             }
             let mut batch = lock(batch);
             if let Some((metadata, encoding)) = batch.take_headers() {
-                // Where the stream is gone, the receiving half says so.
+                // If the stream is gone, the receiving half reports it.
                 let _: Result<(), Gone> = respond(sending, &metadata, encoding);
             }
             let (next, woken) = batch.next(cx, self.half_closes && !sending.is_closed());
@@ -85,7 +87,7 @@ impl Exchange {
         }
     }
 
-    /// Ready when what was taken out of the batch has gone, or can go nowhere any more.
+    /// Ready when the messages taken out of the batch were sent, or cannot be sent any more.
     pub(crate) fn poll_outgoing(&mut self, cx: &mut Context<'_>, sending: &mut Sending) -> Poll<Result<(), Gone>> {
         if self.outgoing.is_empty() && !self.is_last {
             return Poll::Ready(Ok(()));
@@ -98,12 +100,12 @@ impl Exchange {
         sent
     }
 
-    /// Throws away what was taken out of the batch.
+    /// Discards the messages taken out of the batch.
     pub(crate) fn drop_outgoing(&mut self) {
         self.outgoing = Bytes::new();
     }
 
-    /// Ends both directions: what is still sent fails with `status`, and what is read as well, unless its end is known.
+    /// Ends both directions: later sends fail with `status`, and so do reads, unless the end of the call is known already.
     pub(crate) fn close(&mut self, status: &Status) {
         if let Some(inbox) = self.inbox.take() {
             lock(&inbox).close(status.clone());
@@ -119,7 +121,7 @@ pub(crate) fn respond(sending: &mut Sending, metadata: &Metadata, encoding: Enco
     sending.respond(StatusCode::OK, ResponseHeaders::encode(encoding, metadata), false)
 }
 
-/// The call's task has ended: nothing more will move, and handles that outlive it are told so.
+/// Closes the handles that outlive the call's task.
 impl Drop for Exchange {
     fn drop(&mut self) {
         if self.inbox.is_some() || self.batch.is_some() {

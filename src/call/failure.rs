@@ -1,4 +1,4 @@
-//! Turns what ends a call against its will into a status: a reset, or the end of the connection.
+//! Converts a reset or a lost connection into the status of the call.
 //!
 //! PROTOCOL-HTTP2.md, "Errors".
 
@@ -15,8 +15,9 @@ use crate::wire::http2::Http2Error;
 use crate::wire::section::Section;
 use crate::wire::{By, What};
 
-/// Checks a list of fields that h2 delivered on a stream against the limits of this side, and that it is all of it. `pseudo` is
-/// the size of its pseudo-header fields, in bytes (RFC 9113 section 6.5.2).
+/// Checks that a field list delivered by h2 is within the limits of this side, and that h2 delivered all of it. `pseudo` is
+/// the
+/// size of its pseudo-header fields, in bytes (RFC 9113 section 6.5.2).
 ///
 /// # Errors
 ///
@@ -33,8 +34,9 @@ pub(super) fn check_section(
     if link.blocks.is_long(|| stream) { Err(limits.too_large(section).into()) } else { Ok(()) }
 }
 
-/// Returns what an error of a stream means for its call, like [`status_of`]. `section` is the one that would have come next:
-/// where h2 gave up over its size, the error blames the peer, and the limit is ours.
+/// Converts an error of a stream into the call's status, like [`status_of`]. `section` is the one that would have come next.
+/// If
+/// h2 gave up over its size, the error blames the peer, and this names our limit instead.
 pub(super) fn status_of_stream(error: &h2::Error, link: &Link, section: Section, stream: u32) -> Status {
     let ended = is_over_metadata(error);
     let reset = section == Section::Initial && error.is_reset() && error.is_library();
@@ -47,8 +49,9 @@ pub(super) fn status_of_stream(error: &h2::Error, link: &Link, section: Section,
     }
 }
 
-/// What an error of the stream or of its connection means for the call (PROTOCOL-HTTP2.md, "Errors"): a reset has its code
-/// by the table; a lost connection is UNAVAILABLE to a client and CANCELLED to a server.
+/// Converts an error of a stream or connection into the call's status (PROTOCOL-HTTP2.md, "Errors"). A reset maps to a code
+/// by
+/// the table; a lost connection is UNAVAILABLE on a client and CANCELLED on a server.
 pub(crate) fn status_of(error: &h2::Error, side: Side) -> Status {
     let by = if error.is_remote() { By::Peer } else { By::Us };
     let reason = error.reason().map(|reason| Http2Error(reason.into()));
@@ -71,7 +74,7 @@ pub(crate) fn status_of(error: &h2::Error, side: Side) -> Status {
     }
 }
 
-/// Whether h2 ended the connection because a list of fields was several times larger than it takes, or its block longer.
+/// Returns true if h2 ended the connection because a field list was far over its limit, or its header block too long.
 fn is_over_metadata(error: &h2::Error) -> bool {
     if !error.is_library() || !error.is_go_away() {
         return false;
@@ -80,12 +83,12 @@ fn is_over_metadata(error: &h2::Error) -> bool {
         Some(h2::Reason::ENHANCE_YOUR_CALM) => {
             ["header_list_way_too_large", "too_many_continuations"].contains(&&*debug_data(error))
         }
-        // Not HPACK that can't be decoded: over that h2 says PROTOCOL_ERROR.
+        // Not undecodable HPACK: h2 reports that as PROTOCOL_ERROR.
         reason => reason == Some(h2::Reason::COMPRESSION_ERROR),
     }
 }
 
-/// Says that the connection ended over the metadata of some call, and whose limit it was.
+/// Returns the status of a call whose connection ended over some call's metadata, naming the side whose limit it was.
 fn ended_over_metadata(error: &h2::Error, side: Side, limit: u32) -> Status {
     let reader = if side == Side::Client { "client" } else { "server" };
     let message = format!(
@@ -99,7 +102,7 @@ fn go_away(error: &h2::Error) -> What {
     What::GoAway { error: reason, debug: debug_data(error) }
 }
 
-/// GOAWAY's debug data. h2 has no function that gives them, but prints them, escaped, in parentheses at the end.
+/// Returns the debug data of a GOAWAY. h2 offers them only in the error's text: escaped, in parentheses, at the end.
 fn debug_data(error: &h2::Error) -> String {
     let words = error.to_string();
     let data = words.split_once(" (b\"").and_then(|(_, data)| data.strip_suffix("\")")).unwrap_or_default();

@@ -1,4 +1,5 @@
-//! An answer that is not gRPC's: a web server's page, a proxy's error. What it says becomes the status of the call
+//! Responses that are not gRPC: a web server's page, a proxy's error. Their HTTP status and body become the status of the
+//! call
 //! (http-grpc-status-mapping.md).
 
 use bytes::BytesMut;
@@ -9,7 +10,7 @@ use crate::status::{Code, Status};
 use crate::wire::response::GRPC_STATUS;
 use crate::wire::{By, ProtocolError, What};
 
-/// An answer that is not gRPC's, and the beginning of its body.
+/// A response that is not gRPC, and the beginning of its body.
 #[derive(Default)]
 pub(super) struct Foreign {
     status: StatusCode,
@@ -18,29 +19,30 @@ pub(super) struct Foreign {
 }
 
 impl Foreign {
-    /// Creates one whose body has not come.
+    /// Creates a response whose body has not arrived.
     pub(super) fn new(status: StatusCode, content_type: Option<String>) -> Foreign {
         Foreign { status, content_type, body: BytesMut::new() }
     }
 
-    /// Adds to the body. Returns true when it is long enough for an error's message.
+    /// Adds to the body. Returns true once it is long enough for an error message.
     pub(super) fn push(&mut self, data: &[u8]) -> bool {
         self.body.extend_from_slice(data);
         self.body.len() >= BODY_EXCERPT
     }
 
-    /// Returns true where the trailers have a status that ends the call: it wins over what the HTTP status would mean, but for
-    /// a success whose messages, not being gRPC's, were read by nobody.
+    /// Returns true if the trailers have a status that ends the call. It takes precedence over the HTTP status, except for
+    /// OK after a
+    /// body that was not gRPC: nothing read its messages.
     pub(super) fn is_ended_by(&self, trailers: &HeaderMap) -> bool {
         trailers.get(GRPC_STATUS).is_some_and(|status| !is_zero(status.as_bytes()) || self.body.is_empty())
     }
 
-    /// Takes the answer out, to make a status of it.
+    /// Takes the response out, to convert it into a status.
     pub(super) fn take(&mut self) -> Foreign {
         std::mem::take(self)
     }
 
-    /// Returns the status of the call; `code_of_http_status` says what its HTTP status means.
+    /// Converts the response into the status of the call; `code_of_http_status` maps its HTTP status to a code.
     pub(super) fn into_status(self, code_of_http_status: fn(u16) -> Code) -> Status {
         let Foreign { status, content_type, body } = self;
         let body = String::from_utf8_lossy(body.get(..BODY_EXCERPT).unwrap_or(&body)).into_owned();
@@ -50,7 +52,7 @@ impl Foreign {
     }
 }
 
-/// Tells if this is the number of OK, however many zeros a peer writes it with.
+/// Returns true if this is the number of OK, written with any number of zeros.
 fn is_zero(status: &[u8]) -> bool {
     status.iter().all(|digit| *digit == b'0')
 }

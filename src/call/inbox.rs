@@ -1,4 +1,4 @@
-//! What has arrived on a streaming call and was not read: the call's task fills it, an [`Inbound`](super::Inbound) reads it.
+//! Buffers the messages that a streaming call receives: the call's task fills it, an [`Inbound`](super::Inbound) reads it.
 
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
@@ -10,18 +10,18 @@ use crate::status::Status;
 
 pub(crate) type SharedInbox = Arc<Mutex<Inbox>>;
 
-/// What has arrived and was not read.
+/// Messages that have arrived and were not read.
 pub(crate) struct Inbox {
     source: Source,
     /// The reader, while it waits for something to arrive.
     reader: Option<Waker>,
-    /// Nobody will read on.
+    /// True once the reader was dropped.
     abandoned: bool,
-    /// The call's task, to be told that nobody will.
+    /// The call's task, to be woken when the reader is dropped.
     driver: Option<Waker>,
 }
 
-/// Where an inbox reads.
+/// The source that an inbox reads.
 pub(crate) enum Source {
     /// On a server.
     Request(Body),
@@ -30,17 +30,17 @@ pub(crate) enum Source {
 }
 
 impl Inbox {
-    /// Creates an inbox that has read nothing.
+    /// Creates an empty inbox.
     pub(crate) fn new(source: Source) -> SharedInbox {
         Arc::new(Mutex::new(Inbox { source, reader: None, abandoned: false, driver: None }))
     }
 
-    /// The messages, and their end.
+    /// Returns the body: the messages and their end.
     pub(crate) fn body(&mut self) -> &mut Body {
         self.source.body()
     }
 
-    /// On a client, the answer.
+    /// On a client: returns the response.
     pub(crate) fn answer(&mut self) -> Option<&mut Answer> {
         match &mut self.source {
             Source::Request(_) => None,
@@ -53,12 +53,12 @@ impl Inbox {
         register(&mut self.reader, cx);
     }
 
-    /// Returns true when nobody will read on.
+    /// Returns true once the reader was dropped.
     pub(crate) fn is_abandoned(&self) -> bool {
         self.abandoned
     }
 
-    /// Says that nobody will read on.
+    /// Marks the reader as dropped.
     pub(crate) fn abandon(&mut self) {
         self.abandoned = true;
         self.tell_driver();
@@ -75,7 +75,7 @@ impl Inbox {
         wake(self.reader.take());
     }
 
-    /// Ends the call from this side, unless its end is known.
+    /// Ends the call from this side, unless it has ended already.
     pub(crate) fn close(&mut self, status: Status) {
         if !self.body().has_ended() {
             self.source.fail(status);
@@ -83,11 +83,12 @@ impl Inbox {
         wake(self.reader.take());
     }
 
-    /// Takes in what has arrived, and wakes a reader that lives in another task. Called by the call's task, which is woken when
-    /// nobody will read on.
+    /// Takes in what has arrived, and wakes a reader in another task. The call's task calls this, and is woken when the
+    /// reader is
+    /// dropped.
     pub(crate) fn arrive(&mut self, cx: &mut Context<'_>) {
         match &mut self.source {
-            // A client may send on when a handler has read enough.
+            // A client may go on sending after the handler stopped reading.
             Source::Request(body) if self.abandoned => body.discard(cx),
             Source::Answer(answer) if self.abandoned => answer.abandon(),
             source => {

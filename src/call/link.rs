@@ -1,4 +1,4 @@
-//! What the calls of one connection share.
+//! State that the calls of one connection share.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use crate::limits::MAX_METADATA_FIELDS;
 use crate::status::Status;
 use crate::wire::section::SectionLimits;
 
-/// The side of a call. What a lost connection means depends on it.
+/// The side of a call. It decides which code a lost connection has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Side {
     Client,
@@ -17,15 +17,15 @@ pub(crate) enum Side {
 
 /// A connection as its calls see it.
 pub(crate) struct Link {
-    /// This side of it.
+    /// The side of the connection that this process is.
     pub(crate) side: Side,
     /// The other end.
     pub(crate) peer: Arc<Peer>,
     /// Counts the memory that calls hold for the peer.
     pub(crate) budget: Arc<Budget>,
-    /// Knows which header blocks were longer than the limit of metadata.
+    /// Records which header blocks were longer than the limit of metadata.
     pub(crate) blocks: Arc<HeaderBlocks>,
-    /// Remembers the last frames, where there is a tap.
+    /// Records the last frames, if a tap is attached.
     pub(crate) witness: Option<Arc<dyn Witness>>,
 }
 
@@ -35,7 +35,7 @@ impl Link {
         SectionLimits { size: self.blocks.max_metadata_size(), fields: MAX_METADATA_FIELDS }
     }
 
-    /// Adds to a failure what the tap, if there is one, saw before it.
+    /// Adds the frames before a failure to its status, if a tap is attached.
     pub(crate) fn witnessed(&self, status: Status) -> Status {
         match &self.witness {
             Some(witness) => status.witnessed(|| witness.last_frames()),

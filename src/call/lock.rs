@@ -1,15 +1,16 @@
-//! Locks and wakers, for what a call's task shares with the handler or caller.
+//! Locks and wakers for the state that a call's task shares with the handler or caller.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
 
-/// Locks what a call shares with its handles. A message whose encoding panicked leaves nothing half-done behind that the
-/// next user could trip over, so a poisoned lock is taken all the same.
+/// Locks the state that a call shares with its handles. Ignores poisoning: a message whose encoding panicked leaves nothing
+/// half
+/// done behind.
 pub(crate) fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Remembers the task to wake.
+/// Stores the waker of the current task.
 pub(super) fn register(slot: &mut Option<Waker>, cx: &Context<'_>) {
     match slot {
         Some(waker) => waker.clone_from(cx.waker()),
@@ -17,7 +18,7 @@ pub(super) fn register(slot: &mut Option<Waker>, cx: &Context<'_>) {
     }
 }
 
-/// Wakes a waker unless it is this task's own. Returns true where it was.
+/// Wakes a waker unless it belongs to the current task. Returns true if it does.
 pub(super) fn wake_elsewhere(waker: Option<Waker>, cx: &Context<'_>) -> bool {
     match waker {
         Some(waker) if waker.will_wake(cx.waker()) => true,

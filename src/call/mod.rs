@@ -1,6 +1,6 @@
-//! One RPC on one HTTP/2 stream: what both sides share.
+//! One RPC on one HTTP/2 stream: the code that client and server share.
 //!
-//! All four kinds of call are one shape: some messages one way, some the other, and trailers.
+//! All four kinds of call have the same shape: messages in each direction, then trailers from the server.
 //!
 //! ```text
 //!            client                                        server
@@ -12,19 +12,31 @@
 //!            the call has ended  ◀────────────────────────  HEADERS  Trailers with END_STREAM
 //! ```
 //!
-//! A call ends once, by one of four causes:
+//! A call ends exactly once, in one of these ways (the only list of them):
 //!
 //! | cause | server | client |
 //! |---|---|---|
-//! | the handler returns | its result becomes the trailers | reads them |
-//! | the deadline passes | drops the handler, sends trailers with DEADLINE_EXCEEDED | DEADLINE_EXCEEDED, RST_STREAM CANCEL |
-//! | one side resets the stream | drops the handler | a status by the table of codes |
-//! | the connection ends | drops the handler | UNAVAILABLE |
+//! | the handler returns | sends its result as trailers | reads the status from the trailers |
+//! | the handler panics | sends trailers with UNKNOWN | reads UNKNOWN from the trailers |
+//! | the deadline passes | drops the handler, sends trailers with DEADLINE_EXCEEDED | DEADLINE_EXCEEDED, sends RST_STREAM
+//! CANCEL |
+//! | the caller cancels, by dropping its handles | drops the handler on RST_STREAM CANCEL | sends RST_STREAM CANCEL |
+//! | a side resets the stream over an error | drops the handler | the code for the reset's error code, by the table of gRPC
+//! |
+//! | the connection is lost | drops the handler | UNAVAILABLE |
+//! | the server shuts down and its patience ends | drops the handler, sends trailers with UNAVAILABLE | reads UNAVAILABLE |
 //!
-//! Between the handler and the stream there is no task and no queue of messages. `body` owns what comes in: DATA is
-//! taken out of h2 as it arrives and kept compactly, while flow-control window is returned as messages are taken out; `answer`
-//! wraps it on a client. `send` owns h2's sending half. `exchange` drives the two for streaming calls, whose handler or caller
-//! holds only the buffers: an [`Inbound`] and an [`Outbound`] (`typed`). `unary` is for one message by itself.
+//! On a server a request can also fail before its handler runs: it is malformed, its method is unknown, or the connection
+//! has
+//! no memory for it. The server then answers with trailers only. On a client a response can break the protocol or a limit:
+//! the client then fails the call with its own status and sends RST_STREAM CANCEL.
+//!
+//! No task and no queue of messages stands between the handler and the stream. `body` owns the receiving half: it takes DATA
+//! out of h2 as it arrives, buffers it compactly, and returns flow-control window as messages are taken out. `answer` wraps
+//! a
+//! body on a client. `send` owns the sending half. `exchange` drives both halves of a streaming call, whose handler or
+//! caller
+//! holds only the buffers: an [`Inbound`] and an [`Outbound`] (`typed`). `unary` reads and writes single messages.
 
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic))]
 

@@ -1,8 +1,10 @@
-//! The payload of one message as its decoder reads it, and an estimate of the memory that the decoded message takes.
+//! Counts how a decoder reads the payload of a message, to estimate the memory that the decoded message takes.
 //!
-//! A message of two bytes an element (`12 00`, an empty message in a repeated field) takes dozens of bytes an element once it is
-//! decoded, and no message tells its size afterwards. What a decoder reads in steps of a few bytes are elements, tags and
-//! lengths: each is taken for [`ELEMENT_COST`] bytes.
+//! A repeated field of empty messages takes two bytes per element on the wire (`12 00`) and dozens of bytes once decoded,
+//! and a
+//! decoded message cannot report its size. A decoder reads elements, tags and lengths in steps of a few bytes: each such
+//! step
+//! counts as [`ELEMENT_COST`] bytes.
 
 use bytes::buf::Take;
 use bytes::{Buf, Bytes};
@@ -20,13 +22,13 @@ pub(crate) struct Payload<'a> {
 }
 
 impl<'a> Payload<'a> {
-    /// Wraps what is to be read.
+    /// Wraps the payload to be read.
     pub(crate) fn new(rest: Take<&'a mut Bytes>) -> Payload<'a> {
         Payload { rest, elements: 0 }
     }
 
-    /// Returns the memory that elements which were read so far take by themselves, in bytes: that of strings and byte fields
-    /// comes on top.
+    /// Returns the memory that the elements read so far take, in bytes, not counting the contents of strings and byte
+    /// fields.
     pub(crate) fn elements_cost(&self) -> usize {
         self.elements * ELEMENT_COST
     }

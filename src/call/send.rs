@@ -1,15 +1,16 @@
-//! h2's sending half of a call: headers, DATA as the window allows, trailers, resets.
+//! The sending half of a stream in h2: headers, DATA as the window allows, trailers, resets.
 //!
-//! Nothing is given to h2 that the peer's flow-control window has no room for, so that h2 never holds data that waits: what
-//! waits stays on this side, where the deadline can end it and trailers can still leave (HEADERS need no window, RFC 9113
-//! section 5.2.1). The exception is a client's single message of a unary call, which leaves whole.
+//! h2 is given no more data than the peer's flow-control window allows, so that h2 never holds data that waits for window.
+//! Waiting data stays in this module, where the deadline can end it and trailers can still be sent (HEADERS need no window,
+//! RFC 9113 section 5.2.1). The exception is the single message of a client's unary call, which is given to h2 whole.
 //!
-//! What h2 has taken and not written is counted by [`Piece`], so that a connection holds no more than
-//! [`UNSENT`](crate::limits::UNSENT) of it. Only what the peer's windows have room for is ever among it, so that the socket is all
-//! that it waits for: no call can hold up another by being slow to grant window.
+//! [`Piece`] counts the data that h2 has taken and not written, so that a connection holds at most
+//! [`UNSENT`](crate::limits::UNSENT) of it. All of this data has window and waits only for the socket: a call whose peer is
+//! slow
+//! to grant window does not hold up other calls.
 //!
-//! h2 keeps one waker for the whole sending half: [`Sending::poll_data`] and [`Sending::poll_reset`] must be polled by one
-//! task.
+//! h2 remembers one waker for the whole sending half: a single task must poll [`Sending::poll_data`] and
+//! [`Sending::poll_reset`].
 
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -25,7 +26,7 @@ use crate::wire::http2::Http2Error;
 
 /// The sending half of a call.
 pub(crate) enum Sending {
-    /// A server that has not sent its headers.
+    /// The response of a server whose headers have not been sent.
     Response(SendResponse<Piece>, Arc<Budget>),
     /// Headers have been sent.
     Stream(Stream),
@@ -36,14 +37,14 @@ pub(crate) enum Sending {
 /// A stream whose headers have been sent.
 pub(crate) struct Stream {
     stream: SendStream<Piece>,
-    /// Counts what h2 holds.
+    /// Counts the bytes that h2 holds.
     budget: Arc<Budget>,
-    /// Waits for h2 to hold less.
+    /// Waits until h2 holds less.
     admission: Option<Box<Admission>>,
 }
 
 impl Stream {
-    /// Ready when h2 may be given more.
+    /// Ready when h2 may be given more data.
     #[inline]
     fn poll_room(&mut self, cx: &Context<'_>) -> Poll<()> {
         if self.admission.is_none() && self.budget.has_room(Kind::Unsent) {
@@ -57,28 +58,27 @@ impl Stream {
     }
 }
 
-/// The stream can take nothing more: it was reset, or its connection has ended. What happened is known by the receiving
-/// half.
+/// The error of sending on a stream that was reset or whose connection has ended. The receiving half knows the reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Gone;
 
 impl Sending {
-    /// Headers have been sent on this stream; what h2 holds of it is charged to `budget`.
+    /// Creates the sending half of a stream whose headers have been sent. The data that h2 holds is charged to `budget`.
     pub(crate) fn stream(stream: SendStream<Piece>, budget: Arc<Budget>) -> Sending {
         Sending::Stream(Stream { stream, budget, admission: None })
     }
 
-    /// Whether the headers of the response are still to be sent.
+    /// Returns true if the headers of the response have not been sent.
     pub(crate) fn awaits_headers(&self) -> bool {
         matches!(self, Sending::Response(..))
     }
 
-    /// Whether this side has sent its last.
+    /// Returns true if this side has ended the stream.
     pub(crate) fn is_closed(&self) -> bool {
         matches!(self, Sending::Closed)
     }
 
-    /// Sends the headers of the response, with END_STREAM if they are all of it.
+    /// Sends the headers of the response, with END_STREAM if nothing follows them.
     pub(crate) fn respond(&mut self, status: StatusCode, headers: HeaderMap, end_stream: bool) -> Result<(), Gone> {
         let Sending::Response(respond, budget) = self else { return Err(Gone) };
         let mut head = http::Response::new(());
@@ -92,8 +92,9 @@ impl Sending {
         Ok(())
     }
 
-    /// Sends `data` as the window opens; ready when all of it was taken. `end_stream` goes on the last piece, an empty one if
-    /// need be.
+    /// Sends `data` as the window allows; ready when h2 has taken all of it. `end_stream` is set on the last piece, which
+    /// may be
+    /// empty.
     pub(crate) fn poll_data(
         &mut self,
         cx: &mut Context<'_>,
@@ -123,7 +124,7 @@ impl Sending {
         Poll::Ready(if end_stream { self.send_now(Bytes::new(), true) } else { Ok(()) })
     }
 
-    /// Sends `data` whether the window has room for it or not; h2 holds what has to wait.
+    /// Sends `data` without waiting for window; h2 holds the part that has to wait.
     pub(crate) fn send_now(&mut self, data: Bytes, end_stream: bool) -> Result<(), Gone> {
         self.send_piece(Piece::uncounted(data), end_stream)
     }
@@ -145,7 +146,7 @@ impl Sending {
         sent.map_err(|_| Gone)
     }
 
-    /// Ends the stream at once; what h2 still holds of it is dropped.
+    /// Resets the stream; data that h2 still holds is dropped.
     pub(crate) fn reset(&mut self, error: Http2Error) {
         match self {
             Sending::Response(respond, _) => respond.send_reset(error.0.into()),

@@ -1,7 +1,7 @@
-//! What handlers and callers hold: messages with their types, and what travels with them.
+//! The handles of a streaming call that handlers and callers hold.
 //!
-//! [`Inbound`] and [`Outbound`] are the two directions of a streaming call, the same types on both sides. Neither touches
-//! HTTP/2; they read an [`Inbox`](super::inbox::Inbox) and fill a [`Batch`](super::batch::Batch).
+//! [`Inbound`] receives and [`Outbound`] sends; the types are the same on both sides. Neither touches HTTP/2: they read an
+//! [`Inbox`](super::inbox::Inbox) and fill a [`Batch`](super::batch::Batch).
 
 use std::borrow::Borrow;
 use std::fmt;
@@ -24,19 +24,20 @@ use crate::metadata::Metadata;
 use crate::status::Status;
 use crate::wire::encoding::Encoding;
 
-/// The messages that come in on a streaming call; a [`Stream`] as well.
+/// The receiving half of a streaming call; also a [`Stream`].
 ///
-/// A server's ends with the client's half-close, a client's with the status of the call. Dropping a client's cancels the
-/// call; dropping a server's says that nothing more will be read.
+/// On a server it ends with the client's half-close, on a client with the status of the call. Dropping it cancels the call
+/// on a
+/// client; on a server, messages that still arrive are discarded.
 pub struct Inbound<T> {
     inbox: SharedInbox,
-    /// What a server knows of the call; a client made the call itself.
+    /// The attributes of the call; `None` on a client.
     context: Option<Box<Context>>,
     headers: Option<Metadata>,
     trailers: Metadata,
-    /// Whether the stream view has given its error.
+    /// True once the [`Stream`] has returned its error.
     failed: bool,
-    /// Whether the last message was compressed on the wire.
+    /// True if the last message was compressed on the wire.
     compressed: bool,
     types: PhantomData<fn() -> T>,
 }
@@ -54,17 +55,18 @@ impl<T: Message + Default> Inbound<T> {
         }
     }
 
-    /// The next message; `None` after the last, which on a client means that the call ended with OK.
+    /// Receives the next message; `None` after the last. On a client, `None` means that the call ended with OK.
     ///
     /// # Errors
     ///
-    /// On a client, the status of the call where it is not OK. On both sides what went wrong with the stream: a reset, a lost
-    /// connection, a message over the limit or one that can't be decoded. Every later call gives the same.
+    /// On a client, the status of the call if it is not OK. On both sides, the failure of the stream: a reset, a lost
+    /// connection, a
+    /// message over the limit or one that can't be decoded. Every later call returns the same error.
     pub async fn recv(&mut self) -> Result<Option<T>, Status> {
         poll_fn(|cx| self.poll_recv(cx)).await
     }
 
-    /// [`Inbound::recv`] for those who poll.
+    /// Polls for the next message, like [`Inbound::recv`].
     pub fn poll_recv(&mut self, cx: &mut task::Context<'_>) -> Poll<Result<Option<T>, Status>> {
         let mut inbox = lock(&self.inbox);
         let next = inbox.body().poll_take(cx, |compressed, payload| {
@@ -78,12 +80,13 @@ impl<T: Message + Default> Inbound<T> {
         Poll::Ready(next.inspect_err(|_| inbox.tell_driver()))
     }
 
-    /// On a client: waits for the initial metadata. They come with the first message or before it; a call that ended
-    /// without any has none.
+    /// On a client: waits for the initial metadata, which arrives with the first message or before it. Empty if the call
+    /// ended
+    /// without any.
     ///
     /// # Errors
     ///
-    /// The status of a call that failed before it had headers.
+    /// The status of a call that failed before its headers arrived.
     pub async fn headers(&mut self) -> Result<&Metadata, Status> {
         if self.headers.is_none() {
             self.headers = Some(poll_fn(|cx| self.poll_headers(cx)).await?);
@@ -104,7 +107,7 @@ impl<T: Message + Default> Inbound<T> {
         Poll::Pending
     }
 
-    /// On a client: the trailing metadata, when [`Inbound::recv`] has given `None` or an error; empty before.
+    /// On a client: returns the trailing metadata, once [`Inbound::recv`] has returned `None` or an error; empty before.
     pub fn trailers(&mut self) -> &Metadata {
         if let Some(trailers) = lock(&self.inbox).answer().and_then(|answer| answer.trailing_metadata()) {
             self.trailers = trailers.clone();
@@ -114,22 +117,22 @@ impl<T: Message + Default> Inbound<T> {
 }
 
 impl<T> Inbound<T> {
-    /// Whether the message that [`Inbound::recv`] gave last was compressed on the wire.
+    /// Returns true if the last message that [`Inbound::recv`] returned was compressed on the wire.
     pub fn was_compressed(&self) -> bool {
         self.compressed
     }
 
-    /// Takes the initial and the trailing metadata of an answer that has ended.
+    /// Takes the initial and the trailing metadata of a response that has ended.
     pub(crate) fn take_metadata(&mut self) -> Option<Box<CallMetadata>> {
         lock(&self.inbox).answer().and_then(Answer::take_metadata)
     }
 
-    /// On a server: what is known of the call beside its messages. A client knows it without asking, and gets `None`.
+    /// On a server: returns the attributes of the call. On a client: `None`.
     pub fn context(&self) -> Option<&Context> {
         self.context.as_deref()
     }
 
-    /// On a server: the initial metadata that the client sent.
+    /// On a server: returns the initial metadata that the client sent.
     pub fn metadata(&self) -> &Metadata {
         self.context.as_ref().map_or(Metadata::none(), |context| &context.metadata)
     }
@@ -144,7 +147,7 @@ impl<T> Drop for Inbound<T> {
 impl<T: Message + Default> Stream for Inbound<T> {
     type Item = Result<T, Status>;
 
-    /// The messages, then the error if there is one, then nothing.
+    /// Yields the messages, then the error if there is one, then `None`.
     fn poll_next(self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<Option<Self::Item>> {
         let this = self.get_mut();
         if this.failed {
@@ -162,11 +165,12 @@ impl<T> fmt::Debug for Inbound<T> {
     }
 }
 
-/// The messages that go out on a streaming call; a [`Sink`] as well.
+/// The sending half of a streaming call; also a [`Sink`].
 ///
-/// Messages that are sent without a pause share DATA frames; they leave as soon as the sender waits for something. A
-/// client's half-closes the stream with [`Outbound::finish`] or when it is dropped. A server's ends with its handler, whose
-/// result becomes the trailers; one that outlives it fails.
+/// Messages sent without a pause share DATA frames, which are sent as soon as the sender waits for something. On a client,
+/// [`Outbound::finish`] or dropping this half-closes the stream. On a server, the stream ends when the handler returns, and
+/// its
+/// result becomes the trailers; an `Outbound` that outlives the handler fails.
 pub struct Outbound<T> {
     batch: SharedBatch,
     types: PhantomData<fn(T)>,
@@ -177,11 +181,12 @@ impl<T: Message> Outbound<T> {
         Outbound { batch, types: PhantomData }
     }
 
-    /// Sends a message. Waits only while the peer does not keep up, which its flow-control window says.
+    /// Sends a message. Waits only while the peer's flow-control window is used up.
     ///
     /// # Errors
     ///
-    /// RESOURCE_EXHAUSTED for a message over the limit, which leaves the call as it is; otherwise why the call has ended.
+    /// RESOURCE_EXHAUSTED for a message over the limit, which does not end the call; otherwise the reason why the call has
+    /// ended.
     pub async fn send(&mut self, message: impl Borrow<T>) -> Result<(), Status> {
         let message = message.borrow();
         let length = message.encoded_len();
@@ -200,20 +205,20 @@ impl<T: Message> Outbound<T> {
         }
     }
 
-    /// Waits until what was sent has been given to HTTP/2, which the peer's window may delay.
+    /// Waits until all sent messages have been given to HTTP/2, which may wait for the peer's window.
     ///
     /// # Errors
     ///
-    /// Why the call has ended before.
+    /// The reason why the call has already ended.
     pub async fn flush(&mut self) -> Result<(), Status> {
         poll_fn(|cx| lock(&self.batch).poll_empty(cx)).await
     }
 
-    /// On a client: half-closes the stream, after everything that was sent.
+    /// On a client: half-closes the stream after all sent messages.
     ///
     /// # Errors
     ///
-    /// Why the call has ended before.
+    /// The reason why the call has already ended.
     pub async fn finish(self) -> Result<(), Status> {
         lock(&self.batch).finish();
         poll_fn(|cx| lock(&self.batch).poll_empty(cx)).await
@@ -221,33 +226,34 @@ impl<T: Message> Outbound<T> {
 }
 
 impl<T> Outbound<T> {
-    /// On a server: the initial metadata, which leave with the first message. No effect when they have left.
+    /// On a server: sets the initial metadata, which is sent with the first message. Has no effect once it was sent.
     pub fn set_headers(&mut self, headers: Metadata) {
         lock(&self.batch).set_initial_metadata(headers);
     }
 
-    /// On a server: sends the initial metadata now, before there is a message.
+    /// On a server: sends the initial metadata now, before the first message.
     ///
     /// # Errors
     ///
-    /// Why the call has ended before.
+    /// The reason why the call has already ended.
     pub async fn send_headers(&mut self) -> Result<(), Status> {
         lock(&self.batch).want_headers();
         poll_fn(|cx| lock(&self.batch).poll_empty(cx)).await
     }
 
-    /// On a server: compresses the messages with this encoding, if the client takes it and the server has it. No effect when
-    /// the initial metadata have left.
+    /// On a server: compresses the messages with this encoding, if the client accepts it and the server supports it. Has no
+    /// effect
+    /// once the initial metadata was sent.
     pub fn set_encoding(&mut self, encoding: Encoding) {
         lock(&self.batch).choose(encoding);
     }
 
-    /// Whether the messages sent from now on may be compressed, where the call has an encoding. They may by default.
+    /// Allows or forbids compressing the following messages, if the call has an encoding. Allowed by default.
     pub fn compress(&mut self, compress: bool) {
         lock(&self.batch).set_may_compress(compress);
     }
 
-    /// On a server: the trailing metadata, which leave with the status.
+    /// On a server: sets the trailing metadata, which is sent with the status.
     pub fn set_trailers(&mut self, trailers: Metadata) {
         lock(&self.batch).set_trailing_metadata(trailers);
     }
@@ -288,7 +294,7 @@ impl<T> fmt::Debug for Outbound<T> {
     }
 }
 
-/// Sends a message once it is packed.
+/// Sends a message once it is compressed.
 async fn send_packed(batch: &SharedBatch, packing: Packed) -> Result<(), Status> {
     let packed = packing.await?;
     poll_fn(|cx| {

@@ -1,4 +1,4 @@
-//! One message by itself: the only one of a request or of an answer. prost turns payloads into messages here and nowhere else.
+//! Reads and writes single messages. All decoding of payloads by prost happens here.
 
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -15,10 +15,12 @@ use crate::status::Status;
 use crate::wire::ProtocolError;
 use crate::wire::message::PREFIX_LENGTH;
 
-/// Exactly one message, with whether it was compressed, and then the end: with none or a second nobody gets any.
+/// Reads exactly one message and the end of the stream. Returns the message, and true if it was compressed. Fails if there
+/// is
+/// none or more than one.
 pub(crate) async fn only<T: Message + Default>(source: &mut impl Receive) -> Result<(T, bool), Status> {
     source.body().expect_one();
-    // What can't be decoded fails the call when the rest of it is known.
+    // An undecodable message fails the call only after the rest of the stream was read.
     let read = |compressed, payload: &mut Payload<'_>| Ok((decode(payload), compressed));
     let (message, compressed) = poll_fn(|cx| source.poll_message(cx, read)).await?.ok_or(ProtocolError::NoMessage)?;
     match poll_fn(|cx| source.poll_message(cx, |_, _| Ok(()))).await? {
@@ -27,24 +29,24 @@ pub(crate) async fn only<T: Message + Default>(source: &mut impl Receive) -> Res
     }
 }
 
-/// A payload to a message.
+/// Decodes a payload.
 pub(super) fn decode<T: Message + Default>(payload: impl Buf) -> Result<T, Status> {
     T::decode(payload).map_err(|error| ProtocolError::UndecodableMessage { reason: error.to_string() }.into_status())
 }
 
-/// A message to a Length-Prefixed-Message, in one buffer of just its size.
+/// Encodes a message as a Length-Prefixed-Message, in one buffer of exactly its size.
 pub(crate) fn encode<T: Message>(message: &T, packing: &Packing, compress: bool) -> Result<BytesMut, Status> {
     let mut buffer = BytesMut::new();
     packing.append(&mut buffer, message.encoded_len(), compress, |buffer| message.encode_raw(buffer))?;
     Ok(buffer)
 }
 
-/// Tells if a message is part of what every call may hold: it asks no budget.
+/// Returns true if a message fits the allowance of every call and need not ask the budget.
 pub(crate) fn is_small<T: Message>(message: &T) -> bool {
     PREFIX_LENGTH + message.encoded_len() <= CALL_ALLOWANCE
 }
 
-/// Encodes a message like [`encode`], once the budget of the connection has room for it; it is charged until it has left.
+/// Encodes a message like [`encode`], after waiting for the connection's budget. The message is charged until it was sent.
 pub(crate) async fn encode_within<T: Message>(
     budget: Arc<Budget>,
     message: &T,

@@ -1,7 +1,11 @@
-//! One RPC on the client, top to bottom: its headers leave, its messages, the answer comes, its trailers become a `Result`.
+//! One RPC on the client, top to bottom: sends its headers and messages, reads the response, converts its trailers to a
+//! `Result`.
 //!
-//! A unary call runs in its caller's task. A streaming call has a task of its own, which moves bytes between HTTP/2 and the
-//! two handles that the caller holds, and which ends the call at its deadline even when nobody polls it.
+//! A unary call runs in its caller's task. A streaming call has its own task. The task moves bytes between HTTP/2 and the
+//! two
+//! handles that the caller holds, and ends the call at its deadline even while the caller does not poll. [`crate::call`]
+//! lists
+//! the ways in which a call ends.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -28,7 +32,7 @@ use crate::wire::http2::Http2Error;
 use crate::wire::request::Outgoing;
 use crate::wire::{By, ProtocolError, What};
 
-/// One message out, one back, within the deadline.
+/// Sends one message and receives one, within the deadline.
 pub(super) async fn unary<Req, Resp>(
     client: &Caller,
     path: &'static str,
@@ -50,7 +54,7 @@ where
     within(&mut deadline, call).await
 }
 
-/// One message out, and a stream of answers.
+/// Sends one message and receives a stream.
 pub(super) async fn server_streaming<Req, Resp>(
     client: &Caller,
     path: &'static str,
@@ -66,7 +70,7 @@ where
     Ok(drive(opened, None, deadline))
 }
 
-/// A stream of messages out, and one of answers.
+/// Sends a stream and receives a stream.
 pub(super) async fn streaming<Req, Resp>(
     client: &Caller,
     path: &'static str,
@@ -84,14 +88,16 @@ where
     Ok((outbound, drive(opened, Some(batch), deadline)))
 }
 
-/// How the messages of a request leave.
+/// Returns the encoder for the messages of a request.
 fn packing(client: &Caller) -> Result<Packing, Status> {
-    // Whether the server takes the encoding shows when it answers.
-    let mut packing = Packing::new(client.shared.sizes.clone(), client.shared.encodings);
+    // The client learns from the response if the server supports the encoding.
+    let mut packing = Packing::new(client.shared.sending.clone(), client.shared.encodings);
     if let Some(encoding) = client.options.encoding {
         packing.choose(encoding);
         if packing.encoding() != encoding {
-            return Err(Status::internal(format!("this client has no compressor for {encoding}")));
+            return Err(Status::internal(format!(
+                "this client has no compressor for {encoding}: add one to ClientOptions::compressors"
+            )));
         }
     }
     Ok(packing)
@@ -115,15 +121,15 @@ async fn begin(client: &Caller, path: &'static str) -> Result<Opened, Status> {
     }
 }
 
-/// Sends the headers and the only message of a call, which half-closes its stream.
+/// Sends the headers and the only message of a call, and half-closes the stream.
 async fn begin_with_only(client: &Caller, path: &'static str, message: Bytes) -> Result<Opened, Status> {
     let mut opened = begin(client, path).await?;
-    // A stream that is gone already says so to whoever reads.
+    // If the stream is gone already, the receiving half reports it.
     let _: Result<(), Gone> = opened.sending.send_now(message, true);
     Ok(opened)
 }
 
-/// A failure, with the initial metadata that came before it.
+/// Adds the initial metadata that arrived before a failure to its status.
 fn with_headers(status: Status, metadata: Option<&CallMetadata>) -> Status {
     match metadata {
         Some(CallMetadata { initial, .. }) if !initial.is_empty() => status.with_headers(initial.clone()),
@@ -131,7 +137,7 @@ fn with_headers(status: Status, metadata: Option<&CallMetadata>) -> Status {
     }
 }
 
-/// Gives a streaming call its task, and its caller the reading end.
+/// Spawns the task of a streaming call, and returns the receiving handle.
 fn drive<Resp: Message + Default>(opened: Opened, batch: Option<SharedBatch>, deadline: Deadline) -> Inbound<Resp> {
     let Opened { sending, answer } = opened;
     let inbox = Inbox::new(Source::Answer(Box::new(answer)));
@@ -167,8 +173,9 @@ impl Future for Driver {
             if inbox.body().failure().is_some_and(|status| is_own_deadline(&status, deadline)) {
                 inbox.fail(deadline_exceeded());
             }
-            // PROTOCOL-HTTP2.md: a server may end the call before the client's half-close, and that is no error. An answer that
-            // this side refuses is.
+            // PROTOCOL-HTTP2.md: a server may end the call before the client's half-close, which is not an error. A response
+            // that
+            // this side refuses is one.
             let refused = inbox.body().failed_here();
             sending.reset(if refused { Http2Error::CANCEL } else { Http2Error::NO_ERROR });
             let end = inbox.body().failure().unwrap_or_else(|| Status::cancelled("the server has ended the call"));
@@ -182,7 +189,7 @@ impl Future for Driver {
     }
 }
 
-/// Whether a call that looks cancelled is over because of its deadline: the server saw it pass first.
+/// Returns true if a call that looks cancelled has reached its deadline: the server's clock saw it pass first.
 fn is_own_deadline(status: &Status, deadline: &Deadline) -> bool {
     status.code() == Code::Cancelled && deadline.has_passed()
 }
@@ -191,7 +198,7 @@ fn deadline_exceeded() -> Status {
     Status::deadline_exceeded("the deadline passed before the call was done").caused(By::Us, What::Deadline)
 }
 
-/// The one message that answers a client streaming call: a future. Dropping it cancels the call.
+/// A future of the single response to a client streaming call. Dropping it cancels the call.
 pub struct Answer<T> {
     inbound: Inbound<T>,
     message: Option<T>,
@@ -231,7 +238,7 @@ impl<T> std::fmt::Debug for Answer<T> {
 }
 
 pin_project! {
-    /// A call that ends with its deadline if not before. What it holds is dropped then, which resets the stream.
+    /// A call that ends at its deadline at the latest. Its contents are dropped then, which resets the stream.
     struct Within<'a, F> {
         deadline: &'a mut Deadline,
         #[pin]

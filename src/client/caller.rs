@@ -1,4 +1,4 @@
-//! [`Caller`]: what every call of a client begins with.
+//! [`Caller`]: the state from which every call of a client begins.
 
 use std::sync::Arc;
 
@@ -6,11 +6,12 @@ use http::header::HeaderValue;
 
 use super::invoke::Invoke;
 use super::options::{CallOptions, ClientOptions};
-use crate::call::compress::Sizes;
+use crate::call::compress::SendingOptions;
 use crate::status::Status;
 use crate::wire::encoding::EncodingSet;
 
-/// Where calls begin, what all calls of a client share, and the options of those that come next.
+/// Begins calls: holds the connection or channel, the state that all calls of a client share, and the options of the next
+/// calls.
 #[derive(Clone)]
 pub(super) struct Caller {
     pub(super) invoke: Arc<dyn Invoke>,
@@ -18,30 +19,30 @@ pub(super) struct Caller {
     pub(super) options: CallOptions,
 }
 
-/// What all calls of a client share.
+/// The state that all calls of a client share.
 pub(super) struct Shared {
     pub(super) options: ClientOptions,
     pub(super) user_agent: HeaderValue,
-    pub(super) sizes: Arc<Sizes>,
-    /// Those of the compressors, and identity.
+    pub(super) sending: Arc<SendingOptions>,
+    /// The encodings of the compressors, and identity.
     pub(super) encodings: EncodingSet,
 }
 
 impl Caller {
-    /// Prepares what the calls share.
+    /// Prepares the shared state.
     ///
     /// # Errors
     ///
-    /// INTERNAL for a user agent that can't stand in a header.
+    /// INTERNAL if the user agent contains anything but printable ASCII.
     pub(super) fn new(invoke: Arc<dyn Invoke>, options: ClientOptions) -> Result<Caller, Status> {
         let user_agent = options.user_agent()?;
         let encodings = options.compressors.encodings();
-        let sizes = Arc::new(Sizes {
-            limit: options.limits.max_send_message_size,
-            min_size: options.limits.min_compress_size,
+        let sending = Arc::new(SendingOptions {
+            max_message_size: options.limits.max_send_message_size,
+            min_compress_size: options.limits.min_compress_size,
             compressors: options.compressors.clone(),
         });
-        let shared = Arc::new(Shared { options, user_agent, sizes, encodings });
+        let shared = Arc::new(Shared { options, user_agent, sending, encodings });
         Ok(Caller { invoke, shared, options: CallOptions::new() })
     }
 }

@@ -1,7 +1,8 @@
-//! One connection on the client: opened, waited for until the server has spoken HTTP/2, driven by a task of its own.
+//! One connection on the client: connects, waits for the server's HTTP/2 SETTINGS, and spawns the connection task.
 //!
-//! RFC 9113 section 3.4: the server's first frame is SETTINGS. Without waiting for it a peer that speaks something else would
-//! look like a server until the first call fails.
+//! RFC 9113 section 3.4: the server's first frame is SETTINGS. Without waiting for it, a peer that speaks another protocol
+//! would
+//! be noticed only when the first call fails.
 
 use std::fmt;
 use std::future::poll_fn;
@@ -29,11 +30,11 @@ use crate::status::Status;
 use crate::wire::cause::{By, NoTls, What};
 use crate::wire::http2::{FrameHeader, FrameType};
 
-/// An HTTP/2 connection to a server. When the last of its clients and calls is gone, it closes.
+/// An HTTP/2 connection to a server. Closes when the last of its clients and calls is dropped.
 pub struct Connection {
     requests: SendRequest<Piece>,
     link: Arc<Link>,
-    /// Each call holds one, where keepalive counts them.
+    /// A reference that each call holds a clone of, if keepalive counts calls.
     calls: Option<Weak<()>>,
     scheme: Scheme,
     authority: Authority,
@@ -44,12 +45,15 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// UNAVAILABLE with a message that says how far it came: nothing listens there, TLS failed, the peer speaks something
-    /// else than HTTP/2, or [`ClientOptions::connect_timeout`] passed.
+    /// UNAVAILABLE, with a message that names the step that failed: nothing listens at the address, the TLS handshake
+    /// failed, the
+    /// peer does not speak HTTP/2, or [`ClientOptions::connect_timeout`] passed. Also for an invalid scheme or authority.
     pub async fn open(connector: &impl Connector, options: &ClientOptions) -> Result<Connection, Status> {
-        let scheme = Scheme::try_from(connector.scheme()).map_err(|_| unavailable("the scheme is no scheme"))?;
-        let authority = Authority::try_from(connector.authority())
-            .map_err(|error| unavailable(format!("{:?} is no host and port: {error}", connector.authority())))?;
+        let (scheme, authority) = (connector.scheme(), connector.authority());
+        let scheme = Scheme::try_from(scheme)
+            .map_err(|_| unavailable(format!("invalid scheme {scheme:?}: use http or https")))?;
+        let authority = Authority::try_from(authority)
+            .map_err(|error| unavailable(format!("invalid authority {authority:?}: use host:port ({error})")))?;
         let opening = async {
             let connected = connector.connect().await.map_err(can_not_connect)?;
             let (requests, calls, link) = shake_hands(connected, options).await?;
@@ -61,7 +65,7 @@ impl Connection {
         }
     }
 
-    /// The server, and what its TLS showed.
+    /// Returns the server's address, and its certificates if the connection uses TLS.
     pub fn peer(&self) -> &Peer {
         &self.link.peer
     }
@@ -71,7 +75,8 @@ impl Connection {
         parts.scheme = Some(self.scheme.clone());
         parts.authority = Some(self.authority.clone());
         let parsed = PathAndQuery::from_maybe_shared(Bytes::from_static(path.as_bytes()));
-        parts.path_and_query = Some(parsed.map_err(|error| Status::internal(format!("{path:?} is no path: {error}")))?);
+        parts.path_and_query =
+            Some(parsed.map_err(|error| Status::internal(format!("invalid method path {path:?}: {error}")))?);
         let uri = Uri::from_parts(parts).map_err(|error| Status::internal(error.to_string()))?;
         let mut request = Request::new(());
         *request.method_mut() = Method::POST;
@@ -83,13 +88,13 @@ impl Connection {
     fn open_stream(&self, head: Head) -> Result<Opened, Status> {
         let Head { path, headers, receive_limit, compressors, code_of_http_status } = head;
         let request = self.request(path, headers)?;
-        // A clone for each call: beyond MAX_CONCURRENT_STREAMS h2 queues the stream, and the next call need not wait for it.
+        // Each call uses its own clone: beyond MAX_CONCURRENT_STREAMS h2 queues the stream, and the next call need not wait.
         let mut requests = self.requests.clone();
         let lost = |error: h2::Error| self.link.witnessed(status_of(&error, Side::Client));
         let mut context = std::task::Context::from_waker(std::task::Waker::noop());
         match requests.poll_ready(&mut context) {
             Poll::Ready(ready) => ready.map_err(lost)?,
-            Poll::Pending => return Err(Status::internal("a fresh handle has no stream to wait for")),
+            Poll::Pending => return Err(Status::internal("h2 refused a new stream")),
         }
         let (response, stream) = requests.send_request(request, false).map_err(lost)?;
         let counted = self.calls.as_ref().and_then(Weak::upgrade);
@@ -104,13 +109,13 @@ impl Invoke for Connection {
     }
 }
 
-/// HTTP/2 from the preface to the server's SETTINGS.
+/// Performs the HTTP/2 handshake, from the preface to the server's SETTINGS.
 async fn shake_hands(
     connected: Connected,
     options: &ClientOptions,
 ) -> Result<(SendRequest<Piece>, Option<Weak<()>>, Link), Status> {
     let keepalive = options.keepalive_time.map(|time| time.max(MIN_KEEPALIVE_TIME));
-    // Connecting as a whole has a timeout, so that the greeting needs none.
+    // The timeout for connecting covers the greeting too.
     let max_metadata_size = options.limits.max_metadata_size;
     let limits = PeerLimits { greeting: None, patience: options.limits.peer_timeout, keepalive, max_metadata_size };
     let (io, outlet) = gather(connected.io, limits, false);
@@ -152,8 +157,9 @@ async fn shake_hands(
     Ok((requests, counted, link))
 }
 
-/// Moves bytes until the connection has ended, and then closes it gently. Each call holds one of `calls`, where keepalive has to
-/// know whether there are any.
+/// Runs the connection until it has ended, and then closes it gracefully. Each call holds a clone of `calls`, if keepalive
+/// has to
+/// know when the connection is idle.
 async fn drive(
     mut connection: Pin<Box<h2::client::Connection<Gather, Piece>>>,
     outlet: Outlet,
@@ -165,7 +171,7 @@ async fn drive(
         }
         let ended = connection.as_mut().poll(cx);
         outlet.end_turn(cx);
-        // How it ended is known by the calls that it carried.
+        // The connection's calls report the error.
         ended.map(drop)
     })
     .await;
@@ -190,7 +196,7 @@ fn too_slow(timeout: Duration) -> Status {
     unavailable(message).caused(By::Path, What::Io(io::ErrorKind::TimedOut.into()))
 }
 
-/// What the peer spoke instead of HTTP/2, as far as its first bytes tell.
+/// Returns the status for a peer that does not speak HTTP/2, and guesses its protocol from its first bytes.
 fn not_http2(greeting: &[u8], error: Option<h2::Error>) -> Status {
     let message = match greeting {
         [] => "the peer closed the connection before it spoke HTTP/2".to_owned(),
@@ -199,7 +205,7 @@ fn not_http2(greeting: &[u8], error: Option<h2::Error>) -> Status {
             format!("the peer answered {:?}: is this a gRPC port?", String::from_utf8_lossy(line))
         }
         [_, _, _, kind, ..] if FrameHeader::parse(greeting).is_some_and(|header| header.kind.is_defined()) => {
-            format!("the peer's first frame has to be SETTINGS (4) and has the type {kind}")
+            format!("the peer's first frame must be SETTINGS (4), but has type {kind}")
         }
         [b'<', ..] => "the peer answered with a page of HTML: is this a gRPC port?".to_owned(),
         [0x15, 0x03, ..] => "the peer answered with a TLS alert: does this port want TLS?".to_owned(),

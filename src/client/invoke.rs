@@ -1,4 +1,4 @@
-//! [`Invoke`]: what calls begin with, and where they begin.
+//! [`Invoke`]: the interface through which calls get their stream.
 
 use std::fmt;
 use std::pin::Pin;
@@ -10,33 +10,33 @@ use crate::call::answer::Answer;
 use crate::call::send::Sending;
 use crate::status::{Code, Status};
 
-/// Begins calls: one connection, or something that has many of them.
+/// Begins calls: a single connection, or a channel with several.
 pub trait Invoke: Send + Sync {
     /// Opens a stream with these Request-Headers.
     fn begin(&self, head: Head) -> Begin;
 }
 
-/// What a call begins with.
+/// The headers and options that a call begins with.
 #[derive(Clone, Debug)]
 pub struct Head {
     /// The path of the method.
     pub path: &'static str,
-    /// Request-Headers but for the pseudo-header fields.
+    /// Request-Headers without the pseudo-header fields.
     pub headers: HeaderMap,
-    /// The largest message that the answer may have, in bytes.
+    /// The largest message that the response may contain, in bytes.
     pub receive_limit: usize,
-    /// What the answer may be compressed with.
+    /// The compressors that may decompress the response.
     pub compressors: Compressors,
     /// See [`ClientOptions::code_of_http_status`](super::ClientOptions::code_of_http_status).
     pub code_of_http_status: fn(u16) -> Code,
 }
 
-/// A call that begins: at once, or when there is a connection for it.
-#[allow(clippy::large_enum_variant)] // It is made once a call and taken apart at once.
+/// The beginning of a call: at once, or once a connection is available.
+#[allow(clippy::large_enum_variant)] // Created once per call and taken apart at once.
 pub enum Begin {
-    /// It has begun, or can't.
+    /// The call has begun, or has failed to.
     Now(Result<Opened, Status>),
-    /// It will.
+    /// The call begins when this future is ready.
     Later(Pin<Box<dyn Future<Output = Result<Opened, Status>> + Send>>),
 }
 

@@ -1,6 +1,6 @@
-//! The client: four kinds of call over whatever [`Invoke`] offers, which is one connection in this core.
+//! The client: the four kinds of call, over any [`Invoke`]; in this module that is one connection.
 //!
-//! Read on in `connection.rs` (one connection) and `call.rs` (one call, top to bottom).
+//! See `connection.rs` for one connection and `call.rs` for one call, top to bottom.
 
 mod call;
 mod caller;
@@ -26,7 +26,7 @@ use crate::io::Connector;
 use crate::method::{BidiStreaming, ClientStreaming, Method, ServerStreaming, Unary};
 use crate::status::Status;
 
-/// Calls methods. Cheap to clone; all clones share what is beneath.
+/// Calls the methods of a server. Cheap to clone; clones share the connection.
 ///
 /// ```no_run
 /// # #[derive(Clone, PartialEq, prost::Message)]
@@ -54,37 +54,37 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// UNAVAILABLE where the server can't be reached, or where what answers is not HTTP/2.
+    /// UNAVAILABLE if the server can't be reached or does not speak HTTP/2.
     pub async fn connect(connector: impl Connector) -> Result<Client, Status> {
         Client::connect_with(connector, ClientOptions::default()).await
     }
 
-    /// Connects. Errors as [`Client::connect`].
+    /// Connects with these options. Errors as [`Client::connect`].
     pub async fn connect_with(connector: impl Connector, options: ClientOptions) -> Result<Client, Status> {
         let connection = Connection::open(&connector, &options).await?;
         Client::over(Arc::new(connection), options)
     }
 
-    /// A client over something that begins calls.
+    /// Creates a client over a connection or channel.
     ///
     /// # Errors
     ///
-    /// INTERNAL for a user agent that is no header value.
+    /// INTERNAL if the user agent contains anything but printable ASCII.
     pub fn over(invoke: Arc<dyn Invoke>, options: ClientOptions) -> Result<Client, Status> {
         Caller::new(invoke, options).map(Client)
     }
 
-    /// The same client with other options for the calls made through it.
+    /// Returns a client on the same connection that uses these options for its calls.
     #[must_use]
     pub fn with(&self, options: CallOptions) -> Client {
         Client(Caller { options, ..self.0.clone() })
     }
 
-    /// Sends one message and waits for the one that answers it.
+    /// Sends one message and waits for the response.
     ///
     /// # Errors
     ///
-    /// The status of the call, from the server or from this side.
+    /// The status of the call, from the server or from this client.
     pub async fn unary<Req, Resp>(
         &self,
         method: Method<Req, Resp, Unary>,
@@ -97,11 +97,11 @@ impl Client {
         call::unary(&self.0, method.path(), message.borrow()).await
     }
 
-    /// Sends one message; the answers come in through what this returns.
+    /// Sends one message and returns an [`Inbound`] that receives the responses.
     ///
     /// # Errors
     ///
-    /// Why the call could not begin. How it ends is said by [`Inbound::recv`].
+    /// The reason why the call could not begin. [`Inbound::recv`] returns how it ends.
     pub async fn server_streaming<Req, Resp>(
         &self,
         method: Method<Req, Resp, ServerStreaming>,
@@ -114,11 +114,12 @@ impl Client {
         call::server_streaming(&self.0, method.path(), message.borrow()).await
     }
 
-    /// Opens a call that sends any number of messages and gets one: what sends them, and a future of the answer.
+    /// Opens a call that sends any number of messages and receives one. Returns the sending half, and a future of the
+    /// response.
     ///
     /// # Errors
     ///
-    /// Why the call could not begin. How it ends is said by the [`Answer`].
+    /// The reason why the call could not begin. The [`Answer`] returns how it ends.
     pub async fn client_streaming<Req, Resp>(
         &self,
         method: Method<Req, Resp, ClientStreaming>,
@@ -131,11 +132,11 @@ impl Client {
         Ok((outbound, Answer::new(inbound)))
     }
 
-    /// Opens a call with any number of messages both ways, in any order.
+    /// Opens a call with any number of messages in both directions, in any order.
     ///
     /// # Errors
     ///
-    /// Why the call could not begin. How it ends is said by [`Inbound::recv`].
+    /// The reason why the call could not begin. [`Inbound::recv`] returns how it ends.
     pub async fn bidi_streaming<Req, Resp>(
         &self,
         method: Method<Req, Resp, BidiStreaming>,

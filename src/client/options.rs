@@ -1,4 +1,4 @@
-//! The options of a client, and those of a call.
+//! The options of a client and of a call.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::status::{Code, Status};
 use crate::wire::code_map;
 use crate::wire::encoding::Encoding;
 
-/// What can be set on a client.
+/// The options of a client.
 ///
 /// ```
 /// use std::time::Duration;
@@ -26,22 +26,24 @@ use crate::wire::encoding::Encoding;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ClientOptions {
-    /// What a connection of either side has limits for.
+    /// The limits of a connection, the same on client and server.
     pub limits: Limits,
-    /// What restores compressed answers and compresses requests. None by default.
+    /// The compressors that decompress responses and compress requests. Empty by default.
     pub compressors: Compressors,
-    /// The code of an answer without `grpc-status`, by its HTTP status. [`code_map::code_of_http_status`], the published table,
-    /// by default; other clients have an older one, and some proxies mean something of their own.
+    /// Maps the HTTP status of a response without `grpc-status` to a code. [`code_map::code_of_http_status`], the published
+    /// table, by
+    /// default; other clients use an older table, and some proxies have statuses of their own.
     pub code_of_http_status: fn(u16) -> Code,
-    /// How long connecting may take, TLS and the server's SETTINGS included. 20 s by default.
+    /// The time limit for connecting, including TLS and the server's SETTINGS. 20 s by default.
     pub connect_timeout: Duration,
-    /// After so long without a byte from the server it is asked by PING whether it is there (gRFC A8, keepalive), and has
-    /// [`Limits::peer_timeout`] to answer. At least 10 s; servers take PINGs more often than every 5 minutes for abuse
-    /// unless they were told otherwise. Never by default.
+    /// The time without a byte from the server after which the client sends a PING (gRFC A8, keepalive). The server then has
+    /// [`Limits::peer_timeout`] to answer. At least 10 s; by default servers treat PINGs more often than every 5 minutes as
+    /// abuse.
+    /// `None`, the default, disables keepalive.
     pub keepalive_time: Option<Duration>,
-    /// Whether keepalive goes on while there is no call. It does not by default.
+    /// True if keepalive also runs while the connection has no call. False by default.
     pub keepalive_without_calls: bool,
-    /// What the application calls itself, put before the library's own name in `user-agent`: `my-app/1.0`. Empty by default.
+    /// The application's name and version, such as `my-app/1.0`, put before the library's in `user-agent`. Empty by default.
     pub user_agent: String,
 }
 
@@ -68,11 +70,13 @@ impl ClientOptions {
             "" => return Ok(HeaderValue::from_static(USER_AGENT)),
             own => format!("{own} {USER_AGENT}"),
         };
-        HeaderValue::try_from(whole).map_err(|_| Status::internal("the user agent has more than printable ASCII in it"))
+        HeaderValue::try_from(whole).map_err(|_| {
+            Status::internal(format!("invalid user_agent {:?}: use printable ASCII characters", self.user_agent))
+        })
     }
 }
 
-/// What a call is given beside its messages.
+/// The options of a call: deadline, metadata, compression.
 #[derive(Clone, Debug, Default)]
 pub struct CallOptions {
     pub(super) timeout: Option<Duration>,
@@ -82,12 +86,13 @@ pub struct CallOptions {
 }
 
 impl CallOptions {
-    /// No deadline, no metadata, no compression.
+    /// Creates options without a deadline, metadata or compression.
     pub fn new() -> CallOptions {
         CallOptions::default()
     }
 
-    /// How long the whole call may take, from its beginning to its status; then it is DEADLINE_EXCEEDED.
+    /// Sets the time limit of the whole call, from its beginning to its status; after it the call ends with
+    /// DEADLINE_EXCEEDED.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> CallOptions {
         self.timeout = Some(timeout);
@@ -101,15 +106,16 @@ impl CallOptions {
         self
     }
 
-    /// Whether messages may be compressed, where there is an encoding; for streams see [`Outbound::compress`](crate::Outbound::compress). They may by
-    /// default.
+    /// Allows or forbids compressing messages, if the call has an encoding. Allowed by default. A stream can change this
+    /// with
+    /// [`Outbound::compress`](crate::Outbound::compress).
     #[must_use]
     pub fn compress(mut self, compress: bool) -> CallOptions {
         self.uncompressed = !compress;
         self
     }
 
-    /// The initial metadata to send.
+    /// Sets the initial metadata to send.
     #[must_use]
     pub fn metadata(mut self, metadata: Metadata) -> CallOptions {
         self.metadata = Some(Arc::new(metadata));

@@ -1,7 +1,9 @@
-//! One RPC on the server, top to bottom: its headers are read, its handler runs, its trailers leave.
+//! One RPC on the server, top to bottom: reads its headers, runs its handler, sends its trailers.
 //!
-//! A call ends once, by one of four causes: the handler returns (or panics), the deadline passes, the server shuts down, or
-//! the peer is gone. In the first three cases its trailers leave in [`Call::poll_end`], and nowhere else.
+//! [`crate::call`] lists the ways in which a call ends. If the handler returns or panics, the deadline passes, or the server
+//! shuts
+//! down, [`Call::poll_end`] sends the trailers, and no other function does. If the stream was reset (by the peer, or because
+//! the peer broke a rule of HTTP/2) or the connection was lost, no trailers can be sent.
 //!
 //! ```text
 //!   begin ─┬─▶ Handling ── the handler returns, the deadline passes, the server ends ──▶ Ending ── trailers ──▶ Over
@@ -39,27 +41,28 @@ use crate::wire::request::{GRPC_ACCEPT_ENCODING, Refusal, RequestHeaders};
 use crate::wire::response::{ResponseHeaders, Trailers};
 
 /// A call in progress: a future that is ready when the call has ended. It is `Unpin`, so that it can begin on its
-/// connection's task and go on, if it has to wait, on one of its own.
+/// connection's
+/// task and move to a task of its own if it has to wait.
 pub(super) struct Call {
     work: Work,
     sending: Sending,
-    /// Shared with the handler where a side streams.
+    /// Shared with the handler of a streaming call.
     exchange: Option<Box<Exchange>>,
     deadline: Deadline,
     cut: Cut,
-    /// Charges what the call costs by itself, until it has ended.
+    /// The charge for the fixed cost of the call, until it has ended.
     _cost: Charge,
 }
 
-/// What a call is at.
+/// The current work of a call.
 enum Work {
     /// The handler runs.
     Handling(Pin<Box<dyn Future<Output = Outcome> + Send>>),
-    /// A request that is not gRPC's is read to its end.
+    /// A request that is not gRPC is read to its end.
     Refusing(Box<Refused>),
-    /// The last messages wait for the window, and then the trailers leave.
+    /// The last messages wait for window; the trailers follow them.
     Ending { last: Bytes, trailers: HeaderMap },
-    /// Nothing is left to do.
+    /// The call has ended.
     Over,
 }
 
@@ -67,11 +70,11 @@ struct Refused {
     body: Body,
     status: StatusCode,
     error: ProtocolError,
-    /// The answer may have a body: one to HEAD may not.
+    /// False for a response to HEAD, which may not have a body.
     has_body: bool,
 }
 
-/// What ends a call from outside of its handler.
+/// An event outside the handler that ends a call.
 enum Interruption {
     Deadline,
     Cut,
@@ -91,7 +94,7 @@ impl Call {
         }
     }
 
-    /// Begins the call whose head has arrived. Returns its method, if it has one.
+    /// Begins the call whose headers have arrived. Returns its route, if it has one.
     pub(super) fn begin<'a>(&mut self, parts: Parts, mut body: Body, shared: &'a Shared) -> Option<&'a Route> {
         let has_body = parts.method != Method::HEAD;
         let link = body.link();
@@ -126,7 +129,7 @@ impl Call {
         let RequestHeaders { uri, encoding, accept_encoding, metadata, .. } = head;
         let peer = link.peer.clone();
         if encoding != Encoding::Identity {
-            body.set_compressor(shared.sizes.compressors.get(encoding).cloned());
+            body.set_compressor(shared.sending.compressors.get(encoding).cloned());
         }
         let context = Context { uri, metadata, peer, deadline: self.deadline.at(), accept_encoding };
         let Handling { future, exchange } =
@@ -136,14 +139,15 @@ impl Call {
         Some(route)
     }
 
-    /// A turn of the handler: what has arrived is taken in, the handler runs until it waits, what it has sent leaves.
+    /// Runs a turn of the handler: takes in what has arrived, polls the handler until it waits, and sends what it has
+    /// written.
     fn poll_handler(&mut self, cx: &mut TaskContext<'_>) -> Poll<()> {
         let Work::Handling(handler) = &mut self.work else { return Poll::Ready(()) };
         loop {
             if let Some(exchange) = &mut self.exchange {
                 exchange.arrive(cx);
             }
-            // A panic is the handler's failure, not the connection's: nothing of the handler is used after it.
+            // A panic fails this call, not the connection; the handler is not used after it.
             match catch_unwind(AssertUnwindSafe(|| handler.as_mut().poll(cx))) {
                 Ok(Poll::Ready(outcome)) => {
                     self.end(outcome);
@@ -163,7 +167,7 @@ impl Call {
         self.poll_interrupted(cx)
     }
 
-    /// Ready when the call was ended from outside of its handler, and knows it.
+    /// Ready when an event outside the handler has ended the call.
     fn poll_interrupted(&mut self, cx: &mut TaskContext<'_>) -> Poll<()> {
         match ready!(self.poll_interruption(cx)) {
             Interruption::Gone => self.work = Work::Over,
@@ -183,11 +187,11 @@ impl Call {
         self.cut.poll(cx).map(|()| Interruption::Cut)
     }
 
-    /// Ends the call as its handler did: what it has sent will leave, and then the trailers.
+    /// Ends the call with the result of its handler: sends the messages written so far, and then the trailers.
     fn end(&mut self, outcome: Outcome) {
         let exchange = self.exchange.as_deref();
         if let Some(inbox) = exchange.and_then(|exchange| exchange.inbox.as_ref()) {
-            // Nobody reads on: what still comes is h2's to throw away, and handles that outlive the handler are told.
+            // h2 discards data that still arrives, and handles that outlive the handler fail.
             lock(inbox).close(Status::cancelled("the call has ended"));
         }
         let batch = exchange.and_then(|exchange| exchange.batch.as_ref());
@@ -201,7 +205,7 @@ impl Call {
         }
     }
 
-    /// Ends the call from outside of its handler: what has not left will not.
+    /// Ends the call from outside its handler: messages that were not sent are dropped.
     fn interrupt(&mut self, status: Status) {
         if let Some(exchange) = &mut self.exchange {
             if let Some(batch) = &exchange.batch {
@@ -212,7 +216,7 @@ impl Call {
         self.leave(Bytes::new(), Encoding::Identity, None, Err(status));
     }
 
-    /// Chooses between Trailers-Only and Trailers: Trailers-Only where nothing was said before them.
+    /// Chooses between Trailers-Only and Trailers: Trailers-Only if nothing was sent before.
     fn leave(&mut self, last: Bytes, encoding: Encoding, metadata: Option<&CallMetadata>, status: Result<(), Status>) {
         let initial = metadata.map_or(Metadata::none(), |metadata| &metadata.initial);
         let mut fields = HeaderMap::new();
@@ -220,7 +224,7 @@ impl Call {
             if last.is_empty() && initial.is_empty() {
                 fields = ResponseHeaders::encode(Encoding::Identity, initial);
             } else {
-                // Where the stream is gone there is nobody to tell.
+                // If the stream is gone, the headers can't be sent, and the call ends.
                 let _: Result<(), Gone> = respond(&mut self.sending, initial, encoding);
             }
         }
@@ -231,7 +235,7 @@ impl Call {
         self.work = Work::Ending { last, trailers: fields };
     }
 
-    /// The one place where trailers leave, after the last messages.
+    /// Sends the trailers after the last messages; the only function that does.
     fn poll_end(&mut self, cx: &mut TaskContext<'_>) -> Poll<()> {
         let Work::Ending { last, trailers } = &mut self.work else { return Poll::Ready(()) };
         let has_left = match &mut self.exchange {
@@ -250,19 +254,19 @@ impl Call {
         Poll::Ready(())
     }
 
-    /// Refuses a gRPC request that is wrong in its head: Trailers-Only at once.
+    /// Refuses a gRPC request whose headers are invalid, with Trailers-Only.
     fn refuse(&mut self, error: ProtocolError, shared: &Shared) {
         let is_encoding = matches!(error, ProtocolError::UnsupportedRequestEncoding { .. });
         self.leave(Bytes::new(), Encoding::Identity, None, Err(error.into_status()));
         if let (Work::Ending { trailers, .. }, true) = (&mut self.work, is_encoding) {
-            // compression.md: the answer says what would have been understood. Names of encodings are visible ASCII.
+            // compression.md: the response lists the supported encodings. Their names are visible ASCII.
             let supported = HeaderValue::try_from(shared.encodings.to_list());
             trailers.extend(supported.map(|list| (GRPC_ACCEPT_ENCODING, list)));
         }
     }
 
-    /// A request that is not gRPC's: read to its end, so that whatever else is wrong with it is answered by HTTP/2 first, then
-    /// answered in HTTP with a sentence for a person, and in the trailers for a client of gRPC.
+    /// Answers a request that is not gRPC. Reads it to its end first, so that HTTP/2 reports other errors in it before this
+    /// response. The body is a sentence for a person, and the trailers are for a gRPC client.
     fn poll_refusal(&mut self, cx: &mut TaskContext<'_>) -> Poll<()> {
         let Work::Refusing(refused) = &mut self.work else { return Poll::Ready(()) };
         if refused.body.poll_discard(cx).is_pending() {

@@ -1,8 +1,10 @@
-//! One connection on the server: the HTTP/2 handshake, the streams that the client opens, and the end.
+//! One connection on the server: the HTTP/2 handshake, the streams that the client opens, and the shutdown.
 //!
-//! A call runs on its connection's task first. Most unary calls end there, and the answers of all that arrived together leave
-//! in one write; a call that has to wait moves to a task of its own. A handler that computes for long would hold up its
-//! neighbours, so a method that did once is given tasks at once for its next calls ([`Pace`](super::pace::Pace)).
+//! A call runs on its connection's task first. Most unary calls end there, and the responses to all requests that arrived
+//! together are sent in one write; a call that has to wait moves to its own task. A handler that computes for long delays
+//! the
+//! other calls of its connection, so the next calls of such a method get their own tasks at once
+//! ([`Pace`](super::pace::Pace)).
 //!
 //! RFC 9113 sections 3.4 (preface), 6.8 (GOAWAY).
 
@@ -30,7 +32,7 @@ use crate::limits::{
     UNSENT_OF_CALL,
 };
 
-/// Serves a connection until it ends. Its preface and SETTINGS have to be there at the time of `greeting`.
+/// Serves a connection until it ends. The client's preface and SETTINGS must arrive before `greeting`.
 pub(super) async fn serve(connected: Connected, shared: Arc<Shared>, greeting: Option<tokio::time::Instant>) {
     let options = &shared.options;
     let limits = PeerLimits {
@@ -42,7 +44,7 @@ pub(super) async fn serve(connected: Connected, shared: Arc<Shared>, greeting: O
     let (io, outlet) = gather(connected.io, limits, true);
     let handshake = drive_handshake(builder(options).handshake(io), &outlet);
     let mut draining = Box::pin(shared.draining());
-    // A peer that has not spoken yet has nothing to lose by a server that shuts down.
+    // A peer that has sent nothing yet loses nothing when the server shuts down.
     if let Some(Some(connection)) = until(draining.as_mut(), handshake).await {
         let link = Link {
             side: Side::Server,
@@ -54,7 +56,7 @@ pub(super) async fn serve(connected: Connected, shared: Arc<Shared>, greeting: O
         let mut driver = Driver::new(connection, shared.clone(), link);
         let mut registered = false;
         poll_fn(|cx| {
-            // Registered once, this task is woken when the server shuts down: until then a look at the phase is enough.
+            // After the first poll, shutdown wakes this task: until then checking the phase is enough.
             if !driver.draining && (!registered || shared.phase_has_changed()) {
                 registered = true;
                 if draining.as_mut().poll(cx).is_ready() {
@@ -77,7 +79,7 @@ pub(super) async fn serve(connected: Connected, shared: Arc<Shared>, greeting: O
 }
 
 fn builder(options: &ServerOptions) -> Builder {
-    // A client may give up at once as many calls as it may have, and one after the other as many as it likes: it is no attacker.
+    // A legitimate client may reset all its concurrent calls at once, and any number one after the other.
     let resets = usize::try_from(options.max_concurrent_streams).unwrap_or(usize::MAX).max(PENDING_RESETS);
     let mut builder = Builder::new();
     builder
@@ -93,7 +95,7 @@ fn builder(options: &ServerOptions) -> Builder {
     builder
 }
 
-/// Waits for the client's preface, while our SETTINGS leave. `None` where none comes.
+/// Waits for the client's preface while our SETTINGS are sent. Returns `None` if the preface does not arrive.
 async fn drive_handshake(
     handshake: h2::server::Handshake<Gather, Piece>,
     outlet: &Outlet,
@@ -112,15 +114,15 @@ struct Driver {
     connection: Connection<Gather, Piece>,
     shared: Arc<Shared>,
     link: Arc<Link>,
-    /// The streams that arrived and whose calls have not begun, the oldest first.
+    /// Streams that have arrived and whose calls have not begun, oldest first.
     began: VecDeque<(Request<RecvStream>, SendResponse<Piece>)>,
     draining: bool,
-    /// Calls so far, to count which are timed.
+    /// The number of calls so far, used to choose which are timed.
     calls: u32,
     strikes: PingStrikes,
 }
 
-/// PINGs that came too soon after another (gRFC A8).
+/// Counts PINGs that followed another one too soon (gRFC A8).
 #[derive(Debug, Default)]
 struct PingStrikes {
     count: u32,
@@ -140,13 +142,15 @@ impl Driver {
         }
     }
 
-    /// Ready when the connection has ended: no more streams will come and none is open.
+    /// Ready when the connection has ended: no stream is open and no more will arrive.
     ///
-    /// One turn accepts what has come, runs the calls, and leaves what they answered to be written. It ends after [`TURN`]
-    /// or [`TURN_CALLS`], with calls left that have not begun: others have their turn, and then it goes on here.
+    /// A turn accepts the streams that have arrived, runs their calls, and leaves the responses to be written. It ends after
+    /// [`TURN`]
+    /// or [`TURN_CALLS`], even if calls are left that have not begun: other tasks run, and then the next turn goes on with
+    /// them.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
-            // Every poll_accept also writes: calls are run after the last of them, or each answer would leave alone.
+            // poll_accept also writes: run the calls after the last one, or each response would be sent alone.
             let ended = loop {
                 match self.connection.poll_accept(cx) {
                     Poll::Ready(Some(Ok(stream))) => self.began.push_back(stream),
@@ -169,8 +173,10 @@ impl Driver {
         }
     }
 
-    /// Counts PINGs: those that follow each other faster than [`ServerOptions::min_ping_interval`] are strikes, HEADERS and
-    /// DATA of this side forgive them (gRFC A8, "Server Enforcement").
+    /// Counts PINGs and returns true if they are too many. A PING that follows another faster than
+    /// [`ServerOptions::min_ping_interval`] is a strike; HEADERS and DATA that this side sends clear the strikes (gRFC A8,
+    /// "Server
+    /// Enforcement").
     fn are_too_many(&mut self, pings: Pings) -> bool {
         let mut interval = self.shared.options.min_ping_interval;
         if !interval.is_zero() && !self.connection.has_streams() {
@@ -198,7 +204,7 @@ impl Driver {
             let body = Body::new(Some(stream), limit, self.link.clone());
             let route = call.begin(parts, body, &self.shared);
             self.calls = self.calls.wrapping_add(1);
-            // Where a call stands is where it stays until it has to wait: moving it would cost a part of running it.
+            // The call is not moved before it has to wait: moving it would cost a part of running it.
             let has_ended = match route {
                 Some(route) if route.pace.spawns() => false,
                 Some(route) if route.pace.is_suspected() || self.calls.is_multiple_of(TIMED) => {
@@ -226,8 +232,8 @@ impl Driver {
     }
 }
 
-/// After so many calls of a turn the clock is looked at, to end the turn in time.
+/// The number of calls of a turn after which the clock is read, to end the turn in time.
 const LOOKS_AT_THE_CLOCK: u32 = 4;
 
-/// One call in this many is timed; looking at the clock for each would be a noticeable part of a small one.
+/// One call in this many is timed; reading the clock for each would be a noticeable part of a small call's cost.
 const TIMED: u32 = 8;

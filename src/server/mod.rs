@@ -1,7 +1,8 @@
-//! The server: where it listens, what it serves, which limits it has, and how it ends.
+//! The server: accepts connections, serves its routes within its limits, and shuts down gracefully.
 //!
-//! Read on in [`connection`](self) (`connection.rs`, one connection), `call.rs` (one call), `router.rs` (from path to
-//! handler).
+//! See [`connection`](self) (`connection.rs`) for one connection, `call.rs` for one call, and `router.rs` for the way from
+//! path
+//! to handler.
 
 mod call;
 mod connection;
@@ -26,7 +27,7 @@ use shared::{Phase, Shared, until};
 use crate::io::Listener;
 use crate::limits::{ACCEPT_PAUSE, CUT_PATIENCE};
 
-/// A server of gRPC.
+/// A gRPC server.
 ///
 /// ```no_run
 /// # async fn example(router: barewire::server::Routes) -> std::io::Result<()> {
@@ -43,7 +44,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// A server with default options.
+    /// Creates a server with default options.
     pub fn new(routes: impl Into<Routes>) -> Server {
         Server { routes: routes.into(), options: ServerOptions::default() }
     }
@@ -60,13 +61,15 @@ impl Server {
         self.serve_until(listener, pending()).await
     }
 
-    /// Serves until `shutdown` is ready, and then ends gracefully: no connection is accepted any more, clients are told by
-    /// GOAWAY to go elsewhere, calls in progress go on to their end; after [`ServerOptions::shutdown_timeout`] those left are
-    /// ended with UNAVAILABLE.
+    /// Serves until `shutdown` is ready, and then shuts down gracefully: the server accepts no more connections, sends
+    /// GOAWAY to its
+    /// clients, and lets calls in progress run to their end. After [`ServerOptions::shutdown_timeout`] it ends the remaining
+    /// calls
+    /// with UNAVAILABLE.
     ///
     /// # Errors
     ///
-    /// None at the moment: errors of accepting pass, and are tried again.
+    /// None at present: the server retries after an error of accepting.
     pub async fn serve_until(self, mut listener: impl Listener, shutdown: impl Future<Output = ()>) -> io::Result<()> {
         let (phases, phase) = watch::channel(Phase::Serving);
         let shared = Arc::new(Shared::new(self.routes, self.options, phase));
@@ -75,9 +78,9 @@ impl Server {
         while let Some(accepted) = until(shutdown.as_mut(), listener.accept()).await {
             match accepted {
                 Ok(handshake) => {
-                    connections.spawn(connect(handshake, shared.clone()));
+                    connections.spawn(accept(handshake, shared.clone()));
                 }
-                // A peer that has gone before it was accepted says nothing about the next.
+                // The failure of one peer before it was accepted does not affect the next.
                 Err(error) if is_of_one_peer(&error) => {}
                 Err(_) => {
                     let pause = tokio::time::sleep(ACCEPT_PAUSE);
@@ -93,14 +96,14 @@ impl Server {
         let patience = shared.options.shutdown_timeout;
         if tokio::time::timeout(patience, join_all(&mut connections)).await.is_err() {
             phases.send_replace(Phase::Cut);
-            // Long enough for trailers to leave; a peer that does not even take those is left behind.
+            // Long enough to send the trailers; a peer that does not even read those is cut off.
             let _: Result<(), _> = tokio::time::timeout(CUT_PATIENCE, join_all(&mut connections)).await;
         }
         Ok(())
     }
 }
 
-/// Whether an error of accepting concerns the peer that would have been accepted and nobody else.
+/// Returns true if an error of accepting concerns only the peer that would have been accepted.
 fn is_of_one_peer(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
     matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted)
@@ -110,8 +113,8 @@ async fn join_all(connections: &mut JoinSet<()>) {
     while connections.join_next().await.is_some() {}
 }
 
-/// Finishes what the transport has begun, in bounded time, and serves the connection.
-async fn connect<H>(handshake: H, shared: Arc<Shared>)
+/// Completes the transport's handshake within its time limit, and serves the connection.
+async fn accept<H>(handshake: H, shared: Arc<Shared>)
 where
     H: Future<Output = io::Result<crate::io::Connected>>,
 {

@@ -8,7 +8,7 @@ use crate::limits::{
 };
 use crate::wire::encoding::Encoding;
 
-/// What can be set on a server. Each limit applies to one connection or one call.
+/// The options of a server. Each limit applies to one connection or one call.
 ///
 /// ```
 /// use barewire::ServerOptions;
@@ -20,26 +20,32 @@ use crate::wire::encoding::Encoding;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ServerOptions {
-    /// What a connection of either side has limits for.
+    /// The limits of a connection, the same on client and server.
     pub limits: Limits,
-    /// How many calls a connection may have in progress. 1,000 by default.
+    /// The number of calls that a connection may have in progress. 1,000 by default.
     pub max_concurrent_streams: u32,
-    /// What restores compressed messages and compresses answers. None by default: compressed requests are UNIMPLEMENTED.
+    /// The compressors that decompress requests and compress responses. Empty by default: compressed requests get
+    /// UNIMPLEMENTED.
     pub compressors: Compressors,
-    /// What answers are compressed with, where the client takes it and the handler does not choose. Nothing by default.
+    /// The encoding of responses, if the client accepts it and the handler does not choose another. `None` by default.
     pub encoding: Option<Encoding>,
-    /// How long a handler may keep its connection's task busy in one go. A method that took longer repeatedly has its calls run
-    /// on tasks of their own from the start, so that it holds up no neighbour. 1 ms by default.
+    /// The time that a handler may keep its connection's task busy without waiting. Calls of a method that took longer
+    /// repeatedly run
+    /// on their own tasks from the start, so that they do not delay the connection's other calls. 1 ms by default.
     pub inline_limit: Duration,
-    /// How long a client may take to begin: TLS, HTTP/2's preface and its SETTINGS together. 20 s by default.
+    /// The time limit for a client's handshake: TLS, HTTP/2's preface and its SETTINGS together. 20 s by default.
     pub handshake_timeout: Duration,
-    /// After so long without a byte from the client it is asked by PING whether it is there (gRFC A9, keepalive), and has
+    /// The time without a byte from the client after which the server sends a PING (gRFC A9, keepalive). The client then has
     /// [`Limits::peer_timeout`] to answer. 2 hours by default.
     pub keepalive_time: Duration,
-    /// How often a client may send PINGs while it has calls; without any, every 2 hours. More than two too soon, and the
-    /// connection ends with GOAWAY ENHANCE_YOUR_CALM, `too_many_pings` (gRFC A8). Zero allows any number. 5 minutes by default.
+    /// The shortest interval at which a client may send PINGs while it has calls; without calls it is 2 hours. After more
+    /// than two
+    /// PINGs too soon the connection ends with GOAWAY ENHANCE_YOUR_CALM, `too_many_pings` (gRFC A8). Zero allows any number.
+    /// 5 minutes
+    /// by default.
     pub min_ping_interval: Duration,
-    /// How long calls in progress may go on when the server shuts down; the rest ends with UNAVAILABLE. 10 s by default.
+    /// The time that calls in progress may take to end when the server shuts down; then they end with UNAVAILABLE. 10 s by
+    /// default.
     pub shutdown_timeout: Duration,
 }
 

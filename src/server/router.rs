@@ -1,9 +1,12 @@
-//! From `:path` to the handler that answers it: a table, no generated code, and four short adapters that give handlers of the
-//! four kinds the one shape that a call has.
+//! Maps `:path` to the handler of a method: a table, without generated code. Four short adapters give the handlers of the
+//! four
+//! kinds one common type.
 //!
-//! A handler is a plain `async fn` on `&self`. [`Handler`] and [`StreamingHandler`] say so in types, for functions with one
-//! argument beside `self` and with two; every such function implements them by itself, and a handler whose future is not
-//! `Send`, or whose messages are not the method's, is refused by the compiler where it is registered.
+//! A handler is a plain `async fn` on `&self`. The traits [`Handler`] and [`StreamingHandler`] describe such functions, with
+//! one
+//! argument beside `self` and with two; every such function implements them. The compiler refuses a handler where it is
+//! registered
+//! if its future is not `Send` or its messages are not the method's.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -32,7 +35,7 @@ use crate::wire::error::excerpt;
 
 /// A handler with one argument: `async fn(&self, Argument) -> Output`.
 pub trait Handler<'a, S, Argument, Output>: Clone + Send + Sync + 'static {
-    /// What the handler returns.
+    /// The future that the handler returns.
     type Future: Future<Output = Output> + Send + 'a;
 
     /// Calls the handler.
@@ -53,7 +56,7 @@ where
 
 /// A handler with two arguments, the second an [`Outbound`]: `async fn(&self, Argument, Out) -> Output`.
 pub trait StreamingHandler<'a, S, Argument, Out, Output>: Clone + Send + Sync + 'static {
-    /// What the handler returns.
+    /// The future that the handler returns.
     type Future: Future<Output = Output> + Send + 'a;
 
     /// Calls the handler.
@@ -72,7 +75,7 @@ where
     }
 }
 
-/// The methods of a service `S`: for each its path, its kind, and the handler that answers.
+/// The methods of a service `S`: for each method its path, its kind, and its handler.
 ///
 /// ```
 /// # use barewire::{Method, Request, Response, Router, Status, Unary};
@@ -94,7 +97,7 @@ pub struct Router<S> {
     routes: Routes,
 }
 
-/// The methods of any number of services, without their types: what a server serves.
+/// The methods of any number of services, without their types: the routes of a server.
 #[derive(Default)]
 pub struct Routes {
     methods: BTreeMap<&'static str, Route>,
@@ -107,25 +110,24 @@ pub(super) struct Route {
     pub(super) pace: Pace,
 }
 
-/// A call, as it comes to its method.
+/// A call, as it is passed to its method.
 pub(super) struct Incoming {
     pub(super) body: Body,
     pub(super) context: Context,
-    /// How the messages of the answer leave.
+    /// Encodes the messages of the response.
     pub(super) packing: Packing,
 }
 
-/// A handler at work, and what the call's task shares with it if a side streams.
+/// A running handler, and the buffers that the call's task shares with it if the call streams.
 pub(super) struct Handling {
     pub(super) future: Pin<Box<dyn Future<Output = Outcome> + Send>>,
     pub(super) exchange: Option<Box<Exchange>>,
 }
 
-/// How a handler ended.
+/// The result of a handler.
 pub(super) type Outcome = Result<Reply, Status>;
 
-/// The one message of a method that answers with one, prefix included, and the metadata around it; nothing for a method
-/// that streams its answers.
+/// The single message of a response, prefix included, and its metadata; empty for a method that streams its responses.
 #[derive(Default)]
 pub(super) struct Reply {
     pub(super) message: Bytes,
@@ -134,7 +136,7 @@ pub(super) struct Reply {
 }
 
 impl<S: Send + Sync + 'static> Router<S> {
-    /// A router without methods for a service, which all calls share.
+    /// Creates a router without methods for a service, which all calls share.
     pub fn new(service: S) -> Router<S> {
         Router { service: Arc::new(service), routes: Routes::default() }
     }
@@ -153,7 +155,7 @@ impl<S: Send + Sync + 'static> Router<S> {
             let Incoming { mut body, context, packing } = incoming;
             let future = Box::pin(async move {
                 let (message, compressed) = only(&mut body).await?;
-                // The handler may hold the message to its end.
+                // Charged until the handler returns, which may hold the message until then.
                 let _held = body.take_charge();
                 let link = body.into_link();
                 admit(&link).await?;
@@ -262,11 +264,11 @@ impl<S> From<Router<S>> for Routes {
 }
 
 impl Routes {
-    /// The method at a path.
+    /// Returns the method at a path.
     ///
     /// # Errors
     ///
-    /// UNIMPLEMENTED, with a message that tells an unknown service, an unknown method and a malformed path apart.
+    /// UNIMPLEMENTED, with a message that distinguishes an unknown service, an unknown method and a malformed path.
     pub(super) fn find(&self, path: &str) -> Result<&Route, Status> {
         self.methods.get(path).ok_or_else(|| match method::split(path) {
             None => ProtocolError::MalformedPath { path: excerpt(path.as_bytes()) }.into_status(),
@@ -285,11 +287,11 @@ impl Route {
     }
 }
 
-/// Waits until a handler may begin, while large messages of others wait to be encoded.
+/// Waits until a handler may start, while large messages of other calls wait to be encoded.
 async fn admit(link: &Link) -> Result<(), Status> {
     match link.budget.admits_handler() {
         true => Ok(()),
-        // Boxed, as it hardly ever happens and every call would carry its state.
+        // Boxed because it is rare, and every call would carry its state.
         false => Box::pin(link.budget.wait_for_handlers()).await,
     }
 }
@@ -298,11 +300,11 @@ async fn reply<Resp: Message>(response: Response<Resp>, mut packing: Packing, li
     if let Some(encoding) = response.encoding() {
         packing.choose(encoding);
     }
-    let compress = response.was_compressed();
+    let compress = response.may_compress();
     let (message, metadata) = response.into_parts();
     let message = match is_small(&message) {
         true => encode(&message, &packing, compress)?.freeze(),
-        // Boxed, so that the small ones do not carry its state.
+        // Boxed, so that small messages do not carry its state.
         false => Box::pin(encode_within(link.budget.clone(), &message, &packing, compress)).await?,
     };
     Ok(Reply { message, encoding: packing.encoding(), metadata })

@@ -1,4 +1,4 @@
-//! What the connections of a server share: its routes, its options, and where it is in its life.
+//! State that the connections of a server share: its routes, its options, and the phase of its life.
 
 use std::fmt;
 use std::future::pending;
@@ -10,10 +10,10 @@ use tokio::sync::watch;
 
 use super::options::ServerOptions;
 use super::router::Routes;
-use crate::call::compress::{Packing, Sizes};
+use crate::call::compress::{Packing, SendingOptions};
 use crate::wire::encoding::EncodingSet;
 
-/// The output of a future, or `None` if `stop` is ready first.
+/// Returns the output of a future, or `None` if `stop` is ready first.
 pub(super) async fn until<F: Future>(mut stop: Pin<&mut impl Future<Output = ()>>, future: F) -> Option<F::Output> {
     let mut future = std::pin::pin!(future);
     std::future::poll_fn(|cx| match stop.as_mut().poll(cx) {
@@ -23,40 +23,40 @@ pub(super) async fn until<F: Future>(mut stop: Pin<&mut impl Future<Output = ()>
     .await
 }
 
-/// What all connections of a server share.
+/// The state that all connections of a server share.
 pub(super) struct Shared {
     pub(super) routes: Routes,
     pub(super) options: ServerOptions,
-    pub(super) sizes: Arc<Sizes>,
-    /// Those of the compressors, and identity.
+    pub(super) sending: Arc<SendingOptions>,
+    /// The encodings of the compressors, and identity.
     pub(super) encodings: EncodingSet,
     phase: watch::Receiver<Phase>,
 }
 
-/// Where a server is in its life; it only goes forward.
+/// The phase of a server's life; it only advances.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Phase {
     Serving,
-    /// No new calls; those in progress go on.
+    /// No new calls are accepted; calls in progress go on.
     Draining,
-    /// Calls in progress end.
+    /// Calls in progress are ended.
     Cut,
 }
 
 impl Shared {
     pub(super) fn new(routes: Routes, options: ServerOptions, phase: watch::Receiver<Phase>) -> Shared {
-        let sizes = Arc::new(Sizes {
-            limit: options.limits.max_send_message_size,
-            min_size: options.limits.min_compress_size,
+        let sending = Arc::new(SendingOptions {
+            max_message_size: options.limits.max_send_message_size,
+            min_compress_size: options.limits.min_compress_size,
             compressors: options.compressors.clone(),
         });
         let encodings = options.compressors.encodings();
-        Shared { routes, options, sizes, encodings, phase }
+        Shared { routes, options, sending, encodings, phase }
     }
 
-    /// How the answers to a client leave that takes these encodings.
+    /// Returns the encoder of responses to a client that accepts these encodings.
     pub(super) fn packing(&self, accepted: EncodingSet) -> Packing {
-        let mut packing = Packing::new(self.sizes.clone(), accepted);
+        let mut packing = Packing::new(self.sending.clone(), accepted);
         if let Some(encoding) = self.options.encoding {
             packing.choose(encoding);
         }
@@ -75,12 +75,12 @@ impl Shared {
 
 async fn reached(mut phase: watch::Receiver<Phase>, wanted: Phase) {
     if phase.wait_for(|phase| *phase >= wanted).await.is_err() {
-        // The server was dropped: its connections go with it, and nothing is left to wait for.
+        // The server was dropped, and its connections with it: this is not polled again.
         pending::<()>().await;
     }
 }
 
-/// Tells a call that waits when it is to be cut off. Armed at the first poll, as most calls never wait.
+/// Ready when a waiting call must end. Starts to wait at the first poll, as most calls never wait.
 pub(super) struct Cut {
     shared: Arc<Shared>,
     wait: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,

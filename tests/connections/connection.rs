@@ -223,10 +223,10 @@ async fn a_client_answers_pings_while_a_call_waits() {
 #[tokio::test(start_paused = true)]
 async fn a_server_that_does_not_begin_with_settings_is_none() {
     for (first, words) in [
-        (ping(*b"8 octets"), "the peer's first frame has to be SETTINGS (4) and has the type 6"),
-        (window_update(0, 1), "the peer's first frame has to be SETTINGS (4) and has the type 8"),
-        (response(1), "the peer's first frame has to be SETTINGS (4) and has the type 1"),
-        (goaway(0, Http2Error::NO_ERROR), "the peer's first frame has to be SETTINGS (4) and has the type 7"),
+        (ping(*b"8 octets"), "the peer's first frame must be SETTINGS (4), but has type 6"),
+        (window_update(0, 1), "the peer's first frame must be SETTINGS (4), but has type 8"),
+        (response(1), "the peer's first frame must be SETTINGS (4), but has type 1"),
+        (goaway(0, Http2Error::NO_ERROR), "the peer's first frame must be SETTINGS (4), but has type 7"),
     ] {
         let mut wire = bytes::BytesMut::new();
         [first, settings([])].iter().for_each(|frame| frame.encode(&mut wire));

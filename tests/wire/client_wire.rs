@@ -97,7 +97,7 @@ async fn the_user_agent_has_to_be_one() {
     let (client, _server, _) = client_recorded(|options| options.user_agent = "new\nline".into(), []).await;
     let refused = client.unwrap_err();
     assert_eq!(refused.code(), Code::Internal);
-    assert_eq!(refused.message(), "the user agent has more than printable ASCII in it");
+    assert_eq!(refused.message(), r#"invalid user_agent "new\nline": use printable ASCII characters"#);
 }
 
 #[tokio::test(start_paused = true)]

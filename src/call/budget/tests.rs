@@ -1,4 +1,4 @@
-//! The budget alone, on a paused clock.
+//! Tests the budget alone, on a paused clock.
 
 use futures_util::FutureExt as _;
 

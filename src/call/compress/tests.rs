@@ -1,4 +1,5 @@
-//! What leaves a worker, and that it comes back the same. The compressors are the tests' own: the core has none.
+//! Tests which messages are compressed off the worker, and that they are the same wherever they are compressed. These tests
+//! bring their own compressors: this module has none.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,13 +12,13 @@ use crate::wire::message::Prefix;
 
 const LIMIT: usize = 4 << 20;
 
-/// Drops zeros at the end and says how many they were, in eight bytes; where it was told to, it waits in between.
+/// A compressor that replaces trailing zeros by their count, in eight bytes. It can wait at a gate in between.
 struct Trim(Option<Arc<Gate>>);
 
-/// Says on which thread it waits, and waits.
+/// A gate that reports which thread waits at it.
 struct Gate {
     ends: Mutex<(Sender<ThreadId>, Receiver<()>)>,
-    /// How many are there now, and were there at most.
+    /// The number of threads at the gate now, and the most so far.
     inside: AtomicUsize,
     most: AtomicUsize,
 }
@@ -71,8 +72,8 @@ fn trim() -> Arc<dyn Compressor> {
 }
 
 fn packing(compressor: Arc<dyn Compressor>) -> Packing {
-    let sizes = Sizes { limit: LIMIT, min_size: 10, compressors: Compressors::new([compressor]) };
-    let mut packing = Packing::new(Arc::new(sizes), EncodingSet::IDENTITY.with(Encoding::Gzip));
+    let options = SendingOptions { max_message_size: LIMIT, min_compress_size: 10, compressors: Compressors::new([compressor]) };
+    let mut packing = Packing::new(Arc::new(options), EncodingSet::IDENTITY.with(Encoding::Gzip));
     packing.choose(Encoding::Gzip);
     packing
 }
@@ -89,8 +90,8 @@ async fn large_messages_that_are_compressed_leave_the_worker() {
     {
         assert_eq!(chosen.compresses_off_worker(length), expected, "{length}");
     }
-    let sizes = Sizes { limit: LIMIT, min_size: 0, compressors: Compressors::new([trim()]) };
-    assert!(!Packing::new(Arc::new(sizes), EncodingSet::IDENTITY).compresses_off_worker(LIMIT), "none is chosen");
+    let options = SendingOptions { max_message_size: LIMIT, min_compress_size: 0, compressors: Compressors::new([trim()]) };
+    assert!(!Packing::new(Arc::new(options), EncodingSet::IDENTITY).compresses_off_worker(LIMIT), "none is chosen");
 }
 
 #[test]
@@ -121,17 +122,17 @@ async fn a_worker_is_free_meanwhile_and_few_are_packed_at_once() {
     let gate = Gate { ends: Mutex::new((waits, going)), inside: AtomicUsize::new(0), most: AtomicUsize::new(0) };
     let gate = Arc::new(gate);
     let packing = packing(Arc::new(Trim(Some(gate.clone()))));
-    // One waits at the gate, within its lock; others for the lock, or for their turn.
+    // One job waits at the gate and holds its lock; the others wait for the lock or for their turn.
     let calls: Vec<_> = (0..100).map(|_| tokio::spawn(packing.pack_off_worker(zeros(LIMIT)))).collect();
     let first = loop {
-        // The only worker of this runtime has time.
+        // The only worker of this runtime is free.
         tokio::task::yield_now().await;
         if let Ok(thread) = waiting.try_recv() {
             break thread;
         }
     };
     assert_ne!(first, std::thread::current().id());
-    // A call that is given up before its turn takes none.
+    // A job that is dropped before its turn does not take a turn.
     for call in calls.iter().skip(50) {
         call.abort();
     }
