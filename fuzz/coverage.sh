@@ -14,7 +14,7 @@ cd "$(dirname "$0")"
 host=$(rustc -vV | sed -n 's/^host: //p')
 tools=${LLVM_TOOLS:-$(rustc --print sysroot)/lib/rustlib/$host/bin}
 if [ ! -x "$tools/llvm-cov" ]; then
-    echo "coverage: there is no llvm-cov in $tools: rustup component add llvm-tools, or LLVM_TOOLS=FOLDER" >&2
+    echo "coverage: no llvm-cov in $tools: run rustup component add llvm-tools, or set LLVM_TOOLS=FOLDER" >&2
     exit 2
 fi
 target=${CARGO_TARGET_DIR:-target}/coverage

@@ -180,7 +180,7 @@ fn judge(
     let code = end.as_ref().map_or_else(Status::number, |()| 0);
     let is_written = end.as_ref().is_err_and(|status| status.message() == AS_WRITTEN);
     if code == Code::DeadlineExceeded.number() {
-        let deadline = call.deadline.unwrap_or_else(|| panic!("{call:?}: there is no deadline"));
+        let deadline = call.deadline.unwrap_or_else(|| panic!("{call:?} has no deadline"));
         assert!(elapsed >= Duration::from_millis(deadline), "{call:?}: ended early, after {elapsed:?}");
         return;
     }

@@ -39,7 +39,7 @@ fn check_written(duration: Duration) -> Duration {
         ('H', 3_600 * 1_000_000_000),
     ];
     let written = grpc_timeout::encode(duration);
-    let read = reference::timeout(written.as_bytes()).unwrap_or_else(|| panic!("{written:?} is no timeout"));
+    let read = reference::timeout(written.as_bytes()).unwrap_or_else(|| panic!("{written:?} is not a timeout"));
     assert_eq!(grpc_timeout::parse(written.as_bytes()), Ok(read));
     if duration > LONGEST {
         assert_eq!(read, LONGEST, "{duration:?}");

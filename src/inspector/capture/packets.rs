@@ -27,7 +27,7 @@ const EARLY: usize = 1 << 20;
 pub(super) struct Packets {
     began: Option<Duration>,
     now: Duration,
-    connections: Vec<Followed>,
+    connections: Vec<TcpConnection>,
     /// The connections by their two addresses, the lower first.
     open: HashMap<(SocketAddr, SocketAddr), usize>,
     notes: Vec<String>,
@@ -39,7 +39,7 @@ pub(super) struct Packets {
 
 /// A connection while its segments are read.
 #[derive(Debug)]
-struct Followed {
+struct TcpConnection {
     connection: Connection,
     /// True if its first SYN was seen.
     syn: bool,
@@ -106,7 +106,7 @@ impl Packets {
             !opens || self.connections.get(at).is_some_and(|known| known.is_opened_by(segment))
         });
         let at = known.unwrap_or_else(|| {
-            self.connections.push(Followed::new(segment));
+            self.connections.push(TcpConnection::new(segment));
             self.connections.len() - 1
         });
         self.open.insert(key, at);
@@ -132,7 +132,7 @@ impl Packets {
         let began = SystemTime::UNIX_EPOCH.checked_add(self.began.unwrap_or_default());
         let mut capture = Capture::new(began.unwrap_or(SystemTime::UNIX_EPOCH));
         (capture.notes, capture.cut_short) = (self.notes, self.cut_short);
-        let connections = self.connections.into_iter().map(Followed::finish);
+        let connections = self.connections.into_iter().map(TcpConnection::finish);
         capture.connections = connections.filter(|connection| !connection.chunks.is_empty()).collect();
         Ok(capture)
     }
@@ -144,7 +144,7 @@ fn rank(port: u16) -> u16 {
     if port == 50051 { 0 } else { port }
 }
 
-impl Followed {
+impl TcpConnection {
     /// The client is the sender of the first SYN. Without a SYN it is the sender of HTTP/2's preface or of TLS's
     /// ClientHello, or else the side with the higher port, except for the port of gRPC's examples.
     fn new(segment: &Segment<'_>) -> Self {

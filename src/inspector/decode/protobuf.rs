@@ -42,7 +42,7 @@ struct Annotator<'a> {
 
 /// The value and the fault of a field.
 #[derive(Default)]
-struct Said {
+struct FieldSummary {
     value: Text,
     fault: Option<Box<str>>,
 }
@@ -114,7 +114,7 @@ impl<'a> Annotator<'a> {
                 self.content(field, content, message, kind)
             }
             Payload::GroupStart => self.group(field, fields, kind),
-            payload => Said { value: self.scalar(field, payload, kind), fault: None },
+            payload => FieldSummary { value: self.scalar(field, payload, kind), fault: None },
         };
         if let (Some(known), None) = (known, kind) {
             let fault = || format!("{} can't have wire type {}", known.name, field.payload.wire_type()).into();
@@ -152,7 +152,7 @@ impl<'a> Annotator<'a> {
         content: &'a [u8],
         message: Option<&str>,
         kind: Option<&FieldType>,
-    ) -> Said {
+    ) -> FieldSummary {
         let range = field.value.clone();
         let in_any = message == Some(ANY);
         if in_any && field.number == 1 {
@@ -171,9 +171,9 @@ impl<'a> Annotator<'a> {
             self.depth -= 1;
             self.fields(&mut Fields::within(self.bytes, range), name.map(|name| &**name), None);
             self.depth += 1;
-            return Said { value: name_or(name, "message"), fault: None };
+            return FieldSummary { value: name_or(name, "message"), fault: None };
         }
-        let mut said = Said::default();
+        let mut said = FieldSummary::default();
         match kind {
             Some(FieldType::String) => {
                 let text = std::str::from_utf8(content);
@@ -224,7 +224,7 @@ impl<'a> Annotator<'a> {
         values.join(", ")
     }
 
-    fn group(&mut self, field: &RawField<'a>, fields: &mut Fields<'a>, kind: Option<&FieldType>) -> Said {
+    fn group(&mut self, field: &RawField<'a>, fields: &mut Fields<'a>, kind: Option<&FieldType>) -> FieldSummary {
         let name = match kind {
             Some(FieldType::Group(name)) => Some(name),
             _ => None,
@@ -233,12 +233,12 @@ impl<'a> Annotator<'a> {
         if self.depth == 0 {
             let fault = Some("groups are nested too deeply");
             self.tree.push(leaf(fields.take_rest(), "not decodable").fault(fault));
-            return Said { value, fault: None };
+            return FieldSummary { value, fault: None };
         }
         self.depth -= 1;
         let closed = self.fields(fields, name.map(|name| &**name), Some(field.number));
         self.depth += 1;
-        Said { value, fault: (!closed).then(|| "the end of the group is missing".into()) }
+        FieldSummary { value, fault: (!closed).then(|| "the end of the group is missing".into()) }
     }
 }
 

@@ -16,7 +16,7 @@ use crate::inspector::model::frame::{Direction, Frame};
 
 /// Findings that may still prove wrong because of missing bytes.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Held {
+pub(super) struct PendingFindings {
     findings: Vec<(Needs, Finding)>,
     /// True for each direction of which a frame was seen.
     seen: [bool; 2],
@@ -25,7 +25,7 @@ pub(super) struct Held {
 /// The number of findings that may wait; further ones are dropped.
 const MOST: usize = 1_024;
 
-impl Held {
+impl PendingFindings {
     pub(super) fn hold(&mut self, needs: Needs, findings: impl Iterator<Item = Finding>) {
         let room = MOST.saturating_sub(self.findings.len());
         self.findings.extend(findings.take(room).map(|finding| (needs, finding)));

@@ -26,7 +26,7 @@ mod rule;
 mod state;
 mod stream;
 
-use self::held::Held;
+use self::held::PendingFindings;
 use self::rule::{Field, HEADER, Needs, Probe};
 use self::state::State;
 use crate::inspector::decode::hpack::SIZE_UPDATE;
@@ -42,14 +42,14 @@ pub use self::rule::{Finding, LintRule, Severity};
 #[derive(Clone, Debug)]
 pub struct Lint {
     state: State,
-    held: Held,
+    held: PendingFindings,
     findings: u64,
 }
 
 impl Lint {
     /// Checks a connection from its first frame on; the schema defines the allowed number of messages.
     pub fn new(schema: Schema) -> Self {
-        Self { state: State::new(schema, Limits::default().calls), held: Held::default(), findings: 0 }
+        Self { state: State::new(schema, Limits::default().calls), held: PendingFindings::default(), findings: 0 }
     }
 
     /// Returns all rules.

@@ -251,8 +251,8 @@ struct Segment {
 
 #[derive(Serialize)]
 struct Field<'a> {
-    name: Said<'a>,
-    value: Said<'a>,
+    name: TextLine<'a>,
+    value: TextLine<'a>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     fields: Vec<Field<'a>>,
 }
@@ -261,12 +261,12 @@ struct Field<'a> {
 struct NodeLine<'a> {
     range: [usize; 2],
     layer: &'static str,
-    #[serde(skip_serializing_if = "Said::is_empty")]
-    label: Said<'a>,
-    #[serde(skip_serializing_if = "Said::is_empty")]
-    value: Said<'a>,
-    #[serde(skip_serializing_if = "Said::is_empty")]
-    detail: Said<'a>,
+    #[serde(skip_serializing_if = "TextLine::is_empty")]
+    label: TextLine<'a>,
+    #[serde(skip_serializing_if = "TextLine::is_empty")]
+    value: TextLine<'a>,
+    #[serde(skip_serializing_if = "TextLine::is_empty")]
+    detail: TextLine<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     rule: Option<RuleLine>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -287,7 +287,7 @@ struct RuleLine {
 }
 
 /// A text that is formatted while it is written.
-struct Said<'a>(&'a Text);
+struct TextLine<'a>(&'a Text);
 
 struct Hex<'a>(&'a [u8]);
 
@@ -353,7 +353,7 @@ fn fields<'a>(nodes: impl IntoIterator<Item = Node<'a>>) -> Vec<Field<'a>> {
     let fields_below = nodes.into_iter().filter(|node| node.layer == Layer::Protobuf && !node.is_leaf());
     let field = |node: Node<'a>| {
         let annotation = node.annotation();
-        Field { name: Said(&annotation.label), value: Said(&annotation.value), fields: fields(node.children()) }
+        Field { name: TextLine(&annotation.label), value: TextLine(&annotation.value), fields: fields(node.children()) }
     };
     fields_below.map(field).collect()
 }
@@ -375,9 +375,9 @@ fn node<'a>(node: Node<'a>, above: Option<&'static Rule>) -> NodeLine<'a> {
             Layer::Protobuf => "protobuf",
             Layer::Opaque => "opaque",
         },
-        label: Said(&annotation.label),
-        value: Said(&annotation.value),
-        detail: Said(&annotation.detail),
+        label: TextLine(&annotation.label),
+        value: TextLine(&annotation.value),
+        detail: TextLine(&annotation.detail),
         rule: annotation.rule.filter(|rule| above != Some(rule)).map(|rule| RuleLine {
             document: rule.document.name(),
             section: rule.section,
@@ -399,13 +399,13 @@ fn node<'a>(node: Node<'a>, above: Option<&'static Rule>) -> NodeLine<'a> {
     }
 }
 
-impl Said<'_> {
+impl TextLine<'_> {
     fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 }
 
-impl Serialize for Said<'_> {
+impl Serialize for TextLine<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self.0)
     }

@@ -55,10 +55,10 @@ pub fn set_field(
     Ok(out)
 }
 
-type Found<'a> = Option<(std::ops::Range<usize>, Payload<'a>)>;
+type FieldPlace<'a> = Option<(std::ops::Range<usize>, Payload<'a>)>;
 
 /// Returns the place of the last field with this number, tag included.
-fn last(message: &[u8], number: u32) -> Result<Found<'_>, EditError> {
+fn last(message: &[u8], number: u32) -> Result<FieldPlace<'_>, EditError> {
     let mut found = None;
     let mut groups = 0_usize;
     for field in Fields::new(message) {

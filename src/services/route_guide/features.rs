@@ -77,7 +77,7 @@ impl Features {
         self.list.len()
     }
 
-    /// Returns true if there are none.
+    /// Returns true if the list is empty.
     pub fn is_empty(&self) -> bool {
         self.list.is_empty()
     }

@@ -26,7 +26,7 @@ use crate::inspector::model::frame::Direction;
 use hello::ServerHello;
 use key_log::{Label, Random};
 use keys::{Key, Stage, Suite, TLS12, TLS13};
-use opener::Said;
+use opener::Decrypted;
 use record::Record;
 
 /// The remedy that the notes name.
@@ -141,7 +141,7 @@ fn version_name(version: u16) -> &'static str {
 }
 
 /// Formats the alert that ended the connection and its sender, with the names of common alerts (RFC 8446, section 6.2).
-fn alerts(said: &[Said; 2]) -> String {
+fn alerts(said: &[Decrypted; 2]) -> String {
     let sent = said.iter().zip(SIDES).filter_map(|(said, side)| Some((side, said.alert?)));
     let told = sent.map(|(side, number)| {
         let name = match number {

@@ -33,7 +33,7 @@ const ENCRYPTED_EXTENSIONS: u8 = 8;
 
 /// The decrypted content of a direction.
 #[derive(Default)]
-pub(super) struct Said {
+pub(super) struct Decrypted {
     /// Application data, each with the number of the chunk that completed it.
     pub(super) chunks: Vec<(usize, Chunk)>,
     /// True if an application data key has opened a record.
@@ -65,11 +65,11 @@ struct RecordOpener {
     lost: u64,
     /// Early data, accepted when EndOfEarlyData arrives (RFC 8446, section 4.5).
     early: Vec<(usize, Chunk)>,
-    said: Said,
+    said: Decrypted,
 }
 
 /// Decrypts one direction of these chunks; `keys` are the known keys in the order of their use.
-pub(super) fn hear(chunks: &[Chunk], direction: Direction, version: u16, keys: Vec<Key>) -> Said {
+pub(super) fn hear(chunks: &[Chunk], direction: Direction, version: u16, keys: Vec<Key>) -> Decrypted {
     let mut opener = RecordOpener {
         direction,
         tls12: version == TLS12,
@@ -81,7 +81,7 @@ pub(super) fn hear(chunks: &[Chunk], direction: Direction, version: u16, keys: V
         unopened: 0,
         lost: 0,
         early: Vec::new(),
-        said: Said::default(),
+        said: Decrypted::default(),
     };
     let mut place = (0, Duration::ZERO);
     for (number, chunk) in chunks.iter().enumerate().filter(|(_, chunk)| chunk.direction == direction) {
@@ -223,7 +223,7 @@ impl RecordOpener {
         }
     }
 
-    fn finish(mut self, (number, time): (usize, Duration)) -> Said {
+    fn finish(mut self, (number, time): (usize, Duration)) -> Decrypted {
         let begun = self.said.begun;
         self.said.trouble = self.said.trouble.or(match self.missing {
             Some(_) => Some("a gap, after which no record was found"),

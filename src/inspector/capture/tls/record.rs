@@ -27,16 +27,16 @@ pub(super) struct Record<'a> {
 
 /// The error for bytes that are not a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct NotOne;
+pub(super) struct InvalidRecord;
 
 impl<'a> Record<'a> {
     /// Returns the first record of the bytes and the bytes after it; `None` if more bytes are needed.
-    pub(super) fn next(bytes: &'a [u8]) -> Result<Option<(Self, &'a [u8])>, NotOne> {
+    pub(super) fn next(bytes: &'a [u8]) -> Result<Option<(Self, &'a [u8])>, InvalidRecord> {
         let Some((&header, rest)) = bytes.split_first_chunk() else { return Ok(None) };
         let [kind, major, minor, high, low] = header;
         let length = usize::from(u16::from_be_bytes([high, low]));
         if !(CHANGE_CIPHER_SPEC..=APPLICATION_DATA).contains(&kind) || major != 3 || minor > 4 || length > LONGEST {
-            return Err(NotOne);
+            return Err(InvalidRecord);
         }
         Ok(rest.split_at_checked(length).map(|(fragment, rest)| (Self { kind, header, fragment }, rest)))
     }
