@@ -111,18 +111,18 @@ async fn unread_lines_about_failed_handshakes_do_not_stop_the_server() {
     look_up(&client).await.expect("an answer");
 
     // Each of them is logged, or counted as dropped.
-    let (mut told, mut dropped) = (0, 0);
-    while told + dropped < HANDSHAKES {
+    let (mut logged, mut dropped) = (0, 0);
+    while logged + dropped < HANDSHAKES {
         let line = server.line().await;
         match line.strip_suffix(" lines dropped").or_else(|| line.strip_suffix(" line dropped")) {
             Some(count) => dropped += count.replace(',', "").parse::<u64>().expect("a number"),
             None => {
                 assert!(line.ends_with("the client does not speak TLS"), "{line}");
-                told += 1;
+                logged += 1;
             }
         }
     }
-    assert_eq!(told + dropped, HANDSHAKES);
+    assert_eq!(logged + dropped, HANDSHAKES);
     assert!(dropped > 0, "more lines than the limit allows");
 }
 
