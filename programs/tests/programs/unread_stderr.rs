@@ -85,7 +85,7 @@ impl Drop for File {
 /// Sends something other than TLS to a TLS port, until the server ends the connection.
 async fn fail_a_handshake(address: &str) {
     let mut stream = soon("a connection", TcpStream::connect(address)).await.expect("it listens");
-    stream.write_all(b"what is no TLS at all").await.expect("it is sent");
+    stream.write_all(b"this is not TLS at all").await.expect("it is sent");
     // Ends with a reset if the server has not read all of it.
     let _: std::io::Result<usize> = soon("the end of the connection", stream.read_to_end(&mut Vec::new())).await;
 }
