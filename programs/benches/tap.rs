@@ -123,13 +123,13 @@ async fn pass(child: &mut Child, listener: &TcpListener, bytes: &[u8]) -> f64 {
         client.shutdown().await.expect("it is open");
         client
     });
-    let (mut buffer, mut heard) = (vec![0; 256 << 10], 0);
+    let (mut buffer, mut received) = (vec![0; 256 << 10], 0);
     while let Ok(read @ 1..) = server.read(&mut buffer).await {
-        heard += read;
+        received += read;
     }
     let seconds = began.elapsed().as_secs_f64();
     drop(writing.await.expect("it ends"));
-    heard as f64 / 1e6 / seconds
+    received as f64 / 1e6 / seconds
 }
 
 fn captures() {

@@ -113,7 +113,7 @@ async fn listen(flags: &Flags, identity: Option<Identity>, tap: &Tap) -> Result<
     }
 }
 
-/// Handles signals before it announces the address: whoever waits for that line may end the server at once.
+/// Handles signals before it announces the address: a caller that waits for that line may end the server at once.
 async fn serve(
     listener: impl Listener,
     flags: &Flags,

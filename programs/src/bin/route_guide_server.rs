@@ -106,7 +106,7 @@ async fn listen(flags: &Flags, identity: Option<Identity>, tap: &Tap, guide: Gui
     }
 }
 
-/// Handles signals before it announces the address: whoever waits for that line may end the server at once.
+/// Handles signals before it announces the address: a caller that waits for that line may end the server at once.
 async fn serve(listener: impl Listener, guide: Guide, announcement: &str, warning: Option<String>) -> Result<(), Stop> {
     let failed = |error: std::io::Error| Stop::Failed(error.to_string());
     let shutdown = cli::shutdown().map_err(failed)?;

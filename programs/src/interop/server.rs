@@ -1,7 +1,7 @@
 //! The test service: answers what its messages ask for.
 //!
-//! Implements interop-test-descriptions.md, "Server". It authenticates nobody, so `username` and `oauth_scope` stay empty, as
-//! the descriptions require. Like grpc-go it does not implement CacheableUnaryCall, which is for caching proxies.
+//! Implements interop-test-descriptions.md, "Server". It does not authenticate clients, so `username` and `oauth_scope` stay
+//! empty, as the descriptions require. Like grpc-go it does not implement CacheableUnaryCall, which is for caching proxies.
 
 use std::time::Duration;
 

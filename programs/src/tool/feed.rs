@@ -284,7 +284,7 @@ mod tests {
     #[test]
     fn a_slow_observer_misses_bytes_and_learns_how_many() {
         let (go, wait) = mpsc::channel();
-        let (event, hears) = mpsc::channel();
+        let (event, handled) = mpsc::channel();
         let mut feed = Feed::new();
         feed.add(Box::new(Slow { go: wait, event })).unwrap();
         let mut witness = feed.witness(1, Direction::ToServer);
@@ -295,7 +295,7 @@ mod tests {
         }
         let next = || {
             go.send(()).unwrap();
-            hears.recv().unwrap()
+            handled.recv().unwrap()
         };
         for _ in 0..fit {
             assert!(matches!(next(), EventKind::Passed { lost: 0, .. }));

@@ -1,7 +1,7 @@
 //! Captures of running connections in a file: pcapng, or JSON lines.
 //!
 //! Writes whole blocks and whole lines only, so that the file can be read at any time and however the program ends. Overwrites
-//! secrets before they are written. A file at its size limit stops state, which is logged once.
+//! secrets before they are written. A file at its size limit stops growing, which is logged once.
 
 use std::fs::File;
 use std::io::{self, Write};

@@ -123,7 +123,7 @@ impl Drop for Serving {
     }
 }
 
-/// What the server saw of a client.
+/// The server's observations of a client.
 #[derive(Default)]
 struct Observations {
     /// Number of calls on each connection.
@@ -171,7 +171,7 @@ struct Ended;
 
 impl Connection {
     fn new(io: TcpStream, case: &'static str, error: Http2Error, seen: Arc<Mutex<Observations>>) -> Connection {
-        let mut calls = seen.lock().expect("nobody panics with it");
+        let mut calls = seen.lock().expect("the lock is not poisoned");
         calls.calls.push(0);
         let number = calls.calls.len() - 1;
         drop(calls);
@@ -334,6 +334,6 @@ impl Connection {
     }
 
     fn seen<T>(&self, note: impl FnOnce(&mut Observations) -> T) -> T {
-        note(&mut self.seen.lock().expect("nobody panics with it"))
+        note(&mut self.seen.lock().expect("the lock is not poisoned"))
     }
 }

@@ -1,5 +1,5 @@
 //! The life of a server process: ended during calls, killed, restarted, out of descriptors, and after ten thousand connections.
-//! `/proc` tells the resources of a process.
+//! The resources of a process are read from `/proc`.
 
 #![cfg(target_os = "linux")]
 

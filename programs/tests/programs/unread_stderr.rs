@@ -85,7 +85,7 @@ impl Drop for File {
 /// Sends something other than TLS to a TLS port, until the server ends the connection.
 async fn fail_a_handshake(address: &str) {
     let mut stream = soon("a connection", TcpStream::connect(address)).await.expect("it listens");
-    stream.write_all(b"what is no TLS at all").await.expect("it is sent");
+    stream.write_all(b"this is not TLS at all").await.expect("it is sent");
     // Ends with a reset if the server has not read all of it.
     let _: std::io::Result<usize> = soon("the end of the connection", stream.read_to_end(&mut Vec::new())).await;
 }
@@ -111,18 +111,18 @@ async fn unread_lines_about_failed_handshakes_do_not_stop_the_server() {
     look_up(&client).await.expect("an answer");
 
     // Each of them is logged, or counted as dropped.
-    let (mut told, mut dropped) = (0, 0);
-    while told + dropped < HANDSHAKES {
+    let (mut logged, mut dropped) = (0, 0);
+    while logged + dropped < HANDSHAKES {
         let line = server.line().await;
         match line.strip_suffix(" lines dropped").or_else(|| line.strip_suffix(" line dropped")) {
             Some(count) => dropped += count.replace(',', "").parse::<u64>().expect("a number"),
             None => {
                 assert!(line.ends_with("the client does not speak TLS"), "{line}");
-                told += 1;
+                logged += 1;
             }
         }
     }
-    assert_eq!(told + dropped, HANDSHAKES);
+    assert_eq!(logged + dropped, HANDSHAKES);
     assert!(dropped > 0, "more lines than the limit allows");
 }
 

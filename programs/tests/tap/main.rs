@@ -53,9 +53,9 @@ async fn listener() -> (TcpListener, String) {
 
 /// Expects the reset of a connection, perhaps while it is still being established.
 async fn expect_reset(address: &str) {
-    let heard = async { TcpStream::connect(address).await?.read(&mut [0; 8]).await };
-    let heard = soon("the reset", heard).await;
-    assert!(matches!(&heard, Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset), "{heard:?}");
+    let received = async { TcpStream::connect(address).await?.read(&mut [0; 8]).await };
+    let received = soon("the reset", received).await;
+    assert!(matches!(&received, Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset), "{received:?}");
 }
 
 /// Opens a connection through a tap; returns the client's and the server's end.
@@ -76,7 +76,7 @@ async fn say(mut socket: impl tokio::io::AsyncWrite + Unpin, bytes: Vec<u8>, mut
     socket.shutdown().await.unwrap();
 }
 
-async fn hear(mut socket: impl tokio::io::AsyncRead + Unpin) -> Vec<u8> {
+async fn read_all(mut socket: impl tokio::io::AsyncRead + Unpin) -> Vec<u8> {
     let mut bytes = Vec::new();
     socket.read_to_end(&mut bytes).await.unwrap();
     bytes
@@ -94,8 +94,8 @@ async fn bytes_pass_unchanged_both_ways_at_once() {
             tokio::spawn(say(to_client, request.clone(), Dice(seed + 10))),
             tokio::spawn(say(to_server, answer.clone(), Dice(seed + 20))),
         ];
-        let heard = soon("all bytes", async { tokio::join!(hear(from_server), hear(from_client)) }).await;
-        assert!(heard.0 == request && heard.1 == answer, "bytes changed on their way");
+        let received = soon("all bytes", async { tokio::join!(read_all(from_server), read_all(from_client)) }).await;
+        assert!(received.0 == request && received.1 == answer, "bytes changed on their way");
         for said in said {
             said.await.unwrap();
         }
@@ -111,10 +111,10 @@ async fn a_side_that_has_half_closed_still_receives() {
     client.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
     client.shutdown().await.unwrap();
     // The server sees the end before it responds.
-    assert_eq!(soon("the request", hear(&mut server)).await, b"GET / HTTP/1.1\r\n\r\n");
+    assert_eq!(soon("the request", read_all(&mut server)).await, b"GET / HTTP/1.1\r\n\r\n");
     server.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
     drop(server);
-    assert_eq!(soon("the answer", hear(&mut client)).await, b"HTTP/1.1 200 OK\r\n\r\n");
+    assert_eq!(soon("the answer", read_all(&mut client)).await, b"HTTP/1.1 200 OK\r\n\r\n");
     let printed = tap.end().await;
     // Bytes that are not HTTP/2 are labelled as such, and shown.
     assert_eq!(printed.matches("not HTTP/2").count(), 2, "{printed}");
@@ -178,14 +178,14 @@ async fn a_side_that_does_not_read_is_reported_and_stops_the_other() {
         assert!(sent < 1 << 30, "nothing stops the client");
     }
     let reads = tokio::spawn(async move {
-        let mut heard = 0;
-        while heard < sent {
-            heard += server.read(&mut vec![0; 1 << 20]).await.unwrap();
+        let mut received = 0;
+        while received < sent {
+            received += server.read(&mut vec![0; 1 << 20]).await.unwrap();
         }
-        (server, heard)
+        (server, received)
     });
-    let (_server, heard) = soon("all that was sent", reads).await.unwrap();
-    assert_eq!(heard, sent);
+    let (_server, received) = soon("all that was sent", reads).await.unwrap();
+    assert_eq!(received, sent);
     drop(client);
     let printed = tap.end().await;
     assert!(printed.contains("the server has not read for 2 s"), "{}", &printed[printed.len().saturating_sub(2000)..]);

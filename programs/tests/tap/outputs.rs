@@ -66,35 +66,35 @@ async fn every_file_has_all_bytes_forwarded_before_the_end() {
     let flags = ["--show", "none", "--pcapng", &pcapng, "--jsonl", &jsonl, "--html", &html];
     let tap = Tap::start(&address, &flags).await;
     let (mut client, mut server) = through(&tap, &listener).await;
-    let (tell, mut heard) = watch::channel(0);
-    let hears = tokio::spawn(async move {
+    let (sender, mut received) = watch::channel(0);
+    let reader = tokio::spawn(async move {
         let (mut bytes, mut space) = (0, [0; 4096]);
         // Ends with a reset if more bytes had arrived.
         while let Ok(read @ 1..) = server.read(&mut space).await {
             bytes += read;
-            tell.send_replace(bytes.saturating_sub(PREFACE.len()) / PING.len());
+            sender.send_replace(bytes.saturating_sub(PREFACE.len()) / PING.len());
         }
     });
     // Sends until the tap has ended, and never far ahead of it.
-    let mut known = heard.clone();
-    let says = tokio::spawn(async move {
+    let mut known = received.clone();
+    let writer = tokio::spawn(async move {
         client.write_all(PREFACE).await.unwrap();
-        let mut said = 0;
-        while known.wait_for(|heard| said < heard + 200).await.is_ok() {
+        let mut sent = 0;
+        while known.wait_for(|received| sent < received + 200).await.is_ok() {
             match client.write_all(&PING.repeat(20)).await {
-                Ok(()) => said += 20,
+                Ok(()) => sent += 20,
                 Err(_) => break,
             }
         }
     });
-    soon("500 PINGs", heard.wait_for(|heard| *heard > 500)).await.unwrap();
+    soon("500 PINGs", received.wait_for(|received| *received > 500)).await.unwrap();
     tap.end().await;
-    says.await.unwrap();
-    hears.await.unwrap();
-    let heard = *heard.borrow();
+    writer.await.unwrap();
+    reader.await.unwrap();
+    let received = *received.borrow();
     let frames = |file: &str| std::fs::read_to_string(file).unwrap().matches("\"type\":\"PING\"").count();
     let (in_jsonl, in_html) = (frames(&jsonl), frames(&html));
     let in_pcapng = barewire(&["decode", &pcapng, "--frame", "PING"]).await.matches("  PING  ").count();
-    assert!(in_jsonl >= heard, "{heard} PINGs were forwarded, {in_jsonl} are in the file");
+    assert!(in_jsonl >= received, "{received} PINGs were forwarded, {in_jsonl} are in the file");
     assert_eq!((in_jsonl, in_html), (in_pcapng, in_pcapng), "all files have the same content");
 }

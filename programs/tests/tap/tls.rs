@@ -299,8 +299,8 @@ fn data_between_two_rustls_ends_is_decrypted() {
             "{suite}: {note}"
         );
         let said = |direction| capture.connections[0].chunks.iter().filter(move |chunk| chunk.direction == direction);
-        let heard = said(ToClient).flat_map(|chunk| chunk.bytes.clone()).collect::<Vec<_>>();
-        assert!(heard == answered && said(ToClient).all(|chunk| chunk.lost == 0), "{suite}");
+        let received = said(ToClient).flat_map(|chunk| chunk.bytes.clone()).collect::<Vec<_>>();
+        assert!(received == answered && said(ToClient).all(|chunk| chunk.lost == 0), "{suite}");
         // One of three records is missing, because of the lost packet.
         asked.extend([7; 1 << 14]);
         let place = said(ToServer).position(|chunk| chunk.lost > 0).expect("a gap");
@@ -315,7 +315,7 @@ fn data_between_two_rustls_ends_is_decrypted() {
             let chunks = cut.connections.iter().flat_map(|connection| &connection.chunks);
             let said = chunks.filter(|chunk| chunk.direction == ToClient).flat_map(|chunk| chunk.bytes.clone());
             let decrypted = cut.notes.iter().any(|note| note.contains(": decrypted"));
-            assert!(!decrypted || heard.starts_with(&said.collect::<Vec<_>>()), "{suite}: {end}");
+            assert!(!decrypted || received.starts_with(&said.collect::<Vec<_>>()), "{suite}: {end}");
         }
     }
 }

@@ -1,11 +1,11 @@
-"""Two ends of TLS that are OpenSSL's: what comes in plain at one goes out in plain at the other.
+"""A TLS client and a TLS server of OpenSSL: plaintext that enters one leaves the other.
 
-    plain ─▶ TLS client ─▶ whatever stands between ─▶ TLS server ─▶ plain
+    plain ─▶ TLS client ─▶ a proxy ─▶ TLS server ─▶ plain
 
     tls_ends.py PLAIN FOLDER VERSION CIPHERS
 
-PLAIN is the port behind the TLS server; FOLDER has cert.pem and key.pem and gets keys.txt, the key log. The port of the TLS
-server is printed; when a line with the port that stands between has come, the one in front of the TLS client is.
+PLAIN is the port behind the TLS server; FOLDER has cert.pem and key.pem and gets keys.txt, the key log. Prints the port of the TLS
+server. Then reads a line with the port of the proxy, and prints the port in front of the TLS client.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""Runs `barewire tour` on a terminal of its own, ends it, and looks whether the terminal is as it was.
+"""Runs `barewire tour` on a terminal of its own, ends it, and checks that it restored the terminal.
 
     tour.py BAREWIRE TERM|INT|HUP|KEY
 """
@@ -25,12 +25,12 @@ if pid == 0:
 def shown(part):
     text = b""
     while part not in text:
-        assert select.select([mine], [], [], 30)[0], f"waited in vain for {part}"
+        assert select.select([mine], [], [], 30)[0], f"timed out waiting for {part}"
         text += os.read(mine, 1 << 16)
 
 
 shown(b"q: end")
-assert termios.tcgetattr(theirs) != before, "single keys are asked for"
+assert termios.tcgetattr(theirs) != before, "the tour must set raw mode"
 os.write(mine, b"n")
 shown(b"q: end")
 if len(end) == 1:
@@ -39,4 +39,4 @@ else:
     os.kill(pid, signal.Signals["SIG" + end])
 _, status = os.waitpid(pid, 0)
 assert os.waitstatus_to_exitcode(status) == 0, status
-assert termios.tcgetattr(theirs) == before, "the terminal is not as it was"
+assert termios.tcgetattr(theirs) == before, "the terminal was not restored"

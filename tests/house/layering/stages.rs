@@ -103,7 +103,7 @@ mod the_checker {
             ("src/inspector/show/a.rs", "use crate::inspector::Frame;"),
             ("src/inspector/write/a.rs", "use crate::inspector::decode;"),
             ("src/inspector/new.rs", "use crate::inspector::model::frame::Frame;"),
-            ("programs/src/tool/flags/a.rs", "use super::super::page::told::Told;"),
+            ("programs/src/tool/flags/a.rs", "use super::super::page::told::LineWriter;"),
             ("programs/src/tool/page/a.rs", "use crate::tool::written;"),
         ] {
             let wrong = upward_in(path, wrong);

@@ -31,7 +31,7 @@ pub(super) async fn goaway<C: Connector + 'static>(target: &Target<C>) -> Result
     large_unary(&service).await
 }
 
-/// RST_STREAM with NO_ERROR before the trailers means INTERNAL (PROTOCOL-HTTP2.md, "Errors"), whatever was received before it.
+/// RST_STREAM with NO_ERROR before the trailers means INTERNAL (PROTOCOL-HTTP2.md, "Errors"), even after a message.
 pub(super) async fn reset(service: &TestServiceClient) -> Result<(), Failure> {
     status("UnaryCall", service.unary_call(large_request()).await, Code::Internal).map(drop)
 }

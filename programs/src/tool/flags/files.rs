@@ -16,13 +16,13 @@ use barewire::inspector::{Redaction, Schema};
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Files")]
 pub(in crate::tool) struct Files {
-    /// Writes kind passes as packets, for Wireshark and similar programs
+    /// Writes what passes as packets, for Wireshark and similar programs
     #[arg(long, value_name = "FILE")]
     pcapng: Option<PathBuf>,
-    /// Writes kind passes as JSON lines, an object per frame
+    /// Writes what passes as JSON lines, an object per frame
     #[arg(long, value_name = "FILE")]
     jsonl: Option<PathBuf>,
-    /// Size limit of each of these files, in bytes; recording ends there. JSON lines take up to 70 times the size of kind
+    /// Size limit of each of these files, in bytes; recording ends there. JSON lines take up to 70 times the size of what
     /// passes
     #[arg(long, value_name = "N", default_value_t = LARGEST)]
     max_bytes: u64,

@@ -238,7 +238,7 @@ impl<W: Write> Screen<W> {
         Ok(())
     }
 
-    /// Prints kind has passed the filter.
+    /// Prints output that has passed the filter.
     fn entry(&mut self, connection: usize, entry: Vec<Entry>) -> io::Result<()> {
         for Entry { time, texts } in entry {
             texts.iter().try_for_each(|(view, text)| self.text(connection, time, *view, text))?;
@@ -250,7 +250,7 @@ impl<W: Write> Screen<W> {
         self.line(connection, time, format_args!("{}", if reset { "reset" } else { "closed" }))
     }
 
-    /// Prints kind was held back at the end of the bytes; `ended` is false if only the recording has ended.
+    /// Prints output that was held back at the end of the bytes; `ended` is false if only the recording has ended.
     fn over(&mut self, connection: usize, mut shown: ConnectionState, ended: bool) -> io::Result<()> {
         shown.conversation.finish();
         self.frames(connection, &mut shown)?;

@@ -20,7 +20,7 @@ function callFrom(frame, record) {
   return {
     connection: frame.connection, stream: frame.stream, path: record.path, service, method: method || record.path,
     began: frame.time, ended: undefined, open: true, ok: undefined, kind: record.call_kind, timeout: timeoutOf(headerOf(record, "grpc-timeout")),
-    // How the call ended: in a word, by number, in the server's words, and by which side.
+    // The end of the call: in a word, by number, in the server's words, and the side that ended it.
     status: undefined, code: undefined, message: undefined, end: undefined,
     up: 0, down: 0, bytesUp: 0, bytesDown: 0, fault: false,
     // Number of the call's frames that pass the filter.

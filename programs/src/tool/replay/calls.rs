@@ -1,4 +1,4 @@
-//! Extracts the calls from a connection's bytes: action the client sent, in order, and the server's answer.
+//! Extracts the calls from a connection's bytes: the client's messages, in order, and the server's answer.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;

@@ -28,7 +28,7 @@ fn end(end: Option<End>) -> String {
     match end {
         Some(End::Stream) => "END_STREAM".to_owned(),
         Some(End::Reset(code)) => format!("RST_STREAM {}", Http2Error(code)),
-        None => "nobody".to_owned(),
+        None => "nothing".to_owned(),
     }
 }
 

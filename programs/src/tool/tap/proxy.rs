@@ -68,7 +68,7 @@ fn unsplit<S: Socket>(read: ReadHalf<S>, write: WriteHalf<S>) -> S {
 
 /// The end of a direction.
 enum DirectionEnd {
-    /// The sender has half-closed, and the receiver was told.
+    /// The sender has half-closed, and the half-close was forwarded.
     Ended,
     /// The receiver accepts no more bytes. The other direction continues.
     Unwanted,
