@@ -79,7 +79,7 @@ impl RawPeer {
         soon("room in the pipe", self.io.write_all(bytes)).await.expect("the connection stands");
     }
 
-    /// The next frame that is no housekeeping; `None` at the end of the connection.
+    /// Returns the next frame other than SETTINGS, PING and WINDOW_UPDATE; `None` at the end of the connection.
     #[track_caller]
     pub fn next(&mut self) -> impl Future<Output = Option<Frame>> {
         soon("a frame", async {
@@ -96,7 +96,7 @@ impl RawPeer {
         soon("a frame", self.read())
     }
 
-    /// The next frame that is no housekeeping is this one.
+    /// Asserts that the next frame of [`Self::next`] is this one.
     #[track_caller]
     pub fn expect(&mut self, expected: Frame) -> impl Future<Output = ()> {
         let place = std::panic::Location::caller();

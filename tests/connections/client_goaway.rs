@@ -67,7 +67,7 @@ async fn a_call_goes_on_unless_goaway_is_below_it_at_every_stage() {
                     expect_end(&mut notes, &words).await;
                     assert_eq!(soon("the error", out.send(note("more"))).await.unwrap_err().code(), Code::Unavailable);
                 }
-                // Whatever became of this call, there is no next one.
+                // Whatever the result of this call, the next one fails.
                 let status = soon("the next", call(&client)).await.unwrap().unwrap_err();
                 assert_eq!((status.code(), status.message()), (Code::Unavailable, &*words), "{last}");
             }

@@ -141,7 +141,7 @@ impl Scene {
         self.step(async move { tokio::time::sleep(time).await });
     }
 
-    /// Lets everybody come to rest; what is held then is no attacker's doing.
+    /// Waits until everything is idle; the memory held then is not the attackers'.
     pub fn rest(&mut self) {
         self.pass(Duration::from_millis(1));
         (self.base, self.most, self.excess) = (self.held, 0, 0);

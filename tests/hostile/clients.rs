@@ -172,7 +172,7 @@ async fn broken_messages_in_every_number_get_their_answers() {
         client.send(frames).await;
         assert_eq!(client.answer(stream).await.reset(), Some(Http2Error::PROTOCOL_ERROR), "{length}");
     }
-    // Groups nested a thousand deep are no message.
+    // Groups nested a thousand deep can't be decoded.
     let deep = [vec![0x1b; 1000], vec![0x1c; 1000]].concat();
     client.send([request(9, ECHO.path()), data(9, message(&deep)).end_stream()]).await;
     assert_eq!(client.answer(9).await.status().0, (Code::Internal as i32).to_string());

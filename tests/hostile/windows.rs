@@ -161,7 +161,7 @@ async fn an_overflow_of_a_servers_stream_ends_its_call() {
     assert_eq!((status.code(), status.message()), (Code::Internal, words));
 }
 
-/// Where the request has left, its window is nobody's concern any more: the answer counts, and there is nothing to hang on.
+/// Once the request is sent, its window does not matter: the answer counts, and the call does not hang.
 #[tokio::test(start_paused = true)]
 async fn an_overflow_behind_a_request_that_has_left_changes_nothing() {
     let (client, mut server) = client_and_raw_server().await;

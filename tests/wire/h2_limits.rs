@@ -1,7 +1,7 @@
 //! Tests the current limits of the h2 and http crates. docs/h2-limits.md has a row for each test, and names it.
 //!
-//! Each test holds what is *not* as the documents have it: one that fails after an update of h2 or http tells that the limit has
-//! gone. Then the row goes from the page, and the test becomes one of the right behaviour in another file.
+//! Each test asserts behaviour that *differs* from the specification. If one fails after an update of h2 or http, the limit is
+//! fixed: remove the row from the page, and move the test to another file as one of the correct behaviour.
 
 use barewire::{Code, Status};
 
