@@ -1,4 +1,4 @@
-//! Calls that end before their time: what is said on the wire, and who learns of it.
+//! Tests calls that end early: the frames on the wire, and the error that each side gets.
 
 use barewire::wire::code_map::code_of_http2_error;
 use barewire::{Client, Code};

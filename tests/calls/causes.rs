@@ -237,7 +237,7 @@ async fn with_a_tap_the_last_frames() {
     assert!(format!("{status:#}").ends_with(&expected.join(", ")), "{status:#}");
     assert!(!status.to_string().contains("frames"), "{status}");
 
-    // The connection is gone, and its tap still knows why.
+    // The connection has ended, and its tap still knows why.
     drop(server);
     quiet().await;
     let status = client.unary(ECHO, note("again")).await.unwrap_err();

@@ -26,7 +26,7 @@ fn packed(encoding: Encoding, message: Bytes) -> Bytes {
     flagged(1, payload)
 }
 
-/// A service that compresses by what it is asked for: `encoding` and, for each message, whether.
+/// A service that compresses as the request asks: `encoding`, and for each message yes or no.
 struct Choosing;
 
 /// Returns the encoding that the text of a note names, or nothing.

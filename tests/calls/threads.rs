@@ -1,5 +1,4 @@
-//! Many calls of every kind on one connection and several threads, on the real clock: no wake-up may get lost, whoever is
-//! faster.
+//! Many calls of every kind on one connection and several threads, on the real clock: no race loses a wake-up.
 
 use std::time::Duration;
 

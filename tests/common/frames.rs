@@ -37,7 +37,7 @@ pub const MAX_HEADER_LIST_SIZE: u16 = 0x6;
 /// The first bytes of every client.
 pub const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// The length of a frame header, and of the largest payload that nobody has to announce.
+/// The length of a frame header, and the largest payload allowed without SETTINGS.
 pub const FRAME_HEADER: usize = 9;
 pub const MAX_FRAME_SIZE: usize = 16_384;
 

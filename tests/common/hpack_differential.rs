@@ -1,7 +1,7 @@
-//! Two readings of the same header blocks: h2 encodes them and decodes them, the inspector decodes the bytes in between.
+//! Decodes the same header blocks twice: h2 encodes and decodes them, and the inspector decodes the bytes in between.
 //!
-//! Called with any input by `tests/wire/hpack_differential.rs` and by the fuzz target of that name. It stands here and not in
-//! `src/properties/`, because it names h2.
+//! `tests/wire/hpack_differential.rs` and the fuzz target of that name call it with any input. It is here and not in
+//! `src/properties/`, because it uses h2.
 
 use std::io;
 use std::pin::Pin;

@@ -1,4 +1,4 @@
-//! The far end of a connection, played by a test: what it sends and what it expects, frame by frame.
+//! The far end of a connection, played by a test: the frames it sends and expects.
 //!
 //! ```text
 //! peer.send([request(1, "/test.Service/Echo"), data(1, text("hi")).end_stream()]).await;
@@ -49,7 +49,7 @@ impl RawPeer {
         peer
     }
 
-    /// Somebody who has connected and not spoken yet.
+    /// A peer that has connected and sent nothing yet.
     pub fn silent(io: DuplexStream) -> RawPeer {
         let (reader, aside, returned) = (Reader::default(), VecDeque::new(), HashMap::new());
         RawPeer { io, reader, aside, returned, settings: Vec::new() }
@@ -120,7 +120,7 @@ impl RawPeer {
         }
     }
 
-    /// Nothing comes but housekeeping, however long one waits: no task has anything left to do.
+    /// Asserts that nothing but SETTINGS, PING and WINDOW_UPDATE arrives, however long one waits: all tasks are idle.
     #[track_caller]
     pub fn expect_silence(&mut self) -> impl Future<Output = ()> {
         let place = std::panic::Location::caller();

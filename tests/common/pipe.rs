@@ -1,4 +1,4 @@
-//! Connections in memory that keep what was written on them, write by write.
+//! Connections in memory that record every write.
 
 use std::future::{Ready, pending, ready};
 use std::io;

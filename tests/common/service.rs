@@ -1,4 +1,4 @@
-//! A small service of all four kinds, which tells a test what happens to it and waits where a test wants it to.
+//! A small service of all four kinds. It reports events to the test and waits where the test asks it to.
 //!
 //! A handler that waits holds a [`Guard`], so that a test sees when it was dropped before its end.
 
@@ -69,7 +69,7 @@ pub const CHAT: Method<Note, Note, BidiStreaming> = Method::new("/test.Service/C
 pub const DEAF: Method<Note, Note, BidiStreaming> = Method::new("/test.Service/Deaf");
 /// Reads and answers in a task of its own, as [`CHAT`]; the handler returns after [`Probe::go`].
 pub const SPAWN: Method<Note, Note, BidiStreaming> = Method::new("/test.Service/Spawn");
-/// Nobody serves this one.
+/// A method that the server does not have.
 pub const MISSING: Method<Note, Note, Unary> = Method::new("/test.Service/Missing");
 
 /// An event of the service.
@@ -318,7 +318,7 @@ impl Service {
     }
 
     fn tell(&self, event: Event) {
-        // A test that has heard enough is gone.
+        // The test may have ended.
         let _ = self.events.send(event);
     }
 }

@@ -189,7 +189,7 @@ async fn the_servers_limit_may_be_nothing_and_may_change() {
         server.expect(data(stream, text("hi")).end_stream()).await;
     }
     server.expect_silence().await;
-    // Fewer than there are: none is ended, and none begins until there is room.
+    // A limit below the calls in progress: none ends, and none begins until enough have ended.
     server.send(settings([(MAX_CONCURRENT_STREAMS, 1)])).await;
     server.send([response(1), data(1, text("1")), trailers(1, "0")]).await;
     server.expect_silence().await;

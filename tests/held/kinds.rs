@@ -1,4 +1,4 @@
-//! The kinds of memory that a client can make a server hold, each as what is said on a connection.
+//! The kinds of memory that a client can make a server hold, each as the bytes of a connection.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;

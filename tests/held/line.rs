@@ -36,7 +36,7 @@ struct State {
 }
 
 impl Line {
-    /// A connection whose attacker says pieces of at most `piece` bytes and reads `room` bytes.
+    /// A connection whose attacker sends pieces of at most `piece` bytes and reads `room` bytes.
     pub fn new(piece: usize, room: usize) -> (Line, End) {
         let state = State {
             said: Vec::with_capacity(piece),

@@ -1,5 +1,5 @@
-//! Floods and bombs of a client: they cost what was sent and a bounded sum, they end at their own connection at most, and
-//! a healthy client beside them is served all along.
+//! Floods and bombs from a client. Their memory is limited to the bytes sent and a constant, they end at most their own
+//! connection, and a healthy client is served the whole time.
 //!
 //! CVE-2023-44487 (rapid reset), CVE-2025-8671 (MadeYouReset), CVE-2024-27316 (CONTINUATION), CVE-2019-9511 to 9518.
 

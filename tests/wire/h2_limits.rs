@@ -22,7 +22,7 @@ async fn outcome(frames: impl Into<Vec<Frame>>) -> Result<String, Status> {
     soon("the answer", call).await.unwrap().map(|note| note.text.clone())
 }
 
-/// The reset of a stream that a request with this head gets, and that the connection stands.
+/// Returns the reset that a request with these headers gets, after a check that the connection still works.
 async fn reset_of(head: Frame) -> Option<Http2Error> {
     let server = TestServer::with(|options| options.max_metadata_size = 1 << 20);
     let mut peer = server.connect().await;

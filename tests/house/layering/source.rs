@@ -1,4 +1,4 @@
-//! Rust source as far as the rules of `layering.rs` need it: words, their lines, attributes, paths, unit tests.
+//! Parses Rust source as far as the rules of `layering.rs` need it: tokens, their lines, attributes, paths, unit tests.
 
 use std::fs;
 use std::ops::Range;
