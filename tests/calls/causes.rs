@@ -244,7 +244,7 @@ async fn with_a_tap_the_last_frames() {
     assert!(cause(&status).frames.contains(&expected[1].to_owned()), "{status:?}");
 }
 
-/// Hands out what reading its request came to.
+/// Passes on the result of reading its request.
 struct Reader(mpsc::UnboundedSender<Result<Option<Note>, Status>>);
 
 impl Reader {

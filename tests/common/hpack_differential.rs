@@ -14,7 +14,7 @@ use http::header::{HeaderMap, HeaderName, HeaderValue};
 use http::{Request, Response};
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 
-/// Names that stand in the static table, and some that do not; none that belongs to a connection.
+/// Names from the static table and others, without those of a connection.
 const NAMES: [&str; 16] = [
     "content-type",
     "user-agent",

@@ -45,7 +45,7 @@ pub fn soon<F: Future>(what: &str, future: F) -> impl Future<Output = F::Output>
     }
 }
 
-/// Lets every task run until none has anything left to do.
+/// Runs all tasks until they are idle.
 pub async fn quiet() {
     tokio::time::sleep(Duration::from_nanos(1)).await;
 }

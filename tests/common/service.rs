@@ -109,7 +109,7 @@ impl Probe {
         async { next.await.expect("the service stands") }
     }
 
-    /// The events that come before everything has come to rest.
+    /// Returns the events until all tasks are idle.
     pub async fn rest(&mut self) -> Vec<Event> {
         quiet().await;
         std::iter::from_fn(|| self.events.try_recv().ok()).collect()
@@ -120,7 +120,7 @@ impl Probe {
         self.rest().await.pop()
     }
 
-    /// Lets a handler that waits go on, so many times.
+    /// Lets a waiting handler continue, this many times.
     pub fn go(&self, times: usize) {
         self.gate.add_permits(times);
     }
@@ -156,7 +156,7 @@ pub fn service() -> (Router<Service>, Probe) {
     (router, Probe { events: told, gate })
 }
 
-/// Metadata that comes back: all of it as initial metadata, and as trailing metadata what begins with `trailing`.
+/// Returns the metadata to echo: all of it as initial metadata, and the keys that begin with `trailing` as trailing metadata.
 fn echoed(metadata: &Metadata) -> (Metadata, Metadata) {
     let mut trailing = Metadata::new();
     for value in metadata.get_all("trailing") {
@@ -323,7 +323,7 @@ impl Service {
     }
 }
 
-/// Tells that a handler was dropped before its end.
+/// Reports that a handler was dropped before its end.
 struct Guard(UnboundedSender<Event>);
 
 impl Guard {

@@ -1,5 +1,5 @@
-//! Connections that end, or are about to, while our client has calls on them: GOAWAY with every kind of last stream at every
-//! stage of an answer, calls that still wait for their turn, and servers that stop speaking HTTP/2.
+//! Tests connections that end, or are about to, while our client has calls: GOAWAY with every kind of last stream at every stage
+//! of an answer, calls that wait for their turn, and servers that stop speaking HTTP/2.
 
 use barewire::{Client, Code, Response, Status};
 use tokio::task::JoinHandle;

@@ -39,7 +39,7 @@ const ENOUGH: usize = 256 * MIB;
 
 /// A window that never shuts.
 pub const OPEN: [(u16, u32); 1] = [(INITIAL_WINDOW_SIZE, 0x7FFF_FFFF)];
-/// One that never opens.
+/// A window that never opens.
 pub const SHUT: [(u16, u32); 1] = [(INITIAL_WINDOW_SIZE, 0)];
 
 /// An attacker that reads all it is answered.
@@ -176,7 +176,7 @@ impl Scene {
         &self.lines[number]
     }
 
-    /// Says all of it; `false` where the connection has ended, where nothing moves any more, or where there is enough.
+    /// Sends all bytes; returns `false` if the connection has ended, if nothing moves any more, or if the limit is reached.
     pub fn say(&mut self, line: usize, bytes: &[u8]) -> bool {
         let line = self.lines[line].clone();
         let most = self.piece;
@@ -195,7 +195,7 @@ impl Scene {
         })
     }
 
-    /// Holds that the healthy client is answered within a second of the test's clock and five seconds of CPU time.
+    /// Checks that the healthy client gets its answer within a second of the test's clock and five seconds of CPU time.
     pub fn serve(&mut self) {
         let Some(healthy) = self.healthy.clone() else { return };
         let begun = cpu_time();

@@ -57,7 +57,7 @@ impl Line {
         self.0.lock().expect("nobody panics with it")
     }
 
-    /// Puts a piece on the line, behind one that was taken whole.
+    /// Queues a piece, once the previous one was read completely.
     pub fn put(&self, piece: &[u8]) {
         let mut state = self.state();
         assert_eq!(state.taken, state.said.len(), "the piece before was taken");
