@@ -5,7 +5,7 @@
 # Counts hardly depend on how busy the machine is.
 #
 #   benches/guard.sh            compares
-#   benches/guard.sh --update   writes what it has counted to benches/ratios.json; say in docs/performance.md why it changed
+#   benches/guard.sh --update   writes the new ratios to benches/ratios.json; give the reason in docs/performance.md
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # Counts the user-space instructions of one unary GetFeature call, or of one message of a stream, with callgrind: first
-# bare h2, which decodes nothing, then barewire, in the same run and under the same load. docs/performance.md says what the
-# numbers mean.
+# bare h2, which decodes nothing, then barewire, in the same run and under the same load. docs/performance.md explains the
+# numbers.
 #
 #   benches/instructions.sh            the server under callgrind, a bare h2 client as the load
 #   benches/instructions.sh client     the client under callgrind, the bare h2 server to answer it
 #   benches/instructions.sh both       one after the other
 #   benches/instructions.sh messages   the server, for each message that it streams (ListFeatures) and decodes (RecordRoute)
-#   benches/instructions.sh guard      what benches/guard.sh holds: a unary call at 100 in flight, and messages
+#   benches/instructions.sh guard      the figures of benches/guard.sh: a unary call at 100 in flight, and messages
 #
 # Each program runs twice, with FEW and with MANY calls; the difference divided by the difference of calls is what one
 # call costs, and start-up cancels. Every answer is checked by the client; a wrong one ends the run with exit 1.
@@ -28,7 +28,7 @@ refuse() {
     exit 2
 }
 
-# What is counted, a row each: side, kind of call, calls in flight, headers.
+# The measurements, one row each: side, kind of call, calls in flight, headers.
 on_server=("server unary 100 plain" "server unary 100 deadline" "server unary 1 plain" "server unary 1 deadline")
 # The bare client makes up a new deadline for each call, as the load of a server should; barewire's client sends its own,
 # so there is nothing to compare.

@@ -147,7 +147,7 @@ async fn call(client: &Client, kind: u64) -> Result<(), Status> {
     }
 }
 
-/// KiB, by `/proc/self/statm`; 0 where there is none.
+/// Returns the resident memory in KiB, from `/proc/self/statm`; 0 if that can't be read.
 fn resident() -> u64 {
     let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
     statm.split_whitespace().nth(1).and_then(|pages| pages.parse::<u64>().ok()).unwrap_or(0) * 4

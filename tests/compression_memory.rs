@@ -1,5 +1,5 @@
-//! Bombs: a GiB of zeros in few bytes, by every algorithm. What restoring one costs is counted by an allocator, for which this
-//! file is a process of its own, and is bounded by the limit and not by the bomb.
+//! Compression bombs: a GiB of zeros in few bytes, with every algorithm. An allocator counts the memory of decompressing one, so
+//! this file is a process of its own. The limit bounds that memory, not the size of the bomb.
 
 mod common;
 

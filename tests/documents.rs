@@ -1,6 +1,6 @@
-//! Documents are held to what the code says. Those that show what a program prints are in `programs/tests/programs/documents.rs`.
+//! Compares documents with the code. `programs/tests/programs/documents.rs` compares those that show a program's output.
 
-/// Every limit stands in the table of docs/security.md.
+/// The table of docs/security.md has every limit.
 #[test]
 fn the_limits_are_documented() {
     let table = include_str!("../docs/security.md");

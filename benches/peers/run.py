@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Measures barewire beside what people would pick instead, and writes docs/performance.md, .json and docs/images/.
+"""Measures barewire and its alternatives, and writes docs/performance.md, .json and docs/images/.
 
     python3 benches/peers/run.py                    everything, some fourteen minutes once it is built
     python3 benches/peers/run.py --quick            a look whether all of it works: the numbers mean little

@@ -1,4 +1,4 @@
-//! Calls that end before their time: what is said on the wire, and who learns of it.
+//! Tests calls that end early: the frames on the wire, and the error that each side gets.
 
 use barewire::wire::code_map::code_of_http2_error;
 use barewire::{Client, Code};
@@ -269,7 +269,7 @@ async fn handles_that_outlive_their_handler_get_errors() {
     peer.expect(response(1)).await;
     server.probe.go(1);
     assert_eq!(peer.answer(1).await.status(), ("0", ""));
-    // The client has not half-closed: what it will not send is no clean end.
+    // The client has not half-closed, so the missing rest is not a clean end.
     server.probe.expect(Event::Read(Err(Code::Cancelled))).await;
     server.probe.expect(Event::SendFailed(Code::Cancelled)).await;
 }

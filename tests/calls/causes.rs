@@ -237,14 +237,14 @@ async fn with_a_tap_the_last_frames() {
     assert!(format!("{status:#}").ends_with(&expected.join(", ")), "{status:#}");
     assert!(!status.to_string().contains("frames"), "{status}");
 
-    // The connection is gone, and its tap still knows why.
+    // The connection has ended, and its tap still knows why.
     drop(server);
     quiet().await;
     let status = client.unary(ECHO, note("again")).await.unwrap_err();
     assert!(cause(&status).frames.contains(&expected[1].to_owned()), "{status:?}");
 }
 
-/// Hands out what reading its request came to.
+/// Passes on the result of reading its request.
 struct Reader(mpsc::UnboundedSender<Result<Option<Note>, Status>>);
 
 impl Reader {

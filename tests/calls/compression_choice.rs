@@ -26,7 +26,7 @@ fn packed(encoding: Encoding, message: Bytes) -> Bytes {
     flagged(1, payload)
 }
 
-/// A service that compresses by what it is asked for: `encoding` and, for each message, whether.
+/// A service that compresses as the request asks: `encoding`, and for each message yes or no.
 struct Choosing;
 
 /// Returns the encoding that the text of a note names, or nothing.
@@ -189,7 +189,7 @@ async fn a_client_leaves_small_messages_as_they_are() {
     server.expect(data(7, [text("hi"), packed(Encoding::Gzip, text("hi!"))].concat())).await;
 }
 
-/// Bits beyond the lowest are no compression, even where there is one.
+/// Only the lowest bit means compression, even if the stream has a `grpc-encoding`.
 #[tokio::test(start_paused = true)]
 async fn reserved_flags_are_internal_under_an_encoding_too() {
     for flag in [2, 3, 0x80, 0x81, 0xff] {

@@ -1,4 +1,4 @@
-//! Deadlines: the whole call on both sides, on a clock that only moves when nothing else can.
+//! Tests deadlines: the whole call on both sides, on a clock that moves only when all tasks are idle.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Calls with many messages, and the two handles that the sides hold of them.
+//! Tests calls with many messages, and the two handles that each side has.
 
 use barewire::{CallOptions, Code, Metadata};
 use futures_util::{FutureExt, SinkExt, StreamExt, TryStreamExt, stream};

@@ -1,5 +1,4 @@
-//! Many calls of every kind on one connection and several threads, on the real clock: no wake-up may get lost, whoever is
-//! faster.
+//! Many calls of every kind on one connection and several threads, on the real clock: no race loses a wake-up.
 
 use std::time::Duration;
 
@@ -10,7 +9,7 @@ use tokio::task::JoinSet;
 use crate::common::server::TestServer;
 use crate::common::service::{CHAT, COLLECT, COUNT, ECHO, FLOOD, Note, PACED, WAIT, count, kilobyte, note};
 
-/// On a machine that does nothing else all of it takes a second or two.
+/// Takes a second or two on an idle machine.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A connection whose windows are a small part of what goes over it.
@@ -25,7 +24,7 @@ async fn all(calls: JoinSet<Result<(), Status>>) {
     all.into_iter().for_each(|outcome| outcome.expect("every call ends well"));
 }
 
-/// Both handles in tasks of their own, and in the middle of it a pause for either side.
+/// Uses both handles in tasks of their own, with a pause on either side in the middle.
 async fn chat(client: Client, times: u64) -> Result<(), Status> {
     let (mut out, mut notes) = client.bidi_streaming(CHAT).await?;
     let sending = tokio::spawn(async move {

@@ -1,6 +1,6 @@
 //! Attacks on our server: what a client says without end, the memory that it costs, and a healthy client beside it.
 //!
-//! Each runs in a thread whose allocations are counted, on one task's share of one core, so that nothing hides behind another.
+//! Each runs in a thread of its own, whose allocations are counted, so that no other test adds to them.
 
 use std::time::Duration;
 
@@ -22,8 +22,8 @@ pub enum Reads {
     No,
 }
 
-/// Says the greeting and then what `attack` makes of the numbers 0, 1, 2, … until `most` bytes have left, the connection has
-/// ended or nothing moves any more. Between two pieces the healthy client makes a call.
+/// Sends the greeting and then the results of `attack` for 0, 1, 2, … until `most` bytes were sent, the connection has ended, or
+/// nothing moves any more. Between two pieces the healthy client makes a call.
 async fn run(
     server: &TestServer,
     healthy: &Client,

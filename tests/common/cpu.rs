@@ -1,4 +1,4 @@
-//! CPU time, to which nothing else on the machine adds: a bound on it means the same while other tests run.
+//! CPU time, which does not depend on the load of the machine: a bound on it holds while other tests run.
 
 use std::time::Duration;
 

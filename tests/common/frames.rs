@@ -37,7 +37,7 @@ pub const MAX_HEADER_LIST_SIZE: u16 = 0x6;
 /// The first bytes of every client.
 pub const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// The length of a frame header, and of the largest payload that nobody has to announce.
+/// The length of a frame header, and the largest payload allowed without SETTINGS.
 pub const FRAME_HEADER: usize = 9;
 pub const MAX_FRAME_SIZE: usize = 16_384;
 
@@ -92,7 +92,7 @@ pub struct Field {
     pub value: Vec<u8>,
 }
 
-/// HEADERS with these fields, and no END_STREAM.
+/// HEADERS with these fields, without END_STREAM.
 pub fn headers<const N: usize>(stream: u32, fields: [(&str, &str); N]) -> Frame {
     let fields = fields.map(|(name, value)| Field { name: name.into(), value: value.into() }).to_vec();
     Frame::Headers { stream, fields, end_stream: false }
@@ -167,7 +167,7 @@ pub fn raw(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Frame {
     Frame::Raw { kind, flags, stream, payload: Bytes::copy_from_slice(payload) }
 }
 
-/// Frames as they stand on the wire.
+/// Encodes frames as bytes.
 pub fn wire(frames: impl IntoIterator<Item = impl Borrow<Frame>>) -> Vec<u8> {
     let mut wire = BytesMut::new();
     frames.into_iter().for_each(|frame| frame.borrow().encode(&mut wire));
@@ -207,7 +207,7 @@ pub fn number(number: u64) -> Bytes {
 }
 
 impl Frame {
-    /// With END_STREAM.
+    /// Adds END_STREAM.
     #[must_use]
     pub fn end_stream(mut self) -> Frame {
         match &mut self {
@@ -227,14 +227,14 @@ impl Frame {
         self
     }
 
-    /// With one more field at its end.
+    /// Appends a field.
     #[must_use]
     pub fn field(mut self, name: &str, value: impl AsRef<[u8]>) -> Frame {
         self.fields_mut().push(Field { name: name.into(), value: value.as_ref().into() });
         self
     }
 
-    /// With another value in a field that is there.
+    /// Replaces the value of an existing field.
     #[must_use]
     pub fn set(mut self, name: &str, value: &str) -> Frame {
         let field = self.fields_mut().iter_mut().find(|field| field.name == name);
@@ -242,7 +242,7 @@ impl Frame {
         self
     }
 
-    /// Without the fields of this name.
+    /// Removes the fields of this name.
     #[must_use]
     pub fn without(mut self, name: &str) -> Frame {
         self.fields_mut().retain(|field| field.name != name);
@@ -328,7 +328,7 @@ fn put(wire: &mut BytesMut, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
     wire.put_slice(&bytes);
 }
 
-/// Takes frames off the wire.
+/// Decodes frames from bytes.
 pub struct Reader {
     pub wire: BytesMut,
     hpack: hpack::Decoder,
@@ -341,7 +341,7 @@ impl Default for Reader {
 }
 
 impl Reader {
-    /// The next frame, once it has come whole, CONTINUATIONs included.
+    /// Returns the next complete frame, including its CONTINUATIONs.
     pub fn next(&mut self) -> Option<Frame> {
         let (mut raw, mut length) = cut(&self.wire)?;
         if raw.kind == HEADERS {
@@ -401,7 +401,7 @@ impl From<Frame> for Vec<Frame> {
     }
 }
 
-/// On one line each, with a body that a person can read.
+/// Prints each frame on one line, with a readable body.
 impl fmt::Debug for Frame {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let end = |end_stream: &bool| if *end_stream { " END_STREAM" } else { "" };

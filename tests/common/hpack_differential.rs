@@ -1,7 +1,7 @@
-//! Two readings of the same header blocks: h2 encodes them and decodes them, the inspector decodes the bytes in between.
+//! Decodes the same header blocks twice: h2 encodes and decodes them, and the inspector decodes the bytes in between.
 //!
-//! Called with any input by `tests/wire/hpack_differential.rs` and by the fuzz target of that name. It stands here and not in
-//! `src/properties/`, because it names h2.
+//! `tests/wire/hpack_differential.rs` and the fuzz target of that name call it with any input. It is here and not in
+//! `src/properties/`, because it uses h2.
 
 use std::io;
 use std::pin::Pin;
@@ -14,7 +14,7 @@ use http::header::{HeaderMap, HeaderName, HeaderValue};
 use http::{Request, Response};
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 
-/// Names that stand in the static table, and some that do not; none that belongs to a connection.
+/// Names from the static table and others, without those of a connection.
 const NAMES: [&str; 16] = [
     "content-type",
     "user-agent",

@@ -1,4 +1,4 @@
-//! Programs of others, where they are installed.
+//! External programs, if they are installed.
 
 use std::io::Write;
 use std::process::Command;

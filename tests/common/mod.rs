@@ -1,16 +1,16 @@
 //! Building blocks of the tests' conversations.
 //!
-//! * [`attack`]: what a hostile client costs our server
+//! * [`attack`]: measures the cost of a hostile client for our server
 //! * [`cpu`]: CPU time, where a test bounds how long something computes
 //! * [`frames`]: frames of HTTP/2 as a test writes and reads them, valid or not
-//! * [`installed`]: whether a program of others is there
+//! * [`installed`]: checks that an external program is installed
 //! * [`peer`]: the far end of a connection, played frame by frame: a client to our server, a server to our client
-//! * [`pipe`]: connections in memory that keep what was written on them, write by write
+//! * [`pipe`]: connections in memory that record every write
 //! * [`service`]: a small service of all four kinds that tells a test what happens to it
 //! * [`server`]: our server with that service, and ways to reach it
 //!
-//! Nothing here touches the kernel, so every test runs on the paused clock: time passes only when no task has anything left
-//! to do, a wait that nobody ends fails at once, and "nothing comes" is a fact and not a guess.
+//! Nothing here uses the kernel, so every test runs on the paused clock. Time passes only when all tasks are idle. So a wait that
+//! never ends fails at once, and a test can prove that nothing arrives.
 
 #![allow(dead_code, unused_imports)] // Each test file uses its share.
 
@@ -45,7 +45,7 @@ pub fn soon<F: Future>(what: &str, future: F) -> impl Future<Output = F::Output>
     }
 }
 
-/// Lets every task run until none has anything left to do.
+/// Runs all tasks until they are idle.
 pub async fn quiet() {
     tokio::time::sleep(Duration::from_nanos(1)).await;
 }

@@ -1,4 +1,4 @@
-//! The far end of a connection, played by a test: what it sends and what it expects, frame by frame.
+//! The far end of a connection, played by a test: the frames it sends and expects.
 //!
 //! ```text
 //! peer.send([request(1, "/test.Service/Echo"), data(1, text("hi")).end_stream()]).await;
@@ -23,7 +23,7 @@ use super::soon;
 pub struct RawPeer {
     io: DuplexStream,
     reader: Reader,
-    /// Frames of other streams that came while one stream was read to its end.
+    /// Frames of other streams, received while one stream was read to its end.
     aside: VecDeque<Frame>,
     returned: HashMap<u32, u64>,
     /// The settings in the other side's SETTINGS.
@@ -31,7 +31,7 @@ pub struct RawPeer {
 }
 
 impl RawPeer {
-    /// Plays a client: preface and SETTINGS both ways.
+    /// Plays a client: preface, and SETTINGS both ways.
     pub async fn client<const N: usize>(io: DuplexStream, own: [(u16, u32); N]) -> RawPeer {
         let mut peer = RawPeer::silent(io);
         peer.write(PREFACE).await;
@@ -49,7 +49,7 @@ impl RawPeer {
         peer
     }
 
-    /// Somebody who has connected and not spoken yet.
+    /// A peer that has connected and sent nothing yet.
     pub fn silent(io: DuplexStream) -> RawPeer {
         let (reader, aside, returned) = (Reader::default(), VecDeque::new(), HashMap::new());
         RawPeer { io, reader, aside, returned, settings: Vec::new() }
@@ -79,7 +79,7 @@ impl RawPeer {
         soon("room in the pipe", self.io.write_all(bytes)).await.expect("the connection stands");
     }
 
-    /// The next frame that is no housekeeping; `None` at the end of the connection.
+    /// Returns the next frame other than SETTINGS, PING and WINDOW_UPDATE; `None` at the end of the connection.
     #[track_caller]
     pub fn next(&mut self) -> impl Future<Output = Option<Frame>> {
         soon("a frame", async {
@@ -96,7 +96,7 @@ impl RawPeer {
         soon("a frame", self.read())
     }
 
-    /// The next frame that is no housekeeping is this one.
+    /// Asserts that the next frame of [`Self::next`] is this one.
     #[track_caller]
     pub fn expect(&mut self, expected: Frame) -> impl Future<Output = ()> {
         let place = std::panic::Location::caller();
@@ -120,7 +120,7 @@ impl RawPeer {
         }
     }
 
-    /// Nothing comes but housekeeping, however long one waits: no task has anything left to do.
+    /// Asserts that nothing but SETTINGS, PING and WINDOW_UPDATE arrives, however long one waits: all tasks are idle.
     #[track_caller]
     pub fn expect_silence(&mut self) -> impl Future<Output = ()> {
         let place = std::panic::Location::caller();
@@ -148,7 +148,7 @@ impl RawPeer {
         }
     }
 
-    /// Reads a stream to its end; frames of others are kept.
+    /// Reads a stream to its end; stores frames of other streams.
     #[track_caller]
     pub fn answer(&mut self, stream: u32) -> impl Future<Output = Answer> {
         soon("the end of the stream", async move {
@@ -191,7 +191,7 @@ impl RawPeer {
         self.returned.get(&stream).copied().unwrap_or(0)
     }
 
-    /// Says that nothing more will be sent.
+    /// Closes the sending side.
     pub async fn shut_down(&mut self) {
         soon("the shutdown", self.io.shutdown()).await.expect("the connection stands");
     }
@@ -215,7 +215,7 @@ impl RawPeer {
         *self.returned.entry(stream).or_default() += u64::from(increment);
     }
 
-    /// Safe to drop half-way: what was read stays in the reader.
+    /// Safe to drop half-way: bytes read so far stay in the reader.
     async fn read(&mut self) -> Option<Frame> {
         loop {
             if let Some(frame) = self.reader.next() {
@@ -235,7 +235,7 @@ pub struct Answer {
     pub head: Vec<Field>,
     /// The payload of all DATA frames together.
     pub body: Vec<u8>,
-    /// Empty where the head was all.
+    /// Empty if the head ended the stream.
     pub trailers: Vec<Field>,
     end: Option<Result<(), Http2Error>>,
 }

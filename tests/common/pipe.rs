@@ -1,4 +1,4 @@
-//! Connections in memory that keep what was written on them, write by write.
+//! Connections in memory that record every write.
 
 use std::future::{Ready, pending, ready};
 use std::io;
@@ -22,7 +22,7 @@ pub fn pipe() -> (Recorded, DuplexStream) {
     (Recorded { io: near, writes: Writes::default() }, far)
 }
 
-/// An end of a pipe whose writes are kept.
+/// An end of a pipe that records its writes.
 pub struct Recorded {
     io: DuplexStream,
     pub writes: Writes,
@@ -33,7 +33,7 @@ pub struct Recorded {
 pub struct Writes(Arc<Mutex<Vec<Bytes>>>);
 
 impl Writes {
-    /// Takes what was written since the last time.
+    /// Takes the bytes written since the last call.
     pub fn take(&self) -> Vec<Bytes> {
         std::mem::take(&mut self.0.lock().unwrap())
     }

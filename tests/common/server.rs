@@ -1,4 +1,4 @@
-//! Our server with the test service, our client, and the ways between them and a raw peer.
+//! Our server with the test service, our client, and connections between them and a raw peer.
 
 use std::io;
 
@@ -26,7 +26,7 @@ impl TestServer {
         TestServer::with(|_| {})
     }
 
-    /// With other options than the default.
+    /// Starts a server with other options than the defaults.
     pub fn with(change: impl FnOnce(&mut ServerOptions)) -> TestServer {
         let mut options = ServerOptions::default();
         change(&mut options);
@@ -43,7 +43,7 @@ impl TestServer {
         TestServer { probe, arrivals, shutdown, serving }
     }
 
-    /// A connection that nothing was said on yet, and what the server writes on it.
+    /// Opens a connection without sending anything, and returns it with the record of the server's writes.
     pub fn dial(&self) -> (DuplexStream, Writes) {
         let (near, far) = pipe();
         let writes = near.writes.clone();
@@ -61,20 +61,20 @@ impl TestServer {
         RawPeer::client(self.dial().0, settings).await
     }
 
-    /// Our client, connected.
+    /// Connects our client.
     pub async fn client(&self) -> Client {
         let connecting = Client::connect(PipeConnector::new(self.dial().0));
         soon("the connection", connecting).await.expect("it connects")
     }
 
-    /// Tells the server to shut down; gives what it returns.
+    /// Shuts the server down, and returns its result.
     pub fn shut_down(self) -> (Probe, JoinHandle<io::Result<()>>) {
         self.shutdown.send(()).expect("the server runs");
         (self.probe, self.serving)
     }
 }
 
-/// Our client on a connection to a raw server.
+/// Connects our client to a raw server.
 pub async fn client_and_raw_server() -> (Client, RawPeer) {
     client_with(|_| {}, []).await
 }

@@ -1,4 +1,4 @@
-//! A small service of all four kinds, which tells a test what happens to it and waits where a test wants it to.
+//! A small service of all four kinds. It reports events to the test and waits where the test asks it to.
 //!
 //! A handler that waits holds a [`Guard`], so that a test sees when it was dropped before its end.
 
@@ -69,7 +69,7 @@ pub const CHAT: Method<Note, Note, BidiStreaming> = Method::new("/test.Service/C
 pub const DEAF: Method<Note, Note, BidiStreaming> = Method::new("/test.Service/Deaf");
 /// Reads and answers in a task of its own, as [`CHAT`]; the handler returns after [`Probe::go`].
 pub const SPAWN: Method<Note, Note, BidiStreaming> = Method::new("/test.Service/Spawn");
-/// Nobody serves this one.
+/// A method that the server does not have.
 pub const MISSING: Method<Note, Note, Unary> = Method::new("/test.Service/Missing");
 
 /// An event of the service.
@@ -109,7 +109,7 @@ impl Probe {
         async { next.await.expect("the service stands") }
     }
 
-    /// The events that come before everything has come to rest.
+    /// Returns the events until all tasks are idle.
     pub async fn rest(&mut self) -> Vec<Event> {
         quiet().await;
         std::iter::from_fn(|| self.events.try_recv().ok()).collect()
@@ -120,7 +120,7 @@ impl Probe {
         self.rest().await.pop()
     }
 
-    /// Lets a handler that waits go on, so many times.
+    /// Lets a waiting handler continue, this many times.
     pub fn go(&self, times: usize) {
         self.gate.add_permits(times);
     }
@@ -156,7 +156,7 @@ pub fn service() -> (Router<Service>, Probe) {
     (router, Probe { events: told, gate })
 }
 
-/// Metadata that comes back: all of it as initial metadata, and as trailing metadata what begins with `trailing`.
+/// Returns the metadata to echo: all of it as initial metadata, and the keys that begin with `trailing` as trailing metadata.
 fn echoed(metadata: &Metadata) -> (Metadata, Metadata) {
     let mut trailing = Metadata::new();
     for value in metadata.get_all("trailing") {
@@ -318,12 +318,12 @@ impl Service {
     }
 
     fn tell(&self, event: Event) {
-        // A test that has heard enough is gone.
+        // The test may have ended.
         let _ = self.events.send(event);
     }
 }
 
-/// Tells that a handler was dropped before its end.
+/// Reports that a handler was dropped before its end.
 struct Guard(UnboundedSender<Event>);
 
 impl Guard {

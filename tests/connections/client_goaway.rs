@@ -1,5 +1,5 @@
-//! Connections that end, or are about to, while our client has calls on them: GOAWAY with every kind of last stream at every
-//! stage of an answer, calls that still wait for their turn, and servers that stop speaking HTTP/2.
+//! Tests connections that end, or are about to, while our client has calls: GOAWAY with every kind of last stream at every stage
+//! of an answer, calls that wait for their turn, and servers that stop speaking HTTP/2.
 
 use barewire::{Client, Code, Response, Status};
 use tokio::task::JoinHandle;
@@ -67,7 +67,7 @@ async fn a_call_goes_on_unless_goaway_is_below_it_at_every_stage() {
                     expect_end(&mut notes, &words).await;
                     assert_eq!(soon("the error", out.send(note("more"))).await.unwrap_err().code(), Code::Unavailable);
                 }
-                // Whatever became of this call, there is no next one.
+                // Whatever the result of this call, the next one fails.
                 let status = soon("the next", call(&client)).await.unwrap().unwrap_err();
                 assert_eq!((status.code(), status.message()), (Code::Unavailable, &*words), "{last}");
             }
@@ -189,7 +189,7 @@ async fn the_servers_limit_may_be_nothing_and_may_change() {
         server.expect(data(stream, text("hi")).end_stream()).await;
     }
     server.expect_silence().await;
-    // Fewer than there are: none is ended, and none begins until there is room.
+    // A limit below the calls in progress: none ends, and none begins until enough have ended.
     server.send(settings([(MAX_CONCURRENT_STREAMS, 1)])).await;
     server.send([response(1), data(1, text("1")), trailers(1, "0")]).await;
     server.expect_silence().await;

@@ -219,7 +219,7 @@ async fn a_client_answers_pings_while_a_call_waits() {
     assert_eq!(*soon("the answer", call).await.unwrap().unwrap(), note("hello"));
 }
 
-/// RFC 9113 section 3.4: a server's first frame is SETTINGS, and they come too late behind any other.
+/// RFC 9113 section 3.4: a server's first frame must be SETTINGS.
 #[tokio::test(start_paused = true)]
 async fn a_server_that_does_not_begin_with_settings_is_none() {
     for (first, words) in [

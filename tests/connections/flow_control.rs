@@ -1,4 +1,4 @@
-//! Flow control on the server: whoever stops reading stops its writer and nobody else, and memory stays bounded on the way.
+//! Tests flow control on the server: a reader that stops blocks only its own writer, and memory stays bounded.
 
 use std::time::Duration;
 
@@ -290,7 +290,7 @@ async fn what_had_come_when_a_handler_stopped_to_read_is_given_back() {
     assert!(returned + 65_535 / 2 >= 60_000, "{returned} of 60000 bytes");
 }
 
-/// h2 charges every small frame that nobody has taken out of it, and would end the connection.
+/// h2 charges every small frame that was not taken out of it, and would end the connection.
 #[tokio::test(start_paused = true)]
 async fn a_window_full_of_the_smallest_messages_waits_for_a_slow_reader() {
     let mut server = TestServer::start();

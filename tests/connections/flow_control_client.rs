@@ -1,4 +1,4 @@
-//! Flow control on the client, and between our own two sides: whoever stops reading stops its writer and nobody else.
+//! Tests flow control on the client, and between our own two sides: a reader that stops blocks only its own writer.
 
 use std::time::Duration;
 

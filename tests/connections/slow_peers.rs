@@ -1,4 +1,5 @@
-//! Peers that stop where HTTP/2 has them go on are let go after 20 s; those that only take their time are not.
+//! Tests that a peer that stalls where HTTP/2 requires it to continue is disconnected after 20 s, and one that is only slow is
+//! not.
 //!
 //! RFC 9113 sections 3.4 (preface), 4.3 (header blocks), 6.5.3 (SETTINGS acknowledgement), 6.7 (PING); gRFCs A8 and A9.
 
@@ -333,7 +334,7 @@ async fn a_server_that_does_not_acknowledge_settings_is_left() {
 #[tokio::test(start_paused = true)]
 async fn a_silent_server_is_asked_while_there_are_calls_and_left_when_it_does_not_answer() {
     let (client, mut server) = client_with(|options| options.keepalive_time = Some(30 * SECOND), []).await;
-    // Without calls nobody asks.
+    // Without calls the client sends no PING.
     sleep(HOUR).await;
     quiet().await;
     let begun = Instant::now();

@@ -1,4 +1,4 @@
-//! Small messages that handlers write without end for a client that reads none: what each call gathers adds up.
+//! Small messages that handlers write endlessly for a client that reads none: the batches of all calls add up.
 
 use super::kinds::{each_way, talk};
 use super::law::{SHUT, all};
@@ -8,7 +8,7 @@ fn a_thousand_that_talk() {
     all(each_way(talk).map(|kind| kind.is_lawful(1, 1000)));
 }
 
-/// The connection's window is 64 KiB to begin with, and nobody opens it further.
+/// The connection's window begins at 64 KiB, and the client does not open it further.
 #[test]
 fn a_thousand_that_talk_into_the_first_window() {
     let mut kind = talk(&[]);

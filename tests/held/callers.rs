@@ -1,4 +1,4 @@
-//! A client under attack: its calls, and what a server says on the stream of each.
+//! A client under attack: its calls, and the server's bytes on the stream of each.
 
 use barewire::{ClientOptions, compression};
 
@@ -21,8 +21,8 @@ pub enum Waits {
     Answer,
 }
 
-/// Holds a client to the law with so many calls, while the server says this on the stream of each, again and again. `say` is
-/// told the stream and whether it is the first time. A message takes `message` bytes.
+/// Checks the law for a client with this many calls, while the server repeats these bytes on the stream of each. `say` gets the
+/// stream, and true the first time. A message takes `message` bytes.
 pub fn on_a_client(
     name: &str,
     calls: u32,

@@ -1,4 +1,4 @@
-//! All kinds at once, none of which is much by itself: what counts is the sum.
+//! All kinds at once, each of them small: their sum counts.
 
 use super::common::attack::id;
 use super::common::frames::*;

@@ -21,7 +21,7 @@ fn one_message_that_all_calls_are_answered_with() {
     all(each_way(chat).map(|kind| kind.is_lawful(1, 700)));
 }
 
-/// The route guide: whoever leaves a note of 4 MiB has it in every RouteChat at its place.
+/// The route guide: a note of 4 MiB is sent in every RouteChat at its place.
 #[cfg(feature = "route-guide")]
 #[test]
 fn a_note_of_the_route_guide() {

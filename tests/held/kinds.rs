@@ -1,4 +1,4 @@
-//! The kinds of memory that a client can make a server hold, each as what is said on a connection.
+//! The kinds of memory that a client can make a server hold, each as the bytes of a connection.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -38,7 +38,7 @@ impl Kind {
         Kind { name: name.into(), own: own.to_vec(), room: READS, message: 0, first, call, rounds: 0, then }
     }
 
-    /// It reads only so many bytes of what it is answered.
+    /// Limits the bytes of the answers that the attacker reads.
     pub fn reads(mut self, room: usize) -> Kind {
         self.room = room;
         self
@@ -56,13 +56,13 @@ impl Kind {
         self
     }
 
-    /// When all calls have begun, each goes on with this, again and again.
+    /// Once all calls have begun, repeats this on each of them.
     pub fn then(mut self, rounds: u32, then: impl Fn(u32) -> Vec<u8> + 'static) -> Kind {
         (self.rounds, self.then) = (rounds, Box::new(then));
         self
     }
 
-    /// Each call is half-closed at once, which is what a unary handler waits for.
+    /// Half-closes each call at once, as a unary handler needs.
     pub fn half_closed(mut self) -> Kind {
         let call = self.call;
         self.call = Box::new(move |n| [call(n), wire([half_close(id(n, 0, 1))])].concat());
@@ -75,14 +75,14 @@ impl Kind {
         Kind { name, ..self.then(10, |n| wire([window_update(id(n, 0, 1), 1)])) }
     }
 
-    /// Holds a server to the law with so many calls on each of so many connections.
+    /// Checks the law for a server with this many calls on each of this many connections.
     pub fn is_lawful(&self, connections: usize, streams: u32) -> Outcome {
         let mut scene = Scene::start();
         self.play(&mut scene, connections, streams);
         scene.end(&format!("{}, {connections} x {streams}", self.name), self.message)
     }
 
-    /// Says all of it on new connections.
+    /// Sends everything on new connections.
     pub fn play(&self, scene: &mut Scene, connections: usize, streams: u32) {
         let lines: Vec<usize> = (0..connections).map(|_| scene.connect(&self.own, self.room)).collect();
         for line in &lines {
@@ -128,7 +128,7 @@ pub fn large(own: &[(u16, u32)]) -> Kind {
     Kind::new("unary answers of 1 MiB", own, |n| ask(n, LARGE.path(), &number(MIB as u64))).with_message(3 * MIB)
 }
 
-/// Messages of 1 MiB without end.
+/// Endless messages of 1 MiB.
 pub fn flood(own: &[(u16, u32)]) -> Kind {
     Kind::new("streams of 1 MiB messages", own, |n| ask(n, FLOOD.path(), &number(1))).with_message(2 * MIB)
 }
@@ -138,12 +138,12 @@ pub fn chat(own: &[(u16, u32)]) -> Kind {
     Kind::new("one note of 4 MiB to all", own, |n| begin(n, CHAT.path(), &number(1))).with_message(2 * SHARED)
 }
 
-/// Small messages without end.
+/// Endless small messages.
 pub fn talk(own: &[(u16, u32)]) -> Kind {
     Kind::new("small messages without end", own, |n| open(n, TALK.path()))
 }
 
-/// Fields that refer to one entry, so many times, in the headers of requests.
+/// Fields that refer to one entry, this many times, in the headers of requests.
 pub fn in_headers(path: &'static str, value: usize, times: usize) -> Kind {
     Kind::new(format!("{times} fields of {value} bytes in headers of {path}"), &OPEN, move |n| {
         block(id(n, 0, 1), 0, &[head(path), amplified(n == 0, value, times)].concat())

@@ -1,10 +1,10 @@
-//! The law that every attack is held to: **what a connection holds is at most what its peer sent and 16 MiB**.
+//! The law for every attack: **a connection holds at most the bytes its peer sent plus 16 MiB**.
 //!
-//! One message that is being received and one that is being sent do not count. When the peer is gone, what it held is given
-//! back. A healthy client on another connection is served all along.
+//! One message being received and one being sent do not count. When the peer disconnects, its memory is released. A healthy
+//! client on another connection is served the whole time.
 //!
-//! A [`Scene`] runs the side under attack on one thread and counts what it allocates, turn by turn: the law has to hold at
-//! every moment, with what was sent until then. What the attacker itself holds lies outside of what is counted.
+//! A [`Scene`] runs the attacked side on one thread and counts its allocations, turn by turn. The law must hold at every moment,
+//! for the bytes sent until then. The attacker's own memory is not counted.
 
 use std::any::Any;
 use std::future::poll_fn;
@@ -39,12 +39,12 @@ const ENOUGH: usize = 256 * MIB;
 
 /// A window that never shuts.
 pub const OPEN: [(u16, u32); 1] = [(INITIAL_WINDOW_SIZE, 0x7FFF_FFFF)];
-/// One that never opens.
+/// A window that never opens.
 pub const SHUT: [(u16, u32); 1] = [(INITIAL_WINDOW_SIZE, 0)];
 
 /// An attacker that reads all it is answered.
 pub const READS: usize = usize::MAX;
-/// One that reads nothing: what a socket holds is gone all the same.
+/// Reads nothing; the bytes in the socket's buffer count as read.
 pub const UNREAD: usize = 64 << 10;
 
 pub type Outcome = Result<(), String>;
@@ -101,7 +101,7 @@ impl Scene {
         scene
     }
 
-    /// Nobody yet: for attacks on clients.
+    /// Without an attacker yet: for attacks on clients.
     pub fn empty() -> Scene {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
         let (arrivals, _) = mpsc::unbounded_channel();
@@ -136,18 +136,18 @@ impl Scene {
         output.expect("it ran")
     }
 
-    /// Lets time pass, when nobody has anything left to do.
+    /// Advances the clock, once all tasks are idle.
     pub fn pass(&mut self, time: Duration) {
         self.step(async move { tokio::time::sleep(time).await });
     }
 
-    /// Lets everybody come to rest; what is held then is no attacker's doing.
+    /// Waits until everything is idle; the memory held then is not the attackers'.
     pub fn rest(&mut self) {
         self.pass(Duration::from_millis(1));
         (self.base, self.most, self.excess) = (self.held, 0, 0);
     }
 
-    /// An attacker's connection to the server, with these SETTINGS, of whose answers it reads `room` bytes.
+    /// Connects an attacker to the server, with these SETTINGS; it reads `room` bytes of the answers.
     pub fn connect(&mut self, own: &[(u16, u32)], room: usize) -> usize {
         let (line, end) = Line::new(self.piece, room);
         self.lines.push(line);
@@ -176,7 +176,7 @@ impl Scene {
         &self.lines[number]
     }
 
-    /// Says all of it; `false` where the connection has ended, where nothing moves any more, or where there is enough.
+    /// Sends all bytes; returns `false` if the connection has ended, if nothing moves any more, or if the limit is reached.
     pub fn say(&mut self, line: usize, bytes: &[u8]) -> bool {
         let line = self.lines[line].clone();
         let most = self.piece;
@@ -195,7 +195,7 @@ impl Scene {
         })
     }
 
-    /// Holds that the healthy client is answered within a second of the test's clock and five seconds of CPU time.
+    /// Checks that the healthy client gets its answer within a second of the test's clock and five seconds of CPU time.
     pub fn serve(&mut self) {
         let Some(healthy) = self.healthy.clone() else { return };
         let begun = cpu_time();

@@ -36,7 +36,7 @@ struct State {
 }
 
 impl Line {
-    /// A connection whose attacker says pieces of at most `piece` bytes and reads `room` bytes.
+    /// A connection whose attacker sends pieces of at most `piece` bytes and reads `room` bytes.
     pub fn new(piece: usize, room: usize) -> (Line, End) {
         let state = State {
             said: Vec::with_capacity(piece),
@@ -57,7 +57,7 @@ impl Line {
         self.0.lock().expect("nobody panics with it")
     }
 
-    /// Puts a piece on the line, behind one that was taken whole.
+    /// Queues a piece, once the previous one was read completely.
     pub fn put(&self, piece: &[u8]) {
         let mut state = self.state();
         assert_eq!(state.taken, state.said.len(), "the piece before was taken");

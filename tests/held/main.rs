@@ -1,7 +1,6 @@
-//! Little traffic costs little: whatever a peer does with its streams, and for however long.
+//! Tests that little traffic takes little memory, whatever a peer does with its streams, and for however long.
 //!
-//! Each module is one kind of memory that a peer can make a connection hold while it sends next to nothing. [`law`] says what
-//! they are held to.
+//! Each module is one kind of memory that a peer can make a connection hold while it sends almost nothing. [`law`] is the limit.
 
 #![cfg(all(feature = "inspector", feature = "compression"))] // It reads header blocks, and compresses.
 

@@ -1,4 +1,4 @@
-//! HPACK makes much of little: a byte refers to an entry of the table, and each reference is a field in memory.
+//! Header blocks that HPACK expands: a byte refers to an entry of the table, and each reference is a field in memory.
 
 use super::callers::{RESPONSE, Waits, on_a_client};
 use super::common::frames::*;
@@ -19,7 +19,7 @@ fn headers_of_requests() {
 
 #[test]
 fn trailers_of_requests() {
-    // A message that the handler does not take stands before them, or none.
+    // Optionally after a message that the handler does not take.
     let waiting: &[u8] = &[0, 0, 0, 0, 0];
     all([
         in_trailers(HOLD.path(), waiting, 1, TINY).is_lawful(1, 300),
@@ -52,7 +52,7 @@ fn trailing_metadata_of_answers() {
 
 #[test]
 fn informational_answers() {
-    // `:status` 103, which nobody asks for.
+    // `:status` 103, which the caller does not read.
     let say = |stream, is_first| block(stream, 0, &[&b"\x08\x03103"[..], &amplified(is_first, 1, TINY)].concat());
     all([
         on_a_client("tiny fields in 1xx", 100, Waits::Nothing, 5, 0, say),

@@ -21,7 +21,7 @@ fn compressed_texts_that_streaming_handlers_hold() {
     all(ENCODINGS.map(|encoding| texts(TAKE.path(), encoding).is_lawful(1, 40)));
 }
 
-/// Restored when they are taken, and not before.
+/// Messages are decompressed only when they are taken.
 #[test]
 fn compressed_texts_that_nobody_takes() {
     all([Encoding::Gzip, Encoding::Zstd].map(|encoding| texts(HOLD.path(), encoding).is_lawful(1, 700)));

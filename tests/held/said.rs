@@ -12,7 +12,7 @@ pub const TINY: usize = 1900;
 /// The same of an entry that fills the table.
 pub const FULL: usize = 15;
 
-/// HEADERS of a call, and no more.
+/// Only the HEADERS of a call.
 pub fn open(n: u32, path: &str) -> Vec<u8> {
     wire([opens_at(id(n, 0, 1), path, 0)])
 }
@@ -81,7 +81,7 @@ pub fn compressed(encoding: Encoding, plain: &[u8]) -> Vec<u8> {
     flagged(1, out).to_vec()
 }
 
-/// Opens a call whose messages are compressed and says one.
+/// Opens a call with compressed messages and sends one.
 pub fn compressed_call(n: u32, path: &str, encoding: Encoding, message: &[u8]) -> Vec<u8> {
     let stream = id(n, 0, 1);
     // A literal without indexing, its name in full.
@@ -93,7 +93,7 @@ pub fn compressed_call(n: u32, path: &str, encoding: Encoding, message: &[u8]) -
     wire(frames)
 }
 
-/// So many parts of two bytes each, which are a hundred in memory.
+/// This many parts of two bytes each, which take a hundred bytes in memory.
 pub fn parts(count: usize) -> Vec<u8> {
     [0x0a, 0x00].repeat(count)
 }

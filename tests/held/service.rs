@@ -41,9 +41,9 @@ pub const WAIT_PARTS: Method<Parts, Note, Unary> = Method::new("/h/WaitParts");
 pub const TAKE: Method<Note, Note, BidiStreaming> = Method::new("/h/Take");
 /// The same with parts.
 pub const TAKE_PARTS: Method<Parts, Note, BidiStreaming> = Method::new("/h/TakeParts");
-/// Takes nothing and waits.
+/// Reads nothing and waits.
 pub const HOLD: Method<Note, Note, BidiStreaming> = Method::new("/h/Hold");
-/// Lets go of what comes and waits.
+/// Discards its messages and waits.
 pub const DROP: Method<Note, Note, BidiStreaming> = Method::new("/h/Drop");
 /// Answers a note of as many bytes as the request's number says.
 pub const LARGE: Method<Note, Note, Unary> = Method::new("/h/Large");

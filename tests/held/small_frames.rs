@@ -1,4 +1,4 @@
-//! DATA frames of one byte: ten on the wire, and more than that wherever a frame is kept as a frame.
+//! DATA frames with one byte: ten bytes on the wire, and more in memory if each frame is stored separately.
 
 use super::callers::{RESPONSE, Waits, on_a_client};
 use super::common::frames::*;

@@ -25,7 +25,7 @@ fn others_first(connections: u32) -> usize {
         assert!(scene.say(*line, &wire([window_update(0, 0x7FFF_0000)])));
     }
     lines.iter().for_each(|line| scene.line(*line).put(&burst));
-    // One call after the other, until nobody else has anything left to do.
+    // One call after the other, until all other tasks are idle.
     let (mut before, mut waited) = (0, Vec::new());
     loop {
         scene.serve();

@@ -1,5 +1,5 @@
-//! Floods and bombs of a client: they cost what was sent and a bounded sum, they end at their own connection at most, and
-//! a healthy client beside them is served all along.
+//! Floods and bombs from a client. Their memory is limited to the bytes sent and a constant, they end at most their own
+//! connection, and a healthy client is served the whole time.
 //!
 //! CVE-2023-44487 (rapid reset), CVE-2025-8671 (MadeYouReset), CVE-2024-27316 (CONTINUATION), CVE-2019-9511 to 9518.
 
@@ -172,7 +172,7 @@ async fn broken_messages_in_every_number_get_their_answers() {
         client.send(frames).await;
         assert_eq!(client.answer(stream).await.reset(), Some(Http2Error::PROTOCOL_ERROR), "{length}");
     }
-    // Groups nested a thousand deep are no message.
+    // Groups nested a thousand deep can't be decoded.
     let deep = [vec![0x1b; 1000], vec![0x1c; 1000]].concat();
     client.send([request(9, ECHO.path()), data(9, message(&deep)).end_stream()]).await;
     assert_eq!(client.answer(9).await.status().0, (Code::Internal as i32).to_string());

@@ -1,4 +1,4 @@
-//! Attacks on a server and on a client: memory counted by an allocator, and a healthy peer served beside them.
+//! Attacks on a server and on a client. An allocator counts the memory, and a healthy peer is served at the same time.
 
 #[path = "../common/mod.rs"]
 mod common;

@@ -1,7 +1,7 @@
-//! Many calls given up at once: nothing that a well-behaved peer has to pay for with its connection.
+//! Many calls cancelled at once: a well-behaved peer does not lose its connection.
 //!
-//! h2 counts what could be an attack (CVE-2023-44487, CVE-2025-8671) and ends the connection beyond its limits; these are the
-//! cases that lie within them.
+//! h2 counts events that could be an attack (CVE-2023-44487, CVE-2025-8671) and ends the connection beyond its limits; these
+//! cases are within the limits.
 
 use crate::common::frames::*;
 use crate::common::server::{TestServer, client_and_raw_server};

@@ -1,4 +1,4 @@
-//! A server that does to our client what HTTP/2 and gRPC forbid, or all that they allow at once: every call ends with a
+//! Servers that break the rules of HTTP/2 and gRPC, or use everything they allow at once. Every call of our client ends with a
 //! status by its deadline, memory stays bounded, and nothing panics.
 
 use std::time::Duration;
@@ -39,7 +39,7 @@ fn outcome(first: Vec<u8>, again: Vec<u8>) -> (Result<String, Status>, Allocatio
                 while !again.is_empty() && left > again.len() && to.write_all(&again).await.is_ok() {
                     left -= again.len();
                 }
-                // Silence, and the connection stands.
+                // Silence, with the connection open.
                 std::future::pending::<()>().await
             });
             let reader = tokio::spawn(async move {
@@ -226,7 +226,7 @@ fn an_answer_of_a_gigabyte_is_read_through_a_window() {
     assert!(memory.bytes_max <= 4 * MIB as u64, "{} bytes", memory.bytes_max);
 }
 
-/// An answer of a gigabyte that nobody reads is as much as the window allows.
+/// An unread answer of a gigabyte holds only as much as the window allows.
 #[test]
 fn an_answer_that_nobody_reads_costs_a_window() {
     let memory = allocation_counter::measure(|| {

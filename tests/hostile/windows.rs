@@ -1,4 +1,4 @@
-//! Games with flow control, of both sides: windows that overflow, that stay shut, that open byte by byte and jump about.
+//! Abuse of flow control, on both sides: windows that overflow, stay shut, open byte by byte, or jump.
 //!
 //! RFC 9113 sections 5.2, 6.5.2 (SETTINGS_INITIAL_WINDOW_SIZE), 6.9. CVE-2019-9511 (data dribble), CVE-2019-9517 (internal data
 //! buffering). Memory is counted by the allocator, on the one thread that both sides share.
@@ -33,7 +33,7 @@ fn answers_that_wait_for_window_hold_two_batches_each() {
         0 => wire([window(0)]),
         _ => thousand(n),
     });
-    // All the window that there is, and nobody who reads.
+    // The client opens all windows and reads nothing.
     costs("no reader", 48 * MIB, Reads::No, 4 * MIB, |n| match n {
         0 => wire([window_update(0, MOST - 65_535)]),
         _ => thousand(n),
@@ -91,7 +91,7 @@ async fn an_overflow_of_a_clients_stream_resets_it_and_drops_its_handler() {
     server.probe.expect(Event::Dropped).await;
 }
 
-/// A million messages of seven bytes: as many as the window has room for wait in their buffer, and the rest on the other side.
+/// A million messages of seven bytes: the buffer holds as many as fit the window, and the rest waits on the other side.
 #[test]
 fn a_million_small_messages_wait_for_a_slow_reader_outside() {
     const MANY: usize = 1_000_000;
@@ -130,7 +130,7 @@ fn a_million_small_messages_wait_for_a_slow_reader_outside() {
     assert!(memory.bytes_max < 12 * MIB as u64, "{} bytes", memory.bytes_max);
 }
 
-/// Where the request is still open, whoever waits for the answer is told, deadline or not.
+/// While the request is open, the caller that waits for the answer gets the error, with or without a deadline.
 #[tokio::test(start_paused = true)]
 async fn an_overflow_of_a_servers_stream_ends_its_call() {
     let words = "the stream was reset with FLOW_CONTROL_ERROR, as the server broke a rule of HTTP/2";
@@ -161,7 +161,7 @@ async fn an_overflow_of_a_servers_stream_ends_its_call() {
     assert_eq!((status.code(), status.message()), (Code::Internal, words));
 }
 
-/// Where the request has left, its window is nobody's concern any more: the answer counts, and there is nothing to hang on.
+/// Once the request is sent, its window does not matter: the answer counts, and the call does not hang.
 #[tokio::test(start_paused = true)]
 async fn an_overflow_behind_a_request_that_has_left_changes_nothing() {
     let (client, mut server) = client_and_raw_server().await;
@@ -198,7 +198,7 @@ async fn an_overflow_by_a_servers_settings_ends_the_connection() {
     assert!(matches!(last, Some(Frame::GoAway { error: Http2Error::FLOW_CONTROL_ERROR, .. })), "{last:?}");
 }
 
-/// A server that opens the window byte by byte gets what was asked for, and a caller that sends a lot waits.
+/// A server that opens the window byte by byte gets a unary request whole, and a caller that streams a lot waits.
 #[test]
 fn a_server_that_takes_a_byte_at_a_time_makes_the_sender_wait() {
     let memory = allocation_counter::measure(|| {

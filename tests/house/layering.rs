@@ -1,8 +1,8 @@
-//! The shape of the house, read from its source: who may name whom, and how a file may look.
+//! Tests the layering of the source: which module may use which, and the form of a file.
 //!
 //! ```text
-//! programs/                a package of its own          the library by what is public; its rooms as PROGRAMS lists
-//! rooms                    the other modules of src/     the core by its seams; another room only where ROOMS lists it
+//! programs/                a package of its own          the library's public API; its modules as PROGRAMS lists
+//! outer modules            the other modules of src/     the core's traits; another outer module only if OUTER_MODULES lists it
 //! server  client           one connection, one call      never each other
 //! call                     one RPC on one h2 stream
 //! io                       the byte stream under HTTP/2
@@ -10,10 +10,10 @@
 //! status metadata protocol code method limits          plain types, each using those behind it
 //! ```
 //!
-//! A module uses what [`CORE`], [`ROOMS`] and [`PROGRAMS`] list and nothing else. What it uses is read from its `use` lines and from the
-//! paths in its code: `super` is followed, and what `lib.rs` re-exports counts as the module that it comes from. Comments,
-//! strings and unit tests are left out. `circles.rs` holds that no file comes round to itself; the folders of the inspector have
-//! an order of their own, in `stages.rs`. docs/ARCHITECTURE.md says the same in words.
+//! A module uses only the modules that [`CORE`], [`OUTER_MODULES`] and [`PROGRAMS`] list. The uses are read from its `use` lines and
+//! from the paths in its code: `super` is followed, and a re-export of `lib.rs` counts as the module that it comes from. Comments,
+//! strings and unit tests are left out. `circles.rs` checks that imports form no circle; the folders of the inspector have an order
+//! of their own, in `stages.rs`. docs/ARCHITECTURE.md describes the same rules.
 
 #[path = "layering/circles.rs"]
 mod circles;
@@ -29,8 +29,8 @@ use std::ops::Range;
 
 use source::{Source, Token, library, programs};
 
-/// The modules of the core from the ground up, and what each may use: only modules that stand before it. An entry is the
-/// beginning of a path.
+/// The modules of the core from the lowest up, and the modules each may use: only earlier ones. An entry is the beginning of a
+/// path.
 const CORE: [(&str, &[&str]); 11] = [
     ("limits", &[]),
     ("method", &[]),
@@ -45,15 +45,15 @@ const CORE: [(&str, &[&str]); 11] = [
     ("client", &["limits", "method", "metadata", "status", "wire", "io", "call"]),
 ];
 
-/// The rooms that use another room, and which. Every room may use the core.
-const ROOMS: [(&str, &[&str]); 2] = [
-    // It restores compressed messages to show what is in them.
+/// The outer modules that use other outer modules. Every outer module may use the core.
+const OUTER_MODULES: [(&str, &[&str]); 2] = [
+    // It decompresses messages to show their contents.
     ("inspector", &["compression"]),
     // The code that decompresses messages, explains bytes and reads captures is fuzzed as well.
     ("properties", &["compression", "inspector"]),
 ];
 
-/// The rooms of the programs, and which others each may use; of the library they may use all that is public.
+/// The modules of the programs, and the others each may use. All may use the library's public API.
 const PROGRAMS: [(&str, &[&str]); 7] = [
     ("cli", &[]),
     ("conformance", &[]),
@@ -61,13 +61,13 @@ const PROGRAMS: [(&str, &[&str]); 7] = [
     ("demonstration", &["services"]),
     ("interop", &[]),
     ("services", &[]),
-    // The program `barewire`, which has a use for nearly all of them.
+    // The program `barewire`, which uses nearly all of them.
     ("tool", &["cli", "demonstration", "services", "watch"]),
     // It shows the bytes of a program's connections, as the environment says.
     ("watch", &["cli", "services"]),
 ];
 
-/// Where h2 is named, so that another engine could stand in its place.
+/// The only files that name h2, so that another engine could replace it.
 const H2: [&str; 6] = [
     "src/call/answer.rs",
     "src/call/body.rs",
@@ -77,11 +77,11 @@ const H2: [&str; 6] = [
     "src/client/connection.rs",
 ];
 
-/// The modules of bytes and plain types, and what they do without.
+/// The modules of bytes and plain types, and the words they must not use.
 const PURE: [&str; 6] = ["code", "protocol", "metadata", "status", "method", "wire"];
 const IMPURE: [&str; 5] = ["h2", "tokio", "prost", "async", "await"];
 
-/// Where a peer's bytes may not lead to a panic, and the lints that say so at the top of `mod.rs`.
+/// The modules in which a peer's bytes must not cause a panic, and the lints that forbid it at the top of `mod.rs`.
 const PANIC_FREE: [&str; 3] = ["protocol", "wire", "call"];
 const PANIC_LINTS: [&str; 4] = ["unwrap_used", "expect_used", "indexing_slicing", "panic"];
 
@@ -200,7 +200,7 @@ fn may_use(room: &str, path: &[String]) -> bool {
     match is_core(room) {
         _ if other == room => true,
         true => listed(&CORE, room).iter().any(within),
-        false => is_core(other) || listed(&ROOMS, room).contains(&other.as_str()),
+        false => is_core(other) || listed(&OUTER_MODULES, room).contains(&other.as_str()),
     }
 }
 

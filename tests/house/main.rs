@@ -1,4 +1,4 @@
-//! The source held to its own rules: layers, imports, and the index of gRPC's rules. No test here makes a call.
+//! Checks the source: layers, imports, and the index of gRPC's rules. These tests make no calls.
 
 mod layering;
 mod rules_index;

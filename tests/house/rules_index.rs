@@ -1,10 +1,10 @@
-//! Holds `docs/rules.md` to the tree: each rule names the items that keep it and the tests that hold it, and all of them exist.
+//! Checks `docs/rules.md`: each rule names the items that implement it and the tests that check it, and all of them exist.
 //!
 //! ```text
 //! [`src/wire/timeout.rs`](../src/wire/timeout.rs) `parse`
 //! ```
 //!
-//! The page names items and no lines, so that an edit elsewhere in a file leaves it as it is.
+//! The page names items, not lines, so an edit elsewhere in a file does not change it.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -12,7 +12,7 @@ use std::fs;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
-/// The rules of one connection, by the numbers they have on the page.
+/// The numbers of the rules on the page.
 const RULES: RangeInclusive<usize> = 1..=68;
 
 /// A row of one of the page's tables.
@@ -66,13 +66,13 @@ fn code_is_code_and_tests_are_tests() {
         for link in code {
             assert!(
                 link.file.starts_with("src/") && !link.item.contains("tests::"),
-                "rule {number}: {link} is no code"
+                "rule {number}: {link} is not code"
             );
         }
         for link in tests {
             assert!(
                 files.text(&link.file).is_ok_and(|text| text.is_test(&link.item)),
-                "rule {number}: {link} is no test"
+                "rule {number}: {link} is not a test"
             );
         }
     }

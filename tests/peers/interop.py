@@ -43,9 +43,9 @@ COMPRESSED = """client_compressed_unary server_compressed_unary client_compresse
 server_compressed_streaming""".split()
 FURTHER = """metadata_repeated_keys metadata_every_byte metadata_empty_values metadata_large status_messages status_details
 deadline_units message_sizes size_over_limit concurrent_calls cancel_at_each_stage""".split()
-# What a peer can't do, and is not asked.
+# Cases that a peer can't run, with the reasons.
 CAN_NOT = {
-    "grpc-go": {"pick_first_unary": "its server fills no server_id"},
+    "grpc-go": {"pick_first_unary": "its server does not set server_id"},
     "grpc-js": {"deadline_units": "its server counts the milliseconds of a deadline in 32 bits"},
 }
 
@@ -504,7 +504,7 @@ def main():
     flags = flags.parse_args()
     for name in flags.suites:
         if name not in SUITES:
-            flags.error(f"there is no suite {name}; there are {', '.join(SUITES)}")
+            flags.error(f"unknown suite {name}: use one of {', '.join(SUITES)}")
     if flags.scoreboard and (flags.suites or flags.case):
         flags.error("--scoreboard is of all suites")
     chosen_case = flags.case

@@ -39,7 +39,7 @@ impl Authority {
         self.sign_with(name, |params| params.not_after = date_time_ymd(2021, 1, 1)).0
     }
 
-    /// Its own certificate, as a server's: what `openssl req -x509` makes where it is told no more.
+    /// The authority's own certificate as a server certificate, as `openssl req -x509` makes it by default.
     pub fn own(name: &str) -> (Identity, Authorities) {
         let mut params = CertificateParams::new([name.to_owned()]).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);

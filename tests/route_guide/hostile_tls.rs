@@ -131,7 +131,7 @@ async fn answered_by(tls: &ClientTls, answer: &[u8]) -> (String, Vec<u8>) {
     (status.message().to_owned(), soon(server).await.unwrap())
 }
 
-/// Whatever comes first on a TLS port: the server says why to whoever listens, and goes on.
+/// Tests any first bytes on a TLS port: the server reports the reason and keeps serving.
 #[tokio::test(start_paused = true)]
 async fn a_client_that_says_anything_else_is_refused() {
     let authority = Authority::new("authority");

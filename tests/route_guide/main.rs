@@ -1,4 +1,4 @@
-//! The route guide, client and server of this library, over every transport; and TLS with what can be wrong about it.
+//! Tests the route guide, client and server of this library, over every transport, and the errors of TLS.
 
 mod certificates;
 #[path = "../common/cpu.rs"]

@@ -1,5 +1,5 @@
-//! TLS: what a good pair shows each other, and every way in which a pair does not come together. After each of those the server
-//! still serves the next.
+//! Tests TLS: the identities that a matching pair sees, and every way a handshake can fail. After each failure the server still
+//! serves the next client.
 
 use std::sync::Arc;
 use std::sync::mpsc::channel;
@@ -326,7 +326,7 @@ async fn seen_by_a_handler(server: &ServerTls, client_tls: &ClientTls) -> TlsIde
     seen.recv().unwrap()
 }
 
-/// A client of rustls alone, which offers what it is told to.
+/// A client on rustls alone, which offers the given ALPN protocols.
 pub async fn raw_client(
     authority: &Authority,
     offered: &[Vec<u8>],

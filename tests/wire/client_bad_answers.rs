@@ -1,4 +1,4 @@
-//! Answers that are wrong, and what our client makes of each: one status, never a clean end, never a hang.
+//! Tests our client's result for each kind of invalid answer: one status, never a clean end, never a hang.
 
 use barewire::{Client, Code, Status};
 

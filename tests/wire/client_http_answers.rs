@@ -1,5 +1,5 @@
-//! Answers that are HTTP and not, or not only, gRPC: every status in every shape to every kind of call; and header blocks too
-//! many, too early and too late.
+//! Tests answers that are HTTP but not, or not only, gRPC: every status in every form to every kind of call; and extra, early and
+//! late header blocks.
 
 use barewire::{Client, Code, Status};
 
@@ -125,7 +125,7 @@ async fn a_page_that_goes_on_is_not_waited_for() {
     }
 }
 
-/// The status of an answer counts whatever HTTP says (rule 41), but no call succeeds whose messages nobody could read.
+/// The status of an answer counts, whatever the HTTP status (rule 41), but a call with unreadable messages does not succeed.
 #[tokio::test(start_paused = true)]
 async fn ok_behind_a_body_that_is_not_grpcs_is_no_success() {
     for (http, code) in [("200", Code::Unknown), ("503", Code::Unavailable), ("404", Code::Unimplemented)] {

@@ -1,7 +1,7 @@
 //! Tests the current limits of the h2 and http crates. docs/h2-limits.md has a row for each test, and names it.
 //!
-//! Each test holds what is *not* as the documents have it: one that fails after an update of h2 or http tells that the limit has
-//! gone. Then the row goes from the page, and the test becomes one of the right behaviour in another file.
+//! Each test asserts behaviour that *differs* from the specification. If one fails after an update of h2 or http, the limit is
+//! fixed: remove the row from the page, and move the test to another file as one of the correct behaviour.
 
 use barewire::{Code, Status};
 
@@ -22,7 +22,7 @@ async fn outcome(frames: impl Into<Vec<Frame>>) -> Result<String, Status> {
     soon("the answer", call).await.unwrap().map(|note| note.text.clone())
 }
 
-/// The reset of a stream that a request with this head gets, and that the connection stands.
+/// Returns the reset that a request with these headers gets, after a check that the connection still works.
 async fn reset_of(head: Frame) -> Option<Http2Error> {
     let server = TestServer::with(|options| options.limits.max_metadata_size = 1 << 20);
     let mut peer = server.connect().await;

@@ -1,4 +1,4 @@
-//! Frames by hand: each test plays one end of a connection octet by octet and reads what the other end answers.
+//! Hand-written frames: each test plays one end of a connection octet by octet and reads the other end's answer.
 
 #[path = "../common/mod.rs"]
 mod common;

@@ -20,7 +20,7 @@ const PRIORITISED: u8 = 0x20;
 
 /// A header block in five frames behind padding and a priority; more CONTINUATIONs h2 takes for an attack.
 fn in_pieces(head: &Frame, flags: u8) -> Vec<Frame> {
-    let Frame::Headers { stream, fields, .. } = head else { panic!("{head:?} is no header block") };
+    let Frame::Headers { stream, fields, .. } = head else { panic!("not a header block: {head:?}") };
     let block = hpack::encode(fields);
     // Nine bytes of padding, a dependency on stream 0, a weight.
     let begin = [&[9, 0, 0, 0, 0, 7][..], &[0; 9]].concat();
@@ -201,7 +201,7 @@ async fn answers_with_fields_that_http2_forbids_are_no_success() {
     }
 }
 
-/// Of several statuses the first counts; it is no success where that is none.
+/// The first of several statuses counts; a later OK does not turn an error into a success.
 #[tokio::test(start_paused = true)]
 async fn a_status_that_comes_twice_is_the_first() {
     for (first, second, code) in [("5", "0", Code::NotFound), ("x", "0", Code::Unknown)] {

@@ -1,7 +1,7 @@
-//! Metadata over the limits, in either direction: RESOURCE_EXHAUSTED with a message that names the limit, and never a list of
-//! fields that was cut off.
+//! Tests metadata over the limits, in either direction: RESOURCE_EXHAUSTED with a message that names the limit, and never a
+//! truncated list of fields.
 //!
-//! h2 by itself drops the fields of trailers that don't fit and hands over the rest.
+//! By itself, h2 drops the trailer fields that do not fit and delivers the rest.
 
 use barewire::{CallOptions, Client, Code, Metadata, Status};
 

@@ -1,4 +1,4 @@
-//! Peers that speak HTTP and no gRPC, played by hyper: a browser or a curl at our server, a web server at our client.
+//! Peers that speak HTTP but not gRPC, played by hyper: a browser or curl at our server, a web server at our client.
 
 use std::convert::Infallible;
 

@@ -1,5 +1,5 @@
-//! Resets of streams, seen from both sides: what had come before them is still delivered, whoever writes is told the same as
-//! who reads, and nobody else notices.
+//! Tests stream resets on both sides: messages received before the reset are still delivered, writer and reader get the same
+//! error, and other calls are not affected.
 
 use barewire::wire::code_map::code_of_http2_error;
 use barewire::{Client, Code};

@@ -1,4 +1,4 @@
-//! Requests that are wrong, and what our server says to each: the code, the words, and whether in HTTP or in gRPC.
+//! Tests our server's answer to each kind of invalid request: the code, the message, and HTTP or gRPC.
 
 use crate::common::frames::*;
 use crate::common::peer::{Answer, RawPeer};

@@ -1,8 +1,8 @@
 //! Code that the programs of this package share: one GetFeature call byte for byte, the HTTP/2 settings of both sides, the
 //! command line, and bare h2 as a server ([`ceiling`]) and as a client ([`load`]).
 //!
-//! The comparison is fair only while both sides carry the same call: the same request headers arrive, the same bytes
-//! answer them, over the same windows. So all of it stands here, once, and every client checks every answer against it.
+//! The comparison is fair only if both sides carry the same call: the same request headers, the same answer, the same windows. So
+//! this crate defines them once, and every client checks every answer against them.
 
 pub mod ceiling;
 pub mod load;

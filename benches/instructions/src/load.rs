@@ -125,7 +125,7 @@ pub async fn record(
     if counted as usize == messages { Ok(()) } else { Err(format!("{messages} points sent, {counted} counted")) }
 }
 
-/// Begins a call. Whoever has less calls in progress than the peer permits need not wait.
+/// Begins a call. Need not wait while fewer calls are in progress than the peer permits.
 pub fn begin(
     requests: &mut SendRequest<Bytes>,
     request: Request<()>,

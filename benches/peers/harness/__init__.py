@@ -1,1 +1,1 @@
-"""What `run.py` is made of: building, running, measuring, and writing down."""
+"""The parts of `run.py`: building, running, measuring, and reporting."""

@@ -1,4 +1,4 @@
-"""What it takes to build a route guide server with TLS on barewire and on tonic: crates, seconds, bytes."""
+"""Measures the build of a route guide server with TLS on barewire and on tonic: crates, seconds, bytes."""
 
 from __future__ import annotations
 

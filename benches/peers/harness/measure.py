@@ -1,4 +1,4 @@
-"""What is measured, section by section. Every section runs its peers in turn, A B C A B C, and hands each run to `Results`."""
+"""The measurements, section by section. Every section runs its peers in turn, A B C A B C, and hands each run to `Results`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Values = dict[str, float]
 
 @dataclass
 class Settings:
-    """How much is measured."""
+    """The number and length of the runs."""
 
     rounds: int = 3
     seconds: float = 0.6
@@ -34,12 +34,12 @@ class Settings:
 
 @dataclass
 class Results:
-    """Every run of every row: what failed says why."""
+    """Every run of every row; a failed one has its reason."""
 
     runs: list[dict] = field(default_factory=list)
 
     def take(self, what: str, peer: str, turn: int, measure: Callable[[], Values]) -> None:
-        """Measures and keeps the values, or the reason why there are none."""
+        """Measures and stores the values, or the reason for the failure."""
         run: dict = {"what": what, "peer": peer, "round": turn}
         try:
             run["values"] = measure()
@@ -286,7 +286,7 @@ def stalls(settings: Settings, results: Results) -> None:
 def million(settings: Settings, results: Results) -> None:
     """1,000,000 messages of 22 bytes from grpc-go's client, one RecordRoute: who survives."""
     peers = settings.peers(lambda peer: peer.streams and peer.name != "bare" and "mimalloc" not in peer.name)
-    # What h2 lets small frames cost depends on the windows, which is why their defaults matter here.
+    # h2's budget for small frames depends on the windows, so their defaults matter here.
     wider = [peer for peer in peers if peer.name in ("tonic", "connectrpc")]
     peers += [replace(peer, name=f"{peer.name}, its defaults", command=(*peer.command, "--defaults")) for peer in wider]
     for peer in peers:

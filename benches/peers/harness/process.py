@@ -18,7 +18,7 @@ PATIENCE = 120  # seconds for one run: far above what one takes, so that a hang 
 
 
 class Failed(Exception):
-    """A run that did not end well; the row says so instead of a number."""
+    """A failed run; the row shows the reason instead of a number."""
 
 
 class Server:
@@ -83,7 +83,7 @@ def cpu_of(pid: int) -> int:
 
 @dataclass
 class Run:
-    """What a run of a load gave: what it printed, wall clock, and nanoseconds of the server's CPU."""
+    """The result of a run of a load: its output, wall-clock time, and nanoseconds of the server's CPU."""
 
     result: dict
     text: str

@@ -107,7 +107,7 @@ def certificate() -> None:
 
 
 def run(command: list[str], folder: Path) -> None:
-    """Runs to the end; a failure ends the harness with what was said."""
+    """Runs to the end; a failure ends the harness with the program's output."""
     environment = os.environ | {"CARGO_TARGET_DIR": str(TARGET)}
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
     if done.returncode:

@@ -19,7 +19,7 @@ DOCUMENT = ROOT / "docs" / "performance.md"
 BEGIN = "<!-- written by benches/peers/run.py: begin -->"
 END = "<!-- written by benches/peers/run.py: end -->"
 
-# What a metric is called, how many digits it has, whether more of it is better.
+# The name of each metric and its number of digits.
 METRICS = {
     "cpu_us": ("CPU, µs", 2),
     "calls_per_s": ("calls/s", 0),
@@ -40,7 +40,7 @@ METRICS = {
     "each": ("each", 1),
 }
 
-# Heading, what the rows begin with, what is said above them.
+# Heading, the beginnings of the rows, the text above them.
 CHAPTERS = [
     ("Unary calls", ("unary", "1 KiB", "4 KiB"), "Load by h2load; at 1×1 by the neutral client, one call after the other. CPU is the server's, for each call."),
     ("Streams of small messages", ("ListFeatures", "RecordRoute", "RouteChat"), "100,000 messages in one call. The client sends each message in a DATA frame of its own, unless packed. CPU is the server's, for each message."),

@@ -1,4 +1,4 @@
-"""What barewire sets out to reach, each with what was measured: a ratio of two medians, or a number, and a limit."""
+"""The targets, each with its measurement (a ratio of two medians, or a number) and a limit."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ TARGETS = [
 
 
 def targets(medians: Medians) -> str:
-    """A table of all that was measured, what is missed said so."""
+    """Makes a table of all measured targets, with the missed ones marked."""
     lines = ["### Targets", "", "| target | at most | measured | |", "|---|---|---|---|"]
     for target in TARGETS:
         value = target.value(medians)
@@ -89,7 +89,7 @@ def targets(medians: Medians) -> str:
 
 
 def added_by_tls(medians: Medians) -> list[str]:
-    """What TLS adds to barewire, beside what it adds to bare h2, which is tokio-rustls' own."""
+    """The cost of TLS for barewire, compared with its cost for bare h2, which is tokio-rustls' own."""
     lines = []
     for row in ("unary 10×100", "ListFeatures", "1 MiB to the client"):
         try:

@@ -63,7 +63,7 @@ impl Serve {
         self.cert.as_ref().zip(self.key.as_ref())
     }
 
-    /// The runtime that was asked for.
+    /// Builds the runtime that the options name.
     pub fn runtime(&self) -> std::io::Result<Runtime> {
         runtime(self.workers)
     }

@@ -282,7 +282,7 @@ async fn round_trips(target: &Target, size: usize, count: usize, pause: Duration
     if times.len() == count { Ok(times) } else { Err(format!("{} answers of {count}", times.len())) }
 }
 
-/// Every method once, so that nobody is measured who answers wrongly.
+/// Calls every method once, so that no server with wrong answers is measured.
 pub async fn check(target: &Target, only_unary: bool, features: usize) -> Outcome<String> {
     let mut connection = target.connect().await?;
     connection.get_feature(target).await?;

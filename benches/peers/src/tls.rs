@@ -19,7 +19,7 @@ pub fn acceptor(cert: &Path, key: &Path) -> Result<TlsAcceptor, String> {
     Ok(TlsAcceptor::from(Arc::new(config)))
 }
 
-/// Connects to who shows a certificate of this authority.
+/// Connects to a server with a certificate of this authority.
 pub fn connector(authority: &Path) -> Result<TlsConnector, String> {
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_file_iter(authority).map_err(say)? {

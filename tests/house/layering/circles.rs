@@ -1,7 +1,7 @@
-//! No file of the library or of the programs comes round to itself by what it uses.
+//! Checks that the imports of the library and of the programs form no circle.
 //!
-//! An arrow leads from a file to the file where what it uses is defined. A re-export is followed to there, so a `mod.rs` that
-//! only hands on the names of its children uses none of them, and whoever takes such a name from it uses the child.
+//! An arrow leads from a file to the file that defines an item it uses. Re-exports are followed: a `mod.rs` that only re-exports
+//! its children's names does not use them, and a file that imports such a name from it uses the child.
 
 use std::collections::{BTreeMap, BTreeSet};
 

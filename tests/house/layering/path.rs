@@ -1,5 +1,5 @@
-//! The files that a reader opens to follow one unary call, as `docs/ARCHITECTURE.md` lists them: each is used by one above it,
-//! they are few, and the page says how long they are.
+//! Checks the files that `docs/ARCHITECTURE.md` lists for the path of a unary call: each is used by one above it, they are few,
+//! and the page gives their lengths.
 //!
 //! `UPDATE_PATH=1 cargo test --test house path` writes the lengths into the page.
 
@@ -10,7 +10,7 @@ use std::path::Path;
 use super::circles::arrows;
 use super::source::{Source, library};
 
-/// A path has at most so many files, and a server's so many lines without unit tests.
+/// The most files of a path, and the most lines without unit tests.
 const MOST_FILES: usize = 10;
 const MOST_LINES: usize = 2600;
 
@@ -18,7 +18,7 @@ const MOST_LINES: usize = 2600;
 const SERVER: &str = "## The path of a unary call on the server";
 const CLIENT: &str = "The path on the client:";
 
-/// A row of a table: the place in the page, the file, and how many lines it has by the page.
+/// A row of a table: the place in the page, the file, and its number of lines on the page.
 struct Row {
     at: usize,
     file: String,
@@ -72,7 +72,7 @@ fn lengths() -> BTreeMap<&'static str, usize> {
     library().iter().map(|source: &Source| (source.path.as_str(), source.product_lines())).collect()
 }
 
-/// Returns the page with the lengths of today, and writes it.
+/// Updates the lengths in the page, writes it, and returns it.
 fn updated(text: &str) -> String {
     let lengths = lengths();
     let rows: BTreeMap<usize, Row> =

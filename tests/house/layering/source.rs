@@ -1,4 +1,4 @@
-//! Rust source as far as the rules of `layering.rs` need it: words, their lines, attributes, paths, unit tests.
+//! Parses Rust source as far as the rules of `layering.rs` need it: tokens, their lines, attributes, paths, unit tests.
 
 use std::fs;
 use std::ops::Range;
@@ -118,7 +118,7 @@ impl Source {
         self.module().into_iter().chain(inline.map(|range| self.word(range.start + 1).to_owned())).collect()
     }
 
-    /// The code that is no unit test.
+    /// Returns the tokens outside unit tests.
     pub fn product(&self) -> impl Iterator<Item = &Token> {
         self.product_places().map(|place| &self.tokens[place])
     }

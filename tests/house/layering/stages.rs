@@ -1,4 +1,4 @@
-//! The inspector and the program `barewire` by their stages: which of their folders may name which.
+//! Checks the stages of the inspector and of the program `barewire`: which of their folders may use which.
 //!
 //! ```text
 //! model ◀─ decode ◀─ follow ◀─ lint ◀─ show        bytes, frames, calls, rules, words
