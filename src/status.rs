@@ -28,9 +28,9 @@ struct Parts {
     number: i32,
     message: Cow<'static, str>,
     details: Bytes,
-    metadata: Metadata,
+    trailing: Metadata,
     /// On a client, the initial metadata that came before.
-    headers: Metadata,
+    initial: Metadata,
     source: Option<Arc<dyn Error + Send + Sync>>,
 }
 
@@ -46,8 +46,8 @@ impl Status {
             number,
             message: message.into(),
             details: Bytes::new(),
-            metadata: Metadata::new(),
-            headers: Metadata::new(),
+            trailing: Metadata::new(),
+            initial: Metadata::new(),
             source: None,
         }))
     }
@@ -80,30 +80,30 @@ impl Status {
     }
 
     /// The trailing metadata that came, or will leave, with this status.
-    pub fn metadata(&self) -> &Metadata {
-        &self.0.metadata
+    pub fn trailing_metadata(&self) -> &Metadata {
+        &self.0.trailing
     }
 
     /// The trailing metadata, to add to.
-    pub fn metadata_mut(&mut self) -> &mut Metadata {
-        &mut self.0.metadata
+    pub fn trailing_metadata_mut(&mut self) -> &mut Metadata {
+        &mut self.0.trailing
     }
 
     /// Replaces the trailing metadata.
     #[must_use]
-    pub fn with_metadata(mut self, metadata: Metadata) -> Status {
-        self.0.metadata = metadata;
+    pub fn with_trailing_metadata(mut self, metadata: Metadata) -> Status {
+        self.0.trailing = metadata;
         self
     }
 
     /// On a client, the initial metadata of a call with one answer that failed after them; empty where there were none, and
-    /// where [`Inbound::headers`](crate::Inbound::headers) gives them.
-    pub fn headers(&self) -> &Metadata {
-        &self.0.headers
+    /// where [`Inbound::initial_metadata`](crate::Inbound::initial_metadata) gives them.
+    pub fn initial_metadata(&self) -> &Metadata {
+        &self.0.initial
     }
 
-    pub(crate) fn with_headers(mut self, headers: Metadata) -> Status {
-        self.0.headers = headers;
+    pub(crate) fn with_initial_metadata(mut self, metadata: Metadata) -> Status {
+        self.0.initial = metadata;
         self
     }
 
@@ -187,8 +187,8 @@ impl fmt::Debug for Status {
         if !self.details().is_empty() {
             debug.field("details", self.details());
         }
-        if !self.metadata().is_empty() {
-            debug.field("metadata", self.metadata());
+        if !self.trailing_metadata().is_empty() {
+            debug.field("metadata", self.trailing_metadata());
         }
         if let Some(source) = &self.0.source {
             debug.field("source", source);
