@@ -27,9 +27,9 @@ struct Parts {
     number: i32,
     message: Cow<'static, str>,
     details: Bytes,
-    metadata: Metadata,
+    trailing: Metadata,
     /// On a client, the initial metadata that arrived before the status.
-    headers: Metadata,
+    initial: Metadata,
     source: Option<Arc<dyn Error + Send + Sync>>,
 }
 
@@ -45,8 +45,8 @@ impl Status {
             number,
             message: message.into(),
             details: Bytes::new(),
-            metadata: Metadata::new(),
-            headers: Metadata::new(),
+            trailing: Metadata::new(),
+            initial: Metadata::new(),
             source: None,
         }))
     }
@@ -79,30 +79,31 @@ impl Status {
     }
 
     /// Returns the trailing metadata that is received or sent with this status.
-    pub fn metadata(&self) -> &Metadata {
-        &self.0.metadata
+    pub fn trailing_metadata(&self) -> &Metadata {
+        &self.0.trailing
     }
 
     /// Returns the trailing metadata for changes.
-    pub fn metadata_mut(&mut self) -> &mut Metadata {
-        &mut self.0.metadata
+    pub fn trailing_metadata_mut(&mut self) -> &mut Metadata {
+        &mut self.0.trailing
     }
 
     /// Replaces the trailing metadata.
     #[must_use]
-    pub fn with_metadata(mut self, metadata: Metadata) -> Status {
-        self.0.metadata = metadata;
+    pub fn with_trailing_metadata(mut self, metadata: Metadata) -> Status {
+        self.0.trailing = metadata;
         self
     }
 
     /// Returns, on a client, the initial metadata of a call with a single response that failed after they arrived. Empty if none
-    /// arrived, and for streams of responses, which return them by [`Inbound::headers`](crate::Inbound::headers).
-    pub fn headers(&self) -> &Metadata {
-        &self.0.headers
+    /// arrived, and for streams of responses, which return them by
+    /// [`Inbound::initial_metadata`](crate::Inbound::initial_metadata).
+    pub fn initial_metadata(&self) -> &Metadata {
+        &self.0.initial
     }
 
-    pub(crate) fn with_headers(mut self, headers: Metadata) -> Status {
-        self.0.headers = headers;
+    pub(crate) fn with_initial_metadata(mut self, metadata: Metadata) -> Status {
+        self.0.initial = metadata;
         self
     }
 
@@ -186,8 +187,8 @@ impl fmt::Debug for Status {
         if !self.details().is_empty() {
             debug.field("details", self.details());
         }
-        if !self.metadata().is_empty() {
-            debug.field("metadata", self.metadata());
+        if !self.trailing_metadata().is_empty() {
+            debug.field("metadata", self.trailing_metadata());
         }
         if let Some(source) = &self.0.source {
             debug.field("source", source);

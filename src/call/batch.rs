@@ -291,7 +291,7 @@ impl Batch {
         })
     }
 
-    /// Takes out the gathered messages, and true if they are the sender's last; `None` if there are none. Call this only
+    /// Takes out the gathered messages, and true if they are the last; `None` if it gathered none. Call this only
     /// after the
     /// messages taken out before were sent. The second value is true if a sender that waited in this same task can write
     /// again.

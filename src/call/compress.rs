@@ -89,7 +89,7 @@ impl fmt::Debug for Compressors {
     }
 }
 
-/// How a client or server sends messages; the same for all its calls.
+/// The sending limits and compressors of a client or server; the same for all its calls.
 #[derive(Default)]
 pub(crate) struct SendingOptions {
     /// The largest message that may be sent, in bytes, before compression.

@@ -191,22 +191,22 @@ impl<T> Response<T> {
     }
 
     /// Returns the initial metadata.
-    pub fn headers(&self) -> &Metadata {
+    pub fn initial_metadata(&self) -> &Metadata {
         self.metadata.as_ref().map_or(Metadata::none(), |metadata| &metadata.initial)
     }
 
     /// Returns the initial metadata, for adding entries.
-    pub fn headers_mut(&mut self) -> &mut Metadata {
+    pub fn initial_metadata_mut(&mut self) -> &mut Metadata {
         &mut self.metadata.get_or_insert_default().initial
     }
 
     /// Returns the trailing metadata.
-    pub fn trailers(&self) -> &Metadata {
+    pub fn trailing_metadata(&self) -> &Metadata {
         self.metadata.as_ref().map_or(Metadata::none(), |metadata| &metadata.trailing)
     }
 
     /// Returns the trailing metadata, for adding entries.
-    pub fn trailers_mut(&mut self) -> &mut Metadata {
+    pub fn trailing_metadata_mut(&mut self) -> &mut Metadata {
         &mut self.metadata.get_or_insert_default().trailing
     }
 }

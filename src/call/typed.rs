@@ -33,8 +33,8 @@ pub struct Inbound<T> {
     inbox: SharedInbox,
     /// The attributes of the call; `None` on a client.
     context: Option<Box<Context>>,
-    headers: Option<Metadata>,
-    trailers: Metadata,
+    initial: Option<Metadata>,
+    trailing: Metadata,
     /// True once the [`Stream`] has returned its error.
     failed: bool,
     /// True if the last message was compressed on the wire.
@@ -47,8 +47,8 @@ impl<T: Message + Default> Inbound<T> {
         Inbound {
             inbox,
             context,
-            headers: None,
-            trailers: Metadata::new(),
+            initial: None,
+            trailing: Metadata::new(),
             failed: false,
             compressed: false,
             types: PhantomData,
@@ -87,14 +87,14 @@ impl<T: Message + Default> Inbound<T> {
     /// # Errors
     ///
     /// The status of a call that failed before its headers arrived.
-    pub async fn headers(&mut self) -> Result<&Metadata, Status> {
-        if self.headers.is_none() {
-            self.headers = Some(poll_fn(|cx| self.poll_headers(cx)).await?);
+    pub async fn initial_metadata(&mut self) -> Result<&Metadata, Status> {
+        if self.initial.is_none() {
+            self.initial = Some(poll_fn(|cx| self.poll_initial_metadata(cx)).await?);
         }
-        Ok(self.headers.as_ref().unwrap_or(Metadata::none()))
+        Ok(self.initial.as_ref().unwrap_or(Metadata::none()))
     }
 
-    fn poll_headers(&mut self, cx: &mut task::Context<'_>) -> Poll<Result<Metadata, Status>> {
+    fn poll_initial_metadata(&mut self, cx: &mut task::Context<'_>) -> Poll<Result<Metadata, Status>> {
         let mut inbox = lock(&self.inbox);
         if let Some(metadata) = inbox.answer().and_then(|answer| answer.initial_metadata()) {
             return Poll::Ready(Ok(metadata.clone()));
@@ -108,11 +108,11 @@ impl<T: Message + Default> Inbound<T> {
     }
 
     /// On a client: returns the trailing metadata, once [`Inbound::recv`] has returned `None` or an error; empty before.
-    pub fn trailers(&mut self) -> &Metadata {
-        if let Some(trailers) = lock(&self.inbox).answer().and_then(|answer| answer.trailing_metadata()) {
-            self.trailers = trailers.clone();
+    pub fn trailing_metadata(&mut self) -> &Metadata {
+        if let Some(trailing) = lock(&self.inbox).answer().and_then(|answer| answer.trailing_metadata()) {
+            self.trailing = trailing.clone();
         }
-        &self.trailers
+        &self.trailing
     }
 }
 
@@ -227,8 +227,8 @@ impl<T: Message> Outbound<T> {
 
 impl<T> Outbound<T> {
     /// On a server: sets the initial metadata, which is sent with the first message. Has no effect once it was sent.
-    pub fn set_headers(&mut self, headers: Metadata) {
-        lock(&self.batch).set_initial_metadata(headers);
+    pub fn set_initial_metadata(&mut self, metadata: Metadata) {
+        lock(&self.batch).set_initial_metadata(metadata);
     }
 
     /// On a server: sends the initial metadata now, before the first message.
@@ -236,7 +236,7 @@ impl<T> Outbound<T> {
     /// # Errors
     ///
     /// The reason why the call has already ended.
-    pub async fn send_headers(&mut self) -> Result<(), Status> {
+    pub async fn send_initial_metadata(&mut self) -> Result<(), Status> {
         lock(&self.batch).want_headers();
         poll_fn(|cx| lock(&self.batch).poll_empty(cx)).await
     }
@@ -254,8 +254,8 @@ impl<T> Outbound<T> {
     }
 
     /// On a server: sets the trailing metadata, which is sent with the status.
-    pub fn set_trailers(&mut self, trailers: Metadata) {
-        lock(&self.batch).set_trailing_metadata(trailers);
+    pub fn set_trailing_metadata(&mut self, metadata: Metadata) {
+        lock(&self.batch).set_trailing_metadata(metadata);
     }
 }
 

@@ -132,7 +132,7 @@ async fn begin_with_only(client: &Caller, path: &'static str, message: Bytes) ->
 /// Adds the initial metadata that arrived before a failure to its status.
 fn with_headers(status: Status, metadata: Option<&CallMetadata>) -> Status {
     match metadata {
-        Some(CallMetadata { initial, .. }) if !initial.is_empty() => status.with_headers(initial.clone()),
+        Some(CallMetadata { initial, .. }) if !initial.is_empty() => status.with_initial_metadata(initial.clone()),
         _ => status,
     }
 }

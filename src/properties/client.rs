@@ -90,7 +90,7 @@ async fn call(connector: Once, choice: u8) -> Result<(), Status> {
         1 => {
             let mut features = client.server_streaming(LIST_FEATURES, vec![1; 100]).await?;
             while features.recv().await?.is_some() {}
-            features.trailers();
+            features.trailing_metadata();
             Ok(())
         }
         2 => {

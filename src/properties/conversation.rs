@@ -194,7 +194,7 @@ fn judge(
         && expected.is_written
     {
         assert_eq!(status.message(), AS_WRITTEN);
-        assert!(status.metadata().get_all_bin("script-bin").next().is_some(), "its metadata came");
+        assert!(status.trailing_metadata().get_all_bin("script-bin").next().is_some(), "its metadata came");
     }
 }
 
@@ -231,7 +231,7 @@ async fn make_whole(client: Client, call: Call) -> Came {
 fn one(answer: Result<Response<Vec<u8>>, Status>) -> Came {
     match answer {
         Ok(answer) => {
-            for metadata in [answer.headers(), answer.trailers()] {
+            for metadata in [answer.initial_metadata(), answer.trailing_metadata()] {
                 assert!(metadata.get_all_bin("script-bin").next().is_some(), "its metadata came");
             }
             (vec![answer.into_message()], Some(Ok(())))
@@ -255,9 +255,12 @@ async fn read(mut from: Inbound<Vec<u8>>, leaves_after: Option<usize>) -> Came {
         match from.recv().await {
             Ok(Some(message)) => messages.push(message),
             Ok(None) => {
-                let headers = from.headers().await.expect("it ended well");
+                let headers = from.initial_metadata().await.expect("it ended well");
                 assert!(headers.get_all_bin("script-bin").next().is_some(), "its initial metadata came");
-                assert!(from.trailers().get_all_bin("script-bin").next().is_some(), "its trailing metadata came");
+                assert!(
+                    from.trailing_metadata().get_all_bin("script-bin").next().is_some(),
+                    "its trailing metadata came"
+                );
                 return (messages, Some(Ok(())));
             }
             Err(status) => return (messages, Some(Err(status))),

@@ -173,7 +173,7 @@ fn check_trailers(headers: &HeaderMap) {
             assert_eq!(entries(&again.metadata), entries(&read.metadata));
         }
         Err(status) => {
-            assert_eq!(entries(status.metadata()), entries(&read.metadata));
+            assert_eq!(entries(status.trailing_metadata()), entries(&read.metadata));
             check_status(status);
         }
     }
@@ -236,7 +236,7 @@ fn check_status(status: &Status) {
     assert_eq!(read.number(), status.number());
     assert_eq!(read.message(), status.message());
     assert_eq!(read.details(), status.details());
-    assert_eq!(entries(read.metadata()), entries(status.metadata()));
+    assert_eq!(entries(read.trailing_metadata()), entries(status.trailing_metadata()));
     assert_eq!(Code::from_number(read.number()), status.code());
 }
 

@@ -155,7 +155,7 @@ impl Call {
         }
         match self.code {
             0 => Ok(()),
-            code => Err(Status::from_number(code, AS_WRITTEN).with_metadata(metadata.clone())),
+            code => Err(Status::from_number(code, AS_WRITTEN).with_trailing_metadata(metadata.clone())),
         }
     }
 }
@@ -227,17 +227,17 @@ impl Script {
 
 fn response(message: Vec<u8>, metadata: &Metadata) -> Response<Vec<u8>> {
     let mut response = Response::new(message);
-    *response.headers_mut() = metadata.clone();
-    *response.trailers_mut() = metadata.clone();
+    *response.initial_metadata_mut() = metadata.clone();
+    *response.trailing_metadata_mut() = metadata.clone();
     response
 }
 
 async fn begin(metadata: &Metadata, out: &mut Outbound<Vec<u8>>) -> Result<Call, Status> {
     let call = Call::of(metadata);
-    out.set_headers(metadata.clone());
-    out.set_trailers(metadata.clone());
+    out.set_initial_metadata(metadata.clone());
+    out.set_trailing_metadata(metadata.clone());
     if call.greets {
-        out.send_headers().await?;
+        out.send_initial_metadata().await?;
         sleep(Duration::from_millis(call.pace)).await;
     }
     Ok(call)

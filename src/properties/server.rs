@@ -141,8 +141,8 @@ impl Guide {
     async fn get_feature(&self, request: Request<()>) -> Result<Response<Vec<u8>>, Status> {
         let _live = self.begin();
         let mut response = Response::new(vec![0; 100]);
-        *response.headers_mut() = request.metadata().clone();
-        *response.trailers_mut() = request.metadata().clone();
+        *response.initial_metadata_mut() = request.metadata().clone();
+        *response.trailing_metadata_mut() = request.metadata().clone();
         Ok(response)
     }
 
@@ -167,7 +167,7 @@ impl Guide {
     /// Responds to every note with several.
     async fn route_chat(&self, mut notes: Inbound<()>, mut answers: Outbound<Vec<u8>>) -> Result<(), Status> {
         let _live = self.begin();
-        answers.set_trailers(notes.metadata().clone());
+        answers.set_trailing_metadata(notes.metadata().clone());
         let mut count = 0;
         while notes.recv().await?.is_some() {
             count += 1;

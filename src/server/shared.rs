@@ -75,7 +75,7 @@ impl Shared {
 
 async fn reached(mut phase: watch::Receiver<Phase>, wanted: Phase) {
     if phase.wait_for(|phase| *phase >= wanted).await.is_err() {
-        // The server was dropped, and its connections with it: this is not polled again.
+        // The server was dropped, and its connections with it: wait for ever.
         pending::<()>().await;
     }
 }

@@ -141,7 +141,7 @@ impl Trailers {
     pub fn parse(headers: HeaderMap) -> Trailers {
         let status = parse_status(&headers);
         let metadata = Metadata::from_received(headers);
-        let status = status.map_err(|status| status.with_metadata(metadata.clone()));
+        let status = status.map_err(|status| status.with_trailing_metadata(metadata.clone()));
         Trailers { status, metadata }
     }
 
@@ -164,7 +164,7 @@ impl Trailers {
         {
             headers.append(GRPC_STATUS_DETAILS, value);
         }
-        status.metadata().append_to(headers);
+        status.trailing_metadata().append_to(headers);
     }
 }
 
@@ -283,7 +283,7 @@ mod tests {
             let Ok(ResponseHead::TrailersOnly(trailers)) = head(status, &fields, true) else { panic!() };
             let status = trailers.status.unwrap_err();
             assert_eq!((status.code(), status.message()), (Code::NotFound, "no ☺"));
-            assert_eq!(status.metadata().get("k"), Some("v"), "trailing, not initial");
+            assert_eq!(status.trailing_metadata().get("k"), Some("v"), "trailing, not initial");
         }
     }
 
@@ -365,7 +365,7 @@ mod tests {
         assert!(Trailers::parse(headers).status.is_ok());
 
         let mut status = Status::not_found("100% ☺").with_details(vec![0x08, 5]);
-        status.metadata_mut().append("k", "v").unwrap();
+        status.trailing_metadata_mut().append("k", "v").unwrap();
         let mut headers = ResponseHeaders::encode(Encoding::Identity, &Metadata::new());
         Trailers::encode(Err(&status), &mut headers);
         assert_eq!(headers.get(GRPC_MESSAGE).unwrap(), "100%25 %E2%98%BA");

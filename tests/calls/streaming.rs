@@ -148,23 +148,23 @@ async fn metadata_goes_both_ways_in_every_kind() {
     let client = client.with(CallOptions::new().metadata(sent));
 
     let answer = soon("unary", client.unary(ECHO, note("hi"))).await.unwrap();
-    assert_eq!(answer.headers().get_all("k").collect::<Vec<_>>(), ["1", "2"]);
-    assert_eq!(answer.headers().get_bin("k-bin"), Some(Ok(all.clone())));
-    assert_eq!(answer.trailers().get_all("trailing").collect::<Vec<_>>(), ["1", "2"]);
-    assert_eq!(answer.trailers().get_bin("trailing-bin"), Some(Ok(all.clone())));
+    assert_eq!(answer.initial_metadata().get_all("k").collect::<Vec<_>>(), ["1", "2"]);
+    assert_eq!(answer.initial_metadata().get_bin("k-bin"), Some(Ok(all.clone())));
+    assert_eq!(answer.trailing_metadata().get_all("trailing").collect::<Vec<_>>(), ["1", "2"]);
+    assert_eq!(answer.trailing_metadata().get_bin("trailing-bin"), Some(Ok(all.clone())));
 
     let mut notes = client.server_streaming(COUNT, count(1)).await.unwrap();
-    assert_eq!(soon("headers", notes.headers()).await.unwrap().get_bin("k-bin"), Some(Ok(all.clone())));
+    assert_eq!(soon("headers", notes.initial_metadata()).await.unwrap().get_bin("k-bin"), Some(Ok(all.clone())));
     assert_eq!(soon("a note", notes.recv()).await.unwrap(), Some(count(1)));
     assert_eq!(soon("the end", notes.recv()).await.unwrap(), None);
-    assert_eq!(notes.trailers().get_all("trailing").collect::<Vec<_>>(), ["1", "2"]);
-    assert_eq!(notes.trailers().get_bin("trailing-bin"), Some(Ok(all.clone())));
+    assert_eq!(notes.trailing_metadata().get_all("trailing").collect::<Vec<_>>(), ["1", "2"]);
+    assert_eq!(notes.trailing_metadata().get_bin("trailing-bin"), Some(Ok(all.clone())));
 
     let failed = Note { number: 10, text: "☺".into(), details: vec![0x08, 10] };
     let status = soon("a failure", client.unary(FAIL, failed)).await.unwrap_err();
     assert_eq!((status.code(), status.message()), (Code::Aborted, "☺"));
     assert_eq!(status.details()[..], [0x08, 10]);
-    assert_eq!(status.metadata().get_bin("k-bin"), Some(Ok(all)));
+    assert_eq!(status.trailing_metadata().get_bin("k-bin"), Some(Ok(all)));
 }
 
 #[tokio::test(start_paused = true)]

@@ -171,14 +171,14 @@ fn echoed(metadata: &Metadata) -> (Metadata, Metadata) {
 fn failure(note: &Note, metadata: &Metadata) -> Status {
     Status::from_number(note.number as i32, note.text.clone())
         .with_details(note.details.clone())
-        .with_metadata(metadata.clone())
+        .with_trailing_metadata(metadata.clone())
 }
 
 impl Service {
     async fn echo(&self, request: Request<Note>) -> Result<Response<Note>, Status> {
         let (headers, trailers) = echoed(request.metadata());
         let mut response = Response::new(request.into_message());
-        (*response.headers_mut(), *response.trailers_mut()) = (headers, trailers);
+        (*response.initial_metadata_mut(), *response.trailing_metadata_mut()) = (headers, trailers);
         Ok(response)
     }
 
@@ -199,8 +199,8 @@ impl Service {
 
     async fn count(&self, request: Request<Note>, mut out: Outbound<Note>) -> Result<(), Status> {
         let (headers, trailers) = echoed(request.metadata());
-        out.set_headers(headers);
-        out.set_trailers(trailers);
+        out.set_initial_metadata(headers);
+        out.set_trailing_metadata(trailers);
         for number in 1..=request.number {
             out.send(count(number)).await?;
         }
@@ -232,7 +232,7 @@ impl Service {
 
     async fn paced(&self, request: Request<Note>, mut out: Outbound<Note>) -> Result<(), Status> {
         let guard = self.guard();
-        out.send_headers().await?;
+        out.send_initial_metadata().await?;
         for number in 1..=request.number {
             self.pass().await;
             out.send(count(number)).await?;

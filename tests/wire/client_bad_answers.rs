@@ -32,7 +32,7 @@ async fn an_end_without_status_is_unknown() {
     let other = headers(1, [("k", "v")]).end_stream();
     let status = status_of([response(1), data(1, text("hello")), other]).await;
     assert_status(&status, Code::Unknown, words);
-    assert_eq!(status.metadata().get("k"), Some("v"));
+    assert_eq!(status.trailing_metadata().get("k"), Some("v"));
 }
 
 #[tokio::test(start_paused = true)]

@@ -155,10 +155,10 @@ async fn an_error_comes_with_its_metadata_to_every_kind() {
         {
             let (outcome, _) = outcome(kind, answer).await;
             let status = outcome.unwrap_err();
-            assert_eq!((status.code(), status.metadata().get("k")), (Code::NotFound, Some("v")), "{kind:?}");
-            assert_eq!(status.metadata().get("h"), None, "{kind:?}: initial metadata is not trailing");
+            assert_eq!((status.code(), status.trailing_metadata().get("k")), (Code::NotFound, Some("v")), "{kind:?}");
+            assert_eq!(status.trailing_metadata().get("h"), None, "{kind:?}: initial metadata is not trailing");
             if matches!(kind, Kind::Unary | Kind::ClientStreaming) {
-                assert_eq!(status.headers().get("h"), initial, "{kind:?}");
+                assert_eq!(status.initial_metadata().get("h"), initial, "{kind:?}");
             }
         }
     }

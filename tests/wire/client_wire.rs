@@ -137,7 +137,7 @@ async fn initial_and_trailing_metadata_are_delivered_apart() {
     let head = response(1).field("k", "1").field("k", "2").field("k-bin", format!("AQI=,{unpadded}=="));
     let end = headers(1, [("grpc-status", "0"), ("t", "3"), ("t-bin", &unpadded)]).end_stream();
     let answer = answered([head, data(1, text("hello")), end]).await.unwrap();
-    let entries: Vec<_> = answer.headers().iter().collect();
+    let entries: Vec<_> = answer.initial_metadata().iter().collect();
     let expected = [
         Entry::Ascii("k", b"1"),
         Entry::Ascii("k", b"2"),
@@ -145,7 +145,7 @@ async fn initial_and_trailing_metadata_are_delivered_apart() {
         Entry::Binary("k-bin", all.clone()),
     ];
     assert_eq!(entries, expected);
-    let entries: Vec<_> = answer.trailers().iter().collect();
+    let entries: Vec<_> = answer.trailing_metadata().iter().collect();
     assert_eq!(entries, [Entry::Ascii("t", b"3"), Entry::Binary("t-bin", all)]);
 }
 
@@ -168,14 +168,14 @@ async fn the_metadata_of_trailers_only_is_trailing() {
     let only = response(1).field("grpc-status", "5").field("grpc-message", "no %E2%98%BA").field("k", "v").end_stream();
     let status = answered(only.clone()).await.unwrap_err();
     assert_eq!((status.code(), status.message()), (Code::NotFound, "no ☺"));
-    assert_eq!(status.metadata().get("k"), Some("v"));
+    assert_eq!(status.trailing_metadata().get("k"), Some("v"));
 
     let (mut notes, mut server) = counting().await;
     server.send(only).await;
     let status = soon("the end", notes.recv()).await.unwrap_err();
     assert_eq!(status.code(), Code::NotFound);
-    assert_eq!(notes.trailers().get("k"), Some("v"));
-    let headers = soon("headers", notes.headers()).await;
+    assert_eq!(notes.trailing_metadata().get("k"), Some("v"));
+    let headers = soon("headers", notes.initial_metadata()).await;
     assert!(headers.is_err() || headers.unwrap().is_empty(), "none came");
 }
 
@@ -184,20 +184,20 @@ async fn trailers_only_with_ok_is_an_empty_stream() {
     let (mut notes, mut server) = counting().await;
     server.send(response(1).field("grpc-status", "0").field("k", "v").end_stream()).await;
     assert_eq!(soon("the end", notes.recv()).await.unwrap(), None);
-    assert_eq!(notes.trailers().get("k"), Some("v"));
-    assert!(soon("headers", notes.headers()).await.unwrap().is_empty());
+    assert_eq!(notes.trailing_metadata().get("k"), Some("v"));
+    assert!(soon("headers", notes.initial_metadata()).await.unwrap().is_empty());
 }
 
 #[tokio::test(start_paused = true)]
 async fn headers_can_be_waited_for_before_there_is_a_message() {
     let (mut notes, mut server) = counting().await;
     server.send(response(1).field("k", "v")).await;
-    assert_eq!(soon("headers", notes.headers()).await.unwrap().get("k"), Some("v"));
-    assert!(notes.trailers().is_empty());
+    assert_eq!(soon("headers", notes.initial_metadata()).await.unwrap().get("k"), Some("v"));
+    assert!(notes.trailing_metadata().is_empty());
     server.send([data(1, number(1)), headers(1, [("grpc-status", "0"), ("t", "w")]).end_stream()]).await;
     assert_eq!(soon("a note", notes.recv()).await.unwrap(), Some(count(1)));
     assert_eq!(soon("the end", notes.recv()).await.unwrap(), None);
-    assert_eq!(notes.trailers().get("t"), Some("w"));
+    assert_eq!(notes.trailing_metadata().get("t"), Some("w"));
 }
 
 #[tokio::test(start_paused = true)]
@@ -222,8 +222,8 @@ async fn a_status_comes_with_message_details_and_metadata() {
     let status = answered([response(1).field("h", "1"), end.end_stream()]).await.unwrap_err();
     assert_eq!((status.code(), status.message()), (Code::NotFound, "50% %zz ☺"));
     assert_eq!(status.details()[..], [0x08, 5, 0x12, 1, b'm']);
-    assert_eq!(status.metadata().get("k"), Some("v"));
-    assert_eq!(status.metadata().iter().count(), 1, "nothing of the protocol, nothing initial");
+    assert_eq!(status.trailing_metadata().get("k"), Some("v"));
+    assert_eq!(status.trailing_metadata().iter().count(), 1, "nothing of the protocol, nothing initial");
 }
 
 #[tokio::test(start_paused = true)]
@@ -260,7 +260,7 @@ async fn an_answer_may_name_identity_and_list_encodings() {
     let head = response(1).field("grpc-encoding", "identity").field("grpc-accept-encoding", "gzip, zstd,identity");
     let answer = answered([head, data(1, text("hello")), trailers(1, "0")]).await.unwrap();
     assert_eq!(*answer, note("hello"));
-    assert!(answer.headers().is_empty());
+    assert!(answer.initial_metadata().is_empty());
 }
 
 #[tokio::test(start_paused = true)]

@@ -169,10 +169,10 @@ impl<Resp: Name + Default> Reading<Resp> {
             Ok(None) => {}
             Err(status) => self.result.error = Some(convert::error(&status)),
         }
-        if let Ok(headers) = inbound.headers().await {
+        if let Ok(headers) = inbound.initial_metadata().await {
             self.result.response_headers = convert::headers(headers);
         }
-        self.result.response_trailers = convert::headers(inbound.trailers());
+        self.result.response_trailers = convert::headers(inbound.trailing_metadata());
         self.inbound = None;
         false
     }
@@ -181,7 +181,7 @@ impl<Resp: Name + Default> Reading<Resp> {
         let Some(mut inbound) = self.inbound.take() else { return };
         // Headers arrive before the first message. Without a message they may never arrive.
         if !self.result.payloads.is_empty()
-            && let Ok(headers) = inbound.headers().await
+            && let Ok(headers) = inbound.initial_metadata().await
         {
             self.result.response_headers = convert::headers(headers);
         }
@@ -244,8 +244,8 @@ async fn half_close<T: prost::Message>(out: Outbound<T>) {
 fn one<Resp>(outcome: Result<Response<Resp>, Status>, payload: Payload<Resp>) -> ClientResponseResult {
     match outcome {
         Ok(answer) => ClientResponseResult {
-            response_headers: convert::headers(answer.headers()),
-            response_trailers: convert::headers(answer.trailers()),
+            response_headers: convert::headers(answer.initial_metadata()),
+            response_trailers: convert::headers(answer.trailing_metadata()),
             payloads: vec![payload(answer.into_message()).unwrap_or_default()],
             ..ClientResponseResult::default()
         },
@@ -255,8 +255,8 @@ fn one<Resp>(outcome: Result<Response<Resp>, Status>, payload: Payload<Resp>) ->
 
 fn failed(status: &Status) -> ClientResponseResult {
     ClientResponseResult {
-        response_headers: convert::headers(status.headers()),
-        response_trailers: convert::headers(status.metadata()),
+        response_headers: convert::headers(status.initial_metadata()),
+        response_trailers: convert::headers(status.trailing_metadata()),
         error: Some(convert::error(status)),
         ..ClientResponseResult::default()
     }

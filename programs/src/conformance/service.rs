@@ -132,14 +132,14 @@ async fn answer<T>(
         Some(Definition::Error(error)) => {
             // A handler that fails has no initial metadata: the status carries all metadata.
             headers.extend(trailers);
-            return Err(fail(error, &seen).with_metadata(headers));
+            return Err(fail(error, &seen).with_trailing_metadata(headers));
         }
         Some(Definition::ResponseData(data)) => data,
         None => Vec::new(),
     };
     let mut answer = Response::new(message(Some(ConformancePayload { data, request_info: Some(seen) })));
-    *answer.headers_mut() = headers;
-    *answer.trailers_mut() = trailers;
+    *answer.initial_metadata_mut() = headers;
+    *answer.trailing_metadata_mut() = trailers;
     Ok(answer.with_encoding(encoding))
 }
 
@@ -161,8 +161,8 @@ impl<T: prost::Message, F: Fn(Option<ConformancePayload>) -> T> Answers<T, F> {
         message: F,
     ) -> Result<Self, Status> {
         out.set_encoding(encoding);
-        out.set_headers(convert::metadata(&definition.response_headers)?);
-        out.set_trailers(convert::metadata(&definition.response_trailers)?);
+        out.set_initial_metadata(convert::metadata(&definition.response_headers)?);
+        out.set_trailing_metadata(convert::metadata(&definition.response_trailers)?);
         let StreamResponseDefinition { response_data, response_delay_ms, error, .. } = definition;
         let delay = milliseconds(response_delay_ms);
         Ok(Answers { out, message, data: response_data.into_iter(), delay, error, sent: false })
@@ -174,7 +174,7 @@ impl<T: prost::Message, F: Fn(Option<ConformancePayload>) -> T> Answers<T, F> {
 
     /// Sends the headers at once, so that the client receives them before any message.
     async fn send_headers(&mut self) -> Result<(), Status> {
-        self.out.send_headers().await
+        self.out.send_initial_metadata().await
     }
 
     async fn send_next(&mut self, request_info: Option<RequestInfo>) -> Result<(), Status> {

@@ -71,8 +71,8 @@ impl TestServer {
         further::check_details(request.metadata())?;
         let answer = self.simple_response(&request, &mut trailers);
         // A failed call has trailing metadata only, so its response has no initial metadata.
-        let mut response = answer.map_err(|status| status.with_metadata(trailers.clone()))?;
-        (*response.headers_mut(), *response.trailers_mut()) = (headers, trailers);
+        let mut response = answer.map_err(|status| status.with_trailing_metadata(trailers.clone()))?;
+        (*response.initial_metadata_mut(), *response.trailing_metadata_mut()) = (headers, trailers);
         Ok(response)
     }
 
@@ -122,7 +122,7 @@ impl TestServer {
         }
         let aggregated_payload_size = i32::try_from(count).unwrap_or(i32::MAX);
         let mut response = Response::new(StreamingInputCallResponse { aggregated_payload_size });
-        (*response.headers_mut(), *response.trailers_mut()) = (headers, trailers);
+        (*response.initial_metadata_mut(), *response.trailing_metadata_mut()) = (headers, trailers);
         Ok(response)
     }
 
@@ -267,8 +267,8 @@ fn payload(kind: i32, size: i32) -> Result<Payload, Status> {
 
 fn echo(received: &Metadata, answers: &mut Outbound<StreamingOutputCallResponse>) -> Result<(), Status> {
     let (headers, trailers) = echoes(received)?;
-    answers.set_headers(headers);
-    answers.set_trailers(trailers);
+    answers.set_initial_metadata(headers);
+    answers.set_trailing_metadata(trailers);
     Ok(())
 }
 

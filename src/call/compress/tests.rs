@@ -72,7 +72,8 @@ fn trim() -> Arc<dyn Compressor> {
 }
 
 fn packing(compressor: Arc<dyn Compressor>) -> Packing {
-    let options = SendingOptions { max_message_size: LIMIT, min_compress_size: 10, compressors: Compressors::new([compressor]) };
+    let options =
+        SendingOptions { max_message_size: LIMIT, min_compress_size: 10, compressors: Compressors::new([compressor]) };
     let mut packing = Packing::new(Arc::new(options), EncodingSet::IDENTITY.with(Encoding::Gzip));
     packing.choose(Encoding::Gzip);
     packing
@@ -90,7 +91,8 @@ async fn large_messages_that_are_compressed_leave_the_worker() {
     {
         assert_eq!(chosen.compresses_off_worker(length), expected, "{length}");
     }
-    let options = SendingOptions { max_message_size: LIMIT, min_compress_size: 0, compressors: Compressors::new([trim()]) };
+    let options =
+        SendingOptions { max_message_size: LIMIT, min_compress_size: 0, compressors: Compressors::new([trim()]) };
     assert!(!Packing::new(Arc::new(options), EncodingSet::IDENTITY).compresses_off_worker(LIMIT), "none is chosen");
 }
 

@@ -47,8 +47,8 @@ async fn echoed(service: &TestServiceClient, initial: &[&str], trailing: &[&[u8]
     }
     let service = service.with(CallOptions::new().metadata(metadata));
     let answer = ok("UnaryCall", service.unary_call(SimpleRequest::default()).await)?;
-    equal(ECHO_INITIAL, answer.headers().get_all(ECHO_INITIAL).collect::<Vec<_>>(), initial.to_vec())?;
-    let came: Result<Vec<_>, _> = answer.trailers().get_all_bin(ECHO_TRAILING).collect();
+    equal(ECHO_INITIAL, answer.initial_metadata().get_all(ECHO_INITIAL).collect::<Vec<_>>(), initial.to_vec())?;
+    let came: Result<Vec<_>, _> = answer.trailing_metadata().get_all_bin(ECHO_TRAILING).collect();
     let came = came.map_err(|error| failure(ECHO_TRAILING, "base64", error))?;
     equal(ECHO_TRAILING, came, trailing.iter().map(|value| value.to_vec()).collect())
 }
@@ -131,7 +131,7 @@ pub(super) async fn deadline_units(service: &TestServiceClient) -> Result<(), Fa
 }
 
 fn left<T>(answer: &Response<T>) -> Option<&str> {
-    answer.headers().get(DEADLINE_LEFT)
+    answer.initial_metadata().get(DEADLINE_LEFT)
 }
 
 /// Checks a compressed request and a compressed response, of a unary call and of a stream.

@@ -26,7 +26,7 @@ pub(super) async fn orca_per_rpc(service: &TestServiceClient) -> Result<(), Fail
     };
     let request = SimpleRequest { orca_per_query_report: Some(expected.clone()), ..SimpleRequest::default() };
     let answer = ok("UnaryCall", service.unary_call(request).await)?;
-    let report = ok("the load report", orca::report(answer.trailers()))?;
+    let report = ok("the load report", orca::report(answer.trailing_metadata()))?;
     equal("the load report", report, Some(expected.into()))
 }
 

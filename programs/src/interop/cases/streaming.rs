@@ -66,17 +66,17 @@ pub(super) async fn custom_metadata(service: &TestServiceClient) -> Result<(), F
 
     let answer = ok("UnaryCall", service.unary_call(large_request()).await)?;
     check_large_answer(&answer)?;
-    check_initial(answer.headers())?;
-    check_trailing(answer.trailers())?;
+    check_initial(answer.initial_metadata())?;
+    check_trailing(answer.trailing_metadata())?;
 
     let (mut requests, mut answers) = ok("FullDuplexCall", service.full_duplex_call().await)?;
     let size = LARGE_ANSWER;
     ok("sending", requests.send(ping(REQUESTS[0], size)).await)?;
     ok("half-closing", requests.finish().await)?;
-    check_initial(ok("the headers", answers.headers().await)?)?;
+    check_initial(ok("the headers", answers.initial_metadata().await)?)?;
     check_payload("the answer", some("the answer", answers.recv().await)?.payload.as_ref(), size)?;
     equal("after the answer", ok("FullDuplexCall", answers.recv().await)?, None)?;
-    check_trailing(answers.trailers())
+    check_trailing(answers.trailing_metadata())
 }
 
 fn check_initial(headers: &Metadata) -> Result<(), Failure> {

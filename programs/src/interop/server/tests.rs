@@ -185,15 +185,15 @@ async fn metadata_is_echoed_with_all_values_and_with_an_error() {
     let both = |trailers: &Metadata| trailers.get_all_bin(ECHO_TRAILING).map(Result::unwrap).collect::<Vec<_>>();
 
     let answer = service.unary_call(SimpleRequest::default()).await.unwrap();
-    assert_eq!(answer.headers().get_all(ECHO_INITIAL).collect::<Vec<_>>(), ["1", "2"]);
-    assert_eq!(answer.headers().get("other"), None);
-    assert_eq!(both(answer.trailers()), [b"1", b"2"]);
+    assert_eq!(answer.initial_metadata().get_all(ECHO_INITIAL).collect::<Vec<_>>(), ["1", "2"]);
+    assert_eq!(answer.initial_metadata().get("other"), None);
+    assert_eq!(both(answer.trailing_metadata()), [b"1", b"2"]);
 
     let response_status = Some(EchoStatus { code: 77, message: "odd".into() });
     let request = SimpleRequest { response_status, ..SimpleRequest::default() };
     let status = service.unary_call(request).await.unwrap_err();
     assert_eq!((status.number(), status.message()), (77, "odd"));
-    assert_eq!(both(status.metadata()), [b"1", b"2"]);
+    assert_eq!(both(status.trailing_metadata()), [b"1", b"2"]);
 }
 
 #[tokio::test(start_paused = true)]
