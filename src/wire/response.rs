@@ -338,7 +338,7 @@ mod tests {
         assert_eq!((status.code(), status.details().len()), (Code::NotFound, 5));
         let status = parse("6", &[&details]);
         assert_eq!(status.code(), Code::Internal);
-        assert_eq!(status.message(), "grpc-status is 6, but grpc-status-details-bin says 5");
+        assert_eq!(status.message(), "grpc-status is 6, but grpc-status-details-bin has code 5");
         for broken in [&["?"][..], &["CA"], &["Cg"], &["AA"], &[&details, &details]] {
             let status = parse("5", broken);
             assert_eq!(

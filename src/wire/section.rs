@@ -76,7 +76,7 @@ mod tests {
         assert_eq!(error, ProtocolError::MetadataTooLarge { section: Section::Initial, limit: 126 });
         assert_eq!(
             error.to_string(),
-            "the initial metadata is larger than max_metadata_size, 126 bytes, of this client"
+            "the initial metadata is larger than 126 bytes, the max_metadata_size of this client"
         );
     }
 
@@ -90,7 +90,7 @@ mod tests {
         assert_eq!(limits.check(Section::RequestTrailers, 0, &fields), Ok(()));
         fields.append("k0", "v".parse().unwrap());
         let error = limits.check(Section::RequestTrailers, 0, &fields).unwrap_err();
-        let words = "the trailing metadata of the request has more fields than this server takes, which is 3 fields";
+        let words = "the trailing metadata of the request has more than 3 fields, the limit of this server";
         assert_eq!(error.to_string(), words);
     }
 }
