@@ -63,12 +63,12 @@ pub enum ProtocolError {
     UndecodableCompression {
         /// The encoding.
         encoding: &'static str,
-        /// What the decoder said.
+        /// The text of the decoder's error.
         reason: String,
     },
     /// The bytes of a message are not a message of the expected type.
     UndecodableMessage {
-        /// What the decoder said.
+        /// The text of the decoder's error.
         reason: String,
     },
     /// The stream ended without the one message that is required.

@@ -76,8 +76,8 @@ impl EncodingSet {
         self.0 & (1 << encoding as u8) != 0
     }
 
-    /// Returns the set with the encodings of a `grpc-accept-encoding` field line added: separated by commas, in any order, with or
-    /// without spaces. Ignores unknown names.
+    /// Returns the set with the encodings of a `grpc-accept-encoding` field line added: separated by commas, in any order, with
+    /// or without spaces. Ignores unknown names.
     #[must_use]
     pub fn with_list(self, line: &[u8]) -> EncodingSet {
         line.split(|byte| *byte == b',')
