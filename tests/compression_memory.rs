@@ -97,7 +97,7 @@ fn allowed(encoding: Encoding, message: &[u8]) -> usize {
 }
 
 fn words() -> String {
-    format!("compressed message is over the limit of {LIMIT} bytes when it is restored")
+    format!("decompressed message is over the limit of {LIMIT} bytes")
 }
 
 #[test]

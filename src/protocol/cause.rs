@@ -1,4 +1,4 @@
-//! [`Cause`]: what happened on the wire that made a call fail, kept beside the [`Status`](crate::Status) that it came to.
+//! [`Cause`]: the event on the wire that made a call fail, stored in its [`Status`](crate::Status).
 
 use std::error::Error;
 use std::fmt;
@@ -7,71 +7,72 @@ use std::io;
 use super::error::ProtocolError;
 use super::http2::Http2Error;
 
-/// Why a call failed, as this side saw it: see [`Status::cause`](crate::Status::cause). On one line: `by the peer: RST_STREAM CANCEL`.
+/// The reason of a failed call, as this side saw it; see [`Status::cause`](crate::Status::cause). On one line:
+/// `by the peer: RST_STREAM CANCEL`.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Cause {
-    /// Whose doing it was.
+    /// The side that caused the failure.
     pub by: By,
-    /// What it was.
+    /// The event.
     pub what: What,
-    /// The last frames of the connection in words, the newest at the end; none without a tap.
+    /// The last frames of the connection as text, newest last; empty without a tap.
     pub frames: Vec<String>,
 }
 
-/// Whose doing it was.
+/// The side that caused a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum By {
-    /// This side ended the call: at its deadline, or over something that the peer got wrong in HTTP/2.
+    /// This side ended the call: at its deadline, or because of an HTTP/2 error of the peer.
     Us,
     /// The peer ended the call, or broke a rule.
     Peer,
-    /// What lies between the two: an address that can't be reached, a connection that broke.
+    /// The network between the two: an address that can't be reached, a lost connection.
     Path,
 }
 
-/// What made a call fail.
+/// The event that made a call fail.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum What {
-    /// The server said so itself, by `grpc-status` in its trailers.
+    /// The server sent the status, by `grpc-status` in its trailers.
     Trailers,
     /// The stream was reset.
     Reset(Http2Error),
-    /// The connection was ended, and with it the call.
+    /// GOAWAY ended the connection, and with it the call.
     GoAway {
         /// The error that GOAWAY carries.
         error: Http2Error,
-        /// Its debug data, what is not printable escaped; shortened if they are long, empty where there are none.
+        /// Its debug data, escaped where not printable; shortened if long, empty if GOAWAY has none.
         debug: String,
     },
-    /// The peer broke a rule of gRPC, or its answer is no gRPC at all ([`ProtocolError::NotGrpc`]).
+    /// The peer broke a rule of gRPC, or its response is not gRPC at all ([`ProtocolError::NotGrpc`]).
     Protocol(ProtocolError),
     /// The peer does not speak HTTP/2.
     NotHttp2 {
         /// Its first bytes.
         beginning: Vec<u8>,
     },
-    /// TLS did not come about, or was given up.
+    /// The TLS handshake or the TLS session failed.
     Tls(io::Error),
     /// The connection could not be made, or broke.
     Io(io::Error),
-    /// The call's deadline passed, by the clock of this side.
+    /// The call's deadline passed on this side's clock.
     Deadline,
 }
 
-/// Inside the [`io::Error`] of a [`Connector`](crate::io::Connector): TLS did not come about, and over whom.
+/// A failed TLS handshake, inside the [`io::Error`] of a [`Connector`](crate::io::Connector).
 #[derive(Debug)]
 pub struct NoTls {
-    /// Whose doing it was.
+    /// The side that caused the failure.
     pub by: By,
-    /// What went wrong, for a person.
+    /// The reason, for people.
     pub reason: String,
 }
 
 impl What {
-    /// Returns the cause that a broken rule is, and whose doing it was. A limit of metadata is advice to the peer (RFC 9113
-    /// section 6.5.2): going beyond it breaks no rule, and this side ended the call.
+    /// Returns the cause of a call that fails with `error`, and the side that caused it. A limit of metadata is only advice to
+    /// the peer (RFC 9113 section 6.5.2): exceeding it does not break a rule, so it is this side that ends the call.
     pub(crate) fn of_protocol(error: ProtocolError) -> (By, What) {
         use ProtocolError::{MetadataTooLarge, TooManyFields, TooManyInformational};
         let by = match error {
@@ -81,8 +82,8 @@ impl What {
         (by, What::Protocol(error))
     }
 
-    /// What an error of a byte stream means, and whose doing it was. This kind of error is TLS's alone: the peer sent an alert,
-    /// or what is no TLS.
+    /// Returns the cause of a call that fails with an error of its byte stream, and the side that caused it. Only TLS returns
+    /// `InvalidData`: the peer sent an alert, or bytes that are not TLS.
     pub(crate) fn of_io(error: io::Error) -> (By, What) {
         match error.kind() {
             io::ErrorKind::InvalidData => (By::Peer, What::Tls(error)),
@@ -104,19 +105,19 @@ impl fmt::Display for Cause {
         f.write_str(match self.by {
             By::Us => "by this side: ",
             By::Peer => "by the peer: ",
-            By::Path => "on the way: ",
+            By::Path => "on the network path: ",
         })?;
         match &self.what {
             What::Trailers => f.write_str("grpc-status in its trailers"),
             What::Reset(error) => write!(f, "RST_STREAM {error}"),
             What::GoAway { error, debug } if debug.is_empty() => write!(f, "GOAWAY {error}"),
             What::GoAway { error, debug } => write!(f, "GOAWAY {error} \"{debug}\""),
-            What::Protocol(error) => write!(f, "against {}", error.rule()),
-            What::NotHttp2 { beginning } if beginning.is_empty() => f.write_str("no HTTP/2, and nothing else"),
-            What::NotHttp2 { beginning } => write!(f, "no HTTP/2, but \"{}\"", beginning.escape_ascii()),
+            What::Protocol(error) => write!(f, "violates {}", error.rule()),
+            What::NotHttp2 { beginning } if beginning.is_empty() => f.write_str("not HTTP/2: closed without a byte"),
+            What::NotHttp2 { beginning } => write!(f, "not HTTP/2: \"{}\"", beginning.escape_ascii()),
             What::Tls(_) => f.write_str("TLS"),
-            What::Io(error) => write!(f, "I/O, {:?}", error.kind()),
-            What::Deadline => f.write_str("the deadline"),
+            What::Io(error) => write!(f, "I/O error {:?}", error.kind()),
+            What::Deadline => f.write_str("deadline exceeded"),
         }
     }
 }

@@ -1,5 +1,5 @@
-//! [`ProtocolError`]: every way a peer can be wrong, and the one table that gives each its code, the rule that the peer broke, and
-//! a sentence that says so.
+//! [`ProtocolError`]: every violation of the protocol by a peer, and the table with the code, the broken rule and the text of
+//! each.
 
 use std::fmt;
 
@@ -7,17 +7,18 @@ use super::code_map::code_of_http_status;
 use super::section::Section;
 use crate::code::Code;
 
-/// The code for no message, or more than one, where exactly one is due.
+/// The code for a missing or a second message where exactly one is required.
 ///
-/// statuscodes.md says UNIMPLEMENTED on both sides; grpc-go answers INTERNAL. The reasons for following the document stand
-/// in `docs/decisions/0004-cardinality.md`.
+/// statuscodes.md says UNIMPLEMENTED on both sides; grpc-go answers INTERNAL. `docs/decisions/0004-cardinality.md` gives the
+/// reasons for following the document.
 pub const CARDINALITY_CODE: Code = Code::Unimplemented;
 
-/// What a peer did wrong. [`fmt::Display`] says it with the offending value; [`ProtocolError::code`] is the table of codes.
+/// A violation of the protocol by a peer. [`fmt::Display`] describes it with the offending value; [`ProtocolError::code`] is the
+/// table of codes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ProtocolError {
-    /// A message's prefix declares more bytes than the receiver takes.
+    /// A message's prefix declares more bytes than the receiver allows.
     MessageTooLarge {
         /// The declared length, in bytes.
         length: u64,
@@ -31,29 +32,29 @@ pub enum ProtocolError {
     },
     /// The stream ended inside a five-byte prefix.
     TruncatedPrefix {
-        /// How many of its bytes came.
+        /// The number of its bytes that arrived.
         received: usize,
     },
     /// The stream ended inside a message.
     TruncatedMessage {
-        /// How many bytes of the message came.
+        /// The number of bytes of the message that arrived.
         received: usize,
-        /// How many its prefix declares.
+        /// The number of bytes that its prefix declares.
         length: usize,
     },
-    /// A message is flagged as compressed and no `grpc-encoding` says how.
+    /// A message is flagged as compressed, but `grpc-encoding` does not name an encoding.
     CompressedWithoutEncoding,
-    /// The request names a `grpc-encoding` that the server does not take.
+    /// The request has a `grpc-encoding` that the server does not support.
     UnsupportedRequestEncoding {
         /// Its name, shortened if it is long.
         name: String,
     },
-    /// The response names a `grpc-encoding` that the client did not list.
+    /// The response has a `grpc-encoding` that the client did not list.
     UnsupportedResponseEncoding {
         /// Its name, shortened if it is long.
         name: String,
     },
-    /// A compressed message has more bytes than the receiver takes when it is restored.
+    /// A compressed message decompresses to more bytes than the receiver allows.
     InflatedMessageTooLarge {
         /// The receiver's limit, in bytes.
         limit: usize,
@@ -62,17 +63,17 @@ pub enum ProtocolError {
     UndecodableCompression {
         /// The encoding.
         encoding: &'static str,
-        /// What the decoder said.
+        /// The text of the decoder's error.
         reason: String,
     },
     /// The bytes of a message are not a message of the expected type.
     UndecodableMessage {
-        /// What the decoder said.
+        /// The text of the decoder's error.
         reason: String,
     },
-    /// No message came where one is due.
+    /// The stream ended without the one message that is required.
     NoMessage,
-    /// A second message came where one is due.
+    /// A second message arrived where exactly one is required.
     TooManyMessages,
     /// The request's method is not POST.
     MethodNotPost {
@@ -86,10 +87,10 @@ pub enum ProtocolError {
     },
     /// The `content-type` is missing or is not gRPC's.
     ContentType {
-        /// Its value, if there is one, shortened if it is long.
+        /// Its value, if present, shortened if it is long.
         value: Option<String>,
     },
-    /// `te` has a value other than `trailers`: something between the peers does not pass trailers on.
+    /// `te` has a value other than `trailers`: a proxy between the peers may drop trailers.
     Te {
         /// The value, shortened if it is long.
         value: String,
@@ -98,7 +99,7 @@ pub enum ProtocolError {
     NoAuthority,
     /// The request has several `host` headers.
     SeveralHosts,
-    /// `grpc-timeout` is not one to eight digits and a unit.
+    /// `grpc-timeout` does not consist of one to eight digits and a unit.
     MalformedTimeout {
         /// Its value, shortened if it is long.
         value: String,
@@ -108,35 +109,35 @@ pub enum ProtocolError {
         /// The key.
         key: String,
     },
-    /// A list of fields is larger than the receiver takes.
+    /// A list of fields is larger than the receiver allows.
     MetadataTooLarge {
         /// The list.
         section: Section,
         /// The receiver's limit, in bytes as RFC 9113 section 6.5.2 counts them.
         limit: u32,
     },
-    /// A list of fields has more of them than the receiver takes.
+    /// A list has more fields than the receiver allows.
     TooManyFields {
         /// The list.
         section: Section,
         /// The receiver's limit.
         limit: usize,
     },
-    /// More informational responses (1xx) came before an answer than the receiver takes.
+    /// More informational responses (1xx) arrived before the final response than the receiver allows.
     TooManyInformational {
         /// The receiver's limit.
         limit: u32,
     },
-    /// An answer without `grpc-status` that is not gRPC's either, judged by its HTTP status.
+    /// A response that is not gRPC and has no `grpc-status`; its HTTP status determines the code.
     NotGrpc {
         /// The HTTP status.
         status: u16,
-        /// The `content-type`, if there is one, shortened if it is long.
+        /// The `content-type`, if present, shortened if it is long.
         content_type: Option<String>,
-        /// The beginning of the body, for a person to read.
+        /// The beginning of the body, for people.
         body: String,
     },
-    /// A gRPC answer that ended without `grpc-status`.
+    /// A gRPC response that ended without `grpc-status`.
     MissingStatus,
     /// `grpc-status` is not a number.
     MalformedStatus {
@@ -153,17 +154,17 @@ pub enum ProtocolError {
 }
 
 impl ProtocolError {
-    /// Returns the code that a call ends with over this error.
+    /// Returns the code of a call that ends with this error.
     pub fn code(&self) -> Code {
         self.row(|code, _, _| code)
     }
 
-    /// Returns where the rule stands that the peer broke.
+    /// Returns the document and section of the rule that the peer broke.
     pub fn rule(&self) -> &'static str {
         self.row(|_, rule, _| rule)
     }
 
-    /// Reads the one table: the code, the rule and the text of each error.
+    /// Looks the error up in the table and passes its code, rule and text to `read`.
     fn row<T>(&self, read: impl FnOnce(Code, &'static str, fmt::Arguments<'_>) -> T) -> T {
         use Code::{Internal, ResourceExhausted, Unimplemented, Unknown};
         use ProtocolError::*;
@@ -184,7 +185,7 @@ impl ProtocolError {
                 row!(ResourceExhausted, LIMIT, "message of {length} bytes is over the limit of {limit}")
             }
             ReservedFlag { flag } => {
-                row!(Internal, MESSAGES, "message prefix begins with {flag:#04x}: the compressed flag is 0 or 1")
+                row!(Internal, MESSAGES, "invalid compressed flag {flag:#04x} in a message prefix: use 0 or 1")
             }
             TruncatedPrefix { received } => {
                 row!(Internal, MESSAGES, "stream ended after {received} of the 5 bytes of a message prefix")
@@ -200,60 +201,56 @@ impl ProtocolError {
                 )
             }
             UnsupportedRequestEncoding { name } => {
-                row!(Unimplemented, COMPRESSION, "grpc-encoding {name:?} is not supported here")
+                row!(Unimplemented, COMPRESSION, "grpc-encoding {name:?} is not supported by this server")
             }
             UnsupportedResponseEncoding { name } => {
                 row!(
                     Internal,
                     COMPRESSION,
-                    "the server answered with grpc-encoding {name:?}, which this client did not list"
+                    "the server answered with grpc-encoding {name:?}, which this client did not list in grpc-accept-encoding"
                 )
             }
             InflatedMessageTooLarge { limit } => {
-                row!(
-                    ResourceExhausted,
-                    LIMIT,
-                    "compressed message is over the limit of {limit} bytes when it is restored"
-                )
+                row!(ResourceExhausted, LIMIT, "decompressed message is over the limit of {limit} bytes")
             }
             UndecodableCompression { encoding, reason } => {
-                row!(Internal, COMPRESSION, "compressed message is not {encoding}: {reason}")
+                row!(Internal, COMPRESSION, "can't decompress the message with {encoding}: {reason}")
             }
             UndecodableMessage { reason } => row!(Internal, TYPE, "message can't be decoded: {reason}"),
             NoMessage => {
-                row!(CARDINALITY_CODE, KIND, "the stream ended without a message where exactly one is due")
+                row!(CARDINALITY_CODE, KIND, "the stream ended without a message: exactly one is required")
             }
-            TooManyMessages => row!(CARDINALITY_CODE, KIND, "a second message came where exactly one is due"),
+            TooManyMessages => row!(CARDINALITY_CODE, KIND, "a second message arrived: exactly one is required"),
             MethodNotPost { method } => {
-                row!(Internal, REQUESTS, "a gRPC request is a POST, this one is a {method}")
+                row!(Internal, REQUESTS, "invalid method {method}: a gRPC request must be a POST")
             }
             MalformedPath { path } => {
-                row!(Unimplemented, REQUESTS, "path {path:?} is not of the form /Service/Method")
+                row!(Unimplemented, REQUESTS, "invalid path {path:?}: use /package.Service/Method")
             }
             ContentType { value: Some(value) } => {
-                row!(Internal, REQUESTS, "content-type {value:?} is not application/grpc or application/grpc+proto")
+                row!(
+                    Internal,
+                    REQUESTS,
+                    "invalid content-type {value:?}: use application/grpc or application/grpc+proto"
+                )
             }
             ContentType { value: None } => {
-                row!(Internal, REQUESTS, "content-type is missing: gRPC's is application/grpc")
+                row!(Internal, REQUESTS, "content-type is missing: use application/grpc")
             }
             Te { value } => {
-                row!(Internal, REQUESTS, "te is {value:?} instead of trailers: does a proxy strip them?")
+                row!(Internal, REQUESTS, "invalid te {value:?}: use trailers; a proxy may have changed it")
             }
             NoAuthority => row!(Internal, REQUESTS, "the request has neither :authority nor host"),
             SeveralHosts => row!(Internal, HOST, "the request has more than one host header"),
             MalformedTimeout { value } => {
-                row!(
-                    Internal,
-                    REQUESTS,
-                    "grpc-timeout {value:?} is malformed: 1 to 8 digits and one of H M S m u n are due"
-                )
+                row!(Internal, REQUESTS, "invalid grpc-timeout {value:?}: use 1 to 8 digits and one of H M S m u n")
             }
             MalformedBinary { key } => row!(Internal, REQUESTS, "the value of {key} is not base64"),
             MetadataTooLarge { section, limit } => {
                 row!(
                     ResourceExhausted,
                     LIMIT,
-                    "the {section} is larger than max_metadata_size, {limit} bytes, of this {}",
+                    "the {section} is larger than {limit} bytes, the max_metadata_size of this {}",
                     section.reader()
                 )
             }
@@ -261,7 +258,7 @@ impl ProtocolError {
                 row!(
                     ResourceExhausted,
                     LIMIT,
-                    "the {section} has more fields than this {} takes, which is {limit} fields",
+                    "the {section} has more than {limit} fields, the limit of this {}",
                     section.reader()
                 )
             }
@@ -269,17 +266,17 @@ impl ProtocolError {
                 row!(
                     ResourceExhausted,
                     LIMIT,
-                    "more informational responses (1xx) came than this client takes, which is {limit}"
+                    "more than {limit} informational responses (1xx) arrived, the limit of this client"
                 )
             }
             NotGrpc { status, content_type, body } => {
                 let answer = NotGrpcAnswer { content_type: content_type.as_deref(), body };
                 row!(code_of_http_status(*status), JUDGED, "the peer answered HTTP {status} with {answer}")
             }
-            MissingStatus => row!(Unknown, RESPONSES, "the answer ended without grpc-status"),
+            MissingStatus => row!(Unknown, RESPONSES, "the response ended without grpc-status"),
             MalformedStatus { value } => row!(Unknown, RESPONSES, "grpc-status {value:?} is not a number"),
             DetailsDisagree { status, details } => {
-                row!(Internal, RESPONSES, "grpc-status is {status}, but grpc-status-details-bin says {details}")
+                row!(Internal, RESPONSES, "grpc-status is {status}, but grpc-status-details-bin has code {details}")
             }
         }
     }
@@ -293,7 +290,7 @@ impl fmt::Display for ProtocolError {
 
 impl std::error::Error for ProtocolError {}
 
-/// Writes the rest of the text of [`ProtocolError::NotGrpc`].
+/// The rest of the text of [`ProtocolError::NotGrpc`].
 struct NotGrpcAnswer<'a> {
     content_type: Option<&'a str>,
     body: &'a str,
@@ -310,7 +307,7 @@ impl fmt::Display for NotGrpcAnswer<'_> {
     }
 }
 
-/// The beginning of a peer's value for a message to people: 64 bytes at most, whatever they are.
+/// Returns the beginning of a peer's value for a message to people: 64 bytes at most.
 pub(crate) fn excerpt(value: &[u8]) -> String {
     const MOST: usize = 64;
     match value.get(..MOST) {

@@ -1,6 +1,6 @@
-//! Byte streams within one process: for tests, and for a client and a server that live together.
+//! Byte streams within one process: for tests, and for a client and a server in the same process.
 //!
-//! No socket and no clock is involved, so that a runtime whose clock is paused drives both ends to wherever they wait.
+//! They use neither sockets nor the clock, so that a runtime with a paused clock runs both ends until they wait.
 
 use std::future::{Ready, pending, ready};
 use std::io;
@@ -10,19 +10,19 @@ use tokio::sync::mpsc;
 
 use crate::io::{Address, Connected, Connector, Listener, Peer};
 
-/// What each direction of a connection holds that its reader has not taken, in bytes.
+/// Size of the buffer of each direction of a connection, in bytes.
 pub const BUFFER: usize = 64 << 10;
 
-/// How many connections wait for the server before connecting waits.
+/// Number of connections that wait to be accepted; beyond it, connecting waits.
 const BACKLOG: usize = 16;
 
-/// A listener and what connects to it.
+/// Creates a listener and the connector to it.
 pub fn pair() -> (MemoryListener, MemoryConnector) {
     let (connecting, connections) = mpsc::channel(BACKLOG);
     (MemoryListener { connections }, MemoryConnector { connecting })
 }
 
-/// Where a server meets the clients of its own process.
+/// A listener for clients in the same process.
 #[derive(Debug)]
 pub struct MemoryListener {
     connections: mpsc::Receiver<DuplexStream>,
@@ -34,13 +34,13 @@ impl Listener for MemoryListener {
     async fn accept(&mut self) -> io::Result<Self::Handshake> {
         match self.connections.recv().await {
             Some(io) => Ok(ready(Ok(Connected::new(io, Peer::plain(Address::Memory))))),
-            // Every connector is gone, and with them whoever could connect.
+            // All connectors were dropped, so nothing can connect any more.
             None => pending().await,
         }
     }
 }
 
-/// Reaches the listener that it was made with. The `:authority` of its calls is `localhost`.
+/// A connector to the listener of the same [`pair`]. The `:authority` of its calls is `localhost`.
 #[derive(Clone, Debug)]
 pub struct MemoryConnector {
     connecting: mpsc::Sender<DuplexStream>,
@@ -49,8 +49,8 @@ pub struct MemoryConnector {
 impl Connector for MemoryConnector {
     async fn connect(&self) -> io::Result<Connected> {
         let (near, far) = tokio::io::duplex(BUFFER);
-        let gone = |_| io::Error::new(io::ErrorKind::ConnectionRefused, "the listener in memory is gone");
-        self.connecting.send(far).await.map_err(gone)?;
+        let refused = |_| io::Error::new(io::ErrorKind::ConnectionRefused, "the in-memory listener was dropped");
+        self.connecting.send(far).await.map_err(refused)?;
         Ok(Connected::new(near, Peer::plain(Address::Memory)))
     }
 

@@ -1,4 +1,4 @@
-//! Where byte streams come from: implementers of [`Listener`](crate::io::Listener) for servers and of
+//! The transports, which provide byte streams: implementations of [`Listener`](crate::io::Listener) for servers and of
 //! [`Connector`](crate::io::Connector) for clients.
 //!
 //! | module | a server listens with | a client connects with |
@@ -8,8 +8,8 @@
 //! | [`memory`] | both ends from [`memory::pair`], in one process | |
 //! | `tls` | `tls::ServerTls::listener` around another listener | `tls::ClientTls::connector` around another connector |
 //!
-//! [`tap`] goes around any of them and lets somebody hear the bytes, [`record`] for example, which keeps a copy. The core knows none of these modules: whatever implements the two
-//! traits serves and connects.
+//! [`tap`] wraps any of them and passes a copy of the bytes to a sink, for example to [`record`], which stores it. The core does
+//! not depend on these modules: any implementation of the two traits works.
 
 pub mod memory;
 pub mod record;

@@ -1,4 +1,4 @@
-//! Keeping a copy of the bytes that pass a connection: what a [`Tap`](super::tap::Tap) hears, up to a limit.
+//! Stores a copy of the bytes of a connection that a [`Tap`](super::tap::Tap) passes on, up to a limit.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -8,17 +8,17 @@ use crate::io::Transfer;
 /// The bytes of one read or one write, or of one piece of a vectored write.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// Which way the bytes went.
+    /// The direction of the bytes.
     pub transfer: Transfer,
     /// The bytes, never empty.
     pub bytes: Vec<u8>,
 }
 
-/// A bounded record of what passed one or more connections; a cheap handle to be cloned.
+/// A bounded record of the bytes of one or more connections. A handle that is cheap to clone.
 ///
-/// Memory is at most the limit in bytes, plus 16 bytes for each read or write that was kept. Past the limit nothing
-/// more is kept (what is kept is then a whole prefix of the conversation, as a decoder with state needs it) and
-/// [`is_full`](Self::is_full) says so; the connection itself is not disturbed.
+/// Its memory is at most the limit in bytes, plus 16 bytes for each stored read or write. At the limit it stops recording, so
+/// that the record is a complete prefix of the conversation, as a stateful decoder needs, and [`is_full`](Self::is_full) returns
+/// true. The connection itself is not affected.
 #[derive(Clone, Debug)]
 pub struct Recording {
     tape: Arc<Mutex<Tape>>,
@@ -28,20 +28,20 @@ pub struct Recording {
 struct Tape {
     /// All bytes of both directions, one after the other.
     bytes: Vec<u8>,
-    /// Which way each piece went, and where it ends in `bytes`.
+    /// The direction of each piece, and its end in `bytes`.
     pieces: Vec<(Transfer, usize)>,
     limit: usize,
     full: bool,
 }
 
 impl Recording {
-    /// An empty recording which keeps at most `limit` bytes of both directions together.
+    /// Creates an empty recording that stores at most `limit` bytes of both directions together.
     pub fn with_limit(limit: usize) -> Self {
         let tape = Tape { bytes: Vec::new(), pieces: Vec::new(), limit, full: false };
         Self { tape: Arc::new(Mutex::new(tape)) }
     }
 
-    /// What was kept so far, in the order in which reads and writes completed.
+    /// Returns the recorded reads and writes, in the order of their completion.
     pub fn entries(&self) -> Vec<Entry> {
         let tape = self.lock();
         let mut start = 0;
@@ -53,22 +53,22 @@ impl Recording {
         entries
     }
 
-    /// The number of bytes kept so far, both directions together.
+    /// Returns the number of recorded bytes, both directions together.
     pub fn len(&self) -> usize {
         self.lock().bytes.len()
     }
 
-    /// Whether nothing was kept so far.
+    /// Tells whether the recording is empty.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Whether the limit was hit: bytes passed that are not in the recording.
+    /// Tells whether bytes were left out of the recording because of the limit.
     pub fn is_full(&self) -> bool {
         self.lock().full
     }
 
-    /// A panic elsewhere while the lock was held can't leave the tape inconsistent in a way that matters for reading.
+    /// Locks the tape, even after a panic elsewhere: a panic can't leave it inconsistent for readers.
     fn lock(&self) -> MutexGuard<'_, Tape> {
         self.tape.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,9 +1,9 @@
-//! A tap: whoever listens hears the bytes that pass a connection, above TLS and under HTTP/2, where they are plaintext.
+//! A tap passes a copy of the bytes of a connection to a sink. It sits above TLS and under HTTP/2, where they are plaintext.
 //!
-//! [`Tap`] goes around a [`Listener`] or a [`Connector`] and opens a [`Sink`] for each connection. Bytes are forwarded
-//! unchanged and at once, reads and writes are neither split nor joined. A tap that nobody listens to leaves the byte stream
-//! as it is and costs nothing. With one that somebody listens to, calls that fail know the connection's last frames
-//! ([`Cause::frames`](crate::wire::Cause)), GOAWAY's debug data among them.
+//! [`Tap`] wraps a [`Listener`] or a [`Connector`] and opens a [`Sink`] for each connection. It forwards bytes unchanged and at
+//! once; it neither splits nor joins reads and writes. A tap without a sink returns the byte stream unchanged and costs nothing.
+//! With a sink, calls that fail report the connection's last frames ([`Cause::frames`](crate::wire::Cause)), including the debug
+//! data of GOAWAY.
 //!
 //! ```no_run
 //! use barewire::transport::{record::Recording, tap::TapExt, tcp};
@@ -25,35 +25,35 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::io::{Connected, Connector, Io, LastFrames, Listener, Peer, Transfer};
 
-/// Hears what passes one connection, in the order in which it passes. Dropped when the connection is.
+/// Receives the bytes of one connection, in the order of its reads and writes. Dropped with the connection.
 pub trait Sink: Send {
-    /// These bytes, never none, were read or written. Called on the connection's task, which waits for it.
+    /// Receives the bytes of one read or write, never empty. Called on the connection task, which it blocks.
     fn passed(&mut self, transfer: Transfer, bytes: &[u8]);
 }
 
 type Open = dyn Fn(&Peer) -> Box<dyn Sink> + Send + Sync;
 
-/// Opens a [`Sink`] for each connection, or for none. Cheap to clone.
+/// Opens a [`Sink`] for each connection, or for no connection. Cheap to clone.
 #[derive(Clone, Default)]
 pub struct Tap(Option<Arc<Open>>);
 
 impl Tap {
-    /// Nobody listens.
+    /// Creates a tap without a sink.
     pub fn none() -> Tap {
         Tap(None)
     }
 
-    /// Opens a sink for each connection, which is told the peer.
+    /// Creates a tap that calls `open` with the peer of each connection to open its sink.
     pub fn new<S: Sink + 'static>(open: impl Fn(&Peer) -> S + Send + Sync + 'static) -> Tap {
         Tap(Some(Arc::new(move |peer| Box::new(open(peer)))))
     }
 
-    /// Lets a clone of `sink` hear each connection.
+    /// Creates a tap that passes each connection's bytes to a clone of `sink`.
     pub fn to<S: Sink + Clone + Sync + 'static>(sink: S) -> Tap {
         Tap::new(move |_| sink.clone())
     }
 
-    /// Goes around a [`Listener`] or a [`Connector`].
+    /// Wraps a [`Listener`] or a [`Connector`].
     pub fn around<T>(&self, inner: T) -> Tapped<T> {
         Tapped { inner, tap: self.clone() }
     }
@@ -72,9 +72,9 @@ impl fmt::Debug for Tap {
     }
 }
 
-/// `.tap(sink)` on any [`Listener`] or [`Connector`].
+/// Adds the method `.tap(sink)` to every [`Listener`] and [`Connector`].
 pub trait TapExt: Sized {
-    /// With a tap around it: a clone of `sink` hears each connection, as with [`Tap::to`].
+    /// Wraps it in a tap that passes each connection's bytes to a clone of `sink`, as with [`Tap::to`].
     fn tap<S: Sink + Clone + Sync + 'static>(self, sink: S) -> Tapped<Self> {
         Tap::to(sink).around(self)
     }
@@ -113,11 +113,11 @@ impl<C: Connector> Connector for Tapped<C> {
     }
 }
 
-/// A byte stream that somebody listens to.
+/// A byte stream with a sink.
 struct Stream {
     io: Box<dyn Io>,
     sink: Box<dyn Sink>,
-    /// Those of its frames that a call which fails will be asked about.
+    /// The last frames, for calls that fail.
     last: LastFrames,
 }
 
@@ -229,7 +229,7 @@ mod tests {
         assert!(recording.is_empty());
     }
 
-    /// A writer that takes at most `most` bytes of a write, as a socket may.
+    /// A writer that accepts at most `most` bytes of a write, as a socket may.
     struct Short {
         most: usize,
     }

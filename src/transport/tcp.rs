@@ -1,9 +1,9 @@
-//! TCP, with Nagle's algorithm off: h2 writes whole frames, and a small one must not wait for the acknowledgement of the last.
+//! TCP, with Nagle's algorithm off: h2 writes whole frames, and a small one must not wait for the previous acknowledgement.
 //!
-//! An address is `host:port`. A port alone is one of the loopback interface, and so is `:port` for a client; a server listens with
-//! it on all interfaces, as Go's do.
+//! An address is `host:port`. A port alone means the loopback interface. `:port` means the loopback interface for a client and
+//! all interfaces for a server, as in Go.
 //!
-//! `http://` URIs with prior knowledge of HTTP/2 (RFC 9113 section 3.3); `transport::tls` goes around it for `https`.
+//! Implements `http://` URIs with prior knowledge of HTTP/2 (RFC 9113 section 3.3); wrap it in `transport::tls` for `https`.
 
 use std::borrow::Cow;
 use std::future::{Ready, ready};
@@ -14,14 +14,15 @@ use tokio::net::{TcpStream, lookup_host};
 
 use crate::io::{Address, Connected, Connector, Listener, Peer};
 
-/// Listens on `address`, which is `host:port`; port 0 takes a free one, `:port` is all interfaces, and `port` is 127.0.0.1.
+/// Listens on `address`, which is `host:port`. Port 0 means a free port, `:port` all interfaces, and `port` alone 127.0.0.1.
 ///
-/// A name that has several addresses is listened on at the first IPv4 address, or else at its first: exactly one, so that
-/// nobody listens on `[::1]` unawares because `127.0.0.1` is taken. IPv6 addresses have brackets: `[::]:50051`.
+/// If a name has several addresses, listens on its first IPv4 address, or on its first address if it has no IPv4 address. It
+/// never tries a second one, so that a server does not listen on `[::1]` by accident because the port is taken on `127.0.0.1`.
+/// IPv6 addresses need brackets: `[::]:50051`.
 ///
 /// # Errors
 ///
-/// With the address in the message: a name that can't be resolved, a port that is taken or not permitted.
+/// A name that can't be resolved, a port that is in use or not permitted; the text contains the address.
 pub async fn listen(address: &str) -> io::Result<TcpListener> {
     let can_not = |error: io::Error| io::Error::new(error.kind(), format!("can't listen on {address}: {error}"));
     let socket = match address.strip_prefix(':').map(str::parse) {
@@ -35,7 +36,7 @@ pub async fn listen(address: &str) -> io::Result<TcpListener> {
     Ok(TcpListener { socket: socket.map_err(can_not)? })
 }
 
-/// All interfaces: by IPv6, where IPv4 is among its addresses, or where the system has none by IPv4 alone.
+/// Listens on all interfaces: by IPv6, which includes IPv4, or by IPv4 alone if the system has no IPv6.
 async fn everywhere(port: u16) -> io::Result<tokio::net::TcpListener> {
     match tokio::net::TcpListener::bind((Ipv6Addr::UNSPECIFIED, port)).await {
         Err(error) if error.kind() != io::ErrorKind::AddrInUse && error.kind() != io::ErrorKind::PermissionDenied => {
@@ -45,13 +46,13 @@ async fn everywhere(port: u16) -> io::Result<tokio::net::TcpListener> {
     }
 }
 
-/// Reaches the server at `address`, which is `host:port` and becomes the `:authority` of calls; `:port` and `port` are on
+/// Connects to the server at `address`, which is `host:port` and becomes the `:authority` of calls; `:port` and `port` mean
 /// localhost.
 pub fn connect(address: impl Into<String>) -> TcpConnector {
     TcpConnector { address: with_host(&address.into(), "localhost").into_owned() }
 }
 
-/// The address, with this host where it is a port alone.
+/// Returns the address, with `host` before it if it is a port alone.
 fn with_host<'a>(address: &'a str, host: &str) -> Cow<'a, str> {
     let port = address.strip_prefix(':').unwrap_or(address);
     match !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -67,7 +68,7 @@ pub struct TcpListener {
 }
 
 impl TcpListener {
-    /// Where it listens; with the port that the system chose for port 0.
+    /// Returns the address that it listens on, with the port that the system chose for port 0.
     ///
     /// # Errors
     ///
@@ -76,7 +77,7 @@ impl TcpListener {
         self.socket.local_addr()
     }
 
-    /// The next client's socket, and its address: that of IPv4 where IPv6 only carries one.
+    /// Accepts the next client and returns its socket and its address. An IPv4 address mapped to IPv6 is returned as IPv4.
     ///
     /// # Errors
     ///
@@ -96,19 +97,19 @@ impl Listener for TcpListener {
     }
 }
 
-/// A server reached by TCP.
+/// A connector to a server over TCP.
 #[derive(Clone, Debug)]
 pub struct TcpConnector {
     address: String,
 }
 
 impl TcpConnector {
-    /// A socket that is connected, and to where: the addresses of the name are tried one after the other, in the order in
-    /// which the system gives them.
+    /// Connects a socket and returns it with its address. Tries the addresses of the name one after the other, in the order in
+    /// which the system returns them.
     ///
     /// # Errors
     ///
-    /// A name that can't be resolved, or what each of its addresses said.
+    /// A name that can't be resolved, or the error of each of its addresses.
     pub async fn open(&self) -> io::Result<(TcpStream, SocketAddr)> {
         let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", self.address));
         let mut failed = String::new();
@@ -156,13 +157,13 @@ fn connected(stream: TcpStream, address: SocketAddr) -> io::Result<Connected> {
 async fn resolve(address: &str) -> io::Result<Vec<SocketAddr>> {
     let port = address.rsplit_once(':').map(|(_, port)| port);
     if port.is_none_or(|port| port.is_empty() || !port.bytes().all(|byte| byte.is_ascii_digit())) {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "no port; an address is host:port"));
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "missing or invalid port: use host:port"));
     }
     Ok(lookup_host(address).await?.collect())
 }
 
 fn no_address() -> io::Error {
-    io::Error::new(io::ErrorKind::NotFound, "the name has no address")
+    io::Error::new(io::ErrorKind::NotFound, "the name has no IP address")
 }
 
 #[cfg(test)]
@@ -197,7 +198,7 @@ mod tests {
 
         for bad in ["localhost", "localhost:", "localhost:http"] {
             let error = connect(bad).connect().await.unwrap_err();
-            assert_eq!(error.to_string(), format!("{bad}: no port; an address is host:port"));
+            assert_eq!(error.to_string(), format!("{bad}: missing or invalid port: use host:port"));
         }
     }
 

@@ -1,4 +1,4 @@
-//! Unix sockets: the peer is on the same machine, and file permissions say who may connect.
+//! Unix sockets: the peer is on the same machine, and file permissions control who may connect.
 
 use std::future::{Ready, ready};
 use std::io;
@@ -8,25 +8,28 @@ use tokio::net::UnixStream;
 
 use crate::io::{Address, Connected, Connector, Listener, Peer};
 
-/// Listens on a socket that is made at `path`, and removed when the listener is dropped.
+/// Listens on a new socket at `path`, which is removed when the listener is dropped.
 ///
 /// Must be called within a tokio runtime.
 ///
 /// # Errors
 ///
-/// With the path in the message. A file that exists already is an error as well, even if nobody listens there any more: whose
-/// it is can't be known here.
+/// Errors of creating the socket, with the path in the text. An existing file is an error even if nothing listens on it any
+/// more, because it may belong to another program.
 pub fn listen(path: impl AsRef<Path>) -> io::Result<UnixListener> {
     let path = path.as_ref();
     let can_not = |error: io::Error| {
-        let remedy = if error.kind() == io::ErrorKind::AddrInUse { " (a file is there already)" } else { "" };
+        let remedy = match error.kind() {
+            io::ErrorKind::AddrInUse => ": the file exists already; remove it if no server uses it",
+            _ => "",
+        };
         io::Error::new(error.kind(), format!("can't listen on {}: {error}{remedy}", path.display()))
     };
     let socket = tokio::net::UnixListener::bind(path).map_err(can_not)?;
     Ok(UnixListener { socket, path: path.to_owned() })
 }
 
-/// Reaches the server whose socket is at `path`. The `:authority` of its calls is `localhost`.
+/// Connects to the server whose socket is at `path`. The `:authority` of its calls is `localhost`.
 pub fn connect(path: impl Into<PathBuf>) -> UnixConnector {
     UnixConnector { path: path.into() }
 }
@@ -39,7 +42,7 @@ pub struct UnixListener {
 }
 
 impl UnixListener {
-    /// Where it listens.
+    /// Returns the path of the socket.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -47,7 +50,7 @@ impl UnixListener {
 
 impl Drop for UnixListener {
     fn drop(&mut self) {
-        // A file that is gone already is what was wanted.
+        // It does not matter if the file was removed already.
         let _: io::Result<()> = std::fs::remove_file(&self.path);
     }
 }
@@ -62,7 +65,7 @@ impl Listener for UnixListener {
     }
 }
 
-/// A server reached by a Unix socket.
+/// A connector to a server over a Unix socket.
 #[derive(Clone, Debug)]
 pub struct UnixConnector {
     path: PathBuf,
@@ -75,7 +78,7 @@ impl Connector for UnixConnector {
         Ok(Connected::new(stream, Peer::plain(Address::Unix(Some(self.path.clone())))))
     }
 
-    /// As the libraries of the gRPC project have it: a path is no authority.
+    /// Returns `localhost`, as the libraries of the gRPC project do: a path is not a valid authority.
     fn authority(&self) -> &str {
         "localhost"
     }

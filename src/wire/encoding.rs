@@ -11,11 +11,11 @@
 
 use std::fmt;
 
-/// How the messages of one direction are compressed, where their flag says that they are.
+/// The compression of the messages of one direction whose compressed flag is set.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum Encoding {
-    /// Not at all.
+    /// No compression.
     #[default]
     Identity = 0,
     /// RFC 1952.
@@ -40,12 +40,12 @@ const NAMES: [(Encoding, &str); 6] = [
 ];
 
 impl Encoding {
-    /// The name on the wire.
+    /// Returns the name on the wire.
     pub fn name(self) -> &'static str {
         NAMES.get(self as usize).map_or("identity", |(_, name)| name)
     }
 
-    /// The encoding of this name; names are compared without regard to case (RFC 9110 section 8.4.1).
+    /// Returns the encoding with this name; ignores case (RFC 9110 section 8.4.1).
     pub fn from_name(name: &[u8]) -> Option<Encoding> {
         NAMES.iter().find(|(_, known)| known.as_bytes().eq_ignore_ascii_case(name)).map(|(encoding, _)| *encoding)
     }
@@ -62,22 +62,22 @@ impl fmt::Display for Encoding {
 pub struct EncodingSet(u8);
 
 impl EncodingSet {
-    /// Identity alone.
+    /// The set of identity alone.
     pub const IDENTITY: EncodingSet = EncodingSet(1);
 
-    /// The set with one more.
+    /// Returns the set with `encoding` added.
     #[must_use]
     pub const fn with(self, encoding: Encoding) -> EncodingSet {
         EncodingSet(self.0 | 1 << encoding as u8)
     }
 
-    /// Whether the encoding is in the set.
+    /// Tells whether the encoding is in the set.
     pub const fn contains(self, encoding: Encoding) -> bool {
         self.0 & (1 << encoding as u8) != 0
     }
 
-    /// Adds what a `grpc-accept-encoding` field line lists: comma separated, in any order, with or without spaces. A name
-    /// that is not known here is of no use and passed over.
+    /// Returns the set with the encodings of a `grpc-accept-encoding` field line added: separated by commas, in any order, with
+    /// or without spaces. Ignores unknown names.
     #[must_use]
     pub fn with_list(self, line: &[u8]) -> EncodingSet {
         line.split(|byte| *byte == b',')
@@ -85,7 +85,7 @@ impl EncodingSet {
             .fold(self, EncodingSet::with)
     }
 
-    /// The value of `grpc-accept-encoding` for this set: `identity`, or `identity,gzip` and so on.
+    /// Returns the value of `grpc-accept-encoding` for this set: `identity`, or `identity,gzip` and so on.
     pub fn to_list(self) -> String {
         let names: Vec<&str> =
             NAMES.iter().filter(|(encoding, _)| self.contains(*encoding)).map(|(_, name)| *name).collect();

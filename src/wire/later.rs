@@ -1,22 +1,22 @@
-//! What a [`MessageDecoder`](super::message::MessageDecoder) holds behind the chunk that it cuts messages from: chunks as they
-//! came, as far as their size allows, and the rest put together. Called by `message.rs`.
+//! The bytes that a [`MessageDecoder`](super::message::MessageDecoder) holds after its current chunk: large chunks as they
+//! arrived, and small ones joined together. Called by `message.rs`.
 
 use std::collections::VecDeque;
 
 use bytes::{Bytes, BytesMut};
 
-/// From this size a chunk stays as it came. Smaller ones would keep too much memory from being used again: they are parts of
-/// the buffers that HTTP/2 reads into, of 16 KiB and more.
+/// Smallest chunk that is kept as it is, in bytes. Smaller ones are copied, so that they don't pin h2's read buffers of 16 KiB
+/// and more.
 pub(super) const LARGE_CHUNK: usize = 8 << 10;
 
-/// What came behind the chunk in hand.
+/// The bytes that arrived after the current chunk.
 #[derive(Debug, Default)]
 pub(super) struct Later {
-    /// From the front, chunks that stay as they came, or that were put together.
+    /// The first chunks: large ones as they arrived, or small ones joined together.
     chunks: VecDeque<Bytes>,
-    /// Behind them, where small chunks are put together, and a message that has come by half.
+    /// The buffer after them, which joins small chunks and the pieces of a message that has half arrived.
     tail: BytesMut,
-    /// The bytes of both.
+    /// Number of bytes in both.
     length: usize,
 }
 
@@ -25,16 +25,15 @@ impl Later {
         self.length
     }
 
-    /// How many bytes of memory there are to put together in.
+    /// Returns the capacity of the joining buffer, in bytes.
     pub(super) fn capacity(&self) -> usize {
         self.tail.capacity()
     }
 
-    /// Adds a chunk behind these, which come behind `first`; `awaited` is the length of the message that has begun, 0 where
-    /// none has.
+    /// Appends a chunk; `first` is the current chunk, and `awaited` the length of the message that has begun, or 0.
     ///
-    /// When half of a message has come there is a place for the whole, so that it is copied once, and a length that is only
-    /// declared reserves nothing.
+    /// Once half of a message has arrived, allocates room for all of it, so that it is copied once. Before, the declared length
+    /// allocates nothing.
     #[inline]
     pub(super) fn push(&mut self, first: &mut Bytes, mut chunk: Bytes, awaited: usize) {
         let held = first.len() + self.length;
@@ -56,13 +55,13 @@ impl Later {
         self.tail.extend_from_slice(&chunk);
     }
 
-    /// Puts a chunk before the others.
+    /// Inserts a chunk before the others.
     pub(super) fn put_back(&mut self, chunk: Bytes) {
         self.length += chunk.len();
         self.chunks.push_front(chunk);
     }
 
-    /// Moves `first` and all of these to a place that has room for `whole` bytes.
+    /// Moves `first` and all chunks to one buffer with room for `whole` bytes.
     fn gather(&mut self, first: Bytes, whole: usize) {
         if first.is_empty() && self.chunks.is_empty() && self.tail.capacity() >= whole {
             return;
@@ -81,7 +80,7 @@ impl Later {
         }
     }
 
-    /// Takes the first chunk; an empty one where there is none.
+    /// Takes the first chunk; returns an empty one if nothing is left.
     pub(super) fn take_chunk(&mut self) -> Bytes {
         if self.chunks.is_empty() {
             self.end_tail();

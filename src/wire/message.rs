@@ -1,4 +1,4 @@
-//! Length-Prefixed-Message: the five bytes before every message, and taking a stream of bytes apart into messages.
+//! Length-Prefixed-Message: the five bytes before every message, and a decoder that splits a byte stream into messages.
 //!
 //! ```text
 //! Length-Prefixed-Message → Compressed-Flag Message-Length Message
@@ -7,8 +7,8 @@
 //! Message                 → *{binary octet}
 //! ```
 //!
-//! PROTOCOL-HTTP2.md, "Length-Prefixed-Message". The borders of DATA frames mean nothing: a prefix may lie in two of them
-//! and one may hold a hundred messages. Called by `call/body.rs` and `call/compress.rs`.
+//! PROTOCOL-HTTP2.md, "Length-Prefixed-Message". The boundaries of DATA frames have no meaning: a prefix may span two frames,
+//! and a frame may contain a hundred messages. Called by `call/body.rs` and `call/compress.rs`.
 
 use bytes::buf::Take;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
@@ -16,13 +16,13 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 use super::later::Later;
 use crate::protocol::ProtocolError;
 
-/// The bytes of a prefix: one of flag, four of length.
+/// The length of a prefix in bytes: one for the flag, four for the length.
 pub const PREFIX_LENGTH: usize = 5;
 
-/// What a prefix says.
+/// The contents of a prefix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Prefix {
-    /// Whether the message is compressed with the `grpc-encoding` of its direction.
+    /// True if the message is compressed with the `grpc-encoding` of its direction.
     pub compressed: bool,
     /// The length of the message, in bytes.
     pub length: u32,
@@ -33,8 +33,8 @@ impl Prefix {
     ///
     /// # Errors
     ///
-    /// [`ProtocolError::ReservedFlag`] where the first byte is neither 0 nor 1, and then
-    /// [`ProtocolError::MessageTooLarge`] where the length is over `limit`.
+    /// [`ProtocolError::ReservedFlag`] if the first byte is neither 0 nor 1; otherwise [`ProtocolError::MessageTooLarge`] if the
+    /// length is over `limit`.
     pub fn decode(bytes: [u8; PREFIX_LENGTH], limit: usize) -> Result<Prefix, ProtocolError> {
         let [flag, length @ ..] = bytes;
         let compressed = match flag {
@@ -56,22 +56,22 @@ impl Prefix {
     }
 }
 
-/// A message as it stood on the wire: perhaps compressed, not yet decoded.
+/// A message as it was on the wire: not decoded, and possibly compressed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EncodedMessage {
-    /// Whether the payload is compressed.
+    /// True if the payload is compressed.
     pub compressed: bool,
     /// The bytes after the prefix.
     pub payload: Bytes,
 }
 
-/// Takes a stream of bytes apart into messages.
+/// Splits a stream of bytes into messages.
 ///
-/// Push what arrives, take the messages, and say when the stream has ended. However the input is cut into chunks, the same
-/// messages come out and the same error. After an error the decoder is done and repeats it.
+/// Push the bytes as they arrive, take the messages, and call [`MessageDecoder::finish`] at the end of the stream. The messages
+/// and the error do not depend on how the input is cut into chunks. After an error the decoder only repeats that error.
 ///
-/// It holds the bytes that were pushed and not yet taken, and no more than twice as much but for the moment in which they are
-/// put together: a declared length reserves nothing before half of the message has come.
+/// It holds the bytes that were pushed and not yet taken, and uses at most twice their memory, except while it joins them: a
+/// declared length allocates nothing before half of the message has arrived.
 ///
 /// ```
 /// use barewire::wire::message::MessageDecoder;
@@ -88,9 +88,9 @@ pub struct EncodedMessage {
 #[derive(Debug)]
 pub struct MessageDecoder {
     limit: usize,
-    /// The chunk in hand, from which messages are cut without a copy.
+    /// The current chunk, from which messages are cut without a copy.
     chunk: Bytes,
-    /// What came behind it, if anything did.
+    /// The bytes that arrived after it, if any.
     later: Option<Box<Later>>,
     state: State,
 }
@@ -103,12 +103,12 @@ enum State {
 }
 
 impl MessageDecoder {
-    /// A decoder that refuses messages of more than `limit` bytes, on their prefix.
+    /// Creates a decoder that refuses messages of more than `limit` bytes as soon as it has their prefix.
     pub fn new(limit: usize) -> MessageDecoder {
         MessageDecoder { limit, chunk: Bytes::new(), later: None, state: State::Prefix }
     }
 
-    /// The largest message that is not refused, in bytes.
+    /// Returns the size of the largest message that is not refused, in bytes.
     pub fn limit(&self) -> usize {
         self.limit
     }
@@ -130,13 +130,13 @@ impl MessageDecoder {
         self.later.get_or_insert_default().push(&mut self.chunk, chunk, awaited);
     }
 
-    /// The next message, or `None` until more bytes are pushed.
+    /// Returns the next message, or `None` until more bytes are pushed.
     ///
     /// # Errors
     ///
-    /// [`ProtocolError::ReservedFlag`] and [`ProtocolError::MessageTooLarge`], as soon as the five bytes of the prefix are
-    /// there.
-    #[allow(clippy::should_implement_trait)] // It is no iterator: None means "not yet".
+    /// [`ProtocolError::ReservedFlag`] and [`ProtocolError::MessageTooLarge`], as soon as the five bytes of the prefix have
+    /// arrived.
+    #[allow(clippy::should_implement_trait)] // It is not an iterator: None means "not yet".
     pub fn next(&mut self) -> Result<Option<EncodedMessage>, ProtocolError> {
         self.next_with(|Prefix { compressed, .. }, mut payload| {
             let payload = payload.copy_to_bytes(payload.remaining());
@@ -144,8 +144,8 @@ impl MessageDecoder {
         })
     }
 
-    /// The next message, which `read` reads where it lies, or `None` until more bytes are pushed. What it does not read of the
-    /// message is passed over. It spares a small message the cost of being shared.
+    /// Calls `read` with the next message in place and returns its result, or `None` until more bytes are pushed. Skips the part
+    /// of the message that `read` leaves. Avoids the cost of sharing a small message.
     ///
     /// # Errors
     ///
@@ -158,8 +158,8 @@ impl MessageDecoder {
         self.next_when(|_| true, read)
     }
 
-    /// The next message as [`MessageDecoder::next_with`] gives it, when `admit` lets it in; a message that is not let in stays
-    /// where it is, and the answer is `None`.
+    /// Works as [`MessageDecoder::next_with`] if `admit` returns true for the prefix of the message. Otherwise keeps the message
+    /// and returns `None`.
     ///
     /// # Errors
     ///
@@ -190,12 +190,12 @@ impl MessageDecoder {
         Ok(Some(result))
     }
 
-    /// Says that the stream has ended, after the last message was taken.
+    /// Checks the end of the stream, after the last message was taken.
     ///
     /// # Errors
     ///
-    /// [`ProtocolError::TruncatedPrefix`] or [`ProtocolError::TruncatedMessage`] where it ended inside one; the earlier
-    /// error where there was one.
+    /// [`ProtocolError::TruncatedPrefix`] or [`ProtocolError::TruncatedMessage`] if the stream ended inside one; an earlier error
+    /// if the decoder had one.
     pub fn finish(&self) -> Result<(), ProtocolError> {
         match &self.state {
             State::Failed(error) => Err(ProtocolError::clone(error)),
@@ -207,13 +207,13 @@ impl MessageDecoder {
         }
     }
 
-    /// How many bytes are held: pushed, and not yet taken as part of a message or its prefix.
+    /// Returns the number of bytes held: pushed, and not yet taken as part of a message or its prefix.
     pub fn buffered(&self) -> usize {
         self.chunk.len() + self.later.as_ref().map_or(0, |later| later.length())
     }
 
-    /// How many bytes of a message that is not whole were pushed, its prefix included. Meaningful when
-    /// [`MessageDecoder::next`] has given all the messages there are.
+    /// Returns the number of bytes held of an incomplete message, including its prefix. Valid after [`MessageDecoder::next`] has
+    /// returned all complete messages.
     pub fn unfinished(&self) -> usize {
         match self.state {
             State::Message(_) => PREFIX_LENGTH + self.buffered(),
@@ -221,7 +221,7 @@ impl MessageDecoder {
         }
     }
 
-    /// How many bytes of memory the gathering buffer has.
+    /// Returns the capacity of the joining buffer, in bytes.
     pub fn capacity(&self) -> usize {
         self.later.as_ref().map_or(0, |later| later.capacity())
     }
@@ -239,7 +239,7 @@ impl MessageDecoder {
         Some(prefix)
     }
 
-    /// Whether the next `count` bytes are there, and then in one chunk, the one in hand.
+    /// Tells whether the next `count` bytes have arrived; if so, moves them together into the current chunk.
     #[inline]
     fn is_together(&mut self, count: usize) -> bool {
         self.chunk.len() >= count || self.put_together(count)
@@ -280,14 +280,14 @@ impl MessageDecoder {
     }
 }
 
-/// Appends a message to `buffer`: its prefix, and what `payload` writes after it.
+/// Appends a message to `buffer`: its prefix, and the bytes that `payload` writes.
 ///
-/// The prefix is filled in when the length is known, so the message is written once and nothing is copied.
+/// Fills in the prefix when the length is known, so the message is written once and not copied.
 ///
 /// # Errors
 ///
-/// [`ProtocolError::MessageTooLarge`] where the message is over `limit` or over the 4 GiB that a prefix can say; `buffer` is
-/// then as before.
+/// [`ProtocolError::MessageTooLarge`] if the message is over `limit` or over the 4 GiB that a prefix can declare; `buffer` is
+/// then unchanged.
 pub fn encode_message(
     buffer: &mut BytesMut,
     compressed: bool,
@@ -403,7 +403,7 @@ mod tests {
         assert!(decoder.capacity() <= 64, "{}", decoder.capacity());
     }
 
-    /// A message of a MiB that comes in frames, between two small ones.
+    /// Sends a message of 1 MiB in frames, between two small ones.
     #[test]
     fn a_large_message_is_put_together_in_one_place_when_half_of_it_has_come() {
         let large: Bytes = (0..1 << 18).flat_map(u32::to_le_bytes).collect();

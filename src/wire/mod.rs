@@ -1,7 +1,7 @@
 //! The wire format of gRPC over HTTP/2: pure functions over bytes and header maps.
 //!
-//! No I/O, no async, no h2, no prost. Everything here is fuzzed, and nothing here can panic on a peer's bytes.
-//! The grammar is the one of [PROTOCOL-HTTP2.md]; each production and the file that owns it:
+//! This module uses neither I/O nor async, h2 or prost. All of it is fuzzed, and bytes of a peer can't make it panic.
+//! It implements the grammar of [PROTOCOL-HTTP2.md]; each production and its file:
 //!
 //! ```text
 //! Request  → Request-Headers *Length-Prefixed-Message EOS
@@ -24,9 +24,9 @@
 //! Status-Message   → "grpc-message" Percent-Encoded                          percent.rs
 //! ```
 //!
-//! The limits of metadata stand in [`section`]. What all of these need stands in `src/protocol/` and is given out here: the
-//! words of HTTP/2 ([`http2`]), the three tables of codes ([`code_map`]), every way a peer can be wrong ([`error`]), why a call
-//! failed ([`cause`]), and the values of `-bin` keys ([`binary`]).
+//! The limits of metadata are in [`section`]. The types that all of these need are in `src/protocol/` and re-exported here: the
+//! terms of HTTP/2 ([`http2`]), the three tables of codes ([`code_map`]), every violation of the protocol ([`error`]), the
+//! reason of a failed call ([`cause`]), and the values of `-bin` keys ([`binary`]).
 //!
 //! [PROTOCOL-HTTP2.md]: https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md
 

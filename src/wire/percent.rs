@@ -1,4 +1,4 @@
-//! Percent-encoding of `grpc-message`.
+//! Percent-encodes and decodes `grpc-message`.
 //!
 //! ```text
 //! Percent-Encoded        → 1*(Percent-Byte-Unencoded / Percent-Byte-Encoded)
@@ -36,8 +36,8 @@ const fn is_unencoded(byte: u8) -> bool {
     matches!(byte, 0x20..=0x7E) && byte != b'%'
 }
 
-/// Decodes a message. Total: "decoders must not error or discard the message": a `%` without two hexadecimal digits
-/// stays as it is, and bytes that are not UTF-8 become U+FFFD.
+/// Decodes a message. Never fails, because "decoders must not error or discard the message": a `%` without two hexadecimal
+/// digits stays as it is, and bytes that are not UTF-8 become U+FFFD.
 pub fn decode(value: &[u8]) -> String {
     let mut bytes = Vec::with_capacity(value.len());
     let mut rest = value;

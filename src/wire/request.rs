@@ -1,4 +1,4 @@
-//! Request-Headers: what a client says before its messages, and what a server makes of it.
+//! Request-Headers: the headers that a client writes before its messages and a server reads.
 //!
 //! ```text
 //! Request-Headers → Call-Definition *Custom-Metadata
@@ -32,40 +32,41 @@ pub const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 pub const GRPC_ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
 /// `grpc-accept-encoding`, see [`EncodingSet`].
 pub const GRPC_ACCEPT_ENCODING: HeaderName = HeaderName::from_static("grpc-accept-encoding");
-/// The media type of gRPC with its messages in Protocol Buffers, which needs not be said.
+/// The media type of gRPC; messages in Protocol Buffers are its default.
 pub const CONTENT_TYPE: HeaderValue = HeaderValue::from_static("application/grpc");
 
-/// The Request-Headers of a call, read and found to be in order.
+/// The valid Request-Headers of a call.
 #[derive(Debug)]
 pub struct RequestHeaders {
-    /// `:path` with all that belongs to it; see [`RequestHeaders::path`].
+    /// The scheme, the authority and the path with its query; see [`RequestHeaders::path`].
     pub uri: Uri,
-    /// How long the caller waits, from now; `None` is for ever.
+    /// The time that the caller waits, from now; `None` without a limit.
     pub timeout: Option<Duration>,
-    /// How the messages flagged as compressed are compressed.
+    /// The compression of messages whose compressed flag is set.
     pub encoding: Encoding,
-    /// What the caller takes in the answer.
+    /// The encodings that the caller accepts in the response.
     pub accept_encoding: EncodingSet,
-    /// All headers, to be read as custom metadata.
+    /// The metadata: all headers, whose readers skip the names of the protocol.
     pub metadata: Metadata,
 }
 
-/// Why a request is no call. How it is said to the peer depends on whether the peer speaks gRPC.
+/// The reason for refusing a request. The response depends on whether the peer speaks gRPC.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// Not a gRPC request: an HTTP status, and the error in words.
+    /// The request is not gRPC: the response is an HTTP status with the text of the error.
     Http(StatusCode, ProtocolError),
-    /// A gRPC request that is wrong: Trailers-Only with the status of the error.
+    /// The request is gRPC but invalid: the response is Trailers-Only with the status of the error.
     Grpc(ProtocolError),
 }
 
 impl RequestHeaders {
-    /// Reads the head of a request. `supported` are the encodings that this server can undo, `limits` those of the metadata.
+    /// Reads the headers of a request. `supported` are the encodings that this server can decompress, `limits` the limits of
+    /// metadata.
     ///
     /// # Errors
     ///
-    /// [`Refusal::Http`]: 405 for a method that is not POST, 415 for a `content-type` that is not gRPC's, 400 for no
-    /// authority or several. [`Refusal::Grpc`]: metadata over the limits, a `te` other than `trailers`, a malformed
+    /// [`Refusal::Http`]: 405 for a method that is not POST, 415 for a `content-type` that is not gRPC's, 400 for a missing
+    /// authority or more than one. [`Refusal::Grpc`]: metadata over the limits, a `te` other than `trailers`, a malformed
     /// `grpc-timeout`, an unsupported `grpc-encoding`, a `-bin` value that is not base64.
     pub fn parse(parts: Parts, supported: EncodingSet, limits: SectionLimits) -> Result<RequestHeaders, Refusal> {
         let Parts { method, uri, headers, .. } = parts;
@@ -74,7 +75,7 @@ impl RequestHeaders {
             return Err(Refusal::Http(StatusCode::METHOD_NOT_ALLOWED, error));
         }
         let mut fields = Fields { size: pseudo_size(&method, &uri), ..Fields::default() };
-        // One pass: a look-up by name costs a hash each, for headers that are mostly absent.
+        // One pass: each look-up by name would compute a hash, mostly for absent headers.
         for (name, value) in &headers {
             fields.read(name, value.as_bytes(), supported);
         }
@@ -98,23 +99,24 @@ impl RequestHeaders {
         }
     }
 
-    /// The path of the method, with the query if there is one: that makes it a method that does not exist.
+    /// Returns the path of the method, including a query, which makes it the path of an unknown method.
     pub fn path(&self) -> &str {
         self.uri.path_and_query().map_or("", |path| path.as_str())
     }
 
-    /// Who the request is for: `:authority`, or `host` where that is missing (gRFC A41).
+    /// Returns `:authority`, the server that the request is for. The caller uses `host` if it is missing (gRFC A41).
     pub fn authority(&self) -> Option<&str> {
         self.uri.authority().map(http::uri::Authority::as_str)
     }
 }
 
-/// What one pass over the headers gathers; of several errors of a kind, the first.
+/// The values read in one pass over the headers, with the first error of each kind.
 struct Fields {
-    /// The error that a missing or wrong `content-type` is; `None` once a right one was seen.
+    /// The error of a missing or invalid `content-type`; `None` after a valid one.
     content_type: Option<ProtocolError>,
-    /// The sizes of all fields together, the pseudo-header fields included.
+    /// Total size of all fields, including pseudo-header fields.
     size: usize,
+    /// Number of `host` headers.
     hosts: usize,
     timeout: Option<Duration>,
     encoding: Encoding,
@@ -166,7 +168,7 @@ impl Fields {
     }
 }
 
-/// The size of the pseudo-header fields of a request.
+/// Returns the size of the pseudo-header fields of a request.
 fn pseudo_size(method: &Method, uri: &Uri) -> usize {
     let authority = uri.authority().map_or(0, |authority| field_size(":authority", authority.as_str().len()));
     let path = uri.path_and_query().map_or(0, |path| field_size(":path", path.as_str().len()));
@@ -174,8 +176,8 @@ fn pseudo_size(method: &Method, uri: &Uri) -> usize {
     field_size(":method", method.as_str().len()) + scheme + authority + path
 }
 
-/// Whether a `content-type` is gRPC's with messages in Protocol Buffers: `application/grpc`, or `application/grpc+proto`,
-/// with or without parameters. Media types compare without regard to case (RFC 9110 section 8.3.1).
+/// Tells whether a `content-type` is gRPC's with messages in Protocol Buffers: `application/grpc` or `application/grpc+proto`,
+/// with or without parameters. Ignores case (RFC 9110 section 8.3.1).
 pub(super) fn is_grpc(content_type: &[u8]) -> bool {
     const GRPC: &[u8] = b"application/grpc";
     const PROTO: &[u8] = b"+proto";
@@ -187,16 +189,16 @@ pub(super) fn is_grpc(content_type: &[u8]) -> bool {
     head.eq_ignore_ascii_case(GRPC) && matches!(rest.trim_ascii_start(), [] | [b';', ..])
 }
 
-/// What a client says before its messages, but for the path and the authority, which are h2's to write.
+/// The headers that a client sends before its messages, except the path and the authority, which h2 writes.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Outgoing<'a> {
-    /// How long the call may take; `None` is for ever.
+    /// The time that the call may take; `None` without a limit.
     pub timeout: Option<Duration>,
-    /// How messages flagged as compressed will be compressed.
+    /// The compression of messages whose compressed flag is set.
     pub encoding: Encoding,
-    /// What this client can undo.
+    /// The encodings that this client can decompress.
     pub accept_encoding: EncodingSet,
-    /// The user agent, `grpc-rust-barewire/0.1.0` with the application's own before it.
+    /// The user agent, `grpc-rust-barewire/0.1.0` after the application's own.
     pub user_agent: Option<&'a HeaderValue>,
 }
 
@@ -222,7 +224,7 @@ impl Outgoing<'_> {
     }
 }
 
-/// Writes Message-Encoding and Message-Accept-Encoding; identity alone needs no word.
+/// Writes Message-Encoding and Message-Accept-Encoding; leaves out identity alone, which is the default.
 pub(super) fn encode_encodings(headers: &mut HeaderMap, encoding: Encoding, accept_encoding: EncodingSet) {
     if encoding != Encoding::Identity {
         headers.append(GRPC_ENCODING, HeaderValue::from_static(encoding.name()));

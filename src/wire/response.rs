@@ -1,4 +1,4 @@
-//! What a server says before its messages (Response-Headers), after them (Trailers), or instead of them (Trailers-Only).
+//! The headers of a response: before its messages (Response-Headers), after them (Trailers), or without any (Trailers-Only).
 //!
 //! ```text
 //! Response         → (Response-Headers *Length-Prefixed-Message Trailers) / Trailers-Only
@@ -11,8 +11,8 @@
 //! Status-Details   → "grpc-status-details-bin" {base64 encoded google.rpc.Status}
 //! ```
 //!
-//! PROTOCOL-HTTP2.md, "Responses"; http-grpc-status-mapping.md. Trailers-Only is an arm of [`ResponseHead`], so that no
-//! reader can forget it. Called by `server/call.rs` (encode) and `call/answer.rs` (parse).
+//! PROTOCOL-HTTP2.md, "Responses"; http-grpc-status-mapping.md. Trailers-Only is a variant of [`ResponseHead`], so that the
+//! compiler makes every reader handle it. Called by `server/call.rs` (encode) and `call/answer.rs` (parse).
 
 use bytes::Bytes;
 use http::StatusCode;
@@ -33,18 +33,18 @@ pub const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 /// `grpc-status-details-bin`: a serialized `google.rpc.Status`.
 pub const GRPC_STATUS_DETAILS: HeaderName = HeaderName::from_static("grpc-status-details-bin");
 
-/// The first HEADERS of an answer.
+/// The first HEADERS of a response.
 #[derive(Debug)]
 pub enum ResponseHead {
     /// Messages and Trailers follow.
     Headers(ResponseHeaders),
-    /// That was all.
+    /// The response is complete.
     TrailersOnly(Trailers),
-    /// Not an answer of gRPC. A body may follow, and trailers that say more.
+    /// The response is not gRPC. A body may follow, and trailers with more information.
     NotGrpc {
         /// The HTTP status.
         status: StatusCode,
-        /// The `content-type`, if there is one, shortened if it is long.
+        /// The `content-type`, if present, shortened if it is long.
         content_type: Option<String>,
     },
 }
@@ -52,28 +52,28 @@ pub enum ResponseHead {
 /// The Response-Headers of a call.
 #[derive(Debug, Default)]
 pub struct ResponseHeaders {
-    /// How the messages flagged as compressed are compressed.
+    /// The compression of messages whose compressed flag is set.
     pub encoding: Encoding,
-    /// Whether there is a `grpc-status` among them, which has no place in headers without END_STREAM and is not read.
+    /// True if they contain `grpc-status`, which is not allowed in headers without END_STREAM and ignored.
     pub has_status: bool,
-    /// What the server takes in requests.
+    /// The encodings that the server accepts in requests.
     pub accept_encoding: EncodingSet,
-    /// All headers, to be read as custom metadata: the initial metadata.
+    /// The initial metadata: all headers, whose readers skip the names of the protocol.
     pub metadata: Metadata,
 }
 
 /// The end of a call: its status, and the trailing metadata.
 #[derive(Debug)]
 pub struct Trailers {
-    /// `Err` for every `grpc-status` other than 0, with the trailing metadata in it as well.
+    /// `Err` for every `grpc-status` other than 0; the error contains the trailing metadata too.
     pub status: Result<(), Status>,
-    /// All trailers, to be read as custom metadata: the trailing metadata.
+    /// The trailing metadata: all trailers, whose readers skip the names of the protocol.
     pub metadata: Metadata,
 }
 
 impl ResponseHead {
-    /// Reads the first HEADERS of an answer (1xx apart). `end_stream` says whether they carry END_STREAM; only then can
-    /// `grpc-status` be among them. `accepted` are the encodings that this client listed.
+    /// Reads the first HEADERS of a response, after any 1xx. `end_stream` is true if they carry END_STREAM; only then may they
+    /// contain `grpc-status`. `accepted` are the encodings that this client listed.
     ///
     /// # Errors
     ///
@@ -84,7 +84,7 @@ impl ResponseHead {
         end_stream: bool,
         accepted: EncodingSet,
     ) -> Result<ResponseHead, ProtocolError> {
-        // Where grpc-status is present it wins over everything that HTTP says.
+        // If grpc-status is present, it takes precedence over the HTTP status and the content-type.
         if end_stream && headers.contains_key(GRPC_STATUS) {
             return Ok(ResponseHead::TrailersOnly(Trailers::parse(headers)));
         }
@@ -122,7 +122,7 @@ impl ResponseHeaders {
         Ok(())
     }
 
-    /// Writes Response-Headers: `content-type`, the encoding where there is one, custom metadata.
+    /// Writes Response-Headers: `content-type`, the encoding unless it is identity, custom metadata.
     pub fn encode(encoding: Encoding, metadata: &Metadata) -> HeaderMap {
         let mut headers = HeaderMap::new();
         headers.append(header::CONTENT_TYPE, CONTENT_TYPE);
@@ -133,11 +133,11 @@ impl ResponseHeaders {
 }
 
 impl Trailers {
-    /// Reads Trailers, or the Trailers part of Trailers-Only. Total: whatever they hold, the call has an end.
+    /// Reads Trailers, or the Trailers part of Trailers-Only. Never fails: the call ends, whatever they contain.
     ///
-    /// * No `grpc-status`, or one that is not a number: UNKNOWN.
-    /// * Details that are not base64 or no message are passed over; details with another code make the call INTERNAL.
-    /// * Custom metadata that is not base64 makes a call that succeeded INTERNAL; an error stays what it is.
+    /// * Without `grpc-status`, or with one that is not a number: UNKNOWN.
+    /// * Details that are not base64 or not a message are ignored; details with another code make the call INTERNAL.
+    /// * Binary metadata that is not base64 makes a successful call INTERNAL; an error status stays unchanged.
     pub fn parse(headers: HeaderMap) -> Trailers {
         let status = parse_status(&headers);
         let metadata = Metadata::from_received(headers);
@@ -145,8 +145,8 @@ impl Trailers {
         Trailers { status, metadata }
     }
 
-    /// Writes the trailers of a call that ended with `status`. `headers` are empty, or for Trailers-Only the
-    /// Response-Headers that they complete.
+    /// Appends the trailers of a call that ended with `status` to `headers`, which are empty, or for Trailers-Only contain the
+    /// Response-Headers.
     pub fn encode(status: Result<(), &Status>, headers: &mut HeaderMap) {
         let Err(status) = status else {
             headers.append(GRPC_STATUS, HeaderValue::from_static("0"));
@@ -154,7 +154,7 @@ impl Trailers {
         };
         headers.append(GRPC_STATUS, HeaderValue::from(status.number()));
         if !status.message().is_empty() {
-            // Percent-encoded text is visible ASCII, which a header value always takes.
+            // Percent-encoded text is visible ASCII, which is always a valid header value.
             if let Ok(value) = HeaderValue::from_str(&percent::encode(status.message())) {
                 headers.append(GRPC_MESSAGE, value);
             }
@@ -198,7 +198,7 @@ fn parse_status(headers: &HeaderMap) -> Result<(), Status> {
     }
 }
 
-/// Digits mean digits; zeros may lead, as "parse leniently" has it. A number too long for a code is no code we know.
+/// Reads digits only, with any leading zeros, as "parse leniently" allows. Returns `i32::MAX` for a number that is too long.
 fn parse_number(value: &[u8]) -> Option<i32> {
     if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
         return None;
@@ -206,10 +206,10 @@ fn parse_number(value: &[u8]) -> Option<i32> {
     std::str::from_utf8(value).ok().map(|digits| digits.parse().unwrap_or(i32::MAX))
 }
 
-/// The code of a serialized `google.rpc.Status`, which is its field 1, an int32; `None` where the bytes are no message.
+/// Returns the code of a serialized `google.rpc.Status`, which is its field 1, an int32; `None` if the bytes are not a message.
 ///
-/// Only the top level is walked, by the wire types of the Protocol Buffers encoding: 0 is a varint, 1 eight bytes, 2 a
-/// length and as many bytes, 5 four bytes.
+/// Reads only the top level, by the wire types of the Protocol Buffers encoding: 0 is a varint, 1 eight bytes, 2 a length and
+/// that many bytes, 5 four bytes.
 fn details_code(mut message: &[u8]) -> Option<i32> {
     let mut code = 0;
     while !message.is_empty() {
@@ -338,7 +338,7 @@ mod tests {
         assert_eq!((status.code(), status.details().len()), (Code::NotFound, 5));
         let status = parse("6", &[&details]);
         assert_eq!(status.code(), Code::Internal);
-        assert_eq!(status.message(), "grpc-status is 6, but grpc-status-details-bin says 5");
+        assert_eq!(status.message(), "grpc-status is 6, but grpc-status-details-bin has code 5");
         for broken in [&["?"][..], &["CA"], &["Cg"], &["AA"], &[&details, &details]] {
             let status = parse("5", broken);
             assert_eq!(

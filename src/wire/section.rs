@@ -1,4 +1,4 @@
-//! The limits of metadata: how large a list of fields is, and how many there are.
+//! The limits of metadata: the size of a list of fields, and their number.
 //!
 //! RFC 9113 section 6.5.2: the size of a field is the length of its name and of its value, in octets before compression, and
 //! 32. Called by `wire/request.rs` (heads of requests) and `call/failure.rs` (everything else).
@@ -11,12 +11,12 @@ pub use crate::protocol::Section;
 /// The overhead of a field (RFC 9113 section 6.5.2).
 const FIELD_OVERHEAD: usize = 32;
 
-/// The largest list of fields that is taken.
+/// The limits of a list of fields.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SectionLimits {
-    /// Its size, in bytes as RFC 9113 section 6.5.2 counts them: `max_metadata_size`.
+    /// Largest size, in bytes as RFC 9113 section 6.5.2 counts them: `max_metadata_size`.
     pub size: u32,
-    /// How many fields it has.
+    /// Largest number of fields.
     pub fields: usize,
 }
 
@@ -31,7 +31,7 @@ impl SectionLimits {
         self.check_counted(section, size, fields.len())
     }
 
-    /// Checks a list of so many fields whose sizes were added up.
+    /// Checks the total size and the number of the fields of a list.
     ///
     /// # Errors
     ///
@@ -47,7 +47,7 @@ impl SectionLimits {
         Ok(())
     }
 
-    /// The error that a list over the size is.
+    /// Returns the error for a list over the size limit.
     pub fn too_large(&self, section: Section) -> ProtocolError {
         ProtocolError::MetadataTooLarge { section, limit: self.size }
     }
@@ -76,7 +76,7 @@ mod tests {
         assert_eq!(error, ProtocolError::MetadataTooLarge { section: Section::Initial, limit: 126 });
         assert_eq!(
             error.to_string(),
-            "the initial metadata is larger than max_metadata_size, 126 bytes, of this client"
+            "the initial metadata is larger than 126 bytes, the max_metadata_size of this client"
         );
     }
 
@@ -90,7 +90,7 @@ mod tests {
         assert_eq!(limits.check(Section::RequestTrailers, 0, &fields), Ok(()));
         fields.append("k0", "v".parse().unwrap());
         let error = limits.check(Section::RequestTrailers, 0, &fields).unwrap_err();
-        let words = "the trailing metadata of the request has more fields than this server takes, which is 3 fields";
+        let words = "the trailing metadata of the request has more than 3 fields, the limit of this server";
         assert_eq!(error.to_string(), words);
     }
 }

@@ -1,4 +1,4 @@
-//! `grpc-timeout`: how long the caller is willing to wait, counted from when the request arrives.
+//! Reads and writes `grpc-timeout`: the time that the caller is willing to wait, from the arrival of the request.
 //!
 //! ```text
 //! Timeout      → "grpc-timeout" TimeoutValue TimeoutUnit
@@ -7,13 +7,13 @@
 //!                 "H"    "M"      "S"       "m"           "u"           "n"
 //! ```
 //!
-//! PROTOCOL-HTTP2.md, "Requests". Without the header the call may take for ever. Called by [`super::request`].
+//! PROTOCOL-HTTP2.md, "Requests". Without the header, the call has no time limit. Called by [`super::request`].
 
 use std::time::Duration;
 
 use crate::protocol::error::{ProtocolError, excerpt};
 
-/// The longest value there is: a little over 11,000 years.
+/// Largest number of digits of a value, which with hours is a little over 11,000 years.
 const MOST_DIGITS: usize = 8;
 const MOST: u128 = 99_999_999;
 
@@ -29,8 +29,8 @@ const UNITS: [(u8, u128); 6] = [
 
 /// Reads a timeout: one to eight digits and a unit, and nothing else.
 ///
-/// Zero is legal here although the grammar says "positive": clients send what is left of a deadline, and what is left
-/// may be nothing. The call is then expired when it begins.
+/// Accepts zero although the grammar says "positive": clients send the time left to a deadline, which may be zero. The call then
+/// expires when it begins.
 ///
 /// # Errors
 ///
@@ -47,8 +47,8 @@ pub fn parse(value: &[u8]) -> Result<Duration, ProtocolError> {
     Ok(Duration::new((total / 1_000_000_000) as u64, (total % 1_000_000_000) as u32))
 }
 
-/// Writes a timeout in the shortest unit that needs no more than eight digits, rounded up so that the peer never gives up
-/// before the caller. What is longer than 99,999,999 hours becomes just that.
+/// Writes a timeout in the smallest unit that needs at most eight digits, rounded up so that the peer never gives up before the
+/// caller. A timeout longer than 99,999,999 hours is written as that.
 pub fn encode(timeout: Duration) -> String {
     let nanos = timeout.as_nanos();
     let (unit, count) = UNITS

@@ -119,8 +119,8 @@ async fn a_rule_of_grpc_that_the_server_broke() {
     assert_eq!(cause(&status).source().map(ToString::to_string).as_deref(), Some(status.message()));
     says(
         &status,
-        "INTERNAL: message prefix begins with 0x07: the compressed flag is 0 or 1",
-        "by the peer: against PROTOCOL-HTTP2.md, Length-Prefixed-Message",
+        "INTERNAL: invalid compressed flag 0x07 in a message prefix: use 0 or 1",
+        "by the peer: violates PROTOCOL-HTTP2.md, Length-Prefixed-Message",
     );
 
     let page = headers(1, [(":status", "502"), ("content-type", "text/html")]);
@@ -133,7 +133,7 @@ async fn a_rule_of_grpc_that_the_server_broke() {
     }
     let words =
         r#"UNAVAILABLE: the peer answered HTTP 502 with content-type "text/html" instead of gRPC, beginning "<html>""#;
-    says(&status, words, "by the peer: against PROTOCOL-HTTP2.md, Responses (judged by http-grpc-status-mapping.md)");
+    says(&status, words, "by the peer: violates PROTOCOL-HTTP2.md, Responses (judged by http-grpc-status-mapping.md)");
 }
 
 #[tokio::test(start_paused = true)]
@@ -155,7 +155,11 @@ async fn the_deadline() {
     let streaming = soon("the deadline", notes.recv()).await.unwrap_err();
     for status in [unary, streaming] {
         assert!(matches!(cause(&status), Cause { by: By::Us, what: What::Deadline, .. }), "{status:?}");
-        says(&status, "DEADLINE_EXCEEDED: the deadline passed before the call was done", "by this side: the deadline");
+        says(
+            &status,
+            "DEADLINE_EXCEEDED: the deadline passed before the call was done",
+            "by this side: deadline exceeded",
+        );
     }
 }
 
@@ -169,7 +173,7 @@ async fn a_connection_that_breaks_or_never_is() {
     says(
         &status,
         "UNAVAILABLE: the connection was lost",
-        "on the way: I/O, BrokenPipe: stream closed because of a broken pipe",
+        "on the network path: I/O error BrokenPipe: stream closed because of a broken pipe",
     );
 
     let spent = PipeConnector::new(pipe().0);
@@ -177,7 +181,7 @@ async fn a_connection_that_breaks_or_never_is() {
     let status = Client::connect(spent).await.unwrap_err();
     let What::Io(error) = &cause(&status).what else { panic!("{status:?}") };
     assert_eq!((cause(&status).by, error.kind()), (By::Path, ErrorKind::ConnectionRefused));
-    says(&status, "UNAVAILABLE: can't connect: connection refused", "on the way: I/O, ConnectionRefused");
+    says(&status, "UNAVAILABLE: can't connect: connection refused", "on the network path: I/O error ConnectionRefused");
 
     let (near, _far) = pipe();
     let status = soon("the timeout", Client::connect(PipeConnector::new(near))).await.unwrap_err();
@@ -190,22 +194,22 @@ async fn a_peer_that_does_not_speak_http2() {
         (
             &b"HTTP/1.1 400 Bad Request\r\n\r\n"[..],
             "UNAVAILABLE: the peer answered \"HTTP/1.1 400 Bad Request\": is this a gRPC port?",
-            r#"by the peer: no HTTP/2, but "HTTP/1.1 400 Bad Request\r\n\r\n""#,
+            r#"by the peer: not HTTP/2: "HTTP/1.1 400 Bad Request\r\n\r\n""#,
         ),
         (
             b"<!DOCTYPE HTML>",
             "UNAVAILABLE: the peer answered with a page of HTML: is this a gRPC port?",
-            r#"by the peer: no HTTP/2, but "<!DOCTYPE HTML>""#,
+            r#"by the peer: not HTTP/2: "<!DOCTYPE HTML>""#,
         ),
         (
             &[0x15, 3, 3, 0, 2, 2, 70],
             "UNAVAILABLE: the peer answered with a TLS alert: does this port want TLS?",
-            r#"by the peer: no HTTP/2, but "\x15\x03\x03\x00\x02\x02F""#,
+            r#"by the peer: not HTTP/2: "\x15\x03\x03\x00\x02\x02F""#,
         ),
         (
             b"",
             "UNAVAILABLE: the peer closed the connection before it spoke HTTP/2",
-            "by the peer: no HTTP/2, and nothing else",
+            "by the peer: not HTTP/2: closed without a byte",
         ),
     ] {
         let (near, far) = pipe();

@@ -144,7 +144,7 @@ async fn an_unknown_algorithm_is_told_all_that_there_are() {
     let ask = request(1, "/test.Service/Echo").field("grpc-encoding", "lzma");
     peer.send([ask, data(1, text("hi")).end_stream()]).await;
     let answer = peer.answer(1).await;
-    assert_eq!(answer.status(), ("12", "grpc-encoding \"lzma\" is not supported here"));
+    assert_eq!(answer.status(), ("12", "grpc-encoding \"lzma\" is not supported by this server"));
     assert_eq!(answer.header("grpc-accept-encoding"), Some(LIST));
 }
 
@@ -158,7 +158,7 @@ async fn a_client_whose_algorithm_the_server_does_not_have_is_told_unimplemented
     let client = soon("the connection", Client::connect_with(PipeConnector::new(far), options)).await.unwrap();
     let packing = client.with(CallOptions::new().encoding(Encoding::Gzip));
     let status = soon("the answer", packing.unary(ECHO, note("hi"))).await.unwrap_err();
-    let words = "grpc-encoding \"gzip\" is not supported here";
+    let words = "grpc-encoding \"gzip\" is not supported by this server";
     assert_eq!((status.code(), status.message()), (Code::Unimplemented, words));
     assert_eq!(*soon("the answer", client.unary(ECHO, note("hi"))).await.unwrap(), note("hi"), "without it");
 }
@@ -193,7 +193,7 @@ async fn a_client_leaves_small_messages_as_they_are() {
 #[tokio::test(start_paused = true)]
 async fn reserved_flags_are_internal_under_an_encoding_too() {
     for flag in [2, 3, 0x80, 0x81, 0xff] {
-        let words = format!("message prefix begins with {flag:#04x}: the compressed flag is 0 or 1");
+        let words = format!("invalid compressed flag {flag:#04x} in a message prefix: use 0 or 1");
         let body = flagged(flag, &packed(Encoding::Gzip, text("hi"))[5..]);
         let server = TestServer::with(|options| options.compressors = compression::all());
         let mut peer = server.connect().await;

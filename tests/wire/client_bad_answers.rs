@@ -25,7 +25,7 @@ fn assert_status(status: &Status, code: Code, message: &str) {
 
 #[tokio::test(start_paused = true)]
 async fn an_end_without_status_is_unknown() {
-    let words = "the answer ended without grpc-status";
+    let words = "the response ended without grpc-status";
     assert_status(&status_of(response(1).end_stream()).await, Code::Unknown, words);
     assert_status(&status_of([response(1), half_close(1)]).await, Code::Unknown, words);
     assert_status(&status_of([response(1), data(1, text("hello")).end_stream()]).await, Code::Unknown, words);
@@ -106,7 +106,7 @@ async fn a_status_in_headers_without_end_stream_is_none() {
     let head = response(1).field("grpc-status", "5").field("grpc-message", "wrong place");
     assert_status(&status_of([head.clone(), trailers(1, "9")]).await, Code::FailedPrecondition, "");
     let status = status_of([head, data(1, text("hello")), half_close(1)]).await;
-    assert_status(&status, Code::Unknown, "the answer ended without grpc-status");
+    assert_status(&status, Code::Unknown, "the response ended without grpc-status");
 }
 
 #[tokio::test(start_paused = true)]
@@ -288,7 +288,8 @@ async fn two_goaways_are_one_farewell() {
 
 #[tokio::test(start_paused = true)]
 async fn an_encoding_that_was_not_offered_is_internal() {
-    let words = "the server answered with grpc-encoding \"gzip\", which this client did not list";
+    let words =
+        "the server answered with grpc-encoding \"gzip\", which this client did not list in grpc-accept-encoding";
     let head = response(1).field("grpc-encoding", "gzip");
     assert_status(&status_of([head, data(1, flagged(1, b"?")), trailers(1, "0")]).await, Code::Internal, words);
 }
@@ -303,7 +304,7 @@ async fn a_compressed_message_without_an_encoding_is_internal() {
 #[tokio::test(start_paused = true)]
 async fn reserved_flags_are_internal() {
     for flag in [2, 0x80, 0xff] {
-        let words = format!("message prefix begins with {flag:#04x}: the compressed flag is 0 or 1");
+        let words = format!("invalid compressed flag {flag:#04x} in a message prefix: use 0 or 1");
         let status = status_of([response(1), data(1, flagged(flag, b"")), trailers(1, "0")]).await;
         assert_status(&status, Code::Internal, &words);
     }
@@ -350,8 +351,8 @@ async fn a_stream_that_ends_inside_a_message_is_internal_where_its_status_was_ok
 
 #[tokio::test(start_paused = true)]
 async fn no_message_or_two_where_one_is_due_is_unimplemented() {
-    let none = "the stream ended without a message where exactly one is due";
-    let two = "a second message came where exactly one is due";
+    let none = "the stream ended without a message: exactly one is required";
+    let two = "a second message arrived: exactly one is required";
     assert_status(&status_of([response(1), trailers(1, "0")]).await, Code::Unimplemented, none);
     let only = response(1).field("grpc-status", "0").end_stream();
     assert_status(&status_of(only).await, Code::Unimplemented, none);
@@ -396,7 +397,7 @@ async fn details_that_disagree_are_internal_and_details_that_are_none_are_passed
         headers(1, [("grpc-status", "5"), ("grpc-message", "m"), ("grpc-status-details-bin", details)]).end_stream()
     };
     let status = status_of([response(1), end("CAY")]).await;
-    assert_status(&status, Code::Internal, "grpc-status is 5, but grpc-status-details-bin says 6");
+    assert_status(&status, Code::Internal, "grpc-status is 5, but grpc-status-details-bin has code 6");
     for broken in ["?", "CA", "////"] {
         let status = status_of([response(1), end(broken)]).await;
         assert_status(&status, Code::NotFound, "m");
@@ -408,6 +409,6 @@ async fn details_that_disagree_are_internal_and_details_that_are_none_are_passed
 #[tokio::test(start_paused = true)]
 async fn metadata_over_the_limit_ends_the_call() {
     let status = status_of([response(1).field("k", "x".repeat(70_000)), trailers(1, "0")]).await;
-    let words = "the initial metadata is larger than max_metadata_size, 65536 bytes, of this client";
+    let words = "the initial metadata is larger than 65536 bytes, the max_metadata_size of this client";
     assert_status(&status, Code::ResourceExhausted, words);
 }

@@ -49,7 +49,7 @@ async fn a_browser_is_told_405() {
     for uri in ["http://test/", "http://test/test.Service/Echo", "http://test/favicon.ico?x=y"] {
         let (status, content_type, body, grpc) = ask(&server, get(uri)).await;
         assert_eq!((status, &*content_type), (StatusCode::METHOD_NOT_ALLOWED, TEXT));
-        assert_eq!(body, "a gRPC request is a POST, this one is a GET\n");
+        assert_eq!(body, "invalid method GET: a gRPC request must be a POST\n");
         assert_eq!(grpc.as_deref(), Some("13"));
     }
 }
@@ -60,7 +60,7 @@ async fn a_form_or_json_is_told_415() {
     for value in ["application/json", "application/x-www-form-urlencoded", "application/grpc-web+proto"] {
         let (status, content_type, body, grpc) = ask(&server, post(value, "{}")).await;
         assert_eq!((status, &*content_type), (StatusCode::UNSUPPORTED_MEDIA_TYPE, TEXT));
-        assert_eq!(body, format!("content-type {value:?} is not application/grpc or application/grpc+proto\n"));
+        assert_eq!(body, format!("invalid content-type {value:?}: use application/grpc or application/grpc+proto\n"));
         assert_eq!(grpc.as_deref(), Some("13"));
     }
 }
@@ -141,7 +141,7 @@ async fn an_html_page_is_judged_by_its_http_status_and_shown() {
 async fn a_page_that_claims_to_be_grpc_has_no_status() {
     let client = client_of(Page { status: 200, content_type: "application/grpc", body: "" }).await;
     let status = soon("the answer", client.unary(ECHO, note("hi"))).await.unwrap_err();
-    assert_eq!((status.code(), status.message()), (Code::Unknown, "the answer ended without grpc-status"));
+    assert_eq!((status.code(), status.message()), (Code::Unknown, "the response ended without grpc-status"));
 }
 
 #[tokio::test(start_paused = true)]

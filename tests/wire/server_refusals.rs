@@ -43,7 +43,7 @@ fn assert_refused(answer: &Answer, code: &str, message: &str) {
 #[tokio::test(start_paused = true)]
 async fn a_malformed_timeout_is_internal() {
     for value in ["10", "S", "123456789S", "-1S", "+1S", "1 S", "1.5S", "1s", ""] {
-        let message = format!("grpc-timeout {value:?} is malformed: 1 to 8 digits and one of H M S m u n are due");
+        let message = format!("invalid grpc-timeout {value:?}: use 1 to 8 digits and one of H M S m u n");
         assert_refused(&ask(echo_with("grpc-timeout", value)).await, "13", &message);
     }
 }
@@ -53,7 +53,7 @@ async fn a_request_that_is_no_post_is_405_in_http() {
     for method in ["GET", "PUT", "OPTIONS", "SOMETHING"] {
         let [head, body] = echo(text("hi"));
         let answer = ask([head.set(":method", method), body]).await;
-        let words = format!("a gRPC request is a POST, this one is a {method}");
+        let words = format!("invalid method {method}: a gRPC request must be a POST");
         assert_eq!(answer.header(":status"), Some("405"));
         assert_eq!(answer.header("allow"), Some("POST"));
         assert_eq!(answer.header("content-type"), Some("text/plain; charset=utf-8"));
@@ -77,7 +77,7 @@ async fn another_content_type_is_415_in_http() {
     {
         let [head, body] = echo(text("hi"));
         let answer = ask([head.set("content-type", value), body]).await;
-        let words = format!("content-type {value:?} is not application/grpc or application/grpc+proto");
+        let words = format!("invalid content-type {value:?}: use application/grpc or application/grpc+proto");
         assert_eq!(answer.header(":status"), Some("415"));
         assert_eq!(answer.body, format!("{words}\n").as_bytes());
         assert_eq!(answer.status(), ("13", &*words));
@@ -85,7 +85,7 @@ async fn another_content_type_is_415_in_http() {
     let [head, body] = echo(text("hi"));
     let answer = ask([head.without("content-type"), body]).await;
     assert_eq!(answer.header(":status"), Some("415"));
-    assert_eq!(answer.body, b"content-type is missing: gRPC's is application/grpc\n");
+    assert_eq!(answer.body, b"content-type is missing: use application/grpc\n");
 }
 
 #[tokio::test(start_paused = true)]
@@ -133,8 +133,8 @@ async fn unknown_services_and_methods_are_told_apart() {
         ("/test.Other/Echo", "unknown service test.Other"),
         ("/Test.Service/Echo", "unknown service Test.Service"),
         ("/prefix/test.Service/Echo", "unknown service prefix/test.Service"),
-        ("/Echo", "path \"/Echo\" is not of the form /Service/Method"),
-        ("/", "path \"/\" is not of the form /Service/Method"),
+        ("/Echo", "invalid path \"/Echo\": use /package.Service/Method"),
+        ("/", "invalid path \"/\": use /package.Service/Method"),
     ] {
         let answer = ask([request(1, path), data(1, text("hi")).end_stream()]).await;
         assert_refused(&answer, "12", words);
@@ -180,7 +180,7 @@ async fn an_encoding_we_do_not_have_is_unimplemented_and_told_what_we_have() {
         (":status", "200"),
         ("content-type", "application/grpc"),
         ("grpc-status", "12"),
-        ("grpc-message", "grpc-encoding \"lzma\" is not supported here"),
+        ("grpc-message", "grpc-encoding \"lzma\" is not supported by this server"),
         ("grpc-accept-encoding", "identity"),
     ];
     peer.expect(headers(1, refusal).end_stream()).await;
@@ -198,7 +198,7 @@ async fn a_compressed_message_without_an_encoding_is_internal() {
 #[tokio::test(start_paused = true)]
 async fn reserved_flags_are_internal() {
     for flag in [2, 3, 0x80, 0x81, 0xff] {
-        let words = format!("message prefix begins with {flag:#04x}: the compressed flag is 0 or 1");
+        let words = format!("invalid compressed flag {flag:#04x} in a message prefix: use 0 or 1");
         assert_refused(&ask(echo(flagged(flag, b""))).await, "13", &words);
     }
 }
@@ -241,12 +241,12 @@ async fn truncated_messages_are_internal() {
 
 #[tokio::test(start_paused = true)]
 async fn no_message_or_two_where_one_is_due_is_unimplemented() {
-    let none = "the stream ended without a message where exactly one is due";
+    let none = "the stream ended without a message: exactly one is required";
     for path in ["/test.Service/Echo", "/test.Service/Count"] {
         assert_refused(&ask(request(1, path).end_stream()).await, "12", none);
         assert_refused(&ask([request(1, path), half_close(1)]).await, "12", none);
         let two = [request(1, path), data(1, [text("a"), text("b")].concat()).end_stream()];
-        assert_refused(&ask(two).await, "12", "a second message came where exactly one is due");
+        assert_refused(&ask(two).await, "12", "a second message arrived: exactly one is required");
     }
 }
 
@@ -257,7 +257,7 @@ async fn a_second_message_is_refused_before_the_half_close() {
     peer.send([request(1, "/test.Service/Echo"), data(1, text("a"))]).await;
     peer.expect_silence().await;
     peer.send(data(1, text("b"))).await;
-    assert_refused(&peer.answer(1).await, "12", "a second message came where exactly one is due");
+    assert_refused(&peer.answer(1).await, "12", "a second message arrived: exactly one is required");
     peer.expect(reset(1, Http2Error::NO_ERROR)).await;
 }
 
@@ -284,7 +284,7 @@ async fn binary_metadata_that_is_not_base64_is_internal() {
 #[tokio::test(start_paused = true)]
 async fn metadata_over_the_limit_is_resource_exhausted_or_431() {
     let long = "x".repeat(70_000);
-    let words = "the metadata of the request is larger than max_metadata_size, 65536 bytes, of this server";
+    let words = "the metadata of the request is larger than 65536 bytes, the max_metadata_size of this server";
     assert_refused(&ask(echo_with("k", &long)).await, "8", words);
     let answer = ask(echo_with("k", "x".repeat(210_000))).await;
     assert_eq!(answer.header(":status"), Some("431"));

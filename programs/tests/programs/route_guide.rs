@@ -192,7 +192,7 @@ fn a_certificate_of_an_authority_is_used_with_a_warning() {
     let warning = server.line();
     expect(
         warning,
-        &["-cert_file: the certificate is an authority's (CA:TRUE)", "-addext basicConstraints=critical,CA:FALSE"],
+        &["-cert_file: the certificate is a CA certificate (CA:TRUE)", "-addext basicConstraints=critical,CA:FALSE"],
     );
     let port = server.address.rsplit(':').next().unwrap();
     let address = format!("localhost:{port}");
@@ -202,7 +202,7 @@ fn a_certificate_of_an_authority_is_used_with_a_warning() {
     let complaint = String::from_utf8(output.stderr).unwrap();
     expect(
         complaint,
-        &["the server's certificate is an authority's (CA:TRUE)", "-addext subjectAltName=DNS:localhost"],
+        &["the server's certificate is a CA certificate (CA:TRUE)", "-addext subjectAltName=DNS:localhost"],
     );
 }
 
@@ -217,7 +217,7 @@ fn invalid_certificates_are_errors() {
         (key.path(), key.path(), [key.path(), "no certificate"]),
         (certificate.path(), certificate.path(), [certificate.path(), "no private key"]),
         (junk.path(), key.path(), [junk.path(), "malformed PEM"]),
-        (certificate.path(), other.path(), [other.path(), "not the key"]),
+        (certificate.path(), other.path(), [other.path(), "does not match"]),
     ] {
         let line = usage(SERVER, &["-tls", "-cert_file", certificate, "-key_file", key]);
         expect(line.clone(), &parts);
@@ -305,12 +305,12 @@ fn client_and_server_over_tls() {
     assert_eq!(wrong_name.status.code(), Some(1));
     let line = lines(&wrong_name).join("\n");
     expect(line, &["fail to dial", "the server's certificate is not for", "foo.example.org"]);
-    expect(server.line(), &["127.0.0.1:", "TLS handshake failed: the client refused it with the alert"]);
+    expect(server.line(), &["127.0.0.1:", "TLS handshake failed: the client refused the handshake with alert"]);
 
     let (other, _) = self::certificate("x.test.example.com");
     let line = complaint(CLIENT, &["-addr", &address, "-tls", "-ca_file", other.path()], 1);
     expect(line, &["the server's certificate"]);
-    expect(server.line(), &["127.0.0.1:", "TLS handshake failed: the client refused it with the alert"]);
+    expect(server.line(), &["127.0.0.1:", "TLS handshake failed: the client refused the handshake with alert"]);
 
     expect(complaint(CLIENT, &["-addr", &address], 1), &["fail to dial", "want TLS?"]);
     expect(server.line(), &["127.0.0.1:", "TLS handshake failed: the client does not speak TLS"]);

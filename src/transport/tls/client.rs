@@ -1,4 +1,4 @@
-//! The client's side of TLS: a connector around a connector.
+//! The client's side of TLS: a connector that wraps another.
 
 use std::fmt;
 use std::io;
@@ -13,7 +13,7 @@ use rustls::sign::SingleCertAndKey;
 use super::{Authorities, H2, Identity, TlsError, VERSIONS, explain, has_h2, identity, provider, refuse_without_h2};
 use crate::io::{Connected, Connector, Peer};
 
-/// Whom a client trusts, and what it shows of itself.
+/// The TLS configuration of a client: the authorities that it trusts, and its own identity.
 #[derive(Clone, Debug)]
 pub struct ClientTls {
     authorities: Authorities,
@@ -22,31 +22,31 @@ pub struct ClientTls {
 }
 
 impl ClientTls {
-    /// Trusts servers whose certificates these authorities signed.
+    /// Creates a configuration that trusts servers whose certificates these authorities signed.
     pub fn new(authorities: Authorities) -> ClientTls {
         ClientTls { authorities, identity: None, server_name: None }
     }
 
-    /// Shows this identity to servers that ask (mTLS).
+    /// Presents this identity to servers that request one (mTLS).
     #[must_use]
     pub fn identity(mut self, identity: Identity) -> ClientTls {
         self.identity = Some(identity);
         self
     }
 
-    /// Expects a certificate for this name instead of the host that is connected to. It becomes the `:authority` of calls
-    /// too, so that client and server speak of the same name.
+    /// Expects a certificate for this name instead of the host of the connection. The name also becomes the `:authority` of
+    /// calls, so that client and server use the same name.
     #[must_use]
     pub fn server_name(mut self, name: impl Into<String>) -> ClientTls {
         self.server_name = Some(name.into());
         self
     }
 
-    /// TLS on the connections of another connector.
+    /// Adds TLS to the connections of another connector.
     ///
     /// # Errors
     ///
-    /// [`TlsError`] where the server's name is neither a DNS name nor an IP address.
+    /// [`TlsError`] if the server's name is neither a DNS name nor an IP address.
     pub fn connector<C: Connector>(&self, connector: C) -> Result<TlsConnector<C>, TlsError> {
         let authority = self.server_name.clone().unwrap_or_else(|| connector.authority().to_owned());
         let name = match &self.server_name {
@@ -54,7 +54,7 @@ impl ClientTls {
             None => host(&authority),
         };
         let name = ServerName::try_from(name.to_owned())
-            .map_err(|_| TlsError::unusable(name, "not a name that a certificate can be for"))?;
+            .map_err(|_| TlsError::unusable(name, "invalid server name: use a DNS name or an IP address"))?;
         let connect = tokio_rustls::TlsConnector::from(Arc::new(self.config()?));
         Ok(TlsConnector { connector, connect, name, authority })
     }
@@ -73,7 +73,7 @@ impl ClientTls {
     }
 }
 
-/// The host of `host:port`, without the brackets of an IPv6 address.
+/// Returns the host of `host:port`, without the brackets of an IPv6 address.
 fn host(authority: &str) -> &str {
     let host = match authority.rsplit_once(':') {
         Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
@@ -82,7 +82,7 @@ fn host(authority: &str) -> &str {
     host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host)
 }
 
-/// TLS on the connections of another connector.
+/// A connector that adds TLS to the connections of another.
 pub struct TlsConnector<C> {
     connector: C,
     connect: tokio_rustls::TlsConnector,

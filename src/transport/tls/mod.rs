@@ -1,11 +1,10 @@
-//! TLS around any other transport, by rustls: [`ServerTls`] makes a listener of a listener, [`ClientTls`] a connector of a
-//! connector.
+//! TLS over any other transport, by rustls: [`ServerTls`] wraps a listener, [`ClientTls`] wraps a connector.
 //!
-//! RFC 9113 section 9.2 and RFC 7301: HTTP/2 over TLS is agreed on by ALPN as `h2`, and a peer that does not agree is refused
-//! on both sides. TLS 1.2 and 1.3. Whom to trust is always said explicitly, by the certificates of [`Authorities`]: the roots
-//! of the platform are not consulted.
+//! Supports TLS 1.2 and 1.3. Both sides negotiate HTTP/2 by ALPN as `h2` and refuse a peer that does not (RFC 9113 section 9.2,
+//! RFC 7301). The trusted authorities are always explicit, in [`Authorities`]: the root certificates of the platform are not
+//! used.
 //!
-//! A server's handshakes run on the tasks of their connections, bounded by
+//! A server's handshakes run on the tasks of their connections and are limited by
 //! [`ServerOptions::handshake_timeout`](crate::ServerOptions::handshake_timeout).
 //!
 //! ```no_run
@@ -49,12 +48,12 @@ const H2: &[u8] = b"h2";
 
 static VERSIONS: [&SupportedProtocolVersion; 2] = [&version::TLS13, &version::TLS12];
 
-/// Whether HTTP/2 was agreed on.
+/// Tells whether HTTP/2 was negotiated.
 fn has_h2(session: &CommonState) -> bool {
     session.alpn_protocol() == Some(H2)
 }
 
-/// What the handshake showed of the other side.
+/// Returns the identity of the other side from the handshake.
 fn identity(session: &CommonState, server_name: Option<&str>) -> Arc<TlsIdentity> {
     let certificates = session.peer_certificates().unwrap_or_default();
     Arc::new(TlsIdentity {
@@ -67,19 +66,19 @@ fn identity(session: &CommonState, server_name: Option<&str>) -> Arc<TlsIdentity
     })
 }
 
-/// Returns the error of a failed rustls handshake as one sentence about the other side, which it calls `peer` ("server", "client"):
-/// whose certificate was refused and why, which alert arrived, that the peer does not speak TLS. The kind of the error stays.
+/// Returns the error of a failed rustls handshake as one sentence about the other side, which it calls `peer` ("server",
+/// "client"): why its certificate was refused, which alert arrived, that it does not speak TLS. The kind of the error stays.
 ///
-/// The handshakes of [`ServerTls`] and [`ClientTls`] fail with such errors already; this is for a side that runs rustls itself.
+/// The handshakes of [`ServerTls`] and [`ClientTls`] return such errors already; this is for programs that use rustls directly.
 pub fn explain(error: io::Error, peer: &str) -> io::Error {
     let (by, reason) = match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
-        // This side ends the handshake over what the peer shows of itself, the peer over anything else.
+        // This side ends the handshake because of the peer's certificate; the peer ends it for any other reason.
         Some(tls @ (rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented)) => {
             (By::Us, reason(tls, peer))
         }
         Some(tls) => (By::Peer, reason(tls, peer)),
         None if error.kind() == io::ErrorKind::UnexpectedEof => {
-            (By::Peer, format!("the {peer} closed the connection during it"))
+            (By::Peer, format!("the {peer} closed the connection during the handshake"))
         }
         None => (By::Path, error.to_string()),
     };
@@ -89,7 +88,7 @@ pub fn explain(error: io::Error, peer: &str) -> io::Error {
 fn reason(error: &rustls::Error, peer: &str) -> String {
     use rustls::Error;
     match error {
-        // The signature is bad where another authority has the name of the one that has signed.
+        // The signature is bad if a trusted authority has the same name as the one that signed.
         Error::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::BadSignature) => {
             format!("the {peer}'s certificate is not signed by an authority that this side trusts")
         }
@@ -105,27 +104,27 @@ fn reason(error: &rustls::Error, peer: &str) -> String {
             format!("the {peer}'s certificate becomes valid in {}", duration(time, not_before))
         }
         Error::InvalidCertificate(CertificateError::Other(error)) if pem::is_authority_as_end_entity(error) => {
-            format!("the {peer}'s certificate is an authority's (CA:TRUE), which {}", pem::REMEDY)
+            format!("the {peer}'s certificate is a CA certificate (CA:TRUE), which {}", pem::REMEDY)
         }
-        Error::InvalidCertificate(error) => format!("the {peer}'s certificate is refused: {error}"),
+        Error::InvalidCertificate(error) => format!("the {peer}'s certificate is invalid: {error}"),
         Error::InvalidMessage(InvalidMessage::InvalidContentType) => format!("the {peer} does not speak TLS"),
-        Error::AlertReceived(alert) => format!("the {peer} refused it with the alert {alert:?}"),
+        Error::AlertReceived(alert) => format!("the {peer} refused the handshake with alert {alert:?}"),
         Error::PeerIncompatible(
             PeerIncompatible::Tls12NotOffered
             | PeerIncompatible::Tls12NotOfferedOrEnabled
             | PeerIncompatible::ServerDoesNotSupportTls12Or13,
         ) => format!("the {peer} speaks neither TLS 1.2 nor TLS 1.3"),
-        // Clients that know no version from 1.2 on have none (RFC 5246 section 7.4.1.4.1), and rustls looks at them first.
+        // Clients older than TLS 1.2 don't send signature algorithms (RFC 5246 section 7.4.1.4.1), which rustls checks first.
         Error::PeerIncompatible(PeerIncompatible::SignatureAlgorithmsExtensionRequired) => {
             format!("the {peer} speaks neither TLS 1.2 with signature algorithms nor TLS 1.3")
         }
-        Error::NoCertificatesPresented => format!("the {peer} showed no certificate"),
+        Error::NoCertificatesPresented => format!("the {peer} presented no certificate"),
         Error::NoApplicationProtocol => no_h2(peer),
         error => error.to_string(),
     }
 }
 
-/// A name of a certificate out of what rustls has for it: `DnsName("a.example")`, `IpAddress(127.0.0.1)`.
+/// Extracts a certificate's name from the text of rustls: `DnsName("a.example")`, `IpAddress(127.0.0.1)`.
 fn plain(name: &str) -> &str {
     let within = name.split_once('(').and_then(|(_, within)| within.strip_suffix(')'));
     within.map_or(name, |within| within.trim_matches('"'))
@@ -140,10 +139,10 @@ fn duration(from: &UnixTime, to: &UnixTime) -> String {
 }
 
 fn no_h2(peer: &str) -> String {
-    format!("the {peer} does not agree to HTTP/2 (h2 by ALPN)")
+    format!("the {peer} did not negotiate HTTP/2 (ALPN h2)")
 }
 
-/// The refusal of a peer whose handshake came to its end without h2.
+/// Returns the error for a peer that completed the handshake without h2.
 fn refuse_without_h2(peer: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, NoTls { by: By::Peer, reason: no_h2(peer) })
 }

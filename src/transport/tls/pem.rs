@@ -1,4 +1,4 @@
-//! Certificates and keys from PEM files (RFC 7468), checked when they are loaded and not at the first handshake.
+//! Certificates and keys from PEM files (RFC 7468), validated when they are loaded and not at the first handshake.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -15,12 +15,12 @@ use rustls::{CertificateError, InconsistentKeys, RootCertStore};
 
 use super::provider::provider;
 
-/// What follows where a side shows a certificate of an authority, as `openssl req -x509` makes them unless it is told otherwise.
-pub(super) const REMEDY: &str = "clients of rustls, ours among them, do not take for a server's own; make one that is not: \
+/// The end of the error for a server that presents a CA certificate, which is the default of `openssl req -x509`.
+pub(super) const REMEDY: &str = "rustls clients refuse as a server certificate; create one without CA:TRUE: \
     openssl req -x509 -newkey rsa:2048 -nodes -keyout server.key -out server.pem -days 365 -subj /CN=localhost \
     -addext basicConstraints=critical,CA:FALSE -addext subjectAltName=DNS:localhost";
 
-/// A certificate with its chain and its private key: how one side proves who it is.
+/// A certificate with its chain and its private key, by which one side proves its identity.
 #[derive(Clone, Debug)]
 pub struct Identity {
     pub(super) key: Arc<CertifiedKey>,
@@ -37,7 +37,7 @@ impl Identity {
         Identity::load(certificate, &read(certificate)?, key, &read(key)?)
     }
 
-    /// As [`Identity::from_files`], from the contents. Keys may be PKCS #8, PKCS #1 or SEC 1, none of them encrypted.
+    /// As [`Identity::from_files`], from the contents. Keys may be PKCS #8, PKCS #1 or SEC 1, not encrypted.
     ///
     /// # Errors
     ///
@@ -46,8 +46,8 @@ impl Identity {
         Identity::load(Path::new("certificate"), certificate, Path::new("key"), key)
     }
 
-    /// Returns what clients refuse this certificate for, with the remedy, as far as it can be seen without them: that it is an
-    /// authority's (basicConstraints CA:TRUE, RFC 5280 section 4.2.1.9). Other implementations than rustls may take it.
+    /// Returns the reason why clients will refuse this certificate, and the remedy, if it can be found without a client: that it
+    /// is a CA certificate (basicConstraints CA:TRUE, RFC 5280 section 4.2.1.9). Implementations other than rustls may accept it.
     pub fn flaw(&self) -> Option<String> {
         let own = self.key.cert.first()?;
         let mut roots = RootCertStore::empty();
@@ -59,13 +59,13 @@ impl Identity {
             Err(rustls::Error::InvalidCertificate(CertificateError::Other(error)))
                 if is_authority_as_end_entity(&error) =>
             {
-                Some(format!("the certificate is an authority's (CA:TRUE), which {REMEDY}"))
+                Some(format!("the certificate is a CA certificate (CA:TRUE), which {REMEDY}"))
             }
             _ => None,
         }
     }
 
-    /// Returns the chain and its key as rustls 0.23 takes them, for a side that makes its own `rustls::ServerConfig` or
+    /// Returns the chain and its key in the form of rustls 0.23, for programs that build their own `rustls::ServerConfig` or
     /// `rustls::ClientConfig`.
     pub fn certified_key(&self) -> Arc<CertifiedKey> {
         self.key.clone()
@@ -94,7 +94,7 @@ impl Identity {
     }
 }
 
-/// The certificate authorities that one side trusts to vouch for the other.
+/// The certificate authorities that one side trusts.
 #[derive(Clone, Debug)]
 pub struct Authorities {
     pub(super) roots: Arc<RootCertStore>,
@@ -120,7 +120,7 @@ impl Authorities {
         Authorities::load(Path::new("authorities"), contents)
     }
 
-    /// Returns them as rustls 0.23 takes them, for a side that makes its own `rustls::ClientConfig` or certificate verifier.
+    /// Returns them in the form of rustls 0.23, for programs that build their own `rustls::ClientConfig` or certificate verifier.
     pub fn roots(&self) -> Arc<RootCertStore> {
         self.roots.clone()
     }
@@ -134,7 +134,7 @@ impl Authorities {
     }
 }
 
-/// What is wrong with a certificate, a key, or the way they were put together.
+/// The error of a certificate, a key, or a TLS configuration.
 #[derive(Debug)]
 pub struct TlsError {
     file: PathBuf,
@@ -156,7 +156,7 @@ impl TlsError {
         TlsError { file: file.to_owned(), reason }
     }
 
-    /// Something other than a file can't be used.
+    /// Creates an error about something other than a file.
     pub(super) fn unusable(what: impl Into<PathBuf>, reason: impl fmt::Display) -> TlsError {
         TlsError { file: what.into(), reason: Reason::Unusable(reason.to_string()) }
     }
@@ -167,11 +167,11 @@ impl fmt::Display for TlsError {
         let file = self.file.display();
         match &self.reason {
             Reason::Unreadable(error) => write!(f, "can't read {file}: {error}"),
-            Reason::NoCertificate => write!(f, "{file}: no certificate in it (PEM, \"BEGIN CERTIFICATE\")"),
-            Reason::NoPrivateKey => write!(f, "{file}: no private key in it (PEM, not encrypted)"),
+            Reason::NoCertificate => write!(f, "{file}: no certificate found: expected PEM with \"BEGIN CERTIFICATE\""),
+            Reason::NoPrivateKey => write!(f, "{file}: no private key found: expected PEM, not encrypted"),
             Reason::Malformed(reason) => write!(f, "{file}: {reason}"),
             Reason::KeyMismatch { certificate } => {
-                write!(f, "{file}: not the key of the certificate in {}", certificate.display())
+                write!(f, "{file}: the private key does not match the certificate in {}", certificate.display())
             }
             Reason::Unusable(reason) => write!(f, "{file}: {reason}"),
         }
@@ -200,21 +200,21 @@ fn certificates(file: &Path, contents: &[u8]) -> Result<Vec<CertificateDer<'stat
     }
 }
 
-/// The parser's own words give lines of the file as lists of numbers.
+/// Describes a PEM error. The parser's own text prints lines of the file as lists of numbers.
 fn pem_reason(error: &pem::Error) -> String {
     match error {
         pem::Error::MissingSectionEnd { end_marker } => {
-            format!("malformed PEM: no \"END {}\"", String::from_utf8_lossy(end_marker))
+            format!("malformed PEM: missing \"END {}\"", String::from_utf8_lossy(end_marker))
         }
         pem::Error::IllegalSectionStart { line } => {
-            format!("malformed PEM: {:?} begins nothing", String::from_utf8_lossy(line))
+            format!("malformed PEM: invalid section start {:?}", String::from_utf8_lossy(line))
         }
-        pem::Error::Base64Decode(_) => "malformed PEM: not base64".to_owned(),
+        pem::Error::Base64Decode(_) => "malformed PEM: invalid base64".to_owned(),
         error => format!("malformed PEM: {error}"),
     }
 }
 
-/// rustls speaks of a peer's certificate, which this is not.
+/// Describes an error of a certificate in a file. The text of rustls is about a peer's certificate.
 fn der_reason(error: &rustls::Error) -> String {
     match error {
         rustls::Error::InvalidCertificate(error) => format!("malformed certificate: {error}"),
@@ -222,7 +222,7 @@ fn der_reason(error: &rustls::Error) -> String {
     }
 }
 
-/// Tells whether a certificate is refused as a peer's own because it is an authority's: rustls has no public type for that.
+/// Tells whether a certificate was refused because it is a CA certificate; rustls does not have a public type for this error.
 pub(super) fn is_authority_as_end_entity(error: &rustls::OtherError) -> bool {
     error.to_string() == "CaUsedAsEndEntity"
 }
@@ -248,7 +248,7 @@ mod tests {
         let (certificate, key) = certificate();
         assert!(Identity::from_pem(certificate.as_bytes(), key.as_bytes()).is_ok());
         assert!(Authorities::from_pem(certificate.as_bytes()).is_ok());
-        // One file may hold both, whatever else is in it.
+        // One file may contain both, and other text.
         let both = format!("a note\n{key}{certificate}");
         assert!(Identity::from_pem(both.as_bytes(), both.as_bytes()).is_ok());
     }
@@ -276,14 +276,14 @@ mod tests {
     fn errors_say_what_is_wrong_with_which() {
         let (good, key) = certificate();
         let (_, other) = certificate();
-        assert_eq!(error("", &key), "certificate: no certificate in it (PEM, \"BEGIN CERTIFICATE\")");
-        assert_eq!(error(&good, ""), "key: no private key in it (PEM, not encrypted)");
-        assert_eq!(error(&good, &good), "key: no private key in it (PEM, not encrypted)");
-        assert_eq!(error(&good, &other), "key: not the key of the certificate in certificate");
+        assert_eq!(error("", &key), "certificate: no certificate found: expected PEM with \"BEGIN CERTIFICATE\"");
+        assert_eq!(error(&good, ""), "key: no private key found: expected PEM, not encrypted");
+        assert_eq!(error(&good, &good), "key: no private key found: expected PEM, not encrypted");
+        assert_eq!(error(&good, &other), "key: the private key does not match the certificate in certificate");
         let broken = good.replace("END", "ENDE");
-        assert_eq!(error(&broken, &key), "certificate: malformed PEM: no \"END CERTIFICATE\"");
+        assert_eq!(error(&broken, &key), "certificate: malformed PEM: missing \"END CERTIFICATE\"");
         let no_base64 = "-----BEGIN CERTIFICATE-----\n!!!!\n-----END CERTIFICATE-----\n";
-        assert_eq!(error(no_base64, &key), "certificate: malformed PEM: not base64");
+        assert_eq!(error(no_base64, &key), "certificate: malformed PEM: invalid base64");
         let no_der = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
         assert_eq!(error(no_der, &key), "certificate: malformed certificate: BadEncoding");
         let no_key = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n";

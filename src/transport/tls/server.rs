@@ -1,4 +1,4 @@
-//! The server's side of TLS: a listener around a listener.
+//! The server's side of TLS: a listener that wraps another.
 
 use std::fmt;
 use std::future::Future;
@@ -17,7 +17,7 @@ use rustls::sign::SingleCertAndKey;
 use super::{Authorities, H2, Identity, TlsError, VERSIONS, explain, has_h2, identity, provider, refuse_without_h2};
 use crate::io::{Address, Connected, Listener, Peer};
 
-/// What a server shows, and what it wants to see of its clients.
+/// The TLS configuration of a server: its identity, and the certificates that it requests from clients.
 #[derive(Clone, Debug)]
 pub struct ServerTls {
     identity: Identity,
@@ -32,31 +32,31 @@ enum Clients {
 }
 
 impl ServerTls {
-    /// Shows this identity and asks clients for none.
+    /// Creates a configuration that presents this identity and does not request client certificates.
     pub fn new(identity: Identity) -> ServerTls {
         ServerTls { identity, clients: Clients::Anonymous }
     }
 
-    /// Refuses clients that do not show a certificate of these authorities (mTLS).
+    /// Refuses clients that do not present a certificate of these authorities (mTLS).
     #[must_use]
     pub fn require_client_certificates(mut self, authorities: Authorities) -> ServerTls {
         self.clients = Clients::Required(authorities);
         self
     }
 
-    /// Asks clients for a certificate of these authorities. One that shows none is let in, and its
-    /// [`TlsIdentity::certificates`](crate::io::TlsIdentity::certificates) are empty; one that shows another is refused.
+    /// Requests a certificate of these authorities from clients. Accepts a client without a certificate, whose
+    /// [`TlsIdentity::certificates`](crate::io::TlsIdentity::certificates) are empty; refuses one with any other certificate.
     #[must_use]
     pub fn accept_client_certificates(mut self, authorities: Authorities) -> ServerTls {
         self.clients = Clients::Optional(authorities);
         self
     }
 
-    /// TLS on the connections of another listener.
+    /// Adds TLS to the connections of another listener.
     ///
     /// # Errors
     ///
-    /// [`TlsError`] where the authorities can't be used.
+    /// [`TlsError`] if the authorities can't be used.
     pub fn listener<L: Listener>(&self, listener: L) -> Result<TlsListener<L>, TlsError> {
         Ok(TlsListener { listener, acceptor: TlsAcceptor::from(Arc::new(self.config()?)), on_failure: None })
     }
@@ -87,10 +87,10 @@ impl ServerTls {
     }
 }
 
-/// Hears of handshakes that fail.
+/// The callback for failed handshakes.
 type OnFailure = Arc<dyn Fn(&Address, &io::Error) + Send + Sync>;
 
-/// TLS on the connections of another listener.
+/// A listener that adds TLS to the connections of another.
 pub struct TlsListener<L> {
     listener: L,
     acceptor: TlsAcceptor,
@@ -98,11 +98,11 @@ pub struct TlsListener<L> {
 }
 
 impl<L> TlsListener<L> {
-    /// Calls `hear` with the client's address and one line for a person whenever a handshake fails: plaintext on this port, a
-    /// client that does not trust this server's certificate. Without it, such connections end silently.
+    /// Calls `report` with the client's address and a one-line error whenever a handshake fails: plaintext on this port, a client
+    /// that does not trust this server's certificate. Without it, such connections end silently.
     #[must_use]
-    pub fn on_failure(mut self, hear: impl Fn(&Address, &io::Error) + Send + Sync + 'static) -> TlsListener<L> {
-        self.on_failure = Some(Arc::new(hear));
+    pub fn on_failure(mut self, report: impl Fn(&Address, &io::Error) + Send + Sync + 'static) -> TlsListener<L> {
+        self.on_failure = Some(Arc::new(report));
         self
     }
 }
@@ -116,10 +116,10 @@ impl<L: Listener> Listener for TlsListener<L> {
         Ok(Box::pin(async move {
             let Connected { io, peer, .. } = below.await?;
             let address = peer.address.clone();
-            let shaken = shake_hands(acceptor, io, peer).await;
-            shaken.inspect_err(|error| {
-                if let Some(hear) = on_failure {
-                    hear(&address, error);
+            let result = shake_hands(acceptor, io, peer).await;
+            result.inspect_err(|error| {
+                if let Some(report) = on_failure {
+                    report(&address, error);
                 }
             })
         }))
@@ -130,7 +130,7 @@ async fn shake_hands(acceptor: TlsAcceptor, io: Box<dyn crate::io::Io>, peer: Pe
     let mut stream = acceptor.accept(io).await.map_err(|error| explain(error, "client"))?;
     let session = stream.get_ref().1;
     if !has_h2(session) {
-        // rustls refuses a client that offers other protocols, and lets one in that offers none.
+        // rustls refuses a client that offers only other protocols, but accepts one that does not offer any.
         let _: io::Result<()> = stream.shutdown().await;
         return Err(refuse_without_h2("client"));
     }
