@@ -104,7 +104,7 @@ impl RequestHeaders {
         self.uri.path_and_query().map_or("", |path| path.as_str())
     }
 
-    /// Returns `:authority`, the server that the request is for. The caller uses `host` if it is missing (gRFC A41).
+    /// Returns `:authority`, the server that the request is for; if it is missing, `host` in the metadata names it (gRFC A41).
     pub fn authority(&self) -> Option<&str> {
         self.uri.authority().map(http::uri::Authority::as_str)
     }
