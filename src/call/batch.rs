@@ -1,11 +1,9 @@
 //! Buffers the messages that a streaming call sends: an [`Outbound`](super::Outbound) fills the buffer, the call's task
 //! empties it.
 //!
-//! A producer that does not wait fills a batch of up to 16 KiB, whose messages share DATA frames. A message is never delayed
-//! to
-//! fill a batch. A call buffers at most one batch that is being sent and one that is being filled, or a single message if
-//! that
-//! is larger. The [`Budget`] limits all calls of a connection together.
+//! A producer that does not wait fills a batch of up to 16 KiB, whose messages share DATA frames. A message is never
+//! delayed to fill a batch. A call buffers at most one batch that is being sent and one that is being filled, or a
+//! single message if that is larger. The [`Budget`] limits all calls of a connection together.
 //!
 //! ```text
 //!   the sender     Open ── finish ──▶ Finished

@@ -10,10 +10,10 @@
 //! A body ends once. Messages that arrived before its end can still be read, unless this side failed the call.
 //!
 //! DATA is taken out of h2 as soon as it arrives, because h2 charges every small unread frame some 240 bytes and ends the
-//! connection when that adds up (`data_frame_budget`). The [`MessageDecoder`] buffers it compactly. Its window is returned
-//! only
-//! when a message is taken out: a reader that stops therefore stops the writer, and holds at most one stream window. The
-//! exception is a message larger than the window: while the reader waits for it, the window of the part is returned.
+//! connection when that adds up (`data_frame_budget`). The [`MessageDecoder`] buffers it compactly. Its window is
+//! returned only when a message is taken out: a reader that stops therefore stops the writer, and holds at most one
+//! stream window. The exception is a message larger than the window: while the reader waits for it, the window of the
+//! part is returned.
 //!
 //! RFC 9113 section 5.2 (flow control); PROTOCOL-HTTP2.md, "Requests".
 
@@ -110,9 +110,8 @@ pub(crate) trait Receive {
         arrived
     }
 
-    /// Waits for the next message and decodes it with `read`, which is passed true if the message was compressed. Returns
-    /// `None`
-    /// after the last message of a call that ended well. An error of `read` fails the call.
+    /// Waits for the next message and decodes it with `read`, which is passed true if the message was compressed.
+    /// Returns `None` after the last message of a call that ended well. An error of `read` fails the call.
     fn poll_message<T>(
         &mut self,
         cx: &mut Context<'_>,
@@ -290,9 +289,8 @@ impl Body {
 
     /// Takes the next message out of the data that has arrived, see [`Receive::poll_message`]. Returns `None` if no whole
     /// message has
-    /// arrived; the caller must then poll again when more data has. Pending while the connection lacks memory to decompress
-    /// and
-    /// decode the message.
+    /// arrived; the caller must then poll again when more data has. Pending while the connection lacks memory to
+    /// decompress and decode the message.
     pub(crate) fn poll_take<T>(
         &mut self,
         cx: &mut Context<'_>,
@@ -410,9 +408,8 @@ impl Body {
         }
     }
 
-    /// Returns the window of an incomplete message, as its reader waits for the rest: otherwise a message larger than the
-    /// window
-    /// would never arrive.
+    /// Returns the window of an incomplete message, as its reader waits for the rest: otherwise a message larger than
+    /// the window would never arrive.
     fn return_window_of_part(&mut self) {
         let part = self.decoder.unfinished().saturating_sub(self.returned);
         self.returned += part;

@@ -12,11 +12,9 @@
 //! | a handler | before it starts, while large messages of other calls wait to be encoded | waits |
 //! | a piece of a message for h2 | before h2 takes it | waits for the socket |
 //!
-//! Admission looks at the memory held already and not at the size of the next message. So a message of any size is admitted
-//! in
-//! its turn, and exceeds the budget by itself at most. Small messages and plain metadata are part of the fixed cost of a
-//! call
-//! ([`CALL_COST`], [`CALL_ALLOWANCE`]) and do not ask.
+//! Admission looks at the memory held already and not at the size of the next message. So a message of any size is
+//! admitted in its turn, and exceeds the budget by itself at most. Small messages and plain metadata are part of the
+//! fixed cost of a call ([`CALL_COST`], [`CALL_ALLOWANCE`]) and do not ask.
 //!
 //! Every wait ends. One message to be sent may exceed a used-up budget, so that calls which hold memory do not wait for each
 //! other. A wait during which no memory at all is released for the time that a peer may take

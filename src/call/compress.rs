@@ -1,8 +1,7 @@
 //! The interface to compression algorithms: [`Compressor`] is one encoding, [`Compressors`] the set that one side supports.
 //!
 //! compression.md: each message is compressed independently, and a flag in its prefix says if it is compressed. The
-//! encodings
-//! are those of [`Encoding`]; this module does not depend on any implementation of them.
+//! encodings are those of [`Encoding`]; this module does not depend on any implementation of them.
 
 use std::fmt;
 use std::future::Future;
@@ -31,9 +30,8 @@ pub trait Compressor: Send + Sync {
     /// Returns an error if the algorithm fails, for example for lack of memory; the message is then sent uncompressed.
     fn compress(&self, message: &[u8], out: &mut BytesMut) -> std::io::Result<()>;
 
-    /// Decompresses `message` and appends the result to `out`. Stops at `limit` bytes: a few compressed bytes must not make
-    /// this
-    /// side allocate without bound.
+    /// Decompresses `message` and appends the result to `out`. Stops at `limit` bytes: a few compressed bytes must not
+    /// make this side allocate without bound.
     ///
     /// # Errors
     ///
@@ -162,9 +160,9 @@ impl Packing {
         self.chosen.as_ref().filter(|_| length >= min_compress_size && length <= max_message_size)
     }
 
-    /// Returns true if compressing a message of `length` bytes would block the worker for long, and a tokio runtime offers
-    /// its
-    /// blocking pool. The caller should then use [`Packing::pack_off_worker`], unless the call forbids compression.
+    /// Returns true if compressing a message of `length` bytes would block the worker for long, and a tokio runtime
+    /// offers its blocking pool. The caller should then use [`Packing::pack_off_worker`], unless the call forbids
+    /// compression.
     pub(crate) fn compresses_off_worker(&self, length: usize) -> bool {
         length >= INLINE_COMPRESSION && self.compressor_for(length).is_some() && Handle::try_current().is_ok()
     }
@@ -236,9 +234,8 @@ fn too_large(error: ProtocolError) -> Status {
 ///
 /// # Errors
 ///
-/// INTERNAL if the peer named no encoding or the bytes are not valid in it; RESOURCE_EXHAUSTED if the decompressed message
-/// is
-/// larger than `limit`.
+/// INTERNAL if the peer named no encoding or the bytes are not valid in it; RESOURCE_EXHAUSTED if the decompressed
+/// message is larger than `limit`.
 pub(crate) fn restore(compressor: Option<&Arc<dyn Compressor>>, message: &[u8], limit: usize) -> Result<Bytes, Status> {
     let compressor = compressor.ok_or(ProtocolError::CompressedWithoutEncoding)?;
     if message.is_empty() {

@@ -1,6 +1,5 @@
-//! The deadline of a call: the time after which the caller no longer waits. It covers the whole call, from its headers to
-//! its
-//! status.
+//! The deadline of a call: the time after which the caller no longer waits. It covers the whole call, from its headers
+//! to its status.
 //!
 //! <https://grpc.io/docs/guides/deadlines/>. A deadline travels as `grpc-timeout` ([`crate::wire::timeout`]).
 

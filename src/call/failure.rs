@@ -15,9 +15,8 @@ use crate::wire::http2::Http2Error;
 use crate::wire::section::Section;
 use crate::wire::{By, What};
 
-/// Checks that a field list delivered by h2 is within the limits of this side, and that h2 delivered all of it. `pseudo` is
-/// the
-/// size of its pseudo-header fields, in bytes (RFC 9113 section 6.5.2).
+/// Checks that a field list delivered by h2 is within the limits of this side, and that h2 delivered all of it.
+/// `pseudo` is the size of its pseudo-header fields, in bytes (RFC 9113 section 6.5.2).
 ///
 /// # Errors
 ///
@@ -34,9 +33,8 @@ pub(super) fn check_section(
     if link.blocks.is_long(|| stream) { Err(limits.too_large(section).into()) } else { Ok(()) }
 }
 
-/// Converts an error of a stream into the call's status, like [`status_of`]. `section` is the one that would have come next.
-/// If
-/// h2 gave up over its size, the error blames the peer, and this names our limit instead.
+/// Converts an error of a stream into the call's status, like [`status_of`]. `section` is the one that would have come
+/// next. If h2 gave up over its size, the error blames the peer, and this names our limit instead.
 pub(super) fn status_of_stream(error: &h2::Error, link: &Link, section: Section, stream: u32) -> Status {
     let ended = is_over_metadata(error);
     let reset = section == Section::Initial && error.is_reset() && error.is_library();
@@ -49,9 +47,8 @@ pub(super) fn status_of_stream(error: &h2::Error, link: &Link, section: Section,
     }
 }
 
-/// Converts an error of a stream or connection into the call's status (PROTOCOL-HTTP2.md, "Errors"). A reset maps to a code
-/// by
-/// the table; a lost connection is UNAVAILABLE on a client and CANCELLED on a server.
+/// Converts an error of a stream or connection into the call's status (PROTOCOL-HTTP2.md, "Errors"). A reset maps to a
+/// code by the table; a lost connection is UNAVAILABLE on a client and CANCELLED on a server.
 pub(crate) fn status_of(error: &h2::Error, side: Side) -> Status {
     let by = if error.is_remote() { By::Peer } else { By::Us };
     let reason = error.reason().map(|reason| Http2Error(reason.into()));

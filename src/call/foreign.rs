@@ -1,6 +1,5 @@
-//! Responses that are not gRPC: a web server's page, a proxy's error. Their HTTP status and body become the status of the
-//! call
-//! (http-grpc-status-mapping.md).
+//! Responses that are not gRPC: a web server's page, a proxy's error. Their HTTP status and body become the status of
+//! the call (http-grpc-status-mapping.md).
 
 use bytes::BytesMut;
 use http::{HeaderMap, StatusCode};

@@ -18,25 +18,20 @@
 //! |---|---|---|
 //! | the handler returns | sends its result as trailers | reads the status from the trailers |
 //! | the handler panics | sends trailers with UNKNOWN | reads UNKNOWN from the trailers |
-//! | the deadline passes | drops the handler, sends trailers with DEADLINE_EXCEEDED | DEADLINE_EXCEEDED, sends RST_STREAM
-//! CANCEL |
+//! | the deadline passes | drops the handler, sends trailers: DEADLINE_EXCEEDED | DEADLINE_EXCEEDED, RST_STREAM CANCEL |
 //! | the caller cancels, by dropping its handles | drops the handler on RST_STREAM CANCEL | sends RST_STREAM CANCEL |
-//! | a side resets the stream over an error | drops the handler | the code for the reset's error code, by the table of gRPC
-//! |
+//! | a side resets the stream over an error | drops the handler | the status code that gRPC gives the reset's code |
 //! | the connection is lost | drops the handler | UNAVAILABLE |
 //! | the server shuts down and its patience ends | drops the handler, sends trailers with UNAVAILABLE | reads UNAVAILABLE |
 //!
 //! On a server a request can also fail before its handler runs: it is malformed, its method is unknown, or the connection
-//! has
-//! no memory for it. The server then answers with trailers only. On a client a response can break the protocol or a limit:
+//! has no memory for it. The server then answers with trailers only. On a client a response can break the protocol or a limit:
 //! the client then fails the call with its own status and sends RST_STREAM CANCEL.
 //!
 //! No task and no queue of messages stands between the handler and the stream. `body` owns the receiving half: it takes DATA
 //! out of h2 as it arrives, buffers it compactly, and returns flow-control window as messages are taken out. `answer` wraps
-//! a
-//! body on a client. `send` owns the sending half. `exchange` drives both halves of a streaming call, whose handler or
-//! caller
-//! holds only the buffers: an [`Inbound`] and an [`Outbound`] (`typed`). `unary` reads and writes single messages.
+//! a body on a client. `send` owns the sending half. `exchange` drives both halves of a streaming call, whose handler or
+//! caller holds only the buffers: an [`Inbound`] and an [`Outbound`] (`typed`). `unary` reads and writes single messages.
 
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic))]
 

@@ -5,9 +5,8 @@
 //! RFC 9113 section 5.2.1). The exception is the single message of a client's unary call, which is given to h2 whole.
 //!
 //! [`Piece`] counts the data that h2 has taken and not written, so that a connection holds at most
-//! [`UNSENT`](crate::limits::UNSENT) of it. All of this data has window and waits only for the socket: a call whose peer is
-//! slow
-//! to grant window does not hold up other calls.
+//! [`UNSENT`](crate::limits::UNSENT) of it. All of this data has window and waits only for the socket: a call whose
+//! peer is slow to grant window does not hold up other calls.
 //!
 //! h2 remembers one waker for the whole sending half: a single task must poll [`Sending::poll_data`] and
 //! [`Sending::poll_reset`].

@@ -80,9 +80,8 @@ impl<T: Message + Default> Inbound<T> {
         Poll::Ready(next.inspect_err(|_| inbox.tell_driver()))
     }
 
-    /// On a client: waits for the initial metadata, which arrives with the first message or before it. Empty if the call
-    /// ended
-    /// without any.
+    /// On a client: waits for the initial metadata, which arrives with the first message or before it. Empty if the
+    /// call ended without any.
     ///
     /// # Errors
     ///
@@ -168,9 +167,8 @@ impl<T> fmt::Debug for Inbound<T> {
 /// The sending half of a streaming call; also a [`Sink`].
 ///
 /// Messages sent without a pause share DATA frames, which are sent as soon as the sender waits for something. On a client,
-/// [`Outbound::finish`] or dropping this half-closes the stream. On a server, the stream ends when the handler returns, and
-/// its
-/// result becomes the trailers; an `Outbound` that outlives the handler fails.
+/// [`Outbound::finish`] or dropping this half-closes the stream. On a server, the stream ends when the handler returns,
+/// and its result becomes the trailers; an `Outbound` that outlives the handler fails.
 pub struct Outbound<T> {
     batch: SharedBatch,
     types: PhantomData<fn(T)>,
@@ -241,9 +239,8 @@ impl<T> Outbound<T> {
         poll_fn(|cx| lock(&self.batch).poll_empty(cx)).await
     }
 
-    /// On a server: compresses the messages with this encoding, if the client accepts it and the server supports it. Has no
-    /// effect
-    /// once the initial metadata was sent.
+    /// On a server: compresses the messages with this encoding, if the client accepts it and the server supports it.
+    /// Has no effect once the initial metadata was sent.
     pub fn set_encoding(&mut self, encoding: Encoding) {
         lock(&self.batch).choose(encoding);
     }

@@ -15,9 +15,8 @@ use crate::status::Status;
 use crate::wire::ProtocolError;
 use crate::wire::message::PREFIX_LENGTH;
 
-/// Reads exactly one message and the end of the stream. Returns the message, and true if it was compressed. Fails if there
-/// is
-/// none or more than one.
+/// Reads exactly one message and the end of the stream. Returns the message, and true if it was compressed. Fails if
+/// there is none or more than one.
 pub(crate) async fn only<T: Message + Default>(source: &mut impl Receive) -> Result<(T, bool), Status> {
     source.body().expect_one();
     // An undecodable message fails the call only after the rest of the stream was read.

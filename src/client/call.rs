@@ -1,11 +1,9 @@
 //! One RPC on the client, top to bottom: sends its headers and messages, reads the response, converts its trailers to a
 //! `Result`.
 //!
-//! A unary call runs in its caller's task. A streaming call has its own task. The task moves bytes between HTTP/2 and the
-//! two
-//! handles that the caller holds, and ends the call at its deadline even while the caller does not poll. [`crate::call`]
-//! lists
-//! the ways in which a call ends.
+//! A unary call runs in its caller's task. A streaming call has its own task. The task moves bytes between HTTP/2 and
+//! the two handles that the caller holds, and ends the call at its deadline even while the caller does not poll.
+//! [`crate::call`] lists the ways in which a call ends.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -173,9 +171,8 @@ impl Future for Driver {
             if inbox.body().failure().is_some_and(|status| is_own_deadline(&status, deadline)) {
                 inbox.fail(deadline_exceeded());
             }
-            // PROTOCOL-HTTP2.md: a server may end the call before the client's half-close, which is not an error. A response
-            // that
-            // this side refuses is one.
+            // PROTOCOL-HTTP2.md: a server may end the call before the client's half-close, which is not an error. A
+            // response that this side refuses is one.
             let refused = inbox.body().failed_here();
             sending.reset(if refused { Http2Error::CANCEL } else { Http2Error::NO_ERROR });
             let end = inbox.body().failure().unwrap_or_else(|| Status::cancelled("the server has ended the call"));

@@ -1,8 +1,7 @@
 //! One connection on the client: connects, waits for the server's HTTP/2 SETTINGS, and spawns the connection task.
 //!
-//! RFC 9113 section 3.4: the server's first frame is SETTINGS. Without waiting for it, a peer that speaks another protocol
-//! would
-//! be noticed only when the first call fails.
+//! RFC 9113 section 3.4: the server's first frame is SETTINGS. Without waiting for it, a peer that speaks another
+//! protocol would be noticed only when the first call fails.
 
 use std::fmt;
 use std::future::poll_fn;

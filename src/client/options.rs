@@ -37,9 +37,8 @@ pub struct ClientOptions {
     /// The time limit for connecting, including TLS and the server's SETTINGS. 20 s by default.
     pub connect_timeout: Duration,
     /// The time without a byte from the server after which the client sends a PING (gRFC A8, keepalive). The server then has
-    /// [`Limits::peer_timeout`] to answer. At least 10 s; by default servers treat PINGs more often than every 5 minutes as
-    /// abuse.
-    /// `None`, the default, disables keepalive.
+    /// [`Limits::peer_timeout`] to answer. At least 10 s; by default servers treat PINGs more often than every 5
+    /// minutes as abuse. `None`, the default, disables keepalive.
     pub keepalive_time: Option<Duration>,
     /// True if keepalive also runs while the connection has no call. False by default.
     pub keepalive_without_calls: bool,
@@ -106,9 +105,8 @@ impl CallOptions {
         self
     }
 
-    /// Allows or forbids compressing messages, if the call has an encoding. Allowed by default. A stream can change this
-    /// with
-    /// [`Outbound::compress`](crate::Outbound::compress).
+    /// Allows or forbids compressing messages, if the call has an encoding. Allowed by default. A stream can change
+    /// this with [`Outbound::compress`](crate::Outbound::compress).
     #[must_use]
     pub fn compress(mut self, compress: bool) -> CallOptions {
         self.uncompressed = !compress;

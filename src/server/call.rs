@@ -1,9 +1,8 @@
 //! One RPC on the server, top to bottom: reads its headers, runs its handler, sends its trailers.
 //!
-//! [`crate::call`] lists the ways in which a call ends. If the handler returns or panics, the deadline passes, or the server
-//! shuts
-//! down, [`Call::poll_end`] sends the trailers, and no other function does. If the stream was reset (by the peer, or because
-//! the peer broke a rule of HTTP/2) or the connection was lost, no trailers can be sent.
+//! [`crate::call`] lists the ways in which a call ends. If the handler returns or panics, the deadline passes, or the
+//! server shuts down, [`Call::poll_end`] sends the trailers, and no other function does. If the stream was reset (by
+//! the peer, or because the peer broke a rule of HTTP/2) or the connection was lost, no trailers can be sent.
 //!
 //! ```text
 //!   begin ─┬─▶ Handling ── the handler returns, the deadline passes, the server ends ──▶ Ending ── trailers ──▶ Over
@@ -41,8 +40,7 @@ use crate::wire::request::{GRPC_ACCEPT_ENCODING, Refusal, RequestHeaders};
 use crate::wire::response::{ResponseHeaders, Trailers};
 
 /// A call in progress: a future that is ready when the call has ended. It is `Unpin`, so that it can begin on its
-/// connection's
-/// task and move to a task of its own if it has to wait.
+/// connection's task and move to a task of its own if it has to wait.
 pub(super) struct Call {
     work: Work,
     sending: Sending,

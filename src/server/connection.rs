@@ -1,9 +1,8 @@
 //! One connection on the server: the HTTP/2 handshake, the streams that the client opens, and the shutdown.
 //!
 //! A call runs on its connection's task first. Most unary calls end there, and the responses to all requests that arrived
-//! together are sent in one write; a call that has to wait moves to its own task. A handler that computes for long delays
-//! the
-//! other calls of its connection, so the next calls of such a method get their own tasks at once
+//! together are sent in one write; a call that has to wait moves to its own task. A handler that computes for long
+//! delays the other calls of its connection, so the next calls of such a method get their own tasks at once
 //! ([`Pace`](super::pace::Pace)).
 //!
 //! RFC 9113 sections 3.4 (preface), 6.8 (GOAWAY).
@@ -144,10 +143,9 @@ impl Driver {
 
     /// Ready when the connection has ended: no stream is open and no more will arrive.
     ///
-    /// A turn accepts the streams that have arrived, runs their calls, and leaves the responses to be written. It ends after
-    /// [`TURN`]
-    /// or [`TURN_CALLS`], even if calls are left that have not begun: other tasks run, and then the next turn goes on with
-    /// them.
+    /// A turn accepts the streams that have arrived, runs their calls, and leaves the responses to be written. It ends
+    /// after [`TURN`] or [`TURN_CALLS`], even if calls are left that have not begun: other tasks run, and then the next
+    /// turn goes on with them.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
             // poll_accept also writes: run the calls after the last one, or each response would be sent alone.
@@ -174,9 +172,8 @@ impl Driver {
     }
 
     /// Counts PINGs and returns true if they are too many. A PING that follows another faster than
-    /// [`ServerOptions::min_ping_interval`] is a strike; HEADERS and DATA that this side sends clear the strikes (gRFC A8,
-    /// "Server
-    /// Enforcement").
+    /// [`ServerOptions::min_ping_interval`] is a strike; HEADERS and DATA that this side sends clear the strikes (gRFC
+    /// A8, "Server Enforcement").
     fn are_too_many(&mut self, pings: Pings) -> bool {
         let mut interval = self.shared.options.min_ping_interval;
         if !interval.is_zero() && !self.connection.has_streams() {

@@ -1,8 +1,7 @@
 //! The server: accepts connections, serves its routes within its limits, and shuts down gracefully.
 //!
-//! See [`connection`](self) (`connection.rs`) for one connection, `call.rs` for one call, and `router.rs` for the way from
-//! path
-//! to handler.
+//! See [`connection`](self) (`connection.rs`) for one connection, `call.rs` for one call, and `router.rs` for the way
+//! from path to handler.
 
 mod call;
 mod connection;
@@ -63,9 +62,8 @@ impl Server {
 
     /// Serves until `shutdown` is ready, and then shuts down gracefully: the server accepts no more connections, sends
     /// GOAWAY to its
-    /// clients, and lets calls in progress run to their end. After [`ServerOptions::shutdown_timeout`] it ends the remaining
-    /// calls
-    /// with UNAVAILABLE.
+    /// clients, and lets calls in progress run to their end. After [`ServerOptions::shutdown_timeout`] it ends the
+    /// remaining calls with UNAVAILABLE.
     ///
     /// # Errors
     ///

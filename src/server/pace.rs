@@ -1,10 +1,8 @@
 //! Finds methods whose handlers compute for long, so that their calls get their own tasks.
 //!
-//! A call runs on its connection's task first, and while its handler computes, the connection's other calls wait. A single
-//! long
-//! call may be due to a pause of the machine and is forgotten after a while. After two within that time, calls of the method
-//! get
-//! their own task at once, except for one in a while that tries again.
+//! A call runs on its connection's task first, and while its handler computes, the connection's other calls wait. A
+//! single long call may be due to a pause of the machine and is forgotten after a while. After two within that time,
+//! calls of the method get their own task at once, except for one in a while that tries again.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -14,9 +12,8 @@ const A_LONG_CALL: u32 = 64;
 /// The record of how long a method's handler runs.
 #[derive(Default)]
 pub(super) struct Pace {
-    /// The strength of the suspicion that the handler computes for long. Two connections may update it at the same time; the
-    /// exact
-    /// number does not matter.
+    /// The strength of the suspicion that the handler computes for long. Two connections may update it at the same
+    /// time; the exact number does not matter.
     suspicion: AtomicU32,
 }
 

@@ -1,12 +1,9 @@
-//! Maps `:path` to the handler of a method: a table, without generated code. Four short adapters give the handlers of the
-//! four
-//! kinds one common type.
+//! Maps `:path` to the handler of a method: a table, without generated code. Four short adapters give the handlers of
+//! the four kinds one common type.
 //!
-//! A handler is a plain `async fn` on `&self`. The traits [`Handler`] and [`StreamingHandler`] describe such functions, with
-//! one
-//! argument beside `self` and with two; every such function implements them. The compiler refuses a handler where it is
-//! registered
-//! if its future is not `Send` or its messages are not the method's.
+//! A handler is a plain `async fn` on `&self`. The traits [`Handler`] and [`StreamingHandler`] describe such functions,
+//! with one argument beside `self` and with two; every such function implements them. The compiler refuses a handler
+//! where it is registered if its future is not `Send` or its messages are not the method's.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
