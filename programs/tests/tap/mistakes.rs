@@ -138,8 +138,8 @@ async fn flags_are_named_as_they_were_typed() {
     std::fs::write(&file, "").unwrap();
     for (flags, beginning) in [
         (&["--stream", "abc"][..], "--stream abc: invalid stream number \"abc\""),
-        (&["--frame", "!DATA,!HEADERS"], "--frame !DATA,!HEADERS: \"!HEADERS\" is no type of frame"),
-        (&["--status", "17"], "--status 17: \"17\" is no status: it is a number from 0 to 16"),
+        (&["--frame", "!DATA,!HEADERS"], "--frame !DATA,!HEADERS: invalid frame type \"!HEADERS\""),
+        (&["--status", "17"], "--status 17: invalid status \"17\": use a number from 0 to 16"),
         (&["--show", "colours"], "invalid value 'colours' for '--show <VIEW>'"),
         (&["-show", "colours"], "invalid value 'colours' for '-show <VIEW>'"),
         (&["--bogus"], "unexpected argument '--bogus' found"),

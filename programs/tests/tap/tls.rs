@@ -136,7 +136,7 @@ async fn a_call_between_two_openssl_ends_is_decoded() {
         // Without the secrets only ciphertext is shown, with the remedy.
         let (said, printed) = decoded(&[&pcapng]).await;
         assert!(said.contains("no key log has its secrets; pass --key-log with"), "{said}");
-        assert!(printed.contains("bytes  TLS: barewire tap --tls"), "{printed}");
+        assert!(printed.contains("bytes  TLS: decrypt with barewire tap --tls"), "{printed}");
     }
 }
 
