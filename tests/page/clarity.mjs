@@ -61,14 +61,14 @@ export function clarity(file) {
       // A filter that is wrong says how, and which one is in force.
       await filtered(page, "status=9");
       await filtered(page, "foo=bar");
-      assert.match(await text(page, "#filter-error"), /^invalid filter "foo=bar": use stream, .* The filter status=9 stays in force\.$/s);
+      assert.match(await text(page, "#filter-error"), /^"foo=bar" is not a filter: it begins with stream, .* In force is status=9\.$/s);
       assert.equal(await page.locator("#filter").getAttribute("aria-invalid"), "true");
       assert.deepEqual(await methods(page), ["Refused"]);
       await page.screenshot({ path: file("filter-wrong.png") });
       await filtered(page, "stream=x");
-      assert.match(await text(page, "#filter-error"), /invalid filter "stream=x": invalid stream number "x"/);
+      assert.match(await text(page, "#filter-error"), /"stream=x" is not a filter: "x" is no number of a stream/);
       await filtered(page, "status=");
-      assert.match(await text(page, "#filter-error"), /the value is missing/);
+      assert.match(await text(page, "#filter-error"), /nothing stands behind the sign/);
       await filtered(page, "status=9");
       assert.equal(await page.locator("#filter").getAttribute("aria-invalid"), null);
       assert.equal(await text(page, "#filter-error"), "");
@@ -90,7 +90,7 @@ export function clarity(file) {
       await page.locator("#calls .row", { hasText: "GivenUp" }).click();
       await rows(page, "frames").last().click();
       await page.locator("#tree .node", { hasText: "error code" }).click();
-      assert.match(await text(page, "#details"), /The stream is no longer wanted/);
+      assert.match(await text(page, "#details"), /The stream is no longer needed/);
       await page.keyboard.press("Escape");
       for (const width of [1440, 1400, 1340, 1280, 1241, 1200, 1061, 1000, 900]) {
         await page.setViewportSize({ width, height: 900 });
@@ -161,7 +161,7 @@ export function clarity(file) {
       await until(page, calls, 1);
       await page.locator("#tree .node", { hasText: "authorization" }).click();
       assert.match(await text(page, "#details"), /bytes\s+57 0a ·· ··/);
-      assert.match(await text(page, "#details"), /Both sides put the header into their dynamic table/, "the sentences of --explain");
+      assert.match(await text(page, "#details"), /Both sides add the header to their dynamic tables/, "the sentences of --explain");
       const shadow = await bytes(page, "cursor").first().evaluate((it) => getComputedStyle(it).boxShadow);
       assert.ok(shadow === "none" || shadow.split("),").every((one) => one.includes("inset")), shadow);
       const long = page.locator("#tree .node", { hasText: ":path" });

@@ -259,7 +259,7 @@ const cases = {
     assert.equal(await shown("status=5"), 0);
     assert.equal(await shown("frame=data,headers from=client"), await shown("type=DATA,HEADERS from=client"));
     await shown("colour=red");
-    assert.match(await text(page, "#filter-error"), /invalid filter "colour=red": use stream/);
+    assert.match(await text(page, "#filter-error"), /"colour=red" is not a filter: it begins with stream/);
     await shown("");
     await page.locator("#types").selectOption("SETTINGS");
     assert.equal(await page.locator("#filter").inputValue(), "type=SETTINGS");

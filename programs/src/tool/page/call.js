@@ -1,4 +1,4 @@
-// A call: its state as its frames tell it, and which side ended it.
+// A call: what its frames say of it, and who ended it.
 
 const STATUS = ["OK", "CANCELLED", "UNKNOWN", "INVALID_ARGUMENT", "DEADLINE_EXCEEDED", "NOT_FOUND", "ALREADY_EXISTS",
   "PERMISSION_DENIED", "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION", "ABORTED", "OUT_OF_RANGE", "UNIMPLEMENTED", "INTERNAL",
@@ -6,7 +6,7 @@ const STATUS = ["OK", "CANCELLED", "UNKNOWN", "INVALID_ARGUMENT", "DEADLINE_EXCE
 
 const UNITS = { H: 3600, M: 60, S: 1, m: 1e-3, u: 1e-6, n: 1e-9 };
 
-/** Converts a `grpc-timeout` to seconds. */
+/** Seconds of a `grpc-timeout`. */
 function timeoutOf(value) {
   const [, number, unit] = /^(\d{1,8})([HMSmun])$/.exec(value ?? "") ?? [];
   return unit && Number(number) * UNITS[unit];
@@ -14,16 +14,16 @@ function timeoutOf(value) {
 
 const headerOf = (record, name) => record.headers?.find((header) => header.name === name)?.value;
 
-/** Creates the call that begins with a frame. */
+/** The call that begins with a frame. */
 function callFrom(frame, record) {
   const [, service = "", method = ""] = /^\/(.*)\/([^/]*)$/.exec(record.path) ?? [];
   return {
     connection: frame.connection, stream: frame.stream, path: record.path, service, method: method || record.path,
     began: frame.time, ended: undefined, open: true, ok: undefined, kind: record.call_kind, timeout: timeoutOf(headerOf(record, "grpc-timeout")),
-    // The end of the call: in a word, by number, in the server's words, and the side that ended it.
+    // How it ended: in a word, by number, in the server's words, and who ended it.
     status: undefined, code: undefined, message: undefined, end: undefined,
     up: 0, down: 0, bytesUp: 0, bytesDown: 0, fault: false,
-    // Number of the call's frames that pass the filter.
+    // How many of its frames pass the filter.
     passing: 0,
   };
 }
@@ -32,7 +32,7 @@ function close(call, time, status, end, ok = false) {
   Object.assign(call, { open: false, ended: time, status, end, ok });
 }
 
-/** Adds a frame of the call's stream. */
+/** Takes a frame of the call's stream. */
 function advance(call, frame, record) {
   call.fault ||= frame.fault;
   call[frame.up ? "up" : "down"] += record.messages.length;
@@ -44,12 +44,12 @@ function advance(call, frame, record) {
     close(call, frame.time, name, "ended by the server's trailers", status === "0");
     Object.assign(call, { code: status ?? undefined, message: unescaped(headerOf(record, "grpc-message")) });
   } else if (meaning === "http_response") {
-    close(call, frame.time, `HTTP ${status}`, "ended by a response that is not gRPC");
+    close(call, frame.time, `HTTP ${status}`, "ended by an answer that is not gRPC");
   } else if (frame.type === "DATA" && !frame.up && record.flag_names.includes("END_STREAM")) {
     close(call, frame.time, "no status", "ended by the server without a grpc-status");
   } else if (frame.type === "RST_STREAM") {
     const code = errorOf(record);
-    // A cancellation counts as the deadline only if the client was the one to cancel.
+    // A deadline is one that the client kept.
     const late = frame.up && code === "CANCEL" && frame.time - call.began >= call.timeout;
     const who = frame.up ? "the client" : "the server";
     close(call, frame.time, code, late ? `ended by the client at its deadline of ${span(call.timeout)}` : `ended by ${who}'s RST_STREAM ${code}`);
@@ -57,12 +57,12 @@ function advance(call, frame, record) {
 }
 
 /** The error code of an RST_STREAM or GOAWAY, by name. */
-const errorOf = (record) => record.annotations.find((node) => node.label === "error code")?.value ?? "with a truncated code";
+const errorOf = (record) => record.annotations.find((node) => node.label === "error code")?.value ?? "with a code that is cut off";
 
-/** The last stream of a GOAWAY: streams beyond it are not processed (RFC 9113, section 6.8). */
+/** The last stream of a GOAWAY: those beyond are not processed (RFC 9113, section 6.8). */
 const lastOf = (record) => parseInt(record.bytes.slice(18, 26), 16) & 0x7fffffff;
 
-/** Decodes a `grpc-message`; returns it unchanged if it is not percent-encoded UTF-8. */
+/** `grpc-message` as it was meant; as it stands, if it is not percent-encoded UTF-8. */
 function unescaped(message) {
   try {
     return message && decodeURIComponent(message);
@@ -73,7 +73,7 @@ function unescaped(message) {
 
 const SHAPES = { unary: "unary", server_streaming: "server ≫", client_streaming: "client ≫", bidi_streaming: "bidi ≫" };
 
-/** The kind of a call: from the schema, otherwise from the messages seen so far. */
+/** The kind of a call: as the schema has it, otherwise by the messages seen so far. */
 function kindOf(call) {
   if (call.kind) return SHAPES[call.kind] ?? call.kind;
   const shape = `${call.up > 1 ? "client" : ""}${call.down > 1 ? "server" : ""}`;

@@ -1,4 +1,4 @@
-// Details of the selected field, and of the call that the frame belongs to.
+// What is to be said of the selected field, and of the call that the frame belongs to.
 
 const entry = (name, ...value) => (value.length && value[0] ? [make("dt", {}, name), make("dd", {}, ...value)] : []);
 
@@ -24,7 +24,7 @@ function fieldOf(node, open, go) {
     make("h3", {}, make("span", { className: `swatch ${node.layer}`, "aria-hidden": "true" }), nameOf(node), make("small", {}, LAYERS[node.layer])),
     make("dl", {},
       ...entry("value", node.value),
-      ...entry("purpose", ...explanationsOf(node).map((sentence) => make("p", {}, sentence))),
+      ...entry("what for", ...explanationsOf(node).map((sentence) => make("p", {}, sentence))),
       ...entry("encoding", node.label ? node.detail : undefined),
       ...entry("where", where),
       ...entry("bytes", make("code", {}, digits + (until - from > 64 ? " …" : ""))),
@@ -34,7 +34,7 @@ function fieldOf(node, open, go) {
   ];
 }
 
-/** The sentences of `--explain` about a node: its meaning, then its encoding. */
+/** What a node is there for, in the sentences of `--explain`: first what it means, then how it is encoded. */
 function explanationsOf({ layer, label = "", value, rule }) {
   const { fields, headers, codes, status } = EXPLANATIONS;
   const own = (table, name) => (Object.hasOwn(table, name) ? table[name] : undefined);
@@ -47,7 +47,7 @@ function explanationsOf({ layer, label = "", value, rule }) {
   ].filter(Boolean);
 }
 
-/** The call: how it went, and which side ended it, and how. */
+/** The call: how it went, who ended it, and how. */
 function aboutCall(call) {
   const way = (arrow, messages, bytes) => `${arrow} ${count(messages, "message")}, ${count(bytes, "byte")}`;
   return [

@@ -1,4 +1,4 @@
-// The filter box, and the texts of empty lists.
+// The field of the filter, and what the lists say when nothing is in them.
 
 function filter() {
   const field = byId("filter");
@@ -7,7 +7,7 @@ function filter() {
     state.filter = parseFilter(field.value);
     refilter();
   } catch (wrong) {
-    error = `${wrong.message}. ${state.filter.text ? `The filter ${state.filter.text} stays in force.` : "No filter is in force."}`;
+    error = `${wrong.message}. ${state.filter.text ? `In force is ${state.filter.text}.` : "No filter is in force."}`;
   }
   byId("filter-error").textContent = error;
   if (error) field.setAttribute("aria-invalid", "true");
@@ -37,7 +37,7 @@ for (const [id, key] of choices) {
   });
 }
 
-/** Offers all types and outcomes in the capture. */
+/** Offers the types and outcomes that there are. */
 function offer() {
   for (const [id] of choices) {
     const [select, values] = [byId(id), state.capture[id]];
@@ -47,7 +47,7 @@ function offer() {
   sayChoices();
 }
 
-/** Sets the lists of types and outcomes to the filter in force. */
+/** The lists of types and outcomes say what the filter in force does. */
 function sayChoices() {
   for (const [id, key] of choices) {
     const wanted = valueOf(state.filter.text, key);
@@ -58,9 +58,9 @@ function sayChoices() {
 
 byId("filter-hints").append(...["stream=1", "method~", "status!=OK", "type=HEADERS,DATA", "from=client", "fault"].map((value) => make("option", { value })));
 
-// ---- texts of empty lists
+// ---- lists with nothing in them
 
-/** Says why a pane is empty, and what the user can do. */
+/** Says why a pane is empty, and what can be done. */
 function note() {
   const { capture, filter, call, calls, shown } = state;
   const clear = ["Clear the filter", clearFilter];
@@ -80,7 +80,7 @@ function withoutCalls() {
   return "No call is in this capture.";
 }
 
-/** Fills a note with text and buttons if they have changed, so that assistive technology does not repeat them. */
+/** Fills a note with words and buttons; only if they are others, so that nobody is told twice. */
 function put(id, parts) {
   const element = byId(id);
   const words = (parts || []).filter(Boolean).map((part) => (Array.isArray(part) ? part[0] : part.textContent ?? part)).join("");

@@ -1,12 +1,12 @@
-// The state of the page, and its input: selecting, hovering, keys, the filter.
+// The state of the page, and what changes it: selecting, hovering, keys, the filter.
 
 const state = {
   capture: new Capture(),
   /** The filter, the frames and the calls that pass it, and the axis of the calls' timeline. */
   filter: parseFilter(""), shown: [], calls: [], axis: { begin: 0, length: 1 },
-  /** The call that was selected until a filter hid it, and the frame under the pointer. */
+  /** The call that was selected until a filter hid it, and the frame that the pointer is on. */
   hidden: undefined, pointed: undefined,
-  /** The selection: a call, a frame with its bytes and tree, a node and a byte of it; and the node under the pointer. */
+  /** What is selected: a call, a frame with its bytes and tree, a node and a byte of it; and what the pointer is on. */
   call: undefined, frame: undefined, open: undefined, node: undefined, byte: undefined, hover: undefined,
   nodes: [], closed: new Set(), perRow: 16, follow: true,
 };
@@ -19,7 +19,7 @@ const rows = {
   tree: new Rows(byId("tree"), 24, (index) => treeRow(state, index)),
 };
 
-/** Tells assistive technology which row or byte of a list is active. */
+/** Says which row or byte of a list the keyboard is on. */
 function active(list, index) {
   const element = byId(list);
   if (index === undefined || index < 0) element.removeAttribute("aria-activedescendant");
@@ -32,12 +32,12 @@ function isShown(frame) {
   return (!state.call || frame.call === state.call) && state.filter.frame(frame);
 }
 
-/** Finds the frames and calls to show again, after the filter, the call or the frames have changed. */
+/** Finds the frames and calls to be shown anew: the filter, the call, or the frames have changed. */
 function refilter() {
   const { capture, filter } = state;
   for (const call of capture.calls) call.passing = 0;
   const passing = filter.text ? capture.frames.filter(passes) : capture.frames;
-  // A call that the filter hides is deselected, and selected again when it reappears.
+  // A call that the filter hides is selected no longer, and is again when it comes back.
   const call = state.call ?? state.hidden;
   const isCall = call && filter.call(call);
   Object.assign(state, { call: isCall ? call : undefined, hidden: isCall ? undefined : call });
@@ -46,7 +46,7 @@ function refilter() {
   listFrames();
 }
 
-/** True if the filter passes a frame, which then counts for its call. */
+/** Whether the filter lets a frame through, which counts for its call. */
 function passes(frame) {
   const passes = state.filter.frame(frame);
   if (passes && frame.call) frame.call.passing += 1;
@@ -99,7 +99,7 @@ function selectFrame(frame) {
     }
     return within(at, leaves[low]) ? leaves[low] : undefined;
   };
-  // Leaves below a node with its own explanation only show its encoding, so they are closed at first.
+  // The leaves of what says itself what it means are how that is encoded: closed until someone asks.
   state.closed = new Set();
   const fold = (node) => {
     if (node.children?.length && node.children.every((child) => !child.children?.length && !child.fault)) state.closed.add(node);
@@ -121,14 +121,14 @@ function selectFrame(frame) {
   drawOpen();
 }
 
-/** Handles the pointer on a frame, in the list or on the timeline. */
+/** The pointer is on a frame, in the list or on the timeline. */
 function point(frame) {
   if (frame === state.pointed) return;
   state.pointed = frame;
   drawTimes(state);
 }
 
-/** Handles a click on a frame in the list: unless it is the newest, the list stops following. */
+/** A frame that somebody picked from the list: unless it is the newest, the list stays where it is. */
 function choose(at) {
   follow(at === state.shown.length - 1);
   state.hidden = undefined;
@@ -141,10 +141,10 @@ function step(by, wanted = () => true) {
   }
 }
 
-/** Goes to a frame by its number, and leaves the selected call if the frame is not part of it. */
+/** Goes to a frame by its number, out of the call if it does not belong to it. */
 function goTo(number) {
   const frame = state.capture.frames.find((one) => one.number === number && one.connection === state.frame.connection);
-  if (!frame) return say(`Frame ${number} is no longer available.`);
+  if (!frame) return say(`Frame ${number} is not here any more.`);
   if (!isShown(frame)) {
     clearFilter();
     selectCall(undefined);
@@ -171,7 +171,7 @@ function drawMarks() {
   const node = state.hover ?? state.node;
   const names = node ? pathOf(node) : [];
   const steps = names.map((name, place) => make("span", { className: place === names.length - 1 ? "last" : "" }, name));
-  const end = node ? make("span", { className: "value" }, node.value ?? "") : "Point at bytes, or at their meaning.";
+  const end = node ? make("span", { className: "value" }, node.value ?? "") : "Point at bytes, or at what they mean.";
   byId("path").replaceChildren(...steps, end);
   byId("path").className = node?.layer ?? "";
 }
@@ -253,7 +253,7 @@ byId("hex").addEventListener("pointermove", (event) => {
   const leaf = at === undefined ? undefined : state.open?.leafAt(at);
   if (leaf === state.hover) return;
   hover(leaf);
-  // The node in the tree: itself, or the closed one around it.
+  // The node is shown in the tree: itself, or the closed one that it is in.
   let seen = leaf;
   while (seen && !state.nodes.includes(seen)) seen = seen.parent;
   if (seen) rows.tree.reveal(state.nodes.indexOf(seen));

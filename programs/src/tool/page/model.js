@@ -1,7 +1,7 @@
-// The capture: frames, line by line as they arrive, and the calls that they form.
-// Besides its line, only an outline of each frame is kept; the line is parsed again when the frame is opened.
+// The capture: frames as they come, line by line, and the calls that they make up.
+// Of each frame only an outline is kept besides its line; the line is read again when the frame is looked at.
 
-/** Maximum number of frames, and maximum length of their lines together; above, the oldest are dropped. */
+/** Frames that are kept, and the length of their lines together; beyond, the oldest go. */
 const MOST = { frames: 200000, length: 2 ** 29 };
 
 const KIND = { preface: "preface", truncated: "cut short", bytes: "bytes", fragment: "fragment", lost: "lost" };
@@ -11,13 +11,13 @@ class Capture {
     Object.assign(this, { frames: [], calls: [], connections: new Map(), dropped: 0, unread: 0, end: 0, length: 0, endings: 0 });
     // `endings` counts the calls that have ended.
     this.byStream = new Map();
-    /** The places of messages that span frames: "connection/frame" → [{ frame, message, range, at }]. */
+    /** Where messages lie that are spread over frames: "connection/frame" → [{ frame, message, range, at }]. */
     this.spread = new Map();
     this.types = new Set();
     this.statuses = new Set();
   }
 
-  /** Parses a line; returns the frame if it is one. */
+  /** Takes a line; gives the frame, if it was one. */
   add(line) {
     let record;
     try {
@@ -65,7 +65,7 @@ class Capture {
     return frame;
   }
 
-  /** Drops the oldest frames above the limits, and the calls that ended with them; returns the number of frames. */
+  /** Lets go of the oldest frames if there are too many, and of the calls that ended with them; gives their number. */
   trim() {
     if (this.frames.length <= MOST.frames && this.length <= MOST.length) return 0;
     const gone = this.frames.splice(0, Math.ceil(this.frames.length / 10));
@@ -98,7 +98,7 @@ class Capture {
     if (open && !call.open) this.closed(call);
   }
 
-  /** Ends calls that the server's GOAWAY says it will not process. */
+  /** Calls that the server says it will not process have ended with its GOAWAY. */
   goAway(frame, record) {
     const [code, last] = [errorOf(record), lastOf(record)];
     const connection = this.connections.get(frame.connection);
@@ -127,7 +127,7 @@ class Capture {
     }
   }
 
-  /** Returns a frame with its bytes and its tree, where the parts of messages that span frames are marked. */
+  /** A frame with its bytes and its tree, in which the parts of spread messages are told apart. */
   open(frame) {
     const record = JSON.parse(frame.line);
     const bytes = Uint8Array.from({ length: frame.size }, (_, at) => parseInt(record.bytes.substr(2 * at, 2), 16));
@@ -152,7 +152,7 @@ class Capture {
   }
 }
 
-/** Summarises a frame in a few words: the method, the first messages, the outcome. */
+/** What a frame says, in a few words: the method, the first messages, the outcome. */
 function gistOf({ meaning, path, status, messages, summary, lost }) {
   if (meaning === "request_headers") return path;
   if (meaning === "trailers" || meaning === "trailers_only") return status ? `${summary.split(",")[0]}: ${STATUS[Number(status)] ?? status}` : summary;
@@ -165,7 +165,7 @@ function gistOf({ meaning, path, status, messages, summary, lost }) {
   return `${more}${said.length > 160 ? `${said.slice(0, 160)}…` : said}`;
 }
 
-/** Returns the part of a tree between two places, moved so that the first place lands on `to`. */
+/** The part of a tree between two places, moved so that the first of them lands on `to`. */
 function clip(node, from, until, to) {
   const [start, end] = [Math.max(node.range[0], from), Math.min(node.range[1], until)];
   if (start >= end) return undefined;

@@ -1,10 +1,10 @@
-// The four panes: calls, frames, bytes, meaning. They draw the state and don't change it.
+// The four panes: calls, frames, bytes, meaning. Each shows what the state says and changes nothing by itself.
 
 const LAYERS = {
   frame: "frame header", payload: "frame payload", hpack: "HPACK", grpc: "gRPC", protobuf: "Protocol Buffers", opaque: "other bytes",
 };
 
-/** A row of a list. Its id lets the list name the active row. */
+/** A row of a list. Its id lets the list say which of its rows is active. */
 function row(list, index, length, selected, className, ...cells) {
   return make("div", {
     id: `${list}-${index}`, className: `row ${className}${selected ? " selected" : ""}`, role: "option", "aria-selected": String(selected),
@@ -50,7 +50,7 @@ function frameRow(state, index) {
   return element;
 }
 
-/** Returns the leaves of a tree in the order of their bytes, and sets each node's parent and depth. */
+/** The leaves of a tree in the order of their bytes; each node knows its parent and its depth from now on. */
 function leavesOf(roots) {
   const leaves = [];
   const walk = (node, parent, depth, rule) => {
@@ -74,12 +74,12 @@ function pathOf(node) {
 
 const PER_ROW = () => (matchMedia("(max-width: 1060px) and (min-width: 821px), (max-width: 560px)").matches ? 8 : 16);
 
-/** True if the bytes of a leaf are redacted. */
+/** Whether the bytes of a leaf were replaced, so that they say nothing. */
 const isHidden = (leaf) => leaf?.form === "redacted";
 
 const within = (at, node) => node && at >= node.range[0] && at < node.range[1];
 
-/** A row of sixteen bytes and their text. The bytes of a leaf share a background in the colour of its layer. */
+/** Sixteen bytes: those of a leaf stand on one ground in the colour of its layer, and the text beside them. */
 function hexRow(state, index) {
   const { bytes, leafAt } = state.open;
   const start = index * state.perRow;
@@ -105,7 +105,7 @@ function hexRow(state, index) {
     make("span", { className: "ascii", role: "presentation", "aria-hidden": "true" }, ...texts));
 }
 
-/** The nodes that are not inside a closed one, from the top. */
+/** The nodes that are not hidden in a closed one, from the top. */
 function openNodes(state) {
   const nodes = [];
   const walk = (list) => list.forEach((node) => {
@@ -135,7 +135,7 @@ function treeRow(state, index) {
   node.label && node.detail ? make("span", { className: "detail" }, node.detail) : null,
   node.fault ? make("span", { className: "wrong" }, `✗ ${node.fault}`) : null);
   element.style.paddingInlineStart = `${0.4 + 1.05 * node.depth}rem`;
-  // Deep nodes keep a minimum width for some words; the list scrolls to them.
+  // Deep in the tree there is room for some words still, to which one can scroll.
   element.style.minWidth = `${16 + 1.05 * node.depth}rem`;
   return element;
 }

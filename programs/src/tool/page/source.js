@@ -1,10 +1,10 @@
-// The sources of frames: the page itself, a file, or the running program.
+// Where frames come from: the page itself, a file, or the program while calls run.
 
-/** Lines to parse; they are parsed in small portions, so that the page stays responsive. */
+/** Lines that wait to be read, so many at a time that the page stays quick. */
 const waiting = [];
 let reading = 0;
 
-/** Shows a notice until the next capture, or until it is dismissed. */
+/** Says something once: until the next capture, or until it is taken note of. */
 function say(...words) {
   state.remark = words;
   tell();
@@ -16,7 +16,7 @@ function take(lines) {
   if (!reading) reading = setTimeout(read, 0);
 }
 
-/** Parses lines for some milliseconds, draws the result, and continues later if there are more. */
+/** Reads lines for some milliseconds, shows what came of them, and goes on later if there are more. */
 function read() {
   const { capture, filter } = state;
   const until = performance.now() + 24;
@@ -30,7 +30,7 @@ function read() {
   waiting.splice(0, place);
   const gone = capture.trim();
   reading = waiting.length ? setTimeout(read, 0) : 0;
-  // The end of a call changes how its earlier frames are shown.
+  // How a call has ended decides about its earlier frames too.
   if (gone || (filter.asksForStatus && endings !== capture.endings)) {
     refilter();
   } else {
@@ -43,7 +43,7 @@ function read() {
   if (state.follow && events && state.shown.length) rows.frames.reveal(state.shown.length - 1);
 }
 
-/** Selects the first frame of the first call, or of a capture without calls. */
+/** What is looked at first: the first frame of the first call, or of a capture without calls. */
 function begun() {
   const frame = state.calls.length ? state.shown.find((one) => one.call) : undefined;
   if (frame) selectFrame(frame);
@@ -52,7 +52,7 @@ function begun() {
 
 let live = false;
 
-/** Shows the name and state of the capture, and how much of it is missing. */
+/** Says what is shown, and what is missing. */
 function tell() {
   const { capture } = state;
   const { size } = capture.connections;
@@ -98,7 +98,7 @@ async function openFile(file) {
     const lines = (rest + piece.value).split("\n");
     rest = lines.pop();
     take(lines.filter(Boolean));
-    // Waits until the page has parsed what was read, so that a large file is not in memory twice.
+    // What is read waits for the page, so that a large file is not in memory twice.
     while (waiting.length > 20000) await new Promise((done) => setTimeout(done, 10));
   }
   take(rest ? [rest] : []);
@@ -106,7 +106,7 @@ async function openFile(file) {
 
 const PACKETS = { "0a0d0d0a": "pcapng", a1b2c3d4: "pcap", d4c3b2a1: "pcap", a1b23c4d: "pcap", "4d3cb2a1": "pcap" };
 
-/** Returns the message about a file that the page can't read. */
+/** What to say of a file that the page can't read. */
 async function unreadable(file) {
   const begins = new Uint8Array(await file.slice(0, 65536).arrayBuffer());
   if (!begins.length) return [`${file.name} is empty.`];
@@ -115,10 +115,10 @@ async function unreadable(file) {
   if (Object.hasOwn(PACKETS, magic)) {
     return [`${file.name} is a ${PACKETS[magic]}, which the program reads: `, code(`barewire decode ${file.name} --html page.html`), " makes a page of it, ", code("--web"), " shows it."];
   }
-  // The first line may be longer than the part that is checked here.
+  // The first line may be longer than what is looked at here.
   const [line = ""] = new TextDecoder().decode(begins).split("\n").filter((one) => one.trim());
   if (line.trim().startsWith("{") && line.includes('"record"')) return undefined;
-  return [`${file.name} is not a capture that the page can read: it needs JSON lines, as `, code("--jsonl FILE"), " writes them."];
+  return [`${file.name} is no capture that the page can read: those are JSON lines, as `, code("--jsonl FILE"), " writes them."];
 }
 
 byId("open").addEventListener("click", () => byId("file").click());
@@ -157,7 +157,7 @@ function listen(address) {
   events.onerror = () => { live = "the program does not answer"; tell(); };
   events.onmessage = (event) => take([event.data]);
   events.addEventListener("listening", (event) => { state.listening = event.data; tell(); });
-  // The program was restarted: the page shows the capture of the previous run.
+  // The program was started anew: what is here belongs to the one before.
   events.addEventListener("begin", (event) => {
     if (state.session && state.session !== event.data) begin("");
     state.session = event.data;
@@ -186,7 +186,7 @@ function follow(on) {
   if (on && events && state.shown.length) rows.frames.reveal(state.shown.length - 1);
 }
 byId("follow").addEventListener("click", () => follow(!state.follow));
-// Stops following when the user looks at something other than the newest frame.
+// Whoever looks at something else than the newest wants it to stay.
 byId("frames").addEventListener("wheel", (event) => event.deltaY < 0 && follow(false), { passive: true });
 
 const inside = byId("capture");

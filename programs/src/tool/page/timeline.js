@@ -1,6 +1,6 @@
-// The timeline: a bar for each call on one axis, with marks at the selected frame and at the frame under the pointer.
+// The timeline: a bar for each call on one axis, and marks where the frame that is selected and the one under the pointer stand.
 
-/** The axis: from the start of the first call to the end of the last, without the time that a program waited for calls. */
+/** From the first of the calls to the end of the last: a program may have waited for them long. */
 function axisOf(calls, end) {
   let [begin, until] = [Infinity, -Infinity];
   for (const call of calls) {
@@ -12,7 +12,7 @@ function axisOf(calls, end) {
 
 const placeOf = (time, { begin, length }) => clamp((time - begin) / length, 0, 1);
 
-/** The track of a call. A bar is always wide enough to be visible, and never exceeds the track. */
+/** The track of a call. A bar is never so short that it is not seen, and never beyond the end. */
 function trackOf(state, call) {
   const { axis, capture } = state;
   const [from, to] = [placeOf(call.began, axis), placeOf(call.ended ?? capture.end, axis)];
@@ -22,7 +22,7 @@ function trackOf(state, call) {
   return make("span", { className: "track", title: "Click to go to the nearest frame" }, bar, make("i", { className: "mark pointed" }), make("i", { className: "mark chosen" }));
 }
 
-/** Moves the marks without redrawing: on the track of the frame's own call, and faintly on the others. */
+/** Moves the marks, without drawing anything anew: on the track of the frame's own call, and faintly on the others. */
 function drawTimes(state) {
   const list = byId("calls");
   for (const [mark, frame] of [["selected", state.frame], ["hover", state.pointed]]) {
@@ -37,13 +37,13 @@ function drawTimes(state) {
   }
 }
 
-/** Returns the call and its frame nearest to the pointer on a track. */
+/** The call and the frame of it that stand nearest to where the pointer is on a track. */
 function nearest(state, event) {
   const track = event.target.closest(".track");
   const call = track && state.calls[track.closest("[data-index]").dataset.index];
   if (!call) return {};
   const { left, width } = track.getBoundingClientRect();
-  // Marks are as wide as the shortest bar, and stay inside the track.
+  // The marks are as wide as the shortest bar, and stay inside.
   const time = state.axis.begin + clamp((event.clientX - left - 2) / (width - 4), 0, 1) * state.axis.length;
   const distance = (frame) => Math.abs(frame.time - time);
   let found;
@@ -53,7 +53,7 @@ function nearest(state, event) {
   return { call, frame: found };
 }
 
-/** The frames of a call that pass the filter; cached until something changes. */
+/** The frames of a call that pass the filter; they are looked for once, as long as nothing changes. */
 function framesOf(state, call) {
   const { capture, filter } = state;
   const known = framesOf.known;

@@ -1,8 +1,8 @@
-// Small helpers. Data from a peer is inserted as text, never as HTML.
+// Small tools. Nothing a peer sent is ever parsed as HTML: text goes into the page as text.
 
 const byId = (id) => document.getElementById(id);
 
-/** Creates an element with properties, attributes (those with a dash, and role) and children. */
+/** An element with properties, attributes (those with a dash, and role) and children. */
 function make(name, properties = {}, ...children) {
   const element = document.createElement(name);
   for (const [key, value] of Object.entries(properties)) {
@@ -18,7 +18,7 @@ const count = (number, thing) => `${number.toLocaleString("en")} ${thing}${numbe
 
 const clamp = (value, low, high) => Math.max(low, Math.min(high, value));
 
-/** Formats seconds for readers: "480 µs", "12.3 ms", "1.25 s". */
+/** Seconds for a person: "480 µs", "12.3 ms", "1.25 s". */
 function span(seconds) {
   if (seconds < 0.0009995) return `${Math.round(seconds * 1e6)} µs`;
   if (seconds < 0.9995) return `${(seconds * 1e3).toPrecision(3)} ms`;
@@ -44,7 +44,7 @@ class Rows {
     this.draw(true);
   }
 
-  /** Draws the visible rows; does nothing if they are drawn already, unless `anew`. */
+  /** Draws what is in sight; only if other rows came into sight, unless `anew`. */
   draw(anew = false) {
     const first = clamp(Math.floor(this.element.scrollTop / this.height) - 4, 0, this.length);
     const last = clamp(first + Math.ceil(this.element.clientHeight / this.height) + 8, 0, this.length);
@@ -73,7 +73,7 @@ class Rows {
   }
 }
 
-/** Returns the index that a key moves to in a list, or undefined for other keys. */
+/** Where a key leads in a list, or undefined if it is none that moves. */
 function moved(key, at, length, page) {
   const steps = { ArrowUp: -1, ArrowDown: 1, PageUp: -page, PageDown: page, Home: -Infinity, End: Infinity };
   if (!(key in steps) || length === 0) return undefined;
