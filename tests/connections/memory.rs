@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use crate::common::frames::*;
 use crate::common::peer::RawPeer;
 use crate::common::server::TestServer;
@@ -18,21 +20,24 @@ fn server() -> TestServer {
     })
 }
 
-fn echo(stream: u32, text: &[u8]) -> Vec<Frame> {
-    [vec![request(stream, "/test.Service/Echo")], chunks(stream, text), vec![half_close(stream)]].concat()
+/// Asks for three answers of 20,000 bytes and reads two heads: the first answer has room, the second passes beyond the budget, the
+/// third waits. Returns what each answer has.
+async fn ask_for_three(peer: &mut RawPeer) -> Bytes {
+    let long = text(&"x".repeat(20_000));
+    for stream in [1, 3, 5] {
+        let head = request(stream, "/test.Service/Echo");
+        peer.send([vec![head], chunks(stream, &long), vec![half_close(stream)]].concat()).await;
+    }
+    peer.expect(response(1)).await;
+    peer.expect(response(3)).await;
+    long
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_answer_that_finds_no_memory_waits_and_is_refused_when_nothing_is_given_back() {
     let server = server();
     let mut peer = connect(&server).await;
-    let long = text(&"x".repeat(20_000));
-    for stream in [1, 3, 5] {
-        peer.send(echo(stream, &long)).await;
-    }
-    // The first has room, the second passes beyond the budget, the third waits.
-    peer.expect(response(1)).await;
-    peer.expect(response(3)).await;
+    ask_for_three(&mut peer).await;
     let refused = peer.answer(5).await;
     let (code, message) = refused.status();
     assert_eq!(code, "8", "{message}");
@@ -49,12 +54,7 @@ async fn an_answer_that_finds_no_memory_waits_and_is_refused_when_nothing_is_giv
 async fn an_answer_that_waits_for_memory_leaves_when_another_has() {
     let server = server();
     let mut peer = connect(&server).await;
-    let long = text(&"x".repeat(20_000));
-    for stream in [1, 3, 5] {
-        peer.send(echo(stream, &long)).await;
-    }
-    peer.expect(response(1)).await;
-    peer.expect(response(3)).await;
+    let long = ask_for_three(&mut peer).await;
     peer.send([1, 3, 5].map(|stream| window_update(stream, 1 << 20))).await;
     for stream in [1, 3, 5] {
         let answer = peer.answer(stream).await;
