@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, ready as poll_ready};
 use std::time::Duration;
 
-use barewire::io::{Address, Connected, Connector, Listener, Peer};
+use barewire::io::{Address, ByteStream, Connector, Listener, Peer};
 use barewire::{
     BidiStreaming, CallOptions, Client, ClientStreaming, Inbound, Metadata, Method, Outbound, Request, Response,
     Router, Server, ServerStreaming, Status, Unary,
@@ -164,9 +164,9 @@ fn messages(mut frames: &[u8]) -> BTreeMap<u32, Vec<u8>> {
 struct Recorded(Mutex<Option<Copying>>);
 
 impl Connector for Recorded {
-    async fn connect(&self) -> io::Result<Connected> {
+    async fn connect(&self) -> io::Result<ByteStream> {
         let pipe = self.0.lock().unwrap().take().ok_or(io::ErrorKind::NotConnected)?;
-        Ok(Connected::new(pipe, Peer::plain(Address::Memory)))
+        Ok(ByteStream::new(pipe, Peer::plain(Address::Memory)))
     }
 
     fn authority(&self) -> &str {
@@ -210,13 +210,13 @@ impl AsyncWrite for Copying {
 struct Once(Option<DuplexStream>);
 
 impl Listener for Once {
-    type Handshake = Ready<io::Result<Connected>>;
+    type Handshake = Ready<io::Result<ByteStream>>;
 
     fn accept(&mut self) -> impl Future<Output = io::Result<Self::Handshake>> + Send {
         let pipe = self.0.take();
         async {
             match pipe {
-                Some(pipe) => Ok(ready(Ok(Connected::new(pipe, Peer::plain(Address::Memory))))),
+                Some(pipe) => Ok(ready(Ok(ByteStream::new(pipe, Peer::plain(Address::Memory))))),
                 None => pending().await,
             }
         }

@@ -35,7 +35,7 @@ use crate::wire::message::PREFIX_LENGTH;
 pub(crate) type SharedBatch = Arc<Mutex<Batch>>;
 
 /// A message that is being compressed on the blocking pool.
-pub(crate) type Packed = Pin<Box<dyn Future<Output = Result<BytesMut, Status>> + Send>>;
+pub(crate) type Compression = Pin<Box<dyn Future<Output = Result<BytesMut, Status>> + Send>>;
 
 /// Messages that were written and not yet given to HTTP/2.
 pub(crate) struct Batch {
@@ -194,7 +194,11 @@ impl Batch {
     /// if the
     /// message is better compressed here. The result goes to [`Batch::push_packed`].
     #[inline]
-    pub(crate) fn pack_off_worker(&mut self, length: usize, payload: impl FnOnce(&mut BytesMut)) -> Option<Packed> {
+    pub(crate) fn pack_off_worker(
+        &mut self,
+        length: usize,
+        payload: impl FnOnce(&mut BytesMut),
+    ) -> Option<Compression> {
         if length < INLINE_COMPRESSION || !self.may_compress || !self.packing.compresses_off_worker(length) {
             return None;
         }

@@ -246,7 +246,7 @@ impl Charge {
     pub(crate) fn bind(self, message: BytesMut) -> Bytes {
         match self.budget {
             None => message.freeze(),
-            Some(_) => Bytes::from_owner(Charged { message, _charge: self }),
+            Some(_) => Bytes::from_owner(ChargedMessage { message, _charge: self }),
         }
     }
 }
@@ -262,12 +262,12 @@ impl Drop for Charge {
 }
 
 /// A message and its charge.
-struct Charged {
+struct ChargedMessage {
     message: BytesMut,
     _charge: Charge,
 }
 
-impl AsRef<[u8]> for Charged {
+impl AsRef<[u8]> for ChargedMessage {
     fn as_ref(&self) -> &[u8] {
         &self.message
     }

@@ -15,7 +15,7 @@ use futures_sink::Sink;
 use prost::Message;
 
 use super::answer::Answer;
-use super::batch::{Packed, SharedBatch};
+use super::batch::{Compression, SharedBatch};
 use super::envelope::{CallMetadata, Context};
 use super::inbox::SharedInbox;
 use super::lock::lock;
@@ -292,7 +292,7 @@ impl<T> fmt::Debug for Outbound<T> {
 }
 
 /// Sends a message once it is compressed.
-async fn send_packed(batch: &SharedBatch, packing: Packed) -> Result<(), Status> {
+async fn send_packed(batch: &SharedBatch, packing: Compression) -> Result<(), Status> {
     let packed = packing.await?;
     poll_fn(|cx| {
         let mut batch = lock(batch);

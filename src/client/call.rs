@@ -13,7 +13,7 @@ use pin_project_lite::pin_project;
 use prost::Message;
 
 use super::caller::Caller;
-use super::invoke::{Begin, Head, Opened};
+use super::invoke::{Begin, CallStream, Head};
 use crate::call::batch::{Batch, SharedBatch};
 use crate::call::body::Receive;
 use crate::call::compress::Packing;
@@ -102,7 +102,7 @@ fn packing(client: &Caller) -> Result<Packing, Status> {
 }
 
 /// Sends the headers of a call.
-async fn begin(client: &Caller, path: &'static str) -> Result<Opened, Status> {
+async fn begin(client: &Caller, path: &'static str) -> Result<CallStream, Status> {
     let outgoing = Outgoing {
         timeout: client.options.timeout,
         encoding: client.options.encoding.unwrap_or_default(),
@@ -120,7 +120,7 @@ async fn begin(client: &Caller, path: &'static str) -> Result<Opened, Status> {
 }
 
 /// Sends the headers and the only message of a call, and half-closes the stream.
-async fn begin_with_only(client: &Caller, path: &'static str, message: Bytes) -> Result<Opened, Status> {
+async fn begin_with_only(client: &Caller, path: &'static str, message: Bytes) -> Result<CallStream, Status> {
     let mut opened = begin(client, path).await?;
     // If the stream is gone already, the receiving half reports it.
     let _: Result<(), Gone> = opened.sending.send_now(message, true);
@@ -136,8 +136,8 @@ fn with_headers(status: Status, metadata: Option<&CallMetadata>) -> Status {
 }
 
 /// Spawns the task of a streaming call, and returns the receiving handle.
-fn drive<Resp: Message + Default>(opened: Opened, batch: Option<SharedBatch>, deadline: Deadline) -> Inbound<Resp> {
-    let Opened { sending, answer } = opened;
+fn drive<Resp: Message + Default>(opened: CallStream, batch: Option<SharedBatch>, deadline: Deadline) -> Inbound<Resp> {
+    let CallStream { sending, answer } = opened;
     let inbox = Inbox::new(Source::Answer(Box::new(answer)));
     let inbound = Inbound::new(inbox.clone(), None);
     tokio::spawn(Driver { exchange: Exchange::request(inbox, batch), sending, deadline });

@@ -16,14 +16,14 @@ use h2::client::{Builder, SendRequest};
 use http::uri::{Authority, Parts, PathAndQuery, Scheme};
 use http::{HeaderMap, Method, Request, Uri};
 
-use super::invoke::{Begin, Head, Invoke, Opened};
+use super::invoke::{Begin, CallStream, Head, Invoke};
 use super::options::ClientOptions;
 use crate::call::answer::Answer;
 use crate::call::budget::Budget;
 use crate::call::failure::status_of;
 use crate::call::link::{Link, Side};
 use crate::call::send::{Piece, Sending};
-use crate::io::{Connected, Connector, Gather, Outlet, Peer, PeerLimits, gather, h2_limit};
+use crate::io::{ByteStream, Connector, Gather, Outlet, Peer, PeerLimits, gather, h2_limit};
 use crate::limits::{DATA_FRAME_BUDGET, MIN_KEEPALIVE_TIME, RESET_MEMORY, RESETS_REMEMBERED, UNSENT_OF_CALL};
 use crate::status::Status;
 use crate::wire::cause::{By, NoTls, What};
@@ -84,7 +84,7 @@ impl Connection {
         Ok(request)
     }
 
-    fn open_stream(&self, head: Head) -> Result<Opened, Status> {
+    fn open_stream(&self, head: Head) -> Result<CallStream, Status> {
         let Head { path, headers, receive_limit, compressors, code_of_http_status } = head;
         let request = self.request(path, headers)?;
         // Each call uses its own clone: beyond MAX_CONCURRENT_STREAMS h2 queues the stream, and the next call need not wait.
@@ -98,7 +98,7 @@ impl Connection {
         let (response, stream) = requests.send_request(request, false).map_err(lost)?;
         let counted = self.calls.as_ref().and_then(Weak::upgrade);
         let answer = Answer::new(response, receive_limit, compressors, code_of_http_status, self.link.clone(), counted);
-        Ok(Opened { sending: Sending::stream(stream, self.link.budget.clone()), answer })
+        Ok(CallStream { sending: Sending::stream(stream, self.link.budget.clone()), answer })
     }
 }
 
@@ -110,7 +110,7 @@ impl Invoke for Connection {
 
 /// Performs the HTTP/2 handshake, from the preface to the server's SETTINGS.
 async fn shake_hands(
-    connected: Connected,
+    connected: ByteStream,
     options: &ClientOptions,
 ) -> Result<(SendRequest<Piece>, Option<Weak<()>>, Link), Status> {
     let keepalive = options.keepalive_time.map(|time| time.max(MIN_KEEPALIVE_TIME));

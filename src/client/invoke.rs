@@ -35,20 +35,20 @@ pub struct Head {
 #[allow(clippy::large_enum_variant)] // Created once per call and taken apart at once.
 pub enum Begin {
     /// The call has begun, or has failed to.
-    Now(Result<Opened, Status>),
+    Now(Result<CallStream, Status>),
     /// The call begins when this future is ready.
-    Later(Pin<Box<dyn Future<Output = Result<Opened, Status>> + Send>>),
+    Later(Pin<Box<dyn Future<Output = Result<CallStream, Status>> + Send>>),
 }
 
 /// The stream of a call whose Request-Headers have been sent.
-pub struct Opened {
+pub struct CallStream {
     pub(crate) sending: Sending,
     pub(crate) answer: Answer,
 }
 
-impl fmt::Debug for Opened {
+impl fmt::Debug for CallStream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Opened").finish_non_exhaustive()
+        f.debug_struct("CallStream").finish_non_exhaustive()
     }
 }
 

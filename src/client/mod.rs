@@ -10,7 +10,7 @@ mod options;
 
 pub use call::Answer;
 pub use connection::Connection;
-pub use invoke::{Begin, Head, Invoke, Opened};
+pub use invoke::{Begin, CallStream, Head, Invoke};
 pub use options::{CallOptions, ClientOptions};
 
 use std::borrow::Borrow;

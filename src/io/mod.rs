@@ -29,7 +29,7 @@ pub trait Io: AsyncRead + AsyncWrite + Send + Unpin + 'static {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin + 'static> Io for T {}
 
 /// A byte stream that is ready for HTTP/2, and the peer at its other end.
-pub struct Connected {
+pub struct ByteStream {
     /// The byte stream; with TLS, the plaintext inside it.
     pub io: Box<dyn Io>,
     /// The peer at the other end.
@@ -38,16 +38,16 @@ pub struct Connected {
     pub witness: Option<Arc<dyn Witness>>,
 }
 
-impl Connected {
+impl ByteStream {
     /// Wraps a byte stream.
-    pub fn new(io: impl Io, peer: Peer) -> Connected {
-        Connected { io: Box::new(io), peer, witness: None }
+    pub fn new(io: impl Io, peer: Peer) -> ByteStream {
+        ByteStream { io: Box::new(io), peer, witness: None }
     }
 }
 
-impl fmt::Debug for Connected {
+impl fmt::Debug for ByteStream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Connected").field("peer", &self.peer).finish_non_exhaustive()
+        f.debug_struct("ByteStream").field("peer", &self.peer).finish_non_exhaustive()
     }
 }
 
@@ -72,7 +72,7 @@ pub trait Witness: Send + Sync {
 /// never delays the next one.
 pub trait Listener: Send {
     /// The work left before HTTP/2 can begin: nothing, or a TLS handshake.
-    type Handshake: Future<Output = std::io::Result<Connected>> + Send + 'static;
+    type Handshake: Future<Output = std::io::Result<ByteStream>> + Send + 'static;
 
     /// Waits for the next peer.
     ///
@@ -90,7 +90,7 @@ pub trait Connector: Send + Sync {
     /// # Errors
     ///
     /// Any error of the transport, with a text for people.
-    fn connect(&self) -> impl Future<Output = std::io::Result<Connected>> + Send;
+    fn connect(&self) -> impl Future<Output = std::io::Result<ByteStream>> + Send;
 
     /// Returns the value of `:authority`: the server's host and port as the caller knows them.
     fn authority(&self) -> &str;

@@ -13,7 +13,7 @@ use super::cut;
 use super::far::{END, Far, PAUSE, PIPE};
 use crate::client::{CallOptions, Client, ClientOptions};
 use crate::compression;
-use crate::io::{Address, Connected, Connector, Peer};
+use crate::io::{Address, ByteStream, Connector, Peer};
 use crate::method::{BidiStreaming, ClientStreaming, Method, ServerStreaming, Unary};
 use crate::status::Status;
 use crate::wire::encoding::Encoding;
@@ -118,10 +118,10 @@ async fn call(connector: Once, choice: u8) -> Result<(), Status> {
 struct Once(Mutex<Option<DuplexStream>>);
 
 impl Connector for Once {
-    async fn connect(&self) -> io::Result<Connected> {
+    async fn connect(&self) -> io::Result<ByteStream> {
         let pipe = self.0.lock().expect("nobody panics with it").take();
         let pipe = pipe.ok_or(io::ErrorKind::ConnectionRefused)?;
-        Ok(Connected::new(pipe, Peer::plain(Address::Memory)))
+        Ok(ByteStream::new(pipe, Peer::plain(Address::Memory)))
     }
 
     fn authority(&self) -> &str {

@@ -24,7 +24,7 @@ use super::server::Once;
 use crate::call::{Inbound, Outbound, Response};
 use crate::client::{CallOptions, Client, ClientOptions};
 use crate::compression;
-use crate::io::{Address, Connected, Connector, Peer};
+use crate::io::{Address, ByteStream, Connector, Peer};
 use crate::server::{Server, ServerOptions};
 use crate::status::{Code, Status};
 use crate::wire::encoding::Encoding;
@@ -308,9 +308,9 @@ impl AsyncWrite for Chopped {
 struct One(std::sync::Mutex<Option<Chopped>>);
 
 impl Connector for One {
-    async fn connect(&self) -> io::Result<Connected> {
+    async fn connect(&self) -> io::Result<ByteStream> {
         let pipe = self.0.lock().expect("nobody panics with it").take();
-        Ok(Connected::new(pipe.ok_or(io::ErrorKind::ConnectionRefused)?, Peer::plain(Address::Memory)))
+        Ok(ByteStream::new(pipe.ok_or(io::ErrorKind::ConnectionRefused)?, Peer::plain(Address::Memory)))
     }
 
     fn authority(&self) -> &str {

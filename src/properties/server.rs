@@ -11,7 +11,7 @@ use super::cut;
 use super::far::{END, Far, PAUSE, PIPE};
 use crate::call::{Inbound, Outbound, Request, Response};
 use crate::compression;
-use crate::io::{Address, Connected, Listener, Peer};
+use crate::io::{Address, ByteStream, Listener, Peer};
 use crate::method::{BidiStreaming, ClientStreaming, Method, ServerStreaming, Unary};
 use crate::server::{Router, Server, ServerOptions};
 use crate::status::Status;
@@ -88,12 +88,12 @@ fn options() -> ServerOptions {
 pub(super) struct Once<T>(pub(super) Option<T>);
 
 impl<T: crate::io::Io> Listener for Once<T> {
-    type Handshake = std::future::Ready<std::io::Result<Connected>>;
+    type Handshake = std::future::Ready<std::io::Result<ByteStream>>;
 
     async fn accept(&mut self) -> std::io::Result<Self::Handshake> {
         match self.0.take() {
             Some(pipe) => {
-                let connected = Connected::new(pipe, Peer::plain(Address::Memory));
+                let connected = ByteStream::new(pipe, Peer::plain(Address::Memory));
                 Ok(std::future::ready(Ok(connected)))
             }
             None => std::future::pending().await,

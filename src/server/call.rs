@@ -57,14 +57,14 @@ enum Work {
     /// The handler runs.
     Handling(Pin<Box<dyn Future<Output = Outcome> + Send>>),
     /// A request that is not gRPC is read to its end.
-    Refusing(Box<Refused>),
+    Refusing(Box<HttpRefusal>),
     /// The last messages wait for window; the trailers follow them.
     Ending { last: Bytes, trailers: HeaderMap },
     /// The call has ended.
     Over,
 }
 
-struct Refused {
+struct HttpRefusal {
     body: Body,
     status: StatusCode,
     error: ProtocolError,
@@ -100,7 +100,7 @@ impl Call {
             Ok(head) => head,
             Err(Refusal::Http(status, error)) => {
                 self.deadline = Deadline::after(Some(REFUSAL_PATIENCE));
-                self.work = Work::Refusing(Box::new(Refused { body, status, error, has_body }));
+                self.work = Work::Refusing(Box::new(HttpRefusal { body, status, error, has_body }));
                 return None;
             }
             Err(Refusal::Grpc(error)) => {
@@ -279,7 +279,7 @@ impl Call {
         }
         let Work::Refusing(refused) = std::mem::replace(&mut self.work, Work::Over) else { return Poll::Ready(()) };
         self.deadline = Deadline::after(Some(REFUSAL_PATIENCE));
-        let Refused { status, error, has_body, .. } = *refused;
+        let HttpRefusal { status, error, has_body, .. } = *refused;
         let mut headers = HeaderMap::new();
         headers.append(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
         if status == StatusCode::METHOD_NOT_ALLOWED {

@@ -25,14 +25,14 @@ use crate::call::body::Body;
 use crate::call::budget::Budget;
 use crate::call::link::{Link, Side};
 use crate::call::send::{Piece, Sending};
-use crate::io::{Connected, Fault, Gather, Outlet, PeerLimits, Pings, gather, h2_limit};
+use crate::io::{ByteStream, Fault, Gather, Outlet, PeerLimits, Pings, gather, h2_limit};
 use crate::limits::{
     DATA_FRAME_BUDGET, MAX_PING_STRIKES, MIN_IDLE_PING_INTERVAL, PENDING_RESETS, RESET_MEMORY, TURN, TURN_CALLS,
     UNSENT_OF_CALL,
 };
 
 /// Serves a connection until it ends. The client's preface and SETTINGS must arrive before `greeting`.
-pub(super) async fn serve(connected: Connected, shared: Arc<Shared>, greeting: Option<tokio::time::Instant>) {
+pub(super) async fn serve(connected: ByteStream, shared: Arc<Shared>, greeting: Option<tokio::time::Instant>) {
     let options = &shared.options;
     let limits = PeerLimits {
         greeting,

@@ -114,7 +114,7 @@ async fn join_all(connections: &mut JoinSet<()>) {
 /// Completes the transport's handshake within its time limit, and serves the connection.
 async fn accept<H>(handshake: H, shared: Arc<Shared>)
 where
-    H: Future<Output = io::Result<crate::io::Connected>>,
+    H: Future<Output = io::Result<crate::io::ByteStream>>,
 {
     let patience = shared.options.handshake_timeout;
     let greeting = Instant::now().checked_add(patience);

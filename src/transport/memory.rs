@@ -8,7 +8,7 @@ use std::io;
 use tokio::io::DuplexStream;
 use tokio::sync::mpsc;
 
-use crate::io::{Address, Connected, Connector, Listener, Peer};
+use crate::io::{Address, ByteStream, Connector, Listener, Peer};
 
 /// Size of the buffer of each direction of a connection, in bytes.
 pub const BUFFER: usize = 64 << 10;
@@ -29,11 +29,11 @@ pub struct MemoryListener {
 }
 
 impl Listener for MemoryListener {
-    type Handshake = Ready<io::Result<Connected>>;
+    type Handshake = Ready<io::Result<ByteStream>>;
 
     async fn accept(&mut self) -> io::Result<Self::Handshake> {
         match self.connections.recv().await {
-            Some(io) => Ok(ready(Ok(Connected::new(io, Peer::plain(Address::Memory))))),
+            Some(io) => Ok(ready(Ok(ByteStream::new(io, Peer::plain(Address::Memory))))),
             // All connectors were dropped, so nothing can connect any more.
             None => pending().await,
         }
@@ -47,11 +47,11 @@ pub struct MemoryConnector {
 }
 
 impl Connector for MemoryConnector {
-    async fn connect(&self) -> io::Result<Connected> {
+    async fn connect(&self) -> io::Result<ByteStream> {
         let (near, far) = tokio::io::duplex(BUFFER);
         let refused = |_| io::Error::new(io::ErrorKind::ConnectionRefused, "the in-memory listener was dropped");
         self.connecting.send(far).await.map_err(refused)?;
-        Ok(Connected::new(near, Peer::plain(Address::Memory)))
+        Ok(ByteStream::new(near, Peer::plain(Address::Memory)))
     }
 
     fn authority(&self) -> &str {

@@ -23,7 +23,7 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::io::{Connected, Connector, Io, LastFrames, Listener, Peer, Transfer};
+use crate::io::{ByteStream, Connector, Io, LastFrames, Listener, Peer, Transfer};
 
 /// Receives the bytes of one connection, in the order of its reads and writes. Dropped with the connection.
 pub trait Sink: Send {
@@ -54,15 +54,15 @@ impl Tap {
     }
 
     /// Wraps a [`Listener`] or a [`Connector`].
-    pub fn around<T>(&self, inner: T) -> Tapped<T> {
-        Tapped { inner, tap: self.clone() }
+    pub fn around<T>(&self, inner: T) -> WithTap<T> {
+        WithTap { inner, tap: self.clone() }
     }
 
-    fn connected(&self, connected: Connected) -> Connected {
+    fn connected(&self, connected: ByteStream) -> ByteStream {
         let Some(open) = &self.0 else { return connected };
         let (sink, last) = (open(&connected.peer), LastFrames::new());
         let stream = Stream { io: connected.io, sink, last: last.clone() };
-        Connected { witness: Some(Arc::new(last)), ..Connected::new(stream, connected.peer) }
+        ByteStream { witness: Some(Arc::new(last)), ..ByteStream::new(stream, connected.peer) }
     }
 }
 
@@ -75,7 +75,7 @@ impl fmt::Debug for Tap {
 /// Adds the method `.tap(sink)` to every [`Listener`] and [`Connector`].
 pub trait TapExt: Sized {
     /// Wraps it in a tap that passes each connection's bytes to a clone of `sink`, as with [`Tap::to`].
-    fn tap<S: Sink + Clone + Sync + 'static>(self, sink: S) -> Tapped<Self> {
+    fn tap<S: Sink + Clone + Sync + 'static>(self, sink: S) -> WithTap<Self> {
         Tap::to(sink).around(self)
     }
 }
@@ -84,13 +84,13 @@ impl<T> TapExt for T {}
 
 /// A [`Listener`] or a [`Connector`] with a [`Tap`] around it.
 #[derive(Clone, Debug)]
-pub struct Tapped<T> {
+pub struct WithTap<T> {
     inner: T,
     tap: Tap,
 }
 
-impl<L: Listener> Listener for Tapped<L> {
-    type Handshake = Pin<Box<dyn Future<Output = io::Result<Connected>> + Send>>;
+impl<L: Listener> Listener for WithTap<L> {
+    type Handshake = Pin<Box<dyn Future<Output = io::Result<ByteStream>> + Send>>;
 
     async fn accept(&mut self) -> io::Result<Self::Handshake> {
         let handshake = self.inner.accept().await?;
@@ -99,8 +99,8 @@ impl<L: Listener> Listener for Tapped<L> {
     }
 }
 
-impl<C: Connector> Connector for Tapped<C> {
-    async fn connect(&self) -> io::Result<Connected> {
+impl<C: Connector> Connector for WithTap<C> {
+    async fn connect(&self) -> io::Result<ByteStream> {
         Ok(self.tap.connected(self.inner.connect().await?))
     }
 
@@ -191,7 +191,7 @@ mod tests {
     }
 
     fn tapped(io: impl Io, recording: &Recording) -> Box<dyn Io> {
-        Tap::to(recording.clone()).connected(Connected::new(io, Peer::plain(Address::Memory))).io
+        Tap::to(recording.clone()).connected(ByteStream::new(io, Peer::plain(Address::Memory))).io
     }
 
     #[tokio::test]

@@ -12,7 +12,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use tokio::net::{TcpStream, lookup_host};
 
-use crate::io::{Address, Connected, Connector, Listener, Peer};
+use crate::io::{Address, ByteStream, Connector, Listener, Peer};
 
 /// Listens on `address`, which is `host:port`. Port 0 means a free port, `:port` all interfaces, and `port` alone 127.0.0.1.
 ///
@@ -89,7 +89,7 @@ impl TcpListener {
 }
 
 impl Listener for TcpListener {
-    type Handshake = Ready<io::Result<Connected>>;
+    type Handshake = Ready<io::Result<ByteStream>>;
 
     async fn accept(&mut self) -> io::Result<Self::Handshake> {
         let (stream, address) = self.accept_socket().await?;
@@ -135,9 +135,9 @@ impl TcpConnector {
 }
 
 impl Connector for TcpConnector {
-    async fn connect(&self) -> io::Result<Connected> {
+    async fn connect(&self) -> io::Result<ByteStream> {
         let (stream, address) = self.open().await?;
-        Ok(Connected::new(stream, Peer::plain(Address::Tcp(address))))
+        Ok(ByteStream::new(stream, Peer::plain(Address::Tcp(address))))
     }
 
     fn authority(&self) -> &str {
@@ -149,9 +149,9 @@ impl Connector for TcpConnector {
     }
 }
 
-fn connected(stream: TcpStream, address: SocketAddr) -> io::Result<Connected> {
+fn connected(stream: TcpStream, address: SocketAddr) -> io::Result<ByteStream> {
     stream.set_nodelay(true)?;
-    Ok(Connected::new(stream, Peer::plain(Address::Tcp(address))))
+    Ok(ByteStream::new(stream, Peer::plain(Address::Tcp(address))))
 }
 
 async fn resolve(address: &str) -> io::Result<Vec<SocketAddr>> {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use tokio::net::UnixStream;
 
-use crate::io::{Address, Connected, Connector, Listener, Peer};
+use crate::io::{Address, ByteStream, Connector, Listener, Peer};
 
 /// Listens on a new socket at `path`, which is removed when the listener is dropped.
 ///
@@ -56,12 +56,12 @@ impl Drop for UnixListener {
 }
 
 impl Listener for UnixListener {
-    type Handshake = Ready<io::Result<Connected>>;
+    type Handshake = Ready<io::Result<ByteStream>>;
 
     async fn accept(&mut self) -> io::Result<Self::Handshake> {
         let (stream, address) = self.socket.accept().await?;
         let address = Address::Unix(address.as_pathname().map(Path::to_owned));
-        Ok(ready(Ok(Connected::new(stream, Peer::plain(address)))))
+        Ok(ready(Ok(ByteStream::new(stream, Peer::plain(address)))))
     }
 }
 
@@ -72,10 +72,10 @@ pub struct UnixConnector {
 }
 
 impl Connector for UnixConnector {
-    async fn connect(&self) -> io::Result<Connected> {
+    async fn connect(&self) -> io::Result<ByteStream> {
         let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", self.path.display()));
         let stream = UnixStream::connect(&self.path).await.map_err(named)?;
-        Ok(Connected::new(stream, Peer::plain(Address::Unix(Some(self.path.clone())))))
+        Ok(ByteStream::new(stream, Peer::plain(Address::Unix(Some(self.path.clone())))))
     }
 
     /// Returns `localhost`, as the libraries of the gRPC project do: a path is not a valid authority.

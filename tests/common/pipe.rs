@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, ready as done};
 
-use barewire::io::{Address, Connected, Connector, Listener, Peer};
+use barewire::io::{Address, ByteStream, Connector, Listener, Peer};
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 use tokio::sync::mpsc;
@@ -78,10 +78,10 @@ impl AsyncWrite for Recorded {
 }
 
 /// A listener that accepts what is put into its channel.
-pub struct PipeListener(pub mpsc::UnboundedReceiver<Connected>);
+pub struct PipeListener(pub mpsc::UnboundedReceiver<ByteStream>);
 
 impl Listener for PipeListener {
-    type Handshake = Ready<io::Result<Connected>>;
+    type Handshake = Ready<io::Result<ByteStream>>;
 
     async fn accept(&mut self) -> io::Result<Self::Handshake> {
         match self.0.recv().await {
@@ -92,7 +92,7 @@ impl Listener for PipeListener {
 }
 
 /// A connector with one connection to give.
-pub struct PipeConnector(Mutex<Option<Connected>>);
+pub struct PipeConnector(Mutex<Option<ByteStream>>);
 
 impl PipeConnector {
     pub fn new(io: impl barewire::io::Io) -> PipeConnector {
@@ -101,7 +101,7 @@ impl PipeConnector {
 }
 
 impl Connector for PipeConnector {
-    async fn connect(&self) -> io::Result<Connected> {
+    async fn connect(&self) -> io::Result<ByteStream> {
         self.0.lock().unwrap().take().ok_or_else(|| io::ErrorKind::ConnectionRefused.into())
     }
 
@@ -115,6 +115,6 @@ impl Connector for PipeConnector {
 }
 
 /// A byte stream of this process.
-pub fn connected(io: impl barewire::io::Io) -> Connected {
-    Connected::new(io, Peer::plain(Address::Memory))
+pub fn connected(io: impl barewire::io::Io) -> ByteStream {
+    ByteStream::new(io, Peer::plain(Address::Memory))
 }

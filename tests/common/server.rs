@@ -2,7 +2,7 @@
 
 use std::io;
 
-use barewire::io::Connected;
+use barewire::io::ByteStream;
 use barewire::{Client, ClientOptions, Server, ServerOptions, Status};
 use tokio::io::DuplexStream;
 use tokio::sync::{mpsc, oneshot};
@@ -16,7 +16,7 @@ use super::soon;
 /// A server at work, and the test's end of its service.
 pub struct TestServer {
     pub probe: Probe,
-    pub arrivals: mpsc::UnboundedSender<Connected>,
+    pub arrivals: mpsc::UnboundedSender<ByteStream>,
     shutdown: oneshot::Sender<()>,
     serving: JoinHandle<io::Result<()>>,
 }

@@ -5,7 +5,7 @@ use std::io;
 use std::pin::Pin;
 use std::time::Duration;
 
-use barewire::io::{Address, Connected, Connector, Listener};
+use barewire::io::{Address, ByteStream, Connector, Listener};
 use barewire::{Client, ClientOptions, Code, Request, Response, Router, Server, Status};
 use tokio::io::AsyncWriteExt;
 use tokio::sync::mpsc;
@@ -57,7 +57,7 @@ async fn the_timeout_of_the_handshake_is_an_option_and_does_not_count_afterwards
 /// A listener whose connections have something left to do, a TLS handshake for example.
 struct Slow(mpsc::UnboundedReceiver<io::Result<Handshake>>);
 
-type Handshake = Pin<Box<dyn Future<Output = io::Result<Connected>> + Send>>;
+type Handshake = Pin<Box<dyn Future<Output = io::Result<ByteStream>> + Send>>;
 
 impl Listener for Slow {
     type Handshake = Handshake;
@@ -166,7 +166,7 @@ async fn a_server_that_says_nothing_is_given_up() {
 struct Never;
 
 impl Connector for Never {
-    async fn connect(&self) -> io::Result<Connected> {
+    async fn connect(&self) -> io::Result<ByteStream> {
         pending().await
     }
 

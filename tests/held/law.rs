@@ -52,7 +52,7 @@ pub type Outcome = Result<(), String>;
 /// The side under attack, and the attackers' lines to it.
 pub struct Scene {
     runtime: Runtime,
-    arrivals: mpsc::UnboundedSender<barewire::io::Connected>,
+    arrivals: mpsc::UnboundedSender<barewire::io::ByteStream>,
     healthy: Option<Client>,
     lines: Vec<Line>,
     /// The bytes allocated now.

@@ -6,7 +6,7 @@
 use std::process::Stdio;
 use std::time::Duration;
 
-use barewire::io::{Connected, Connector, Io, Listener};
+use barewire::io::{ByteStream, Connector, Io, Listener};
 use barewire::services::route_guide::{Guide, router};
 use barewire::transport::memory::{self, MemoryConnector};
 use barewire::transport::tcp;
@@ -117,7 +117,7 @@ async fn answered_by(tls: &ClientTls, answer: &[u8]) -> (String, Vec<u8>) {
     let (mut listener, connector) = memory::pair();
     let answer = answer.to_vec();
     let server = tokio::spawn(async move {
-        let Connected { mut io, .. } = listener.accept().await.unwrap().await.unwrap();
+        let ByteStream { mut io, .. } = listener.accept().await.unwrap().await.unwrap();
         let mut hello = [0; 5];
         io.read_exact(&mut hello).await.unwrap();
         let mut hello = vec![0; usize::from(u16::from_be_bytes([hello[3], hello[4]]))];
@@ -170,7 +170,7 @@ async fn a_server_that_stops_within_the_handshake_is_given_up() {
     for answer in [vec![], server_hello(3)[..20].to_vec()] {
         let (mut listener, connector) = memory::pair();
         let server = tokio::spawn(async move {
-            let Connected { mut io, .. } = listener.accept().await.unwrap().await.unwrap();
+            let ByteStream { mut io, .. } = listener.accept().await.unwrap().await.unwrap();
             io.write_all(&answer).await.unwrap();
             read_to_end(&mut io).await
         });

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
-use barewire::io::{Connected, Connector, Listener, TlsIdentity};
+use barewire::io::{ByteStream, Connector, Listener, TlsIdentity};
 use barewire::services::route_guide::messages::{Feature, Point};
 use barewire::services::route_guide::{GET_FEATURE, Guide, router};
 use barewire::transport::tls::{ClientTls, Identity, ServerTls};
@@ -209,7 +209,7 @@ async fn a_server_that_does_not_choose_h2() {
     let (mut listener, connector) = memory::pair();
     let config = raw_server_config(&authority);
     tokio::spawn(async move {
-        let Connected { io, .. } = listener.accept().await.unwrap().await.unwrap();
+        let ByteStream { io, .. } = listener.accept().await.unwrap().await.unwrap();
         let mut stream = tokio_rustls::TlsAcceptor::from(config).accept(io).await.unwrap();
         let _ = stream.read(&mut [0; 64]).await;
     });

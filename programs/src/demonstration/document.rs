@@ -1,8 +1,8 @@
 //! `docs/wire-format.md`, which explains two calls byte by byte.
 
+use super::failure::Failure;
 use super::picture::picture;
 use super::recorded::{RECORDING_LIMIT, conversation, record};
-use super::stopped::Stopped;
 use barewire::inspector::{Frame, PrintOptions, print};
 use barewire::services::route_guide::messages::{Point, RouteNote};
 use barewire::services::route_guide::{self, CALL_TIMEOUT, Features, Guide, RouteGuideClient};
@@ -40,8 +40,8 @@ has its fields. The client half-closes with an empty DATA frame with END_STREAM,
 ///
 /// # Errors
 ///
-/// [`Stopped`] if one of the calls fails.
-pub async fn wire_format() -> Result<String, Stopped> {
+/// [`Failure`] if one of the calls fails.
+pub async fn wire_format() -> Result<String, Failure> {
     let mut page = HEAD.to_owned();
     for (introduction, frames) in [GET_FEATURE, ROUTE_CHAT].into_iter().zip(two_calls().await?) {
         let bytes = print(&frames, &PrintOptions::default());
@@ -54,8 +54,8 @@ pub async fn wire_format() -> Result<String, Stopped> {
 ///
 /// # Errors
 ///
-/// [`Stopped`] if one of the calls fails.
-pub async fn wire_format_svg() -> Result<String, Stopped> {
+/// [`Failure`] if one of the calls fails.
+pub async fn wire_format_svg() -> Result<String, Failure> {
     let [get_feature, _] = two_calls().await?;
     let shown = get_feature.iter().filter(|frame| frame.stream() != 0);
     let bytes = print(shown, &PrintOptions { color: true, ..PrintOptions::default() });
@@ -63,18 +63,18 @@ pub async fn wire_format_svg() -> Result<String, Stopped> {
 }
 
 /// Returns the frames of GetFeature, including the start of the connection, and those of RouteChat.
-async fn two_calls() -> Result<[Vec<Frame>; 2], Stopped> {
+async fn two_calls() -> Result<[Vec<Frame>; 2], Failure> {
     let (listener, connector) = memory::pair();
     let server = Server::new(route_guide::router(Guide::new(Features::published())));
     let server = tokio::spawn(server.serve(listener));
     let recording = Recording::with_limit(RECORDING_LIMIT);
-    let client = Client::connect(Tap::to(recording.clone()).around(connector)).await.map_err(Stopped::Connect)?;
+    let client = Client::connect(Tap::to(recording.clone()).around(connector)).await.map_err(Failure::Connect)?;
     let client = RouteGuideClient::new(client).with(CallOptions::new().timeout(CALL_TIMEOUT));
 
     let point = Point { latitude: 409_146_138, longitude: -746_188_906 };
-    client.get_feature(point).await.map_err(|status| Stopped::Call(status.to_string()))?;
+    client.get_feature(point).await.map_err(|status| Failure::Call(status.to_string()))?;
     let unary = recording.entries().len();
-    chat(&client).await.map_err(|status| Stopped::Call(status.to_string()))?;
+    chat(&client).await.map_err(|status| Failure::Call(status.to_string()))?;
     server.abort();
 
     let entries = recording.entries();

@@ -1,8 +1,8 @@
 //! The four kinds of call, one of each on one in-memory connection, with all of their frames.
 
 use super::document::chat;
+use super::failure::Failure;
 use super::recorded::{RECORDING_LIMIT, conversation, record};
-use super::stopped::Stopped;
 use barewire::inspector::Frame;
 use barewire::services::route_guide::messages::{Point, Rectangle};
 use barewire::services::route_guide::{self, CALL_TIMEOUT, Features, Guide, RouteGuideClient};
@@ -40,20 +40,20 @@ const CALLS: [(&str, &str, &str); 4] = [
 ///
 /// # Errors
 ///
-/// [`Stopped`] if one of the calls fails.
-pub async fn four_kinds() -> Result<Vec<RecordedCall>, Stopped> {
+/// [`Failure`] if one of the calls fails.
+pub async fn four_kinds() -> Result<Vec<RecordedCall>, Failure> {
     let (listener, connector) = memory::pair();
     let server = Server::new(route_guide::router(Guide::new(Features::published())));
     let server = tokio::spawn(server.serve(listener));
     let recording = Recording::with_limit(RECORDING_LIMIT);
-    let client = Client::connect(Tap::to(recording.clone()).around(connector)).await.map_err(Stopped::Connect)?;
+    let client = Client::connect(Tap::to(recording.clone()).around(connector)).await.map_err(Failure::Connect)?;
     let client = RouteGuideClient::new(client).with(CallOptions::new().timeout(CALL_TIMEOUT));
 
     let mut conversation = conversation();
     let mut seen = 0;
     let mut recorded = Vec::new();
     for (at, (method, kind, story)) in CALLS.into_iter().enumerate() {
-        call(&client, at).await.map_err(|status| Stopped::Call(format!("{method} failed: {status:#}")))?;
+        call(&client, at).await.map_err(|status| Failure::Call(format!("{method} failed: {status:#}")))?;
         let entries = recording.entries();
         record(&mut conversation, &entries[seen..]);
         seen = entries.len();

@@ -6,15 +6,15 @@
 //! in-memory transport, so that the text does not depend on time or ports. [`wire_format_svg`] draws its first call.
 
 mod document;
+mod failure;
 mod kinds;
 mod picture;
 mod recorded;
-mod stopped;
 mod story;
 
 pub use document::{wire_format, wire_format_svg};
+pub use failure::Failure;
 pub use kinds::{RecordedCall, four_kinds};
-pub use stopped::Stopped;
 
 use std::io::Write;
 
@@ -34,27 +34,27 @@ const SEED: u64 = 1;
 ///
 /// # Errors
 ///
-/// [`Stopped`] says which step failed.
-pub async fn run(out: &mut dyn Write, color: bool) -> Result<(), Stopped> {
-    let listener = tcp::listen("127.0.0.1:0").await.map_err(Stopped::Listen)?;
-    let address = listener.local_addr().map_err(Stopped::Listen)?;
+/// [`Failure`] says which step failed.
+pub async fn run(out: &mut dyn Write, color: bool) -> Result<(), Failure> {
+    let listener = tcp::listen("127.0.0.1:0").await.map_err(Failure::Listen)?;
+    let address = listener.local_addr().map_err(Failure::Listen)?;
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let server = Server::new(route_guide::router(Guide::new(Features::published())));
     let server = tokio::spawn(server.serve_until(listener, async { drop(stopped.await) }));
 
     let recording = Recording::with_limit(RECORDING_LIMIT);
     let connector = Tap::to(recording.clone()).around(tcp::connect(address.to_string()));
-    let client = Client::connect(connector).await.map_err(Stopped::Connect)?;
+    let client = Client::connect(connector).await.map_err(Failure::Connect)?;
     let mut story = Story::new(out, Style { color }, &recording);
-    story.begin(address).map_err(Stopped::Output)?;
+    story.begin(address).map_err(Failure::Output)?;
     let called = route_guide::run(&RouteGuideClient::new(client), SEED, |event| story.show(event)).await;
-    let first_call = story.end().map_err(Stopped::Output)?;
-    called.map_err(|failure| Stopped::Call(failure.to_string()))?;
+    let first_call = story.end().map_err(Failure::Output)?;
+    called.map_err(|failure| Failure::Call(failure.to_string()))?;
 
     let mut conversation = conversation();
     record(&mut conversation, &first_call);
     let bytes = print(conversation.frames(), &PrintOptions { color, ..PrintOptions::default() });
-    writeln!(out, "{bytes}").map_err(Stopped::Output)?;
+    writeln!(out, "{bytes}").map_err(Failure::Output)?;
     drop(stop);
     // No connection is left to wait for. Had the server failed, the calls would have failed too.
     drop(server.await);

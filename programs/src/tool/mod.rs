@@ -126,17 +126,17 @@ fn on(builder: &mut runtime::Builder, command: impl Future<Output = Result<(), S
 async fn demonstrate(color: bool) -> Result<(), Stop> {
     let mut out = io::BufWriter::new(io::stdout());
     let shown = demonstration::run(&mut out, color).await;
-    outcome(shown.and_then(|()| out.flush().map_err(demonstration::Stopped::Output)))
+    outcome(shown.and_then(|()| out.flush().map_err(demonstration::Failure::Output)))
 }
 
 async fn wire_format(svg: bool) -> Result<(), Stop> {
     let page = if svg { demonstration::wire_format_svg().await } else { demonstration::wire_format().await };
-    outcome(page.and_then(|page| io::stdout().write_all(page.as_bytes()).map_err(demonstration::Stopped::Output)))
+    outcome(page.and_then(|page| io::stdout().write_all(page.as_bytes()).map_err(demonstration::Failure::Output)))
 }
 
-fn outcome(shown: Result<(), demonstration::Stopped>) -> Result<(), Stop> {
+fn outcome(shown: Result<(), demonstration::Failure>) -> Result<(), Stop> {
     match shown {
-        Err(demonstration::Stopped::Output(error)) => written(Err(error)),
+        Err(demonstration::Failure::Output(error)) => written(Err(error)),
         shown => shown.map_err(|stopped| Stop::Failed(stopped.to_string())),
     }
 }

@@ -12,7 +12,7 @@ use crate::inspector::model::text::{self, Text};
 pub(crate) fn shown(name: &[u8], value: &Arc<[u8]>) -> Text {
     let meaning = match name {
         b"grpc-status" => match status(value) {
-            Some(number) => return Text::said(number as u64, 0, say_status),
+            Some(number) => return Text::format(number as u64, 0, format_status),
             None => status_name(value).map(str::to_owned),
         },
         b"grpc-timeout" => timeout_text(value),
@@ -37,7 +37,7 @@ fn status(digits: &[u8]) -> Option<usize> {
 }
 
 /// Formats a status: "5 (NOT_FOUND)".
-fn say_status(number: u64, _: u32, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+fn format_status(number: u64, _: u32, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     write!(f, "{number} ({})", CODES.get(number as usize).copied().unwrap_or_default())
 }
 

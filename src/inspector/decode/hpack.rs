@@ -202,7 +202,7 @@ impl Decoder {
         if let Some(node) = tree.close(node) {
             node.range.end = reader.at;
             (node.label, node.value) = (label(index, &field), shown(&field));
-            node.detail = Text::said(index as u64, flags, say_literal);
+            node.detail = Text::format(index as u64, flags, format_literal);
             node.rule = Some(rule);
         }
         Ok(field)
@@ -271,10 +271,10 @@ fn size(field: &HeaderField) -> usize {
 }
 
 fn place(index: usize) -> Text {
-    Text::said(index as u64, 0, say_place)
+    Text::format(index as u64, 0, format_place)
 }
 
-fn say_place(index: u64, _: u32, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+fn format_place(index: u64, _: u32, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     match index {
         0 => f.write_str("new name"),
         _ if index > STATIC.len() as u64 => write!(f, "dynamic {index}"),
@@ -283,9 +283,9 @@ fn say_place(index: u64, _: u32, f: &mut fmt::Formatter<'_>) -> fmt::Result {
 }
 
 /// Formats a literal: "name static 31, Huffman, added".
-fn say_literal(index: u64, flags: u32, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+fn format_literal(index: u64, flags: u32, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     f.write_str(if index == 0 { "" } else { "name " })?;
-    say_place(index, 0, f)?;
+    format_place(index, 0, f)?;
     f.write_str(if flags >> 8 == 1 { ", Huffman" } else { "" })?;
     f.write_str(match flags & 0xff {
         added if added == Indexing::Added as u32 => ", added",
@@ -386,7 +386,7 @@ impl<'a> Reader<'a> {
         self.huffman |= huffman;
 
         let length_label = if what == "name" { "name length" } else { "value length" };
-        let length_value = Text::said(length as u64, huffman.into(), |length, huffman, f| {
+        let length_value = Text::format(length as u64, huffman.into(), |length, huffman, f| {
             let coding = if huffman == 1 { ", Huffman coded" } else { "" };
             write!(f, "{}{coding}", text::count(length, "byte"))
         });

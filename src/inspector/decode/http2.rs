@@ -21,7 +21,7 @@ use std::fmt;
 use std::ops::Range;
 
 use crate::inspector::model::annotation::{Annotation, Layer, Rule};
-use crate::inspector::model::text::{self, Say, Text};
+use crate::inspector::model::text::{self, Format, Text};
 use crate::inspector::model::tree::Tree;
 use crate::wire::http2::{FRAME_HEADER, FrameHeader, FrameType, Http2Error, Setting, settings};
 
@@ -55,9 +55,9 @@ fn on_a_stream(kind: FrameType) -> Option<bool> {
 }
 
 /// Returns a text about a header, formatted when it is read; `say` gets the header back with [`unpack`].
-fn said(header: &FrameHeader, say: Say) -> Text {
+fn text(header: &FrameHeader, format: Format) -> Text {
     let packed = u64::from(header.length) << 16 | u64::from(header.kind.0) << 8 | u64::from(header.flags);
-    Text::said(packed, header.stream, say)
+    Text::format(packed, header.stream, format)
 }
 
 fn unpack(packed: u64, stream: u32) -> FrameHeader {
@@ -138,7 +138,7 @@ pub(super) fn push_header(tree: &mut Tree, header: &FrameHeader, frame: &[u8]) {
         (Some(false), 1..) => Some(format!("PROTOCOL_ERROR: {} belongs to the connection", header.kind)),
         _ => None,
     };
-    let summary = said(header, |packed, stream, f| {
+    let summary = text(header, |packed, stream, f| {
         let header = unpack(packed, stream);
         let (length, flags) = (text::count(header.length.into(), "byte"), header.flag_names());
         let flags = if flags.is_empty() { flags } else { format!(" {flags},") };
@@ -146,10 +146,10 @@ pub(super) fn push_header(tree: &mut Tree, header: &FrameHeader, frame: &[u8]) {
     });
     let node = tree.open(header_leaf(0..FRAME_HEADER, "", summary).detail("frame header"));
     tree.push(header_leaf(0..3, "length", Text::bytes(header.length.into())));
-    let kind = said(header, |packed, _, f| write!(f, "{}", unpack(packed, 0).kind));
+    let kind = text(header, |packed, _, f| write!(f, "{}", unpack(packed, 0).kind));
     tree.push(header_leaf(3..4, "type", kind));
-    tree.push(header_leaf(4..5, "flags", said(header, say_flags)));
-    let stream = said(header, |_, stream, f| f.write_str(&stream_name(stream)));
+    tree.push(header_leaf(4..5, "flags", text(header, say_flags)));
+    let stream = text(header, |_, stream, f| f.write_str(&stream_name(stream)));
     tree.push(header_leaf(5..9, "stream", stream).fault(stream_fault));
     tree.close(node);
 }
@@ -213,13 +213,15 @@ impl FieldReader<'_> {
         self.at = self.end;
         let data =
             self.frame.get(range.clone()).and_then(<[u8]>::first_chunk).map_or(0, |data| u64::from_be_bytes(*data));
-        let shown = Text::said(data, 0, |data, _, f| write!(f, "{data:016x}"));
+        let shown = Text::format(data, 0, |data, _, f| write!(f, "{data:016x}"));
         self.tree.push(Annotation::new(range, Layer::Payload, "opaque data").value(shown).rule(self.rule));
     }
 
     fn error_code(&mut self) {
         let of_frame = std::mem::replace(&mut self.rule, const { &Rule::http2("7") });
-        self.number(4, "error code", |code| Text::said(code, 0, |code, _, f| write!(f, "{}", Http2Error(code as u32))));
+        self.number(4, "error code", |code| {
+            Text::format(code, 0, |code, _, f| write!(f, "{}", Http2Error(code as u32)))
+        });
         self.rule = of_frame;
     }
 
@@ -240,7 +242,7 @@ impl FieldReader<'_> {
             let bytes = self.frame.get(place.clone()).unwrap_or_default();
             let Some((id, value)) = settings(bytes).next() else { break };
             let (name, fault) = setting(id, value);
-            let detail = Text::said(id.0.into(), 0, |id, _, f| write!(f, "setting {id}"));
+            let detail = Text::format(id.0.into(), 0, |id, _, f| write!(f, "setting {id}"));
             let node = Annotation::new(place, Layer::Payload, name.clone()).value(Text::number(value.into()));
             let node = self.tree.open(node.detail(detail).rule(self.rule).fault(fault));
             self.number(2, "identifier", |_| name.clone());
@@ -295,6 +297,6 @@ fn setting(id: Setting, value: u32) -> (Text, Option<&'static str>) {
         (Setting::MAX_FRAME_SIZE, ..0x4000 | 0x100_0000..) => Some("PROTOCOL_ERROR: must be 16384 to 16777215"),
         _ => None,
     };
-    let unknown = || Text::said(id.0.into(), 0, |id, _, f| write!(f, "{}", Setting(id as u16)));
+    let unknown = || Text::format(id.0.into(), 0, |id, _, f| write!(f, "{}", Setting(id as u16)));
     (id.name().map_or_else(unknown, Text::from), fault)
 }

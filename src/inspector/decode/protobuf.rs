@@ -98,7 +98,7 @@ impl<'a> Annotator<'a> {
         self.budget = self.budget.saturating_sub(COST);
         let label = known.map_or(Text::number(field.number.into()), |known| known.name.clone().into());
         let detail = match field.payload {
-            Payload::Len(content) => Text::said(content.len() as u64, field.number, |length, number, f| {
+            Payload::Len(content) => Text::format(content.len() as u64, field.number, |length, number, f| {
                 write!(f, "field {number}, LEN {length}")
             }),
             _ => tag_text(field),
@@ -244,7 +244,7 @@ impl<'a> Annotator<'a> {
 
 /// Formats a tag: "field 1, VARINT".
 fn tag_text(field: &RawField<'_>) -> Text {
-    Text::said(field.payload.wire_type() as u64, field.number, |tag, number, f| match WireType::from_tag(tag) {
+    Text::format(field.payload.wire_type() as u64, field.number, |tag, number, f| match WireType::from_tag(tag) {
         Some(wire_type) => write!(f, "field {number}, {wire_type}"),
         None => write!(f, "field {number}"),
     })
@@ -312,12 +312,12 @@ impl Schema {
                 None => Text::signed((value as i32).into()),
             },
             (Payload::I32(bits), FieldType::Float) => {
-                Text::said(bits.into(), 0, |bits, _, f| write!(f, "{}", f32::from_bits(bits as u32)))
+                Text::format(bits.into(), 0, |bits, _, f| write!(f, "{}", f32::from_bits(bits as u32)))
             }
             (Payload::I32(value), FieldType::Sfixed32) => Text::signed((value as i32).into()),
             (Payload::I32(value), FieldType::Fixed32) => Text::number(value.into()),
             (Payload::I64(bits), FieldType::Double) => {
-                Text::said(bits, 0, |bits, _, f| write!(f, "{}", f64::from_bits(bits)))
+                Text::format(bits, 0, |bits, _, f| write!(f, "{}", f64::from_bits(bits)))
             }
             (Payload::I64(value), FieldType::Sfixed64) => Text::signed(value as i64),
             (Payload::I64(value), FieldType::Fixed64) => Text::number(value),
@@ -334,14 +334,14 @@ fn zigzag(value: u64) -> i64 {
 fn unnamed_scalar(payload: Payload<'_>) -> Text {
     match payload {
         Payload::Varint(value) if value > i64::MAX as u64 => {
-            Text::said(value, 0, |value, _, f| write!(f, "{value} (or {})", value as i64))
+            Text::format(value, 0, |value, _, f| write!(f, "{value} (or {})", value as i64))
         }
         Payload::Varint(value) => Text::number(value),
         Payload::I32(value) => {
-            Text::said(value.into(), 0, |bits, _, f| write!(f, "0x{bits:08x} (or {:e})", f32::from_bits(bits as u32)))
+            Text::format(value.into(), 0, |bits, _, f| write!(f, "0x{bits:08x} (or {:e})", f32::from_bits(bits as u32)))
         }
         Payload::I64(value) => {
-            Text::said(value, 0, |bits, _, f| write!(f, "0x{bits:016x} (or {:e})", f64::from_bits(bits)))
+            Text::format(value, 0, |bits, _, f| write!(f, "0x{bits:016x} (or {:e})", f64::from_bits(bits)))
         }
         Payload::Len(_) | Payload::GroupStart | Payload::GroupEnd => Text::EMPTY,
     }

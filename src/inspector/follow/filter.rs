@@ -245,7 +245,7 @@ impl<T> Sieve<T> {
     }
 
     /// Takes the output of the next frame and its cost in bytes; returns the output that is to be shown now.
-    pub fn push_said(&mut self, frame: &Frame, said: T, cost: usize) -> Vec<T> {
+    pub fn push_text(&mut self, frame: &Frame, said: T, cost: usize) -> Vec<T> {
         let (verdict, ended) = self.judge(frame);
         self.keep(verdict, &ended, frame.stream(), Waiting { number: frame.number, cost, said })
     }

@@ -288,19 +288,19 @@ pub(super) const MORE: [LintRule; 3] = [
     ),
 ];
 
-/// Reports each field of any block for which `says` returns a sentence.
-fn each(probe: &mut Probe<'_>, says: impl Fn(&Field<'_>) -> Option<String>) {
+/// Reports each field of any block for which `fault` returns a sentence.
+fn each(probe: &mut Probe<'_>, fault: impl Fn(&Field<'_>) -> Option<String>) {
     for field in probe.fields(&ALL).unwrap_or_default() {
-        if let Some(sentence) = says(field) {
+        if let Some(sentence) = fault(field) {
             probe.report(field.range.clone(), sentence);
         }
     }
 }
 
 /// As [`each`], but skips binary metadata without base64 if the receiver accepts it (gRFC G1).
-fn each_text(probe: &mut Probe<'_>, says: impl Fn(&Field<'_>) -> Option<String>) {
+fn each_text(probe: &mut Probe<'_>, fault: impl Fn(&Field<'_>) -> Option<String>) {
     let binary = probe.state.may_be_true_binary(probe.frame.direction);
-    each(probe, |field| says(field).filter(|_| !(binary && field.is_true_binary())));
+    each(probe, |field| fault(field).filter(|_| !(binary && field.is_true_binary())));
 }
 
 fn name(field: &Field<'_>) -> String {

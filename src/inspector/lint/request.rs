@@ -140,11 +140,11 @@ pub(super) const RULES: [LintRule; 16] = [
     }),
 ];
 
-/// Reports the first field of this name in Request-Headers, if `says` returns a sentence for its value.
-fn check(probe: &mut Probe<'_>, name: &str, says: impl Fn(&[u8]) -> Option<String>) {
+/// Reports the first field of this name in Request-Headers, if `fault` returns a sentence for its value.
+fn check(probe: &mut Probe<'_>, name: &str, fault: impl Fn(&[u8]) -> Option<String>) {
     let fields = probe.fields(&[Place::Request]).unwrap_or_default();
     let Some(field) = find(fields, name) else { return };
-    if let Some(sentence) = says(field.value) {
+    if let Some(sentence) = fault(field.value) {
         probe.report(field.range.clone(), sentence);
     }
 }

@@ -42,14 +42,14 @@ pub(super) const RULES: [LintRule; 20] = [
     ),
     rule("http-status-not-200", Error, RESPONSES, 36, "A gRPC response must have HTTP status 200.", |probe| {
         let Some(fields) = probe.fields(&BEGINS) else { return };
-        let (Some(status), true) = (find(fields, ":status"), says_grpc(fields)) else { return };
+        let (Some(status), true) = (find(fields, ":status"), declares_grpc(fields)) else { return };
         if status.value != b"200" {
             probe.report(status.range.clone(), format!("HTTP status {} with a gRPC content-type", status.shown()));
         }
     }),
     rule("answer-not-grpc", Error, RESPONSES, 36, "A gRPC response must have a gRPC content-type.", |probe| {
         let Some(fields) = probe.fields(&BEGINS) else { return };
-        if says_grpc(fields) || !probe.stream().is_some_and(|stream| stream.request.grpc) {
+        if declares_grpc(fields) || !probe.stream().is_some_and(|stream| stream.request.grpc) {
             return;
         }
         match find(fields, "content-type") {
@@ -79,7 +79,7 @@ pub(super) const RULES: [LintRule; 20] = [
     rule("status-missing", Error, RESPONSES, 41, "A gRPC response must end with grpc-status.", |probe| {
         let ends = probe.frame.ends_stream
             && probe.fields(&ENDS).is_some_and(|fields| {
-                let grpc = probe.stream().is_some_and(|stream| stream.response.grpc) || says_grpc(fields);
+                let grpc = probe.stream().is_some_and(|stream| stream.response.grpc) || declares_grpc(fields);
                 grpc && find(fields, "grpc-status").is_none()
             });
         probe.report_if(ends, HEADER);
@@ -203,7 +203,7 @@ pub(super) const RULES: [LintRule; 20] = [
         |probe| {
             let Some(fields) = probe.fields(&[Place::ResponseAlone]) else { return };
             let other = find(fields, ":status").is_some_and(|status| status.value != b"200");
-            if let Some(field) = find(fields, "grpc-status").filter(|_| other && !says_grpc(fields)) {
+            if let Some(field) = find(fields, "grpc-status").filter(|_| other && !declares_grpc(fields)) {
                 probe.report(field.range.clone(), "grpc-status together with an HTTP error: clients use grpc-status");
             }
         },
@@ -232,15 +232,15 @@ pub(super) const RULES: [LintRule; 20] = [
     }),
 ];
 
-fn says_grpc(fields: &[Field<'_>]) -> bool {
+fn declares_grpc(fields: &[Field<'_>]) -> bool {
     find(fields, "content-type").is_some_and(|field| is_grpc(&String::from_utf8_lossy(field.value)))
 }
 
-/// Reports the first field of this name in the block that ends a response, if `says` returns a sentence.
-fn check(probe: &mut Probe<'_>, name: &str, says: impl Fn(&Field<'_>) -> Option<String>) {
+/// Reports the first field of this name in the block that ends a response, if `fault` returns a sentence.
+fn check(probe: &mut Probe<'_>, name: &str, fault: impl Fn(&Field<'_>) -> Option<String>) {
     let fields = probe.fields(&ENDS).unwrap_or_default();
     let Some(field) = find(fields, name) else { return };
-    if let Some(sentence) = says(field) {
+    if let Some(sentence) = fault(field) {
         probe.report(field.range.clone(), sentence);
     }
 }

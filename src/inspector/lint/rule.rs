@@ -22,7 +22,7 @@ pub struct LintRule {
     /// Its number in `docs/rules.md`, if it has one.
     pub number: Option<u8>,
     /// The rule in one sentence.
-    pub says: &'static str,
+    pub text: &'static str,
     pub(super) needs: Needs,
     pub(super) check: fn(&mut Probe<'_>),
 }
@@ -115,11 +115,11 @@ pub(super) const fn rule(
     severity: Severity,
     rule: Rule,
     number: u8,
-    says: &'static str,
+    text: &'static str,
     check: fn(&mut Probe<'_>),
 ) -> LintRule {
     let number = if number == 0 { None } else { Some(number) };
-    LintRule { name, severity, rule, number, says, needs: Needs::Frame, check }
+    LintRule { name, severity, rule, number, text, needs: Needs::Frame, check }
 }
 
 impl LintRule {
@@ -170,7 +170,7 @@ impl<'a> Probe<'a> {
     /// Reports a violation with the rule's own sentence if `broken` is true.
     pub(super) fn report_if(&mut self, broken: bool, range: Range<usize>) {
         if broken {
-            self.report(range, self.rule.says);
+            self.report(range, self.rule.text);
         }
     }
 
@@ -194,10 +194,10 @@ impl<'a> Probe<'a> {
         FRAME_HEADER.min(self.frame.bytes.len())..self.frame.bytes.len()
     }
 
-    /// Reports the decoder's faults in nodes of a layer for which `says` returns true.
-    pub(super) fn report_faults(&mut self, layer: Layer, says: fn(&str) -> bool) {
+    /// Reports the decoder's faults in nodes of a layer for which `is_fault` returns true.
+    pub(super) fn report_faults(&mut self, layer: Layer, is_fault: fn(&str) -> bool) {
         for node in self.faults.iter().filter(|node| node.layer == layer) {
-            if let Some(fault) = node.fault.as_deref().filter(|fault| says(fault)) {
+            if let Some(fault) = node.fault.as_deref().filter(|fault| is_fault(fault)) {
                 self.report(node.range.clone(), fault);
             }
         }

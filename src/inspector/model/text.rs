@@ -14,7 +14,7 @@ use std::time::Duration;
 pub struct Text(Kind);
 
 /// Formats a number and a second number that belongs to it.
-pub(crate) type Say = fn(u64, u32, &mut fmt::Formatter<'_>) -> fmt::Result;
+pub(crate) type Format = fn(u64, u32, &mut fmt::Formatter<'_>) -> fmt::Result;
 
 #[derive(Clone)]
 enum Kind {
@@ -22,7 +22,7 @@ enum Kind {
     Shared(Arc<str>),
     Owned(Box<str>),
     Octets(Arc<[u8]>),
-    Said { number: u64, beside: u32, say: Say },
+    Numbers { number: u64, beside: u32, format: Format },
     Uncompressed { length: u32, name: Arc<str> },
 }
 
@@ -30,8 +30,8 @@ impl Text {
     pub(crate) const EMPTY: Self = Self(Kind::Static(""));
 
     /// A text formatted from two numbers when it is read.
-    pub(crate) fn said(number: u64, beside: u32, say: Say) -> Self {
-        Self(Kind::Said { number, beside, say })
+    pub(crate) fn format(number: u64, beside: u32, format: Format) -> Self {
+        Self(Kind::Numbers { number, beside, format })
     }
 
     /// "uncompressed, 6 bytes: routeguide.Point".
@@ -40,16 +40,16 @@ impl Text {
     }
 
     pub(crate) fn number(number: u64) -> Self {
-        Self::said(number, 0, |number, _, f| write!(f, "{number}"))
+        Self::format(number, 0, |number, _, f| write!(f, "{number}"))
     }
 
     pub(crate) fn signed(number: i64) -> Self {
-        Self::said(number as u64, 0, |number, _, f| write!(f, "{}", number as i64))
+        Self::format(number as u64, 0, |number, _, f| write!(f, "{}", number as i64))
     }
 
     /// "1 byte", "5 bytes".
     pub(crate) fn bytes(number: u64) -> Self {
-        Self::said(number, 0, |number, _, f| write!(f, "{}", Count(number, "byte")))
+        Self::format(number, 0, |number, _, f| write!(f, "{}", Count(number, "byte")))
     }
 
     /// The octets of a header's name or value.
@@ -64,7 +64,7 @@ impl Text {
             Kind::Shared(text) => text.is_empty(),
             Kind::Owned(text) => text.is_empty(),
             Kind::Octets(octets) => octets.is_empty(),
-            Kind::Said { .. } | Kind::Uncompressed { .. } => false,
+            Kind::Numbers { .. } | Kind::Uncompressed { .. } => false,
         }
     }
 
@@ -73,7 +73,7 @@ impl Text {
         match &self.0 {
             Kind::Owned(text) => text.len(),
             Kind::Octets(octets) => octets.len(),
-            Kind::Static(_) | Kind::Shared(_) | Kind::Said { .. } | Kind::Uncompressed { .. } => 0,
+            Kind::Static(_) | Kind::Shared(_) | Kind::Numbers { .. } | Kind::Uncompressed { .. } => 0,
         }
     }
 }
@@ -85,7 +85,7 @@ impl fmt::Display for Text {
             Kind::Shared(text) => f.write_str(text),
             Kind::Owned(text) => f.write_str(text),
             Kind::Octets(octets) => write!(f, "{}", Plain(octets)),
-            Kind::Said { number, beside, say } => say(*number, *beside, f),
+            Kind::Numbers { number, beside, format } => format(*number, *beside, f),
             Kind::Uncompressed { length, name } => {
                 write!(f, "uncompressed, {}: {name}", Count((*length).into(), "byte"))
             }
@@ -119,7 +119,7 @@ impl PartialEq<str> for Text {
             Kind::Static(text) => *text == other,
             Kind::Shared(text) => **text == *other,
             Kind::Owned(text) => **text == *other,
-            Kind::Octets(_) | Kind::Said { .. } | Kind::Uncompressed { .. } => {
+            Kind::Octets(_) | Kind::Numbers { .. } | Kind::Uncompressed { .. } => {
                 let said = self.to_string();
                 said == other
             }

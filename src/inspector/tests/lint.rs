@@ -98,7 +98,7 @@ fn every_rule_has_a_case_and_a_name_of_its_own() {
     assert_eq!(cases, rules.iter().copied().collect());
     assert_eq!(cases.len(), rules.len(), "no two rules have one name");
     for rule in Lint::rules() {
-        assert!(rule.says.ends_with('.') || rule.says.ends_with(')'), "{}", rule.says);
+        assert!(rule.text.ends_with('.') || rule.text.ends_with(')'), "{}", rule.text);
         assert!(rule.rule.link().starts_with("https://"));
     }
 }

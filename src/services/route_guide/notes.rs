@@ -23,7 +23,7 @@ pub struct Notes {
 
 #[derive(Debug)]
 struct Store {
-    by_location: HashMap<Point, VecDeque<Numbered>>,
+    by_location: HashMap<Point, VecDeque<NumberedNote>>,
     /// The locations of all notes, oldest first.
     order: VecDeque<Point>,
     /// The number of the next note.
@@ -33,7 +33,7 @@ struct Store {
 }
 
 #[derive(Clone, Debug)]
-struct Numbered {
+struct NumberedNote {
     number: u64,
     note: Arc<RouteNote>,
 }
@@ -72,7 +72,7 @@ pub(super) struct SoFar<'a> {
     location: Point,
     /// The lowest number that was not returned yet.
     next: u64,
-    own: Option<Numbered>,
+    own: Option<NumberedNote>,
 }
 
 impl Iterator for SoFar<'_> {
@@ -89,9 +89,9 @@ impl Iterator for SoFar<'_> {
 }
 
 impl Store {
-    fn push(&mut self, location: Point, note: RouteNote) -> Numbered {
+    fn push(&mut self, location: Point, note: RouteNote) -> NumberedNote {
         self.held += cost(&note);
-        let numbered = Numbered { number: self.next, note: Arc::new(note) };
+        let numbered = NumberedNote { number: self.next, note: Arc::new(note) };
         self.next += 1;
         self.order.push_back(location);
         self.by_location.entry(location).or_default().push_back(numbered.clone());
@@ -113,7 +113,7 @@ impl Store {
     }
 
     /// Returns the first note at a location with a number from `from` up to, but not including, `end`.
-    fn at(&self, location: Point, from: u64, end: u64) -> Option<Numbered> {
+    fn at(&self, location: Point, from: u64, end: u64) -> Option<NumberedNote> {
         let here = self.by_location.get(&location)?;
         let position = here.partition_point(|numbered| numbered.number < from);
         here.get(position).filter(|numbered| numbered.number < end).cloned()

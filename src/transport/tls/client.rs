@@ -11,7 +11,7 @@ use rustls::pki_types::ServerName;
 use rustls::sign::SingleCertAndKey;
 
 use super::{Authorities, H2, Identity, TlsError, VERSIONS, explain, has_h2, identity, provider, refuse_without_h2};
-use crate::io::{Connected, Connector, Peer};
+use crate::io::{ByteStream, Connector, Peer};
 
 /// The TLS configuration of a client: the authorities that it trusts, and its own identity.
 #[derive(Clone, Debug)]
@@ -91,15 +91,15 @@ pub struct TlsConnector<C> {
 }
 
 impl<C: Connector> Connector for TlsConnector<C> {
-    async fn connect(&self) -> io::Result<Connected> {
-        let Connected { io, peer, .. } = self.connector.connect().await?;
+    async fn connect(&self) -> io::Result<ByteStream> {
+        let ByteStream { io, peer, .. } = self.connector.connect().await?;
         let stream = self.connect.connect(self.name.clone(), io).await.map_err(|error| explain(error, "server"))?;
         let session = stream.get_ref().1;
         if !has_h2(session) {
             return Err(refuse_without_h2("server"));
         }
         let tls = Some(identity(session, None));
-        Ok(Connected::new(stream, Peer { tls, ..peer }))
+        Ok(ByteStream::new(stream, Peer { tls, ..peer }))
     }
 
     fn authority(&self) -> &str {

@@ -15,7 +15,7 @@ use rustls::server::danger::ClientCertVerifier;
 use rustls::sign::SingleCertAndKey;
 
 use super::{Authorities, H2, Identity, TlsError, VERSIONS, explain, has_h2, identity, provider, refuse_without_h2};
-use crate::io::{Address, Connected, Listener, Peer};
+use crate::io::{Address, ByteStream, Listener, Peer};
 
 /// The TLS configuration of a server: its identity, and the certificates that it requests from clients.
 #[derive(Clone, Debug)]
@@ -108,13 +108,13 @@ impl<L> TlsListener<L> {
 }
 
 impl<L: Listener> Listener for TlsListener<L> {
-    type Handshake = Pin<Box<dyn Future<Output = io::Result<Connected>> + Send>>;
+    type Handshake = Pin<Box<dyn Future<Output = io::Result<ByteStream>> + Send>>;
 
     async fn accept(&mut self) -> io::Result<Self::Handshake> {
         let below = self.listener.accept().await?;
         let (acceptor, on_failure) = (self.acceptor.clone(), self.on_failure.clone());
         Ok(Box::pin(async move {
-            let Connected { io, peer, .. } = below.await?;
+            let ByteStream { io, peer, .. } = below.await?;
             let address = peer.address.clone();
             let result = shake_hands(acceptor, io, peer).await;
             result.inspect_err(|error| {
@@ -126,7 +126,7 @@ impl<L: Listener> Listener for TlsListener<L> {
     }
 }
 
-async fn shake_hands(acceptor: TlsAcceptor, io: Box<dyn crate::io::Io>, peer: Peer) -> io::Result<Connected> {
+async fn shake_hands(acceptor: TlsAcceptor, io: Box<dyn crate::io::Io>, peer: Peer) -> io::Result<ByteStream> {
     let mut stream = acceptor.accept(io).await.map_err(|error| explain(error, "client"))?;
     let session = stream.get_ref().1;
     if !has_h2(session) {
@@ -135,7 +135,7 @@ async fn shake_hands(acceptor: TlsAcceptor, io: Box<dyn crate::io::Io>, peer: Pe
         return Err(refuse_without_h2("client"));
     }
     let tls = Some(identity(session, session.server_name()));
-    Ok(Connected::new(stream, Peer { tls, ..peer }))
+    Ok(ByteStream::new(stream, Peer { tls, ..peer }))
 }
 
 impl<L: fmt::Debug> fmt::Debug for TlsListener<L> {

@@ -74,7 +74,7 @@ async fn reconnect<C: Connector>(
     target: Target<C>,
     current: Arc<Mutex<Option<Connection>>>,
     head: Head,
-) -> Result<barewire::client::Opened, Status> {
+) -> Result<barewire::client::CallStream, Status> {
     let connection = target.open().await?;
     let begun = connection.begin(head);
     *current.lock().unwrap_or_else(PoisonError::into_inner) = Some(connection);

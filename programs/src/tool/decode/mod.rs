@@ -14,7 +14,7 @@ use super::flags::keys::Keys;
 use super::flags::names::Names;
 use super::flags::show::{Only, Screen, Show};
 use super::page;
-use super::page::told::LineWriter;
+use super::page::json::LineWriter;
 use super::stdout::written;
 use crate::cli::{self, Stop};
 use crate::watch::Wire;

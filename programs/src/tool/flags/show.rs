@@ -218,7 +218,7 @@ impl<W: Write> Screen<W> {
             let texts: Vec<_> = shown.views.iter_mut().map(|(view, by)| (*view, by.push(&frame))).collect();
             let entry = Entry { time: frame.time, texts };
             let cost = entry.cost();
-            let passed = shown.sieve.push_said(&frame, entry, cost);
+            let passed = shown.sieve.push_text(&frame, entry, cost);
             shown.passed += passed.len() as u64;
             self.entry(connection, passed)?;
             self.findings(connection, shown, findings)?;

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::sync::LazyLock;
 
-use super::told::Lines;
+use super::json::Lines;
 use barewire::inspector::explanations;
 
 const PAGE: &str = include_str!("page.html");

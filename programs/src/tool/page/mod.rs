@@ -13,9 +13,9 @@
 //! from elsewhere, and data from a peer is always inserted as text.
 
 mod html;
+pub(super) mod json;
 mod ring;
 mod server;
-pub(super) mod told;
 
 use std::fmt::Display;
 use std::fs::File;

@@ -24,8 +24,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
 use super::html::{SCRIPT, STYLE, served};
+use super::json::Lines;
 use super::ring::{News, Ring};
-use super::told::Lines;
 
 /// Maximum number of connections from browsers.
 const CONNECTIONS: usize = 64;

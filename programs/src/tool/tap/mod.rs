@@ -22,7 +22,7 @@ use super::flags::files::{Files, Named};
 use super::flags::names::{Behind, Names};
 use super::flags::show::{Only, Screen, Show};
 use super::page;
-use super::page::told::LineWriter;
+use super::page::json::LineWriter;
 use super::together::{Either, either};
 use crate::cli::{self, Stop};
 use crate::watch::Wire;

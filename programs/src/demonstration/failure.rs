@@ -6,7 +6,7 @@ use barewire::Status;
 
 /// The reason for which a demonstration failed.
 #[derive(Debug)]
-pub enum Stopped {
+pub enum Failure {
     /// The output could not be written.
     Output(io::Error),
     /// The server could not listen on the loopback interface.
@@ -17,15 +17,15 @@ pub enum Stopped {
     Call(String),
 }
 
-impl fmt::Display for Stopped {
+impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Stopped::Output(error) => write!(f, "can't write the output: {error}"),
-            Stopped::Listen(error) => write!(f, "can't listen on the loopback interface: {error}"),
-            Stopped::Connect(status) => write!(f, "the client can't connect: {status:#}"),
-            Stopped::Call(failure) => write!(f, "{failure}"),
+            Failure::Output(error) => write!(f, "can't write the output: {error}"),
+            Failure::Listen(error) => write!(f, "can't listen on the loopback interface: {error}"),
+            Failure::Connect(status) => write!(f, "the client can't connect: {status:#}"),
+            Failure::Call(failure) => write!(f, "{failure}"),
         }
     }
 }
 
-impl std::error::Error for Stopped {}
+impl std::error::Error for Failure {}
