@@ -38,7 +38,8 @@ async fn edition_with_delimited_messages_is_decoded_as_protoc_encodes_it() {
         message M {
           A a = 1; map<string, A> m = 2; A lp = 3 [features.message_encoding = LENGTH_PREFIXED];
           repeated int32 un = 4 [features.repeated_field_encoding = EXPANDED]; int32 d = 5 [default = 7];
-          reserved foo, bar; extensions 100 to 200; C c = 6; repeated A ra = 7;
+          reserved foo, bar; extensions 100 to 200 [verification = UNVERIFIED]; extensions 201 [declaration = { number: 201 }];
+          double inf = 8 [default = -inf, deprecated = true]; C c = 6; repeated A ra = 7;
           enum C { option features.enum_type = CLOSED; ONE = 1; TWO = 2; }
         }
         extend M { A ext = 100; }"

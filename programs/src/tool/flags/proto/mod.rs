@@ -2,10 +2,10 @@
 //!
 //! `protox` does the work. It knows neither editions nor a byte order mark, and it fails at an import that is missing. The
 //! inspector needs only names and types, so this module reads each file first: it rewrites editions to a syntax that
-//! `protox` knows (`edition.rs`), drops custom options, and leaves out imports that were not found.
+//! `protox` knows (`rewrite.rs`), drops options (`options.rs`), and leaves out imports that were not found.
 
-mod edition;
 mod options;
+mod rewrite;
 
 use std::collections::HashMap;
 use std::io;
@@ -124,10 +124,9 @@ impl FileResolver for Folders {
 
 /// Parses a file, without the options that the inspector does not need.
 fn parse(name: &str, source: &str) -> Result<File, protox::Error> {
-    let rewritten = edition::rewrite(source).map_err(|why| protox::Error::new(format!("{name}: {why}")))?;
-    let file = File::from_source(name, rewritten.as_deref().unwrap_or(source))?;
-    let mut descriptor = file.file_descriptor_proto().clone();
-    if rewritten.is_some() {
+    let rewritten = rewrite::rewrite(source).map_err(|why| protox::Error::new(format!("{name}: {why}")))?;
+    let mut descriptor = FileDescriptorProto::from(File::from_source(name, &rewritten.text)?);
+    if rewritten.was_edition {
         // Proto2, like an edition's closed enums, lets an enum begin with any value.
         descriptor.syntax = None;
     }
