@@ -328,7 +328,7 @@ impl Conversation {
         let fault = match unfinished {
             None => return,
             Some((seen, None)) => format!("the stream ends inside a message's prefix: {seen} of 5 bytes"),
-            Some((seen, Some(total))) => format!("the stream ends inside a message: {seen} of {total} bytes"),
+            Some((seen, Some(total))) => format!("the stream ends inside a message: {seen} of its {total} bytes"),
         };
         self.with_kept(number, |frame| frame.faults.push(fault));
     }

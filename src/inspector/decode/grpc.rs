@@ -83,10 +83,13 @@ impl MessageReader {
         found
     }
 
-    /// Returns the received and the expected bytes of an incomplete message; the expected bytes are `None` inside the
-    /// prefix.
+    /// Returns the received bytes of an incomplete message and its length, both without the prefix, as Message-Length
+    /// counts. Inside the prefix, returns the received bytes of the prefix and `None`.
     pub(crate) fn unfinished(&self) -> Option<(u64, Option<u64>)> {
-        (self.received > 0).then(|| (self.received, (self.received >= PREFIX_LEN).then(|| self.total())))
+        match self.received.checked_sub(PREFIX_LEN) {
+            Some(content) => Some((content, Some(self.length.into()))),
+            None => (self.received > 0).then_some((self.received, None)),
+        }
     }
 
     /// Returns the approximate memory used for the incomplete message.

@@ -193,7 +193,7 @@ fn a_header_block_in_three_frames() {
 #[test]
 fn a_stream_that_ends_inside_a_message() {
     let faults = |digits| frame(&call_then(&[(ToServer, digits)]), 6).faults.clone();
-    assert_eq!(faults("000006 00 01 00000001  00 00000008 08"), ["the stream ends inside a message: 6 of 13 bytes"]);
+    assert_eq!(faults("000006 00 01 00000001  00 00000008 08"), ["the stream ends inside a message: 1 of its 8 bytes"]);
     assert_eq!(faults("000002 00 01 00000001  00 00"), ["the stream ends inside a message's prefix: 2 of 5 bytes"]);
     assert_eq!(faults("000005 00 01 00000001  00 00000000"), [""; 0]);
 }
