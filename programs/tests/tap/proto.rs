@@ -160,3 +160,28 @@ async fn single_field_is_not_packed() {
         barewire(&["decode", &folder.file("request"), "--proto", &folder.file("names.proto"), "--show", "hex"]).await;
     assert!(hex.contains("a can't have wire type LEN"), "{hex}");
 }
+
+#[tokio::test]
+async fn what_a_limit_hides_names_the_flag_that_shows_it() {
+    let source =
+        format!("syntax = \"proto3\"; package t; message M {{ repeated M m = 1; repeated int32 b = 2; }} {SERVICE}");
+    let folder = Folder::new("proto-limits");
+    let cases: [(&str, &[u8], &str); 3] = [
+        ("annotations=14", &[0x10, 1, 0x10, 2, 0x10, 3], "more fields: not decoded: over --limit annotations"),
+        ("depth=1", &[0x0a, 4, 0x0a, 2, 0x10, 7], "2 bytes, not decoded: nested deeper than --limit depth"),
+        ("message=5", &[0x10, 1, 0x10, 2, 0x10, 3], "not decoded: over --limit message"),
+    ];
+    for (limit, message, expected) in cases {
+        decoded(&folder, &source, message).await;
+        let flags = ["decode", &folder.file("request"), "--proto", &folder.file("names.proto"), "--limit", limit];
+        let printed = barewire(&flags).await;
+        assert!(printed.contains(expected), "{limit}: {printed}");
+        let printed = barewire(&flags[..4]).await;
+        assert!(!printed.contains("--limit"), "{printed}");
+    }
+    let wrong =
+        Command::new(env!("CARGO_BIN_EXE_barewire")).args(["decode", "x", "--limit", "fields=1"]).output().unwrap();
+    let stderr = String::from_utf8(wrong.stderr).unwrap();
+    assert_eq!((wrong.status.code(), stderr.lines().count()), (Some(2), 1), "{stderr}");
+    assert!(stderr.contains("annotations, calls, depth"), "{stderr}");
+}

@@ -46,9 +46,10 @@ pub struct Conversation {
 }
 
 impl Conversation {
-    /// Returns a conversation that starts at the first byte, with the default limits.
+    /// Returns a conversation that starts at the first byte, with the limits of the schema.
     pub fn new(schema: Schema) -> Self {
-        Self::with_limits(schema, Limits::default())
+        let limits = schema.limits();
+        Self::with_limits(schema, limits)
     }
 
     /// Returns a conversation that starts at the first byte.

@@ -174,6 +174,7 @@ impl MessageReader {
             length: self.length,
             segments: Vec::new(),
             tree: None,
+            hidden_by: None,
             restored: None,
         };
         match assembly {
@@ -196,7 +197,8 @@ impl MessageReader {
                 found.earlier = Some(assembly);
             }
             _ => {
-                self.part(found, range, seen, self.limit(context));
+                message.hidden_by = self.limit(context);
+                self.part(found, range, seen, message.hidden_by);
                 found.complete.push(message);
             }
         }

@@ -7,6 +7,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::frame::Direction;
+use super::limits::Limits;
 use super::text;
 
 /// Methods, messages and enums by their full names. Fields without a name here are shown by number.
@@ -15,6 +16,7 @@ pub struct Schema {
     methods: BTreeMap<String, MethodTypes>,
     messages: BTreeMap<Arc<str>, BTreeMap<u32, SchemaField>>,
     enums: BTreeMap<Arc<str>, EnumValues>,
+    limits: Limits,
 }
 
 /// The values of an enum. With aliases, several names have the same number.
@@ -162,6 +164,24 @@ impl Schema {
     /// Adds an enum, or removes the values of the one with this name.
     pub(super) fn begin_enum(&mut self, name: &str) {
         self.enums.insert(shared(name), EnumValues::default());
+    }
+
+    /// Sets the limits of the conversations that are decoded with this schema; see [`Limits`].
+    ///
+    /// ```
+    /// use barewire::inspector::{Limits, Schema};
+    ///
+    /// let mut schema = Schema::new();
+    /// schema.set_limits(Limits { annotations: 100_000, ..Limits::default() });
+    /// assert_eq!(schema.limits().annotations, 100_000);
+    /// ```
+    pub fn set_limits(&mut self, limits: Limits) {
+        self.limits = limits;
+    }
+
+    /// Returns the limits of the conversations that are decoded with this schema.
+    pub fn limits(&self) -> Limits {
+        self.limits
     }
 
     /// Returns the message types of the method at a path.

@@ -10,7 +10,7 @@ use super::proto;
 use super::reflection::descriptor_set;
 use crate::cli::{self, Stop};
 use crate::services::FILE_DESCRIPTOR_SET;
-use barewire::inspector::Schema;
+use barewire::inspector::{Limits, Schema};
 use barewire::transport::tcp;
 use barewire::transport::tls::ClientTls;
 
@@ -32,6 +32,18 @@ pub(in crate::tool) struct Names {
     /// fails, says so and uses the other names
     #[arg(long, value_name = "ADDR", value_parser = super::address::optional_address)]
     reflection: Option<Option<String>>,
+    /// Decodes up to another limit, in bytes or in numbers: annotations, calls, depth, frames, header-block, header-list,
+    /// header-table, message, waiting. What a limit hides names it. May be given several times
+    #[arg(long, value_name = "NAME=N", value_parser = limit, help_heading = "Views")]
+    limit: Vec<(String, usize)>,
+}
+
+/// Parses the value of `--limit`.
+fn limit(text: &str) -> Result<(String, usize), String> {
+    let (name, value) = text.split_once('=').ok_or_else(|| "expected NAME=N, as in message=16777216".to_owned())?;
+    let value = value.parse().map_err(|error| format!("{value:?} is not a number of bytes or things: {error}"))?;
+    Limits::default().set(name, value)?;
+    Ok((name.to_owned(), value))
 }
 
 /// The server behind a tap, or the one that a call is sent to.
@@ -44,6 +56,11 @@ impl Names {
     /// Returns the built-in names and those that the flags ask for.
     pub(in crate::tool) async fn schema(&self, behind: Option<Behind<'_>>) -> Result<Schema, Stop> {
         let mut schema = built_in();
+        let mut limits = Limits::default();
+        for (name, value) in &self.limit {
+            limits.set(name, *value).map_err(|error| Stop::Usage(format!("--limit: {error}")))?;
+        }
+        schema.set_limits(limits);
         if let Some(address) = &self.reflection {
             self.ask(address.as_deref(), behind, &mut schema).await?;
         }
