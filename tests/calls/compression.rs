@@ -73,7 +73,7 @@ fn packed_request(stream: u32, path: &str) -> Frame {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_compresses_towards_those_who_listed_the_algorithm_and_no_others() {
+async fn server_compresses_only_for_clients_that_accept_the_encoding() {
     let server = compressing();
     let mut peer = server.connect().await;
     let ask = |stream| packed_request(stream, "/test.Service/Echo");
@@ -97,7 +97,7 @@ async fn a_server_compresses_towards_those_who_listed_the_algorithm_and_no_other
 }
 
 #[tokio::test(start_paused = true)]
-async fn messages_with_and_without_the_flag_may_follow_each_other() {
+async fn compressed_and_uncompressed_messages_may_alternate() {
     let server = compressing();
     let mut peer = server.connect().await;
     let body = [packed(text("a")), text("b"), packed(text("c")), message([]), flagged(1, [])].concat();
@@ -109,7 +109,7 @@ async fn messages_with_and_without_the_flag_may_follow_each_other() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_message_of_a_stream_is_compressed_by_itself() {
+async fn each_message_of_a_stream_is_compressed_independently() {
     let server = compressing();
     let mut peer = server.connect().await;
     let ask = request(1, "/test.Service/Count").field("grpc-accept-encoding", "gzip");
@@ -120,7 +120,7 @@ async fn every_message_of_a_stream_is_compressed_by_itself() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_error_without_messages_names_no_encoding() {
+async fn error_without_messages_has_no_grpc_encoding() {
     let server = compressing();
     let mut peer = server.connect().await;
     let ask = request(1, "/test.Service/Fail").field("grpc-accept-encoding", "gzip");
@@ -129,7 +129,7 @@ async fn an_error_without_messages_names_no_encoding() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_algorithm_a_server_does_not_have_is_unimplemented_and_told_which_it_has() {
+async fn unsupported_encoding_is_unimplemented_and_lists_supported_ones() {
     let server = compressing();
     let mut peer = server.connect().await;
     let ask = request(1, "/test.Service/Echo").field("grpc-encoding", "br");
@@ -141,7 +141,7 @@ async fn an_algorithm_a_server_does_not_have_is_unimplemented_and_told_which_it_
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_compressed_message_that_is_none_or_grows_too_large_is_refused() {
+async fn corrupt_or_oversized_compressed_message_is_refused() {
     let server = compressing();
     let mut peer = server.connect().await;
     for (stream, body, code, words) in [
@@ -159,7 +159,7 @@ async fn a_compressed_message_that_is_none_or_grows_too_large_is_refused() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_handler_may_send_one_message_uncompressed_and_small_ones_are_by_choice() {
+async fn handler_and_size_limit_can_turn_compression_off_for_a_message() {
     struct Plain;
     impl Plain {
         async fn echo(&self, request: Request<Note>) -> Result<Response<Note>, Status> {
@@ -192,7 +192,7 @@ async fn client_of_toys() -> (Client, RawPeer) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_client_says_what_it_takes_and_compresses_where_it_is_told_to() {
+async fn client_lists_its_encodings_and_compresses_on_request() {
     let (client, mut server) = client_of_toys().await;
     let ask = |client: Client| tokio::spawn(async move { client.unary(ECHO, note("hi")).await });
     let call = ask(client.clone());
@@ -219,7 +219,7 @@ async fn a_client_says_what_it_takes_and_compresses_where_it_is_told_to() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_encoding_the_client_does_not_have_is_refused_before_anything_is_sent() {
+async fn encoding_without_compressor_fails_before_sending() {
     let (client, mut server) = client_of_toys().await;
     let client = client.with(CallOptions::new().encoding(Encoding::Zstd));
     let status = soon("the outcome", client.unary(ECHO, note("hi"))).await.unwrap_err();
@@ -229,7 +229,7 @@ async fn an_encoding_the_client_does_not_have_is_refused_before_anything_is_sent
 }
 
 #[tokio::test(start_paused = true)]
-async fn single_messages_of_a_stream_may_leave_uncompressed() {
+async fn single_messages_of_a_stream_can_be_sent_uncompressed() {
     let (client, mut server) = client_of_toys().await;
     let client = client.with(CallOptions::new().encoding(Encoding::Gzip));
     let (mut out, _notes) = client.bidi_streaming(CHAT).await.unwrap();
@@ -252,7 +252,7 @@ async fn status_of(head: Frame, body: Bytes) -> Status {
 }
 
 #[tokio::test(start_paused = true)]
-async fn answers_that_are_compressed_wrongly() {
+async fn wrongly_compressed_answers_are_errors() {
     let gzip = response(1).field("grpc-encoding", "gzip");
     for (head, body, code, words) in [
         (
@@ -276,7 +276,7 @@ async fn answers_that_are_compressed_wrongly() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn both_our_sides_compress_both_ways() {
+async fn our_client_and_server_compress_both_ways() {
     let server = compressing();
     let (near, far) = pipe();
     server.arrivals.send(connected(near)).ok().unwrap();

@@ -66,7 +66,7 @@ fn choosing() -> DuplexStream {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_handler_chooses_for_its_call_among_what_the_client_takes() {
+async fn handler_chooses_among_the_encodings_the_client_accepts() {
     let mut peer = RawPeer::client(choosing(), []).await;
     let mut streams = (1..).step_by(2);
     for (list, asked, sent) in [
@@ -95,7 +95,7 @@ async fn a_handler_chooses_for_its_call_among_what_the_client_takes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_algorithm_is_on_the_wire_what_its_header_says() {
+async fn every_encoding_matches_its_header_on_the_wire() {
     let (client, mut server) = client_with(|options| options.compressors = compression::all(), []).await;
     for (encoding, stream) in ALL.into_iter().zip((1..).step_by(2)) {
         let other = client.with(CallOptions::new().encoding(encoding));
@@ -112,7 +112,7 @@ async fn every_algorithm_is_on_the_wire_what_its_header_says() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_algorithm_goes_both_ways_between_our_own_sides() {
+async fn every_encoding_works_between_our_client_and_server() {
     for encoding in ALL {
         let server =
             TestServer::with(|options| (options.compressors, options.encoding) = (compression::all(), Some(encoding)));
@@ -137,7 +137,7 @@ async fn every_algorithm_goes_both_ways_between_our_own_sides() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_unknown_algorithm_is_told_all_that_there_are() {
+async fn unknown_encoding_lists_supported_ones() {
     let server = TestServer::with(|options| options.compressors = compression::all());
     let mut peer = server.connect().await;
     // Although no message is flagged, as compression.md has it.
@@ -149,7 +149,7 @@ async fn an_unknown_algorithm_is_told_all_that_there_are() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_client_whose_algorithm_the_server_does_not_have_is_told_unimplemented() {
+async fn client_encoding_unknown_to_the_server_is_unimplemented() {
     let server = TestServer::start();
     let (near, far) = pipe();
     server.arrivals.send(connected(near)).ok().unwrap();
@@ -164,7 +164,7 @@ async fn a_client_whose_algorithm_the_server_does_not_have_is_told_unimplemented
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_client_leaves_small_messages_as_they_are() {
+async fn client_sends_small_messages_uncompressed() {
     let change = |options: &mut ClientOptions| {
         (options.compressors, options.limits.min_compress_size) = (compression::all(), 5);
     };
@@ -191,7 +191,7 @@ async fn a_client_leaves_small_messages_as_they_are() {
 
 /// Only the lowest bit means compression, even if the stream has a `grpc-encoding`.
 #[tokio::test(start_paused = true)]
-async fn reserved_flags_are_internal_under_an_encoding_too() {
+async fn reserved_flags_are_internal_with_an_encoding() {
     for flag in [2, 3, 0x80, 0x81, 0xff] {
         let words = format!("invalid compressed flag {flag:#04x} in a message prefix: use 0 or 1");
         let body = flagged(flag, &packed(Encoding::Gzip, text("hi"))[5..]);

@@ -75,7 +75,7 @@ async fn echo(client: Client, times: u64) -> Result<(), Status> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn calls_of_every_kind_at_the_same_time() {
+async fn calls_of_every_kind_run_concurrently() {
     let (_server, client) = narrow().await;
     let mut calls = JoinSet::new();
     for _ in 0..8 {
@@ -88,7 +88,7 @@ async fn calls_of_every_kind_at_the_same_time() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn calls_that_are_given_up_at_any_moment_harm_no_others() {
+async fn calls_cancelled_at_any_moment_do_not_affect_others() {
     let (server, client) = narrow().await;
     let mut calls = JoinSet::new();
     for turn in 0..200u64 {
@@ -117,7 +117,7 @@ async fn calls_that_are_given_up_at_any_moment_harm_no_others() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn deadlines_at_any_moment_end_their_calls_and_no_others() {
+async fn deadlines_at_any_moment_end_only_their_calls() {
     let (server, client) = narrow().await;
     let mut calls = JoinSet::new();
     for millis in 0..100 {

@@ -46,7 +46,7 @@ fn call(client: &Client) -> JoinHandle<Result<Response<Note>, Status>> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_goes_on_unless_goaway_is_below_it_at_every_stage() {
+async fn call_continues_unless_goaway_excludes_it() {
     for error in [Http2Error::NO_ERROR, Http2Error::ENHANCE_YOUR_CALM, Http2Error::INTERNAL_ERROR] {
         for (last, goes_on) in [(0, false), (1, false), (3, true), (5, true), (NONE, true)] {
             for (before, after) in stages() {
@@ -76,7 +76,7 @@ async fn a_call_goes_on_unless_goaway_is_below_it_at_every_stage() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_smallest_of_several_goaways_counts() {
+async fn lowest_last_stream_of_several_goaways_counts() {
     for (lasts, goes_on) in [
         (&[NONE, 3][..], [true, true]),
         (&[NONE, 1], [true, false]),
@@ -105,7 +105,7 @@ async fn the_smallest_of_several_goaways_counts() {
 
 /// RFC 9113 section 6.8: an endpoint must not increase the last stream, and h2 ends the connection of one that does.
 #[tokio::test(start_paused = true)]
-async fn a_goaway_that_grows_ends_the_connection() {
+async fn goaway_with_a_higher_last_stream_ends_the_connection() {
     let (_client, [(_out, mut first), (_other, mut second)], mut server) = two_calls().await;
     server.send(goaway(1, Http2Error::NO_ERROR)).await;
     expect_end(&mut second, "the connection ended with GOAWAY NO_ERROR").await;
@@ -119,7 +119,7 @@ async fn a_goaway_that_grows_ends_the_connection() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_connection_that_is_lost_behind_its_goaway_ends_the_calls_that_went_on() {
+async fn connection_loss_after_goaway_fails_the_remaining_calls() {
     for (before, _) in stages() {
         let (_client, [_first, (_out, mut notes)], mut server) = two_calls().await;
         server.send([before.clone(), vec![goaway(3, Http2Error::NO_ERROR)]].concat()).await;
@@ -145,7 +145,7 @@ async fn waiting() -> (JoinHandle<Result<Response<Note>, Status>>, JoinHandle<Re
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_that_waits_its_turn_ends_with_goaway() {
+async fn queued_call_fails_on_goaway() {
     for last in [0, 1, NONE] {
         let (first, second, mut server) = waiting().await;
         server.send(goaway(last, Http2Error::NO_ERROR)).await;
@@ -167,7 +167,7 @@ async fn a_call_that_waits_its_turn_ends_with_goaway() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_that_waits_its_turn_ends_with_the_connection() {
+async fn queued_call_fails_with_the_connection() {
     let (first, second, server) = waiting().await;
     drop(server);
     for outcome in [first, second] {
@@ -177,7 +177,7 @@ async fn a_call_that_waits_its_turn_ends_with_the_connection() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_servers_limit_may_be_nothing_and_may_change() {
+async fn concurrent_stream_limit_may_be_zero_and_may_change() {
     let (client, mut server) = client_with(|_| {}, [(MAX_CONCURRENT_STREAMS, 0)]).await;
     let calls = [call(&client), call(&client), call(&client)];
     server.expect_silence().await;
@@ -205,7 +205,7 @@ async fn the_servers_limit_may_be_nothing_and_may_change() {
 /// In the middle of a connection that was in order: an answer of HTTP/1.1, an alert of TLS, a PING of seven bytes, SETTINGS on
 /// a stream, and a frame that is longer than was agreed. The errors are h2's.
 #[tokio::test(start_paused = true)]
-async fn a_server_that_stops_speaking_http2_is_unavailable_and_told() {
+async fn server_that_stops_speaking_http2_gets_goaway_and_calls_are_unavailable() {
     for (bytes, error) in [
         (&b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n"[..], Http2Error::FRAME_SIZE_ERROR),
         (b"\x15\x03\x03\x00\x02\x02\x50\x00\x00", Http2Error::FRAME_SIZE_ERROR),

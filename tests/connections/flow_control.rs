@@ -31,7 +31,7 @@ async fn assert_served(peer: &mut RawPeer, stream: u32) {
 // Our server sends.
 
 #[tokio::test(start_paused = true)]
-async fn a_client_that_stops_reading_stops_the_handler_and_no_other() {
+async fn client_that_stops_reading_blocks_only_its_handler() {
     let mut server = TestServer::start();
     // The connection has room for more than the stream.
     let mut peer = server.connect().await;
@@ -49,7 +49,7 @@ async fn a_client_that_stops_reading_stops_the_handler_and_no_other() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_window_of_nothing_lets_headers_pass_and_each_byte_of_it_a_byte() {
+async fn zero_window_sends_only_headers_and_each_byte_of_window_one_byte() {
     let server = TestServer::start();
     let mut peer = server.connect_with([(INITIAL_WINDOW_SIZE, 0)]).await;
     peer.send([request(1, "/test.Service/Count"), data(1, number(3)).end_stream()]).await;
@@ -67,7 +67,7 @@ async fn a_window_of_nothing_lets_headers_pass_and_each_byte_of_it_a_byte() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_window_that_becomes_negative_is_waited_for() {
+async fn negative_window_blocks_until_it_is_positive() {
     let server = TestServer::start();
     let mut peer = server.connect().await;
     peer.send(flood(1, 100)).await;
@@ -89,7 +89,7 @@ async fn a_window_that_becomes_negative_is_waited_for() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_socket_that_is_not_read_stops_the_handler_whatever_the_window() {
+async fn full_socket_blocks_the_handler_despite_an_open_window() {
     let mut server = TestServer::start();
     let mut peer = server.connect_with([(INITIAL_WINDOW_SIZE, 0x7fff_ffff)]).await;
     peer.send(window_update(0, 0x7fff_ffff - 65_535)).await;
@@ -100,7 +100,7 @@ async fn a_socket_that_is_not_read_stops_the_handler_whatever_the_window() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_larger_than_the_window_arrives() {
+async fn answer_larger_than_the_window_arrives() {
     let server = TestServer::start();
     let mut peer = server.connect().await;
     let long = text(&"x".repeat(100_000));
@@ -120,7 +120,7 @@ async fn an_answer_larger_than_the_window_arrives() {
 // Our server receives.
 
 #[tokio::test(start_paused = true)]
-async fn window_returns_as_messages_are_taken_and_not_before() {
+async fn window_returns_only_when_messages_are_taken() {
     let mut server = TestServer::with(|options| options.limits.stream_window = 100_000);
     let mut peer = server.connect().await;
     let notes = text(&"x".repeat(10_000 - 8));
@@ -145,7 +145,7 @@ async fn window_returns_as_messages_are_taken_and_not_before() {
 
 /// The last message's own window may wait for the end of the call, if it is a small one.
 #[tokio::test(start_paused = true)]
-async fn window_returns_as_messages_are_taken_although_the_client_has_half_closed() {
+async fn window_returns_after_the_client_has_half_closed() {
     let mut server = TestServer::with(|options| {
         (options.limits.stream_window, options.limits.connection_window) = (65_535, 65_535);
     });
@@ -164,7 +164,7 @@ async fn window_returns_as_messages_are_taken_although_the_client_has_half_close
 }
 
 #[tokio::test(start_paused = true)]
-async fn window_of_a_part_returns_only_while_somebody_waits_for_the_rest() {
+async fn window_of_an_incomplete_message_returns_only_to_a_waiting_reader() {
     let mut server = TestServer::with(|options| options.limits.stream_window = 65_535);
     let mut peer = server.connect().await;
     peer.send(request(1, "/test.Service/Read")).await;
@@ -199,7 +199,7 @@ async fn window_of_padding_returns() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_sender_that_ignores_the_window_ends_its_connection_or_its_stream() {
+async fn sender_that_ignores_the_window_is_reset() {
     let mut server = TestServer::with(|options| options.limits.stream_window = 65_535);
     let mut peer = server.connect().await;
     peer.send(request(1, "/test.Service/Read")).await;
@@ -211,7 +211,7 @@ async fn a_sender_that_ignores_the_window_ends_its_connection_or_its_stream() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn readers_that_stopped_hold_nobody_up() {
+async fn stopped_readers_do_not_block_other_calls() {
     let mut server = TestServer::with(|options| {
         (options.limits.stream_window, options.limits.connection_window) = (65_535, 16 * 65_535);
     });
@@ -231,7 +231,7 @@ async fn readers_that_stopped_hold_nobody_up() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_connections_window_returns_when_a_call_ends_unread() {
+async fn connection_window_returns_when_a_call_ends_unread() {
     let read = || request(1, "/test.Service/Read");
     for (head, end, what) in [
         (read(), Some(reset(1, Http2Error::CANCEL)), "a reset"),
@@ -256,7 +256,7 @@ async fn the_connections_window_returns_when_a_call_ends_unread() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_handler_has_stopped_to_read_is_read_and_thrown_away() {
+async fn data_after_the_handler_stopped_reading_is_discarded() {
     let server = TestServer::with(|options| {
         (options.limits.stream_window, options.limits.connection_window) = (65_535, 65_535);
     });
@@ -276,7 +276,7 @@ async fn what_a_handler_has_stopped_to_read_is_read_and_thrown_away() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_had_come_when_a_handler_stopped_to_read_is_given_back() {
+async fn window_of_buffered_data_returns_when_the_handler_stops_reading() {
     let server = TestServer::with(|options| {
         (options.limits.stream_window, options.limits.connection_window) = (65_535, 65_535);
     });
@@ -292,7 +292,7 @@ async fn what_had_come_when_a_handler_stopped_to_read_is_given_back() {
 
 /// h2 charges every small frame that was not taken out of it, and would end the connection.
 #[tokio::test(start_paused = true)]
-async fn a_window_full_of_the_smallest_messages_waits_for_a_slow_reader() {
+async fn window_full_of_tiny_messages_waits_for_a_slow_reader() {
     let mut server = TestServer::start();
     let mut peer = server.connect().await;
     peer.send(request(1, "/test.Service/Read")).await;
@@ -308,7 +308,7 @@ async fn a_window_full_of_the_smallest_messages_waits_for_a_slow_reader() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_flood_of_empty_frames_ends_the_connection() {
+async fn flood_of_empty_frames_ends_the_connection() {
     let mut server = TestServer::start();
     let mut other = server.connect().await;
     let mut peer = server.connect().await;

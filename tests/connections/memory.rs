@@ -34,7 +34,7 @@ async fn ask_for_three(peer: &mut RawPeer) -> Bytes {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_that_finds_no_memory_waits_and_is_refused_when_nothing_is_given_back() {
+async fn answer_over_the_memory_budget_waits_and_is_refused_after_the_timeout() {
     let server = server();
     let mut peer = connect(&server).await;
     ask_for_three(&mut peer).await;
@@ -51,7 +51,7 @@ async fn an_answer_that_finds_no_memory_waits_and_is_refused_when_nothing_is_giv
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_that_waits_for_memory_leaves_when_another_has() {
+async fn answer_waiting_for_memory_is_sent_once_another_has_left() {
     let server = server();
     let mut peer = connect(&server).await;
     let long = ask_for_three(&mut peer).await;

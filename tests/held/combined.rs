@@ -27,6 +27,6 @@ fn everything() -> Kind {
 }
 
 #[test]
-fn all_kinds_at_once() {
+fn all_attacks_together_stay_within_the_limit() {
     all([everything().is_lawful(1, 1000), everything().dribbled().is_lawful(3, 1000)]);
 }

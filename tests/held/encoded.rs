@@ -7,24 +7,24 @@ use super::said::begin;
 use super::service::SHARED;
 
 #[test]
-fn unary_answers_of_a_mib() {
+fn unread_unary_answers_of_a_mib_stay_within_the_limit() {
     all(each_way(large).map(|kind| kind.is_lawful(1, 200)));
 }
 
 #[test]
-fn streams_of_large_messages() {
+fn unread_streams_of_large_messages_stay_within_the_limit() {
     all(each_way(flood).map(|kind| kind.is_lawful(1, 200)));
 }
 
 #[test]
-fn one_message_that_all_calls_are_answered_with() {
+fn shared_answer_to_all_calls_stays_within_the_limit() {
     all(each_way(chat).map(|kind| kind.is_lawful(1, 700)));
 }
 
 /// The route guide: a note of 4 MiB is sent in every RouteChat at its place.
 #[cfg(feature = "route-guide")]
 #[test]
-fn a_note_of_the_route_guide() {
+fn shared_route_guide_note_stays_within_the_limit() {
     use barewire::services::route_guide::messages::RouteNote;
     use barewire::services::route_guide::{Guide, ROUTE_CHAT, router};
     use prost::Message as _;

@@ -29,7 +29,7 @@ fn kept(name: &str, kind: &Kind, is_reset: bool) -> i64 {
 }
 
 #[test]
-fn a_burst_leaves_little() {
+fn idle_connection_holds_little_after_a_burst() {
     let say = text("hello");
     let echo = Kind::new("", &OPEN, move |n| ask(n, ECHO.path(), &say)).reads(READS);
     let take = Kind::new("", &OPEN, |n| [open(n, TAKE.path()), wire([data(id(n, 0, 1), text("hello"))])].concat());

@@ -47,7 +47,7 @@ fn bound(connections: usize) -> usize {
 }
 
 #[test]
-fn a_call_beside_twenty_busy_connections() {
+fn call_beside_twenty_busy_connections_waits_a_few_turns() {
     let first = others_first(20);
     assert!(first <= bound(20), "{first} handlers ran first");
 }

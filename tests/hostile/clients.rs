@@ -15,7 +15,7 @@ use crate::common::server::TestServer;
 use crate::common::service::{CHAT, DEAF, ECHO, FLOOD, Note, READ};
 
 #[test]
-fn rapid_resets() {
+fn rapid_resets_cost_bounded_memory() {
     let attack =
         |n| wire((0..100).flat_map(|i| [opens(id(n, i, 100), END_STREAM), reset(id(n, i, 100), Http2Error::CANCEL)]));
     costs("rapid reset", 8 * MIB, Reads::Yes, 8 * MIB, attack);
@@ -23,7 +23,7 @@ fn rapid_resets() {
 }
 
 #[test]
-fn resets_that_the_server_is_made_to_send() {
+fn provoked_resets_cost_bounded_memory() {
     let made_by = |frame: fn(u32) -> Frame| {
         move |n| wire((0..100).flat_map(move |i| [opens(id(n, i, 100), 0), frame(id(n, i, 100))]))
     };
@@ -35,7 +35,7 @@ fn resets_that_the_server_is_made_to_send() {
 }
 
 #[test]
-fn header_blocks_without_end() {
+fn endless_header_blocks_cost_bounded_memory() {
     let field = [&[0, 4][..], b"name", &[127, 0xe1, 0x1e], &[b'x'; 4000]].concat();
     costs("CONTINUATION", 2 * MIB, Reads::Yes, 64 * MIB, |n| match n {
         0 => wire([raw(HEADERS, 0, 1, &[0x83])]),
@@ -57,7 +57,7 @@ fn header_blocks_without_end() {
 
 /// Requests that h2 takes, of fields that are one octet each: it holds them until the server looks.
 #[test]
-fn requests_of_many_fields() {
+fn requests_with_many_fields_cost_bounded_memory() {
     costs("fields of one octet", 12 * MIB, Reads::Yes, 4 * MIB, |n| {
         let references = [&b"\x83\x86\x01\x01t\x04\x02/x\x40\x01k\x01v"[..], &[0xbe; 4000]].concat();
         wire((0..50).map(|i| raw(HEADERS, END_HEADERS, id(n, i, 50), &references)))
@@ -65,7 +65,7 @@ fn requests_of_many_fields() {
 }
 
 #[test]
-fn floods_of_small_frames() {
+fn floods_of_small_frames_cost_bounded_memory() {
     for reads in [Reads::Yes, Reads::No] {
         let flood = |name, piece: Vec<u8>| costs(name, 8 * MIB, reads, 4 * MIB, move |_| piece.clone());
         flood("SETTINGS", wire(vec![settings([(4, 1000)]); 1000]));
@@ -88,13 +88,13 @@ fn floods_of_small_frames() {
 }
 
 #[test]
-fn calls_that_wait_are_as_many_as_allowed() {
+fn waiting_calls_are_limited() {
     // Each holds a call with its handler and metadata.
     costs("calls", 16 * MIB, Reads::Yes, 4 * MIB, |n| wire((0..100).map(|i| opens(id(n, i, 100), END_STREAM))));
 }
 
 #[test]
-fn answers_that_nobody_reads() {
+fn unread_answers_cost_bounded_memory() {
     let wanted = Note { number: 1 << 20, text: "x".repeat(1000), details: Vec::new() }.encode_to_vec();
     costs("a gigabyte unread", 4 * MIB, Reads::No, 4 * MIB, |n| match n {
         0 => wire([window_update(0, 0x7FFF_0000), request(1, FLOOD.path()), data(1, message(&wanted)).end_stream()]),
@@ -104,7 +104,7 @@ fn answers_that_nobody_reads() {
 }
 
 #[test]
-fn messages_that_a_handler_does_not_take() {
+fn untaken_messages_cost_bounded_memory() {
     // The window of the stream bounds what is there, at most so many bytes of DATA; h2 keeps some 100 for a frame.
     let notes: Vec<u8> = (0..700).flat_map(|_| number(1)).collect();
     costs("a slow reader", 8 * MIB, Reads::Yes, 900 << 10, |n| match n {
@@ -118,14 +118,14 @@ fn messages_that_a_handler_does_not_take() {
 }
 
 #[test]
-fn prefixes_that_promise_what_never_comes() {
+fn prefixes_of_missing_messages_cost_bounded_memory() {
     costs("4 MiB promised", 12 * MIB, Reads::Yes, 4 * MIB, |n| {
         wire((0..10).flat_map(|i| [request(id(n, i, 10), CHAT.path()), data(id(n, i, 10), prefix(0, 4 << 20))]))
     });
 }
 
 #[test]
-fn a_thousand_clients_that_go_in_mid_call_leave_nothing() {
+fn thousand_clients_that_disconnect_mid_call_leak_nothing() {
     let memory = allocation_counter::measure(|| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
         runtime.block_on(async {
@@ -153,7 +153,7 @@ fn a_thousand_clients_that_go_in_mid_call_leave_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn broken_messages_in_every_number_get_their_answers() {
+async fn malformed_messages_get_their_errors_one_by_one() {
     let server = TestServer::start();
     let mut client = server.connect().await;
     // Thousands of messages in one frame, and each byte in a frame of its own.

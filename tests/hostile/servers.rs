@@ -62,7 +62,7 @@ fn outcome(first: Vec<u8>, again: Vec<u8>) -> (Result<String, Status>, Allocatio
 }
 
 #[test]
-fn every_call_ends_with_a_status_and_costs_little() {
+fn every_call_to_a_hostile_server_ends_with_a_status_and_bounded_memory() {
     use Code::{DeadlineExceeded, Internal, ResourceExhausted, Unavailable, Unknown};
     let long = [&[0, 4][..], b"name", &[127, 0xe1, 0x1e], &[b'x'; 4000]].concat();
     let push = raw(PUSH_PROMISE, END_HEADERS, 1, &[0, 0, 0, 2, 0x83]);
@@ -191,7 +191,7 @@ fn every_call_ends_with_a_status_and_costs_little() {
 
 /// An answer of a gigabyte that is read costs no more than the windows, and all of it comes.
 #[test]
-fn an_answer_of_a_gigabyte_is_read_through_a_window() {
+fn answer_of_a_gigabyte_holds_only_a_window() {
     const MESSAGES: usize = 1 << 16;
     let memory = allocation_counter::measure(|| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
@@ -228,7 +228,7 @@ fn an_answer_of_a_gigabyte_is_read_through_a_window() {
 
 /// An unread answer of a gigabyte holds only as much as the window allows.
 #[test]
-fn an_answer_that_nobody_reads_costs_a_window() {
+fn unread_answer_holds_only_a_window() {
     let memory = allocation_counter::measure(|| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
         runtime.block_on(async {
@@ -251,7 +251,7 @@ fn an_answer_that_nobody_reads_costs_a_window() {
 
 /// A client that comes back to servers which go in mid-call, a thousand times.
 #[test]
-fn a_thousand_servers_that_go_in_mid_call_leave_nothing() {
+fn thousand_servers_that_disconnect_mid_call_leak_nothing() {
     let memory = allocation_counter::measure(|| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
         runtime.block_on(async {
@@ -283,7 +283,7 @@ fn a_thousand_servers_that_go_in_mid_call_leave_nothing() {
 
 /// Frames of a stream that is not open yet, before the first call.
 #[tokio::test(start_paused = true)]
-async fn an_answer_before_its_question_ends_the_connection() {
+async fn answer_before_its_request_ends_the_connection() {
     for early in
         [response(1), data(1, text("hello")), trailers(1, "0"), reset(1, Http2Error::CANCEL), window_update(1, 1)]
     {
@@ -297,7 +297,7 @@ async fn an_answer_before_its_question_ends_the_connection() {
 
 /// A hostile server does not harm a client's calls to another server.
 #[tokio::test(start_paused = true)]
-async fn a_client_of_a_good_server_is_served_meanwhile() {
+async fn hostile_server_does_not_affect_calls_to_another() {
     let good = crate::common::server::TestServer::start();
     let healthy = good.client().await;
     let (near, far) = pipe();

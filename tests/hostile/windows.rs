@@ -26,7 +26,7 @@ fn window(size: u32) -> Frame {
 }
 
 #[test]
-fn answers_that_wait_for_window_hold_two_batches_each() {
+fn answers_waiting_for_window_hold_two_batches_each() {
     // A thousand calls may wait, each with a request, a task and two times 16 KiB of answers.
     let thousand = |n: u32| wire((0..20).flat_map(|i| flood(id(n, i, 20))));
     costs("no window", 48 * MIB, Reads::Yes, 4 * MIB, |n| match n {
@@ -41,7 +41,7 @@ fn answers_that_wait_for_window_hold_two_batches_each() {
 }
 
 #[test]
-fn windows_that_open_byte_by_byte_cost_no_memory() {
+fn windows_opened_byte_by_byte_cost_bounded_memory() {
     for reads in [Reads::Yes, Reads::No] {
         costs("a byte at a time", MIB, reads, 2 * MIB, |n| match n {
             0 => wire([vec![window(0)], flood(1).to_vec()].concat()),
@@ -51,7 +51,7 @@ fn windows_that_open_byte_by_byte_cost_no_memory() {
 }
 
 #[test]
-fn windows_that_jump_about_cost_no_memory() {
+fn jumping_windows_cost_bounded_memory() {
     costs("windows that jump", 8 * MIB, Reads::Yes, 256 << 10, |n| match n {
         0 => wire((0..100).flat_map(|i| flood(id(0, i, 100)))),
         _ => wire([window(0), window(65_535), window(1)]),
@@ -59,7 +59,7 @@ fn windows_that_jump_about_cost_no_memory() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_overflow_of_the_connections_window_ends_it() {
+async fn overflow_of_the_connection_window_ends_the_connection() {
     let server = TestServer::start();
     let mut other = server.connect().await;
     // A window that is too large to be one h2 calls PROTOCOL_ERROR, where RFC 9113 section 6.5.2 has FLOW_CONTROL_ERROR.
@@ -76,7 +76,7 @@ async fn an_overflow_of_the_connections_window_ends_it() {
 
 /// The error of one stream (RFC 9113 section 6.9.1), by WINDOW_UPDATE, and that of all by SETTINGS (section 6.9.2).
 #[tokio::test(start_paused = true)]
-async fn an_overflow_of_a_clients_stream_resets_it_and_drops_its_handler() {
+async fn overflow_of_a_stream_window_resets_it_and_drops_the_handler() {
     let mut server = TestServer::start();
     let mut client = server.connect().await;
     client.send([request(1, READ.path()), data(1, text("hi"))]).await;
@@ -93,7 +93,7 @@ async fn an_overflow_of_a_clients_stream_resets_it_and_drops_its_handler() {
 
 /// A million messages of seven bytes: the buffer holds as many as fit the window, and the rest waits on the other side.
 #[test]
-fn a_million_small_messages_wait_for_a_slow_reader_outside() {
+fn million_small_messages_wait_at_the_sender_for_a_slow_reader() {
     const MANY: usize = 1_000_000;
     const TURN: usize = 50_000;
     let memory = allocation_counter::measure(|| {
@@ -132,7 +132,7 @@ fn a_million_small_messages_wait_for_a_slow_reader_outside() {
 
 /// While the request is open, the caller that waits for the answer gets the error, with or without a deadline.
 #[tokio::test(start_paused = true)]
-async fn an_overflow_of_a_servers_stream_ends_its_call() {
+async fn overflow_of_a_stream_window_by_the_server_fails_the_call() {
     let words = "the stream was reset with FLOW_CONTROL_ERROR, as the server broke a rule of HTTP/2";
     let (client, mut server) = client_and_raw_server().await;
     let overflow = |stream| [window_update(stream, MOST), window_update(stream, MOST)];
@@ -163,7 +163,7 @@ async fn an_overflow_of_a_servers_stream_ends_its_call() {
 
 /// Once the request is sent, its window does not matter: the answer counts, and the call does not hang.
 #[tokio::test(start_paused = true)]
-async fn an_overflow_behind_a_request_that_has_left_changes_nothing() {
+async fn overflow_after_the_request_was_sent_is_ignored() {
     let (client, mut server) = client_and_raw_server().await;
     let other = client.clone();
     let call = tokio::spawn(async move { other.unary(ECHO, note("hi")).await });
@@ -183,7 +183,7 @@ async fn an_overflow_behind_a_request_that_has_left_changes_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_overflow_by_a_servers_settings_ends_the_connection() {
+async fn overflow_by_settings_of_the_server_ends_the_connection() {
     let (client, mut server) = client_and_raw_server().await;
     let (_out, mut notes) = client.bidi_streaming(CHAT).await.unwrap();
     server.expect_request(1).await;
@@ -200,7 +200,7 @@ async fn an_overflow_by_a_servers_settings_ends_the_connection() {
 
 /// A server that opens the window byte by byte gets a unary request whole, and a caller that streams a lot waits.
 #[test]
-fn a_server_that_takes_a_byte_at_a_time_makes_the_sender_wait() {
+fn server_that_opens_the_window_byte_by_byte_blocks_the_sender() {
     let memory = allocation_counter::measure(|| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
         runtime.block_on(async {

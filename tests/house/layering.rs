@@ -103,7 +103,7 @@ fn dependencies_point_down() {
 }
 
 #[test]
-fn rooms_of_the_programs_use_those_before_them() {
+fn program_modules_use_only_listed_modules() {
     let house = programs();
     let rooms: BTreeSet<&str> = house.iter().filter_map(Source::room).collect();
     let listed: BTreeSet<&str> = PROGRAMS.iter().map(|(room, _)| *room).collect();
@@ -112,30 +112,30 @@ fn rooms_of_the_programs_use_those_before_them() {
 }
 
 #[test]
-fn programs_use_the_library_by_what_is_public() {
+fn programs_use_only_the_public_api() {
     hold(programs(), around_the_api);
 }
 
 #[test]
-fn features_gate_modules_and_re_exports_and_nothing_else() {
+fn features_gate_only_modules_and_re_exports() {
     hold(library(), gated_by_feature);
     hold(programs(), gated_by_feature);
 }
 
 #[test]
-fn h2_is_named_where_streams_are_and_nowhere_else() {
+fn only_listed_files_name_h2() {
     hold(programs(), |source| names(source, &["h2"]));
     hold(library(), |source| if H2.contains(&source.path.as_str()) { Vec::new() } else { names(source, &["h2"]) });
 }
 
 #[test]
-fn bytes_and_plain_types_know_no_engine_no_runtime_and_no_codec() {
+fn wire_and_plain_types_name_neither_h2_nor_tokio_nor_prost() {
     let is_pure = |source: &Source| source.room().is_some_and(|room| PURE.contains(&room));
     hold(library(), |source| if is_pure(source) { names(source, &IMPURE) } else { Vec::new() });
 }
 
 #[test]
-fn no_bytes_of_a_peer_lead_to_a_panic() {
+fn wire_and_call_deny_panics() {
     let house = library();
     hold(house, |source| match source.room() {
         Some(room) if PANIC_FREE.contains(&room) => may_panic(source),
@@ -149,7 +149,7 @@ fn no_bytes_of_a_peer_lead_to_a_panic() {
 }
 
 #[test]
-fn no_file_is_long() {
+fn files_have_at_most_500_lines() {
     for house in [library(), programs()] {
         hold(house, |source| match source.text.lines().count() {
             lines if lines > LONGEST_FILE => vec![format!("{lines} lines")],
@@ -159,14 +159,14 @@ fn no_file_is_long() {
 }
 
 #[test]
-fn every_module_of_the_core_is_there() {
+fn every_module_of_the_core_exists() {
     let house = library();
     let rooms: BTreeSet<&str> = house.iter().filter_map(Source::room).filter(|room| is_core(room)).collect();
     assert_eq!(rooms.len(), CORE.len(), "{rooms:?}");
 }
 
 #[test]
-fn a_module_of_the_core_uses_those_before_it() {
+fn core_modules_use_only_earlier_ones() {
     for (place, (module, uses)) in CORE.iter().enumerate() {
         for used in *uses {
             let first = used.split("::").next().expect("a path has a first name");
@@ -307,7 +307,7 @@ mod the_checker {
     }
 
     #[test]
-    fn reads_every_way_to_name_a_module() {
+    fn finds_every_way_to_name_a_module() {
         assert_eq!(
             uses("src/wire/a.rs", "use crate::call::{self, send::{Gone, Sending as S}, *};"),
             ["call", "call", "call::send::Gone", "call::send::Sending",]
@@ -326,7 +326,7 @@ mod the_checker {
     }
 
     #[test]
-    fn passes_over_comments_strings_and_unit_tests() {
+    fn ignores_comments_strings_and_unit_tests() {
         let text = r##"
             //! crate::client
             /* crate::client /* nested */ crate::client */
@@ -342,7 +342,7 @@ mod the_checker {
     }
 
     #[test]
-    fn refuses_what_points_up_or_sideways() {
+    fn refuses_uses_of_higher_or_equal_layers() {
         let path = |text: &str| text.split("::").map(str::to_owned).collect::<Vec<_>>();
         for (room, used) in [
             ("wire", "call"),
@@ -368,7 +368,7 @@ mod the_checker {
     }
 
     #[test]
-    fn refuses_what_goes_up_or_round_in_the_programs() {
+    fn refuses_upward_uses_and_private_items_in_the_programs() {
         for wrong in ["use crate::tool::names;", "use super::super::demonstration;", "use crate::{interop, cli};"] {
             assert_eq!(upward(&source("programs/src/watch/a.rs", wrong)).len(), 1, "{wrong}");
         }
@@ -391,7 +391,7 @@ mod the_checker {
     }
 
     #[test]
-    fn refuses_features_inside() {
+    fn refuses_features_inside_code() {
         for wrong in [
             "#[cfg(feature = \"a\")] fn f() {}",
             "#[cfg(not(feature = \"a\"))] use x::Y;",
@@ -413,7 +413,7 @@ mod the_checker {
     }
 
     #[test]
-    fn refuses_h2_and_async_in_wire_and_panics() {
+    fn refuses_h2_async_and_panics_in_wire() {
         let engine = source("src/wire/a.rs", "use h2::Reason; async fn f(http2: u8) {}");
         assert_eq!(names(&engine, &IMPURE), ["line 1: names h2", "line 1: names async"]);
         for wrong in

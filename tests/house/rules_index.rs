@@ -34,13 +34,13 @@ struct Link {
 }
 
 #[test]
-fn every_rule_has_its_row_and_they_are_in_order() {
+fn rules_are_complete_and_in_order() {
     let numbers: Vec<usize> = rows().iter().map(|row| row.number).collect();
     assert_eq!(numbers, RULES.collect::<Vec<_>>());
 }
 
 #[test]
-fn every_rule_is_kept_somewhere_and_has_a_test_or_says_why_not() {
+fn every_rule_has_code_and_a_test_or_a_reason() {
     for Row { number, rule, code, tests, reason } in rows() {
         assert!(!rule.is_empty(), "rule {number} says nothing");
         if tests.is_empty() {
@@ -53,14 +53,14 @@ fn every_rule_is_kept_somewhere_and_has_a_test_or_says_why_not() {
 }
 
 #[test]
-fn every_item_exists() {
+fn every_named_item_exists() {
     let (page, mut files) = (page(), Files::default());
     let dead: Vec<String> = links(&page).filter_map(|link| files.check(&link).err()).collect();
     assert!(dead.is_empty(), "docs/rules.md:\n{}", dead.join("\n"));
 }
 
 #[test]
-fn code_is_code_and_tests_are_tests() {
+fn code_column_names_code_and_test_column_names_tests() {
     let mut files = Files::default();
     for Row { number, code, tests, .. } in rows() {
         for link in code {

@@ -61,7 +61,7 @@ async fn read_to_end(io: &mut Box<dyn Io>) -> Vec<u8> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_client_of_an_old_tls_is_told_so() {
+async fn client_with_old_tls_is_refused() {
     let authority = Authority::new("authority");
     let server = secure(&ServerTls::new(authority.identity(NAME)));
     let there_before = server.connect(&trusting(&authority)).await.unwrap();
@@ -82,7 +82,7 @@ async fn a_client_of_an_old_tls_is_told_so() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_of_an_old_tls_is_refused() {
+async fn server_with_old_tls_is_refused() {
     let authority = Authority::new("authority");
     for version in [0, 1, 2] {
         let (status, told) = answered_by(&trusting(&authority), &server_hello(version)).await;
@@ -92,7 +92,7 @@ async fn a_server_of_an_old_tls_is_refused() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_that_answers_with_anything_else_is_refused() {
+async fn server_that_answers_without_tls_is_refused() {
     let authority = Authority::new("authority");
     for answer in [
         b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec(),
@@ -133,7 +133,7 @@ async fn answered_by(tls: &ClientTls, answer: &[u8]) -> (String, Vec<u8>) {
 
 /// Tests any first bytes on a TLS port: the server reports the reason and keeps serving.
 #[tokio::test(start_paused = true)]
-async fn a_client_that_says_anything_else_is_refused() {
+async fn client_that_sends_invalid_tls_is_refused() {
     let authority = Authority::new("authority");
     let server = secure(&ServerTls::new(authority.identity(NAME)));
     let there_before = server.connect(&trusting(&authority)).await.unwrap();
@@ -165,7 +165,7 @@ async fn a_client_that_says_anything_else_is_refused() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_that_stops_within_the_handshake_is_given_up() {
+async fn server_that_stalls_in_the_handshake_times_out() {
     let authority = Authority::new("authority");
     for answer in [vec![], server_hello(3)[..20].to_vec()] {
         let (mut listener, connector) = memory::pair();
@@ -195,7 +195,7 @@ fn stalls() -> [(&'static str, Vec<u8>); 4] {
 }
 
 #[test]
-fn five_hundred_handshakes_that_stall_cost_kilobytes_each_and_hold_nobody_up() {
+fn five_hundred_stalled_handshakes_cost_kilobytes_each_and_delay_no_other() {
     let authority = Authority::new("authority");
     let tls = ServerTls::new(authority.identity(NAME));
     let good = trusting(&authority);
@@ -252,7 +252,7 @@ async fn served_at_once(tls: &ClientTls, connector: &MemoryConnector) {
 
 /// The time of the handshake is that of TLS and of HTTP/2's beginning together.
 #[tokio::test(start_paused = true)]
-async fn a_session_without_a_word_in_it_is_closed() {
+async fn tls_session_without_a_preface_is_closed() {
     let authority = Authority::new("authority");
     let server = secure(&ServerTls::new(authority.identity(NAME)));
     let begun = Instant::now();
@@ -273,7 +273,7 @@ async fn a_session_without_a_word_in_it_is_closed() {
 /// RFC 5246 section 7.4.1.2 lets a client of TLS 1.2 begin the handshake anew. rustls does not, and says so by a warning
 /// (section 7.2.2); OpenSSL, which can ask for it, gives up then.
 #[tokio::test]
-async fn a_client_that_wants_to_renegotiate_is_told_that_there_is_none() {
+async fn renegotiation_is_refused_with_a_warning() {
     if !is_installed("openssl", "version", "renegotiation") {
         return;
     }

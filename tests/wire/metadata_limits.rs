@@ -81,7 +81,7 @@ fn assert_exhausted(status: &Status, section: &str, limit: &str, what: &str) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn trailers_over_the_limit_are_resource_exhausted_and_never_cut_off() {
+async fn trailers_over_the_limit_are_resource_exhausted_and_never_truncated() {
     for (what, fields) in over() {
         for after_status in [true, false] {
             let trailers = match after_status {
@@ -98,7 +98,7 @@ async fn trailers_over_the_limit_are_resource_exhausted_and_never_cut_off() {
 
 /// A long message of an error is what mostly makes trailers long.
 #[tokio::test(start_paused = true)]
-async fn a_long_message_of_an_error_is_over_the_limit_too() {
+async fn long_grpc_message_counts_towards_the_limit() {
     for size in [70_000, 150_000, 250_000, 500_000] {
         let long = headers(1, [("grpc-status", "5")]).field("grpc-message", "m".repeat(size)).field("k", "v");
         let (status, _) = status_of([response(1), long.clone().end_stream()]).await;
@@ -126,7 +126,7 @@ async fn trailers_only_over_the_limit_is_resource_exhausted() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn metadata_within_the_limits_arrives_whole() {
+async fn metadata_within_the_limits_is_delivered() {
     for size in [100, 30_000, 65_000] {
         let (client, mut server) = client_and_raw_server().await;
         let call = tokio::spawn(async move { client.unary(ECHO, note("hi")).await });
@@ -144,7 +144,7 @@ async fn metadata_within_the_limits_arrives_whole() {
 
 /// Whatever the option says, down to nothing: what is cut off by h2 is never delivered.
 #[tokio::test(start_paused = true)]
-async fn small_limits_hold_as_well() {
+async fn small_metadata_limits_are_enforced() {
     for limit in [0, 100, 1_000, 5_000, 20_000] {
         for size in [limit + 100, 3 * limit + 50_000, 10 * limit + 70_000, 300_000] {
             let (client, mut server) = client_with(|options| options.limits.max_metadata_size = limit, []).await;
@@ -161,7 +161,7 @@ async fn small_limits_hold_as_well() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stream_of_answers_ends_over_its_trailers() {
+async fn trailers_over_the_limit_fail_a_server_streaming_call() {
     let (client, mut server) = client_and_raw_server().await;
     let mut notes = client.server_streaming(COUNT, count(1)).await.unwrap();
     server.expect_request(1).await;
@@ -176,7 +176,7 @@ async fn a_stream_of_answers_ends_over_its_trailers() {
 
 /// h2 ends the connection over a list that is several times as long as it takes. Who is to blame is known where the block is long.
 #[tokio::test(start_paused = true)]
-async fn a_connection_that_ends_over_metadata_says_so() {
+async fn connection_that_ends_over_metadata_reports_the_limit() {
     let (client, mut server) = client_and_raw_server().await;
     let guilty = tokio::spawn({
         let client = client.clone();
@@ -199,7 +199,7 @@ async fn a_connection_that_ends_over_metadata_says_so() {
 
 /// A field that repeats costs the server one byte, and the client that reads it a hundred.
 #[tokio::test(start_paused = true)]
-async fn fields_that_cost_a_byte_each_are_counted() {
+async fn indexed_fields_of_one_byte_are_counted() {
     // A field of 2 KB that goes into the table, and then so many references to it.
     let block = |count: usize| {
         let literal = [&[0x40, 1, b'k', 0x7f, 0xd1, 0x0e][..], &[b'x'; 2000]].concat();
@@ -249,7 +249,7 @@ async fn ask(frames: impl Into<Vec<Frame>>) -> (String, String) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_request_over_the_limit_is_resource_exhausted() {
+async fn request_over_the_limit_is_resource_exhausted() {
     for (what, fields) in over().into_iter().filter(|(what, _)| !what.contains("400 kB")) {
         let head = with(request(1, "/test.Service/Echo"), &fields);
         let (code, message) = ask([head, data(1, text("hi")).end_stream()]).await;
@@ -265,7 +265,7 @@ async fn a_request_over_the_limit_is_resource_exhausted() {
 
 /// The pseudo-header fields count as well (RFC 9113 section 6.5.2).
 #[tokio::test(start_paused = true)]
-async fn a_long_path_is_metadata_too() {
+async fn long_path_counts_towards_the_metadata_limit() {
     let path = format!("/test.Service/{}", "x".repeat(65_000));
     let (code, message) = ask(request(1, &path).field("k", "x".repeat(500)).end_stream()).await;
     assert_eq!(code, "8", "{message}");
@@ -273,7 +273,7 @@ async fn a_long_path_is_metadata_too() {
 
 /// Beyond three times the limit h2 answers by itself.
 #[tokio::test(start_paused = true)]
-async fn a_request_over_three_times_the_limit_is_431() {
+async fn request_over_three_times_the_limit_is_answered_with_431() {
     let server = TestServer::start();
     let mut peer = server.connect().await;
     peer.send(request(1, "/test.Service/Echo").field("k", "x".repeat(200_000)).end_stream()).await;
@@ -281,7 +281,7 @@ async fn a_request_over_three_times_the_limit_is_431() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_grpc_client_is_told_which_limit_it_met() {
+async fn grpc_client_gets_the_name_of_the_limit() {
     let server = TestServer::with(|options| options.limits.max_metadata_size = 10_000);
     let client = server.client().await;
     let mut sent = Metadata::new();
@@ -305,7 +305,7 @@ async fn request_trailers_over_the_limit_end_the_call() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn request_trailers_within_the_limit_are_passed_over() {
+async fn request_trailers_within_the_limit_are_ignored() {
     let server = TestServer::start();
     let mut peer = server.connect().await;
     let end = headers(1, [("k", "v")]).end_stream();
@@ -317,7 +317,7 @@ async fn request_trailers_within_the_limit_are_passed_over() {
 
 /// SETTINGS announces the limit itself, not the larger one that h2 gets so that we can count.
 #[tokio::test(start_paused = true)]
-async fn the_limit_is_announced_as_it_is() {
+async fn settings_announce_the_configured_limit() {
     let (_client, server) = client_and_raw_server().await;
     assert!(server.settings.contains(&(MAX_HEADER_LIST_SIZE, 65_536)), "{:?}", server.settings);
     let (_client, server) = client_with(|options| options.limits.max_metadata_size = 12_345, []).await;
@@ -334,7 +334,7 @@ fn early_hints(stream: u32) -> Frame {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_few_informational_responses_are_passed_over() {
+async fn sixteen_informational_responses_are_skipped() {
     let (client, mut server) = client_and_raw_server().await;
     let call = tokio::spawn(async move { client.unary(ECHO, note("hi")).await });
     server.expect_request(1).await;
@@ -348,7 +348,7 @@ async fn a_few_informational_responses_are_passed_over() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_row_of_informational_responses_has_an_end() {
+async fn too_many_informational_responses_fail_the_call() {
     // The first of a connection is not known for one before the second comes; it may pass uncounted.
     for (at_once, count) in [(true, 17), (false, 18)] {
         let (client, mut server) = client_and_raw_server().await;
@@ -373,7 +373,7 @@ async fn a_row_of_informational_responses_has_an_end() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_streaming_call_ends_over_informational_responses_too() {
+async fn too_many_informational_responses_fail_a_streaming_call() {
     let (client, mut server) = client_and_raw_server().await;
     let (_out, mut notes) = client.bidi_streaming(CHAT).await.unwrap();
     server.expect_request(1).await;

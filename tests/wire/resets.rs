@@ -25,7 +25,7 @@ async fn chatting() -> (Client, Streaming, RawPeer) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn whole_messages_before_a_reset_are_delivered_and_the_writer_is_told_the_same() {
+async fn complete_messages_before_a_reset_are_delivered_and_both_handles_get_its_code() {
     let part = text("part");
     for error in errors() {
         let code = code_of_http2_error(error);
@@ -56,7 +56,7 @@ async fn whole_messages_before_a_reset_are_delivered_and_the_writer_is_told_the_
 }
 
 #[tokio::test(start_paused = true)]
-async fn reading_goes_on_when_writing_has_failed() {
+async fn reading_continues_after_writing_failed() {
     let (_client, (mut out, mut notes), mut server) = chatting().await;
     server.send([response(1), data(1, [number(1), number(2)].concat()), trailers(1, "9")]).await;
     quiet().await;
@@ -71,7 +71,7 @@ async fn reading_goes_on_when_writing_has_failed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_reset_before_the_answer_reaches_who_waits_for_window_or_for_the_answer() {
+async fn reset_before_the_answer_fails_the_waiting_writer_and_reader() {
     for error in errors() {
         let code = code_of_http2_error(error);
         let (client, mut server) = client_with(|_| {}, [(INITIAL_WINDOW_SIZE, 0)]).await;
@@ -96,7 +96,7 @@ async fn a_reset_before_the_answer_reaches_who_waits_for_window_or_for_the_answe
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_reset_harms_no_other_call() {
+async fn reset_affects_only_its_call() {
     let (client, (_out, mut notes), mut server) = chatting().await;
     let other = tokio::spawn(async move { client.unary(ECHO, note("hi")).await });
     server.expect_request(3).await;
@@ -108,7 +108,7 @@ async fn a_reset_harms_no_other_call() {
 
 /// The answer is there before all of the request has left. h2 holds the rest, and sends it when the window opens.
 #[tokio::test(start_paused = true)]
-async fn an_answer_counts_although_the_request_waits_for_window() {
+async fn answer_counts_while_the_request_waits_for_window() {
     for (end, code) in [("0", Code::Ok), ("5", Code::NotFound)] {
         let (client, mut server) = client_with(|_| {}, [(INITIAL_WINDOW_SIZE, 2)]).await;
         let call = tokio::spawn(async move { (client.unary(ECHO, note("hi")).await, client) });
@@ -141,7 +141,7 @@ async fn assert_served(peer: &mut RawPeer, stream: u32) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_request_with_a_block_too_many_is_reset_and_its_handler_dropped() {
+async fn extra_header_block_in_a_request_resets_it_and_drops_the_handler() {
     let trailing = headers(1, [("k", "v")]);
     for wrong in [trailing, request(1, "/test.Service/Echo")] {
         let (mut server, mut peer) = reading().await;
@@ -153,7 +153,7 @@ async fn a_request_with_a_block_too_many_is_reset_and_its_handler_dropped() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_comes_after_the_half_close_ends_the_connection_and_is_no_part_of_the_call() {
+async fn frames_after_the_half_close_end_the_connection() {
     for late in [data(1, text("late")), half_close(1), headers(1, [("k", "v")]).end_stream()] {
         for last in [half_close(1), headers(1, [("k", "v")]).end_stream()] {
             let (mut server, mut peer) = reading().await;
@@ -166,7 +166,7 @@ async fn what_comes_after_the_half_close_ends_the_connection_and_is_no_part_of_t
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_client_that_says_goaway_is_answered_all_the_same() {
+async fn client_that_sent_goaway_is_answered() {
     for error in [Http2Error::NO_ERROR, Http2Error::ENHANCE_YOUR_CALM] {
         let (mut server, mut peer) = reading().await;
         peer.send(goaway(0, error)).await;

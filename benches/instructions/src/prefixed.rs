@@ -135,7 +135,7 @@ mod tests {
     use crate::REQUEST;
 
     #[test]
-    fn a_pair_is_written_and_read() {
+    fn pair_is_written_and_read() {
         assert_eq!(&pair(409_146_138, -746_188_906)[..], REQUEST);
         for numbers in [(0, 0), (1, -1), (i32::MAX, i32::MIN), (16 << 20, 0), (0, 7)] {
             assert_eq!(read_pair(&pair(numbers.0, numbers.1)), numbers);
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn messages_are_counted_wherever_the_bytes_are_cut() {
+    fn messages_are_counted_for_every_chunk_size() {
         let mut bytes: Vec<u8> = packed(REQUEST, 3).flatten().collect();
         bytes.extend([0; 5]);
         bytes.extend(blob(300));
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_packed_has_as_many_messages() {
+    fn packed_bytes_have_the_requested_number_of_messages() {
         for count in [0, 1, 744, 745, 10_000] {
             let mut counter = Counter::default();
             packed(REQUEST, count).for_each(|piece| {

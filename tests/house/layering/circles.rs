@@ -11,7 +11,7 @@ use super::source::{Source, library, programs};
 pub(super) type Arrows<'a> = BTreeMap<&'a str, BTreeSet<&'a str>>;
 
 #[test]
-fn no_file_comes_round_to_itself() {
+fn imports_form_no_circle() {
     for (house, least) in [(library(), 500), (programs(), 100)] {
         stand_in_order(&house.iter().collect::<Vec<_>>(), least);
     }
@@ -105,7 +105,7 @@ mod the_checker {
     }
 
     #[test]
-    fn finds_circles_of_two_files_and_more() {
+    fn finds_circles_of_two_or_more_files() {
         let two = [(A, "use super::b::B;"), (B, "use super::a::A;"), (C, "use super::a::A;")];
         assert_eq!(found(&two), [[A, B]]);
         let three = [(A, "use super::b::B;"), (B, "use super::c::C;"), (C, "fn f() { super::a::g() }")];
@@ -122,7 +122,7 @@ mod the_checker {
     }
 
     #[test]
-    fn a_folders_mod_may_hand_on_what_it_does_not_use() {
+    fn re_export_in_a_mod_file_is_not_a_use() {
         for used in ["mod a; fn f() { a::g() }", "mod a; use a::A;", "mod a; pub use a::A; struct N(A);"] {
             assert_eq!(found(&[(TOP, used), (A, "use super::N;")]), [[A, TOP]], "{used}");
         }
@@ -146,7 +146,7 @@ mod the_checker {
     }
 
     #[test]
-    fn leaves_unit_tests_out() {
+    fn ignores_unit_tests() {
         let texts = [(A, "use super::b::B;"), (B, "#[cfg(test)] mod tests { use crate::m::a::A; }")];
         assert_eq!(found(&texts), [[""; 0]; 0]);
     }

@@ -45,7 +45,7 @@ fn rows(text: &str, section: &str) -> Vec<Row> {
 }
 
 #[test]
-fn the_path_of_a_unary_call_is_short() {
+fn path_of_a_unary_call_is_short() {
     let text = fs::read_to_string(page()).expect("the page can be read");
     let text = if std::env::var_os("UPDATE_PATH").is_some() { updated(&text) } else { text };
     let lengths = lengths();

@@ -43,13 +43,13 @@ const TOOL: &Stages = &[
 const AT_THE_TOP: usize = 8;
 
 #[test]
-fn the_inspectors_folders_use_those_before_them() {
+fn inspector_folders_use_only_listed_ones() {
     let seen = in_stages(library(), "src/inspector/", INSPECTOR);
     assert!(seen <= AT_THE_TOP, "{seen} names at the top of the inspector");
 }
 
 #[test]
-fn the_commands_use_those_before_them() {
+fn command_folders_use_only_listed_ones() {
     in_stages(programs(), "programs/src/tool/", TOOL);
 }
 
@@ -93,7 +93,7 @@ mod the_checker {
     }
 
     #[test]
-    fn refuses_what_runs_up_and_what_goes_by_the_top() {
+    fn refuses_upward_uses_and_uses_of_the_top() {
         for (path, wrong) in [
             ("src/inspector/model/a.rs", "use crate::inspector::decode::half::Half;"),
             ("src/inspector/decode/a.rs", "use super::super::follow::calls::Calls;"),
