@@ -95,8 +95,8 @@ impl Status {
         self
     }
 
-    /// Returns, on a client, the initial metadata of a call with a single response that failed after they arrived. Empty if none
-    /// arrived, and for streams of responses, which return them by
+    /// Returns, on a client, the initial metadata of a call with a single response that failed after they arrived.
+    /// Empty if none arrived, and for streams of responses, which return them by
     /// [`Inbound::initial_metadata`](crate::Inbound::initial_metadata).
     pub fn initial_metadata(&self) -> &Metadata {
         &self.0.initial

@@ -190,9 +190,8 @@ impl Batch {
         }
     }
 
-    /// Starts compressing a message of `length` bytes, whose payload `payload` writes, on the blocking pool. Returns `None`
-    /// if the
-    /// message is better compressed here. The result goes to [`Batch::push_packed`].
+    /// Starts compressing a message of `length` bytes, whose payload `payload` writes, on the blocking pool. Returns
+    /// `None` if the message is better compressed here. The result goes to [`Batch::push_packed`].
     #[inline]
     pub(crate) fn pack_off_worker(
         &mut self,
@@ -293,10 +292,9 @@ impl Batch {
         })
     }
 
-    /// Takes out the gathered messages, and true if they are the last; `None` if it gathered none. Call this only
-    /// after the
-    /// messages taken out before were sent. The second value is true if a sender that waited in this same task can write
-    /// again.
+    /// Takes out the gathered messages, and true if they are the last; `None` if it gathered none. Call this only after
+    /// the messages taken out before were sent. The second value is true if a sender that waited in this same task can
+    /// write again.
     pub(super) fn next(&mut self, cx: &Context<'_>, half_closes: bool) -> (Option<(Bytes, bool)>, bool) {
         if self.output == Output::Leaving {
             self.output = Output::Gathering;

@@ -1,8 +1,7 @@
 //! Counts and limits the memory that a connection holds for its peer.
 //!
 //! A peer can open calls and then stop reading, or leave handlers waiting. This side then holds messages to be sent,
-//! messages on
-//! their way to a handler, and metadata. All of them ask the [`Budget`] of their connection:
+//! messages on their way to a handler, and metadata. All of them ask the [`Budget`] of their connection:
 //!
 //! | asked for | when | if the budget is used up |
 //! |---|---|---|
@@ -179,9 +178,9 @@ impl Budget {
         poll_fn(|cx| admission.poll(cx, false)).await
     }
 
-    /// Counts a compressed message and its decompressed size. A peer may have messages decompressed to [`RESTORED_FREELY`]
-    /// bytes in
-    /// total, and to [`RESTORED_PER_BYTE`] more for each byte that it sends, because decompression takes time.
+    /// Counts a compressed message and its decompressed size. A peer may have messages decompressed to
+    /// [`RESTORED_FREELY`] bytes in total, and to [`RESTORED_PER_BYTE`] more for each byte that it sends, because
+    /// decompression takes time.
     ///
     /// # Errors
     ///

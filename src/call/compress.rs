@@ -167,10 +167,9 @@ impl Packing {
         length >= INLINE_COMPRESSION && self.compressor_for(length).is_some() && Handle::try_current().is_ok()
     }
 
-    /// Does the work of [`Packing::append`] on tokio's blocking pool, for a payload that is already encoded, and returns the
-    /// Length-Prefixed-Message. Must be polled within a tokio runtime. If the future is dropped, a compression in progress
-    /// runs to
-    /// its end and its result is discarded.
+    /// Does the work of [`Packing::append`] on tokio's blocking pool, for a payload that is already encoded, and
+    /// returns the Length-Prefixed-Message. Must be polled within a tokio runtime. If the future is dropped, a
+    /// compression in progress runs to its end and its result is discarded.
     ///
     /// # Errors
     ///

@@ -56,9 +56,8 @@ impl Exchange {
         }
     }
 
-    /// Ends a turn: sends what was written, as far as the window allows. Returns true if a sender that waited in this same
-    /// task can
-    /// write again and should be polled.
+    /// Ends a turn: sends what was written, as far as the window allows. Returns true if a sender that waited in this
+    /// same task can write again and should be polled.
     pub(crate) fn send(&mut self, cx: &mut Context<'_>, sending: &mut Sending) -> bool {
         let mut has_room = false;
         loop {

@@ -91,9 +91,8 @@ impl Sending {
         Ok(())
     }
 
-    /// Sends `data` as the window allows; ready when h2 has taken all of it. `end_stream` is set on the last piece, which
-    /// may be
-    /// empty.
+    /// Sends `data` as the window allows; ready when h2 has taken all of it. `end_stream` is set on the last piece,
+    /// which may be empty.
     pub(crate) fn poll_data(
         &mut self,
         cx: &mut Context<'_>,

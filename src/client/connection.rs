@@ -45,8 +45,8 @@ impl Connection {
     /// # Errors
     ///
     /// UNAVAILABLE, with a message that names the step that failed: nothing listens at the address, the TLS handshake
-    /// failed, the
-    /// peer does not speak HTTP/2, or [`ClientOptions::connect_timeout`] passed. Also for an invalid scheme or authority.
+    /// failed, the peer does not speak HTTP/2, or [`ClientOptions::connect_timeout`] passed. Also for an invalid scheme
+    /// or authority.
     pub async fn open(connector: &impl Connector, options: &ClientOptions) -> Result<Connection, Status> {
         let (scheme, authority) = (connector.scheme(), connector.authority());
         let scheme = Scheme::try_from(scheme)
@@ -156,9 +156,8 @@ async fn shake_hands(
     Ok((requests, counted, link))
 }
 
-/// Runs the connection until it has ended, and then closes it gracefully. Each call holds a clone of `calls`, if keepalive
-/// has to
-/// know when the connection is idle.
+/// Runs the connection until it has ended, and then closes it gracefully. Each call holds a clone of `calls`, if
+/// keepalive has to know when the connection is idle.
 async fn drive(
     mut connection: Pin<Box<h2::client::Connection<Gather, Piece>>>,
     outlet: Outlet,

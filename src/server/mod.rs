@@ -61,9 +61,8 @@ impl Server {
     }
 
     /// Serves until `shutdown` is ready, and then shuts down gracefully: the server accepts no more connections, sends
-    /// GOAWAY to its
-    /// clients, and lets calls in progress run to their end. After [`ServerOptions::shutdown_timeout`] it ends the
-    /// remaining calls with UNAVAILABLE.
+    /// GOAWAY to its clients, and lets calls in progress run to their end. After [`ServerOptions::shutdown_timeout`] it
+    /// ends the remaining calls with UNAVAILABLE.
     ///
     /// # Errors
     ///

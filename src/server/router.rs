@@ -163,8 +163,8 @@ impl<S: Send + Sync + 'static> Router<S> {
         })
     }
 
-    /// Answers a server streaming method with a handler
-    /// `async fn(&self, Request<Req>, Outbound<Resp>) -> Result<(), Status>`.
+    /// Answers a server streaming method with a handler `async fn(&self, Request<Req>, Outbound<Resp>) -> Result<(),
+    /// Status>`.
     #[must_use]
     pub fn server_streaming<Req, Resp, F>(self, method: Method<Req, Resp, ServerStreaming>, handler: F) -> Self
     where
@@ -189,8 +189,8 @@ impl<S: Send + Sync + 'static> Router<S> {
         })
     }
 
-    /// Answers a client streaming method with a handler
-    /// `async fn(&self, Inbound<Req>) -> Result<Response<Resp>, Status>`.
+    /// Answers a client streaming method with a handler `async fn(&self, Inbound<Req>) -> Result<Response<Resp>,
+    /// Status>`.
     #[must_use]
     pub fn client_streaming<Req, Resp, F>(self, method: Method<Req, Resp, ClientStreaming>, handler: F) -> Self
     where
@@ -213,8 +213,8 @@ impl<S: Send + Sync + 'static> Router<S> {
         })
     }
 
-    /// Answers a bidirectional streaming method with a handler
-    /// `async fn(&self, Inbound<Req>, Outbound<Resp>) -> Result<(), Status>`.
+    /// Answers a bidirectional streaming method with a handler `async fn(&self, Inbound<Req>, Outbound<Resp>) ->
+    /// Result<(), Status>`.
     #[must_use]
     pub fn bidi_streaming<Req, Resp, F>(self, method: Method<Req, Resp, BidiStreaming>, handler: F) -> Self
     where
