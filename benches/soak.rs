@@ -53,7 +53,7 @@ async fn soak(length: Duration) -> ExitCode {
     let mut memory = Vec::new();
     for line in 1..=LINES {
         tokio::time::sleep_until((begun + length * line / LINES).into()).await;
-        let by_code = counts.lock().expect("nobody panics with it").clone();
+        let by_code = counts.lock().expect("the lock is not poisoned").clone();
         let codes: Vec<String> = by_code.iter().map(|(code, count)| format!("{code}: {count}")).collect();
         memory.push(resident());
         let (calls, tasks) = (by_code.values().sum::<u64>(), Handle::current().metrics().num_alive_tasks());
@@ -95,7 +95,7 @@ async fn disturb(address: String, seed: u64, counts: Counts) {
                 (kind, _) => call(&client, kind).await,
             };
             let code = outcome.as_ref().map_or_else(Status::number, |()| Code::Ok.number());
-            *counts.lock().expect("nobody panics with it").entry(code).or_default() += 1;
+            *counts.lock().expect("the lock is not poisoned").entry(code).or_default() += 1;
         }
         // Calls are in progress when their connection goes.
         let going: Vec<_> = (0..4)

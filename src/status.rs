@@ -95,9 +95,9 @@ impl Status {
         self
     }
 
-    /// Returns, on a client, the initial metadata of a call with a single response that failed after they arrived.
-    /// Empty if none arrived, and for streams of responses, which return them by
-    /// [`Inbound::initial_metadata`](crate::Inbound::initial_metadata).
+    /// On a client: returns the initial metadata that arrived before a call with a single response failed. Empty if
+    /// none arrived, and for a stream of responses, whose initial metadata
+    /// [`Inbound::initial_metadata`](crate::Inbound::initial_metadata) returns.
     pub fn initial_metadata(&self) -> &Metadata {
         &self.0.initial
     }

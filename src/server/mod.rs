@@ -77,7 +77,7 @@ impl Server {
                 Ok(handshake) => {
                     connections.spawn(accept(handshake, shared.clone()));
                 }
-                // The failure of one peer before it was accepted does not affect the next.
+                // A peer that failed before it was accepted does not affect the next one.
                 Err(error) if is_of_one_peer(&error) => {}
                 Err(_) => {
                     let pause = tokio::time::sleep(ACCEPT_PAUSE);

@@ -77,7 +77,7 @@ async fn cause_is_a_reset_by_either_side() {
     let what = &cause(&status).what;
     assert!(matches!(what, What::Reset(Http2Error::PROTOCOL_ERROR)), "{what:?}");
     assert_eq!(cause(&status).by, By::Us);
-    assert!(format!("{status:#}").ends_with("broke a rule of HTTP/2: by this side: RST_STREAM PROTOCOL_ERROR"));
+    assert!(format!("{status:#}").ends_with("violated HTTP/2: by this side: RST_STREAM PROTOCOL_ERROR"));
 }
 
 #[tokio::test(start_paused = true)]
@@ -157,7 +157,7 @@ async fn cause_is_the_deadline() {
         assert!(matches!(cause(&status), Cause { by: By::Us, what: What::Deadline, .. }), "{status:?}");
         says(
             &status,
-            "DEADLINE_EXCEEDED: the deadline passed before the call was done",
+            "DEADLINE_EXCEEDED: deadline exceeded before the call completed",
             "by this side: deadline exceeded",
         );
     }

@@ -27,14 +27,14 @@ fn packed(encoding: Encoding, message: Bytes) -> Bytes {
 }
 
 /// A service that compresses as the request asks: `encoding`, and for each message yes or no.
-struct Choosing;
+struct ChoosingService;
 
 /// Returns the encoding that the text of a note names, or nothing.
 fn chosen(request: &Note) -> Option<Encoding> {
     Encoding::from_name(request.text.as_bytes())
 }
 
-impl Choosing {
+impl ChoosingService {
     async fn echo(&self, request: Request<Note>) -> Result<Response<Note>, Status> {
         let encoding = chosen(&request);
         let response = Response::new(request.into_message());
@@ -58,7 +58,8 @@ fn choosing() -> DuplexStream {
     let mut options = ServerOptions::default();
     (options.compressors, options.encoding) = (compression::all(), Some(Encoding::Gzip));
     let (arrivals, incoming) = tokio::sync::mpsc::unbounded_channel();
-    let router = Router::new(Choosing).unary(ECHO, Choosing::echo).server_streaming(COUNT, Choosing::count);
+    let router =
+        Router::new(ChoosingService).unary(ECHO, ChoosingService::echo).server_streaming(COUNT, ChoosingService::count);
     tokio::spawn(Server::new(router).with_options(options).serve(PipeListener(incoming)));
     let (near, far) = pipe();
     arrivals.send(connected(near)).ok().unwrap();

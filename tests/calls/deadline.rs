@@ -11,7 +11,7 @@ use crate::common::server::{TestServer, client_and_raw_server, client_with};
 use crate::common::service::{CHAT, COLLECT, COUNT, ECHO, Event, FLOOD, Note, PACED, WAIT, count, note};
 use crate::common::{quiet, soon};
 
-const WORDS: &str = "the deadline passed before the call was done";
+const WORDS: &str = "deadline exceeded before the call completed";
 
 // On the server.
 

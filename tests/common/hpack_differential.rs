@@ -89,10 +89,10 @@ fn block(bytes: &mut impl Iterator<Item = u8>) -> HeaderMap {
 
 /// Makes the calls, and compares what h2 says on both sides with what the inspector says of the bytes.
 async fn hold(script: Script) {
-    let recorded = Recorded::default();
+    let recorded = Record::default();
     let (near, far) = tokio::io::duplex(1 << 20);
     let server = tokio::spawn(serve(far, script.server_table, script.calls.clone()));
-    let wire = Tapped { pipe: near, recorded: recorded.clone() };
+    let wire = TapPipe { pipe: near, recorded: recorded.clone() };
     let mut builder = h2::client::Builder::new();
     builder.header_table_size(script.client_table);
     let (mut client, connection) = builder.handshake(wire).await.expect("both sides are h2");
@@ -188,9 +188,9 @@ fn plain(headers: &[HeaderField]) -> Plain {
     plain
 }
 
-fn decode(recorded: &Recorded) -> Vec<Frame> {
+fn decode(recorded: &Record) -> Vec<Frame> {
     let mut conversation = Conversation::new(Schema::new());
-    for (direction, bytes) in recorded.lock().expect("nobody panicked").iter() {
+    for (direction, bytes) in recorded.lock().expect("the lock is not poisoned").iter() {
         conversation.push(*direction, bytes);
     }
     conversation.finish();
@@ -201,21 +201,21 @@ fn decode(recorded: &Recorded) -> Vec<Frame> {
     frames
 }
 
-type Recorded = Arc<Mutex<Vec<(Direction, Vec<u8>)>>>;
+type Record = Arc<Mutex<Vec<(Direction, Vec<u8>)>>>;
 
 /// The client's end of the pipe, which keeps what passes.
-struct Tapped {
+struct TapPipe {
     pipe: DuplexStream,
-    recorded: Recorded,
+    recorded: Record,
 }
 
-impl Tapped {
+impl TapPipe {
     fn keep(&self, direction: Direction, bytes: &[u8]) {
-        self.recorded.lock().expect("nobody panicked").push((direction, bytes.to_vec()));
+        self.recorded.lock().expect("the lock is not poisoned").push((direction, bytes.to_vec()));
     }
 }
 
-impl AsyncRead for Tapped {
+impl AsyncRead for TapPipe {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         let polled = Pin::new(&mut self.pipe).poll_read(cx, buffer);
@@ -224,7 +224,7 @@ impl AsyncRead for Tapped {
     }
 }
 
-impl AsyncWrite for Tapped {
+impl AsyncWrite for TapPipe {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.pipe).poll_write(cx, bytes);
         if let Poll::Ready(Ok(count)) = polled {

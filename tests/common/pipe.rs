@@ -17,13 +17,13 @@ use super::frames::PREFACE;
 const CAPACITY: usize = 64 * 1024;
 
 /// A pipe: the end of the side under test, recorded, and the far end.
-pub fn pipe() -> (Recorded, DuplexStream) {
+pub fn pipe() -> (RecordingPipe, DuplexStream) {
     let (near, far) = tokio::io::duplex(CAPACITY);
-    (Recorded { io: near, writes: Writes::default() }, far)
+    (RecordingPipe { io: near, writes: Writes::default() }, far)
 }
 
 /// An end of a pipe that records its writes.
-pub struct Recorded {
+pub struct RecordingPipe {
     io: DuplexStream,
     pub writes: Writes,
 }
@@ -55,13 +55,13 @@ pub fn kinds(write: &Bytes) -> Vec<u8> {
     kinds
 }
 
-impl AsyncRead for Recorded {
+impl AsyncRead for RecordingPipe {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.io).poll_read(cx, buf)
     }
 }
 
-impl AsyncWrite for Recorded {
+impl AsyncWrite for RecordingPipe {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let count = done!(Pin::new(&mut self.io).poll_write(cx, buf))?;
         self.writes.0.lock().unwrap().push(Bytes::copy_from_slice(&buf[..count]));

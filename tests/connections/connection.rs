@@ -145,7 +145,7 @@ async fn other_protocol_of_the_server_is_unavailable_with_a_hint() {
             "the peer answered \"HTTP/1.1 400 Bad Request\": is this a gRPC port?",
         ),
         (b"\x15\x03\x01\x00\x02\x02\x16", "the peer answered with a TLS alert: does this port want TLS?"),
-        (b"SSH-2.0-OpenSSH_9\r\n", "the peer does not speak HTTP/2, its first bytes are "),
+        (b"SSH-2.0-OpenSSH_9\r\n", "the peer does not speak HTTP/2: its first bytes are "),
         (b"", "the peer closed the connection before it spoke HTTP/2"),
     ] {
         let (status, waited) = connecting_to(spoken, true).await;

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
+use super::attack_bytes::{TINY, ask, open};
 use super::common::attack::id;
 use super::common::frames::*;
 use super::kinds::{Kind, in_headers, talk};
 use super::law::{OPEN, READS, SHUT, Scene};
-use super::said::{TINY, ask, open};
 use super::service::{ECHO, HOLD, TAKE};
 
 /// The most bytes an idle connection may hold.

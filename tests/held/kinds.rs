@@ -6,11 +6,11 @@ use std::sync::Mutex;
 use barewire::wire::encoding::Encoding;
 use prost::Message as _;
 
+use super::attack_bytes::*;
 use super::common::attack::id;
 use super::common::frames::*;
 use super::common::service::note;
 use super::law::{MIB, OPEN, Outcome, READS, SHUT, Scene, UNREAD};
-use super::said::*;
 use super::service::{CHAT, FLOOD, LARGE, SHARED, TAKE_PARTS, TALK, WAIT_PARTS};
 
 /// As long as a message may be.

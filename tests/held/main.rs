@@ -7,17 +7,17 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod all_kinds;
+mod attack_bytes;
 mod batches;
 mod callers;
-mod combined;
-mod encoded;
+mod decompression;
 mod idle;
 mod kinds;
+mod large_answers;
 mod law;
 mod line;
 mod metadata;
-mod restored;
-mod said;
 mod service;
 mod small_frames;
 mod turns;

@@ -1,10 +1,10 @@
 //! Header blocks that HPACK expands: a byte refers to an entry of the table, and each reference is a field in memory.
 
+use super::attack_bytes::{FULL, TINY, amplified, block};
 use super::callers::{RESPONSE, Waits, on_a_client};
 use super::common::frames::*;
 use super::kinds::{in_headers, in_trailers};
 use super::law::all;
-use super::said::{FULL, TINY, amplified, block};
 use super::service::{DROP, HOLD, WAIT};
 
 #[test]

@@ -1,10 +1,10 @@
 //! DATA frames with one byte: ten bytes on the wire, and more in memory if each frame is stored separately.
 
+use super::attack_bytes::block;
 use super::callers::{RESPONSE, Waits, on_a_client};
 use super::common::frames::*;
 use super::kinds::crumbling;
 use super::law::{OPEN, SHUT, all};
-use super::said::block;
 use super::service::{DROP, ENDED, HOLD, TAKE, WAIT};
 
 #[test]

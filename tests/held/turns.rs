@@ -4,9 +4,9 @@
 
 use std::sync::atomic::Ordering;
 
+use super::attack_bytes::ask;
 use super::common::frames::*;
 use super::law::{OPEN, READS, Scene};
-use super::said::ask;
 use super::service::{WORK, counted};
 
 /// Calls that wait on each connection.

@@ -20,7 +20,7 @@ use super::certificates::{Authority, NAME};
 use super::cpu::cpu_time;
 use super::installed::is_installed;
 use super::tls::{expect_served, raw_client, secure, trusting};
-use super::{Serving, serve_guide, soon};
+use super::{ServerGuard, serve_guide, soon};
 
 const SECOND: Duration = Duration::from_secs(1);
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
@@ -263,7 +263,7 @@ async fn tls_session_without_a_preface_is_closed() {
     session.write_all(&PREFACE[..10]).await.unwrap();
     let mut said = Vec::new();
     soon(session.read_to_end(&mut said)).await.unwrap();
-    let words = b"no HTTP/2 preface with SETTINGS came in time";
+    let words = b"no HTTP/2 preface and SETTINGS arrived in time";
     assert!(said.ends_with(words), "{}", String::from_utf8_lossy(&said));
     let waited = begun.elapsed() - 5 * SECOND;
     assert!(waited >= 19 * SECOND && waited <= 21 * SECOND, "{waited:?}");
@@ -284,7 +284,8 @@ async fn renegotiation_is_refused_with_a_warning() {
     let mut options = ServerOptions::default();
     options.handshake_timeout = 5 * SECOND;
     let listener = ServerTls::new(authority.identity("localhost")).listener(listener).unwrap();
-    let _serving = Serving(tokio::spawn(Server::new(router(Guide::default())).with_options(options).serve(listener)));
+    let _serving =
+        ServerGuard(tokio::spawn(Server::new(router(Guide::default())).with_options(options).serve(listener)));
     let tls = ClientTls::new(authority.trusted());
     let other = Client::connect(tls.connector(tcp::connect(address.clone())).unwrap()).await.unwrap();
 

@@ -27,19 +27,19 @@ async fn soon<F: Future>(future: F) -> F::Output {
 }
 
 /// A server that ends with the test.
-struct Serving(JoinHandle<std::io::Result<()>>);
+struct ServerGuard(JoinHandle<std::io::Result<()>>);
 
-impl Drop for Serving {
+impl Drop for ServerGuard {
     fn drop(&mut self) {
         self.0.abort();
     }
 }
 
-fn serve(listener: impl Listener + 'static, routes: impl Into<Routes>) -> Serving {
-    Serving(tokio::spawn(Server::new(routes).serve(listener)))
+fn serve(listener: impl Listener + 'static, routes: impl Into<Routes>) -> ServerGuard {
+    ServerGuard(tokio::spawn(Server::new(routes).serve(listener)))
 }
 
-fn serve_guide(listener: impl Listener + 'static) -> Serving {
+fn serve_guide(listener: impl Listener + 'static) -> ServerGuard {
     serve(listener, router(Guide::default()))
 }
 

@@ -18,13 +18,13 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio_rustls::rustls;
 
 use super::certificates::{Authority, NAME};
-use super::{PATIENCE, Serving, client, expect_the_whole_guide, serve, soon};
+use super::{PATIENCE, ServerGuard, client, expect_the_whole_guide, serve, soon};
 
 /// A server over TLS and memory, what its handshakes failed with, and the way to it.
 pub struct Secure {
     pub connector: memory::MemoryConnector,
     failures: Mutex<UnboundedReceiver<String>>,
-    _serving: Serving,
+    _serving: ServerGuard,
 }
 
 pub fn secure(tls: &ServerTls) -> Secure {

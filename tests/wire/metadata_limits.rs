@@ -192,8 +192,7 @@ async fn connection_that_ends_over_metadata_reports_the_limit() {
     assert_exhausted(&status, "trailing metadata", "65536 bytes", "far over");
     let status = soon("the end", other).await.unwrap().unwrap_err();
     assert_eq!(status.code(), Code::Unavailable);
-    let words =
-        "the connection ended, as a call's metadata was far larger than max_metadata_size, 65536 bytes, of this client";
+    let words = "the connection ended: the metadata of a call was far larger than 65536 bytes, the max_metadata_size of this client";
     assert_eq!(status.message(), words);
 }
 
@@ -219,7 +218,7 @@ async fn indexed_fields_of_one_byte_are_counted() {
         (
             1_900,
             Code::Unavailable,
-            "the connection ended, as a call's metadata was far larger than max_metadata_size, 65536 bytes, of this client",
+            "the connection ended: the metadata of a call was far larger than 65536 bytes, the max_metadata_size of this client",
         ),
     ] {
         let (client, mut server) = client_and_raw_server().await;

@@ -71,10 +71,10 @@ fn trim() -> Arc<dyn Compressor> {
     Arc::new(Trim(None))
 }
 
-fn packing(compressor: Arc<dyn Compressor>) -> Packing {
+fn packing(compressor: Arc<dyn Compressor>) -> MessageEncoder {
     let options =
         SendingOptions { max_message_size: LIMIT, min_compress_size: 10, compressors: Compressors::new([compressor]) };
-    let mut packing = Packing::new(Arc::new(options), EncodingSet::IDENTITY.with(Encoding::Gzip));
+    let mut packing = MessageEncoder::new(Arc::new(options), EncodingSet::IDENTITY.with(Encoding::Gzip));
     packing.choose(Encoding::Gzip);
     packing
 }
@@ -93,7 +93,10 @@ async fn large_messages_are_compressed_off_the_worker() {
     }
     let options =
         SendingOptions { max_message_size: LIMIT, min_compress_size: 0, compressors: Compressors::new([trim()]) };
-    assert!(!Packing::new(Arc::new(options), EncodingSet::IDENTITY).compresses_off_worker(LIMIT), "none is chosen");
+    assert!(
+        !MessageEncoder::new(Arc::new(options), EncodingSet::IDENTITY).compresses_off_worker(LIMIT),
+        "none is chosen"
+    );
 }
 
 #[test]

@@ -1,9 +1,9 @@
 //! Large answers that wait for a window, or for a reader: a few bytes ask for each.
 
+use super::attack_bytes::begin;
 use super::common::frames::*;
 use super::kinds::{chat, each_way, flood, large};
 use super::law::{READS, SHUT, all};
-use super::said::begin;
 use super::service::SHARED;
 
 #[test]

@@ -2,11 +2,11 @@
 
 use barewire::wire::encoding::Encoding;
 
+use super::attack_bytes::block;
 use super::callers::{RESPONSE, Waits, on_a_client};
 use super::common::frames::*;
 use super::kinds::{LIMIT, compressed_structures, structures, text_of_4_mib, texts};
 use super::law::{MIB, all};
-use super::said::block;
 use super::service::{HOLD, TAKE, WAIT};
 
 const ENCODINGS: [Encoding; 3] = [Encoding::Gzip, Encoding::Zstd, Encoding::Brotli];

@@ -1,10 +1,10 @@
 //! All kinds at once, each of them small: their sum counts.
 
+use super::attack_bytes::{amplified, ask, begin, block, crumbs, head, open, parts};
 use super::common::attack::id;
 use super::common::frames::*;
 use super::kinds::Kind;
 use super::law::{MIB, SHUT, all};
-use super::said::{amplified, ask, begin, block, crumbs, head, open, parts};
 use super::service::{ENDED, FLOOD, HOLD, LARGE, TAKE_PARTS, TALK};
 
 /// Streams of all kinds in turn.
