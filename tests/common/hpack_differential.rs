@@ -87,7 +87,7 @@ fn block(bytes: &mut impl Iterator<Item = u8>) -> HeaderMap {
     headers
 }
 
-/// Makes the calls, and compares what h2 says on both sides with what the inspector says of the bytes.
+/// Makes the calls, and compares the headers that h2 decodes on both sides with those that the inspector decodes.
 async fn hold(script: Script) {
     let recorded = Record::default();
     let (near, far) = tokio::io::duplex(1 << 20);
@@ -117,12 +117,12 @@ async fn hold(script: Script) {
     };
     let sent = script.calls.iter();
     let expected: Vec<_> = sent.clone().map(|[request, ..]| of_map(request)).collect();
-    assert_eq!(requests.iter().map(heard).collect::<Vec<_>>(), without_marks(&expected), "what h2's server heard");
-    assert_eq!(blocks(Direction::ToServer), expected, "what the inspector heard of the client");
+    assert_eq!(requests.iter().map(heard).collect::<Vec<_>>(), without_marks(&expected), "decoded by h2's server");
+    assert_eq!(blocks(Direction::ToServer), expected, "decoded by the inspector, from the client");
     let expected: Vec<_> = sent.flat_map(|[_, answer, trailers]| [of_map(answer), of_map(trailers)]).collect();
     let answers: Vec<_> = answers.iter().flatten().map(heard).collect();
-    assert_eq!(answers, without_marks(&expected), "what h2's client heard");
-    assert_eq!(blocks(Direction::ToClient), expected, "what the inspector heard of the server");
+    assert_eq!(answers, without_marks(&expected), "decoded by h2's client");
+    assert_eq!(blocks(Direction::ToClient), expected, "decoded by the inspector, from the server");
 }
 
 async fn serve(pipe: DuplexStream, table: u32, calls: Vec<[HeaderMap; 3]>) -> Vec<HeaderMap> {
@@ -154,7 +154,7 @@ async fn call(client: &mut h2::client::SendRequest<Bytes>, headers: &HeaderMap) 
     [head.headers, trailers]
 }
 
-/// Names and values in an order that does not depend on how a map keeps them: values of one name stay in theirs.
+/// Sorts fields by name, because a map has no order; values of one name keep their order.
 type Plain = Vec<(Vec<u8>, Vec<u8>, bool)>;
 
 fn of_map(headers: &HeaderMap) -> Plain {
@@ -203,7 +203,7 @@ fn decode(recorded: &Record) -> Vec<Frame> {
 
 type Record = Arc<Mutex<Vec<(Direction, Vec<u8>)>>>;
 
-/// The client's end of the pipe, which keeps what passes.
+/// The client's end of the pipe, which records the bytes of both directions.
 struct TapPipe {
     pipe: DuplexStream,
     recorded: Record,

@@ -1,4 +1,4 @@
-//! Small messages that handlers write endlessly for a client that reads none: the batches of all calls add up.
+//! Small messages that handlers send endlessly to a client that reads none: the batches of all calls add up.
 
 use super::kinds::{each_way, talk};
 use super::law::{SHUT, all};

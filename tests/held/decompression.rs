@@ -37,7 +37,7 @@ fn compressed_structures_of_two_bytes_stay_within_the_limit() {
     all([true, false].map(|unary| compressed_structures(unary).is_lawful(1, 50)));
 }
 
-/// A unary call has its message and waits for a status that does not come.
+/// A unary call has received its message and waits for a status that never arrives.
 #[test]
 fn compressed_answers_without_status_stay_within_the_limit() {
     all([Encoding::Gzip, Encoding::Zstd].map(|encoding| {

@@ -21,7 +21,7 @@ fn kept(name: &str, kind: &Kind, is_reset: bool) -> i64 {
         let resets = wire((0..CALLS).map(|n| reset(id(n, 0, 1), Http2Error::CANCEL)));
         assert!(scene.say(0, &resets), "{name}");
     }
-    // Long enough for what is remembered of streams that were reset.
+    // Long enough for h2 to forget the streams that were reset.
     scene.pass(Duration::from_secs(30));
     scene.serve();
     println!("idle after {name}: {} KiB kept", scene.held() >> 10);

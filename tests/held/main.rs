@@ -2,7 +2,7 @@
 //!
 //! Each module is one kind of memory that a peer can make a connection hold while it sends almost nothing. [`law`] is the limit.
 
-#![cfg(all(feature = "inspector", feature = "compression"))] // It reads header blocks, and compresses.
+#![cfg(all(feature = "inspector", feature = "compression"))] // The attacks contain header blocks and compressed messages.
 
 #[path = "../common/mod.rs"]
 mod common;

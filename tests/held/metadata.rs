@@ -19,7 +19,7 @@ fn expanded_request_headers_stay_within_the_limit() {
 
 #[test]
 fn expanded_request_trailers_stay_within_the_limit() {
-    // Optionally after a message that the handler does not take.
+    // Optionally after an empty message that the handler does not take.
     let waiting: &[u8] = &[0, 0, 0, 0, 0];
     all([
         in_trailers(HOLD.path(), waiting, 1, TINY).is_lawful(1, 300),

@@ -29,7 +29,7 @@ fn one_byte_frames_in_a_thousand_calls_stay_within_the_limit() {
 fn one_byte_frames_without_a_reader_stay_within_the_limit() {
     all([
         crumbling(&OPEN, DROP.path(), 6, 10).is_lawful(1, 1000),
-        // The handler has ended; its answer and the trailers behind it wait for window.
+        // The handler has ended; its answer and the trailers wait for window.
         crumbling(&SHUT, ENDED.path(), 6, 10).is_lawful(1, 1000),
         crumbling(&SHUT, ENDED.path(), 120, 500).is_lawful(1, 1),
     ]);
