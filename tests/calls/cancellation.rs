@@ -21,7 +21,7 @@ async fn dropping_a_unary_call_resets_its_stream() {
     call.abort();
     server.expect(reset(1, Http2Error::CANCEL)).await;
 
-    // With the headers and a part of the answer there.
+    // After the headers and a part of the answer have arrived.
     let other = client.clone();
     let call = tokio::spawn(async move { other.unary(ECHO, note("hi")).await });
     server.expect_request(3).await;
@@ -96,7 +96,7 @@ async fn ended_call_is_not_reset() {
     server.expect_silence().await;
 }
 
-/// A bidirectional call, seen from both ends.
+/// Begins a bidirectional call of our client to a raw server.
 async fn chatting() -> (Client, Streaming, RawPeer) {
     let (client, mut server) = client_and_raw_server().await;
     let streaming = client.bidi_streaming(CHAT).await.unwrap();
@@ -154,7 +154,7 @@ async fn invalid_headers_reset_the_stream_while_its_handle_is_alive() {
         assert_eq!(soon("the error", notes.recv()).await.unwrap_err().code(), Code::Internal);
         server.expect(reset(1, Http2Error::CANCEL)).await;
 
-        // The same where the client has sent all it will.
+        // The same after the client's half-close.
         let (client, mut server) = client_and_raw_server().await;
         let mut notes = client.server_streaming(COUNT, note("hi")).await.unwrap();
         server.expect_request(1).await;
@@ -269,7 +269,7 @@ async fn handles_that_outlive_their_handler_get_errors() {
     peer.expect(response(1)).await;
     server.probe.go(1);
     assert_eq!(peer.answer(1).await.status(), ("0", ""));
-    // The client has not half-closed, so the missing rest is not a clean end.
+    // The client has not half-closed, so the request ends with an error.
     server.probe.expect(Event::Read(Err(Code::Cancelled))).await;
     server.probe.expect(Event::SendFailed(Code::Cancelled)).await;
 }
@@ -283,7 +283,7 @@ async fn server_that_ends_before_the_half_close_resets_with_no_error() {
     peer.expect(data(1, text("hi"))).await;
     peer.expect(trailers(1, "0")).await;
     peer.expect(reset(1, Http2Error::NO_ERROR)).await;
-    // DATA that was in transit is not an error.
+    // DATA already in transit is not an error.
     peer.send([data(1, text("late")), half_close(1)]).await;
     peer.send([request(3, "/test.Service/Echo"), data(3, text("hi")).end_stream()]).await;
     assert_eq!(peer.answer(3).await.status(), ("0", ""));

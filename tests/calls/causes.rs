@@ -17,7 +17,7 @@ use crate::common::server::{client_and_raw_server, client_with};
 use crate::common::service::{CHAT, COLLECT, ECHO, Note, note};
 use crate::common::{quiet, soon};
 
-/// Returns the error of a unary call that is answered with these frames.
+/// Returns the error of a unary call whose answer is these frames.
 async fn failure(frames: impl Into<Vec<Frame>>) -> Status {
     let (client, mut server) = client_and_raw_server().await;
     answered(&client, &mut server, frames).await
@@ -72,7 +72,7 @@ async fn cause_is_a_reset_by_either_side() {
         "by the peer: RST_STREAM ENHANCE_YOUR_CALM",
     );
 
-    // RFC 9113 section 8.1.1: content of another length than announced is an error of the stream.
+    // RFC 9113 section 8.1.1: a wrong content-length is a stream error.
     let status = failure([response(1).field("content-length", "1"), data(1, text("hi"))]).await;
     let what = &cause(&status).what;
     assert!(matches!(what, What::Reset(Http2Error::PROTOCOL_ERROR)), "{what:?}");
@@ -241,26 +241,26 @@ async fn cause_has_the_last_frames_with_a_tap() {
     assert!(format!("{status:#}").ends_with(&expected.join(", ")), "{status:#}");
     assert!(!status.to_string().contains("frames"), "{status}");
 
-    // The connection has ended, and its tap still knows why.
+    // After the end of the connection its tap still has the last frames.
     drop(server);
     quiet().await;
     let status = client.unary(ECHO, note("again")).await.unwrap_err();
     assert!(cause(&status).frames.contains(&expected[1].to_owned()), "{status:?}");
 }
 
-/// Passes on the result of reading its request.
+/// Reports the result of reading its request to the test.
 struct Reader(mpsc::UnboundedSender<Result<Option<Note>, Status>>);
 
 impl Reader {
     async fn collect(&self, mut notes: Inbound<Note>) -> Result<Response<Note>, Status> {
         let sender = self.0.clone();
-        // A task of its own hears of the end even when the handler is dropped.
+        // Reads in its own task, which gets the error even if the handler is dropped.
         tokio::spawn(async move { sender.send(notes.recv().await) });
         std::future::pending().await
     }
 }
 
-/// Returns the reading error of a server whose client does this after its headers.
+/// Returns the error that a handler reads after the client's headers were followed by these frames.
 async fn server_failure(tap: Tap, frames: impl Into<Vec<Frame>>, leaves: bool) -> Status {
     let (sender, mut read) = mpsc::unbounded_channel();
     let router = Router::new(Reader(sender)).client_streaming(COLLECT, Reader::collect);

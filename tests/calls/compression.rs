@@ -1,5 +1,5 @@
-//! Tests compression on the wire, whatever the algorithm: which side may compress, and the flag of each message. The algorithm
-//! here is a toy that a test can write by hand.
+//! Tests compression on the wire independently of the algorithm: which side may compress, and the flag of each message. The
+//! algorithm here is a toy whose output a test can write by hand.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use crate::common::server::{TestServer, client_with};
 use crate::common::service::{CHAT, COUNT, ECHO, Note, note};
 use crate::common::soon;
 
-/// Goes by the name of gzip: `z` and the message backwards; or `r`, a count and a byte for so many of it.
+/// A toy algorithm named gzip: `z` and the reversed message; or `r`, a count, and a byte to repeat that often.
 struct Toy;
 
 impl Compressor for Toy {
@@ -49,21 +49,21 @@ fn toys() -> Compressors {
     Compressors::new([Arc::new(Toy) as Arc<dyn Compressor>])
 }
 
-/// A Length-Prefixed-Message, compressed.
+/// Returns a compressed Length-Prefixed-Message.
 fn packed(message: Bytes) -> Bytes {
     let mut payload = BytesMut::new();
     Toy.compress(&message[5..], &mut payload).unwrap();
     flagged(1, payload)
 }
 
-/// One that claims to be so many bytes.
+/// Returns a compressed message that decompresses to this many bytes.
 fn bomb(count: u32) -> Bytes {
     flagged(1, [&b"r"[..], &count.to_be_bytes(), b"\0"].concat())
 }
 
 // The server.
 
-/// A server that answers in the toy's encoding to those that take it.
+/// Starts a server that compresses its answers with the toy, for clients that accept it.
 fn compressing() -> TestServer {
     TestServer::with(|options| (options.compressors, options.encoding) = (toys(), Some(Encoding::Gzip)))
 }
@@ -90,7 +90,7 @@ async fn server_compresses_only_for_clients_that_accept_the_encoding() {
         peer.expect(data(stream, text("hi"))).await;
         peer.expect(trailers(stream, "0")).await;
     }
-    // And to none at all, although the request was compressed.
+    // A client without grpc-accept-encoding gets an uncompressed answer, although its request was compressed.
     peer.send([ask(13), body(13)]).await;
     peer.expect(response(13)).await;
     peer.expect(data(13, text("hi"))).await;
@@ -153,7 +153,7 @@ async fn corrupt_or_oversized_compressed_message_is_refused() {
         let answer = peer.answer(stream).await;
         assert_eq!(answer.status(), (code, words));
     }
-    // Just as many as the limit: no message of protobuf, but that is found out behind it.
+    // Exactly the limit: decompression succeeds, and decoding then fails.
     peer.send([packed_request(7, "/test.Service/Echo"), data(7, bomb(4_194_304)).end_stream()]).await;
     assert!(peer.answer(7).await.status().1.starts_with("message can't be decoded: "));
 }
@@ -208,7 +208,7 @@ async fn client_lists_its_encodings_and_compresses_on_request() {
     let call = ask(client.with(CallOptions::new().encoding(Encoding::Gzip)));
     assert_eq!(value(&server.expect_request(3).await, "grpc-encoding"), Some("gzip"));
     server.expect(data(3, packed(text("hi"))).end_stream()).await;
-    // And the other way round.
+    // The request is compressed and the answer is not.
     server.send([response(3), data(3, text("hello")), trailers(3, "0")]).await;
     let answer = soon("the answer", call).await.unwrap().unwrap();
     assert_eq!((&*answer, answer.was_compressed()), (&note("hello"), false));
@@ -242,7 +242,7 @@ async fn single_messages_of_a_stream_can_be_sent_uncompressed() {
     server.expect(data(1, [packed(text("a")), text("b"), packed(text("c"))].concat())).await;
 }
 
-/// The status of a server streaming call that was answered with these headers and this body.
+/// Returns the status of a server streaming call whose answer is these headers and this body.
 async fn status_of(head: Frame, body: Bytes) -> Status {
     let (client, mut server) = client_of_toys().await;
     let mut notes = client.server_streaming(COUNT, note("hi")).await.unwrap();

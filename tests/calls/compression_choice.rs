@@ -1,5 +1,5 @@
-//! Tests the choice of compression: by the server for all calls, by a handler or a caller for one call and for each message; and
-//! every algorithm on the wire.
+//! Tests the choice of an encoding: by the server for all calls, by a handler or a caller for one call or message; and every
+//! encoding on the wire.
 
 use barewire::wire::encoding::Encoding;
 use barewire::{
@@ -19,14 +19,14 @@ use crate::common::soon;
 const ALL: [Encoding; 5] = [Encoding::Gzip, Encoding::Deflate, Encoding::Zstd, Encoding::Brotli, Encoding::Snappy];
 const LIST: &str = "identity,gzip,deflate,snappy,zstd,br";
 
-/// A Length-Prefixed-Message, compressed.
+/// Returns a compressed Length-Prefixed-Message.
 fn packed(encoding: Encoding, message: Bytes) -> Bytes {
     let mut payload = BytesMut::new();
     compression::all().get(encoding).unwrap().compress(&message[5..], &mut payload).unwrap();
     flagged(1, payload)
 }
 
-/// A service that compresses as the request asks: `encoding`, and for each message yes or no.
+/// A service that compresses as the request asks: the encoding, and for each message whether to compress it.
 struct ChoosingService;
 
 /// Returns the encoding that the text of a note names, or nothing.
@@ -53,7 +53,7 @@ impl ChoosingService {
     }
 }
 
-/// A connection to that service, with gzip for those that say nothing.
+/// Connects to that service, whose default encoding is gzip.
 fn choosing() -> DuplexStream {
     let mut options = ServerOptions::default();
     (options.compressors, options.encoding) = (compression::all(), Some(Encoding::Gzip));
@@ -141,7 +141,7 @@ async fn every_encoding_works_between_our_client_and_server() {
 async fn unknown_encoding_lists_supported_ones() {
     let server = TestServer::with(|options| options.compressors = compression::all());
     let mut peer = server.connect().await;
-    // Although no message is flagged, as compression.md has it.
+    // compression.md: refused even if no message is flagged as compressed.
     let ask = request(1, "/test.Service/Echo").field("grpc-encoding", "lzma");
     peer.send([ask, data(1, text("hi")).end_stream()]).await;
     let answer = peer.answer(1).await;

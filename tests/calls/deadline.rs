@@ -15,7 +15,7 @@ const WORDS: &str = "deadline exceeded before the call completed";
 
 // On the server.
 
-/// A raw client whose call with this timeout has arrived.
+/// Starts a server and a raw client, whose call with this timeout has arrived.
 async fn calling(path: &str, timeout: &str, last: bool) -> (TestServer, RawPeer, Instant) {
     let server = TestServer::start();
     let mut peer = server.connect().await;
@@ -49,7 +49,7 @@ async fn every_timeout_unit_sets_its_deadline() {
     ] {
         let (mut server, mut peer, began) = calling("/test.Service/Wait", timeout, true).await;
         server.probe.expect(Event::Began).await;
-        // A test waits no longer than some minutes for a frame.
+        // A test waits at most some minutes for a frame, so longer timeouts need a sleep.
         tokio::time::sleep_until(began + Duration::from_millis(millis) - Duration::from_millis(1)).await;
         assert_eq!(peer.answer(1).await.status(), ("4", WORDS));
         assert_eq!(began.elapsed().as_millis(), u128::from(millis), "{timeout}");
@@ -77,7 +77,7 @@ async fn missing_timeout_never_expires_and_the_longest_does_not_overflow() {
     for _ in 0..2 {
         server.probe.expect(Event::Began).await;
     }
-    // As far as the clock of the tests goes: its timers end after some two years.
+    // The longest time that tokio's timers support: some two years.
     tokio::time::advance(Duration::from_secs(365 * 24 * 3600)).await;
     peer.expect_silence().await;
     server.probe.go(2);
@@ -113,7 +113,7 @@ async fn deadline_covers_a_request_that_does_not_end() {
 
 #[tokio::test(start_paused = true)]
 async fn trailers_are_sent_at_the_deadline_despite_a_closed_window() {
-    // A unary answer, and a stream of them.
+    // A unary answer, and a stream of answers.
     for path in ["/test.Service/Echo", "/test.Service/Flood"] {
         let server = TestServer::start();
         let mut peer = server.connect_with([(INITIAL_WINDOW_SIZE, 3)]).await;
@@ -259,7 +259,7 @@ async fn cancel_by_the_server_at_the_deadline_is_deadline_exceeded() {
     assert_expired(soon("the end", notes.recv()).await, began, 10);
 }
 
-/// The deadline passes and the frames come between two turns of the client.
+/// Lets the deadline pass and the frames arrive between two turns of the client.
 async fn at_once_with_the_deadline(server: &mut RawPeer, began: Instant, late: impl Into<Vec<Frame>>) {
     tokio::time::sleep_until(began + Duration::from_millis(9_999)).await;
     let clock = tokio::time::advance(Duration::from_millis(2));
@@ -287,7 +287,7 @@ async fn reset_before_the_deadline_keeps_its_code() {
     assert_eq!(soon("the end", call).await.unwrap().unwrap_err().code(), Code::Cancelled);
 }
 
-// On both.
+// On both sides.
 
 #[tokio::test(start_paused = true)]
 async fn deadline_ends_the_call_on_both_sides() {

@@ -54,7 +54,7 @@ async fn handshake_timeout_is_configurable_and_ends_with_the_handshake() {
     assert_eq!(peer.answer(1).await.status(), ("0", ""));
 }
 
-/// A listener whose connections have something left to do, a TLS handshake for example.
+/// A listener whose connections need a handshake, for example TLS.
 struct Slow(mpsc::UnboundedReceiver<io::Result<Handshake>>);
 
 type Handshake = Pin<Box<dyn Future<Output = io::Result<ByteStream>> + Send>>;
@@ -91,7 +91,7 @@ async fn slow_handshakes_and_accept_errors_do_not_delay_others() {
     peer.send([request(1, "/test.Service/Echo"), data(1, text("hi")).end_stream()]).await;
     assert_eq!(peer.answer(1).await.status(), ("0", ""));
     assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
-    // And the one that never comes is given up.
+    // The handshake that never ends times out.
     assert!(soon("the end", ended).await.is_err());
     assert_eq!(began.elapsed().as_secs(), 20);
 }
@@ -122,7 +122,7 @@ async fn handler_sees_the_peer_and_the_authority() {
 
 // On the client.
 
-/// Returns our client's error for a server that sends these bytes and then closes its side, or not.
+/// Returns our client's error for a server that sends these bytes, and then closes its side if `closes`.
 async fn connecting_to(spoken: &[u8], closes: bool) -> (Status, Duration) {
     let (near, mut far) = pipe();
     let began = Instant::now();
@@ -162,7 +162,7 @@ async fn silent_server_is_unavailable_after_the_connect_timeout() {
     assert_eq!(waited.as_secs(), 20);
 }
 
-/// A connector that never does.
+/// A connector that never connects.
 struct Never;
 
 impl Connector for Never {

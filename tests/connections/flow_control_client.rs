@@ -94,7 +94,7 @@ async fn window_full_of_tiny_answers_waits_for_a_slow_caller() {
 
 // Our client sends.
 
-/// Returns the number of notes of a kilobyte that a sender can send before it has to wait.
+/// Returns the number of notes of one kilobyte that a sender can send before it has to wait.
 async fn sent_until_waiting(out: &mut Outbound<Note>) -> u64 {
     for sent in 0.. {
         let sending = tokio::time::timeout(Duration::from_nanos(1), out.send(kilobyte()));
@@ -120,7 +120,7 @@ async fn server_that_stops_reading_blocks_only_its_sender() {
     assert_eq!(*soon("the answer", call).await.unwrap().unwrap(), note("hello"));
     server.send(window_update(1, 16_384)).await;
     quiet().await;
-    assert_eq!(sent_until_waiting(&mut out).await, 16, "a batch of room, a batch of notes");
+    assert_eq!(sent_until_waiting(&mut out).await, 16, "a batch of window, a batch of notes");
 }
 
 #[tokio::test(start_paused = true)]
@@ -139,7 +139,7 @@ async fn request_larger_than_the_window_is_sent_as_the_window_opens() {
     assert_eq!(*soon("the answer", call).await.unwrap().unwrap(), note("hello"));
 }
 
-// Both are ours.
+// Our client and our server.
 
 async fn connected(window: u32) -> (TestServer, Client) {
     let server = TestServer::with(|options| options.limits.stream_window = window);

@@ -13,7 +13,7 @@ use crate::common::{quiet, soon};
 
 const WORDS: &str = "the server is shutting down";
 
-/// A raw client with a call that waits in its handler.
+/// Starts a server and a raw client, with a call that waits in its handler.
 async fn waiting() -> (TestServer, RawPeer) {
     let mut server = TestServer::start();
     let mut peer = server.connect().await;
@@ -29,7 +29,7 @@ async fn idle_connection_gets_two_goaways_and_is_closed() {
     peer.expect_silence().await;
     let began = Instant::now();
     let (_probe, serving) = server.shut_down();
-    // First that an end will come, then, when all that was on its way has come, where it is.
+    // The first GOAWAY announces the shutdown. After the PING's acknowledgement the second names the last stream.
     assert_eq!(peer.next_any().await, Some(goaway(0x7fff_ffff, Http2Error::NO_ERROR)));
     let Some(Frame::Ping { ack: false, payload }) = peer.next_any().await else { panic!() };
     quiet().await;
@@ -176,7 +176,7 @@ async fn listener_is_dropped_on_shutdown() {
     let arrivals = server.arrivals.clone();
     let (_probe, _serving) = server.shut_down();
     quiet().await;
-    assert!(arrivals.is_closed(), "the listener is gone");
+    assert!(arrivals.is_closed(), "the listener was dropped");
 }
 
 #[tokio::test(start_paused = true)]

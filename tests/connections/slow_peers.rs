@@ -18,7 +18,7 @@ use crate::common::{quiet, soon};
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// The bytes a client sends before it stops, and the debug data it gets.
+/// Returns the bytes that a client sends before it stalls, and the debug data of the GOAWAY that it gets.
 fn stalls() -> Vec<(&'static str, Vec<u8>, &'static str)> {
     const LATE: &str = "no HTTP/2 preface and SETTINGS arrived in time";
     const HALF: &str = "a frame or header block was not completed in time";
@@ -97,12 +97,12 @@ async fn peer_timeout_is_configurable() {
 #[test]
 fn five_hundred_stalled_clients_cost_kilobytes_each_and_delay_no_other() {
     let ready = [PREFACE, &wire(&[settings([]), settings_ack()])].concat();
-    let silent = ("no answer to a PING", ready, "a PING was not acknowledged in time");
+    let silent = ("a missing PING acknowledgement", ready, "a PING was not acknowledged in time");
     for (name, said, _) in stalls().into_iter().chain([silent]) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
         let memory = allocation_counter::measure(|| {
             runtime.block_on(async {
-                // A healthy client answers the PINGs that ask whether it is there; one that stops does not.
+                // The healthy client answers keepalive PINGs; the stalled ones do not.
                 let server = TestServer::with(|options| options.keepalive_time = 2 * SECOND);
                 let healthy = server.client().await;
                 let mut stalled = Vec::new();
@@ -123,7 +123,7 @@ fn five_hundred_stalled_clients_cost_kilobytes_each_and_delay_no_other() {
                 }
             });
         });
-        // h2 takes 16 KiB and more to read into and write from; the pipe's own buffers are counted as well.
+        // h2 allocates 16 KiB and more for its buffers; the buffers of the pipe count too.
         let each = memory.bytes_max / 500;
         assert!(each < 64 * 1024, "{name}: {each} bytes a connection");
     }
@@ -133,7 +133,7 @@ fn five_hundred_stalled_clients_cost_kilobytes_each_and_delay_no_other() {
 async fn slow_but_legal_client_is_served_for_hours() {
     let mut server = TestServer::start();
     let mut client = server.connect_with([(INITIAL_WINDOW_SIZE, 0)]).await;
-    // No window for the answer; half a message; a chat without a word.
+    // No window for the answer; half a message; a chat without a message.
     client.send([request(1, COUNT.path()), data(1, number(3)).end_stream()]).await;
     let half = text("half");
     client.send([request(3, READ.path()), data(3, &half[..7])]).await;
@@ -173,7 +173,7 @@ async fn client_that_does_not_read_its_answer_is_disconnected() {
     assert!(begun.elapsed() <= 21 * SECOND, "{:?}", begun.elapsed());
 }
 
-/// The next PING that asks for an answer.
+/// Returns the payload of the next PING without ACK.
 async fn asked_by_ping(client: &mut RawPeer) -> [u8; 8] {
     loop {
         let frame = timeout(3 * HOUR, client.next_any()).await.expect("a PING").expect("a connection");
@@ -236,7 +236,7 @@ async fn pings_at_the_allowed_interval_and_between_messages_are_allowed() {
     let server = TestServer::start();
     let mut client = server.connect().await;
     for stream in 0..6 {
-        // Each answer forgives what was before it.
+        // Each answer clears the strikes.
         client.send([request(2 * stream + 1, COUNT.path()), data(2 * stream + 1, number(1)).end_stream()]).await;
         client.answer(2 * stream + 1).await;
         client.ping().await;
@@ -278,7 +278,7 @@ async fn stalled_server_fails_its_calls_with_the_reason() {
     }
 }
 
-/// A server that opens every window and takes nothing from its socket.
+/// The server opens every window and does not read from its socket.
 #[test]
 fn server_that_does_not_read_is_disconnected() {
     let memory = allocation_counter::measure(|| {
@@ -313,7 +313,7 @@ fn server_that_does_not_read_is_disconnected() {
             assert!(begun.elapsed() >= 19 * SECOND && begun.elapsed() <= 21 * SECOND, "{:?}", begun.elapsed());
         });
     });
-    // Two batches a call, and what h2 may hold of all of them.
+    // Two batches for each call, and the data that h2 may hold.
     assert!(memory.bytes_max < 10 << 20, "{} bytes", memory.bytes_max);
 }
 

@@ -27,9 +27,9 @@ fn provoked_resets_cost_bounded_memory() {
     let made_by = |frame: fn(u32) -> Frame| {
         move |n| wire((0..100).flat_map(move |i| [opens(id(n, i, 100), 0), frame(id(n, i, 100))]))
     };
-    costs("window of nothing", 8 * MIB, Reads::Yes, 16 * MIB, made_by(|stream| window_update(stream, 0)));
+    costs("window update of 0", 8 * MIB, Reads::Yes, 16 * MIB, made_by(|stream| window_update(stream, 0)));
     costs("window overflow", 8 * MIB, Reads::Yes, 16 * MIB, made_by(|stream| window_update(stream, 0x7FFF_FFFF)));
-    costs("data behind the end", 8 * MIB, Reads::Yes, 16 * MIB, |n| {
+    costs("data after END_STREAM", 8 * MIB, Reads::Yes, 16 * MIB, |n| {
         wire((0..100).flat_map(|i| [opens(id(n, i, 100), END_STREAM), data(id(n, i, 100), [0; 9])]))
     });
 }
@@ -46,7 +46,7 @@ fn endless_header_blocks_cost_bounded_memory() {
         _ => wire(vec![raw(CONTINUATION, 0, 1, &[]); 1000]),
     });
     costs("HPACK bomb", 12 * MIB, Reads::Yes, 16 * MIB, |n| match n {
-        // An entry of 4,000 bytes in the table, then a thousand times its index in every request.
+        // An entry of 4,000 bytes in the table; every request then has a thousand references to it.
         0 => {
             let entry = [&[0x40, 4][..], b"name", &[127, 0xa1, 0x1e], &[b'x'; 4000]].concat();
             wire([raw(HEADERS, END_HEADERS, 1, &entry)])
@@ -55,7 +55,7 @@ fn endless_header_blocks_cost_bounded_memory() {
     });
 }
 
-/// Requests that h2 takes, of fields that are one octet each: it holds them until the server looks.
+/// Requests that h2 accepts, with fields of one octet each: h2 holds them until the server reads them.
 #[test]
 fn requests_with_many_fields_cost_bounded_memory() {
     costs("fields of one octet", 12 * MIB, Reads::Yes, 4 * MIB, |n| {
@@ -89,7 +89,7 @@ fn floods_of_small_frames_cost_bounded_memory() {
 
 #[test]
 fn waiting_calls_are_limited() {
-    // Each holds a call with its handler and metadata.
+    // Each waiting call holds its handler and metadata.
     costs("calls", 16 * MIB, Reads::Yes, 4 * MIB, |n| wire((0..100).map(|i| opens(id(n, i, 100), END_STREAM))));
 }
 
@@ -98,20 +98,20 @@ fn unread_answers_cost_bounded_memory() {
     let wanted = Note { number: 1 << 20, text: "x".repeat(1000), details: Vec::new() }.encode_to_vec();
     costs("a gigabyte unread", 4 * MIB, Reads::No, 4 * MIB, |n| match n {
         0 => wire([window_update(0, 0x7FFF_0000), request(1, FLOOD.path()), data(1, message(&wanted)).end_stream()]),
-        // More than the pipe holds of what a server has to read, so that it stops when the server does.
+        // More than the pipe's buffer of frames that the server must read, so that this stops when the server stops reading.
         _ => wire(vec![raw(PRIORITY, 0, 1, &[0, 0, 0, 3, 9]); 1000]),
     });
 }
 
 #[test]
 fn untaken_messages_cost_bounded_memory() {
-    // The window of the stream bounds what is there, at most so many bytes of DATA; h2 keeps some 100 for a frame.
+    // The stream window limits the buffered DATA; h2 uses some 100 bytes for each frame.
     let notes: Vec<u8> = (0..700).flat_map(|_| number(1)).collect();
     costs("a slow reader", 8 * MIB, Reads::Yes, 900 << 10, |n| match n {
         0 => wire([request(1, READ.path())]),
         _ => wire(chunks(1, &notes)),
     });
-    costs("nobody reads", 4 * MIB, Reads::Yes, 32 * MIB, |n| match n {
+    costs("no reader", 4 * MIB, Reads::Yes, 32 * MIB, |n| match n {
         0 => wire([request(1, DEAF.path()), data(1, text("hello"))]),
         _ => wire(chunks(1, &notes)),
     });
@@ -156,7 +156,7 @@ fn thousand_clients_that_disconnect_mid_call_leak_nothing() {
 async fn malformed_messages_get_their_errors_one_by_one() {
     let server = TestServer::start();
     let mut client = server.connect().await;
-    // Thousands of messages in one frame, and each byte in a frame of its own.
+    // Thousands of messages in one frame, and a frame for each byte.
     let many: Vec<u8> = (0..2000).flat_map(|_| number(1)).collect();
     client.send(request(1, crate::common::service::COLLECT.path())).await;
     client.send(chunks(1, &many)).await;
@@ -165,7 +165,7 @@ async fn malformed_messages_get_their_errors_one_by_one() {
     let bytes: Vec<Frame> = text("hello").iter().map(|byte| data(3, [*byte])).collect();
     client.send([vec![request(3, ECHO.path())], bytes, vec![half_close(3)]].concat()).await;
     assert_eq!(client.answer(3).await.status().0, "0");
-    // A content-length that lies is a malformed request (RFC 9113 section 8.1.1).
+    // A wrong content-length makes a request malformed (RFC 9113 section 8.1.1).
     for (stream, length) in [(5, "3"), (7, "300")] {
         let frames =
             [request(stream, ECHO.path()).field("content-length", length), data(stream, text("hello")).end_stream()];

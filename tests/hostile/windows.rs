@@ -1,4 +1,4 @@
-//! Abuse of flow control, on both sides: windows that overflow, stay shut, open byte by byte, or jump.
+//! Abuse of flow control, on both sides: windows that overflow, stay closed, open byte by byte, or jump.
 //!
 //! RFC 9113 sections 5.2, 6.5.2 (SETTINGS_INITIAL_WINDOW_SIZE), 6.9. CVE-2019-9511 (data dribble), CVE-2019-9517 (internal data
 //! buffering). Memory is counted by the allocator, on the one thread that both sides share.
@@ -15,7 +15,7 @@ use crate::common::{quiet, soon};
 /// The largest window, and the largest increment of one.
 const MOST: u32 = 0x7FFF_FFFF;
 
-/// A call whose answer is a gigabyte, of messages of a kilobyte.
+/// Requests a gigabyte in messages of one kilobyte.
 fn flood(stream: u32) -> [Frame; 2] {
     let wanted = Note { number: 1 << 20, ..note("x".repeat(1000)) }.encode_to_vec();
     [opens_at(stream, FLOOD.path(), 0), data(stream, message(wanted)).end_stream()]
@@ -27,7 +27,7 @@ fn window(size: u32) -> Frame {
 
 #[test]
 fn answers_waiting_for_window_hold_two_batches_each() {
-    // A thousand calls may wait, each with a request, a task and two times 16 KiB of answers.
+    // A thousand calls may wait, each with a request, a task and two batches of 16 KiB.
     let thousand = |n: u32| wire((0..20).flat_map(|i| flood(id(n, i, 20))));
     costs("no window", 48 * MIB, Reads::Yes, 4 * MIB, |n| match n {
         0 => wire([window(0)]),
@@ -62,7 +62,7 @@ fn jumping_windows_cost_bounded_memory() {
 async fn overflow_of_the_connection_window_ends_the_connection() {
     let server = TestServer::start();
     let mut other = server.connect().await;
-    // A window that is too large to be one h2 calls PROTOCOL_ERROR, where RFC 9113 section 6.5.2 has FLOW_CONTROL_ERROR.
+    // For an initial window over 2^31-1 h2 sends PROTOCOL_ERROR; RFC 9113 section 6.5.2 requires FLOW_CONTROL_ERROR.
     for (overflow, error) in
         [(window_update(0, MOST), Http2Error::FLOW_CONTROL_ERROR), (window(MOST + 1), Http2Error::PROTOCOL_ERROR)]
     {
@@ -74,7 +74,7 @@ async fn overflow_of_the_connection_window_ends_the_connection() {
     assert_eq!(other.answer(1).await.status(), ("0", ""));
 }
 
-/// The error of one stream (RFC 9113 section 6.9.1), by WINDOW_UPDATE, and that of all by SETTINGS (section 6.9.2).
+/// WINDOW_UPDATE overflows one stream (RFC 9113 section 6.9.1), SETTINGS all of them (section 6.9.2).
 #[tokio::test(start_paused = true)]
 async fn overflow_of_a_stream_window_resets_it_and_drops_the_handler() {
     let mut server = TestServer::start();
@@ -91,7 +91,7 @@ async fn overflow_of_a_stream_window_resets_it_and_drops_the_handler() {
     server.probe.expect(Event::Dropped).await;
 }
 
-/// A million messages of seven bytes: the buffer holds as many as fit the window, and the rest waits on the other side.
+/// A million messages of seven bytes: the buffer holds as many as fit the window, and the rest wait at the sender.
 #[test]
 fn million_small_messages_wait_at_the_sender_for_a_slow_reader() {
     const MANY: usize = 1_000_000;
@@ -107,7 +107,7 @@ fn million_small_messages_wait_at_the_sender_for_a_slow_reader() {
             let messages: Vec<u8> = (0..2000).flat_map(|_| number(1)).collect();
             let (mut sent, mut read) = (0, 0);
             while read < MANY {
-                // As far as the windows go, of the connection 64 KiB and what was announced.
+                // Sends until the windows are used up; the connection's is 64 KiB plus its WINDOW_UPDATE.
                 while sent < MANY
                     && (sent + 2000) * number(1).len() <= (1 << 20) + client.window_returned(1).await as usize
                 {
@@ -126,7 +126,7 @@ fn million_small_messages_wait_at_the_sender_for_a_slow_reader() {
             assert_eq!(client.answer(1).await.body, number(MANY as u64));
         });
     });
-    // The window twice, for the buffer that grows, and what a turn's events take in this test.
+    // Twice the window, because the buffer grows, plus the test's own events of a turn.
     assert!(memory.bytes_max < 12 * MIB as u64, "{} bytes", memory.bytes_max);
 }
 
@@ -136,7 +136,7 @@ async fn overflow_of_a_stream_window_by_the_server_fails_the_call() {
     let words = "the stream was reset with FLOW_CONTROL_ERROR, because the server violated HTTP/2";
     let (client, mut server) = client_and_raw_server().await;
     let overflow = |stream| [window_update(stream, MOST), window_update(stream, MOST)];
-    // Before the answer has begun, and when it has.
+    // Before the answer has begun, and after that.
     for (stream, begun) in [(1, vec![]), (3, vec![response(3), data(3, text("hello"))])] {
         let (_out, mut notes) = client.bidi_streaming(CHAT).await.unwrap();
         server.expect_request(stream).await;
@@ -190,7 +190,7 @@ async fn overflow_by_settings_of_the_server_ends_the_connection() {
     server.send([window_update(1, 1), window(MOST)]).await;
     let status = soon("the end", notes.recv()).await.unwrap_err();
     assert_eq!(status.code(), Code::Internal, "{status}");
-    // The call first, and then the connection.
+    // The call fails first, and then the connection ends.
     let mut last = None;
     while let Some(frame) = server.next().await {
         last = Some(frame);
@@ -198,7 +198,7 @@ async fn overflow_by_settings_of_the_server_ends_the_connection() {
     assert!(matches!(last, Some(Frame::GoAway { error: Http2Error::FLOW_CONTROL_ERROR, .. })), "{last:?}");
 }
 
-/// A server that opens the window byte by byte gets a unary request whole, and a caller that streams a lot waits.
+/// If a server opens the window byte by byte, a unary request still arrives, and a streaming caller waits.
 #[test]
 fn server_that_opens_the_window_byte_by_byte_blocks_the_sender() {
     let memory = allocation_counter::measure(|| {
@@ -219,7 +219,7 @@ fn server_that_opens_the_window_byte_by_byte_blocks_the_sender() {
                 assert!(matches!(server.next().await, Some(Frame::Data { payload, .. }) if payload.len() == 1));
             }
             drop(server);
-            // Two batches and what has left.
+            // Two batches and the bytes already sent.
             let sent = soon("the end", sender).await.unwrap();
             assert!(sent * 1008 <= 2 * 16_384 + 2000 + 1008, "{sent} messages");
         });

@@ -1,7 +1,7 @@
 //! Bytes that are not TLS, are too old, or stop half-way, sent to a TLS server and to a TLS client. They are written byte by byte
 //! where rustls would not send them. Other peers are served in the meantime.
 //!
-//! RFC 5246 and RFC 8446 (sections 4.1.2, 5.1, 6); RFC 8996: TLS 1.0 and 1.1 are over.
+//! RFC 5246 and RFC 8446 (sections 4.1.2, 5.1, 6); RFC 8996 deprecates TLS 1.0 and 1.1.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -25,7 +25,7 @@ use super::{ServerGuard, serve_guide, soon};
 const SECOND: Duration = Duration::from_secs(1);
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
 
-/// A record: its type, the version TLS 1.0 that every first record says, its payload.
+/// Returns a record: type, version (TLS 1.0, as in every first record) and payload.
 fn record(kind: u8, payload: &[u8]) -> Vec<u8> {
     [&[kind, 3, 1], &(payload.len() as u16).to_be_bytes()[..], payload].concat()
 }
@@ -34,22 +34,22 @@ fn handshake(kind: u8, body: &[u8]) -> Vec<u8> {
     record(22, &[&[kind], &(body.len() as u32).to_be_bytes()[1..], body].concat())
 }
 
-/// A ClientHello that goes no higher than this version of TLS, by its last byte: 1 for TLS 1.0.
+/// Returns a ClientHello that offers at most this version of TLS, given by its last byte: 1 for TLS 1.0.
 fn client_hello(version: u8, extensions: &[u8]) -> Vec<u8> {
     // legacy_version, random, no session, two suites of AES, no compression.
     let suites = [0, 4, 0xc0, 0x13, 0x00, 0x2f];
     handshake(1, &[&[3, version][..], &[7; 32], &[0], &suites, &[1, 0], extensions].concat())
 }
 
-/// All extensions together: signature_algorithms, which TLS 1.2 brought, with one of them.
+/// The extension signature_algorithms, which TLS 1.2 introduced, with one algorithm.
 const SIGNATURES: &[u8] = &[0, 8, 0, 13, 0, 4, 0, 2, 4, 3];
 
-/// A ServerHello that answers with this version of TLS.
+/// Returns a ServerHello that selects this version of TLS.
 fn server_hello(version: u8) -> Vec<u8> {
     handshake(2, &[&[3, version][..], &[7; 32], &[0], &[0xc0, 0x13], &[0]].concat())
 }
 
-/// A fatal alert, as the other side reads it.
+/// Returns a fatal alert as bytes.
 fn alert(description: u8) -> [u8; 7] {
     [21, 3, 3, 0, 2, 2, description]
 }
@@ -65,7 +65,7 @@ async fn client_with_old_tls_is_refused() {
     let authority = Authority::new("authority");
     let server = secure(&ServerTls::new(authority.identity(NAME)));
     let there_before = server.connect(&trusting(&authority)).await.unwrap();
-    // The alerts are protocol_version and, as rustls misses the signature algorithms first, handshake_failure.
+    // The alerts: protocol_version, or handshake_failure if the signature algorithms are missing, which rustls checks first.
     for (version, extensions, told, words) in [
         (0, SIGNATURES, 70, "the client speaks neither TLS 1.2 nor TLS 1.3"),
         (1, SIGNATURES, 70, "the client speaks neither TLS 1.2 nor TLS 1.3"),
@@ -148,7 +148,7 @@ async fn client_that_sends_invalid_tls_is_refused() {
         // The length of a record and of a handshake message beyond all bounds.
         vec![22, 3, 1, 0xff, 0xff, 1],
         record(22, &[1, 0xff, 0xff, 0xff]),
-        // A ClientHello of SSL 2.
+        // An SSL 2 ClientHello.
         vec![0x80, 0x2e, 1, 0, 2, 0, 0x15, 0, 0, 0, 0x10],
         server_hello(3),
     ] {
@@ -183,7 +183,7 @@ async fn server_that_stalls_in_the_handshake_times_out() {
     }
 }
 
-/// The bytes that clients send before they stop, within a handshake and after it.
+/// Returns the bytes that clients send before they stall, during a handshake and after it.
 fn stalls() -> [(&'static str, Vec<u8>); 4] {
     let hello = client_hello(3, SIGNATURES);
     [
@@ -220,7 +220,7 @@ fn five_hundred_stalled_handshakes_cost_kilobytes_each_and_delay_no_other() {
             });
             drop(runtime);
         });
-        // A pipe, a task, and what rustls takes to begin with.
+        // A pipe, a task, and the initial buffers of rustls.
         let each = memory.bytes_max / 500;
         assert!(each < 32 * 1024, "{name}: {each} bytes a connection");
         assert!(memory.bytes_current < 64 << 10, "{name}: {} bytes are left", memory.bytes_current);
@@ -250,7 +250,7 @@ async fn served_at_once(tls: &ClientTls, connector: &MemoryConnector) {
     assert!(computed < SECOND, "{computed:?} of CPU time");
 }
 
-/// The time of the handshake is that of TLS and of HTTP/2's beginning together.
+/// The handshake timeout covers TLS and the HTTP/2 preface together.
 #[tokio::test(start_paused = true)]
 async fn tls_session_without_a_preface_is_closed() {
     let authority = Authority::new("authority");
@@ -270,8 +270,8 @@ async fn tls_session_without_a_preface_is_closed() {
     expect_served(&server.connect(&trusting(&authority)).await.unwrap()).await;
 }
 
-/// RFC 5246 section 7.4.1.2 lets a client of TLS 1.2 begin the handshake anew. rustls does not, and says so by a warning
-/// (section 7.2.2); OpenSSL, which can ask for it, gives up then.
+/// RFC 5246 section 7.4.1.2 lets a TLS 1.2 client renegotiate. rustls refuses with a warning alert (section 7.2.2), and OpenSSL
+/// then ends the connection.
 #[tokio::test]
 async fn renegotiation_is_refused_with_a_warning() {
     if !is_installed("openssl", "version", "renegotiation") {
@@ -280,7 +280,7 @@ async fn renegotiation_is_refused_with_a_warning() {
     let authority = Authority::new("authority");
     let listener = tcp::listen("localhost:0").await.unwrap();
     let address = format!("localhost:{}", listener.local_addr().unwrap().port());
-    // The warning leaves with what the server says next, which is that no preface came in this time.
+    // rustls sends the warning with the server's next bytes: the GOAWAY after the handshake timeout.
     let mut options = ServerOptions::default();
     options.handshake_timeout = 5 * SECOND;
     let listener = ServerTls::new(authority.identity("localhost")).listener(listener).unwrap();
@@ -300,7 +300,7 @@ async fn renegotiation_is_refused_with_a_warning() {
     let (mut asked, mut said) = (openssl.stdin.take().unwrap(), BufReader::new(openssl.stdout.take().unwrap()));
     read_until(&mut said, "Verify return code").await;
     expect_served(&other).await;
-    // A line that begins with R asks for it.
+    // A line that begins with R requests renegotiation.
     asked.write_all(b"R\n").await.unwrap();
     read_until(&mut said, ">>> TLS 1.2, Handshake").await;
     read_until(&mut said, "<<< TLS 1.2, Alert [length 0002], warning no_renegotiation").await;
@@ -310,13 +310,13 @@ async fn renegotiation_is_refused_with_a_warning() {
     expect_served(&other).await;
 }
 
-/// Reads lines, which need not be text, until one has these words.
+/// Reads lines, which may be binary, until one contains these words.
 async fn read_until(lines: &mut (impl AsyncBufRead + Unpin), words: &str) {
     let read = async {
         let mut line = Vec::new();
         while !String::from_utf8_lossy(&line).contains(words) {
             line.clear();
-            assert_ne!(lines.read_until(b'\n', &mut line).await.unwrap(), 0, "it ended before it said: {words}");
+            assert_ne!(lines.read_until(b'\n', &mut line).await.unwrap(), 0, "the output ended without: {words}");
         }
     };
     soon(read).await;

@@ -70,7 +70,7 @@ async fn route_gets_a_summary() {
     let _serving = serve_guide(listener);
     let client = client(connector).await;
     let (mut points, summary) = client.record_route().await.unwrap();
-    // The second has no name in the data; the first is visited twice.
+    // The first point has a named feature and is visited twice; the second has an unnamed one.
     let (named, unnamed) = (point(407_838_351, -746_143_763), point(407_113_723, -749_746_483));
     for point in [named, unnamed, point(0, 0), named] {
         points.send(point).await.unwrap();

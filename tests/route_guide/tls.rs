@@ -20,7 +20,7 @@ use tokio_rustls::rustls;
 use super::certificates::{Authority, NAME};
 use super::{PATIENCE, ServerGuard, client, expect_the_whole_guide, serve, soon};
 
-/// A server over TLS and memory, what its handshakes failed with, and the way to it.
+/// A TLS server in memory: the errors of its handshakes, and a connector to it.
 pub struct Secure {
     pub connector: memory::MemoryConnector,
     failures: Mutex<UnboundedReceiver<String>>,
@@ -42,7 +42,7 @@ impl Secure {
         soon(Client::connect(tls.connector(self.connector.clone()).unwrap())).await
     }
 
-    /// Why this client is refused: in its own words, and in the server's. Afterwards the server serves a good one.
+    /// Connects a client that is refused. Returns its error and the server's. Asserts that the server then serves a good client.
     async fn refused(&self, bad: &ClientTls, good: &ClientTls) -> (String, String) {
         let status = self.connect(bad).await.expect_err("they should not come together");
         assert_eq!(status.code(), Code::Unavailable, "{status}");
@@ -298,11 +298,11 @@ async fn missing_client_certificate_is_reported_to_the_client() {
     let identity: Identity = authority.identity(NAME);
     let server = secure(&ServerTls::new(identity).require_client_certificates(authority.trusted()));
     let status = server.connect(&trusting(&authority)).await.unwrap_err();
-    // In TLS 1.3 the client has done its part when the server refuses it: it hears of that at its first read.
+    // In TLS 1.3 the client's handshake is complete when the server refuses it: the client gets the alert at its first read.
     assert!(format!("{status:#}").contains("CertificateRequired"), "{status:#}");
 }
 
-/// A handler's view of a client.
+/// Returns the identity of a client as its handler sees it.
 async fn seen_by_a_handler(server: &ServerTls, client_tls: &ClientTls) -> TlsIdentity {
     struct Witness(std::sync::Mutex<std::sync::mpsc::Sender<TlsIdentity>>);
 
@@ -323,7 +323,7 @@ async fn seen_by_a_handler(server: &ServerTls, client_tls: &ClientTls) -> TlsIde
     seen.recv().unwrap()
 }
 
-/// A client on rustls alone, which offers the given ALPN protocols.
+/// Connects with rustls alone and offers the given ALPN protocols.
 pub async fn raw_client(
     authority: &Authority,
     offered: &[Vec<u8>],
@@ -340,7 +340,7 @@ pub async fn raw_client(
     soon(tokio_rustls::TlsConnector::from(Arc::new(config)).connect(NAME.try_into().unwrap(), io)).await
 }
 
-/// A server of rustls alone, which knows no ALPN.
+/// Returns a rustls configuration of a server without ALPN.
 fn raw_server_config(authority: &Authority) -> Arc<rustls::ServerConfig> {
     let (certificate, key) = authority.der(NAME);
     let config = rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))

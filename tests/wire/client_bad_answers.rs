@@ -8,7 +8,7 @@ use crate::common::server::{client_and_raw_server, client_with};
 use crate::common::service::{CHAT, COLLECT, COUNT, ECHO, count, note};
 use crate::common::{quiet, soon};
 
-/// The status of a unary call that was answered with these frames.
+/// Returns the status of a unary call whose answer is these frames.
 async fn status_of(frames: impl Into<Vec<Frame>>) -> Status {
     let (client, mut server) = client_and_raw_server().await;
     let call = tokio::spawn(async move { client.unary(ECHO, note("hi")).await });
@@ -73,7 +73,7 @@ async fn error_quotes_the_beginning_of_an_html_page() {
     let status = status_of([head.clone(), data(1, b"<html>no").end_stream()]).await;
     let words = "the peer answered HTTP 502 with content-type \"text/html\" instead of gRPC, beginning \"<html>no\"";
     assert_status(&status, Code::Unavailable, words);
-    // A long one is cut, and not waited for.
+    // A long page is quoted in part, and its end is not awaited.
     let status = status_of([head, data(1, "x".repeat(1000))]).await;
     assert_eq!(status.code(), Code::Unavailable);
     assert!(status.message().len() < 400, "{status}");
@@ -113,12 +113,12 @@ async fn status_in_headers_without_end_stream_is_ignored() {
 async fn second_header_block_without_end_stream_is_internal() {
     let words = "the stream was reset with PROTOCOL_ERROR, because the server violated HTTP/2";
     assert_status(&status_of([response(1), response(1)]).await, Code::Internal, words);
-    // Trailers that forgot their END_STREAM.
+    // Trailers without END_STREAM.
     let open = headers(1, [("grpc-status", "0")]);
     assert_status(&status_of([response(1), data(1, text("hello")), open]).await, Code::Internal, words);
 }
 
-/// To h2 that is an error of the connection.
+/// h2 treats this as a connection error.
 #[tokio::test(start_paused = true)]
 async fn data_before_headers_ends_the_connection() {
     let status = status_of(data(1, text("hello"))).await;
@@ -195,7 +195,7 @@ async fn reset_after_the_trailers_does_not_replace_the_status() {
         let only = response(1).field("grpc-status", "5").end_stream();
         assert_eq!(status_of([only.clone(), reset(1, error)]).await.code(), Code::NotFound);
 
-        // The client has not half-closed, and reads when all has come.
+        // The client has not half-closed, and reads after everything has arrived.
         for answer in [vec![response(1), trailers(1, "5")], vec![only]] {
             let (client, mut server) = client_and_raw_server().await;
             let (_out, mut notes) = client.bidi_streaming(CHAT).await.unwrap();
@@ -207,7 +207,7 @@ async fn reset_after_the_trailers_does_not_replace_the_status() {
     }
 }
 
-/// A client in whose streaming call so much has happened when the connection ends.
+/// Begins a streaming call that the server has received.
 async fn streaming_call() -> (Client, crate::common::Streaming, RawPeer) {
     let (client, mut server) = client_and_raw_server().await;
     let (out, notes) = client.bidi_streaming(CHAT).await.unwrap();
@@ -230,13 +230,14 @@ async fn lost_connection_is_unavailable_at_every_stage() {
         }
         let status = soon("the end", notes.recv()).await.unwrap_err();
         assert_status(&status, Code::Unavailable, "the connection was lost");
-        // And so is the next call.
+        // The next call is UNAVAILABLE too.
         let status = soon("the next", client.unary(ECHO, note("hi"))).await.unwrap_err();
         assert_eq!(status.code(), Code::Unavailable, "{status}");
     }
 }
 
-/// Everything came in one read, so that the end of the connection is known before the answer is looked at.
+/// Sends the answer and closes at once: the client reads both together, and knows the end of the connection before it reads
+/// the answer.
 async fn lost_at_once_after(answer: Vec<Frame>) -> (crate::common::Streaming, Client) {
     let (client, streaming, mut server) = streaming_call().await;
     server.send([answer, vec![goaway(1, Http2Error::NO_ERROR)]].concat()).await;
@@ -386,7 +387,7 @@ async fn binary_metadata_that_is_not_base64_is_internal() {
     assert_status(&status, Code::Internal, words);
     let end = headers(1, [("grpc-status", "0"), ("k-bin", "?")]).end_stream();
     assert_status(&status_of([response(1), data(1, text("hello")), end]).await, Code::Internal, words);
-    // An error stays what it was.
+    // An error status is kept.
     let end = headers(1, [("grpc-status", "5"), ("k-bin", "?")]).end_stream();
     assert_status(&status_of([response(1), end]).await, Code::NotFound, "");
 }
@@ -405,7 +406,7 @@ async fn contradicting_status_details_are_internal_and_invalid_ones_ignored() {
     }
 }
 
-/// The stream is reset, as more may come.
+/// The stream is reset, because more frames may follow.
 #[tokio::test(start_paused = true)]
 async fn metadata_over_the_limit_ends_the_call() {
     let status = status_of([response(1).field("k", "x".repeat(70_000)), trailers(1, "0")]).await;

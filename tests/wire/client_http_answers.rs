@@ -36,7 +36,7 @@ async fn outcome(kind: Kind, frames: impl Into<Vec<Frame>>) -> (Result<(), Statu
     (outcome, last.ok().flatten())
 }
 
-/// A call to its end; one that streams keeps its sending half to see that it ends as the call does.
+/// Runs a call to its end. A streaming call keeps its sending half, which must end with the call.
 async fn run(client: Client, kind: Kind) -> Result<(), Status> {
     match kind {
         Kind::Unary => client.unary(ECHO, note("hi")).await.map(drop),
@@ -67,7 +67,7 @@ async fn run(client: Client, kind: Kind) -> Result<(), Status> {
     }
 }
 
-/// The table of http-grpc-status-mapping.md, and some that are not in it.
+/// The statuses of http-grpc-status-mapping.md, and some that it does not list.
 const TABLE: [(&str, Code); 16] = [
     ("400", Code::Internal),
     ("401", Code::Unauthenticated),
@@ -107,7 +107,7 @@ async fn every_http_status_maps_to_its_code_for_every_kind_of_call() {
                 let status = outcome.unwrap_err();
                 assert_eq!(status.code(), code, "{kind:?} {answer:?}");
                 assert!(status.message().starts_with(&format!("the peer answered HTTP {http} with ")), "{status}");
-                // The server has said all it will: a request that goes on ends without error.
+                // The server has ended its response: a request in progress is reset with NO_ERROR.
                 let expected = matches!(kind, Kind::ClientStreaming | Kind::Bidi);
                 assert_eq!(last, expected.then(|| reset(1, Http2Error::NO_ERROR)), "{kind:?} {answer:?}");
             }
@@ -216,7 +216,7 @@ async fn informational_responses_are_skipped_only_before_the_headers() {
     }
 }
 
-/// Two calls of which the first is answered with these frames too many: how the first and the second end.
+/// Makes two calls, and answers the first with these frames, some too many. Returns the results of both.
 async fn with_a_neighbour(frames: Vec<Frame>) -> (Result<(), Status>, Result<(), Status>, RawPeer) {
     let (client, mut server) = client_and_raw_server().await;
     let mut calls = Vec::new();
@@ -270,7 +270,7 @@ async fn discarded_answer_returns_the_connection_window() {
                 server.expect(data(stream, text("hi")).end_stream()).await;
             }
             sent += PAGE as u64 + if round > 0 { 5 } else { 0 };
-            // A page, and the beginning of a message that is given up.
+            // A page, and the beginning of a message whose call is dropped.
             let answer = if round == 0 { body(stream) } else { long(stream) };
             server.send([vec![if round == 0 { html(stream) } else { response(stream) }], answer].concat()).await;
             quiet().await;

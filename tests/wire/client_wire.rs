@@ -13,13 +13,13 @@ use crate::common::server::{client_and_raw_server, client_recorded, client_with}
 use crate::common::service::{CHAT, COLLECT, COUNT, ECHO, Note, count, note};
 use crate::common::soon;
 
-/// A unary call in a task of its own.
+/// Spawns a unary call.
 fn call(client: &Client) -> JoinHandle<Result<Response<Note>, Status>> {
     let client = client.clone();
     tokio::spawn(async move { client.unary(ECHO, note("hi")).await })
 }
 
-/// The result of a call that was answered with these frames.
+/// Returns the result of a unary call whose answer is these frames.
 async fn answered(frames: impl Into<Vec<Frame>>) -> Result<Response<Note>, Status> {
     let (client, mut server) = client_and_raw_server().await;
     let call = call(&client);
@@ -28,7 +28,7 @@ async fn answered(frames: impl Into<Vec<Frame>>) -> Result<Response<Note>, Statu
     soon("the answer", call).await.unwrap()
 }
 
-/// A server streaming call that the server has seen, and is to answer.
+/// Begins a server streaming call that the server has received.
 async fn counting() -> (Inbound<Note>, RawPeer) {
     let (client, mut server) = client_and_raw_server().await;
     let notes = client.server_streaming(COUNT, note("hi")).await.unwrap();
@@ -37,7 +37,7 @@ async fn counting() -> (Inbound<Note>, RawPeer) {
     (notes, server)
 }
 
-/// The two frames of a unary call on stream 1.
+/// Expects the two frames of a unary call on stream 1.
 async fn expect_call(server: &mut RawPeer) {
     let user_agent = concat!("grpc-rust-barewire/", env!("CARGO_PKG_VERSION"));
     server.expect(request(1, "/test.Service/Echo").field("user-agent", user_agent)).await;
@@ -75,7 +75,7 @@ async fn timeout_comes_first_and_custom_metadata_last() {
     let pseudo = [":method", ":scheme", ":path", ":authority"];
     assert_eq!(std::collections::BTreeSet::from_iter(&names[..4]), std::collections::BTreeSet::from_iter(&pseudo));
     let expected = ["grpc-timeout", "te", "content-type", "user-agent", "k", "k", "z", "k-bin"];
-    assert_eq!(names[4..], expected, "equal keys stand together");
+    assert_eq!(names[4..], expected, "equal keys are adjacent");
     let agent = concat!("app/1.2 grpc-rust-barewire/", env!("CARGO_PKG_VERSION"));
     for (name, expected) in [
         (":method", "POST"),
@@ -176,7 +176,7 @@ async fn metadata_of_trailers_only_is_trailing() {
     assert_eq!(status.code(), Code::NotFound);
     assert_eq!(notes.trailing_metadata().get("k"), Some("v"));
     let headers = soon("headers", notes.initial_metadata()).await;
-    assert!(headers.is_err() || headers.unwrap().is_empty(), "none came");
+    assert!(headers.is_err() || headers.unwrap().is_empty(), "no headers arrived");
 }
 
 #[tokio::test(start_paused = true)]
@@ -223,7 +223,7 @@ async fn status_has_message_details_and_metadata() {
     assert_eq!((status.code(), status.message()), (Code::NotFound, "50% %zz ☺"));
     assert_eq!(status.details()[..], [0x08, 5, 0x12, 1, b'm']);
     assert_eq!(status.trailing_metadata().get("k"), Some("v"));
-    assert_eq!(status.trailing_metadata().iter().count(), 1, "nothing of the protocol, nothing initial");
+    assert_eq!(status.trailing_metadata().iter().count(), 1, "neither protocol headers nor initial metadata");
 }
 
 #[tokio::test(start_paused = true)]
@@ -289,7 +289,7 @@ async fn queued_call_that_is_dropped_is_opened_and_cancelled() {
     server.expect_silence().await;
     server.send([response(1), data(1, text("1")), trailers(1, "0")]).await;
     assert_eq!(*soon("the answer", first).await.unwrap().unwrap(), note("1"));
-    // h2 has a number for the stream, and says both.
+    // h2 has assigned the stream, so it sends HEADERS and RST_STREAM.
     server.expect_request(3).await;
     server.expect(reset(3, Http2Error::CANCEL)).await;
     server.expect_silence().await;
@@ -305,7 +305,7 @@ async fn message_over_the_send_limit_is_not_sent() {
     );
     server.expect_silence().await;
 
-    // In a stream it fails alone: the call is as it was.
+    // In a stream only this message fails, and the call goes on.
     let (mut out, _answer) = client.client_streaming(COLLECT).await.unwrap();
     server.expect_request(1).await;
     assert_eq!(out.send(note("hi")).await.unwrap_err().code(), Code::ResourceExhausted);

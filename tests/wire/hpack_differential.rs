@@ -1,4 +1,4 @@
-//! h2's header blocks, read by h2 and by the inspector: over the seeds of the fuzz target, and over inputs made of them.
+//! Compares how h2 and the inspector decode h2's header blocks: for the seeds of the fuzz target, and for mutations of them.
 
 #[path = "../common/hpack_differential.rs"]
 mod property;

@@ -18,7 +18,7 @@ use crate::common::{hpack, quiet, soon};
 /// The PRIORITY flag of HEADERS.
 const PRIORITISED: u8 = 0x20;
 
-/// A header block in five frames behind padding and a priority; more CONTINUATIONs h2 takes for an attack.
+/// Splits a header block into five frames, with padding and a priority. h2 treats more CONTINUATIONs as an attack.
 fn in_pieces(head: &Frame, flags: u8) -> Vec<Frame> {
     let Frame::Headers { stream, fields, .. } = head else { panic!("not a header block: {head:?}") };
     let block = hpack::encode(fields);
@@ -34,7 +34,7 @@ fn in_pieces(head: &Frame, flags: u8) -> Vec<Frame> {
     frames
 }
 
-/// A message in frames of a byte, each with padding, and some empty ones between them.
+/// Splits a message into padded frames of one byte, with empty frames between them.
 fn in_crumbs(stream: u32, message: &[u8]) -> Vec<Frame> {
     message.iter().flat_map(|byte| [data(stream, []), data(stream, [*byte]).padded(*byte), data(stream, [])]).collect()
 }
@@ -75,7 +75,7 @@ async fn thousands_of_messages_may_share_a_frame() {
     assert_eq!(soon("the end", notes.recv()).await.unwrap(), None);
 }
 
-/// Returns the result of the unary call that is answered with these frames.
+/// Returns the result of a unary call whose answer is these frames.
 async fn answered(frames: Vec<Frame>) -> Result<Note, Status> {
     let (client, mut server) = client_and_raw_server().await;
     let call = tokio::spawn(async move { client.unary(ECHO, note("hi")).await });
@@ -100,7 +100,7 @@ async fn padding_longer_than_its_frame_ends_the_connection() {
     }
 }
 
-/// RFC 9113 section 8.1.1: a message whose DATA are not as many as it says is malformed.
+/// RFC 9113 section 8.1.1: a message whose content-length differs from the length of its DATA is malformed.
 #[tokio::test(start_paused = true)]
 async fn wrong_content_length_in_an_answer_is_internal() {
     for length in ["3", "300", "-1", "twelve", ""] {
@@ -120,7 +120,7 @@ async fn answer_nested_a_thousand_levels_is_internal() {
     assert_eq!(status.code(), Code::Internal, "{status}");
 }
 
-/// Repeats fields that a client may send only once: the wrong one is found at either place.
+/// Repeats fields that a client may send only once: the invalid value is found in either place.
 #[tokio::test(start_paused = true)]
 async fn repeated_field_is_refused_if_either_value_is_invalid() {
     let server = TestServer::start();
@@ -141,7 +141,7 @@ async fn repeated_field_is_refused_if_either_value_is_invalid() {
     }
 }
 
-/// Forbidden fields: h2 ends the stream, or the connection if it can't decode the block.
+/// Sends forbidden fields: h2 resets the stream, or ends the connection if it can't decode the block.
 #[tokio::test(start_paused = true)]
 async fn request_with_fields_forbidden_by_http2_is_refused() {
     let mut server = TestServer::start();
@@ -211,7 +211,7 @@ async fn first_of_two_grpc_statuses_counts() {
     }
 }
 
-/// A client that goes, or half-closes its socket, behind any byte: no handler and no task is left.
+/// Disconnects or half-closes the socket after each byte: no handler and no task is left.
 #[tokio::test(start_paused = true)]
 async fn request_cut_at_any_byte_leaks_nothing() {
     let mut server = TestServer::start();
@@ -248,7 +248,7 @@ async fn request_cut_at_any_byte_leaks_nothing() {
     assert_eq!(soon("an answer", healthy.unary(ECHO, note("hi"))).await.unwrap().text, "hi");
 }
 
-/// A server that goes behind any byte: never a success, never a hang.
+/// Disconnects the server after each byte: the call neither succeeds nor hangs.
 #[tokio::test(start_paused = true)]
 async fn answer_cut_at_any_byte_is_unavailable() {
     let answer = wire([response(1), data(1, text("hello")), trailers(1, "0")]);

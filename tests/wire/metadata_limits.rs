@@ -11,8 +11,8 @@ use crate::common::server::{TestServer, client_and_raw_server, client_with};
 use crate::common::service::{CHAT, COUNT, ECHO, count, note};
 use crate::common::{quiet, soon};
 
-/// Lists of fields over the default limit of 65,536 bytes: one huge field, several large, many small; up to and beyond what h2
-/// itself holds, which is three times as much on a server and eight times on a client.
+/// Returns lists of fields over the default limit of 65,536 bytes: one huge field, several large ones, many small ones; below
+/// and above h2's own limit, which is three times as much on a server and eight times on a client.
 fn over() -> Vec<(&'static str, Vec<(String, String)>)> {
     let field = |size: usize| vec![("k".to_owned(), "x".repeat(size))];
     let many = |count: usize, size: usize| (0..count).map(|n| (format!("k{n}"), "x".repeat(size))).collect();
@@ -32,13 +32,13 @@ fn with(frame: Frame, fields: &[(String, String)]) -> Frame {
     fields.iter().fold(frame, |frame, (name, value)| frame.field(name, value))
 }
 
-/// The limit that a message names.
+/// Returns the limit that the error message names.
 fn limit_of(fields: &[(String, String)]) -> &'static str {
     let size: usize = fields.iter().map(|(name, value)| name.len() + value.len() + 32).sum();
     if size > 65_536 { "65536 bytes" } else { "512 fields" }
 }
 
-/// The status of a unary call that was answered with these frames; the next call on the same connection succeeds.
+/// Returns the status of a unary call whose answer is these frames. Asserts that the next call on the connection succeeds.
 async fn status_of(frames: impl Into<Vec<Frame>>) -> (Status, RawPeer) {
     let (client, mut server) = client_and_raw_server().await;
     let call = tokio::spawn({
@@ -53,7 +53,7 @@ async fn status_of(frames: impl Into<Vec<Frame>>) -> (Status, RawPeer) {
     (status, server)
 }
 
-/// The connection lives: another call succeeds.
+/// Asserts that another call on the connection succeeds.
 async fn assert_next(client: &Client, server: &mut RawPeer) {
     let call = tokio::spawn({
         let client = client.clone();
@@ -96,7 +96,7 @@ async fn trailers_over_the_limit_are_resource_exhausted_and_never_truncated() {
     }
 }
 
-/// A long message of an error is what mostly makes trailers long.
+/// The usual reason for long trailers is a long error message.
 #[tokio::test(start_paused = true)]
 async fn long_grpc_message_counts_towards_the_limit() {
     for size in [70_000, 150_000, 250_000, 500_000] {
@@ -142,7 +142,7 @@ async fn metadata_within_the_limits_is_delivered() {
     }
 }
 
-/// Whatever the option says, down to nothing: what is cut off by h2 is never delivered.
+/// For every limit down to zero: a list that h2 truncated is never delivered.
 #[tokio::test(start_paused = true)]
 async fn small_metadata_limits_are_enforced() {
     for limit in [0, 100, 1_000, 5_000, 20_000] {
@@ -174,7 +174,7 @@ async fn trailers_over_the_limit_fail_a_server_streaming_call() {
     assert_next(&client, &mut server).await;
 }
 
-/// h2 ends the connection over a list that is several times as long as it takes. Who is to blame is known where the block is long.
+/// h2 ends the connection over a list that is several times its limit. A long header block identifies the call to blame.
 #[tokio::test(start_paused = true)]
 async fn connection_that_ends_over_metadata_reports_the_limit() {
     let (client, mut server) = client_and_raw_server().await;
@@ -196,10 +196,10 @@ async fn connection_that_ends_over_metadata_reports_the_limit() {
     assert_eq!(status.message(), words);
 }
 
-/// A field that repeats costs the server one byte, and the client that reads it a hundred.
+/// A repeated field costs its sender one byte, and the reader a hundred.
 #[tokio::test(start_paused = true)]
 async fn indexed_fields_of_one_byte_are_counted() {
-    // A field of 2 KB that goes into the table, and then so many references to it.
+    // A field of 2 KB that is added to the table, and then `count` references to it.
     let block = |count: usize| {
         let literal = [&[0x40, 1, b'k', 0x7f, 0xd1, 0x0e][..], &[b'x'; 2000]].concat();
         [&[0x88][..], &literal, &vec![0xbe; count]].concat()
@@ -231,7 +231,7 @@ async fn indexed_fields_of_one_byte_are_counted() {
     }
 }
 
-// The same towards a server.
+// The same for requests.
 
 async fn ask(frames: impl Into<Vec<Frame>>) -> (String, String) {
     let server = TestServer::start();
@@ -270,7 +270,7 @@ async fn long_path_counts_towards_the_metadata_limit() {
     assert_eq!(code, "8", "{message}");
 }
 
-/// Beyond three times the limit h2 answers by itself.
+/// Beyond three times the limit, h2 itself answers.
 #[tokio::test(start_paused = true)]
 async fn request_over_three_times_the_limit_is_answered_with_431() {
     let server = TestServer::start();
@@ -314,7 +314,7 @@ async fn request_trailers_within_the_limit_are_ignored() {
     assert_eq!(peer.answer(3).await.status(), ("0", ""));
 }
 
-/// SETTINGS announces the limit itself, not the larger one that h2 gets so that we can count.
+/// SETTINGS announces the configured limit, not the larger one that h2 uses.
 #[tokio::test(start_paused = true)]
 async fn settings_announce_the_configured_limit() {
     let (_client, server) = client_and_raw_server().await;
@@ -348,7 +348,7 @@ async fn sixteen_informational_responses_are_skipped() {
 
 #[tokio::test(start_paused = true)]
 async fn too_many_informational_responses_fail_the_call() {
-    // The first of a connection is not known for one before the second comes; it may pass uncounted.
+    // The first informational response of a connection is recognised only when the second arrives; it may not be counted.
     for (at_once, count) in [(true, 17), (false, 18)] {
         let (client, mut server) = client_and_raw_server().await;
         let call = tokio::spawn({

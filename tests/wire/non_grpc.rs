@@ -1,4 +1,4 @@
-//! Peers that speak HTTP but not gRPC, played by hyper: a browser or curl at our server, a web server at our client.
+//! Peers that speak HTTP but not gRPC, played by hyper: a browser or curl with our server, a web server with our client.
 
 use std::convert::Infallible;
 
@@ -16,9 +16,9 @@ use crate::common::server::TestServer;
 use crate::common::service::{COUNT, ECHO, note};
 use crate::common::soon;
 
-// At our server.
+// Clients of our server.
 
-/// The answer that hyper's HTTP/2 client gets: status, `content-type`, body, and `grpc-status` of the trailers.
+/// Returns the answer to hyper's HTTP/2 client: status, `content-type`, body, and `grpc-status` of the trailers.
 async fn ask(server: &TestServer, request: Request<Full<Bytes>>) -> (StatusCode, String, String, Option<String>) {
     let io = TokioIo::new(server.dial().0);
     let (mut sender, connection) =
@@ -77,14 +77,14 @@ async fn grpc_call_from_hyper_is_served() {
 async fn http1_client_is_disconnected_at_once() {
     let server = TestServer::start();
     let io = TokioIo::new(server.dial().0);
-    let (mut sender, connection) = soon("the handshake", http1::handshake(io)).await.expect("nothing is said yet");
+    let (mut sender, connection) = soon("the handshake", http1::handshake(io)).await.expect("no request was sent yet");
     tokio::spawn(connection);
     let began = tokio::time::Instant::now();
     assert!(soon("the end", sender.send_request(get("/"))).await.is_err());
     assert!(began.elapsed().as_secs() < 2, "{:?}", began.elapsed());
 }
 
-// At our client.
+// Servers for our client.
 
 /// The answer of hyper's server to every request.
 #[derive(Clone, Copy)]
@@ -102,7 +102,7 @@ impl Page {
     }
 }
 
-/// Our client on a web server that speaks HTTP/2 and has this page only.
+/// Connects our client to an HTTP/2 web server that answers every request with this page.
 async fn client_of(page: Page) -> Client {
     let (near, far) = pipe();
     let service = service_fn(move |request| page.answer(request));

@@ -10,12 +10,12 @@ use crate::common::server::{TestServer, client_and_raw_server, client_with};
 use crate::common::service::{CHAT, COLLECT, ECHO, Event, Note, count, note};
 use crate::common::{Streaming, quiet, soon};
 
-/// Every error of RFC 9113 section 7, and one beyond.
+/// Returns every error of RFC 9113 section 7, and one without a name.
 fn errors() -> impl Iterator<Item = Http2Error> {
     (0..=0xe).map(Http2Error)
 }
 
-// At our client.
+// On our client.
 
 async fn chatting() -> (Client, Streaming, RawPeer) {
     let (client, mut server) = client_and_raw_server().await;
@@ -38,7 +38,7 @@ async fn complete_messages_before_a_reset_are_delivered_and_both_handles_get_its
                 let rest = [data(1, &part[..length]), reset(1, error)];
                 server.send([response(1)].into_iter().chain(messages).chain(rest).collect::<Vec<_>>()).await;
                 quiet().await;
-                // The writer first: what fails for it does not hold up the reader.
+                // The writer first: its error does not affect the reader.
                 assert_eq!(soon("the error", out.send(note("b"))).await.unwrap_err().code(), code, "{error}");
                 for n in 1..=whole {
                     assert_eq!(soon("a note", notes.recv()).await.unwrap(), Some(count(n)), "{error}");
@@ -106,7 +106,7 @@ async fn reset_affects_only_its_call() {
     assert_eq!(*soon("the answer", other).await.unwrap().unwrap(), note("hello"));
 }
 
-/// The answer is there before all of the request has left. h2 holds the rest, and sends it when the window opens.
+/// The answer arrives before all of the request was sent. h2 holds the rest, and sends it when the window opens.
 #[tokio::test(start_paused = true)]
 async fn answer_counts_while_the_request_waits_for_window() {
     for (end, code) in [("0", Code::Ok), ("5", Code::NotFound)] {
@@ -122,9 +122,9 @@ async fn answer_counts_while_the_request_waits_for_window() {
     }
 }
 
-// At our server.
+// On our server.
 
-/// A raw client whose stream has reached a handler that reads.
+/// Starts a server and a raw client, whose call has reached a handler that reads.
 async fn reading() -> (TestServer, RawPeer) {
     let mut server = TestServer::start();
     let mut peer = server.connect().await;
@@ -158,7 +158,7 @@ async fn frames_after_the_half_close_end_the_connection() {
         for last in [half_close(1), headers(1, [("k", "v")]).end_stream()] {
             let (mut server, mut peer) = reading().await;
             peer.send([last.clone(), late.clone()]).await;
-            // To h2 a stream that goes on after its end is an error of the connection.
+            // h2 treats frames after END_STREAM as a connection error.
             assert_eq!(peer.expect_end().await, [Http2Error::PROTOCOL_ERROR], "{last:?} {late:?}");
             server.probe.expect(Event::Dropped).await;
         }

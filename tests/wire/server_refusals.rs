@@ -5,30 +5,30 @@ use crate::common::peer::{Answer, RawPeer};
 use crate::common::server::TestServer;
 use crate::common::service::Event;
 
-/// The answer to one request on a connection of its own.
+/// Returns the answer to a request on a new connection. Asserts that the connection still works.
 async fn ask(frames: impl Into<Vec<Frame>>) -> Answer {
     let server = TestServer::start();
     let mut peer = server.connect().await;
     peer.send(frames).await;
     let answer = peer.answer(1).await;
-    // Whatever it was, the connection goes on.
+    // The connection still works.
     peer.send([request(3, "/test.Service/Echo"), data(3, text("still here")).end_stream()]).await;
     assert_eq!(peer.answer(3).await.status(), ("0", ""));
     answer
 }
 
-/// A call of the unary method with this message.
+/// Returns a call of the unary method with this body.
 fn echo(body: impl AsRef<[u8]>) -> [Frame; 2] {
     [request(1, "/test.Service/Echo"), data(1, body).end_stream()]
 }
 
-/// A call of the unary method with one header more.
+/// Returns a call of the unary method with an additional header.
 fn echo_with(name: &str, value: impl AsRef<[u8]>) -> [Frame; 2] {
     let [head, body] = echo(text("hi"));
     [head.field(name, value), body]
 }
 
-/// The exact answer of a gRPC request that is refused at once.
+/// Asserts that a gRPC request was refused with exactly this Trailers-Only answer.
 #[track_caller]
 fn assert_refused(answer: &Answer, code: &str, message: &str) {
     let expected = headers(
@@ -104,7 +104,7 @@ async fn refusal_waits_for_the_request_at_most_five_seconds() {
     peer.expect_silence().await;
     let before = tokio::time::Instant::now();
     assert_eq!(peer.answer(1).await.header(":status"), Some("415"));
-    assert_eq!(before.elapsed().as_secs(), 4, "five seconds, and a moment of silence was one of them");
+    assert_eq!(before.elapsed().as_secs(), 4, "five seconds, one of which has passed in `expect_silence`");
 }
 
 #[tokio::test(start_paused = true)]
@@ -141,13 +141,13 @@ async fn unknown_service_and_unknown_method_get_different_messages() {
     }
 }
 
-/// h2 and the http crate refuse these before they are a request.
+/// h2 and the http crate refuse these before the server sees them.
 #[tokio::test(start_paused = true)]
 async fn request_forbidden_by_http2_is_reset() {
     let [head, _] = echo("");
     for (wrong, what) in [
         (head.clone().set(":path", "test.Service/Echo"), "a path without its slash"),
-        (head.clone().field("connection", "keep-alive"), "a header of the connection"),
+        (head.clone().field("connection", "keep-alive"), "a connection-specific header"),
         (head.clone().set("te", "gzip"), "te other than trailers"),
         (head.clone().without(":path"), "no path"),
         (head.clone().without(":scheme").field(":scheme", "http"), "a pseudo-header after the others"),
@@ -156,7 +156,7 @@ async fn request_forbidden_by_http2_is_reset() {
     }
 }
 
-/// h2 takes a name that is none for a broken header block.
+/// h2 treats an invalid name as an invalid header block.
 #[tokio::test(start_paused = true)]
 async fn header_name_in_upper_case_ends_the_connection() {
     let server = TestServer::start();
@@ -207,7 +207,7 @@ async fn reserved_flags_are_internal() {
 async fn message_over_the_limit_is_refused_on_its_prefix() {
     let server = TestServer::start();
     let mut peer = server.connect().await;
-    // The prefix is all that comes: it is enough.
+    // Only the prefix arrives, which is enough.
     peer.send([request(1, "/test.Service/Echo"), data(1, prefix(0, 6_291_456))]).await;
     let answer = peer.answer(1).await;
     assert_refused(&answer, "8", "message of 6291456 bytes is over the limit of 4194304");
@@ -264,7 +264,7 @@ async fn second_message_is_refused_before_the_half_close() {
 #[tokio::test(start_paused = true)]
 async fn undecodable_message_is_internal() {
     for path in ["/test.Service/Echo", "/test.Service/Collect"] {
-        // Field 1 says that it has five bytes, and one is there.
+        // Field 1 declares five bytes and has one.
         let answer = ask([request(1, path), data(1, message([0x0a, 5, b'x'])).end_stream()]).await;
         let (code, words) = answer.status();
         assert_eq!(code, "13");
@@ -280,7 +280,7 @@ async fn binary_metadata_that_is_not_base64_is_internal() {
     }
 }
 
-/// Up to three times the limit the answer is gRPC's, beyond it h2's own.
+/// Up to three times the limit the server answers with a gRPC status, beyond it h2 with 431.
 #[tokio::test(start_paused = true)]
 async fn request_metadata_over_the_limit_is_resource_exhausted_or_431() {
     let long = "x".repeat(70_000);
@@ -292,7 +292,7 @@ async fn request_metadata_over_the_limit_is_resource_exhausted_or_431() {
     assert_eq!(ask(echo_with("k", &just)).await.status(), ("0", ""));
 }
 
-/// And this by the end of the connection, as it will not hold a field of any length.
+/// h2 ends the connection over a field that is longer than it is willing to buffer.
 #[tokio::test(start_paused = true)]
 async fn field_far_over_the_limit_ends_the_connection() {
     let server = TestServer::start();

@@ -72,7 +72,7 @@ async fn messages_larger_than_a_batch_are_sent_in_frames_of_at_most_16_kib() {
     peer.expect(trailers(1, "0")).await;
 }
 
-/// The payload of a note with a text and a number.
+/// Returns the payload of a note with a text and a number.
 fn note_bytes(text: &str, number: u64) -> Vec<u8> {
     prost::Message::encode_to_vec(&crate::common::service::Note { number, ..note(text) })
 }
@@ -170,8 +170,8 @@ async fn octets_beyond_ascii_are_accepted_and_echoed() {
     let ask = request(1, "/test.Service/Echo").field("octets", &octets);
     peer.send([ask, data(1, text("hi")).end_stream()]).await;
     let answer = peer.answer(1).await;
-    let echoed = answer.head.iter().find(|field| field.name == "octets").expect("it is delivered");
-    assert_eq!(echoed.value.trim_ascii(), octets.trim_ascii(), "spaces around a value are nobody's to rely on");
+    let echoed = answer.head.iter().find(|field| field.name == "octets").expect("the field is delivered");
+    assert_eq!(echoed.value.trim_ascii(), octets.trim_ascii(), "spaces around a value may be removed");
     assert_eq!(answer.status(), ("0", ""));
 }
 
@@ -225,7 +225,7 @@ async fn handler_can_send_headers_before_the_first_message() {
 async fn boundaries_of_data_frames_do_not_matter() {
     let server = TestServer::start();
     let mut peer = server.connect().await;
-    // One byte a frame.
+    // One byte in each frame.
     peer.send(request(1, "/test.Service/Echo")).await;
     for byte in text("hi") {
         peer.send(data(1, vec![byte])).await;
@@ -233,7 +233,7 @@ async fn boundaries_of_data_frames_do_not_matter() {
     peer.send(half_close(1)).await;
     let answer = peer.answer(1).await;
     assert_eq!((&answer.body[..], answer.status()), (&text("hi")[..], ("0", "")));
-    // A hundred messages a frame, and one across two.
+    // A hundred messages in a frame, and one split between two frames.
     let note = text("ab");
     peer.send([request(3, "/test.Service/Collect"), data(3, note.repeat(100)), data(3, &note[..4])]).await;
     peer.send(data(3, &note[4..]).end_stream()).await;
