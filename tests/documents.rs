@@ -1,6 +1,6 @@
 //! Compares documents with the code. `programs/tests/programs/documents.rs` compares those that show a program's output.
 
-/// The table of docs/security.md has every limit.
+/// Asserts that the table of docs/security.md lists every limit once.
 #[test]
 fn limits_are_documented() {
     let table = include_str!("../docs/security.md");

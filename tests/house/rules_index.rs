@@ -12,7 +12,7 @@ use std::fs;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
-/// The numbers of the rules on the page.
+/// The numbers of the rules.
 const RULES: RangeInclusive<usize> = 1..=68;
 
 /// A row of one of the page's tables.
@@ -21,7 +21,7 @@ struct Row {
     rule: String,
     code: Vec<Link>,
     tests: Vec<Link>,
-    /// The last column, which gives the reason where it names no test.
+    /// The text of the last column, which gives a reason if it does not name a test.
     reason: String,
 }
 
@@ -78,7 +78,7 @@ fn code_column_names_code_and_test_column_names_tests() {
     }
 }
 
-/// Checks the checker: a page that names what is not there fails the tests above.
+/// Tests the checks above: a page that names missing items fails them.
 #[test]
 fn dead_links_are_found() {
     let here = "tests/house/rules_index.rs";
@@ -111,7 +111,7 @@ fn rows() -> Vec<Row> {
     .collect()
 }
 
-/// The links to files of this tree, each with the item that follows it.
+/// Returns the links to files of this repository, each with the item after it.
 fn links(text: &str) -> impl Iterator<Item = Link> {
     text.split("[`").skip(1).filter(|rest| rest.contains("](../src/") || rest.contains("](../tests/")).map(|rest| {
         let link = || -> Option<Link> {
@@ -147,7 +147,7 @@ impl Files {
     }
 }
 
-/// The lines of a file, which rustfmt has indented.
+/// The lines of a file, as rustfmt indents them.
 struct Text(Vec<String>);
 
 impl Text {
@@ -156,7 +156,7 @@ impl Text {
         Some(Text(text.lines().map(str::to_owned).collect()))
     }
 
-    /// The items of this path, each from its comments and attributes to its end, by line numbers from 1.
+    /// Returns the line ranges of the items with this path, from their comments and attributes to their end, from 1.
     fn spans(&self, item: &str) -> Vec<RangeInclusive<usize>> {
         let path: Vec<&str> = item.split("::").collect();
         let mut spans = vec![1..=self.0.len()];
@@ -167,7 +167,7 @@ impl Text {
         spans
     }
 
-    /// The items of this name in the lines of another. An `impl` holds items and is none.
+    /// Returns the line ranges of the items with this name inside another item. Looks into `impl` blocks.
     fn within(
         &self,
         outer: RangeInclusive<usize>,
@@ -183,7 +183,7 @@ impl Text {
         outer.filter(|line| is_wanted(&self.0[line - 1])).map(|line| self.span(line)).collect()
     }
 
-    /// From the comments above a declaration to the bracket that closes it, which is indented as it is.
+    /// Returns the lines from the comments above a declaration to its closing bracket, which has the same indentation.
     fn span(&self, declaration: usize) -> RangeInclusive<usize> {
         let index = declaration - 1;
         let above = self.0[..index].iter().rev().take_while(|line| is_attribute(line)).count();

@@ -18,7 +18,7 @@ const MOST_LINES: usize = 2600;
 const SERVER: &str = "## The path of a unary call on the server";
 const CLIENT: &str = "The path on the client:";
 
-/// A row of a table: the place in the page, the file, and its number of lines on the page.
+/// A row of a table: its position in the page, the file, and the number of lines that the page gives.
 struct Row {
     at: usize,
     file: String,
