@@ -1,7 +1,7 @@
 //! Measures the memory that each kind of waiting call holds on a server, by counting allocations, and its CPU time.
 //!
-//! `cargo bench --bench held`. Each line is one connection; the law that `tests/held` holds it to is that it holds at most
-//! what was sent and 16 MiB. Seconds are those of one thread, and of the library and the handlers together.
+//! `cargo bench --bench held`. Each line is one connection; `tests/held` checks that it holds at most the bytes sent plus 16
+//! MiB. Seconds are CPU time of one thread, for the library and the handlers together.
 
 #[allow(dead_code)]
 #[path = "../tests/held/attack_bytes.rs"]
@@ -58,7 +58,7 @@ fn main() {
     print(&crumbling(&SHUT, ENDED.path(), 10, 10), 1000);
 }
 
-/// Returns the memory of a connection with so many streams of this kind once all are idle.
+/// Returns the memory of a connection with this many streams of this kind, once all are idle.
 fn print(kind: &Kind, streams: u32) {
     let mut scene = Scene::start();
     scene.busy = Duration::ZERO;

@@ -31,7 +31,7 @@ fn decompress(compressor: &Arc<dyn Compressor>, bytes: &[u8], limit: usize) -> R
     // Bytes already in the buffer must stay unchanged.
     let mut out = BytesMut::from("before");
     let end = compressor.decompress(bytes, limit, &mut out);
-    let restored = out.strip_prefix(b"before").expect("what was there stays").to_vec();
+    let restored = out.strip_prefix(b"before").expect("the buffer's contents are unchanged").to_vec();
     assert!(restored.len() <= limit, "{}: {} bytes over {limit}", compressor.encoding(), restored.len());
     end.map(|()| restored)
 }
@@ -137,7 +137,7 @@ fn garbage_is_corrupt() {
     });
 }
 
-/// The limit holds and nothing panics, whatever bits are flipped.
+/// Flips each bit: the limit holds and nothing panics.
 #[test]
 fn flipped_bits_neither_panic_nor_exceed_the_limit() {
     each(|compressor| {

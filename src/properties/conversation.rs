@@ -4,7 +4,6 @@
 //!
 //! The script defines both sides of every call, so the expected result is known: the messages in order and the status,
 //! or DEADLINE_EXCEEDED at the deadline. A message that was not sent must never arrive.
-//! its status, or DEADLINE_EXCEEDED at its deadline where it has one, and never a message that was not sent.
 
 use std::io;
 use std::pin::Pin;
@@ -69,7 +68,7 @@ async fn converse([windows, streams, chops, seed, capacity, limits, encodings, s
     let cuts = chops % 15;
     let chopped = |pipe, salt: u8| ChunkedPipe { pipe, most: 1 << cuts, dice: Dice::of(&[seed, salt]) };
     let narrowest = window(windows).min(window(windows / 16));
-    // A large message in single bytes takes long, and tests nothing more than a smaller one.
+    // A large message in single bytes takes long, and tests no more than a small one.
     let largest = match (narrowest, cuts) {
         (1, _) | (_, 0..5) => 3,
         (1000, _) | (_, 5..9) => 4,
@@ -112,7 +111,7 @@ async fn converse([windows, streams, chops, seed, capacity, limits, encodings, s
         ..ClientOptions::default()
     };
     let client = Client::connect_with(SingleConnector(std::sync::Mutex::new(Some(chopped(near, 1)))), options).await;
-    let client = client.expect("two sides that are right meet");
+    let client = client.expect("the client connects to the server");
 
     let stops_before = (stops % 2 != 0).then_some(usize::from(stops / 2 % 16));
     let mut stop = Some(stop);
@@ -256,10 +255,10 @@ async fn read(mut from: Inbound<Vec<u8>>, leaves_after: Option<usize>) -> Came {
             Ok(Some(message)) => messages.push(message),
             Ok(None) => {
                 let headers = from.initial_metadata().await.expect("it ended well");
-                assert!(headers.get_all_bin("script-bin").next().is_some(), "its initial metadata came");
+                assert!(headers.get_all_bin("script-bin").next().is_some(), "the initial metadata arrived");
                 assert!(
                     from.trailing_metadata().get_all_bin("script-bin").next().is_some(),
-                    "its trailing metadata came"
+                    "the trailing metadata arrived"
                 );
                 return (messages, Some(Ok(())));
             }
