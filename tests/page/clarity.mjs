@@ -155,7 +155,7 @@ export function clarity(file) {
       fine(page);
     },
 
-    async "marks neither a redacted value nor the byte beside the cursor"({ browser, secret }) {
+    async "shows redacted bytes as dots, and marks only the byte at the cursor"({ browser, secret }) {
       const page = await tab(browser, secret);
       await page.goto(secret);
       await until(page, calls, 1);
