@@ -1,7 +1,7 @@
-//! The four kinds of call over loopback TCP, with the route guide: client and server on a thread each.
+//! Measures the four kinds of call over loopback TCP, with the route guide: client and server each on their own thread.
 //!
-//! `cargo bench --bench calls`. Times drift with the machine by tens of percent; `benches/instructions.sh` counts what
-//! does not drift. Every answer is checked, so a call that fails ends the benchmark.
+//! `cargo bench --bench calls`. Times vary with the machine by tens of percent; `benches/instructions.sh` counts
+//! instructions, which don't. Every answer is checked, so a call that fails ends the benchmark.
 
 use std::net::SocketAddr;
 use std::sync::mpsc;
@@ -16,7 +16,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
-/// A point that has a feature.
+/// A point with a feature.
 const BERKSHIRE: Point = Point { latitude: 409_146_138, longitude: -746_188_906 };
 
 fn main() {
@@ -48,7 +48,7 @@ fn unary_100_in_flight(bencher: Bencher) {
     });
 }
 
-/// ListFeatures of a rectangle that holds all hundred features.
+/// ListFeatures of a rectangle with all hundred features.
 #[divan::bench]
 fn server_streaming_100_features(bencher: Bencher) {
     let guide = Loopback::start();
@@ -83,8 +83,8 @@ fn client_streaming_10_000_points(bencher: Bencher) {
     });
 }
 
-/// RouteChat, a thousand notes each way, sent while the answers are received. Every note has a place of its own, so each
-/// is answered by itself alone.
+/// RouteChat, a thousand notes each way, sent while the answers are received. Every note has its own place, so the answer to
+/// each is that note alone.
 #[divan::bench]
 fn bidi_streaming_1_000_notes(bencher: Bencher) {
     const NOTES: i32 = 1_000;
@@ -128,7 +128,7 @@ fn note_at(place: i32) -> RouteNote {
     RouteNote { location: Some(Point { latitude: place, longitude: 0 }), message: "a note of some length".to_owned() }
 }
 
-/// A route guide server on a thread of its own, and a client connected to it that runs on this one.
+/// A route guide server on its own thread, and a connected client on this thread.
 struct Loopback {
     client: Client,
     runtime: Runtime,
@@ -165,7 +165,7 @@ impl Drop for Loopback {
     fn drop(&mut self) {
         if let Some((stop, server)) = self.server.take() {
             let _ = stop.send(());
-            // The client's side of the connection only moves while its runtime does.
+            // The client's connection task only runs while its runtime does.
             let wait = self.runtime.spawn_blocking(|| server.join());
             let _ = self.runtime.block_on(wait);
         }

@@ -1,6 +1,6 @@
-//! The five-byte prefix, both ways: what it costs to put messages into a buffer and to take them out again.
+//! Measures the five-byte prefix both ways: encoding messages into a buffer, and decoding them.
 //!
-//! `cargo bench --bench framing`. Bytes are counted as they stand on the wire, and only where they are copied.
+//! `cargo bench --bench framing`. Throughput counts bytes on the wire, and only where they are copied.
 
 use std::hint::black_box;
 
@@ -9,7 +9,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use divan::Bencher;
 use divan::counter::{BytesCount, ItemsCount};
 
-/// Payloads: a Point, a large record, a page, a message that needs many DATA frames.
+/// Sizes of payloads: a Point, a large record, a page, a message that needs many DATA frames.
 const PAYLOADS: [usize; 4] = [17, 256, 4_096, 1_048_576];
 
 const LIMIT: usize = 4 * 1_024 * 1_024;
@@ -28,7 +28,7 @@ fn encode(bencher: Bencher, length: usize) {
         .bench_refs(|buffer| encode_message(buffer, false, LIMIT, |buffer| buffer.put_slice(black_box(&payload))));
 }
 
-/// One message that lies in one chunk: cut out, not copied.
+/// One message within one chunk, which is not copied.
 #[divan::bench(args = PAYLOADS)]
 fn decode(bencher: Bencher, length: usize) {
     let wire = messages(1, length);
@@ -39,8 +39,8 @@ fn decode(bencher: Bencher, length: usize) {
     });
 }
 
-/// A thousand points, as a client streams them, arriving in chunks of this many bytes: in one DATA frame each (22),
-/// across the borders of frames (1,000), in frames of h2's largest size (16,384).
+/// A thousand points that arrive in chunks of this many bytes: one DATA frame each (22), across frame boundaries (1,000), in
+/// frames of h2's largest size (16,384).
 #[divan::bench(args = [22, 1_000, 16_384])]
 fn decode_points(bencher: Bencher, chunk: usize) {
     const POINTS: usize = 1_000;
@@ -59,7 +59,7 @@ fn decode_points(bencher: Bencher, chunk: usize) {
     });
 }
 
-/// A large message that arrives in chunks of h2's largest DATA frame and is gathered.
+/// A large message that arrives in chunks of h2's largest DATA frame and is joined.
 #[divan::bench]
 fn decode_gathered(bencher: Bencher) {
     let wire = messages(1, 1_048_576);

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Holds the speed of a release build: counts the server's instructions for a unary call, for a message that it streams and
-# for one that it decodes, each as a ratio to a unary call of bare h2 in the same run, and fails when a ratio is more than 3 %
-# above the one in benches/ratios.json. (A message by itself costs bare h2 some ten instructions, too few to divide by.)
-# Counts hardly depend on how busy the machine is.
+# Guards the speed of a release build. Counts the server's instructions for a unary call, a streamed message and a decoded
+# message, each as a ratio to a unary call of bare h2 in the same run. Fails if a ratio is more than 3 % above the one in
+# benches/ratios.json. (A message costs bare h2 only some ten instructions, too few to divide by.) Counts hardly depend on the
+# load of the machine.
 #
 #   benches/guard.sh            compares
 #   benches/guard.sh --update   writes the new ratios to benches/ratios.json; give the reason in docs/performance.md

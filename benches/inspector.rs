@@ -1,4 +1,4 @@
-//! Decoding a capture: every byte of a connection annotated, as a file of it is read.
+//! Measures how fast a capture is decoded, with an annotation for every byte.
 //!
 //! `cargo bench --bench inspector`. Bytes are those of the wire, frame headers included.
 
@@ -6,23 +6,23 @@ use barewire::inspector::{CallKind, Conversation, Direction, FieldType, Lint, Sc
 use divan::Bencher;
 use divan::counter::BytesCount;
 
-/// About as many bytes of DATA in each capture.
+/// The approximate number of bytes of DATA in each capture.
 const SIZE: usize = 8 << 20;
 
-/// As a file is read.
+/// The size of the pieces in which a file is read.
 const CHUNK: usize = 64 << 10;
 
 fn main() {
     divan::main();
 }
 
-/// A stream of messages of this many bytes, packed into DATA of 16 KiB: 22 is a point of a route.
+/// A stream of messages of this many bytes, in DATA frames of 16 KiB; 22 bytes are a point of a route.
 #[divan::bench(args = [22, 256, 4_096, 65_536, 1_048_576])]
 fn packed(bencher: Bencher, length: usize) {
     decode(bencher, &stream(length, 16 << 10));
 }
 
-/// The same, each message in a DATA frame of its own.
+/// The same with one DATA frame for each message.
 #[divan::bench(args = [22, 256, 4_096])]
 fn one_by_one(bencher: Bencher, length: usize) {
     decode(bencher, &stream(length, length));
@@ -49,7 +49,7 @@ fn calls_shown_and_checked(bencher: Bencher) {
     });
 }
 
-/// The recorded bytes in alternating directions, as they would be read.
+/// The recorded bytes of both directions, in the order in which they would be read.
 type Wire = Vec<(Direction, Vec<u8>)>;
 
 fn length(wire: &Wire) -> usize {
@@ -101,7 +101,7 @@ fn unary_calls() -> Wire {
     wire
 }
 
-/// A whole message of this many bytes, prefix included: a point, and text where there is room for more.
+/// Returns a message of this many bytes, prefix included: a point, padded with text.
 fn message(length: usize) -> Vec<u8> {
     let mut content = vec![8, 0x9a, 0xf1, 0x8d, 0xc3, 1, 16, 0x86, 0xe2, 0xe2, 0x9b, 0xfd, 0xff, 0xff, 0xff, 0xff, 1];
     if let Some(rest) = length.checked_sub(5 + 17 + 5).filter(|rest| *rest > 0) {
@@ -116,7 +116,7 @@ fn preface() -> Vec<u8> {
     [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", frame(4, 0, 0, &[]).as_slice()].concat()
 }
 
-/// Request-Headers as h2 sends them once its table is filled: mostly indices.
+/// Returns Request-Headers as h2 sends them once its table is filled: mostly indices.
 fn request(stream: u32, path: &str) -> Vec<u8> {
     let literal = |name: &str, value: &str| {
         [&[0x40, name.len() as u8][..], name.as_bytes(), &[value.len() as u8], value.as_bytes()].concat()
@@ -132,13 +132,13 @@ fn request(stream: u32, path: &str) -> Vec<u8> {
     frame(1, 4, stream, &block)
 }
 
-/// `:status: 200`, and a content-type that is in the table from the first answer on.
+/// Returns `:status: 200`, and a content-type that is in the table after the first answer.
 fn response(stream: u32) -> Vec<u8> {
     let added = [&[0x88, 0x5f, 16][..], b"application/grpc"].concat();
     frame(1, 4, stream, if stream == 1 { &added } else { &[0x88, 0xbe] })
 }
 
-/// `grpc-status: 0`, as it stands.
+/// Returns `grpc-status: 0` as a literal.
 fn trailers(stream: u32) -> Vec<u8> {
     frame(1, 5, stream, &[&[0x00, 11][..], b"grpc-status", &[1], b"0"].concat())
 }

@@ -9,10 +9,9 @@
 #   benches/instructions.sh messages   the server, for each message that it streams (ListFeatures) and decodes (RecordRoute)
 #   benches/instructions.sh guard      the figures of benches/guard.sh: a unary call at 100 in flight, and messages
 #
-# Each program runs twice, with FEW and with MANY calls; the difference divided by the difference of calls is what one
-# call costs, and start-up cancels. Every answer is checked by the client; a wrong one ends the run with exit 1.
-# MAX_RATIO=1.2 makes a barewire above 1.2 times bare h2 exit 1 as well. What callgrind wrote stays in the target
-# directory: callgrind_annotate tells from it where the instructions went.
+# Each program runs twice, with FEW and with MANY calls. The difference divided by the difference of calls is the cost of one
+# call, without start-up. The client checks every answer; a wrong one ends the run with exit status 1. With MAX_RATIO=1.2 a
+# ratio to bare h2 above 1.2 does so too. callgrind's files stay in the target directory for callgrind_annotate.
 set -euo pipefail
 
 few=${FEW:-2000}
@@ -30,8 +29,8 @@ refuse() {
 
 # The measurements, one row each: side, kind of call, calls in flight, headers.
 on_server=("server unary 100 plain" "server unary 100 deadline" "server unary 1 plain" "server unary 1 deadline")
-# The bare client makes up a new deadline for each call, as the load of a server should; barewire's client sends its own,
-# so there is nothing to compare.
+# The bare client sends a different deadline with each call, as a server's load should. barewire's client sends its own, so
+# the two can't be compared.
 on_client=("client unary 100 plain" "client unary 1 plain")
 of_messages=("server list 1 plain" "server record 1 plain")
 case "$#:${1:-server}" in
@@ -56,7 +55,7 @@ mkdir -p "$counts"
 server=
 trap '[[ -z $server ]] || kill -KILL "$server" 2>/dev/null || true' EXIT
 
-# under_callgrind NAME PROGRAM ARGS…: runs it (as this process) and writes its count to $counts/NAME.
+# under_callgrind NAME PROGRAM ARGS…: replaces this process by the program, and writes its count to $counts/NAME.
 under_callgrind() {
     local name=$1 program=$2
     shift 2
@@ -101,7 +100,7 @@ run() {
     fi
 }
 
-# slope SIDE LIBRARY FEW MANY EACH LOAD…: instructions of one call or message, of which a call has EACH.
+# slope SIDE LIBRARY FEW MANY EACH LOAD…: instructions of one call, or of one of the EACH messages of a call.
 slope() {
     local side=$1 library=$2 few=$3 many=$4 each=$5
     shift 5

@@ -1,5 +1,5 @@
-//! Calls of all four kinds for as long as one likes, with everything that disturbs them: cancellations, short deadlines,
-//! connections that are dropped in mid-call and made anew. Memory, descriptors and tasks have to stay where they were.
+//! Makes calls of all four kinds for any time, with disturbances: cancellations, short deadlines, connections that are dropped
+//! during calls and replaced. Memory, descriptors and tasks must not grow.
 //!
 //! `cargo bench --bench soak -- --seconds 600`
 
@@ -41,7 +41,7 @@ fn main() -> ExitCode {
 async fn soak(length: Duration) -> ExitCode {
     let listener = tcp::listen("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("an address").to_string();
-    // The guide's memory of notes soon reaches its limit, and is not measured here.
+    // The guide's store of notes soon reaches its limit, and is not measured here.
     let guide = Guide::new(Features::published()).with_notes(Notes::with_limit(64 << 10));
     tokio::spawn(Server::new(router(guide)).serve(listener));
     let counts = Counts::default();
@@ -53,7 +53,7 @@ async fn soak(length: Duration) -> ExitCode {
     let mut memory = Vec::new();
     for line in 1..=LINES {
         tokio::time::sleep_until((begun + length * line / LINES).into()).await;
-        let by_code = counts.lock().expect("nobody panics with it").clone();
+        let by_code = counts.lock().expect("the lock is not poisoned").clone();
         let codes: Vec<String> = by_code.iter().map(|(code, count)| format!("{code}: {count}")).collect();
         memory.push(resident());
         let (calls, tasks) = (by_code.values().sum::<u64>(), Handle::current().metrics().num_alive_tasks());
@@ -71,7 +71,7 @@ async fn soak(length: Duration) -> ExitCode {
     if is_flat { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// Calls without end, on a connection that is given up now and then in mid-call.
+/// Makes calls endlessly, on a connection that is dropped during a call now and then.
 async fn disturb(address: String, seed: u64, counts: Counts) {
     let mut random = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15);
     let mut roll = move |end: u64| {
@@ -87,7 +87,7 @@ async fn disturb(address: String, seed: u64, counts: Counts) {
             };
             let client = client.with(options);
             let outcome = match (roll(4), roll(8)) {
-                // In one of eight the caller goes before the end.
+                // One caller in eight cancels before the end.
                 (kind, 0) => {
                     let left = tokio::time::timeout(Duration::from_micros(roll(500)), call(&client, kind));
                     left.await.unwrap_or_else(|_| Err(Status::cancelled("the caller has gone")))
@@ -95,9 +95,9 @@ async fn disturb(address: String, seed: u64, counts: Counts) {
                 (kind, _) => call(&client, kind).await,
             };
             let code = outcome.as_ref().map_or_else(Status::number, |()| Code::Ok.number());
-            *counts.lock().expect("nobody panics with it").entry(code).or_default() += 1;
+            *counts.lock().expect("the lock is not poisoned").entry(code).or_default() += 1;
         }
-        // Calls are in progress when their connection goes.
+        // Drops the connection while calls are in progress.
         let going: Vec<_> = (0..4)
             .map(|kind| {
                 tokio::spawn({
@@ -134,7 +134,7 @@ async fn call(client: &Client, kind: u64) -> Result<(), Status> {
         }
         _ => {
             let (mut out, mut notes) = client.bidi_streaming(ROUTE_CHAT).await?;
-            // The guide answers with what was said at the same place before: more than is read here, mostly.
+            // The guide answers with all earlier notes at the same place, usually more than are read here.
             out.send(RouteNote { location: None, message: String::new() }).await?;
             drop(out);
             for _ in 0..10 {

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Holds docs/public-api.txt to the library: lists what is public, with the features that docs.rs shows, and prints how that
-# differs from the file.
+# Compares docs/public-api.txt with the library: lists the public items, with the features that docs.rs uses, and prints the
+# differences.
 #
 #   docs/public-api.sh            compares
 #   docs/public-api.sh --update   writes the list anew
 #
-# Needs the nightly toolchain, and cargo-public-api in PATH or under target/tools: `cargo install cargo-public-api --locked`. The two
-# have to be of about the same time, because rustdoc's JSON changes: a later nightly may need a later cargo-public-api.
+# Needs the nightly toolchain, and cargo-public-api in PATH or under target/tools: `cargo install cargo-public-api --locked`.
+# rustdoc's JSON changes over time, so a later nightly may need a later cargo-public-api.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 PATH=$PATH:$PWD/target/tools/bin
@@ -20,7 +20,7 @@ case "$#:${1:-}" in
     ;;
 esac
 
-# Without the implementations that every type has by itself.
+# Leaves out auto traits and blanket implementations.
 listed=$(cargo +nightly public-api --package barewire --omit blanket-impls,auto-trait-impls,auto-derived-impls \
     --no-default-features --features tls,compression,route-guide,inspector)
 

@@ -1,13 +1,13 @@
 #!/bin/sh
-# Which lines of src/protocol/, src/wire/ and src/call/ the corpora reach: runs every property over its corpus, with LLVM's counters, and
-# prints the share of lines of each file and then every line that none of the inputs has reached.
+# Measures which lines of src/protocol/, src/wire/ and src/call/ the corpora reach. Runs every property over its corpus with LLVM's
+# counters, and prints the coverage of each file and then every line that no input reached.
 #
 #     rustup component add llvm-tools
 #     fuzz/coverage.sh                         all targets
 #     fuzz/coverage.sh message_decoder         some of them
 #
-# The tools have to be of the same LLVM as rustc: the component has them. LLVM_TOOLS=FOLDER takes others, for a rustc whose
-# `rustc -vV` says LLVM 22 those of a system's LLVM 22.
+# The tools must be of the same LLVM version as rustc's; the component has them. LLVM_TOOLS=FOLDER uses others: if `rustc -vV`
+# prints LLVM 22, those of a system's LLVM 22 work.
 set -eu
 cd "$(dirname "$0")"
 
@@ -21,7 +21,7 @@ target=${CARGO_TARGET_DIR:-target}/coverage
 mkdir -p "$target"
 rm -f "$target"/*.profraw
 
-# A target folder of its own, so that nothing else is built anew; the counters of the build itself are thrown away.
+# A separate target folder, so that nothing else is rebuilt; the counters of the build itself are discarded.
 export CARGO_TARGET_DIR="$target" RUSTFLAGS="-C instrument-coverage"
 LLVM_PROFILE_FILE=/dev/null cargo build --quiet --locked --example replay
 LLVM_PROFILE_FILE="$target/replay-%p.profraw" "$target/debug/examples/replay" "$@"

@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""Seeds from captured runs of the official suites: what grpc-go's interop programs and h2spec say on the wire.
+"""Records seeds from runs of the official suites: the bytes of grpc-go's interop programs and of h2spec.
 
     python3 fuzz/record_official.py            builds the programs it needs, runs them, writes fuzz/corpus/
 
-Between client and server stands a proxy that keeps both directions. Of each case of grpc-go's client with grpc-go's server
-come three seeds: the client's bytes after the preface (`server_connection/CASE_of_grpc_go`), the server's behind the byte that
-says what is called (`client_response/CASE_of_grpc_go`), and the messages of a stream (`message_decoder/CASE_…_of_grpc_go`).
-Of each test of h2spec with our route guide comes what h2spec says (`server_connection/h2spec_SECTION_NUMBER`). A seed is cut
-at the last whole frame or message within 4 KiB; what is there already under another name is passed over.
+A proxy between client and server records both directions. Each case of grpc-go's client with grpc-go's server gives three
+seeds: the client's bytes after the preface (`server_connection/CASE_of_grpc_go`), the server's bytes after the byte that
+selects the call (`client_response/CASE_of_grpc_go`), and the messages of a stream (`message_decoder/CASE_…_of_grpc_go`). Each
+test of h2spec with our route guide gives the bytes of h2spec (`server_connection/h2spec_SECTION_NUMBER`). A seed is cut after
+the last complete frame or message within 4 KiB. A seed that exists under another name is skipped.
 """
 
 import pathlib
@@ -24,7 +24,7 @@ import interop  # noqa: E402
 CORPUS = ROOT / "fuzz/corpus"
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 MOST = 4096
-# The first byte of a seed of client_response: what is called, and that the server's own SETTINGS are in the seed.
+# The first byte of a client_response seed: the kind of call, and the bit for a seed with the server's SETTINGS.
 UNARY, SERVER_STREAMING, CLIENT_STREAMING, BIDI, BARE = 0, 1, 2, 3, 8
 KINDS = {
     "client_streaming": CLIENT_STREAMING, "server_streaming": SERVER_STREAMING, "ping_pong": BIDI, "empty_stream": BIDI,
@@ -33,7 +33,7 @@ KINDS = {
 
 
 class Proxy:
-    """Passes on what comes for a port, and keeps it: a pair of bytes for each connection, in their order."""
+    """Forwards and records the connections to a port: the bytes of both directions of each, in order."""
 
     def __init__(self, port):
         self.port, self.connections = port, []
@@ -60,7 +60,7 @@ class Proxy:
                 target.sendall(piece)
             target.shutdown(socket.SHUT_WR)
         except OSError:
-            # One side has gone: so does the other.
+            # One side has disconnected, so the other is disconnected too.
             for end in (source, target):
                 end.close()
 
@@ -73,7 +73,7 @@ class Proxy:
 
 
 def frames(said):
-    """Each whole frame: its type, its stream, its payload, and where it ends."""
+    """Yields each complete frame: its type, its stream, its payload, and its end."""
     at = 0
     while len(said) >= at + 9:
         end = at + 9 + int.from_bytes(said[at : at + 3], "big")
@@ -84,13 +84,13 @@ def frames(said):
 
 
 def whole_frames(said, most=MOST):
-    """As many frames as are whole within the size; where the first is none, as many bytes."""
+    """Returns the complete frames within the size; if the first is incomplete, that many bytes."""
     ends = [end for *_, end in frames(said) if end <= most]
     return said[: ends[-1]] if ends else said[:most]
 
 
 def messages(said):
-    """The messages of each stream, as many as are whole within the size. Nothing here is padded."""
+    """Returns the complete messages of each stream within the size. The recorded frames have no padding."""
     streams = {}
     for kind, stream, payload, _ in frames(said):
         if kind == 0:
@@ -107,7 +107,7 @@ def messages(said):
 
 
 def write(target, name, seed):
-    """Writes a seed, unless one of another name has the same bytes."""
+    """Writes a seed, unless another seed has the same bytes."""
     folder = CORPUS / target
     for other in folder.iterdir():
         if other.name != name and other.read_bytes() == seed:
@@ -125,7 +125,7 @@ def record_grpc_go():
             proxy.close()
             if status != 0:
                 interop.fail(f"{case} did not pass:\n{printed}")
-            # The connection that carried the call; what else there is said nothing.
+            # The connection that carried the call; the others are empty.
             client, server = max(proxy.take(), key=lambda said: len(said[0]))
         after_preface = client.removeprefix(PREFACE)
         write("server_connection", f"{case}_of_grpc_go", whole_frames(after_preface))
@@ -155,7 +155,7 @@ def record_h2spec():
 
 
 def tests(listed):
-    """The tests of h2spec by section and number, out of its own list of them."""
+    """Returns the tests of h2spec by section and number, from its own list."""
     suite = section = None
     for line in listed.splitlines():
         if named := re.match(r"(Generic|Hypertext Transfer|HPACK)", line):

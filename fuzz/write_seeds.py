@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Seeds written frame by frame, one for each way in which an answer or a request can be odd; for lines that no recorded
-conversation reaches (`coverage.sh` shows them).
+"""Writes seeds frame by frame, each with an unusual request or answer, for lines of code that no recorded conversation
+reaches (`coverage.sh` lists them).
 
     python3 fuzz/write_seeds.py                writes fuzz/corpus/
 """
@@ -19,7 +19,7 @@ def frame(kind, flags, stream, payload=b""):
 
 
 def headers(*fields, stream=1, end=False):
-    """Literals that are not indexed and not Huffman coded (RFC 7541 section 6.2.2)."""
+    """Encodes headers as literals without indexing and Huffman code (RFC 7541 section 6.2.2)."""
     block = b""
     for name, value in fields:
         value = value if isinstance(value, bytes) else value.encode()
@@ -86,7 +86,7 @@ def answers():
     yield "requests_that_are_compressed", BIDI | COMPRESSED, head() + data(message(b"")) + trailers()
     yield "content_length_that_lies", UNARY, head(("content-length", "3")) + data(message(b"hello")) + trailers()
     yield "window_overflow", BIDI, frame(WINDOW_UPDATE, 0, 1, b"\x7f\xff\xff\xff") * 2
-    # A google.rpc.Status with fields of every wire type, with none, and with what is none.
+    # A google.rpc.Status with fields of every wire type, an empty one, and an invalid one.
     yield "details_of_every_wire_type", UNARY, details("CAUZAAAAAAAAAAAdAAAAAFAB")
     yield "details_without_a_code", UNARY, details("UAE")
     yield "details_with_a_field_0", UNARY, details("AAE")

@@ -102,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_position_in_the_table_is_the_number() {
+    fn position_in_the_table_equals_the_code_number() {
         for (position, (code, name)) in CODES.iter().enumerate() {
             assert_eq!(code.number() as usize, position);
             assert_eq!(Code::from_number(position as i32), *code);

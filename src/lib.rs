@@ -3,9 +3,8 @@
 //!
 //! # One call, byte by byte
 //!
-//! A client asks a route guide for the feature at latitude 40.9146138°, longitude −74.6188906°. On the HTTP/2 connection
-//! that is
-//! three frames one way and three the other:
+//! A client asks a route guide for the feature at latitude 40.9146138°, longitude −74.6188906°. On the HTTP/2
+//! connection that is three frames one way and three the other:
 //!
 //! ```text
 //! client → server   HEADERS  :method POST, :scheme http, :path /routeguide.RouteGuide/GetFeature,

@@ -278,7 +278,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_and_values_follow_the_grammar() {
+    fn invalid_keys_and_values_are_refused() {
         let mut metadata = Metadata::new();
         for key in ["", "Upper", "with space", "colon:", "ümlaut", ":path"] {
             let error = metadata.insert(key, "v").unwrap_err();
@@ -317,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn a_peers_protocol_headers_are_not_delivered() {
+    fn protocol_headers_are_not_delivered_as_metadata() {
         let mut headers = HeaderMap::new();
         for (name, value) in [
             ("te", "trailers"),

@@ -86,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_path_has_a_service_and_a_method() {
+    fn path_without_service_or_method_is_invalid() {
         for good in ["/s/m", "/routeguide.RouteGuide/GetFeature", "/prefix/pkg.Service/Method"] {
             assert!(is_method_path(good.as_bytes()), "{good}");
         }
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_is_split_at_its_last_slash() {
+    fn path_is_split_at_its_last_slash() {
         assert_eq!(split("/a/b/c"), Some(("a/b", "c")));
         assert_eq!(split("/s/"), Some(("s", "")));
         assert_eq!(split("/s"), None);

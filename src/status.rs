@@ -95,9 +95,9 @@ impl Status {
         self
     }
 
-    /// Returns, on a client, the initial metadata of a call with a single response that failed after they arrived. Empty if none
-    /// arrived, and for streams of responses, which return them by
-    /// [`Inbound::initial_metadata`](crate::Inbound::initial_metadata).
+    /// On a client: returns the initial metadata that arrived before a call with a single response failed. Empty if
+    /// none arrived, and for a stream of responses, whose initial metadata
+    /// [`Inbound::initial_metadata`](crate::Inbound::initial_metadata) returns.
     pub fn initial_metadata(&self) -> &Metadata {
         &self.0.initial
     }
@@ -258,7 +258,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_number_outside_the_table_is_kept_and_reads_as_unknown() {
+    fn unknown_status_number_is_kept_and_maps_to_unknown() {
         for number in [17, 100, -1, i32::MAX] {
             let status = Status::from_number(number, "from the future");
             assert_eq!((status.code(), status.number()), (Code::Unknown, number));
@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn the_alternate_form_prints_the_sources() {
+    fn alternate_format_prints_the_sources() {
         let status = Status::unavailable("can't reach the server").with_source(std::io::Error::other("no route"));
         assert_eq!(status.to_string(), "UNAVAILABLE: can't reach the server");
         assert_eq!(format!("{status:#}"), "UNAVAILABLE: can't reach the server: no route");

@@ -1,5 +1,5 @@
-//! Compression bombs: a GiB of zeros in few bytes, with every algorithm. An allocator counts the memory of decompressing one, so
-//! this file is a process of its own. The limit bounds that memory, not the size of the bomb.
+//! Compression bombs: a GiB of zeros in a few bytes, with every algorithm. An allocator counts the memory of decompression, so
+//! this file is a separate process. The limit bounds that memory, not the size of the bomb.
 
 mod common;
 
@@ -15,7 +15,7 @@ use common::soon;
 
 const MIB: usize = 1 << 20;
 
-/// So many MiB of zeros, compressed, without ever being there.
+/// Compresses this many MiB of zeros without ever holding them in memory.
 fn bomb(encoding: Encoding, mebibytes: usize) -> Vec<u8> {
     use flate2::Compression;
     let (beginning, repeated) = match encoding {
@@ -29,7 +29,7 @@ fn bomb(encoding: Encoding, mebibytes: usize) -> Vec<u8> {
     [beginning, repeated.repeat(mebibytes - 1)].concat()
 }
 
-/// The beginning of a stream, and one more MiB of zeros, which may be repeated as often as one likes.
+/// Returns the beginning of a compressed stream, and a compressed MiB of zeros that can be repeated any number of times.
 fn zeros<W: Write>(mut encoder: W, written: impl Fn(&W) -> &Vec<u8>) -> (Vec<u8>, Vec<u8>) {
     let mut grown = || {
         let before = written(&encoder).len();
@@ -40,7 +40,7 @@ fn zeros<W: Write>(mut encoder: W, written: impl Fn(&W) -> &Vec<u8>) -> (Vec<u8>
     (grown(), grown())
 }
 
-/// The memory of a decoder's state in addition to its output: brotli's holds the window that its stream names.
+/// Returns the memory of a decoder's state in addition to its output: brotli's holds the window that its stream declares.
 fn state(encoding: Encoding) -> usize {
     match encoding {
         Encoding::Brotli => 9 * MIB,
@@ -51,17 +51,17 @@ fn state(encoding: Encoding) -> usize {
 const ALL: [Encoding; 5] = [Encoding::Gzip, Encoding::Deflate, Encoding::Zstd, Encoding::Brotli, Encoding::Snappy];
 
 #[test]
-fn a_gib_costs_what_the_limit_allows() {
+fn bomb_of_a_gib_allocates_only_up_to_the_limit() {
     for encoding in ALL {
         let all = compression::all();
-        let compressor: &dyn Compressor = &**all.get(encoding).expect("it was compiled in");
+        let compressor: &dyn Compressor = &**all.get(encoding).expect("the feature is on");
         let bomb = bomb(encoding, 1024);
         for limit in [0, 1000, MIB, 4 * MIB, 16 * MIB] {
             let counted = allocation_counter::measure(|| {
                 let restored = compressor.decompress(&bomb, limit, &mut BytesMut::new());
                 assert_eq!(restored, Err(DecompressError::TooLarge), "{encoding}");
             });
-            // Memory that grows is for a moment there twice, the new twice as large.
+            // While a buffer grows, the old one and a new one of twice its size exist together.
             let allowed = 3 * limit + state(encoding);
             assert!(counted.bytes_max as usize <= allowed, "{encoding} within {limit}: {counted:?}");
         }
@@ -76,7 +76,7 @@ fn resident() -> usize {
     peak.map_or(0, |kib| kib.trim().parse::<usize>().expect("a number") / 1024)
 }
 
-/// Runs a conversation on the paused clock; gives how many bytes it held at most.
+/// Runs a conversation on the paused clock, and returns the most bytes it held.
 fn held(conversation: impl Future<Output = ()>) -> usize {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
     allocation_counter::measure(|| runtime.block_on(conversation)).bytes_max as usize
@@ -84,14 +84,15 @@ fn held(conversation: impl Future<Output = ()>) -> usize {
 
 const LIMIT: usize = 4 * MIB;
 
-/// As a message of a call: a GiB in a few thousand bytes up to a MiB. Of snappy, which saves least, what the limit lets pass.
+/// Returns a message that decompresses to a GiB from a few thousand bytes up to a MiB. Snappy compresses least: its message is
+/// as large as the limit allows.
 fn message_of(encoding: Encoding) -> Vec<u8> {
     let bomb = bomb(encoding, if encoding == Encoding::Snappy { 64 } else { 1024 });
     assert!(bomb.len() < LIMIT, "{encoding}: {} bytes", bomb.len());
     flagged(1, bomb).to_vec()
 }
 
-/// The test's own copies of the message, those on their way, and what is restored of it.
+/// Returns the allowed memory: the test's copies of the message, its bytes in transit, and the decompressed part.
 fn allowed(encoding: Encoding, message: &[u8]) -> usize {
     10 * message.len() + 3 * LIMIT + state(encoding) + MIB
 }
@@ -101,7 +102,7 @@ fn words() -> String {
 }
 
 #[test]
-fn a_server_is_not_blown_up_by_a_request() {
+fn server_memory_stays_bounded_for_a_compression_bomb() {
     for encoding in ALL {
         let message = message_of(encoding);
         let held = held(async {
@@ -120,7 +121,7 @@ fn a_server_is_not_blown_up_by_a_request() {
 }
 
 #[test]
-fn a_client_is_not_blown_up_by_an_answer() {
+fn client_memory_stays_bounded_for_a_compression_bomb() {
     for encoding in ALL {
         let message = message_of(encoding);
         let held = held(async {

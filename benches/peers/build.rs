@@ -18,7 +18,7 @@ fn main() {
     fs::write(&descriptors, compiler.encode_file_descriptor_set()).expect("OUT_DIR can be written");
     let mut settings = CodeGenConfig::default();
     settings.generate_json = false;
-    // Blobs are not copied, as they are not with prost's `Bytes`.
+    // Blobs are not copied; the other peers use prost's `Bytes`, which does not copy either.
     settings.bytes_fields = vec![(".".to_owned(), BytesRepr::Bytes)];
     connectrpc_build::Config::new()
         .descriptor_set(&descriptors)

@@ -2,13 +2,13 @@
 """Measures barewire and its alternatives, and writes docs/performance.md, .json and docs/images/.
 
     python3 benches/peers/run.py                    everything, some fourteen minutes once it is built
-    python3 benches/peers/run.py --quick            a look whether all of it works: the numbers mean little
+    python3 benches/peers/run.py --quick            checks that everything works: the numbers mean little
     python3 benches/peers/run.py --only tonic barewire --sections unary streams
                                                     a part, printed; with --write it takes its place in the documents
     python3 benches/peers/run.py --render           writes the documents again from docs/performance.json
 
-A part or a quick run is printed only. It needs two cores of an otherwise quiet machine, Rust, Go, h2load (nghttp2-client), valgrind, openssl and taskset. How it
-measures, and what the numbers mean, stands in docs/performance.md, of which it writes the part between its two marks.
+A part or a quick run is only printed. Needs two cores of an otherwise idle machine, Rust, Go, h2load (nghttp2-client), valgrind,
+openssl and taskset. docs/performance.md explains the method and the numbers; this writes the part between its two marks.
 """
 
 from __future__ import annotations

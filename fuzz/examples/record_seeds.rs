@@ -122,7 +122,7 @@ async fn record(name: &str, conversation: impl AsyncFnOnce(Client)) {
     let (near, far) = tokio::io::duplex(64 << 10);
     let server = tokio::spawn(Server::new(router()).serve(Once(Some(far))));
     let sent = Arc::new(Mutex::new(Vec::new()));
-    let pipe = Recorded(Mutex::new(Some(Copying { pipe: near, sent: sent.clone() })));
+    let pipe = PipeConnector(Mutex::new(Some(CopyingPipe { pipe: near, sent: sent.clone() })));
     conversation(Client::connect(pipe).await.unwrap()).await;
     // The clock is paused: this waits until all tasks are idle.
     tokio::time::sleep(Duration::from_secs(10)).await;
@@ -161,9 +161,9 @@ fn messages(mut frames: &[u8]) -> BTreeMap<u32, Vec<u8>> {
 }
 
 /// A connector that returns a prepared pipe.
-struct Recorded(Mutex<Option<Copying>>);
+struct PipeConnector(Mutex<Option<CopyingPipe>>);
 
-impl Connector for Recorded {
+impl Connector for PipeConnector {
     async fn connect(&self) -> io::Result<ByteStream> {
         let pipe = self.0.lock().unwrap().take().ok_or(io::ErrorKind::NotConnected)?;
         Ok(ByteStream::new(pipe, Peer::plain(Address::Memory)))
@@ -179,18 +179,18 @@ impl Connector for Recorded {
 }
 
 /// A pipe that copies the written bytes.
-struct Copying {
+struct CopyingPipe {
     pipe: DuplexStream,
     sent: Arc<Mutex<Vec<u8>>>,
 }
 
-impl AsyncRead for Copying {
+impl AsyncRead for CopyingPipe {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.pipe).poll_read(cx, buf)
     }
 }
 
-impl AsyncWrite for Copying {
+impl AsyncWrite for CopyingPipe {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let count = poll_ready!(Pin::new(&mut self.pipe).poll_write(cx, buf))?;
         self.sent.lock().unwrap().extend_from_slice(&buf[..count]);

@@ -9,11 +9,11 @@
 //!   the sender     Open ── finish ──▶ Finished
 //!                   └───── close ─────┴──────▶ Closed    sending fails with the status
 //!
-//!   what was       Gathering ── take ──▶ Leaving ── has_left ──▶ Gathering
-//!   taken out                               └────── close ─────▶ Lost      flush fails with the status
+//!   messages       Gathering ── take ──▶ Leaving ── sent to h2 ──▶ Gathering
+//!   taken out                               └────── close ───────▶ Lost      flush fails with the status
 //!
-//!   a server's     Held ── the sender asks, or a message is there ──▶ Wanted ── the call's task ──▶ Left
-//!   headers
+//!   a server's     Pending ── the sender asks ──▶ Requested ── the call's task ──▶ Sent
+//!   headers           └───── a message is buffered, the call's task ────────────────┘
 //! ```
 
 use std::pin::Pin;
@@ -23,7 +23,7 @@ use std::task::{Context, Poll, Waker};
 use bytes::{Bytes, BytesMut};
 
 use super::budget::{Admission, Budget, Charge, Kind};
-use super::compress::Packing;
+use super::compress::MessageEncoder;
 use super::envelope::CallMetadata;
 use super::lock::{lock, register, wake, wake_elsewhere};
 use crate::limits::{BATCH, CALL_ALLOWANCE, FIRST_BATCH, INLINE_COMPRESSION};
@@ -49,7 +49,7 @@ pub(crate) struct Batch {
     room: usize,
     /// The number of bytes that the previous batch gathered.
     last: usize,
-    packing: Packing,
+    packing: MessageEncoder,
     /// True if the next messages may be compressed, provided that the call has an encoding.
     may_compress: bool,
     /// The metadata of a response; the initial metadata only until it has been sent.
@@ -87,11 +87,11 @@ enum Output {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Headers {
     /// They are sent with the first message.
-    Held,
+    Pending,
     /// They are sent when the call's task runs next.
-    Wanted,
+    Requested,
     /// They have been sent, or this side is a client and does not send them.
-    Left,
+    Sent,
 }
 
 /// The event that the sender waits for.
@@ -106,18 +106,18 @@ enum Sender {
 
 impl Batch {
     /// Creates the batch of a server, whose headers are not sent yet.
-    pub(crate) fn answer(packing: Packing, budget: Arc<Budget>) -> SharedBatch {
-        Batch::shared(packing, budget, Headers::Held)
+    pub(crate) fn answer(packing: MessageEncoder, budget: Arc<Budget>) -> SharedBatch {
+        Batch::shared(packing, budget, Headers::Pending)
     }
 
     /// Creates the batch of a client. Its messages are compressed only if `may_compress` is true.
-    pub(crate) fn request(packing: Packing, budget: Arc<Budget>, may_compress: bool) -> SharedBatch {
-        let batch = Batch::shared(packing, budget, Headers::Left);
+    pub(crate) fn request(packing: MessageEncoder, budget: Arc<Budget>, may_compress: bool) -> SharedBatch {
+        let batch = Batch::shared(packing, budget, Headers::Sent);
         lock(&batch).may_compress = may_compress;
         batch
     }
 
-    fn shared(packing: Packing, budget: Arc<Budget>, headers: Headers) -> SharedBatch {
+    fn shared(packing: MessageEncoder, budget: Arc<Budget>, headers: Headers) -> SharedBatch {
         Arc::new(Mutex::new(Batch {
             buffer: BytesMut::new(),
             charge: Charge::default(),
@@ -190,9 +190,8 @@ impl Batch {
         }
     }
 
-    /// Starts compressing a message of `length` bytes, whose payload `payload` writes, on the blocking pool. Returns `None`
-    /// if the
-    /// message is better compressed here. The result goes to [`Batch::push_packed`].
+    /// Starts compressing a message of `length` bytes, whose payload `payload` writes, on the blocking pool. Returns
+    /// `None` if the message is better compressed here. The result goes to [`Batch::push_packed`].
     #[inline]
     pub(crate) fn pack_off_worker(
         &mut self,
@@ -219,7 +218,7 @@ impl Batch {
 
     /// Ready when every written message has been given to HTTP/2.
     pub(crate) fn poll_empty(&mut self, cx: &Context<'_>) -> Poll<Result<(), Status>> {
-        let is_empty = self.buffer.is_empty() && self.headers != Headers::Wanted;
+        let is_empty = self.buffer.is_empty() && self.headers != Headers::Requested;
         if is_empty && self.output == Output::Gathering {
             return Poll::Ready(Ok(()));
         }
@@ -231,8 +230,8 @@ impl Batch {
 
     /// Requests that the headers be sent before the first message.
     pub(crate) fn want_headers(&mut self) {
-        if self.headers == Headers::Held {
-            self.headers = Headers::Wanted;
+        if self.headers == Headers::Pending {
+            self.headers = Headers::Requested;
             wake(self.driver.take());
         }
     }
@@ -249,7 +248,7 @@ impl Batch {
 
     /// Chooses the encoding of the messages, unless the headers that name it have been sent.
     pub(crate) fn choose(&mut self, encoding: Encoding) {
-        if self.headers != Headers::Left {
+        if self.headers != Headers::Sent {
             self.packing.choose(encoding);
         }
     }
@@ -286,17 +285,16 @@ impl Batch {
 
     /// Takes the initial metadata and the encoding, if the headers should be sent now.
     pub(super) fn take_headers(&mut self) -> Option<(Metadata, Encoding)> {
-        let leave = self.headers == Headers::Wanted || (self.headers == Headers::Held && !self.buffer.is_empty());
+        let leave = self.headers == Headers::Requested || (self.headers == Headers::Pending && !self.buffer.is_empty());
         leave.then(|| {
-            self.headers = Headers::Left;
+            self.headers = Headers::Sent;
             (std::mem::take(&mut self.metadata.initial), self.packing.encoding())
         })
     }
 
-    /// Takes out the gathered messages, and true if they are the last; `None` if it gathered none. Call this only
-    /// after the
-    /// messages taken out before were sent. The second value is true if a sender that waited in this same task can write
-    /// again.
+    /// Takes out the gathered messages, and true if they are the last; `None` if it gathered none. Call this only after
+    /// the messages taken out before were sent. The second value is true if a sender that waited in this same task can
+    /// write again.
     pub(super) fn next(&mut self, cx: &Context<'_>, half_closes: bool) -> (Option<(Bytes, bool)>, bool) {
         if self.output == Output::Leaving {
             self.output = Output::Gathering;

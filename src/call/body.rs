@@ -287,10 +287,9 @@ impl Body {
         self.stream.as_ref().map_or(0, |stream| stream.stream_id().into())
     }
 
-    /// Takes the next message out of the data that has arrived, see [`Receive::poll_message`]. Returns `None` if no whole
-    /// message has
-    /// arrived; the caller must then poll again when more data has. Pending while the connection lacks memory to
-    /// decompress and decode the message.
+    /// Takes the next message out of the data that has arrived, see [`Receive::poll_message`]. Returns `None` if no
+    /// whole message has arrived; the caller must then poll again when more data has. Pending while the connection
+    /// lacks memory to decompress and decode the message.
     pub(crate) fn poll_take<T>(
         &mut self,
         cx: &mut Context<'_>,
@@ -391,11 +390,9 @@ impl Body {
         Poll::Ready(())
     }
 
-    /// Returns the window of a message of `taken` bytes, prefix included, except for the part that was returned early. The
-    /// window of
-    /// several buffered messages is returned together, once half of them have been taken, because each return costs as much
-    /// work as
-    /// a small message.
+    /// Returns the window of a message of `taken` bytes, prefix included, except for the part that was returned early.
+    /// The window of several buffered messages is returned together, once half of them have been taken, because each
+    /// return costs as much work as a small message.
     fn return_window(&mut self, taken: usize) {
         let early = self.returned.min(taken);
         self.returned -= early;

@@ -1,8 +1,7 @@
 //! Counts and limits the memory that a connection holds for its peer.
 //!
 //! A peer can open calls and then stop reading, or leave handlers waiting. This side then holds messages to be sent,
-//! messages on
-//! their way to a handler, and metadata. All of them ask the [`Budget`] of their connection:
+//! messages on their way to a handler, and metadata. All of them ask the [`Budget`] of their connection:
 //!
 //! | asked for | when | if the budget is used up |
 //! |---|---|---|
@@ -12,13 +11,13 @@
 //! | a handler | before it starts, while large messages of other calls wait to be encoded | waits |
 //! | a piece of a message for h2 | before h2 takes it | waits for the socket |
 //!
-//! Admission looks at the memory held already and not at the size of the next message. So a message of any size is
-//! admitted in its turn, and exceeds the budget by itself at most. Small messages and plain metadata are part of the
+//! Admission checks the memory already held, not the size of the next message. So a message of any size is admitted in
+//! its turn, and the budget is exceeded by at most that one message. Small messages and plain metadata are part of the
 //! fixed cost of a call ([`CALL_COST`], [`CALL_ALLOWANCE`]) and do not ask.
 //!
-//! Every wait ends. One message to be sent may exceed a used-up budget, so that calls which hold memory do not wait for each
-//! other. A wait during which no memory at all is released for the time that a peer may take
-//! ([`PEER_TIMEOUT`](crate::limits::PEER_TIMEOUT)) ends with RESOURCE_EXHAUSTED.
+//! Every wait ends. If the budget is used up, one message to be sent may still exceed it, so that calls which hold memory
+//! do not wait for each other. A wait fails with RESOURCE_EXHAUSTED if no memory is released for
+//! [`PEER_TIMEOUT`](crate::limits::PEER_TIMEOUT).
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -179,9 +178,9 @@ impl Budget {
         poll_fn(|cx| admission.poll(cx, false)).await
     }
 
-    /// Counts a compressed message and its decompressed size. A peer may have messages decompressed to [`RESTORED_FREELY`]
-    /// bytes in
-    /// total, and to [`RESTORED_PER_BYTE`] more for each byte that it sends, because decompression takes time.
+    /// Counts a compressed message and its decompressed size. A peer may have messages decompressed to
+    /// [`RESTORED_FREELY`] bytes in total, and to [`RESTORED_PER_BYTE`] more for each byte that it sends, because
+    /// decompression takes time.
     ///
     /// # Errors
     ///
@@ -193,8 +192,8 @@ impl Budget {
             return Ok(());
         }
         Err(Status::resource_exhausted(format!(
-            "{compressed} bytes of compressed messages on this connection were decompressed to {restored}: more than \
-             {RESTORED_PER_BYTE} for each byte"
+            "the compressed messages of this connection grew from {compressed} to {restored} bytes when decompressed: \
+             more than {RESTORED_PER_BYTE} times"
         )))
     }
 
@@ -216,8 +215,8 @@ impl Budget {
         Status::new(
             Code::ResourceExhausted,
             format!(
-                "no memory for {what}: the calls of this connection hold {} bytes to send and {} received, of \
-                 max_connection_memory, {} bytes",
+                "no memory for {what}: the calls of this connection hold {} bytes to send and {} bytes received; the \
+                 limit is max_connection_memory, {} bytes",
                 held(Kind::Outgoing),
                 held(Kind::Received),
                 self.limit

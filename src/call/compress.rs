@@ -99,17 +99,17 @@ pub(crate) struct SendingOptions {
 }
 
 /// Encodes the messages that one call sends, compressed if an encoding was chosen.
-pub(crate) struct Packing {
+pub(crate) struct MessageEncoder {
     options: Arc<SendingOptions>,
     /// The encodings that the peer accepts.
     accepted: EncodingSet,
     chosen: Option<Arc<dyn Compressor>>,
 }
 
-impl Packing {
+impl MessageEncoder {
     /// Creates an encoder that does not compress yet.
-    pub(crate) fn new(options: Arc<SendingOptions>, accepted: EncodingSet) -> Packing {
-        Packing { options, accepted, chosen: None }
+    pub(crate) fn new(options: Arc<SendingOptions>, accepted: EncodingSet) -> MessageEncoder {
+        MessageEncoder { options, accepted, chosen: None }
     }
 
     /// Chooses an encoding if the peer accepts it and this side supports it; otherwise keeps the previous choice.
@@ -161,20 +161,19 @@ impl Packing {
     }
 
     /// Returns true if compressing a message of `length` bytes would block the worker for long, and a tokio runtime
-    /// offers its blocking pool. The caller should then use [`Packing::pack_off_worker`], unless the call forbids
+    /// offers its blocking pool. The caller should then use [`MessageEncoder::pack_off_worker`], unless the call forbids
     /// compression.
     pub(crate) fn compresses_off_worker(&self, length: usize) -> bool {
         length >= INLINE_COMPRESSION && self.compressor_for(length).is_some() && Handle::try_current().is_ok()
     }
 
-    /// Does the work of [`Packing::append`] on tokio's blocking pool, for a payload that is already encoded, and returns the
-    /// Length-Prefixed-Message. Must be polled within a tokio runtime. If the future is dropped, a compression in progress
-    /// runs to
-    /// its end and its result is discarded.
+    /// Does the work of [`MessageEncoder::append`] on tokio's blocking pool, for a payload that is already encoded, and
+    /// returns the Length-Prefixed-Message. Must be polled within a tokio runtime. If the future is dropped, a
+    /// compression in progress runs to its end and its result is discarded.
     ///
     /// # Errors
     ///
-    /// As [`Packing::append`]; UNAVAILABLE if the runtime shuts down.
+    /// As [`MessageEncoder::append`]; UNAVAILABLE if the runtime shuts down.
     pub(crate) fn pack_off_worker(
         &self,
         plain: Bytes,
@@ -192,7 +191,7 @@ impl Packing {
     }
 }
 
-/// Appends a Length-Prefixed-Message with what `plain` is when it is compressed, or as it is where that fails.
+/// Appends `plain` as a Length-Prefixed-Message: compressed, or uncompressed if the compressor fails.
 fn append_packed(compressor: &dyn Compressor, plain: &[u8], limit: usize, buffer: &mut BytesMut) -> Result<(), Status> {
     let mut packed = BytesMut::new();
     let outcome = compressor.compress(plain, &mut packed);
@@ -219,13 +218,13 @@ async fn off_worker<T: Send + 'static>(work: impl FnOnce() -> Result<T, Status> 
     });
     match done.await {
         Ok(outcome) => outcome,
-        // Panics here as the work did there.
+        // Continues the panic of the work.
         Err(failed) if failed.is_panic() => std::panic::resume_unwind(failed.into_panic()),
         Err(_) => Err(Status::new(Code::Unavailable, "the tokio runtime is shutting down")),
     }
 }
 
-/// Makes the status of a message over this side's own limit.
+/// Returns the status for a message over this side's own limit.
 fn too_large(error: ProtocolError) -> Status {
     Status::new(error.code(), error.to_string()).caused(By::Us, What::Protocol(error))
 }

@@ -18,7 +18,7 @@ use http::StatusCode;
 use super::batch::SharedBatch;
 use super::inbox::SharedInbox;
 use super::lock::lock;
-use super::send::{Gone, Sending};
+use super::send::{SendHalf, StreamGone};
 use crate::metadata::Metadata;
 use crate::status::Status;
 use crate::wire::encoding::Encoding;
@@ -56,17 +56,16 @@ impl Exchange {
         }
     }
 
-    /// Ends a turn: sends what was written, as far as the window allows. Returns true if a sender that waited in this same
-    /// task can
-    /// write again and should be polled.
-    pub(crate) fn send(&mut self, cx: &mut Context<'_>, sending: &mut Sending) -> bool {
+    /// Ends a turn: sends what was written, as far as the window allows. Returns true if a sender that waited in this
+    /// same task can write again and should be polled.
+    pub(crate) fn send(&mut self, cx: &mut Context<'_>, sending: &mut SendHalf) -> bool {
         let mut has_room = false;
         loop {
             let sent = self.poll_outgoing(cx, sending);
             let Some(batch) = &self.batch else { return false };
             match sent {
                 Poll::Ready(Ok(())) => {}
-                Poll::Ready(Err(Gone)) => {
+                Poll::Ready(Err(StreamGone)) => {
                     // Closes the batch, or a handler that never waits would go on sending for ever.
                     lock(batch).close(Status::cancelled("the stream was reset or its connection was lost"));
                     return false;
@@ -76,7 +75,7 @@ impl Exchange {
             let mut batch = lock(batch);
             if let Some((metadata, encoding)) = batch.take_headers() {
                 // If the stream is gone, the receiving half reports it.
-                let _: Result<(), Gone> = respond(sending, &metadata, encoding);
+                let _: Result<(), StreamGone> = respond(sending, &metadata, encoding);
             }
             let (next, woken) = batch.next(cx, self.half_closes && !sending.is_closed());
             has_room |= woken;
@@ -88,7 +87,11 @@ impl Exchange {
     }
 
     /// Ready when the messages taken out of the batch were sent, or cannot be sent any more.
-    pub(crate) fn poll_outgoing(&mut self, cx: &mut Context<'_>, sending: &mut Sending) -> Poll<Result<(), Gone>> {
+    pub(crate) fn poll_outgoing(
+        &mut self,
+        cx: &mut Context<'_>,
+        sending: &mut SendHalf,
+    ) -> Poll<Result<(), StreamGone>> {
         if self.outgoing.is_empty() && !self.is_last {
             return Poll::Ready(Ok(()));
         }
@@ -117,7 +120,7 @@ impl Exchange {
 }
 
 /// Sends the Response-Headers.
-pub(crate) fn respond(sending: &mut Sending, metadata: &Metadata, encoding: Encoding) -> Result<(), Gone> {
+pub(crate) fn respond(sending: &mut SendHalf, metadata: &Metadata, encoding: Encoding) -> Result<(), StreamGone> {
     sending.respond(StatusCode::OK, ResponseHeaders::encode(encoding, metadata), false)
 }
 

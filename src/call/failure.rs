@@ -85,11 +85,12 @@ fn is_over_metadata(error: &h2::Error) -> bool {
     }
 }
 
-/// Returns the status of a call whose connection ended over some call's metadata, naming the side whose limit it was.
+/// Returns the status for the calls of a connection that ended over the metadata of one of them. Names the limit.
 fn ended_over_metadata(error: &h2::Error, side: Side, limit: u32) -> Status {
     let reader = if side == Side::Client { "client" } else { "server" };
     let message = format!(
-        "the connection ended, as a call's metadata was far larger than max_metadata_size, {limit} bytes, of this {reader}"
+        "the connection ended: the metadata of a call was far larger than {limit} bytes, the max_metadata_size of this \
+         {reader}"
     );
     Status::new(lost(side), message).caused(By::Us, go_away(error))
 }
@@ -99,7 +100,7 @@ fn go_away(error: &h2::Error) -> What {
     What::GoAway { error: reason, debug: debug_data(error) }
 }
 
-/// Returns the debug data of a GOAWAY. h2 offers them only in the error's text: escaped, in parentheses, at the end.
+/// Returns the debug data of a GOAWAY. h2 offers it only in the error's text: escaped, in parentheses, at the end.
 fn debug_data(error: &h2::Error) -> String {
     let words = error.to_string();
     let data = words.split_once(" (b\"").and_then(|(_, data)| data.strip_suffix("\")")).unwrap_or_default();
@@ -117,6 +118,6 @@ fn reset_message(error: &h2::Error, reason: Http2Error, side: Side) -> String {
     let peer = if side == Side::Client { "server" } else { "client" };
     match error.is_remote() {
         true => format!("the {peer} reset the stream with {reason}"),
-        false => format!("the stream was reset with {reason}, as the {peer} broke a rule of HTTP/2"),
+        false => format!("the stream was reset with {reason} because the {peer} violated HTTP/2"),
     }
 }

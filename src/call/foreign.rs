@@ -29,9 +29,8 @@ impl Foreign {
         self.body.len() >= BODY_EXCERPT
     }
 
-    /// Returns true if the trailers have a status that ends the call. It takes precedence over the HTTP status, except for
-    /// OK after a
-    /// body that was not gRPC: nothing read its messages.
+    /// Returns true if the trailers have a status that ends the call. It takes precedence over the HTTP status, except
+    /// for OK after a body that was not gRPC: nothing read its messages.
     pub(super) fn is_ended_by(&self, trailers: &HeaderMap) -> bool {
         trailers.get(GRPC_STATUS).is_some_and(|status| !is_zero(status.as_bytes()) || self.body.is_empty())
     }

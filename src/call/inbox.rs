@@ -84,8 +84,7 @@ impl Inbox {
     }
 
     /// Takes in what has arrived, and wakes a reader in another task. The call's task calls this, and is woken when the
-    /// reader is
-    /// dropped.
+    /// reader is dropped.
     pub(crate) fn arrive(&mut self, cx: &mut Context<'_>) {
         match &mut self.source {
             // A client may go on sending after the handler stopped reading.

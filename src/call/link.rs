@@ -17,7 +17,7 @@ pub(crate) enum Side {
 
 /// A connection as its calls see it.
 pub(crate) struct Link {
-    /// The side of the connection that this process is.
+    /// This process's side of the connection.
     pub(crate) side: Side,
     /// The other end.
     pub(crate) peer: Arc<Peer>,

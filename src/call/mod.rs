@@ -20,9 +20,9 @@
 //! | the handler panics | sends trailers with UNKNOWN | reads UNKNOWN from the trailers |
 //! | the deadline passes | drops the handler, sends trailers: DEADLINE_EXCEEDED | DEADLINE_EXCEEDED, RST_STREAM CANCEL |
 //! | the caller cancels, by dropping its handles | drops the handler on RST_STREAM CANCEL | sends RST_STREAM CANCEL |
-//! | a side resets the stream over an error | drops the handler | the status code that gRPC gives the reset's code |
+//! | a side resets the stream over an error | drops the handler | the status code that gRPC maps the reset's error code to |
 //! | the connection is lost | drops the handler | UNAVAILABLE |
-//! | the server shuts down and its patience ends | drops the handler, sends trailers with UNAVAILABLE | reads UNAVAILABLE |
+//! | the server shuts down and its shutdown timeout passes | drops the handler, sends trailers with UNAVAILABLE | reads UNAVAILABLE |
 //!
 //! On a server a request can also fail before its handler runs: it is malformed, its method is unknown, or the connection
 //! has no memory for it. The server then answers with trailers only. On a client a response can break the protocol or a limit:

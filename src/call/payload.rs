@@ -1,9 +1,8 @@
 //! Counts how a decoder reads the payload of a message, to estimate the memory that the decoded message takes.
 //!
-//! A repeated field of empty messages takes two bytes per element on the wire (`12 00`) and dozens of bytes once decoded,
-//! and a
-//! decoded message cannot report its size. A decoder reads elements, tags and lengths in steps of a few bytes: each
-//! such step counts as [`ELEMENT_COST`] bytes.
+//! A repeated field of empty messages takes two bytes per element on the wire (`12 00`) and dozens of bytes once
+//! decoded, and a decoded message cannot report its size. A decoder reads elements, tags and lengths in steps of a few
+//! bytes: each such step counts as [`ELEMENT_COST`] bytes.
 
 use bytes::buf::Take;
 use bytes::{Buf, Bytes};

@@ -8,8 +8,8 @@
 //! [`UNSENT`](crate::limits::UNSENT) of it. All of this data has window and waits only for the socket: a call whose
 //! peer is slow to grant window does not hold up other calls.
 //!
-//! h2 remembers one waker for the whole sending half: a single task must poll [`Sending::poll_data`] and
-//! [`Sending::poll_reset`].
+//! h2 remembers one waker for the whole sending half: a single task must poll [`SendHalf::poll_data`] and
+//! [`SendHalf::poll_reset`].
 
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -24,7 +24,7 @@ use crate::limits::{PIECE, PIECE_COST};
 use crate::wire::http2::Http2Error;
 
 /// The sending half of a call.
-pub(crate) enum Sending {
+pub(crate) enum SendHalf {
     /// The response of a server whose headers have not been sent.
     Response(SendResponse<Piece>, Arc<Budget>),
     /// Headers have been sent.
@@ -59,48 +59,52 @@ impl Stream {
 
 /// The error of sending on a stream that was reset or whose connection has ended. The receiving half knows the reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Gone;
+pub(crate) struct StreamGone;
 
-impl Sending {
+impl SendHalf {
     /// Creates the sending half of a stream whose headers have been sent. The data that h2 holds is charged to `budget`.
-    pub(crate) fn stream(stream: SendStream<Piece>, budget: Arc<Budget>) -> Sending {
-        Sending::Stream(Stream { stream, budget, admission: None })
+    pub(crate) fn stream(stream: SendStream<Piece>, budget: Arc<Budget>) -> SendHalf {
+        SendHalf::Stream(Stream { stream, budget, admission: None })
     }
 
     /// Returns true if the headers of the response have not been sent.
     pub(crate) fn awaits_headers(&self) -> bool {
-        matches!(self, Sending::Response(..))
+        matches!(self, SendHalf::Response(..))
     }
 
     /// Returns true if this side has ended the stream.
     pub(crate) fn is_closed(&self) -> bool {
-        matches!(self, Sending::Closed)
+        matches!(self, SendHalf::Closed)
     }
 
     /// Sends the headers of the response, with END_STREAM if nothing follows them.
-    pub(crate) fn respond(&mut self, status: StatusCode, headers: HeaderMap, end_stream: bool) -> Result<(), Gone> {
-        let Sending::Response(respond, budget) = self else { return Err(Gone) };
+    pub(crate) fn respond(
+        &mut self,
+        status: StatusCode,
+        headers: HeaderMap,
+        end_stream: bool,
+    ) -> Result<(), StreamGone> {
+        let SendHalf::Response(respond, budget) = self else { return Err(StreamGone) };
         let mut head = http::Response::new(());
         *head.status_mut() = status;
         *head.headers_mut() = headers;
         match respond.send_response(head, end_stream) {
-            Ok(_) if end_stream => *self = Sending::Closed,
-            Ok(stream) => *self = Sending::stream(stream, budget.clone()),
-            Err(_) => return Err(Gone),
+            Ok(_) if end_stream => *self = SendHalf::Closed,
+            Ok(stream) => *self = SendHalf::stream(stream, budget.clone()),
+            Err(_) => return Err(StreamGone),
         }
         Ok(())
     }
 
-    /// Sends `data` as the window allows; ready when h2 has taken all of it. `end_stream` is set on the last piece, which
-    /// may be
-    /// empty.
+    /// Sends `data` as the window allows; ready when h2 has taken all of it. `end_stream` is set on the last piece,
+    /// which may be empty.
     pub(crate) fn poll_data(
         &mut self,
         cx: &mut Context<'_>,
         data: &mut Bytes,
         end_stream: bool,
-    ) -> Poll<Result<(), Gone>> {
-        let Sending::Stream(out) = self else { return Poll::Ready(Err(Gone)) };
+    ) -> Poll<Result<(), StreamGone>> {
+        let SendHalf::Stream(out) = self else { return Poll::Ready(Err(StreamGone)) };
         while !data.is_empty() {
             ready!(out.poll_room(cx));
             let stream = &mut out.stream;
@@ -109,7 +113,7 @@ impl Sending {
             while room == 0 {
                 match ready!(stream.poll_capacity(cx)) {
                     Some(Ok(capacity)) => room = capacity,
-                    _ => return Poll::Ready(Err(Gone)),
+                    _ => return Poll::Ready(Err(StreamGone)),
                 }
             }
             let piece = Piece::new(data.split_to(room.min(data.len()).min(PIECE)), &out.budget);
@@ -117,50 +121,50 @@ impl Sending {
                 return Poll::Ready(self.send_piece(piece, end_stream));
             }
             if stream.send_data(piece, false).is_err() {
-                return Poll::Ready(Err(Gone));
+                return Poll::Ready(Err(StreamGone));
             }
         }
         Poll::Ready(if end_stream { self.send_now(Bytes::new(), true) } else { Ok(()) })
     }
 
     /// Sends `data` without waiting for window; h2 holds the part that has to wait.
-    pub(crate) fn send_now(&mut self, data: Bytes, end_stream: bool) -> Result<(), Gone> {
+    pub(crate) fn send_now(&mut self, data: Bytes, end_stream: bool) -> Result<(), StreamGone> {
         self.send_piece(Piece::uncounted(data), end_stream)
     }
 
-    fn send_piece(&mut self, piece: Piece, end_stream: bool) -> Result<(), Gone> {
-        let Sending::Stream(Stream { stream, .. }) = self else { return Err(Gone) };
+    fn send_piece(&mut self, piece: Piece, end_stream: bool) -> Result<(), StreamGone> {
+        let SendHalf::Stream(Stream { stream, .. }) = self else { return Err(StreamGone) };
         let sent = stream.send_data(piece, end_stream);
         if end_stream {
-            *self = Sending::Closed;
+            *self = SendHalf::Closed;
         }
-        sent.map_err(|_| Gone)
+        sent.map_err(|_| StreamGone)
     }
 
     /// Sends the trailers, which end the stream.
-    pub(crate) fn trailers(&mut self, trailers: HeaderMap) -> Result<(), Gone> {
-        let Sending::Stream(Stream { stream, .. }) = self else { return Err(Gone) };
+    pub(crate) fn trailers(&mut self, trailers: HeaderMap) -> Result<(), StreamGone> {
+        let SendHalf::Stream(Stream { stream, .. }) = self else { return Err(StreamGone) };
         let sent = stream.send_trailers(trailers);
-        *self = Sending::Closed;
-        sent.map_err(|_| Gone)
+        *self = SendHalf::Closed;
+        sent.map_err(|_| StreamGone)
     }
 
     /// Resets the stream; data that h2 still holds is dropped.
     pub(crate) fn reset(&mut self, error: Http2Error) {
         match self {
-            Sending::Response(respond, _) => respond.send_reset(error.0.into()),
-            Sending::Stream(Stream { stream, .. }) => stream.send_reset(error.0.into()),
-            Sending::Closed => {}
+            SendHalf::Response(respond, _) => respond.send_reset(error.0.into()),
+            SendHalf::Stream(Stream { stream, .. }) => stream.send_reset(error.0.into()),
+            SendHalf::Closed => {}
         }
-        *self = Sending::Closed;
+        *self = SendHalf::Closed;
     }
 
     /// Ready when the peer has reset the stream or the connection has ended.
     pub(crate) fn poll_reset(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         match self {
-            Sending::Response(respond, _) => respond.poll_reset(cx).map(drop),
-            Sending::Stream(Stream { stream, .. }) => stream.poll_reset(cx).map(drop),
-            Sending::Closed => Poll::Pending,
+            SendHalf::Response(respond, _) => respond.poll_reset(cx).map(drop),
+            SendHalf::Stream(Stream { stream, .. }) => stream.poll_reset(cx).map(drop),
+            SendHalf::Closed => Poll::Pending,
         }
     }
 }

@@ -26,9 +26,8 @@ use crate::wire::encoding::Encoding;
 
 /// The receiving half of a streaming call; also a [`Stream`].
 ///
-/// On a server it ends with the client's half-close, on a client with the status of the call. Dropping it cancels the call
-/// on a
-/// client; on a server, messages that still arrive are discarded.
+/// On a server it ends with the client's half-close, on a client with the status of the call. Dropping it cancels the
+/// call on a client; on a server, messages that still arrive are discarded.
 pub struct Inbound<T> {
     inbox: SharedInbox,
     /// The attributes of the call; `None` on a client.
@@ -60,8 +59,7 @@ impl<T: Message + Default> Inbound<T> {
     /// # Errors
     ///
     /// On a client, the status of the call if it is not OK. On both sides, the failure of the stream: a reset, a lost
-    /// connection, a
-    /// message over the limit or one that can't be decoded. Every later call returns the same error.
+    /// connection, a message over the limit or one that can't be decoded. Every later call returns the same error.
     pub async fn recv(&mut self) -> Result<Option<T>, Status> {
         poll_fn(|cx| self.poll_recv(cx)).await
     }

@@ -8,15 +8,15 @@ use prost::Message;
 
 use super::body::Receive;
 use super::budget::{Admission, Budget, Charge, Kind};
-use super::compress::Packing;
+use super::compress::MessageEncoder;
 use super::payload::Payload;
 use crate::limits::CALL_ALLOWANCE;
 use crate::status::Status;
 use crate::wire::ProtocolError;
 use crate::wire::message::PREFIX_LENGTH;
 
-/// Reads exactly one message and the end of the stream. Returns the message, and true if it was compressed. Fails if
-/// there is none or more than one.
+/// Reads exactly one message and the end of the stream. Returns the message, and true if it was compressed. Fails
+/// without a message and after a second one.
 pub(crate) async fn only<T: Message + Default>(source: &mut impl Receive) -> Result<(T, bool), Status> {
     source.body().expect_one();
     // An undecodable message fails the call only after the rest of the stream was read.
@@ -34,7 +34,7 @@ pub(super) fn decode<T: Message + Default>(payload: impl Buf) -> Result<T, Statu
 }
 
 /// Encodes a message as a Length-Prefixed-Message, in one buffer of exactly its size.
-pub(crate) fn encode<T: Message>(message: &T, packing: &Packing, compress: bool) -> Result<BytesMut, Status> {
+pub(crate) fn encode<T: Message>(message: &T, packing: &MessageEncoder, compress: bool) -> Result<BytesMut, Status> {
     let mut buffer = BytesMut::new();
     packing.append(&mut buffer, message.encoded_len(), compress, |buffer| message.encode_raw(buffer))?;
     Ok(buffer)
@@ -49,7 +49,7 @@ pub(crate) fn is_small<T: Message>(message: &T) -> bool {
 pub(crate) async fn encode_within<T: Message>(
     budget: Arc<Budget>,
     message: &T,
-    packing: &Packing,
+    packing: &MessageEncoder,
     compress: bool,
 ) -> Result<Bytes, Status> {
     let mut admission = Admission::new(budget, Kind::Outgoing);

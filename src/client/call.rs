@@ -16,13 +16,13 @@ use super::caller::Caller;
 use super::invoke::{Begin, CallStream, Head};
 use crate::call::batch::{Batch, SharedBatch};
 use crate::call::body::Receive;
-use crate::call::compress::Packing;
+use crate::call::compress::MessageEncoder;
 use crate::call::deadline::Deadline;
 use crate::call::envelope::CallMetadata;
 use crate::call::exchange::Exchange;
 use crate::call::inbox::{Inbox, Source};
 use crate::call::lock::lock;
-use crate::call::send::{Gone, Sending};
+use crate::call::send::{SendHalf, StreamGone};
 use crate::call::unary::{encode, only};
 use crate::call::{Inbound, Outbound, Response};
 use crate::status::{Code, Status};
@@ -87,9 +87,9 @@ where
 }
 
 /// Returns the encoder for the messages of a request.
-fn packing(client: &Caller) -> Result<Packing, Status> {
+fn packing(client: &Caller) -> Result<MessageEncoder, Status> {
     // The client learns from the response if the server supports the encoding.
-    let mut packing = Packing::new(client.shared.sending.clone(), client.shared.encodings);
+    let mut packing = MessageEncoder::new(client.shared.sending.clone(), client.shared.encodings);
     if let Some(encoding) = client.options.encoding {
         packing.choose(encoding);
         if packing.encoding() != encoding {
@@ -123,7 +123,7 @@ async fn begin(client: &Caller, path: &'static str) -> Result<CallStream, Status
 async fn begin_with_only(client: &Caller, path: &'static str, message: Bytes) -> Result<CallStream, Status> {
     let mut opened = begin(client, path).await?;
     // If the stream is gone already, the receiving half reports it.
-    let _: Result<(), Gone> = opened.sending.send_now(message, true);
+    let _: Result<(), StreamGone> = opened.sending.send_now(message, true);
     Ok(opened)
 }
 
@@ -147,7 +147,7 @@ fn drive<Resp: Message + Default>(opened: CallStream, batch: Option<SharedBatch>
 /// The task of a streaming call; ready when the call has ended.
 struct Driver {
     exchange: Exchange,
-    sending: Sending,
+    sending: SendHalf,
     deadline: Deadline,
 }
 
@@ -186,13 +186,13 @@ impl Future for Driver {
     }
 }
 
-/// Returns true if a call that looks cancelled has reached its deadline: the server's clock saw it pass first.
+/// Returns true if the server cancelled a call at its deadline, which passed on the server's clock first.
 fn is_own_deadline(status: &Status, deadline: &Deadline) -> bool {
     status.code() == Code::Cancelled && deadline.has_passed()
 }
 
 fn deadline_exceeded() -> Status {
-    Status::deadline_exceeded("the deadline passed before the call was done").caused(By::Us, What::Deadline)
+    Status::deadline_exceeded("deadline exceeded before the call completed").caused(By::Us, What::Deadline)
 }
 
 /// A future of the single response to a client streaming call. Dropping it cancels the call.
@@ -235,7 +235,7 @@ impl<T> std::fmt::Debug for Answer<T> {
 }
 
 pin_project! {
-    /// A call that ends at its deadline at the latest. Its contents are dropped then, which resets the stream.
+    /// A call with a deadline. At the deadline the call is dropped, which resets its stream.
     struct Within<'a, F> {
         deadline: &'a mut Deadline,
         #[pin]

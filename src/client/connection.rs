@@ -22,7 +22,7 @@ use crate::call::answer::Answer;
 use crate::call::budget::Budget;
 use crate::call::failure::status_of;
 use crate::call::link::{Link, Side};
-use crate::call::send::{Piece, Sending};
+use crate::call::send::{Piece, SendHalf};
 use crate::io::{ByteStream, Connector, Gather, Outlet, Peer, PeerLimits, gather, h2_limit};
 use crate::limits::{DATA_FRAME_BUDGET, MIN_KEEPALIVE_TIME, RESET_MEMORY, RESETS_REMEMBERED, UNSENT_OF_CALL};
 use crate::status::Status;
@@ -45,8 +45,8 @@ impl Connection {
     /// # Errors
     ///
     /// UNAVAILABLE, with a message that names the step that failed: nothing listens at the address, the TLS handshake
-    /// failed, the
-    /// peer does not speak HTTP/2, or [`ClientOptions::connect_timeout`] passed. Also for an invalid scheme or authority.
+    /// failed, the peer does not speak HTTP/2, or [`ClientOptions::connect_timeout`] passed. Also for an invalid scheme
+    /// or authority.
     pub async fn open(connector: &impl Connector, options: &ClientOptions) -> Result<Connection, Status> {
         let (scheme, authority) = (connector.scheme(), connector.authority());
         let scheme = Scheme::try_from(scheme)
@@ -98,7 +98,7 @@ impl Connection {
         let (response, stream) = requests.send_request(request, false).map_err(lost)?;
         let counted = self.calls.as_ref().and_then(Weak::upgrade);
         let answer = Answer::new(response, receive_limit, compressors, code_of_http_status, self.link.clone(), counted);
-        Ok(CallStream { sending: Sending::stream(stream, self.link.budget.clone()), answer })
+        Ok(CallStream { sending: SendHalf::stream(stream, self.link.budget.clone()), answer })
     }
 }
 
@@ -156,9 +156,8 @@ async fn shake_hands(
     Ok((requests, counted, link))
 }
 
-/// Runs the connection until it has ended, and then closes it gracefully. Each call holds a clone of `calls`, if keepalive
-/// has to
-/// know when the connection is idle.
+/// Runs the connection until it has ended, and then closes it gracefully. Each call holds a clone of `calls`, if
+/// keepalive has to know when the connection is idle.
 async fn drive(
     mut connection: Pin<Box<h2::client::Connection<Gather, Piece>>>,
     outlet: Outlet,
@@ -208,7 +207,7 @@ fn not_http2(greeting: &[u8], error: Option<h2::Error>) -> Status {
         }
         [b'<', ..] => "the peer answered with a page of HTML: is this a gRPC port?".to_owned(),
         [0x15, 0x03, ..] => "the peer answered with a TLS alert: does this port want TLS?".to_owned(),
-        _ => format!("the peer does not speak HTTP/2, its first bytes are {greeting:02x?}"),
+        _ => format!("the peer does not speak HTTP/2: its first bytes are {greeting:02x?}"),
     };
     match error.and_then(h2::Error::into_io) {
         Some(error) if greeting.is_empty() => {

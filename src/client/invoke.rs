@@ -7,7 +7,7 @@ use http::HeaderMap;
 
 use crate::call::Compressors;
 use crate::call::answer::Answer;
-use crate::call::send::Sending;
+use crate::call::send::SendHalf;
 use crate::status::{Code, Status};
 
 /// Begins calls: a single connection, or a channel with several.
@@ -42,7 +42,7 @@ pub enum Begin {
 
 /// The stream of a call whose Request-Headers have been sent.
 pub struct CallStream {
-    pub(crate) sending: Sending,
+    pub(crate) sending: SendHalf,
     pub(crate) answer: Answer,
 }
 

@@ -30,9 +30,8 @@ pub struct ClientOptions {
     pub limits: Limits,
     /// The compressors that decompress responses and compress requests. Empty by default.
     pub compressors: Compressors,
-    /// Maps the HTTP status of a response without `grpc-status` to a code. [`code_map::code_of_http_status`], the published
-    /// table, by
-    /// default; other clients use an older table, and some proxies have statuses of their own.
+    /// Maps the HTTP status of a response without `grpc-status` to a code. [`code_map::code_of_http_status`], the
+    /// published table, by default; other clients use an older table, and some proxies have statuses of their own.
     pub code_of_http_status: fn(u16) -> Code,
     /// The time limit for connecting, including TLS and the server's SETTINGS. 20 s by default.
     pub connect_timeout: Duration,

@@ -10,15 +10,15 @@ use crate::call::DecompressError;
 pub(super) const PIECE: usize = 8 << 10;
 
 /// The decompressed part of a message, and the limit for the rest.
-pub(super) struct Restored<'a> {
+pub(super) struct BoundedOutput<'a> {
     out: &'a mut BytesMut,
     room: usize,
 }
 
-impl<'a> Restored<'a> {
+impl<'a> BoundedOutput<'a> {
     /// Returns a buffer that appends at most `limit` bytes to `out`.
-    pub(super) fn new(out: &'a mut BytesMut, limit: usize) -> Restored<'a> {
-        Restored { out, room: limit }
+    pub(super) fn new(out: &'a mut BytesMut, limit: usize) -> BoundedOutput<'a> {
+        BoundedOutput { out, room: limit }
     }
 
     /// Returns the size to request next: up to one byte more than the limit allows, which detects a message that is too
@@ -37,7 +37,7 @@ impl<'a> Restored<'a> {
 
 /// Decompresses with a decoder that implements `Read` and fails if its input is truncated.
 pub(super) fn read(mut decoder: impl Read, out: &mut BytesMut, limit: usize) -> Result<(), DecompressError> {
-    let mut restored = Restored::new(out, limit);
+    let mut restored = BoundedOutput::new(out, limit);
     let mut buffer = [0; PIECE];
     loop {
         let buffer = &mut buffer[..restored.piece()];

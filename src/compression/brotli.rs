@@ -8,7 +8,7 @@ use brotli::enc::{BrotliEncoderParams, StandardAlloc};
 use brotli::{BrotliDecompressStream, BrotliResult, BrotliState};
 use bytes::{BufMut, BytesMut};
 
-use super::bounded::{PIECE, Restored, refuse_rest};
+use super::bounded::{BoundedOutput, PIECE, refuse_rest};
 use super::offer::{Constructors, LARGE};
 use crate::call::{Compressor, DecompressError};
 use crate::wire::encoding::Encoding;
@@ -53,7 +53,7 @@ impl Compressor for Brotli {
     fn decompress(&self, message: &[u8], limit: usize, out: &mut BytesMut) -> Result<(), DecompressError> {
         let memory = StandardAlloc::default;
         let mut state = BrotliState::new_strict(memory(), memory(), memory());
-        let mut restored = Restored::new(out, limit);
+        let mut restored = BoundedOutput::new(out, limit);
         let mut buffer = [0; PIECE];
         let (mut unread, mut read, mut total) = (message.len(), 0, 0);
         loop {

@@ -1,5 +1,5 @@
-//! Message compressors based on external libraries. Each has a feature of its name; the feature `compression`, which is
-//! on by default, enables all of them.
+//! Message compressors based on external libraries. Each has a feature of its name; the feature `compression` enables all of
+//! them, and is off by default.
 //!
 //! | feature | on the wire | format | library |
 //! |---|---|---|---|

@@ -31,7 +31,7 @@ fn decompress(compressor: &Arc<dyn Compressor>, bytes: &[u8], limit: usize) -> R
     // Bytes already in the buffer must stay unchanged.
     let mut out = BytesMut::from("before");
     let end = compressor.decompress(bytes, limit, &mut out);
-    let restored = out.strip_prefix(b"before").expect("what was there stays").to_vec();
+    let restored = out.strip_prefix(b"before").expect("the buffer's contents are unchanged").to_vec();
     assert!(restored.len() <= limit, "{}: {} bytes over {limit}", compressor.encoding(), restored.len());
     end.map(|()| restored)
 }
@@ -47,7 +47,7 @@ fn message(length: usize) -> Vec<u8> {
 }
 
 #[test]
-fn what_goes_in_comes_out() {
+fn compressed_message_decompresses_to_itself() {
     each(|compressor| {
         for length in [0, 1, 2, 100, 65_535, 65_536, 65_537, 1 << 20] {
             let message = message(length);
@@ -81,7 +81,7 @@ fn expect_levels(
 }
 
 #[test]
-fn what_is_written_before_stays() {
+fn compression_appends_to_the_buffer() {
     each(|compressor| {
         let mut out = BytesMut::from("before");
         compressor.compress(b"message", &mut out).unwrap();
@@ -90,7 +90,7 @@ fn what_is_written_before_stays() {
 }
 
 #[test]
-fn nothing_of_a_message_is_used_for_the_next() {
+fn messages_are_compressed_independently() {
     each(|compressor| {
         let first = compress(compressor, b"the same words, the same words");
         assert_eq!(compress(compressor, b"the same words, the same words"), first, "{}", compressor.encoding());
@@ -98,7 +98,7 @@ fn nothing_of_a_message_is_used_for_the_next() {
 }
 
 #[test]
-fn a_message_that_breaks_off_is_corrupt() {
+fn truncated_message_is_corrupt() {
     each(|compressor| {
         let packed = compress(compressor, &message(300));
         for length in 0..packed.len() {
@@ -114,7 +114,7 @@ fn a_message_that_breaks_off_is_corrupt() {
 }
 
 #[test]
-fn what_follows_the_end_is_corrupt() {
+fn trailing_bytes_are_corrupt() {
     each(|compressor| {
         for rest in [&b"\0"[..], b"0123456789", &[0; 100], &[0xff; 100]] {
             let mut packed = compress(compressor, &message(300));
@@ -137,9 +137,9 @@ fn garbage_is_corrupt() {
     });
 }
 
-/// The limit holds and nothing panics, whatever bits are flipped.
+/// Flips each bit: the limit holds and nothing panics.
 #[test]
-fn bits_that_flip_do_no_harm() {
+fn flipped_bits_neither_panic_nor_exceed_the_limit() {
     each(|compressor| {
         let packed = compress(compressor, &message(500));
         for bit in 0..packed.len() * 8 {
@@ -151,7 +151,7 @@ fn bits_that_flip_do_no_harm() {
 }
 
 #[test]
-fn several_members_are_one_message() {
+fn several_members_are_decoded_as_one_message() {
     each(|compressor| {
         let (first, second) = (compress(compressor, b"one "), compress(compressor, b"message"));
         let restored = decompress(compressor, &[first, second].concat(), AMPLE);
@@ -195,20 +195,20 @@ mod gzip {
     use super::*;
 
     #[test]
-    fn large_messages_have_a_faster_level() {
+    fn large_messages_use_a_faster_level() {
         use super::super::Gzip;
         super::expect_levels(Gzip::default(), Gzip::with_level(6), Gzip::with_level(1));
     }
 
     #[test]
-    fn a_bomb() {
+    fn bomb_stops_at_the_limit() {
         let bomb = zeros(GzEncoder::new(Vec::new(), Compression::fast()), GzEncoder::get_ref);
         disarm(&super::super::Gzip::default(), bomb);
     }
 
     /// A header with all optional fields (RFC 1952 section 2.3.1), written by hand.
     #[test]
-    fn fields_of_the_header_are_passed_over() {
+    fn optional_header_fields_are_skipped() {
         #[rustfmt::skip]
         let member = [
             0x1f, 0x8b, 8, 0b0001_1100, 0, 0, 0, 0, 0, 3, // magic, deflate, FEXTRA FNAME FCOMMENT, time, flags, Unix
@@ -230,19 +230,19 @@ mod deflate {
     use super::*;
 
     #[test]
-    fn large_messages_have_a_faster_level() {
+    fn large_messages_use_a_faster_level() {
         use super::super::Deflate;
         super::expect_levels(Deflate::default(), Deflate::with_level(6), Deflate::with_level(1));
     }
 
     #[test]
-    fn a_bomb() {
+    fn bomb_stops_at_the_limit() {
         let bomb = zeros(ZlibEncoder::new(Vec::new(), Compression::fast()), ZlibEncoder::get_ref);
         disarm(&super::super::Deflate::default(), bomb);
     }
 
     #[test]
-    fn the_bare_stream_is_not_understood() {
+    fn raw_deflate_without_zlib_header_is_corrupt() {
         let mut encoder = DeflateEncoder::new(Vec::new(), Compression::fast());
         encoder.write_all(b"message").unwrap();
         let bare = encoder.finish().unwrap();
@@ -256,14 +256,14 @@ mod zstd {
     use super::*;
 
     #[test]
-    fn a_bomb() {
+    fn bomb_stops_at_the_limit() {
         let bomb = zeros(::zstd::Encoder::new(Vec::new(), 1).unwrap(), ::zstd::Encoder::get_ref);
         disarm(&super::super::Zstd::default(), bomb);
     }
 
     /// The frame requests a window of 2 GiB, and contains 3 bytes.
     #[test]
-    fn a_huge_window_costs_nothing() {
+    fn huge_declared_window_allocates_nothing() {
         #[rustfmt::skip]
         let frame = [
             0x28, 0xb5, 0x2f, 0xfd, // magic
@@ -277,7 +277,7 @@ mod zstd {
     }
 
     #[test]
-    fn a_size_that_is_declared_is_no_promise() {
+    fn declared_size_is_checked_against_the_content() {
         // A single-segment frame that declares 4 GiB is refused by its size. One that declares 3 bytes and contains
         // more is corrupt.
         let huge = [0x28, 0xb5, 0x2f, 0xfd, 0b1010_0000, 0xff, 0xff, 0xff, 0xff, 0b11_001, 0, 0, b'a', b'b', b'c'];
@@ -296,20 +296,20 @@ mod brotli {
     use super::*;
 
     #[test]
-    fn large_messages_have_a_faster_level() {
+    fn large_messages_use_a_faster_level() {
         use super::super::Brotli;
         super::expect_levels(Brotli::default(), Brotli::with_level(5), Brotli::with_level(1));
     }
 
     #[test]
-    fn a_bomb() {
+    fn bomb_stops_at_the_limit() {
         let bomb = zeros(CompressorWriter::new(Vec::new(), 4096, 1, 22), CompressorWriter::get_ref);
         disarm(&super::super::Brotli::default(), bomb);
     }
 
     /// An empty stream with a window of 30 bits, which is an extension of RFC 7932.
     #[test]
-    fn a_window_beyond_the_format_is_refused() {
+    fn large_window_extension_is_corrupt() {
         let large = [0x11, 0b11_011110];
         let restored = super::super::Brotli::default().decompress(&large, AMPLE, &mut BytesMut::new());
         assert!(matches!(restored, Err(DecompressError::Corrupt(_))), "{restored:?}");
@@ -323,13 +323,13 @@ mod snappy {
     use super::*;
 
     #[test]
-    fn a_bomb() {
+    fn bomb_stops_at_the_limit() {
         let bomb = zeros(FrameEncoder::new(Vec::new()), FrameEncoder::get_ref);
         disarm(&super::super::Snappy, bomb);
     }
 
     #[test]
-    fn chunks_that_may_be_skipped_are_skipped() {
+    fn skippable_chunks_are_skipped() {
         let empty = b"\xff\x06\x00\x00sNaPpY";
         let snappy = super::super::Snappy;
         for (chunk, skipped) in [

@@ -168,7 +168,7 @@ mod tests {
     use crate::protocol::http2::PREFACE;
 
     #[test]
-    fn the_limit_is_replaced_and_nothing_else() {
+    fn only_the_header_list_limit_is_replaced() {
         let wire = |limit: u32| {
             let setting = |name: u16, value: u32| [&name.to_be_bytes()[..], &value.to_be_bytes()].concat();
             [
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn long_blocks_are_remembered_the_oldest_forgotten() {
+    fn long_header_blocks_are_remembered_and_the_oldest_dropped() {
         let mut watch = BlockWatch::new(100, true);
         let blocks = watch.blocks().clone();
         watch.received(frame(FrameType::HEADERS, 0, 1, 100));
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn informational_responses_are_told_from_the_heads_of_answers() {
+    fn informational_responses_are_distinguished_from_response_headers() {
         let mut watch = BlockWatch::new(100, false);
         let blocks = watch.blocks().clone();
         for stream in [1, 3, 5] {

@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn headers_payloads_and_borders_are_seen_in_pieces_of_any_size() {
+    fn frame_headers_and_payloads_are_found_for_every_chunk_size() {
         let (wire, sent, borders) = conversation();
         for size in 1..=wire.len() {
             let mut frames = Frames::beginning_with(&wire[..1]);

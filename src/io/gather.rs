@@ -372,7 +372,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nothing_leaves_before_the_end_of_a_turn_and_then_all_at_once() {
+    async fn writes_of_a_turn_are_sent_at_its_end_in_one_write() {
         let (near, mut far) = tokio::io::duplex(1 << 20);
         let (mut gathering, outlet) = gather(Box::new(near), patient(), true);
         gathering.write_all(b"HEADERS ").await.unwrap();
@@ -388,7 +388,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn writing_waits_when_the_backlog_is_full_and_the_peer_does_not_read() {
+    async fn writer_waits_while_the_backlog_is_full_and_the_peer_does_not_read() {
         let (near, mut far) = tokio::io::duplex(1024);
         let (mut gathering, outlet) = gather(Box::new(near), patient(), true);
         let sent: Vec<u8> = (0..BACKLOG + 10_000).map(|n| n as u8).collect();
@@ -433,7 +433,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn where_much_has_come_the_socket_is_asked_seldom_and_nothing_is_lost() {
+    async fn read_ahead_reduces_reads_of_the_socket_and_loses_nothing() {
         let sent: Vec<u8> = (0..300_000u32).flat_map(u32::to_le_bytes).collect();
         for size in [100_000, READ_AHEAD + 8192, 8192, 5, 0] {
             let reads = Arc::default();

@@ -308,11 +308,11 @@ impl Fault {
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Fault::Greeting => "no HTTP/2 preface with SETTINGS came in time",
-            Fault::Unfinished => "a frame or header block was begun and not ended in time",
+            Fault::Greeting => "no HTTP/2 preface and SETTINGS arrived in time",
+            Fault::Unfinished => "a frame or header block was not completed in time",
             Fault::SettingsAck => "SETTINGS were not acknowledged in time",
             Fault::PingAck => "a PING was not acknowledged in time",
-            Fault::Stuck => "the peer did not read what was written to it in time",
+            Fault::Stuck => "the peer did not read from its socket in time",
             // The text that gRFC A8 prescribes.
             Fault::TooManyPings => "too_many_pings",
         })

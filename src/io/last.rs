@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn frames_in_pieces_of_any_size_and_only_the_last() {
+    fn last_frames_are_kept_for_every_chunk_size() {
         let goaway = [&[0, 0, 0, 1, 0, 0, 0, 11][..], b"too_many_pings"].concat();
         let sent = [
             PREFACE.to_vec(),

@@ -119,7 +119,7 @@ struct Once(Mutex<Option<DuplexStream>>);
 
 impl Connector for Once {
     async fn connect(&self) -> io::Result<ByteStream> {
-        let pipe = self.0.lock().expect("nobody panics with it").take();
+        let pipe = self.0.lock().expect("the lock is not poisoned").take();
         let pipe = pipe.ok_or(io::ErrorKind::ConnectionRefused)?;
         Ok(ByteStream::new(pipe, Peer::plain(Address::Memory)))
     }

@@ -22,19 +22,19 @@ pub fn compressed(data: &[u8]) {
 
     let mut restored = BytesMut::from(&b"before"[..]);
     let outcome = compressor.decompress(data, LIMIT, &mut restored);
-    assert_eq!(&restored[..6], b"before", "{encoding} writes behind what is there");
+    assert_eq!(&restored[..6], b"before", "{encoding} appends to the buffer");
     assert!(outcome.is_err() || restored.len() <= LIMIT + 6, "{encoding} gave {} bytes", restored.len());
-    assert!(restored.len() <= LIMIT + 6 + 1, "{encoding} went on beyond the limit");
+    assert!(restored.len() <= LIMIT + 6 + 1, "{encoding} stops at the limit");
 
     let mut packed = BytesMut::new();
     compressor.compress(data, &mut packed).expect("there is memory");
     let mut again = BytesMut::new();
-    compressor.decompress(&packed, data.len(), &mut again).expect("what was compressed can be restored");
+    compressor.decompress(&packed, data.len(), &mut again).expect("compressed data can be decompressed");
     assert_eq!(again, data, "{encoding}");
     if !data.is_empty() {
         let within_less = compressor.decompress(&packed, data.len() - 1, &mut BytesMut::new());
-        assert!(within_less.is_err(), "{encoding} passes a limit of one byte less");
+        assert!(within_less.is_err(), "{encoding} refuses a limit of one byte less");
         let cut = compressor.decompress(&packed[..packed.len() - 1], data.len(), &mut BytesMut::new());
-        assert!(cut.is_err() || encoding == Encoding::Snappy, "{encoding} takes a message that was cut");
+        assert!(cut.is_err() || encoding == Encoding::Snappy, "{encoding} refuses a truncated message");
     }
 }

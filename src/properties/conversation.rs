@@ -4,7 +4,6 @@
 //!
 //! The script defines both sides of every call, so the expected result is known: the messages in order and the status,
 //! or DEADLINE_EXCEEDED at the deadline. A message that was not sent must never arrive.
-//! its status, or DEADLINE_EXCEEDED at its deadline where it has one, and never a message that was not sent.
 
 use std::io;
 use std::pin::Pin;
@@ -67,9 +66,9 @@ async fn converse([windows, streams, chops, seed, capacity, limits, encodings, s
     let window = |choice: u8| WINDOWS[usize::from(choice % 4)];
     let (near, far) = tokio::io::duplex(1 << (usize::from(capacity % 10) + 7));
     let cuts = chops % 15;
-    let chopped = |pipe, salt: u8| Chopped { pipe, most: 1 << cuts, dice: Dice::of(&[seed, salt]) };
+    let chopped = |pipe, salt: u8| ChunkedPipe { pipe, most: 1 << cuts, dice: Dice::of(&[seed, salt]) };
     let narrowest = window(windows).min(window(windows / 16));
-    // A large message in single bytes takes long, and tests nothing more than a smaller one.
+    // A large message in single bytes takes long, and tests no more than a small one.
     let largest = match (narrowest, cuts) {
         (1, _) | (_, 0..5) => 3,
         (1000, _) | (_, 5..9) => 4,
@@ -111,8 +110,8 @@ async fn converse([windows, streams, chops, seed, capacity, limits, encodings, s
         compressors: compression::all(),
         ..ClientOptions::default()
     };
-    let client = Client::connect_with(One(std::sync::Mutex::new(Some(chopped(near, 1)))), options).await;
-    let client = client.expect("two sides that are right meet");
+    let client = Client::connect_with(SingleConnector(std::sync::Mutex::new(Some(chopped(near, 1)))), options).await;
+    let client = client.expect("the client connects to the server");
 
     let stops_before = (stops % 2 != 0).then_some(usize::from(stops / 2 % 16));
     let mut stop = Some(stop);
@@ -256,10 +255,10 @@ async fn read(mut from: Inbound<Vec<u8>>, leaves_after: Option<usize>) -> Came {
             Ok(Some(message)) => messages.push(message),
             Ok(None) => {
                 let headers = from.initial_metadata().await.expect("it ended well");
-                assert!(headers.get_all_bin("script-bin").next().is_some(), "its initial metadata came");
+                assert!(headers.get_all_bin("script-bin").next().is_some(), "the initial metadata arrived");
                 assert!(
                     from.trailing_metadata().get_all_bin("script-bin").next().is_some(),
-                    "its trailing metadata came"
+                    "the trailing metadata arrived"
                 );
                 return (messages, Some(Ok(())));
             }
@@ -270,13 +269,13 @@ async fn read(mut from: Inbound<Vec<u8>>, leaves_after: Option<usize>) -> Came {
 }
 
 /// A pipe whose reads and writes are split at random sizes.
-pub(super) struct Chopped {
+pub(super) struct ChunkedPipe {
     pipe: DuplexStream,
     most: usize,
     dice: Dice,
 }
 
-impl AsyncRead for Chopped {
+impl AsyncRead for ChunkedPipe {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let me = &mut *self;
         let most = (1 + me.dice.below(me.most)).min(buf.remaining());
@@ -288,7 +287,7 @@ impl AsyncRead for Chopped {
     }
 }
 
-impl AsyncWrite for Chopped {
+impl AsyncWrite for ChunkedPipe {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let me = &mut *self;
         let most = (1 + me.dice.below(me.most)).min(buf.len());
@@ -305,11 +304,11 @@ impl AsyncWrite for Chopped {
 }
 
 /// A connector with a single connection.
-struct One(std::sync::Mutex<Option<Chopped>>);
+struct SingleConnector(std::sync::Mutex<Option<ChunkedPipe>>);
 
-impl Connector for One {
+impl Connector for SingleConnector {
     async fn connect(&self) -> io::Result<ByteStream> {
-        let pipe = self.0.lock().expect("nobody panics with it").take();
+        let pipe = self.0.lock().expect("the lock is not poisoned").take();
         Ok(ByteStream::new(pipe.ok_or(io::ErrorKind::ConnectionRefused)?, Peer::plain(Address::Memory)))
     }
 

@@ -91,8 +91,8 @@ fn check_rewritten(head: &RequestHeaders, method: &Method, supported: EncodingSe
     };
     let headers = outgoing.encode(Some(&head.metadata));
     let uri = Uri::from_static("http://localhost/service/method");
-    let again =
-        RequestHeaders::parse(request(method, &uri, &headers), supported, ANY).expect("what was accepted stays so");
+    let again = RequestHeaders::parse(request(method, &uri, &headers), supported, ANY)
+        .expect("an accepted request is accepted again");
     assert_eq!(again.timeout, head.timeout);
     assert_eq!(again.encoding, head.encoding);
     assert_eq!(again.accept_encoding, head.accept_encoding);

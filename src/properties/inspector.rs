@@ -46,7 +46,7 @@ pub fn inspector_law(data: &[u8]) {
     assert_eq!(whole.check(), Ok(()));
     // Bytes that are not HTTP/2 are shown as they arrive.
     if speak_http2(&pushed) {
-        assert!(whole.frames().eq(pieces.frames()), "borders of pieces mean nothing");
+        assert!(whole.frames().eq(pieces.frames()), "the split into pieces does not matter");
     }
     let kept: usize = whole.frames().map(|frame| frame.bytes.len()).sum();
     let last = whole.frames().next_back().map_or(0, |frame| frame.bytes.len());

@@ -96,8 +96,8 @@ fn take(
         messages.push(message);
         check_memory(decoder, fullest);
     }
-    assert_eq!(decoder.unfinished(), *held, "what was pushed was taken or is still there");
-    assert!(decoder.buffered() <= *held, "of the message that is not whole, the prefix may have been read");
+    assert_eq!(decoder.unfinished(), *held, "each pushed byte was taken or is buffered");
+    assert!(decoder.buffered() <= *held, "only the prefix of an incomplete message may have been read");
     Ok(())
 }
 
@@ -130,7 +130,7 @@ pub fn message_roundtrip(data: &[u8]) {
         expected.push(EncodedMessage { compressed, payload: Bytes::copy_from_slice(payload) });
     }
     let length: usize = expected.iter().map(|message| PREFIX_LENGTH + message.payload.len()).sum();
-    assert_eq!(wire.len(), length, "five bytes more a message");
+    assert_eq!(wire.len(), length, "five bytes of prefix for each message");
     assert_eq!(reference::messages(&wire, usize::MAX), (expected.clone(), Ok(())));
     assert_eq!(decode(usize::MAX, 1, cut(&wire)), (expected, Ok(())));
 }

@@ -16,11 +16,11 @@ pub fn timeout(data: &[u8]) {
     assert_eq!(read.clone().ok(), reference::timeout(data), "{:?}", String::from_utf8_lossy(data));
     if let Ok(read) = read {
         assert!(read <= LONGEST);
-        assert_eq!(check_written(read), read, "a duration that came from the wire goes back without loss");
+        assert_eq!(check_written(read), read, "a duration read from the wire is written without loss");
     }
     if let Some((seconds, rest)) = data.split_first_chunk() {
         let nanos = rest.first_chunk().map_or(0, |nanos| u32::from_le_bytes(*nanos) % 1_000_000_000);
-        // Most durations are unrealistically long; this gives shorter ones a chance.
+        // Most durations are unrealistically long, so this also tests shorter ones.
         let seconds = u64::from_le_bytes(*seconds);
         for shift in [0, 16, 28, 36, 48, 64] {
             check_written(Duration::new(seconds.checked_shr(shift).unwrap_or(0), nanos));

@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn padded_and_unpadded_are_taken_and_unpadded_is_sent() {
+    fn padded_and_unpadded_base64_is_decoded_and_unpadded_is_encoded() {
         for (encoded, plain) in [
             ("", &b""[..]),
             ("AA", b"\0"),
@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn all_byte_values_survive() {
+    fn all_byte_values_survive_a_round_trip() {
         let all: Vec<u8> = (0..=255).collect();
         for length in 0..=all.len() {
             assert_eq!(decode(encode(&all[..length]).as_bytes()).as_deref(), Ok(&all[..length]));
@@ -77,13 +77,13 @@ mod tests {
     }
 
     #[test]
-    fn a_line_is_split_at_commas_before_decoding() {
+    fn line_is_split_at_commas_before_decoding() {
         let values: Result<Vec<_>, _> = decode_list(b"AQI=, AwQ,,BQ==").collect();
         assert_eq!(values, Ok(vec![vec![1, 2], vec![3, 4], vec![], vec![5]]));
     }
 
     #[test]
-    fn what_is_not_base64_is_an_error() {
+    fn invalid_base64_is_an_error() {
         for bad in [&b"A"[..], b"====", b"-_8", b"A?==", b"AA=A", b"\xff\xff"] {
             assert_eq!(decode(bad), Err(InvalidBase64), "{bad:?}");
         }

@@ -61,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn http2_errors_map_as_published() {
+    fn http2_errors_map_to_the_published_codes() {
         let expected = [
             Code::Internal,          // NO_ERROR
             Code::Internal,          // PROTOCOL_ERROR
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_for_a_code_never_reads_as_a_success_and_reads_back_where_it_can() {
+    fn code_survives_a_reset_where_the_table_allows_it() {
         for code in Code::all().filter(|code| *code != Code::Ok) {
             let back = code_of_http2_error(http2_error_of_code(code));
             match code {

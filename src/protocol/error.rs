@@ -321,7 +321,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_text_says_what_was_wrong_and_where() {
+    fn message_names_the_mistake_and_its_place() {
         assert_eq!(
             ProtocolError::MessageTooLarge { length: 6_291_456, limit: 4_194_304 }.to_string(),
             "message of 6291456 bytes is over the limit of 4194304"

@@ -2,12 +2,12 @@
 //!
 //! [`crate::call`] lists the ways in which a call ends. If the handler returns or panics, the deadline passes, or the
 //! server shuts down, [`Call::poll_end`] sends the trailers, and no other function does. If the stream was reset (by
-//! the peer, or because the peer broke a rule of HTTP/2) or the connection was lost, no trailers can be sent.
+//! the peer, or because the peer violated HTTP/2) or the connection was lost, no trailers can be sent.
 //!
 //! ```text
 //!   begin ─┬─▶ Handling ── the handler returns, the deadline passes, the server ends ──▶ Ending ── trailers ──▶ Over
-//!          ├─▶ Refusing ── the rest of the request has come, or takes too long ────────▶ Ending
-//!          └─▶ Ending       a gRPC request that is wrong in its head
+//!          ├─▶ Refusing ── the rest of the request has arrived, or took too long ──────▶ Ending
+//!          └─▶ Ending       a gRPC request with invalid headers
 //!   any state ── the stream was reset, or the connection is lost ──▶ Over
 //! ```
 
@@ -21,8 +21,8 @@ use http::header::{self, HeaderMap, HeaderValue};
 use http::request::Parts;
 use http::{Method, StatusCode};
 
-use super::router::{Handling, Incoming, Outcome, Route};
-use super::shared::{Cut, Shared};
+use super::router::{HandlerRun, IncomingCall, Outcome, Route};
+use super::shared::{Shared, ShutdownWatch};
 use crate::call::Context;
 use crate::call::body::Body;
 use crate::call::budget::Charge;
@@ -30,7 +30,7 @@ use crate::call::deadline::Deadline;
 use crate::call::envelope::CallMetadata;
 use crate::call::exchange::{Exchange, respond};
 use crate::call::lock::lock;
-use crate::call::send::{Gone, Sending};
+use crate::call::send::{SendHalf, StreamGone};
 use crate::limits::REFUSAL_PATIENCE;
 use crate::metadata::Metadata;
 use crate::status::Status;
@@ -43,11 +43,11 @@ use crate::wire::response::{ResponseHeaders, Trailers};
 /// connection's task and move to a task of its own if it has to wait.
 pub(super) struct Call {
     work: Work,
-    sending: Sending,
+    sending: SendHalf,
     /// Shared with the handler of a streaming call.
     exchange: Option<Box<Exchange>>,
     deadline: Deadline,
-    cut: Cut,
+    cut: ShutdownWatch,
     /// The charge for the fixed cost of the call, until it has ended.
     _cost: Charge,
 }
@@ -81,13 +81,13 @@ enum Interruption {
 
 impl Call {
     /// Creates a call that has not begun.
-    pub(super) fn new(sending: Sending, shared: &Arc<Shared>) -> Call {
+    pub(super) fn new(sending: SendHalf, shared: &Arc<Shared>) -> Call {
         Call {
             work: Work::Over,
             sending,
             exchange: None,
             deadline: Deadline::default(),
-            cut: Cut::of(shared),
+            cut: ShutdownWatch::of(shared),
             _cost: Charge::default(),
         }
     }
@@ -130,8 +130,8 @@ impl Call {
             body.set_compressor(shared.sending.compressors.get(encoding).cloned());
         }
         let context = Context { uri, metadata, peer, deadline: self.deadline.at(), accept_encoding };
-        let Handling { future, exchange } =
-            route.serve(Incoming { body, context, packing: shared.packing(accept_encoding) });
+        let HandlerRun { future, exchange } =
+            route.serve(IncomingCall { body, context, packing: shared.packing(accept_encoding) });
         self.exchange = exchange;
         self.work = Work::Handling(future);
         Some(route)
@@ -223,7 +223,7 @@ impl Call {
                 fields = ResponseHeaders::encode(Encoding::Identity, initial);
             } else {
                 // If the stream is gone, the headers can't be sent, and the call ends.
-                let _: Result<(), Gone> = respond(&mut self.sending, initial, encoding);
+                let _: Result<(), StreamGone> = respond(&mut self.sending, initial, encoding);
             }
         }
         Trailers::encode(status.as_ref().copied(), &mut fields);
@@ -244,7 +244,7 @@ impl Call {
             return self.poll_interrupted(cx);
         }
         let trailers = std::mem::take(trailers);
-        let _: Result<(), Gone> = match self.sending.awaits_headers() {
+        let _: Result<(), StreamGone> = match self.sending.awaits_headers() {
             true => self.sending.respond(StatusCode::OK, trailers, true),
             false => self.sending.trailers(trailers),
         };
@@ -315,7 +315,7 @@ impl Future for Call {
 }
 
 fn deadline_exceeded() -> Status {
-    Status::deadline_exceeded("the deadline passed before the call was done")
+    Status::deadline_exceeded("deadline exceeded before the call completed")
 }
 
 fn shutting_down() -> Status {

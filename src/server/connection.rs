@@ -24,7 +24,7 @@ use super::shared::{Shared, until};
 use crate::call::body::Body;
 use crate::call::budget::Budget;
 use crate::call::link::{Link, Side};
-use crate::call::send::{Piece, Sending};
+use crate::call::send::{Piece, SendHalf};
 use crate::io::{ByteStream, Fault, Gather, Outlet, PeerLimits, Pings, gather, h2_limit};
 use crate::limits::{
     DATA_FRAME_BUDGET, MAX_PING_STRIKES, MIN_IDLE_PING_INTERVAL, PENDING_RESETS, RESET_MEMORY, TURN, TURN_CALLS,
@@ -43,7 +43,7 @@ pub(super) async fn serve(connected: ByteStream, shared: Arc<Shared>, greeting: 
     let (io, outlet) = gather(connected.io, limits, true);
     let handshake = drive_handshake(builder(options).handshake(io), &outlet);
     let mut draining = Box::pin(shared.draining());
-    // A peer that has sent nothing yet loses nothing when the server shuts down.
+    // On shutdown, a peer that has not sent its preface can be disconnected: it has no calls.
     if let Some(Some(connection)) = until(draining.as_mut(), handshake).await {
         let link = Link {
             side: Side::Server,
@@ -196,7 +196,7 @@ impl Driver {
         let mut count: u32 = 0;
         while let Some((request, respond)) = self.began.pop_front() {
             let (parts, stream) = request.into_parts();
-            let mut call = Call::new(Sending::Response(respond, self.link.budget.clone()), &self.shared);
+            let mut call = Call::new(SendHalf::Response(respond, self.link.budget.clone()), &self.shared);
             let limit = self.shared.options.limits.max_receive_message_size;
             let body = Body::new(Some(stream), limit, self.link.clone());
             let route = call.begin(parts, body, &self.shared);

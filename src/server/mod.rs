@@ -61,9 +61,8 @@ impl Server {
     }
 
     /// Serves until `shutdown` is ready, and then shuts down gracefully: the server accepts no more connections, sends
-    /// GOAWAY to its
-    /// clients, and lets calls in progress run to their end. After [`ServerOptions::shutdown_timeout`] it ends the
-    /// remaining calls with UNAVAILABLE.
+    /// GOAWAY to its clients, and lets calls in progress run to their end. After [`ServerOptions::shutdown_timeout`] it
+    /// ends the remaining calls with UNAVAILABLE.
     ///
     /// # Errors
     ///
@@ -78,7 +77,7 @@ impl Server {
                 Ok(handshake) => {
                     connections.spawn(accept(handshake, shared.clone()));
                 }
-                // The failure of one peer before it was accepted does not affect the next.
+                // A peer that failed before it was accepted does not affect the next one.
                 Err(error) if is_of_one_peer(&error) => {}
                 Err(_) => {
                     let pause = tokio::time::sleep(ACCEPT_PAUSE);

@@ -30,19 +30,17 @@ pub struct ServerOptions {
     /// The encoding of responses, if the client accepts it and the handler does not choose another. `None` by default.
     pub encoding: Option<Encoding>,
     /// The time that a handler may keep its connection's task busy without waiting. Calls of a method that took longer
-    /// repeatedly run
-    /// on their own tasks from the start, so that they do not delay the connection's other calls. 1 ms by default.
+    /// repeatedly run on their own tasks from the start, so that they do not delay the connection's other calls. 1 ms
+    /// by default.
     pub inline_limit: Duration,
     /// The time limit for a client's handshake: TLS, HTTP/2's preface and its SETTINGS together. 20 s by default.
     pub handshake_timeout: Duration,
     /// The time without a byte from the client after which the server sends a PING (gRFC A9, keepalive). The client then has
     /// [`Limits::peer_timeout`] to answer. 2 hours by default.
     pub keepalive_time: Duration,
-    /// The shortest interval at which a client may send PINGs while it has calls; without calls it is 2 hours. After more
-    /// than two
-    /// PINGs too soon the connection ends with GOAWAY ENHANCE_YOUR_CALM, `too_many_pings` (gRFC A8). Zero allows any number.
-    /// 5 minutes
-    /// by default.
+    /// The shortest interval at which a client may send PINGs while it has calls; without calls it is 2 hours. After
+    /// more than two PINGs too soon the connection ends with GOAWAY ENHANCE_YOUR_CALM, `too_many_pings` (gRFC A8). Zero
+    /// allows any number. 5 minutes by default.
     pub min_ping_interval: Duration,
     /// The time that calls in progress may take to end when the server shuts down; then they end with UNAVAILABLE. 10 s by
     /// default.

@@ -17,7 +17,7 @@ use prost::Message;
 use super::pace::Pace;
 use crate::call::batch::Batch;
 use crate::call::body::Body;
-use crate::call::compress::Packing;
+use crate::call::compress::MessageEncoder;
 use crate::call::envelope::CallMetadata;
 use crate::call::exchange::Exchange;
 use crate::call::inbox::{Inbox, Source};
@@ -103,20 +103,20 @@ pub struct Routes {
 
 /// One method.
 pub(super) struct Route {
-    serve: Box<dyn Fn(Incoming) -> Handling + Send + Sync>,
+    serve: Box<dyn Fn(IncomingCall) -> HandlerRun + Send + Sync>,
     pub(super) pace: Pace,
 }
 
 /// A call, as it is passed to its method.
-pub(super) struct Incoming {
+pub(super) struct IncomingCall {
     pub(super) body: Body,
     pub(super) context: Context,
     /// Encodes the messages of the response.
-    pub(super) packing: Packing,
+    pub(super) packing: MessageEncoder,
 }
 
 /// A running handler, and the buffers that the call's task shares with it if the call streams.
-pub(super) struct Handling {
+pub(super) struct HandlerRun {
     pub(super) future: Pin<Box<dyn Future<Output = Outcome> + Send>>,
     pub(super) exchange: Option<Box<Exchange>>,
 }
@@ -149,7 +149,7 @@ impl<S: Send + Sync + 'static> Router<S> {
         let service = self.service.clone();
         self.route(method.path(), move |incoming| {
             let (service, handler) = (service.clone(), handler.clone());
-            let Incoming { mut body, context, packing } = incoming;
+            let IncomingCall { mut body, context, packing } = incoming;
             let future = Box::pin(async move {
                 let (message, compressed) = only(&mut body).await?;
                 // Charged until the handler returns, which may hold the message until then.
@@ -159,12 +159,12 @@ impl<S: Send + Sync + 'static> Router<S> {
                 let request = Request::with_context(message, context, compressed);
                 reply(handler.call(&service, request).await?, packing, &link).await
             });
-            Handling { future, exchange: None }
+            HandlerRun { future, exchange: None }
         })
     }
 
-    /// Answers a server streaming method with a handler
-    /// `async fn(&self, Request<Req>, Outbound<Resp>) -> Result<(), Status>`.
+    /// Answers a server streaming method with a handler `async fn(&self, Request<Req>, Outbound<Resp>) -> Result<(),
+    /// Status>`.
     #[must_use]
     pub fn server_streaming<Req, Resp, F>(self, method: Method<Req, Resp, ServerStreaming>, handler: F) -> Self
     where
@@ -175,7 +175,7 @@ impl<S: Send + Sync + 'static> Router<S> {
         let service = self.service.clone();
         self.route(method.path(), move |incoming| {
             let (service, handler) = (service.clone(), handler.clone());
-            let Incoming { mut body, context, packing } = incoming;
+            let IncomingCall { mut body, context, packing } = incoming;
             let batch = Batch::answer(packing, body.link().budget.clone());
             let out = Outbound::new(batch.clone());
             let future = Box::pin(async move {
@@ -185,12 +185,12 @@ impl<S: Send + Sync + 'static> Router<S> {
                 let request = Request::with_context(message, context, compressed);
                 handler.call(&service, request, out).await.map(|()| Reply::default())
             });
-            Handling { future, exchange: Some(Box::new(Exchange::answer(None, Some(batch)))) }
+            HandlerRun { future, exchange: Some(Box::new(Exchange::answer(None, Some(batch)))) }
         })
     }
 
-    /// Answers a client streaming method with a handler
-    /// `async fn(&self, Inbound<Req>) -> Result<Response<Resp>, Status>`.
+    /// Answers a client streaming method with a handler `async fn(&self, Inbound<Req>) -> Result<Response<Resp>,
+    /// Status>`.
     #[must_use]
     pub fn client_streaming<Req, Resp, F>(self, method: Method<Req, Resp, ClientStreaming>, handler: F) -> Self
     where
@@ -201,7 +201,7 @@ impl<S: Send + Sync + 'static> Router<S> {
         let service = self.service.clone();
         self.route(method.path(), move |incoming| {
             let (service, handler) = (service.clone(), handler.clone());
-            let Incoming { body, context, packing } = incoming;
+            let IncomingCall { body, context, packing } = incoming;
             let link = body.link().clone();
             let inbox = Inbox::new(Source::Request(body));
             let inbound = Inbound::new(inbox.clone(), Some(Box::new(context)));
@@ -209,12 +209,12 @@ impl<S: Send + Sync + 'static> Router<S> {
                 admit(&link).await?;
                 reply(handler.call(&service, inbound).await?, packing, &link).await
             });
-            Handling { future, exchange: Some(Box::new(Exchange::answer(Some(inbox), None))) }
+            HandlerRun { future, exchange: Some(Box::new(Exchange::answer(Some(inbox), None))) }
         })
     }
 
-    /// Answers a bidirectional streaming method with a handler
-    /// `async fn(&self, Inbound<Req>, Outbound<Resp>) -> Result<(), Status>`.
+    /// Answers a bidirectional streaming method with a handler `async fn(&self, Inbound<Req>, Outbound<Resp>) ->
+    /// Result<(), Status>`.
     #[must_use]
     pub fn bidi_streaming<Req, Resp, F>(self, method: Method<Req, Resp, BidiStreaming>, handler: F) -> Self
     where
@@ -225,7 +225,7 @@ impl<S: Send + Sync + 'static> Router<S> {
         let service = self.service.clone();
         self.route(method.path(), move |incoming| {
             let (service, handler) = (service.clone(), handler.clone());
-            let Incoming { body, context, packing } = incoming;
+            let IncomingCall { body, context, packing } = incoming;
             let link = body.link().clone();
             let (inbox, batch) = (Inbox::new(Source::Request(body)), Batch::answer(packing, link.budget.clone()));
             let inbound = Inbound::new(inbox.clone(), Some(Box::new(context)));
@@ -234,7 +234,7 @@ impl<S: Send + Sync + 'static> Router<S> {
                 admit(&link).await?;
                 handler.call(&service, inbound, out).await.map(|()| Reply::default())
             });
-            Handling { future, exchange: Some(Box::new(Exchange::answer(Some(inbox), Some(batch)))) }
+            HandlerRun { future, exchange: Some(Box::new(Exchange::answer(Some(inbox), Some(batch)))) }
         })
     }
 
@@ -246,7 +246,7 @@ impl<S: Send + Sync + 'static> Router<S> {
         self
     }
 
-    fn route(mut self, path: &'static str, serve: impl Fn(Incoming) -> Handling + Send + Sync + 'static) -> Self {
+    fn route(mut self, path: &'static str, serve: impl Fn(IncomingCall) -> HandlerRun + Send + Sync + 'static) -> Self {
         let route = Route { serve: Box::new(serve), pace: Pace::default() };
         self.routes.methods.insert(path, route);
         self.routes.services.extend(method::split(path).map(|(service, _)| service));
@@ -279,7 +279,7 @@ impl Routes {
 
 impl Route {
     /// Begins a call.
-    pub(super) fn serve(&self, incoming: Incoming) -> Handling {
+    pub(super) fn serve(&self, incoming: IncomingCall) -> HandlerRun {
         (self.serve)(incoming)
     }
 }
@@ -293,7 +293,7 @@ async fn admit(link: &Link) -> Result<(), Status> {
     }
 }
 
-async fn reply<Resp: Message>(response: Response<Resp>, mut packing: Packing, link: &Link) -> Outcome {
+async fn reply<Resp: Message>(response: Response<Resp>, mut packing: MessageEncoder, link: &Link) -> Outcome {
     if let Some(encoding) = response.encoding() {
         packing.choose(encoding);
     }

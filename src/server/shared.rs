@@ -10,7 +10,7 @@ use tokio::sync::watch;
 
 use super::options::ServerOptions;
 use super::router::Routes;
-use crate::call::compress::{Packing, SendingOptions};
+use crate::call::compress::{MessageEncoder, SendingOptions};
 use crate::wire::encoding::EncodingSet;
 
 /// Returns the output of a future, or `None` if `stop` is ready first.
@@ -39,7 +39,7 @@ pub(super) enum Phase {
     Serving,
     /// No new calls are accepted; calls in progress go on.
     Draining,
-    /// Calls in progress are ended.
+    /// Calls still in progress end with UNAVAILABLE.
     Cut,
 }
 
@@ -55,8 +55,8 @@ impl Shared {
     }
 
     /// Returns the encoder of responses to a client that accepts these encodings.
-    pub(super) fn packing(&self, accepted: EncodingSet) -> Packing {
-        let mut packing = Packing::new(self.sending.clone(), accepted);
+    pub(super) fn packing(&self, accepted: EncodingSet) -> MessageEncoder {
+        let mut packing = MessageEncoder::new(self.sending.clone(), accepted);
         if let Some(encoding) = self.options.encoding {
             packing.choose(encoding);
         }
@@ -80,15 +80,15 @@ async fn reached(mut phase: watch::Receiver<Phase>, wanted: Phase) {
     }
 }
 
-/// Ready when a waiting call must end. Starts to wait at the first poll, as most calls never wait.
-pub(super) struct Cut {
+/// Watches for the end of the shutdown timeout. Starts at the first poll, because most calls never wait.
+pub(super) struct ShutdownWatch {
     shared: Arc<Shared>,
     wait: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
 }
 
-impl Cut {
-    pub(super) fn of(shared: &Arc<Shared>) -> Cut {
-        Cut { shared: shared.clone(), wait: None }
+impl ShutdownWatch {
+    pub(super) fn of(shared: &Arc<Shared>) -> ShutdownWatch {
+        ShutdownWatch { shared: shared.clone(), wait: None }
     }
 
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {

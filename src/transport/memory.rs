@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_listener_that_is_gone_refuses() {
+    async fn dropped_listener_refuses_connections() {
         let (listener, connector) = pair();
         drop(listener);
         let error = connector.connect().await.unwrap_err();

@@ -97,7 +97,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn past_the_limit_nothing_more_is_kept() {
+    fn recording_stops_at_its_limit() {
         let mut recording = Recording::with_limit(6);
         recording.passed(Transfer::Sent, b"abcd");
         assert!(!recording.is_full());

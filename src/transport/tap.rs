@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn both_directions_in_the_order_of_completion() {
+    async fn both_directions_are_recorded_in_the_order_of_completion() {
         let (near, mut far) = tokio::io::duplex(64);
         let recording = Recording::with_limit(1024);
         let mut near = tapped(near, &recording);
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn only_what_a_vectored_write_accepted_is_noted() {
+    async fn vectored_write_records_only_the_accepted_bytes() {
         let recording = Recording::with_limit(1024);
         let mut io = tapped(Short { most: 5 }, &recording);
         assert!(io.is_write_vectored());
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_end_of_the_stream_and_empty_writes_are_not_heard() {
+    async fn end_of_stream_and_empty_writes_are_not_recorded() {
         let (near, far) = tokio::io::duplex(64);
         drop(far);
         let recording = Recording::with_limit(1024);

@@ -171,7 +171,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn both_sides_know_each_other_and_have_nagle_off() {
+    async fn both_sides_know_the_peer_address_and_disable_nagle() {
         let mut listener = listen("localhost:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         assert!(address.is_ipv4(), "a name with both is listened on by IPv4");
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_port_alone_is_here_and_one_behind_a_colon_is_everywhere() {
+    async fn port_means_localhost_and_colon_port_means_every_interface() {
         let mut everywhere = listen(":0").await.unwrap();
         let address = everywhere.local_addr().unwrap();
         assert!(address.ip().is_unspecified(), "{address}");
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn every_address_of_a_name_is_tried() {
+    async fn every_address_of_a_host_name_is_tried() {
         let mut listener = listen("127.0.0.1:0").await.unwrap();
         // Where localhost is ::1 as well, that is tried in vain before or after.
         let connector = connect(format!("localhost:{}", listener.local_addr().unwrap().port()));

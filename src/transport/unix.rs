@@ -93,7 +93,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn the_socket_lives_as_long_as_its_listener() {
+    async fn socket_file_is_removed_with_its_listener() {
         let path = std::env::temp_dir().join(format!("barewire-unix-{}.sock", std::process::id()));
         let mut listener = listen(&path).unwrap();
         assert_eq!(listener.path(), path);

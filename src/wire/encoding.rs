@@ -110,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_go_both_ways() {
+    fn encoding_names_round_trip() {
         for (position, (encoding, name)) in NAMES.iter().enumerate() {
             assert_eq!(*encoding as usize, position);
             assert_eq!(encoding.name(), *name);
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_has_any_order_and_spaces_and_unknown_names() {
+    fn encoding_list_ignores_order_spaces_and_unknown_names() {
         let set = EncodingSet::default().with_list(b" zstd ,gzip,, lzma").with_list(b"br");
         assert_eq!(set.to_list(), "identity,gzip,zstd,br");
         assert!(!set.contains(Encoding::Deflate));

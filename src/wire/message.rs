@@ -341,7 +341,7 @@ mod tests {
     }
 
     #[test]
-    fn three_messages_at_every_cut() {
+    fn three_messages_are_decoded_at_every_cut() {
         #[rustfmt::skip]
         let wire = [
             0, 0, 0, 0, 2,  b'h', b'i',
@@ -360,7 +360,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_that_ends_inside_is_truncated() {
+    fn stream_that_ends_inside_a_message_is_truncated() {
         let wire = [0, 0, 0, 0, 2, b'h', b'i'];
         for end in 1..5 {
             assert_eq!(decode_all(&[&wire[..end]]).1, Err(ProtocolError::TruncatedPrefix { received: end }));
@@ -373,7 +373,7 @@ mod tests {
     }
 
     #[test]
-    fn the_prefix_is_judged_before_the_message_comes() {
+    fn invalid_prefix_is_refused_before_the_payload() {
         for flag in 2..=255 {
             assert_eq!(decode_all(&[&[flag, 0, 0, 0, 0]]).1, Err(ProtocolError::ReservedFlag { flag }));
         }
@@ -384,7 +384,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_stays() {
+    fn error_is_returned_again() {
         let mut decoder = MessageDecoder::new(LIMIT);
         decoder.push(Bytes::from_static(&[2, 0, 0, 0, 0]));
         let error = decoder.next().unwrap_err();
@@ -394,7 +394,7 @@ mod tests {
     }
 
     #[test]
-    fn a_declared_length_reserves_nothing() {
+    fn declared_length_reserves_no_memory() {
         let mut decoder = MessageDecoder::new(usize::MAX);
         decoder.push(Bytes::from_static(&[0, 255, 255, 255, 255]));
         decoder.push(Bytes::from_static(b"a"));
@@ -405,7 +405,7 @@ mod tests {
 
     /// Sends a message of 1 MiB in frames, between two small ones.
     #[test]
-    fn a_large_message_is_put_together_in_one_place_when_half_of_it_has_come() {
+    fn large_message_is_joined_once_half_of_it_has_arrived() {
         let large: Bytes = (0..1 << 18).flat_map(u32::to_le_bytes).collect();
         let mut wire = BytesMut::new();
         for payload in [&b"before"[..], &large, b"after"] {
@@ -437,7 +437,7 @@ mod tests {
     }
 
     #[test]
-    fn a_small_chunk_is_copied_so_that_nothing_large_is_kept_for_it() {
+    fn small_chunk_is_copied_and_does_not_pin_a_large_buffer() {
         let frame = Bytes::from(vec![0; 64 << 10]);
         let mut decoder = MessageDecoder::new(usize::MAX);
         decoder.push(Bytes::from_static(&[0, 0, 1, 0, 0]));
@@ -451,7 +451,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_over_the_limit_of_the_sender_leaves_the_buffer_alone() {
+    fn message_over_the_send_limit_leaves_the_buffer_unchanged() {
         let mut buffer = BytesMut::new();
         encode_message(&mut buffer, false, 2, |b| b.put_slice(b"ok")).unwrap();
         let error = encode_message(&mut buffer, true, 2, |b| b.put_slice(b"bad")).unwrap_err();

@@ -70,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_needs_no_encoding_is_lent_out() {
+    fn unencoded_text_is_borrowed() {
         assert!(matches!(encode("plain text, with ~ and spaces"), Cow::Borrowed(_)));
     }
 
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn decoding_is_total() {
+    fn decoding_accepts_any_bytes() {
         for (value, expected) in [
             (&b"%"[..], "%"),
             (b"%4", "%4"),

@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn a_call_with_everything() {
+    fn all_request_headers_are_parsed() {
         let head = parse(&[
             ("grpc-timeout", "10S"),
             ("te", "trailers"),
@@ -314,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn other_methods_are_refused_by_http() {
+    fn other_http_methods_are_refused_with_405() {
         let mut parts = request(&[("content-type", "application/grpc")]);
         parts.method = Method::GET;
         let refusal = RequestHeaders::parse(parts, EncodingSet::IDENTITY, LIMITS).unwrap_err();
@@ -325,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn an_authority_is_needed_and_host_will_do() {
+    fn missing_authority_is_refused_unless_host_is_present() {
         let grpc = ("content-type", "application/grpc");
         let mut parts = request(&[grpc]);
         parts.uri = "/s/m".parse().unwrap();
@@ -340,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn a_grpc_request_that_is_wrong_is_told_so_in_grpc() {
+    fn invalid_grpc_request_is_refused_with_a_grpc_status() {
         let grpc = ("content-type", "application/grpc");
         for (field, expected) in [
             (("grpc-timeout", "10"), ProtocolError::MalformedTimeout { value: "10".into() }),
@@ -353,7 +353,7 @@ mod tests {
     }
 
     #[test]
-    fn metadata_over_the_limits_is_refused_and_pseudo_header_fields_count() {
+    fn pseudo_header_fields_count_towards_the_metadata_limits() {
         let grpc = ("content-type", "application/grpc");
         // :method 43, :scheme 43, :authority 51, :path 70, content-type 60, and k 34 with a value of one octet.
         let limits = SectionLimits { size: 301, fields: 9 };
@@ -373,7 +373,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_is_in_the_order_of_the_grammar_and_can_be_read() {
+    fn written_request_headers_follow_the_grammar_and_parse() {
         let mut metadata = Metadata::new();
         metadata.append("k", "v").unwrap();
         let user_agent = HeaderValue::from_static("app grpc-rust-barewire/0.1.0");

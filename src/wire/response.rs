@@ -261,7 +261,7 @@ mod tests {
     const GRPC: (&str, &str) = ("content-type", "application/grpc");
 
     #[test]
-    fn headers_then_messages() {
+    fn response_headers_are_parsed() {
         let Ok(ResponseHead::Headers(head)) = head(200, &[GRPC, ("k", "v"), ("grpc-accept-encoding", "gzip")], false)
         else {
             panic!()
@@ -271,13 +271,13 @@ mod tests {
     }
 
     #[test]
-    fn grpc_status_without_end_stream_is_no_status() {
+    fn grpc_status_without_end_stream_is_ignored() {
         let Ok(ResponseHead::Headers(head)) = head(200, &[GRPC, ("grpc-status", "5")], false) else { panic!() };
         assert_eq!(head.metadata.get("grpc-status"), None);
     }
 
     #[test]
-    fn trailers_only_wins_over_http() {
+    fn grpc_status_in_trailers_only_overrides_http_status() {
         for status in [200, 404, 503] {
             let fields = [("grpc-status", "5"), ("grpc-message", "no %e2%98%ba"), ("k", "v")];
             let Ok(ResponseHead::TrailersOnly(trailers)) = head(status, &fields, true) else { panic!() };
@@ -288,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn an_end_without_status_is_unknown_or_judged_by_http() {
+    fn missing_status_is_unknown_or_follows_the_http_status() {
         let Ok(ResponseHead::TrailersOnly(trailers)) = head(200, &[GRPC], true) else { panic!() };
         assert_eq!(trailers.status.unwrap_err().code(), Code::Unknown);
         for end_stream in [false, true] {
@@ -303,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn an_encoding_that_was_not_listed_is_the_servers_fault() {
+    fn unlisted_response_encoding_is_internal() {
         let error = head(200, &[GRPC, ("grpc-encoding", "gzip")], false).unwrap_err();
         assert_eq!(error.code(), Code::Internal);
         assert!(head(200, &[GRPC, ("grpc-encoding", "identity")], false).is_ok());
@@ -324,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn details_agree_or_the_call_is_internal_or_they_are_passed_over() {
+    fn mismatched_details_are_internal_and_malformed_ones_ignored() {
         // google.rpc.Status { code: 5, message: "m" }
         let details = binary::encode(&[0x08, 5, 0x12, 1, b'm']);
         let parse = |status: &str, details: &[&str]| {
@@ -350,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn malformed_metadata_fails_a_success_and_leaves_an_error_alone() {
+    fn malformed_metadata_fails_a_success_and_keeps_an_error() {
         let ok = Trailers::parse(map(&[("grpc-status", "0"), ("x-bin", "?")]));
         assert_eq!(ok.status.unwrap_err().code(), Code::Internal);
         let error = Trailers::parse(map(&[("grpc-status", "5"), ("x-bin", "?")]));
@@ -358,7 +358,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_can_be_read() {
+    fn written_trailers_parse() {
         let mut headers = HeaderMap::new();
         Trailers::encode(Ok(()), &mut headers);
         assert_eq!(headers.get(GRPC_STATUS).unwrap(), "0");

@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn the_size_counts_names_values_and_32_for_each() {
+    fn field_size_is_name_plus_value_plus_32() {
         let limits = SectionLimits { size: 3 * (2 + 8 + 32), fields: 3 };
         assert_eq!(limits.check(Section::Initial, 0, &map(3, 8)), Ok(()));
         let error = limits.check(Section::Initial, 1, &map(3, 8)).unwrap_err();
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn values_of_one_name_are_fields_each() {
+    fn each_value_of_a_name_counts_as_a_field() {
         let limits = SectionLimits { size: u32::MAX, fields: 3 };
         let mut fields = map(1, 1);
         for _ in 0..2 {

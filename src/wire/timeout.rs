@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn digits_mean_digits_and_units_are_case_sensitive() {
+    fn malformed_timeouts_are_refused() {
         for text in [
             "",
             "S",
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn encoding_goes_up_in_unit_and_rounds_up() {
+    fn encoding_rounds_up_to_a_larger_unit() {
         for (timeout, expected) in [
             (Duration::ZERO, "0n"),
             (Duration::from_nanos(99_999_999), "99999999n"),

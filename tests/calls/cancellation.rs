@@ -21,7 +21,7 @@ async fn dropping_a_unary_call_resets_its_stream() {
     call.abort();
     server.expect(reset(1, Http2Error::CANCEL)).await;
 
-    // With the headers and a part of the answer there.
+    // After the headers and a part of the answer have arrived.
     let other = client.clone();
     let call = tokio::spawn(async move { other.unary(ECHO, note("hi")).await });
     server.expect_request(3).await;
@@ -43,7 +43,7 @@ async fn dropping_a_unary_call_whose_message_waits_for_window_resets_its_stream(
 }
 
 #[tokio::test(start_paused = true)]
-async fn dropping_what_receives_the_answer_resets_the_stream() {
+async fn dropping_the_receiving_half_resets_the_stream() {
     let (client, mut server) = client_and_raw_server().await;
     let notes = client.server_streaming(COUNT, note("hi")).await.unwrap();
     server.expect_request(1).await;
@@ -69,7 +69,7 @@ async fn dropping_what_receives_the_answer_resets_the_stream() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_given_up_before_it_left_is_none_or_cancelled() {
+async fn call_dropped_before_it_is_sent_is_unsent_or_cancelled() {
     let (client, mut server) = client_and_raw_server().await;
     drop(client.bidi_streaming(CHAT).await.unwrap());
     let notes = client.server_streaming(COUNT, note("hi")).await.unwrap();
@@ -85,7 +85,7 @@ async fn a_call_given_up_before_it_left_is_none_or_cancelled() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_that_has_ended_is_not_reset() {
+async fn ended_call_is_not_reset() {
     let (client, mut server) = client_and_raw_server().await;
     let mut notes = client.server_streaming(COUNT, note("hi")).await.unwrap();
     server.expect_request(1).await;
@@ -96,7 +96,7 @@ async fn a_call_that_has_ended_is_not_reset() {
     server.expect_silence().await;
 }
 
-/// A bidirectional call, seen from both ends.
+/// Begins a bidirectional call of our client to a raw server.
 async fn chatting() -> (Client, Streaming, RawPeer) {
     let (client, mut server) = client_and_raw_server().await;
     let streaming = client.bidi_streaming(CHAT).await.unwrap();
@@ -105,7 +105,7 @@ async fn chatting() -> (Client, Streaming, RawPeer) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_status_before_the_half_close_ends_the_senders_stream_without_error() {
+async fn status_before_the_half_close_resets_with_no_error() {
     let (_client, (mut out, mut notes), mut server) = chatting().await;
     server.send([response(1), trailers(1, "5")]).await;
     assert_eq!(soon("the end", notes.recv()).await.unwrap_err().code(), Code::NotFound);
@@ -114,7 +114,7 @@ async fn a_status_before_the_half_close_ends_the_senders_stream_without_error() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_sender_learns_how_the_call_has_ended() {
+async fn sender_gets_the_status_of_an_ended_call() {
     let (_client, (mut out, _notes), mut server) = chatting().await;
     server.send([response(1), trailers(1, "5")]).await;
     quiet().await;
@@ -132,7 +132,7 @@ async fn a_sender_learns_how_the_call_has_ended() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_that_breaks_a_rule_resets_the_stream_while_its_handle_is_held() {
+async fn invalid_message_resets_the_stream_while_its_handle_is_alive() {
     for (answer, code) in [
         (prefix(0, u32::MAX).to_vec(), Code::ResourceExhausted),
         (flagged(2, b"").to_vec(), Code::Internal),
@@ -147,14 +147,14 @@ async fn an_answer_that_breaks_a_rule_resets_the_stream_while_its_handle_is_held
 }
 
 #[tokio::test(start_paused = true)]
-async fn headers_that_break_a_rule_reset_the_stream_while_its_handle_is_held() {
+async fn invalid_headers_reset_the_stream_while_its_handle_is_alive() {
     for head in [response(1).field("grpc-encoding", "lzma"), response(1).field("k-bin", "?")] {
         let (_client, (_out, mut notes), mut server) = chatting().await;
         server.send(head.clone()).await;
         assert_eq!(soon("the error", notes.recv()).await.unwrap_err().code(), Code::Internal);
         server.expect(reset(1, Http2Error::CANCEL)).await;
 
-        // The same where the client has sent all it will.
+        // The same after the client's half-close.
         let (client, mut server) = client_and_raw_server().await;
         let mut notes = client.server_streaming(COUNT, note("hi")).await.unwrap();
         server.expect_request(1).await;
@@ -179,7 +179,7 @@ async fn calling(path: &str) -> (TestServer, RawPeer) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_reset_drops_the_handler_of_every_kind() {
+async fn reset_drops_the_handler_of_every_kind() {
     for path in ["/test.Service/Wait", "/test.Service/Paced", "/test.Service/Read", "/test.Service/Deaf"] {
         for error in (0..=0xe).map(Http2Error) {
             let (mut server, mut peer) = calling(path).await;
@@ -190,7 +190,7 @@ async fn a_reset_drops_the_handler_of_every_kind() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_that_is_reset_as_it_arrives_leaves_nothing_behind() {
+async fn call_reset_on_arrival_leaks_nothing() {
     let mut server = TestServer::start();
     let mut peer = server.connect().await;
     for path in ["/test.Service/Wait", "/test.Service/Read", "/test.Service/Paced"] {
@@ -209,7 +209,7 @@ async fn a_call_that_is_reset_as_it_arrives_leaves_nothing_behind() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lost_connection_drops_the_handler_of_every_kind() {
+async fn lost_connection_drops_the_handler_of_every_kind() {
     for path in ["/test.Service/Wait", "/test.Service/Paced", "/test.Service/Read", "/test.Service/Deaf"] {
         let (mut server, peer) = calling(path).await;
         drop(peer);
@@ -218,7 +218,7 @@ async fn a_lost_connection_drops_the_handler_of_every_kind() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_reset_drops_a_handler_that_waits_for_window() {
+async fn reset_drops_a_handler_that_waits_for_window() {
     let mut server = TestServer::start();
     let mut peer = server.connect_with([(INITIAL_WINDOW_SIZE, 0)]).await;
     let ask = message(prost::Message::encode_to_vec(&crate::common::service::Note {
@@ -233,7 +233,7 @@ async fn a_reset_drops_a_handler_that_waits_for_window() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_reset_reaches_a_reader_in_another_task_as_an_error() {
+async fn reset_is_an_error_for_a_reader_in_another_task() {
     for error in (0..=0xe).map(Http2Error) {
         let code = code_of_http2_error(error);
         let (mut server, mut peer) = calling("/test.Service/Spawn").await;
@@ -252,7 +252,7 @@ async fn a_reset_reaches_a_reader_in_another_task_as_an_error() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lost_connection_reaches_a_reader_in_another_task_as_an_error() {
+async fn lost_connection_is_an_error_for_a_reader_in_another_task() {
     let (mut server, peer) = calling("/test.Service/Spawn").await;
     server.probe.expect(Event::Read(Ok(Some(crate::common::service::Note { number: 1, ..note("hi") })))).await;
     drop(peer);
@@ -269,13 +269,13 @@ async fn handles_that_outlive_their_handler_get_errors() {
     peer.expect(response(1)).await;
     server.probe.go(1);
     assert_eq!(peer.answer(1).await.status(), ("0", ""));
-    // The client has not half-closed, so the missing rest is not a clean end.
+    // The client has not half-closed, so the request ends with an error.
     server.probe.expect(Event::Read(Err(Code::Cancelled))).await;
     server.probe.expect(Event::SendFailed(Code::Cancelled)).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_that_ends_before_the_half_close_resets_without_error() {
+async fn server_that_ends_before_the_half_close_resets_with_no_error() {
     let server = TestServer::start();
     let mut peer = server.connect().await;
     peer.send([request(1, "/test.Service/First"), data(1, text("hi"))]).await;
@@ -283,14 +283,14 @@ async fn a_server_that_ends_before_the_half_close_resets_without_error() {
     peer.expect(data(1, text("hi"))).await;
     peer.expect(trailers(1, "0")).await;
     peer.expect(reset(1, Http2Error::NO_ERROR)).await;
-    // DATA that was in transit is not an error.
+    // DATA already in transit is not an error.
     peer.send([data(1, text("late")), half_close(1)]).await;
     peer.send([request(3, "/test.Service/Echo"), data(3, text("hi")).end_stream()]).await;
     assert_eq!(peer.answer(3).await.status(), ("0", ""));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_our_client_cancels_is_dropped_by_our_server() {
+async fn call_cancelled_by_our_client_is_dropped_by_our_server() {
     let mut server = TestServer::start();
     let client = server.client().await;
     let call = tokio::spawn(async move { (client.unary(crate::common::service::WAIT, note("hi")).await, client) });
@@ -302,7 +302,7 @@ async fn a_call_our_client_cancels_is_dropped_by_our_server() {
 // Panics.
 
 #[tokio::test(start_paused = true)]
-async fn a_panic_is_unknown_and_harms_no_other_call() {
+async fn handler_panic_is_unknown_and_affects_only_its_call() {
     let (server, mut peer) = calling("/test.Service/Wait").await;
     peer.send([request(3, "/test.Service/Panic"), data(3, text("hi")).end_stream()]).await;
     let unknown = [("grpc-status", "2"), ("grpc-message", "the handler panicked")];

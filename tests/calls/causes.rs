@@ -17,7 +17,7 @@ use crate::common::server::{client_and_raw_server, client_with};
 use crate::common::service::{CHAT, COLLECT, ECHO, Note, note};
 use crate::common::{quiet, soon};
 
-/// Returns the error of a unary call that is answered with these frames.
+/// Returns the error of a unary call whose answer is these frames.
 async fn failure(frames: impl Into<Vec<Frame>>) -> Status {
     let (client, mut server) = client_and_raw_server().await;
     answered(&client, &mut server, frames).await
@@ -51,7 +51,7 @@ fn goaway_with(last: u32, error: Http2Error, debug: &'static [u8]) -> Frame {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_status_of_the_server() {
+async fn cause_is_the_status_of_the_server() {
     let trailers_only = response(1).field("grpc-status", "5").field("grpc-message", "no such").end_stream();
     for frames in [vec![trailers_only], vec![response(1), trailers(1, "5").field("grpc-message", "no such")]] {
         let status = failure(frames).await;
@@ -61,7 +61,7 @@ async fn a_status_of_the_server() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_reset_of_either_side() {
+async fn cause_is_a_reset_by_either_side() {
     let status = failure([reset(1, Http2Error::ENHANCE_YOUR_CALM)]).await;
     let what = &cause(&status).what;
     assert!(matches!(what, What::Reset(Http2Error::ENHANCE_YOUR_CALM)), "{what:?}");
@@ -72,16 +72,16 @@ async fn a_reset_of_either_side() {
         "by the peer: RST_STREAM ENHANCE_YOUR_CALM",
     );
 
-    // RFC 9113 section 8.1.1: content of another length than announced is an error of the stream.
+    // RFC 9113 section 8.1.1: a wrong content-length is a stream error.
     let status = failure([response(1).field("content-length", "1"), data(1, text("hi"))]).await;
     let what = &cause(&status).what;
     assert!(matches!(what, What::Reset(Http2Error::PROTOCOL_ERROR)), "{what:?}");
     assert_eq!(cause(&status).by, By::Us);
-    assert!(format!("{status:#}").ends_with("broke a rule of HTTP/2: by this side: RST_STREAM PROTOCOL_ERROR"));
+    assert!(format!("{status:#}").ends_with("violated HTTP/2: by this side: RST_STREAM PROTOCOL_ERROR"));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_goaway_of_either_side_with_its_debug_data() {
+async fn cause_is_a_goaway_with_its_debug_data() {
     for (debug, shown) in [
         (&b""[..], ""),
         (b"too_many_pings", "too_many_pings"),
@@ -112,7 +112,7 @@ async fn a_goaway_of_either_side_with_its_debug_data() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_rule_of_grpc_that_the_server_broke() {
+async fn cause_is_a_protocol_error_of_the_server() {
     let status = failure([response(1), data(1, flagged(7, "x"))]).await;
     let what = &cause(&status).what;
     assert!(matches!(what, What::Protocol(ProtocolError::ReservedFlag { flag: 7 })), "{what:?}");
@@ -137,7 +137,7 @@ async fn a_rule_of_grpc_that_the_server_broke() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_limit_of_this_side() {
+async fn cause_is_a_limit_of_this_side() {
     let (client, _server) = client_with(|options| options.limits.max_send_message_size = 10, []).await;
     let status = client.unary(ECHO, note("more than ten")).await.unwrap_err();
     let what = &cause(&status).what;
@@ -146,7 +146,7 @@ async fn a_limit_of_this_side() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_deadline() {
+async fn cause_is_the_deadline() {
     let (client, mut server) = client_and_raw_server().await;
     let client = client.with(CallOptions::new().timeout(Duration::from_secs(1)));
     let unary = soon("the deadline", client.unary(ECHO, note("hi"))).await.unwrap_err();
@@ -157,14 +157,14 @@ async fn the_deadline() {
         assert!(matches!(cause(&status), Cause { by: By::Us, what: What::Deadline, .. }), "{status:?}");
         says(
             &status,
-            "DEADLINE_EXCEEDED: the deadline passed before the call was done",
+            "DEADLINE_EXCEEDED: deadline exceeded before the call completed",
             "by this side: deadline exceeded",
         );
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_connection_that_breaks_or_never_is() {
+async fn cause_is_a_lost_or_failed_connection() {
     let (client, server) = client_and_raw_server().await;
     let call = client.unary(ECHO, note("hi"));
     let status = soon("the loss", async { tokio::join!(call, async { drop(server) }) }).await.0.unwrap_err();
@@ -189,7 +189,7 @@ async fn a_connection_that_breaks_or_never_is() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_peer_that_does_not_speak_http2() {
+async fn cause_is_a_peer_that_does_not_speak_http2() {
     for (words, plain, behind) in [
         (
             &b"HTTP/1.1 400 Bad Request\r\n\r\n"[..],
@@ -228,7 +228,7 @@ async fn a_peer_that_does_not_speak_http2() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn with_a_tap_the_last_frames() {
+async fn cause_has_the_last_frames_with_a_tap() {
     let (near, far) = pipe();
     let tap = Tap::to(Recording::with_limit(1 << 20));
     let connecting = Client::connect(tap.around(PipeConnector::new(near)));
@@ -241,26 +241,26 @@ async fn with_a_tap_the_last_frames() {
     assert!(format!("{status:#}").ends_with(&expected.join(", ")), "{status:#}");
     assert!(!status.to_string().contains("frames"), "{status}");
 
-    // The connection has ended, and its tap still knows why.
+    // After the end of the connection its tap still has the last frames.
     drop(server);
     quiet().await;
     let status = client.unary(ECHO, note("again")).await.unwrap_err();
     assert!(cause(&status).frames.contains(&expected[1].to_owned()), "{status:?}");
 }
 
-/// Passes on the result of reading its request.
+/// Reports the result of reading its request to the test.
 struct Reader(mpsc::UnboundedSender<Result<Option<Note>, Status>>);
 
 impl Reader {
     async fn collect(&self, mut notes: Inbound<Note>) -> Result<Response<Note>, Status> {
         let sender = self.0.clone();
-        // A task of its own hears of the end even when the handler is dropped.
+        // Reads in its own task, which gets the error even if the handler is dropped.
         tokio::spawn(async move { sender.send(notes.recv().await) });
         std::future::pending().await
     }
 }
 
-/// Returns the reading error of a server whose client does this after its headers.
+/// Returns the error that a handler reads after the client's headers were followed by these frames.
 async fn server_failure(tap: Tap, frames: impl Into<Vec<Frame>>, leaves: bool) -> Status {
     let (sender, mut read) = mpsc::unbounded_channel();
     let router = Router::new(Reader(sender)).client_streaming(COLLECT, Reader::collect);
@@ -279,7 +279,7 @@ async fn server_failure(tap: Tap, frames: impl Into<Vec<Frame>>, leaves: bool) -
 }
 
 #[tokio::test(start_paused = true)]
-async fn on_a_server_what_the_client_did() {
+async fn server_gets_the_cause_from_the_client() {
     let status = server_failure(Tap::none(), [reset(1, Http2Error::CANCEL)], false).await;
     assert!(matches!(cause(&status), Cause { by: By::Peer, what: What::Reset(Http2Error::CANCEL), .. }), "{status:?}");
     says(&status, "CANCELLED: the client reset the stream with CANCEL", "by the peer: RST_STREAM CANCEL");
@@ -301,7 +301,7 @@ async fn on_a_server_what_the_client_did() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_status_that_wraps_another_knows_its_cause_and_one_of_a_handler_has_none() {
+async fn wrapped_status_keeps_its_cause_and_handler_status_lacks_one() {
     let inner = failure([reset(1, Http2Error::CANCEL)]).await;
     let outer = Status::unavailable("the catalogue is away").with_source(inner);
     assert!(matches!(outer.cause().map(|cause| &cause.what), Some(What::Reset(Http2Error::CANCEL))));

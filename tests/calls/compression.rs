@@ -1,5 +1,5 @@
-//! Tests compression on the wire, whatever the algorithm: which side may compress, and the flag of each message. The algorithm
-//! here is a toy that a test can write by hand.
+//! Tests compression on the wire independently of the algorithm: which side may compress, and the flag of each message. The
+//! algorithm here is a toy whose output a test can write by hand.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use crate::common::server::{TestServer, client_with};
 use crate::common::service::{CHAT, COUNT, ECHO, Note, note};
 use crate::common::soon;
 
-/// Goes by the name of gzip: `z` and the message backwards; or `r`, a count and a byte for so many of it.
+/// A toy algorithm named gzip: `z` and the reversed message; or `r`, a count, and a byte to repeat that often.
 struct Toy;
 
 impl Compressor for Toy {
@@ -49,21 +49,21 @@ fn toys() -> Compressors {
     Compressors::new([Arc::new(Toy) as Arc<dyn Compressor>])
 }
 
-/// A Length-Prefixed-Message, compressed.
+/// Returns a compressed Length-Prefixed-Message.
 fn packed(message: Bytes) -> Bytes {
     let mut payload = BytesMut::new();
     Toy.compress(&message[5..], &mut payload).unwrap();
     flagged(1, payload)
 }
 
-/// One that claims to be so many bytes.
+/// Returns a compressed message that decompresses to this many bytes.
 fn bomb(count: u32) -> Bytes {
     flagged(1, [&b"r"[..], &count.to_be_bytes(), b"\0"].concat())
 }
 
 // The server.
 
-/// A server that answers in the toy's encoding to those that take it.
+/// Starts a server that compresses its answers with the toy, for clients that accept it.
 fn compressing() -> TestServer {
     TestServer::with(|options| (options.compressors, options.encoding) = (toys(), Some(Encoding::Gzip)))
 }
@@ -73,7 +73,7 @@ fn packed_request(stream: u32, path: &str) -> Frame {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_compresses_towards_those_who_listed_the_algorithm_and_no_others() {
+async fn server_compresses_only_for_clients_that_accept_the_encoding() {
     let server = compressing();
     let mut peer = server.connect().await;
     let ask = |stream| packed_request(stream, "/test.Service/Echo");
@@ -90,14 +90,14 @@ async fn a_server_compresses_towards_those_who_listed_the_algorithm_and_no_other
         peer.expect(data(stream, text("hi"))).await;
         peer.expect(trailers(stream, "0")).await;
     }
-    // And to none at all, although the request was compressed.
+    // A client without grpc-accept-encoding gets an uncompressed answer, although its request was compressed.
     peer.send([ask(13), body(13)]).await;
     peer.expect(response(13)).await;
     peer.expect(data(13, text("hi"))).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn messages_with_and_without_the_flag_may_follow_each_other() {
+async fn compressed_and_uncompressed_messages_may_alternate() {
     let server = compressing();
     let mut peer = server.connect().await;
     let body = [packed(text("a")), text("b"), packed(text("c")), message([]), flagged(1, [])].concat();
@@ -109,7 +109,7 @@ async fn messages_with_and_without_the_flag_may_follow_each_other() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_message_of_a_stream_is_compressed_by_itself() {
+async fn each_message_of_a_stream_is_compressed_independently() {
     let server = compressing();
     let mut peer = server.connect().await;
     let ask = request(1, "/test.Service/Count").field("grpc-accept-encoding", "gzip");
@@ -120,7 +120,7 @@ async fn every_message_of_a_stream_is_compressed_by_itself() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_error_without_messages_names_no_encoding() {
+async fn error_without_messages_has_no_grpc_encoding() {
     let server = compressing();
     let mut peer = server.connect().await;
     let ask = request(1, "/test.Service/Fail").field("grpc-accept-encoding", "gzip");
@@ -129,7 +129,7 @@ async fn an_error_without_messages_names_no_encoding() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_algorithm_a_server_does_not_have_is_unimplemented_and_told_which_it_has() {
+async fn unsupported_encoding_is_unimplemented_and_lists_supported_ones() {
     let server = compressing();
     let mut peer = server.connect().await;
     let ask = request(1, "/test.Service/Echo").field("grpc-encoding", "br");
@@ -141,7 +141,7 @@ async fn an_algorithm_a_server_does_not_have_is_unimplemented_and_told_which_it_
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_compressed_message_that_is_none_or_grows_too_large_is_refused() {
+async fn corrupt_or_oversized_compressed_message_is_refused() {
     let server = compressing();
     let mut peer = server.connect().await;
     for (stream, body, code, words) in [
@@ -153,13 +153,13 @@ async fn a_compressed_message_that_is_none_or_grows_too_large_is_refused() {
         let answer = peer.answer(stream).await;
         assert_eq!(answer.status(), (code, words));
     }
-    // Just as many as the limit: no message of protobuf, but that is found out behind it.
+    // Exactly the limit: decompression succeeds, and decoding then fails.
     peer.send([packed_request(7, "/test.Service/Echo"), data(7, bomb(4_194_304)).end_stream()]).await;
     assert!(peer.answer(7).await.status().1.starts_with("message can't be decoded: "));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_handler_may_send_one_message_uncompressed_and_small_ones_are_by_choice() {
+async fn handler_and_size_limit_can_turn_compression_off_for_a_message() {
     struct Plain;
     impl Plain {
         async fn echo(&self, request: Request<Note>) -> Result<Response<Note>, Status> {
@@ -192,7 +192,7 @@ async fn client_of_toys() -> (Client, RawPeer) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_client_says_what_it_takes_and_compresses_where_it_is_told_to() {
+async fn client_lists_its_encodings_and_compresses_on_request() {
     let (client, mut server) = client_of_toys().await;
     let ask = |client: Client| tokio::spawn(async move { client.unary(ECHO, note("hi")).await });
     let call = ask(client.clone());
@@ -208,7 +208,7 @@ async fn a_client_says_what_it_takes_and_compresses_where_it_is_told_to() {
     let call = ask(client.with(CallOptions::new().encoding(Encoding::Gzip)));
     assert_eq!(value(&server.expect_request(3).await, "grpc-encoding"), Some("gzip"));
     server.expect(data(3, packed(text("hi"))).end_stream()).await;
-    // And the other way round.
+    // The request is compressed and the answer is not.
     server.send([response(3), data(3, text("hello")), trailers(3, "0")]).await;
     let answer = soon("the answer", call).await.unwrap().unwrap();
     assert_eq!((&*answer, answer.was_compressed()), (&note("hello"), false));
@@ -219,7 +219,7 @@ async fn a_client_says_what_it_takes_and_compresses_where_it_is_told_to() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_encoding_the_client_does_not_have_is_refused_before_anything_is_sent() {
+async fn encoding_without_compressor_fails_before_sending() {
     let (client, mut server) = client_of_toys().await;
     let client = client.with(CallOptions::new().encoding(Encoding::Zstd));
     let status = soon("the outcome", client.unary(ECHO, note("hi"))).await.unwrap_err();
@@ -229,7 +229,7 @@ async fn an_encoding_the_client_does_not_have_is_refused_before_anything_is_sent
 }
 
 #[tokio::test(start_paused = true)]
-async fn single_messages_of_a_stream_may_leave_uncompressed() {
+async fn single_messages_of_a_stream_can_be_sent_uncompressed() {
     let (client, mut server) = client_of_toys().await;
     let client = client.with(CallOptions::new().encoding(Encoding::Gzip));
     let (mut out, _notes) = client.bidi_streaming(CHAT).await.unwrap();
@@ -242,7 +242,7 @@ async fn single_messages_of_a_stream_may_leave_uncompressed() {
     server.expect(data(1, [packed(text("a")), text("b"), packed(text("c"))].concat())).await;
 }
 
-/// The status of a server streaming call that was answered with these headers and this body.
+/// Returns the status of a server streaming call whose answer is these headers and this body.
 async fn status_of(head: Frame, body: Bytes) -> Status {
     let (client, mut server) = client_of_toys().await;
     let mut notes = client.server_streaming(COUNT, note("hi")).await.unwrap();
@@ -252,7 +252,7 @@ async fn status_of(head: Frame, body: Bytes) -> Status {
 }
 
 #[tokio::test(start_paused = true)]
-async fn answers_that_are_compressed_wrongly() {
+async fn wrongly_compressed_answers_are_errors() {
     let gzip = response(1).field("grpc-encoding", "gzip");
     for (head, body, code, words) in [
         (
@@ -276,7 +276,7 @@ async fn answers_that_are_compressed_wrongly() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn both_our_sides_compress_both_ways() {
+async fn our_client_and_server_compress_both_ways() {
     let server = compressing();
     let (near, far) = pipe();
     server.arrivals.send(connected(near)).ok().unwrap();

@@ -1,5 +1,5 @@
-//! Tests the choice of compression: by the server for all calls, by a handler or a caller for one call and for each message; and
-//! every algorithm on the wire.
+//! Tests the choice of an encoding: by the server for all calls, by a handler or a caller for one call or message; and every
+//! encoding on the wire.
 
 use barewire::wire::encoding::Encoding;
 use barewire::{
@@ -19,22 +19,22 @@ use crate::common::soon;
 const ALL: [Encoding; 5] = [Encoding::Gzip, Encoding::Deflate, Encoding::Zstd, Encoding::Brotli, Encoding::Snappy];
 const LIST: &str = "identity,gzip,deflate,snappy,zstd,br";
 
-/// A Length-Prefixed-Message, compressed.
+/// Returns a compressed Length-Prefixed-Message.
 fn packed(encoding: Encoding, message: Bytes) -> Bytes {
     let mut payload = BytesMut::new();
     compression::all().get(encoding).unwrap().compress(&message[5..], &mut payload).unwrap();
     flagged(1, payload)
 }
 
-/// A service that compresses as the request asks: `encoding`, and for each message yes or no.
-struct Choosing;
+/// A service that compresses as the request asks: the encoding, and for each message whether to compress it.
+struct ChoosingService;
 
 /// Returns the encoding that the text of a note names, or nothing.
 fn chosen(request: &Note) -> Option<Encoding> {
     Encoding::from_name(request.text.as_bytes())
 }
 
-impl Choosing {
+impl ChoosingService {
     async fn echo(&self, request: Request<Note>) -> Result<Response<Note>, Status> {
         let encoding = chosen(&request);
         let response = Response::new(request.into_message());
@@ -53,12 +53,13 @@ impl Choosing {
     }
 }
 
-/// A connection to that service, with gzip for those that say nothing.
+/// Connects to that service, whose default encoding is gzip.
 fn choosing() -> DuplexStream {
     let mut options = ServerOptions::default();
     (options.compressors, options.encoding) = (compression::all(), Some(Encoding::Gzip));
     let (arrivals, incoming) = tokio::sync::mpsc::unbounded_channel();
-    let router = Router::new(Choosing).unary(ECHO, Choosing::echo).server_streaming(COUNT, Choosing::count);
+    let router =
+        Router::new(ChoosingService).unary(ECHO, ChoosingService::echo).server_streaming(COUNT, ChoosingService::count);
     tokio::spawn(Server::new(router).with_options(options).serve(PipeListener(incoming)));
     let (near, far) = pipe();
     arrivals.send(connected(near)).ok().unwrap();
@@ -66,7 +67,7 @@ fn choosing() -> DuplexStream {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_handler_chooses_for_its_call_among_what_the_client_takes() {
+async fn handler_chooses_among_the_encodings_the_client_accepts() {
     let mut peer = RawPeer::client(choosing(), []).await;
     let mut streams = (1..).step_by(2);
     for (list, asked, sent) in [
@@ -95,7 +96,7 @@ async fn a_handler_chooses_for_its_call_among_what_the_client_takes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_algorithm_is_on_the_wire_what_its_header_says() {
+async fn every_encoding_matches_its_header_on_the_wire() {
     let (client, mut server) = client_with(|options| options.compressors = compression::all(), []).await;
     for (encoding, stream) in ALL.into_iter().zip((1..).step_by(2)) {
         let other = client.with(CallOptions::new().encoding(encoding));
@@ -112,7 +113,7 @@ async fn every_algorithm_is_on_the_wire_what_its_header_says() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_algorithm_goes_both_ways_between_our_own_sides() {
+async fn every_encoding_works_between_our_client_and_server() {
     for encoding in ALL {
         let server =
             TestServer::with(|options| (options.compressors, options.encoding) = (compression::all(), Some(encoding)));
@@ -137,10 +138,10 @@ async fn every_algorithm_goes_both_ways_between_our_own_sides() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_unknown_algorithm_is_told_all_that_there_are() {
+async fn unknown_encoding_lists_supported_ones() {
     let server = TestServer::with(|options| options.compressors = compression::all());
     let mut peer = server.connect().await;
-    // Although no message is flagged, as compression.md has it.
+    // compression.md: refused even if no message is flagged as compressed.
     let ask = request(1, "/test.Service/Echo").field("grpc-encoding", "lzma");
     peer.send([ask, data(1, text("hi")).end_stream()]).await;
     let answer = peer.answer(1).await;
@@ -149,7 +150,7 @@ async fn an_unknown_algorithm_is_told_all_that_there_are() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_client_whose_algorithm_the_server_does_not_have_is_told_unimplemented() {
+async fn client_encoding_unknown_to_the_server_is_unimplemented() {
     let server = TestServer::start();
     let (near, far) = pipe();
     server.arrivals.send(connected(near)).ok().unwrap();
@@ -164,7 +165,7 @@ async fn a_client_whose_algorithm_the_server_does_not_have_is_told_unimplemented
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_client_leaves_small_messages_as_they_are() {
+async fn client_sends_small_messages_uncompressed() {
     let change = |options: &mut ClientOptions| {
         (options.compressors, options.limits.min_compress_size) = (compression::all(), 5);
     };
@@ -191,7 +192,7 @@ async fn a_client_leaves_small_messages_as_they_are() {
 
 /// Only the lowest bit means compression, even if the stream has a `grpc-encoding`.
 #[tokio::test(start_paused = true)]
-async fn reserved_flags_are_internal_under_an_encoding_too() {
+async fn reserved_flags_are_internal_with_an_encoding() {
     for flag in [2, 3, 0x80, 0x81, 0xff] {
         let words = format!("invalid compressed flag {flag:#04x} in a message prefix: use 0 or 1");
         let body = flagged(flag, &packed(Encoding::Gzip, text("hi"))[5..]);

@@ -11,11 +11,11 @@ use crate::common::server::{TestServer, client_and_raw_server, client_with};
 use crate::common::service::{CHAT, COLLECT, COUNT, ECHO, Event, FLOOD, Note, PACED, WAIT, count, note};
 use crate::common::{quiet, soon};
 
-const WORDS: &str = "the deadline passed before the call was done";
+const WORDS: &str = "deadline exceeded before the call completed";
 
 // On the server.
 
-/// A raw client whose call with this timeout has arrived.
+/// Starts a server and a raw client, whose call with this timeout has arrived.
 async fn calling(path: &str, timeout: &str, last: bool) -> (TestServer, RawPeer, Instant) {
     let server = TestServer::start();
     let mut peer = server.connect().await;
@@ -27,7 +27,7 @@ async fn calling(path: &str, timeout: &str, last: bool) -> (TestServer, RawPeer,
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_handler_that_waits_is_dropped_and_the_call_ends_in_trailers() {
+async fn expired_handler_is_dropped_and_trailers_are_sent() {
     let (mut server, mut peer, began) = calling("/test.Service/Wait", "1500m", true).await;
     server.probe.expect(Event::Began).await;
     peer.expect(response(1).field("grpc-status", "4").field("grpc-message", WORDS).end_stream()).await;
@@ -37,7 +37,7 @@ async fn a_handler_that_waits_is_dropped_and_the_call_ends_in_trailers() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_unit_means_what_it_says() {
+async fn every_timeout_unit_sets_its_deadline() {
     for (timeout, millis) in [
         ("2H", 7_200_000),
         ("2M", 120_000),
@@ -49,7 +49,7 @@ async fn every_unit_means_what_it_says() {
     ] {
         let (mut server, mut peer, began) = calling("/test.Service/Wait", timeout, true).await;
         server.probe.expect(Event::Began).await;
-        // A test waits no longer than some minutes for a frame.
+        // A test waits at most some minutes for a frame, so longer timeouts need a sleep.
         tokio::time::sleep_until(began + Duration::from_millis(millis) - Duration::from_millis(1)).await;
         assert_eq!(peer.answer(1).await.status(), ("4", WORDS));
         assert_eq!(began.elapsed().as_millis(), u128::from(millis), "{timeout}");
@@ -57,7 +57,7 @@ async fn every_unit_means_what_it_says() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_time_at_all_is_over_at_once() {
+async fn zero_timeout_expires_at_once() {
     for timeout in ["0n", "0H", "00000000m"] {
         let (mut server, mut peer, began) = calling("/test.Service/Wait", timeout, true).await;
         peer.expect(response(1).field("grpc-status", "4").field("grpc-message", WORDS).end_stream()).await;
@@ -67,7 +67,7 @@ async fn no_time_at_all_is_over_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_timeout_is_for_ever_and_the_longest_does_not_overflow() {
+async fn missing_timeout_never_expires_and_the_longest_does_not_overflow() {
     let mut server = TestServer::start();
     let mut peer = server.connect().await;
     let ask = |stream| [request(stream, "/test.Service/Wait"), data(stream, text("hi")).end_stream()];
@@ -77,7 +77,7 @@ async fn no_timeout_is_for_ever_and_the_longest_does_not_overflow() {
     for _ in 0..2 {
         server.probe.expect(Event::Began).await;
     }
-    // As far as the clock of the tests goes: its timers end after some two years.
+    // The longest time that tokio's timers support: some two years.
     tokio::time::advance(Duration::from_secs(365 * 24 * 3600)).await;
     peer.expect_silence().await;
     server.probe.go(2);
@@ -87,7 +87,7 @@ async fn no_timeout_is_for_ever_and_the_longest_does_not_overflow() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_timer_covers_the_whole_stream() {
+async fn deadline_covers_the_whole_stream() {
     let (mut server, mut peer, began) = calling("/test.Service/Paced", "10S", true).await;
     server.probe.expect(Event::Began).await;
     peer.expect(response(1)).await;
@@ -102,7 +102,7 @@ async fn the_timer_covers_the_whole_stream() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_timer_covers_a_request_that_does_not_end() {
+async fn deadline_covers_a_request_that_does_not_end() {
     for path in ["/test.Service/Collect", "/test.Service/Echo"] {
         let (_server, mut peer, began) = calling(path, "10S", false).await;
         peer.expect(response(1).field("grpc-status", "4").field("grpc-message", WORDS).end_stream()).await;
@@ -112,8 +112,8 @@ async fn the_timer_covers_a_request_that_does_not_end() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn trailers_leave_although_the_window_holds_data_back() {
-    // A unary answer, and a stream of them.
+async fn trailers_are_sent_at_the_deadline_despite_a_closed_window() {
+    // A unary answer, and a stream of answers.
     for path in ["/test.Service/Echo", "/test.Service/Flood"] {
         let server = TestServer::start();
         let mut peer = server.connect_with([(INITIAL_WINDOW_SIZE, 3)]).await;
@@ -127,7 +127,7 @@ async fn trailers_leave_although_the_window_holds_data_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_handler_knows_its_deadline() {
+async fn handler_can_read_its_deadline() {
     use barewire::{Request, Response, Router};
     struct Clock;
     impl Clock {
@@ -162,7 +162,7 @@ fn assert_expired<T>(outcome: Result<T, Status>, began: Instant, seconds: u64) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_unary_call_ends_by_itself_and_resets_its_stream() {
+async fn unary_call_expires_and_resets_its_stream() {
     let whole = text("hello");
     for answer in
         [vec![], vec![response(1)], vec![response(1), data(1, &whole[..6])], vec![response(1), data(1, &whole)]]
@@ -182,7 +182,7 @@ async fn a_unary_call_ends_by_itself_and_resets_its_stream() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stream_ends_in_the_middle_and_is_reset() {
+async fn streaming_call_expires_and_resets_its_stream() {
     let (client, mut server) = client_and_raw_server().await;
     let began = Instant::now();
     let (mut out, mut notes) = within(&client, 10).bidi_streaming(CHAT).await.unwrap();
@@ -196,7 +196,7 @@ async fn a_stream_ends_in_the_middle_and_is_reset() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_is_reset_at_its_deadline_although_nobody_looks() {
+async fn unpolled_call_is_reset_at_its_deadline() {
     let (client, mut server) = client_and_raw_server().await;
     let began = Instant::now();
     let (_out, answer) = within(&client, 10).client_streaming(COLLECT).await.unwrap();
@@ -207,7 +207,7 @@ async fn a_call_is_reset_at_its_deadline_although_nobody_looks() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_sender_that_waits_for_window_is_told() {
+async fn sender_waiting_for_window_gets_deadline_exceeded() {
     let (client, mut server) = client_with(|_| {}, [(INITIAL_WINDOW_SIZE, 0)]).await;
     let began = Instant::now();
     let (mut out, _notes) = within(&client, 10).bidi_streaming(CHAT).await.unwrap();
@@ -224,7 +224,7 @@ async fn a_sender_that_waits_for_window_is_told() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_time_at_all_sends_nothing() {
+async fn zero_timeout_sends_nothing() {
     let (client, mut server) = client_and_raw_server().await;
     let began = Instant::now();
     let hurried = client.with(CallOptions::new().timeout(Duration::ZERO));
@@ -235,7 +235,7 @@ async fn no_time_at_all_sends_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_the_server_says_after_the_deadline_is_not_heard() {
+async fn answer_after_the_deadline_is_ignored() {
     let only = response(1).field("grpc-status", "0").end_stream();
     let answer = vec![response(1), data(1, text("hello")), trailers(1, "0")];
     for late in [vec![reset(1, Http2Error::CANCEL)], answer, vec![only]] {
@@ -250,7 +250,7 @@ async fn what_the_server_says_after_the_deadline_is_not_heard() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_that_cancels_a_stream_at_the_deadline_has_seen_it_pass() {
+async fn cancel_by_the_server_at_the_deadline_is_deadline_exceeded() {
     let (client, mut server) = client_and_raw_server().await;
     let began = Instant::now();
     let mut notes = within(&client, 10).server_streaming(COUNT, note("hi")).await.unwrap();
@@ -259,7 +259,7 @@ async fn a_server_that_cancels_a_stream_at_the_deadline_has_seen_it_pass() {
     assert_expired(soon("the end", notes.recv()).await, began, 10);
 }
 
-/// The deadline passes and the frames come between two turns of the client.
+/// Lets the deadline pass and the frames arrive between two turns of the client.
 async fn at_once_with_the_deadline(server: &mut RawPeer, began: Instant, late: impl Into<Vec<Frame>>) {
     tokio::time::sleep_until(began + Duration::from_millis(9_999)).await;
     let clock = tokio::time::advance(Duration::from_millis(2));
@@ -267,7 +267,7 @@ async fn at_once_with_the_deadline(server: &mut RawPeer, began: Instant, late: i
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_that_waits_its_turn_obeys_its_deadline() {
+async fn queued_call_expires_at_its_deadline() {
     let (client, mut server) = client_with(|_| {}, [(MAX_CONCURRENT_STREAMS, 1)]).await;
     let _first = client.server_streaming(COUNT, note("hi")).await.unwrap();
     server.expect_request(1).await;
@@ -278,7 +278,7 @@ async fn a_call_that_waits_its_turn_obeys_its_deadline() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_reset_before_the_deadline_is_what_it_is() {
+async fn reset_before_the_deadline_keeps_its_code() {
     let (client, mut server) = client_and_raw_server().await;
     let hurried = within(&client, 10);
     let call = tokio::spawn(async move { hurried.unary(ECHO, note("hi")).await });
@@ -287,10 +287,10 @@ async fn a_reset_before_the_deadline_is_what_it_is() {
     assert_eq!(soon("the end", call).await.unwrap().unwrap_err().code(), Code::Cancelled);
 }
 
-// On both.
+// On both sides.
 
 #[tokio::test(start_paused = true)]
-async fn a_deadline_ends_the_call_on_both_sides() {
+async fn deadline_ends_the_call_on_both_sides() {
     let mut server = TestServer::start();
     let client = server.client().await;
     let began = Instant::now();

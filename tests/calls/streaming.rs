@@ -9,7 +9,7 @@ use crate::common::service::{CHAT, COLLECT, COUNT, ECHO, FAIL, FAIL_LATE, MISSIN
 use crate::common::{quiet, soon};
 
 #[tokio::test(start_paused = true)]
-async fn all_four_kinds_between_our_own_client_and_server() {
+async fn all_four_kinds_work_between_our_client_and_server() {
     let server = TestServer::start();
     let client = server.client().await;
     assert_eq!(*soon("unary", client.unary(ECHO, note("hi"))).await.unwrap(), note("hi"));
@@ -37,7 +37,7 @@ async fn all_four_kinds_between_our_own_client_and_server() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn sending_and_receiving_at_the_same_time() {
+async fn client_sends_and_receives_concurrently() {
     let server = TestServer::start();
     let client = server.client().await;
     let (mut out, notes) = client.bidi_streaming(CHAT).await.unwrap();
@@ -57,7 +57,7 @@ async fn sending_and_receiving_at_the_same_time() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn handles_may_live_in_different_tasks() {
+async fn handles_work_in_different_tasks() {
     let server = TestServer::start();
     let client = server.client().await;
     let (mut out, mut notes) = client.bidi_streaming(CHAT).await.unwrap();
@@ -79,7 +79,7 @@ async fn handles_may_live_in_different_tasks() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_inbound_is_a_stream_that_ends_after_its_error() {
+async fn inbound_stream_ends_after_its_error() {
     let server = TestServer::start();
     let client = server.client().await;
     let ask = Note { number: 5, ..note("gone") };
@@ -91,7 +91,7 @@ async fn an_inbound_is_a_stream_that_ends_after_its_error() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_outbound_is_a_sink_that_half_closes_when_it_is_closed() {
+async fn closing_the_outbound_sink_half_closes() {
     let (client, mut server) = client_and_raw_server().await;
     let (mut out, notes) = client.bidi_streaming(CHAT).await.unwrap();
     server.expect_request(1).await;
@@ -109,7 +109,7 @@ async fn an_outbound_is_a_sink_that_half_closes_when_it_is_closed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stream_can_be_forwarded_into_a_sink() {
+async fn inbound_can_be_forwarded_into_an_outbound() {
     let server = TestServer::start();
     let client = server.client().await;
     let source = client.server_streaming(COUNT, count(500)).await.unwrap();
@@ -120,7 +120,7 @@ async fn a_stream_can_be_forwarded_into_a_sink() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn flushing_waits_for_the_peers_window() {
+async fn flush_waits_for_the_window_of_the_peer() {
     let (client, mut server) = client_with(|_| {}, [(INITIAL_WINDOW_SIZE, 0)]).await;
     let (mut out, _notes) = client.bidi_streaming(CHAT).await.unwrap();
     server.expect_request(1).await;
@@ -134,7 +134,7 @@ async fn flushing_waits_for_the_peers_window() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn metadata_goes_both_ways_in_every_kind() {
+async fn metadata_round_trips_in_every_kind() {
     let server = TestServer::start();
     let client = server.client().await;
     let all: Vec<u8> = (0..=255).collect();
@@ -168,7 +168,7 @@ async fn metadata_goes_both_ways_in_every_kind() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_method_that_is_not_there_is_unimplemented() {
+async fn unknown_method_is_unimplemented() {
     let server = TestServer::start();
     let client = server.client().await;
     let status = soon("the answer", client.unary(MISSING, note("hi"))).await.unwrap_err();
@@ -177,7 +177,7 @@ async fn a_method_that_is_not_there_is_unimplemented() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn metadata_over_the_servers_limit_is_resource_exhausted() {
+async fn metadata_over_the_limit_of_the_server_is_resource_exhausted() {
     let server = TestServer::with(|options| options.limits.max_metadata_size = 10_000);
     let client = server.client().await;
     let mut sent = Metadata::new();
@@ -189,7 +189,7 @@ async fn metadata_over_the_servers_limit_is_resource_exhausted() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_of_another_kind_than_the_methods_is_judged_by_its_messages() {
+async fn wrong_kind_of_call_fails_on_its_message_count() {
     let server = TestServer::start();
     let client = server.client().await;
     let wrong: barewire::Method<Note, Note, barewire::BidiStreaming> = barewire::Method::new(ECHO.path());

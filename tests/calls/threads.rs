@@ -9,10 +9,10 @@ use tokio::task::JoinSet;
 use crate::common::server::TestServer;
 use crate::common::service::{CHAT, COLLECT, COUNT, ECHO, FLOOD, Note, PACED, WAIT, count, kilobyte, note};
 
-/// Takes a second or two on an idle machine.
+/// The time limit; a test takes a second or two on an idle machine.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// A connection whose windows are a small part of what goes over it.
+/// Connects a client and a server whose windows are much smaller than the data of a test.
 async fn narrow() -> (TestServer, Client) {
     let server = TestServer::with(|options| options.limits.stream_window = 65_535);
     let client = server.client().await;
@@ -24,7 +24,7 @@ async fn all(calls: JoinSet<Result<(), Status>>) {
     all.into_iter().for_each(|outcome| outcome.expect("every call ends well"));
 }
 
-/// Uses both handles in tasks of their own, with a pause on either side in the middle.
+/// Uses both handles in separate tasks, each with a pause in the middle.
 async fn chat(client: Client, times: u64) -> Result<(), Status> {
     let (mut out, mut notes) = client.bidi_streaming(CHAT).await?;
     let sending = tokio::spawn(async move {
@@ -75,7 +75,7 @@ async fn echo(client: Client, times: u64) -> Result<(), Status> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn calls_of_every_kind_at_the_same_time() {
+async fn calls_of_every_kind_run_concurrently() {
     let (_server, client) = narrow().await;
     let mut calls = JoinSet::new();
     for _ in 0..8 {
@@ -88,7 +88,7 @@ async fn calls_of_every_kind_at_the_same_time() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn calls_that_are_given_up_at_any_moment_harm_no_others() {
+async fn calls_cancelled_at_any_moment_do_not_affect_others() {
     let (server, client) = narrow().await;
     let mut calls = JoinSet::new();
     for turn in 0..200u64 {
@@ -117,7 +117,7 @@ async fn calls_that_are_given_up_at_any_moment_harm_no_others() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn deadlines_at_any_moment_end_their_calls_and_no_others() {
+async fn deadlines_at_any_moment_end_only_their_calls() {
     let (server, client) = narrow().await;
     let mut calls = JoinSet::new();
     for millis in 0..100 {

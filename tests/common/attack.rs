@@ -1,6 +1,6 @@
-//! Attacks on our server: what a client says without end, the memory that it costs, and a healthy client beside it.
+//! Attacks on our server: the bytes that a client sends endlessly, the memory that they cost, and a healthy client meanwhile.
 //!
-//! Each runs in a thread of its own, whose allocations are counted, so that no other test adds to them.
+//! Each attack runs on its own thread, whose allocations are counted, so that other tests don't add to them.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use super::service::{ECHO, WAIT, note};
 
 pub const MIB: usize = 1 << 20;
 
-/// The attacker's way of reading the answers.
+/// True if the attacker reads the answers.
 #[derive(Clone, Copy, PartialEq)]
 pub enum Reads {
     Yes,
@@ -31,7 +31,7 @@ async fn run(
     most: usize,
     attack: impl Fn(u32) -> Vec<u8>,
 ) -> usize {
-    // Not one that keeps what is written on it.
+    // Not a pipe that records writes: the record would count as memory.
     let (near, mut io) = tokio::io::duplex(64 << 10);
     server.arrivals.send(connected(near)).expect("the server listens");
     let greeting = [settings([(INITIAL_WINDOW_SIZE, 0x7FFF_FFFF)]), settings_ack()];
@@ -60,7 +60,7 @@ pub async fn served(healthy: &Client) {
     assert!(computed < Duration::from_secs(1), "{computed:?} of CPU time");
 }
 
-/// Writes all of it; false where the connection has ended or nothing moves.
+/// Writes the whole piece. Returns false if the connection has ended or no byte can be written any more.
 async fn said(io: &mut DuplexStream, mut piece: &[u8], reads: Reads) -> bool {
     let mut space = [0; 16 << 10];
     while !piece.is_empty() {
@@ -81,7 +81,7 @@ async fn said(io: &mut DuplexStream, mut piece: &[u8], reads: Reads) -> bool {
     true
 }
 
-/// Runs an attack and holds it to the memory that it may cost beside a server and a healthy client.
+/// Runs an attack, and asserts that it allocates at most this much memory beyond a server and a healthy client.
 pub fn costs(name: &str, bound: usize, reads: Reads, most: usize, attack: impl Fn(u32) -> Vec<u8>) {
     let mut sent = 0;
     let memory = allocation_counter::measure(|| {
@@ -90,7 +90,7 @@ pub fn costs(name: &str, bound: usize, reads: Reads, most: usize, attack: impl F
             let server = TestServer::start();
             let healthy = server.client().await;
             sent = run(&server, &healthy, reads, most, &attack).await;
-            // The attacker's memory is released once it has disconnected; its last frames are waited for.
+            // Waits until the attacker's memory is released: it has disconnected, and its last frames have arrived.
             tokio::time::sleep(Duration::from_secs(60)).await;
             served(&healthy).await;
         });
@@ -110,7 +110,7 @@ pub fn opens(stream: u32, flags: u8) -> Frame {
     opens_at(stream, WAIT.path(), flags)
 }
 
-/// The same of another method.
+/// HEADERS of a call of another method.
 pub fn opens_at(stream: u32, path: &str, flags: u8) -> Frame {
     // :method POST, :scheme http, :authority "t", :path, te, content-type.
     let mut block = vec![0x83, 0x86, 0x01, 1, b't', 0x04, path.len() as u8];

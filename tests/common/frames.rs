@@ -1,4 +1,4 @@
-//! Frames of HTTP/2 (RFC 9113 sections 4 and 6), and the messages of gRPC in them, as a test writes and reads them.
+//! HTTP/2 frames (RFC 9113 sections 4 and 6) and the gRPC messages in them, for tests to write and read.
 //!
 //! The same constructors serve both ways: `peer.send(data(1, text("hi")))` and `peer.expect(data(1, text("hi")))`.
 
@@ -41,7 +41,7 @@ pub const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 pub const FRAME_HEADER: usize = 9;
 pub const MAX_FRAME_SIZE: usize = 16_384;
 
-/// A frame. HEADERS stand for their CONTINUATIONs as well.
+/// A frame. HEADERS include their CONTINUATIONs.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Frame {
     Data {
@@ -76,7 +76,7 @@ pub enum Frame {
         stream: u32,
         increment: u32,
     },
-    /// Any other, and what none of these can say.
+    /// Any other frame, and frames that the variants above can't express.
     Raw {
         kind: u8,
         flags: u8,
@@ -85,7 +85,7 @@ pub enum Frame {
     },
 }
 
-/// A header field; names and values may be ones that HTTP forbids.
+/// A header field; its name and value may be invalid in HTTP.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Field {
     pub name: String,
@@ -128,7 +128,7 @@ pub fn data(stream: u32, payload: impl AsRef<[u8]>) -> Frame {
     Frame::Data { stream, payload, padding: None, end_stream: false }
 }
 
-/// As many DATA frames as it takes.
+/// Splits a body into DATA frames of the largest size.
 pub fn chunks(stream: u32, payload: &[u8]) -> Vec<Frame> {
     payload.chunks(MAX_FRAME_SIZE).map(|chunk| data(stream, chunk)).collect()
 }
@@ -162,7 +162,7 @@ pub fn window_update(stream: u32, increment: u32) -> Frame {
     Frame::WindowUpdate { stream, increment }
 }
 
-/// Any frame at all.
+/// A frame with any type, flags and payload.
 pub fn raw(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Frame {
     Frame::Raw { kind, flags, stream, payload: Bytes::copy_from_slice(payload) }
 }
@@ -217,7 +217,7 @@ impl Frame {
         self
     }
 
-    /// With so many bytes of padding.
+    /// Adds this many bytes of padding.
     #[must_use]
     pub fn padded(mut self, count: u8) -> Frame {
         match &mut self {
@@ -256,7 +256,7 @@ impl Frame {
         }
     }
 
-    /// The same on another stream.
+    /// Moves the frame to another stream.
     #[must_use]
     pub fn on(mut self, other: u32) -> Frame {
         match &mut self {
@@ -270,7 +270,7 @@ impl Frame {
         self
     }
 
-    /// The stream it belongs to; 0 is the connection.
+    /// Returns the stream of the frame; 0 is the connection.
     pub fn stream(&self) -> u32 {
         match self {
             Frame::Data { stream, .. }
@@ -282,7 +282,7 @@ impl Frame {
         }
     }
 
-    /// The bytes on the wire.
+    /// Appends the frame as it is on the wire.
     pub fn encode(&self, wire: &mut BytesMut) {
         let stream = self.stream();
         match self {
@@ -385,7 +385,7 @@ struct Raw {
     payload: Bytes,
 }
 
-/// One frame and its length with its header.
+/// Returns a frame, and its length including its header.
 fn cut(wire: &[u8]) -> Option<(Raw, usize)> {
     let (header, rest) = wire.split_at_checked(FRAME_HEADER)?;
     let length = u32::from_be_bytes([0, header[0], header[1], header[2]]) as usize;
@@ -394,7 +394,7 @@ fn cut(wire: &[u8]) -> Option<(Raw, usize)> {
     Some((Raw { kind: header[3], flags: header[4], stream, payload }, FRAME_HEADER + length))
 }
 
-/// Something to send: a frame, or several in one write.
+/// One frame or several frames, sent in one write.
 impl From<Frame> for Vec<Frame> {
     fn from(frame: Frame) -> Vec<Frame> {
         vec![frame]

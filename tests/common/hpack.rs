@@ -5,12 +5,12 @@ pub use barewire::inspector::{Decoder, Limits};
 
 use super::frames::Field;
 
-/// The fields as literals without indexing, each with its name in full (section 6.2.2).
+/// Encodes the fields as literals without indexing, with literal names (section 6.2.2).
 pub fn encode(fields: &[Field]) -> Vec<u8> {
     header_block(fields.iter().map(|Field { name, value }| (name, value)))
 }
 
-/// The fields of a block in their order.
+/// Returns the fields of a block, in order.
 pub fn decode(decoder: &mut Decoder, block: &[u8]) -> Vec<Field> {
     let block = decoder.decode(block);
     assert_eq!(block.error, None, "the header block can't be decoded");

@@ -87,12 +87,12 @@ fn block(bytes: &mut impl Iterator<Item = u8>) -> HeaderMap {
     headers
 }
 
-/// Makes the calls, and compares what h2 says on both sides with what the inspector says of the bytes.
+/// Makes the calls, and compares the headers that h2 decodes on both sides with those that the inspector decodes.
 async fn hold(script: Script) {
-    let recorded = Recorded::default();
+    let recorded = Record::default();
     let (near, far) = tokio::io::duplex(1 << 20);
     let server = tokio::spawn(serve(far, script.server_table, script.calls.clone()));
-    let wire = Tapped { pipe: near, recorded: recorded.clone() };
+    let wire = TapPipe { pipe: near, recorded: recorded.clone() };
     let mut builder = h2::client::Builder::new();
     builder.header_table_size(script.client_table);
     let (mut client, connection) = builder.handshake(wire).await.expect("both sides are h2");
@@ -117,12 +117,12 @@ async fn hold(script: Script) {
     };
     let sent = script.calls.iter();
     let expected: Vec<_> = sent.clone().map(|[request, ..]| of_map(request)).collect();
-    assert_eq!(requests.iter().map(heard).collect::<Vec<_>>(), without_marks(&expected), "what h2's server heard");
-    assert_eq!(blocks(Direction::ToServer), expected, "what the inspector heard of the client");
+    assert_eq!(requests.iter().map(heard).collect::<Vec<_>>(), without_marks(&expected), "decoded by h2's server");
+    assert_eq!(blocks(Direction::ToServer), expected, "decoded by the inspector, from the client");
     let expected: Vec<_> = sent.flat_map(|[_, answer, trailers]| [of_map(answer), of_map(trailers)]).collect();
     let answers: Vec<_> = answers.iter().flatten().map(heard).collect();
-    assert_eq!(answers, without_marks(&expected), "what h2's client heard");
-    assert_eq!(blocks(Direction::ToClient), expected, "what the inspector heard of the server");
+    assert_eq!(answers, without_marks(&expected), "decoded by h2's client");
+    assert_eq!(blocks(Direction::ToClient), expected, "decoded by the inspector, from the server");
 }
 
 async fn serve(pipe: DuplexStream, table: u32, calls: Vec<[HeaderMap; 3]>) -> Vec<HeaderMap> {
@@ -154,7 +154,7 @@ async fn call(client: &mut h2::client::SendRequest<Bytes>, headers: &HeaderMap) 
     [head.headers, trailers]
 }
 
-/// Names and values in an order that does not depend on how a map keeps them: values of one name stay in theirs.
+/// Sorts fields by name, because a map has no order; values of one name keep their order.
 type Plain = Vec<(Vec<u8>, Vec<u8>, bool)>;
 
 fn of_map(headers: &HeaderMap) -> Plain {
@@ -188,9 +188,9 @@ fn plain(headers: &[HeaderField]) -> Plain {
     plain
 }
 
-fn decode(recorded: &Recorded) -> Vec<Frame> {
+fn decode(recorded: &Record) -> Vec<Frame> {
     let mut conversation = Conversation::new(Schema::new());
-    for (direction, bytes) in recorded.lock().expect("nobody panicked").iter() {
+    for (direction, bytes) in recorded.lock().expect("the lock is not poisoned").iter() {
         conversation.push(*direction, bytes);
     }
     conversation.finish();
@@ -201,21 +201,21 @@ fn decode(recorded: &Recorded) -> Vec<Frame> {
     frames
 }
 
-type Recorded = Arc<Mutex<Vec<(Direction, Vec<u8>)>>>;
+type Record = Arc<Mutex<Vec<(Direction, Vec<u8>)>>>;
 
-/// The client's end of the pipe, which keeps what passes.
-struct Tapped {
+/// The client's end of the pipe, which records the bytes of both directions.
+struct TapPipe {
     pipe: DuplexStream,
-    recorded: Recorded,
+    recorded: Record,
 }
 
-impl Tapped {
+impl TapPipe {
     fn keep(&self, direction: Direction, bytes: &[u8]) {
-        self.recorded.lock().expect("nobody panicked").push((direction, bytes.to_vec()));
+        self.recorded.lock().expect("the lock is not poisoned").push((direction, bytes.to_vec()));
     }
 }
 
-impl AsyncRead for Tapped {
+impl AsyncRead for TapPipe {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         let polled = Pin::new(&mut self.pipe).poll_read(cx, buffer);
@@ -224,7 +224,7 @@ impl AsyncRead for Tapped {
     }
 }
 
-impl AsyncWrite for Tapped {
+impl AsyncWrite for TapPipe {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.pipe).poll_write(cx, bytes);
         if let Poll::Ready(Ok(count)) = polled {

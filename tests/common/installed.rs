@@ -10,7 +10,7 @@ pub fn is_installed(program: &str, version: &str, suite: &str) -> bool {
         return true;
     }
     assert!(std::env::var_os("CI").is_none_or(|ci| ci != "true"), "{suite} did not run: {program} is not installed");
-    // Not through eprintln!, which the test harness keeps to itself when a test passes.
+    // Not through eprintln!, which the test harness captures and discards when a test passes.
     let _ = writeln!(std::io::stderr(), "DID NOT RUN: {suite} ({program} is not installed)");
     false
 }

@@ -1,18 +1,18 @@
 //! Building blocks of the tests' conversations.
 //!
 //! * [`attack`]: measures the cost of a hostile client for our server
-//! * [`cpu`]: CPU time, where a test bounds how long something computes
-//! * [`frames`]: frames of HTTP/2 as a test writes and reads them, valid or not
+//! * [`cpu`]: CPU time, for tests that limit how long something computes
+//! * [`frames`]: HTTP/2 frames, valid or not
 //! * [`installed`]: checks that an external program is installed
 //! * [`peer`]: the far end of a connection, played frame by frame: a client to our server, a server to our client
 //! * [`pipe`]: connections in memory that record every write
-//! * [`service`]: a small service of all four kinds that tells a test what happens to it
+//! * [`service`]: a small service with all four kinds of call, which reports events to a test
 //! * [`server`]: our server with that service, and ways to reach it
 //!
 //! Nothing here uses the kernel, so every test runs on the paused clock. Time passes only when all tasks are idle. So a wait that
 //! never ends fails at once, and a test can prove that nothing arrives.
 
-#![allow(dead_code, unused_imports)] // Each test file uses its share.
+#![allow(dead_code, unused_imports)] // Each test program uses a part.
 
 pub mod attack;
 pub mod cpu;
@@ -27,13 +27,13 @@ pub mod service;
 use std::future::Future;
 use std::time::Duration;
 
-/// The longest wait for anything, on a clock that stands still while there is work.
+/// The longest wait for anything, on a clock that advances only while all tasks are idle.
 const PATIENCE: Duration = Duration::from_secs(600);
 
 /// The most bytes of outgoing messages of a call in addition to the window: one batch being sent, one being filled.
 pub const BATCHES: u64 = 2 * 16_384;
 
-/// The output of a future that should be ready soon.
+/// Returns the output of a future that should be ready soon; panics if it is not.
 #[track_caller]
 pub fn soon<F: Future>(what: &str, future: F) -> impl Future<Output = F::Output> {
     let place = std::panic::Location::caller();
@@ -50,5 +50,5 @@ pub async fn quiet() {
     tokio::time::sleep(Duration::from_nanos(1)).await;
 }
 
-/// The two ends of a bidirectional call that a client holds.
+/// The two halves of a bidirectional call on a client.
 pub type Streaming = (barewire::Outbound<service::Note>, barewire::Inbound<service::Note>);

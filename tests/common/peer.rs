@@ -49,7 +49,7 @@ impl RawPeer {
         peer
     }
 
-    /// A peer that has connected and sent nothing yet.
+    /// Creates a peer that has connected and sent nothing yet.
     pub fn silent(io: DuplexStream) -> RawPeer {
         let (reader, aside, returned) = (Reader::default(), VecDeque::new(), HashMap::new());
         RawPeer { io, reader, aside, returned, settings: Vec::new() }
@@ -90,7 +90,7 @@ impl RawPeer {
         })
     }
 
-    /// The next frame, whatever it is.
+    /// Returns the next frame of any type.
     #[track_caller]
     pub fn next_any(&mut self) -> impl Future<Output = Option<Frame>> {
         soon("a frame", self.read())
@@ -107,7 +107,7 @@ impl RawPeer {
         }
     }
 
-    /// The next frame opens this stream; gives its fields.
+    /// Asserts that the next frame opens this stream. Returns its fields.
     #[track_caller]
     pub fn expect_request(&mut self, expected: u32) -> impl Future<Output = Vec<Field>> {
         let place = std::panic::Location::caller();
@@ -120,19 +120,19 @@ impl RawPeer {
         }
     }
 
-    /// Asserts that nothing but SETTINGS, PING and WINDOW_UPDATE arrives, however long one waits: all tasks are idle.
+    /// Asserts that only SETTINGS, PING and WINDOW_UPDATE arrive until all tasks are idle.
     #[track_caller]
     pub fn expect_silence(&mut self) -> impl Future<Output = ()> {
         let place = std::panic::Location::caller();
         async move {
-            // On the paused clock a moment passes only when nothing else can happen.
+            // The paused clock advances only when all tasks are idle.
             if let Ok(frame) = tokio::time::timeout(Duration::from_nanos(1), self.fresh()).await {
                 panic!("at {place}: {frame:?} came");
             }
         }
     }
 
-    /// The connection ends, after GOAWAYs perhaps; gives their errors.
+    /// Asserts that the connection ends. Returns the errors of the GOAWAYs before its end.
     #[track_caller]
     pub fn expect_end(&mut self) -> impl Future<Output = Vec<Http2Error>> {
         let place = std::panic::Location::caller();
@@ -167,7 +167,7 @@ impl RawPeer {
         })
     }
 
-    /// Sends a PING; its ACK is the next frame but for window updates.
+    /// Sends a PING, and asserts that its ACK is the next frame other than WINDOW_UPDATE.
     #[track_caller]
     pub fn ping(&mut self) -> impl Future<Output = ()> {
         let place = std::panic::Location::caller();
@@ -215,7 +215,7 @@ impl RawPeer {
         *self.returned.entry(stream).or_default() += u64::from(increment);
     }
 
-    /// Safe to drop half-way: bytes read so far stay in the reader.
+    /// Cancel-safe: bytes read so far stay in the reader.
     async fn read(&mut self) -> Option<Frame> {
         loop {
             if let Some(frame) = self.reader.next() {
@@ -233,9 +233,9 @@ impl RawPeer {
 #[derive(Debug, Default)]
 pub struct Answer {
     pub head: Vec<Field>,
-    /// The payload of all DATA frames together.
+    /// The payloads of all DATA frames, concatenated.
     pub body: Vec<u8>,
-    /// Empty if the head ended the stream.
+    /// The trailers; empty if the first HEADERS ended the stream.
     pub trailers: Vec<Field>,
     end: Option<Result<(), Http2Error>>,
 }
@@ -260,33 +260,33 @@ impl Answer {
         }
     }
 
-    /// The error of the RST_STREAM that ended it.
+    /// Returns the error of the RST_STREAM that ended the stream.
     pub fn reset(&self) -> Option<Http2Error> {
         self.end.and_then(Result::err)
     }
 
-    /// The first value of a field in the head.
+    /// Returns the first value of a field in the first HEADERS.
     pub fn header(&self, name: &str) -> Option<&str> {
         value(&self.head, name)
     }
 
-    /// The first value of a field in the block that ended the stream.
+    /// Returns the first value of a field in the header block that ended the stream.
     pub fn trailer(&self, name: &str) -> Option<&str> {
         value(if self.trailers.is_empty() { &self.head } else { &self.trailers }, name)
     }
 
-    /// `grpc-status` and `grpc-message` as they stand on the wire.
+    /// Returns `grpc-status` and `grpc-message` as they are on the wire.
     pub fn status(&self) -> (&str, &str) {
         (self.trailer("grpc-status").expect("a status"), self.trailer("grpc-message").unwrap_or(""))
     }
 
-    /// True if it was Trailers-Only.
+    /// Returns true if the answer was Trailers-Only.
     pub fn is_trailers_only(&self) -> bool {
         self.trailers.is_empty() && self.body.is_empty() && self.reset().is_none()
     }
 }
 
-/// The first value of a field.
+/// Returns the first value of a field.
 pub fn value<'a>(fields: &'a [Field], name: &str) -> Option<&'a str> {
     let field = fields.iter().find(|field| field.name == name)?;
     Some(std::str::from_utf8(&field.value).expect("text"))

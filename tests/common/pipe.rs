@@ -13,17 +13,17 @@ use tokio::sync::mpsc;
 
 use super::frames::PREFACE;
 
-/// The unread bytes that a pipe holds each way: about as many as a socket.
+/// The size of a pipe's buffer for each direction: about that of a socket.
 const CAPACITY: usize = 64 * 1024;
 
-/// A pipe: the end of the side under test, recorded, and the far end.
-pub fn pipe() -> (Recorded, DuplexStream) {
+/// Creates a pipe: the end of the side under test, which records its writes, and the far end.
+pub fn pipe() -> (RecordingPipe, DuplexStream) {
     let (near, far) = tokio::io::duplex(CAPACITY);
-    (Recorded { io: near, writes: Writes::default() }, far)
+    (RecordingPipe { io: near, writes: Writes::default() }, far)
 }
 
 /// An end of a pipe that records its writes.
-pub struct Recorded {
+pub struct RecordingPipe {
     io: DuplexStream,
     pub writes: Writes,
 }
@@ -55,13 +55,13 @@ pub fn kinds(write: &Bytes) -> Vec<u8> {
     kinds
 }
 
-impl AsyncRead for Recorded {
+impl AsyncRead for RecordingPipe {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.io).poll_read(cx, buf)
     }
 }
 
-impl AsyncWrite for Recorded {
+impl AsyncWrite for RecordingPipe {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let count = done!(Pin::new(&mut self.io).poll_write(cx, buf))?;
         self.writes.0.lock().unwrap().push(Bytes::copy_from_slice(&buf[..count]));
@@ -77,7 +77,7 @@ impl AsyncWrite for Recorded {
     }
 }
 
-/// A listener that accepts what is put into its channel.
+/// A listener that accepts the connections sent to its channel.
 pub struct PipeListener(pub mpsc::UnboundedReceiver<ByteStream>);
 
 impl Listener for PipeListener {
@@ -91,7 +91,7 @@ impl Listener for PipeListener {
     }
 }
 
-/// A connector with one connection to give.
+/// A connector that can connect once.
 pub struct PipeConnector(Mutex<Option<ByteStream>>);
 
 impl PipeConnector {
@@ -114,7 +114,7 @@ impl Connector for PipeConnector {
     }
 }
 
-/// A byte stream of this process.
+/// Wraps an in-memory byte stream.
 pub fn connected(io: impl barewire::io::Io) -> ByteStream {
     ByteStream::new(io, Peer::plain(Address::Memory))
 }

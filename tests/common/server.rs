@@ -13,7 +13,7 @@ use super::pipe::{PipeConnector, PipeListener, Writes, connected, pipe};
 use super::service::{Probe, service};
 use super::soon;
 
-/// A server at work, and the test's end of its service.
+/// A running server, and the probe of its service.
 pub struct TestServer {
     pub probe: Probe,
     pub arrivals: mpsc::UnboundedSender<ByteStream>,
@@ -35,7 +35,7 @@ impl TestServer {
         let (shutdown, signal) = oneshot::channel::<()>();
         let server = Server::new(router).with_options(options);
         let serving = tokio::spawn(server.serve_until(PipeListener(incoming), async {
-            // Without a word the server goes on for ever.
+            // If the sender is dropped, the server runs for ever.
             if signal.await.is_err() {
                 std::future::pending().await
             }
@@ -51,12 +51,12 @@ impl TestServer {
         (far, writes)
     }
 
-    /// A raw client whose connection is ready for calls.
+    /// Connects a raw client, ready for calls.
     pub async fn connect(&self) -> RawPeer {
         self.connect_with([]).await
     }
 
-    /// The same, with SETTINGS of its own.
+    /// Connects a raw client with these SETTINGS.
     pub async fn connect_with<const N: usize>(&self, settings: [(u16, u32); N]) -> RawPeer {
         RawPeer::client(self.dial().0, settings).await
     }
@@ -79,7 +79,7 @@ pub async fn client_and_raw_server() -> (Client, RawPeer) {
     client_with(|_| {}, []).await
 }
 
-/// The same, with options for the client and SETTINGS for the server.
+/// Connects our client with changed options to a raw server with these SETTINGS.
 pub async fn client_with<const N: usize>(
     change: impl FnOnce(&mut ClientOptions),
     settings: [(u16, u32); N],
@@ -88,7 +88,7 @@ pub async fn client_with<const N: usize>(
     (client.expect("it connects"), server)
 }
 
-/// The same, with what the client writes, where it may not connect.
+/// Like [`client_with`], for a client that may fail to connect. Also returns a record of its writes.
 pub async fn client_recorded<const N: usize>(
     change: impl FnOnce(&mut ClientOptions),
     settings: [(u16, u32); N],

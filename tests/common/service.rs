@@ -13,7 +13,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::{quiet, soon};
 
-/// The one message there is: with [`super::frames::text`] and [`super::frames::number`] on the wire.
+/// The message of all methods; [`super::frames::text`] and [`super::frames::number`] encode it.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Note {
     #[prost(string, tag = "1")]
@@ -49,7 +49,7 @@ pub const WAIT: Method<Note, Note, Unary> = Method::new("/test.Service/Wait");
 pub const PANIC: Method<Note, Note, Unary> = Method::new("/test.Service/Panic");
 /// Answers 1 to the note's number, and metadata as [`ECHO`].
 pub const COUNT: Method<Note, Note, ServerStreaming> = Method::new("/test.Service/Count");
-/// Answers as many times as the note's number says with its text, and says how many it has sent.
+/// Answers with the note's text as many times as its number, and reports the number of notes sent.
 pub const FLOOD: Method<Note, Note, ServerStreaming> = Method::new("/test.Service/Flood");
 /// Answers once and then fails as [`FAIL`].
 pub const FAIL_LATE: Method<Note, Note, ServerStreaming> = Method::new("/test.Service/FailLate");
@@ -87,14 +87,14 @@ pub enum Event {
     SendFailed(Code),
 }
 
-/// The test's end of the service.
+/// A test's view of the service: its events, and the permission to continue.
 pub struct Probe {
     events: UnboundedReceiver<Event>,
     gate: Arc<Semaphore>,
 }
 
 impl Probe {
-    /// The next event is this one.
+    /// Asserts that the next event is this one.
     #[track_caller]
     pub fn expect(&mut self, expected: Event) -> impl Future<Output = ()> {
         let place = std::panic::Location::caller();
@@ -102,7 +102,7 @@ impl Probe {
         async move { assert_eq!(next.await, Some(expected), "at {place}") }
     }
 
-    /// The next event.
+    /// Returns the next event.
     #[track_caller]
     pub fn next(&mut self) -> impl Future<Output = Event> {
         let next = soon("an event", self.events.recv());
@@ -115,7 +115,7 @@ impl Probe {
         std::iter::from_fn(|| self.events.try_recv().ok()).collect()
     }
 
-    /// The last of them.
+    /// Returns the last event before all tasks are idle.
     pub async fn last(&mut self) -> Option<Event> {
         self.rest().await.pop()
     }
@@ -126,14 +126,14 @@ impl Probe {
     }
 }
 
-/// The service; clones share what it tells.
+/// The service; clones report to the same probe.
 #[derive(Clone)]
 pub struct Service {
     events: UnboundedSender<Event>,
     gate: Arc<Semaphore>,
 }
 
-/// The service with its methods, and the test's end of it.
+/// Creates the routes of the service, and its probe.
 pub fn service() -> (Router<Service>, Probe) {
     let (events, told) = unbounded_channel();
     let gate = Arc::new(Semaphore::new(0));

@@ -13,7 +13,7 @@ use crate::common::{Streaming, quiet, soon};
 /// The last stream in the first GOAWAY of a graceful shutdown, which excludes no stream.
 const NONE: u32 = 0x7fff_ffff;
 
-/// Two bidirectional calls, on streams 1 and 3, which the server has seen.
+/// Begins two bidirectional calls, on streams 1 and 3, which the server has received.
 async fn two_calls() -> (Client, [Streaming; 2], RawPeer) {
     let (client, mut server) = client_and_raw_server().await;
     let calls = [client.bidi_streaming(CHAT).await.unwrap(), client.bidi_streaming(CHAT).await.unwrap()];
@@ -22,7 +22,7 @@ async fn two_calls() -> (Client, [Streaming; 2], RawPeer) {
     (client, calls, server)
 }
 
-/// An answer of one message on stream 3, cut in two at every stage.
+/// Returns an answer with one message on stream 3, split in two at every stage.
 fn stages() -> Vec<(Vec<Frame>, Vec<Frame>)> {
     let whole = text("hello");
     let [head, prefix, message, end] = [response(3), data(3, &whole[..3]), data(3, &whole[3..]), trailers(3, "0")];
@@ -39,14 +39,14 @@ async fn expect_hello(notes: &mut barewire::Inbound<Note>) {
     assert_eq!(soon("a note", notes.recv()).await.unwrap(), Some(note("hello")));
 }
 
-/// A unary call in a task of its own.
+/// Spawns a unary call.
 fn call(client: &Client) -> JoinHandle<Result<Response<Note>, Status>> {
     let client = client.clone();
     tokio::spawn(async move { client.unary(ECHO, note("hi")).await })
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_goes_on_unless_goaway_is_below_it_at_every_stage() {
+async fn call_continues_unless_goaway_excludes_it() {
     for error in [Http2Error::NO_ERROR, Http2Error::ENHANCE_YOUR_CALM, Http2Error::INTERNAL_ERROR] {
         for (last, goes_on) in [(0, false), (1, false), (3, true), (5, true), (NONE, true)] {
             for (before, after) in stages() {
@@ -76,7 +76,7 @@ async fn a_call_goes_on_unless_goaway_is_below_it_at_every_stage() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_smallest_of_several_goaways_counts() {
+async fn lowest_last_stream_of_several_goaways_counts() {
     for (lasts, goes_on) in [
         (&[NONE, 3][..], [true, true]),
         (&[NONE, 1], [true, false]),
@@ -105,7 +105,7 @@ async fn the_smallest_of_several_goaways_counts() {
 
 /// RFC 9113 section 6.8: an endpoint must not increase the last stream, and h2 ends the connection of one that does.
 #[tokio::test(start_paused = true)]
-async fn a_goaway_that_grows_ends_the_connection() {
+async fn goaway_with_a_higher_last_stream_ends_the_connection() {
     let (_client, [(_out, mut first), (_other, mut second)], mut server) = two_calls().await;
     server.send(goaway(1, Http2Error::NO_ERROR)).await;
     expect_end(&mut second, "the connection ended with GOAWAY NO_ERROR").await;
@@ -119,7 +119,7 @@ async fn a_goaway_that_grows_ends_the_connection() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_connection_that_is_lost_behind_its_goaway_ends_the_calls_that_went_on() {
+async fn connection_loss_after_goaway_fails_the_remaining_calls() {
     for (before, _) in stages() {
         let (_client, [_first, (_out, mut notes)], mut server) = two_calls().await;
         server.send([before.clone(), vec![goaway(3, Http2Error::NO_ERROR)]].concat()).await;
@@ -132,7 +132,7 @@ async fn a_connection_that_is_lost_behind_its_goaway_ends_the_calls_that_went_on
     }
 }
 
-/// A client whose second call waits, as the server takes one at a time.
+/// Begins two calls; the second waits, because the server allows one stream.
 async fn waiting() -> (JoinHandle<Result<Response<Note>, Status>>, JoinHandle<Result<Response<Note>, Status>>, RawPeer)
 {
     let (client, mut server) = client_with(|_| {}, [(MAX_CONCURRENT_STREAMS, 1)]).await;
@@ -145,7 +145,7 @@ async fn waiting() -> (JoinHandle<Result<Response<Note>, Status>>, JoinHandle<Re
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_that_waits_its_turn_ends_with_goaway() {
+async fn queued_call_fails_on_goaway() {
     for last in [0, 1, NONE] {
         let (first, second, mut server) = waiting().await;
         server.send(goaway(last, Http2Error::NO_ERROR)).await;
@@ -156,7 +156,7 @@ async fn a_call_that_waits_its_turn_ends_with_goaway() {
         let first = soon("the answer", first).await.unwrap();
         assert_eq!(first.map_or_else(|status| status.code(), |_| Code::Ok) == Code::Ok, last > 0, "{last}");
         if last == NONE {
-            // h2 begins it all the same. A server that ends gracefully says later which was its last.
+            // After GOAWAY with the highest stream h2 still opens it: a graceful server sends the final last stream later.
             server.expect_request(3).await;
             server.send(goaway(1, Http2Error::NO_ERROR)).await;
         }
@@ -167,7 +167,7 @@ async fn a_call_that_waits_its_turn_ends_with_goaway() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_that_waits_its_turn_ends_with_the_connection() {
+async fn queued_call_fails_with_the_connection() {
     let (first, second, server) = waiting().await;
     drop(server);
     for outcome in [first, second] {
@@ -177,7 +177,7 @@ async fn a_call_that_waits_its_turn_ends_with_the_connection() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_servers_limit_may_be_nothing_and_may_change() {
+async fn concurrent_stream_limit_may_be_zero_and_may_change() {
     let (client, mut server) = client_with(|_| {}, [(MAX_CONCURRENT_STREAMS, 0)]).await;
     let calls = [call(&client), call(&client), call(&client)];
     server.expect_silence().await;
@@ -189,7 +189,7 @@ async fn the_servers_limit_may_be_nothing_and_may_change() {
         server.expect(data(stream, text("hi")).end_stream()).await;
     }
     server.expect_silence().await;
-    // A limit below the calls in progress: none ends, and none begins until enough have ended.
+    // A limit below the calls in progress ends none of them; no call begins until enough have ended.
     server.send(settings([(MAX_CONCURRENT_STREAMS, 1)])).await;
     server.send([response(1), data(1, text("1")), trailers(1, "0")]).await;
     server.expect_silence().await;
@@ -202,10 +202,10 @@ async fn the_servers_limit_may_be_nothing_and_may_change() {
     }
 }
 
-/// In the middle of a connection that was in order: an answer of HTTP/1.1, an alert of TLS, a PING of seven bytes, SETTINGS on
-/// a stream, and a frame that is longer than was agreed. The errors are h2's.
+/// Sends invalid bytes on a working connection: an HTTP/1.1 answer, a TLS alert, a PING of seven bytes, SETTINGS on a stream,
+/// and a frame over the maximum size. The errors are h2's.
 #[tokio::test(start_paused = true)]
-async fn a_server_that_stops_speaking_http2_is_unavailable_and_told() {
+async fn server_that_stops_speaking_http2_gets_goaway_and_calls_are_unavailable() {
     for (bytes, error) in [
         (&b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n"[..], Http2Error::FRAME_SIZE_ERROR),
         (b"\x15\x03\x03\x00\x02\x02\x50\x00\x00", Http2Error::FRAME_SIZE_ERROR),

@@ -21,14 +21,14 @@ use crate::common::{quiet, soon};
 // On the server.
 
 #[tokio::test(start_paused = true)]
-async fn a_server_speaks_first_and_its_first_frame_is_settings() {
+async fn server_sends_settings_without_waiting_for_the_client() {
     let server = TestServer::start();
     let mut peer = RawPeer::silent(server.dial().0);
     assert!(matches!(peer.next_any().await, Some(Frame::Settings { ack: false, .. })));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_handshake_that_never_comes_is_waited_for_no_longer_than_its_timeout() {
+async fn missing_preface_closes_the_connection_after_the_handshake_timeout() {
     for spoken in [&b""[..], &PREFACE[..10], &PREFACE[..23]] {
         let server = TestServer::start();
         let began = Instant::now();
@@ -42,7 +42,7 @@ async fn a_handshake_that_never_comes_is_waited_for_no_longer_than_its_timeout()
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_timeout_of_the_handshake_is_an_option_and_does_not_count_afterwards() {
+async fn handshake_timeout_is_configurable_and_ends_with_the_handshake() {
     let server = TestServer::with(|options| options.handshake_timeout = Duration::from_secs(3));
     let began = Instant::now();
     let mut silent = RawPeer::silent(server.dial().0);
@@ -54,7 +54,7 @@ async fn the_timeout_of_the_handshake_is_an_option_and_does_not_count_afterwards
     assert_eq!(peer.answer(1).await.status(), ("0", ""));
 }
 
-/// A listener whose connections have something left to do, a TLS handshake for example.
+/// A listener whose connections need a handshake, for example TLS.
 struct Slow(mpsc::UnboundedReceiver<io::Result<Handshake>>);
 
 type Handshake = Pin<Box<dyn Future<Output = io::Result<ByteStream>> + Send>>;
@@ -71,7 +71,7 @@ impl Listener for Slow {
 }
 
 #[tokio::test(start_paused = true)]
-async fn slow_handshakes_and_errors_of_accepting_hold_nobody_up() {
+async fn slow_handshakes_and_accept_errors_do_not_delay_others() {
     let (router, _probe) = crate::common::service::service();
     let (arrivals, incoming) = mpsc::unbounded_channel::<io::Result<Handshake>>();
     tokio::spawn(Server::new(router).serve(Slow(incoming)));
@@ -91,13 +91,13 @@ async fn slow_handshakes_and_errors_of_accepting_hold_nobody_up() {
     peer.send([request(1, "/test.Service/Echo"), data(1, text("hi")).end_stream()]).await;
     assert_eq!(peer.answer(1).await.status(), ("0", ""));
     assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
-    // And the one that never comes is given up.
+    // The handshake that never ends times out.
     assert!(soon("the end", ended).await.is_err());
     assert_eq!(began.elapsed().as_secs(), 20);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_handler_sees_who_calls_and_under_which_name() {
+async fn handler_sees_the_peer_and_the_authority() {
     struct Names;
     impl Names {
         async fn name(&self, request: Request<Note>) -> Result<Response<Note>, Status> {
@@ -122,7 +122,7 @@ async fn a_handler_sees_who_calls_and_under_which_name() {
 
 // On the client.
 
-/// Returns our client's error for a server that sends these bytes and then closes its side, or not.
+/// Returns our client's error for a server that sends these bytes, and then closes its side if `closes`.
 async fn connecting_to(spoken: &[u8], closes: bool) -> (Status, Duration) {
     let (near, mut far) = pipe();
     let began = Instant::now();
@@ -138,14 +138,14 @@ async fn connecting_to(spoken: &[u8], closes: bool) -> (Status, Duration) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_that_speaks_something_else_is_unavailable_with_a_hint() {
+async fn other_protocol_of_the_server_is_unavailable_with_a_hint() {
     for (spoken, words) in [
         (
             &b"HTTP/1.1 400 Bad Request\r\n\r\n"[..],
             "the peer answered \"HTTP/1.1 400 Bad Request\": is this a gRPC port?",
         ),
         (b"\x15\x03\x01\x00\x02\x02\x16", "the peer answered with a TLS alert: does this port want TLS?"),
-        (b"SSH-2.0-OpenSSH_9\r\n", "the peer does not speak HTTP/2, its first bytes are "),
+        (b"SSH-2.0-OpenSSH_9\r\n", "the peer does not speak HTTP/2: its first bytes are "),
         (b"", "the peer closed the connection before it spoke HTTP/2"),
     ] {
         let (status, waited) = connecting_to(spoken, true).await;
@@ -156,13 +156,13 @@ async fn a_server_that_speaks_something_else_is_unavailable_with_a_hint() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_that_says_nothing_is_given_up() {
+async fn silent_server_is_unavailable_after_the_connect_timeout() {
     let (status, waited) = connecting_to(b"", false).await;
     assert_eq!((status.code(), status.message()), (Code::Unavailable, "no HTTP/2 connection within 20s"));
     assert_eq!(waited.as_secs(), 20);
 }
 
-/// A connector that never does.
+/// A connector that never connects.
 struct Never;
 
 impl Connector for Never {
@@ -180,7 +180,7 @@ impl Connector for Never {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_connect_timeout_is_an_option_and_covers_the_transport() {
+async fn connect_timeout_is_configurable_and_covers_the_transport() {
     let mut options = ClientOptions::default();
     options.connect_timeout = Duration::from_secs(3);
     let began = Instant::now();
@@ -190,7 +190,7 @@ async fn the_connect_timeout_is_an_option_and_covers_the_transport() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_transport_that_fails_says_why() {
+async fn transport_error_is_reported() {
     let (near, _far) = pipe();
     let connector = PipeConnector::new(near);
     drop(connector.connect().await);
@@ -199,7 +199,7 @@ async fn a_transport_that_fails_says_why() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_connected_client_has_seen_the_servers_settings() {
+async fn connect_waits_for_the_settings_of_the_server() {
     let (near, far) = pipe();
     let connecting = tokio::spawn(Client::connect(PipeConnector::new(near)));
     quiet().await;
@@ -209,7 +209,7 @@ async fn a_connected_client_has_seen_the_servers_settings() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_client_answers_pings_while_a_call_waits() {
+async fn client_answers_pings_while_a_call_waits() {
     let (client, mut server) = client_and_raw_server().await;
     let call = tokio::spawn(async move { client.unary(ECHO, note("hi")).await });
     server.expect_request(1).await;
@@ -221,7 +221,7 @@ async fn a_client_answers_pings_while_a_call_waits() {
 
 /// RFC 9113 section 3.4: a server's first frame must be SETTINGS.
 #[tokio::test(start_paused = true)]
-async fn a_server_that_does_not_begin_with_settings_is_none() {
+async fn server_that_does_not_begin_with_settings_is_unavailable() {
     for (first, words) in [
         (ping(*b"8 octets"), "the peer's first frame must be SETTINGS (4), but has type 6"),
         (window_update(0, 1), "the peer's first frame must be SETTINGS (4), but has type 8"),

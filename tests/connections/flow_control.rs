@@ -8,7 +8,7 @@ use crate::common::server::TestServer;
 use crate::common::service::{Event, Note, kilobyte, note};
 use crate::common::{BATCHES, quiet};
 
-/// Returns the number of notes of a kilobyte that the service reports as sent.
+/// Returns the number of notes of one kilobyte that the service has sent.
 async fn sent(server: &mut TestServer) -> u64 {
     match server.probe.last().await {
         Some(Event::Sent(count)) => count,
@@ -16,7 +16,7 @@ async fn sent(server: &mut TestServer) -> u64 {
     }
 }
 
-/// The request for so many notes of a kilobyte.
+/// Requests this many notes of one kilobyte.
 fn flood(stream: u32, times: u64) -> [Frame; 2] {
     let ask = prost::Message::encode_to_vec(&Note { number: times, ..kilobyte() });
     [request(stream, "/test.Service/Flood"), data(stream, message(ask)).end_stream()]
@@ -31,9 +31,9 @@ async fn assert_served(peer: &mut RawPeer, stream: u32) {
 // Our server sends.
 
 #[tokio::test(start_paused = true)]
-async fn a_client_that_stops_reading_stops_the_handler_and_no_other() {
+async fn client_that_stops_reading_blocks_only_its_handler() {
     let mut server = TestServer::start();
-    // The connection has room for more than the stream.
+    // The connection window is larger than the stream window.
     let mut peer = server.connect().await;
     peer.send(window_update(0, 1 << 20)).await;
     peer.send(flood(1, 1000)).await;
@@ -42,14 +42,14 @@ async fn a_client_that_stops_reading_stops_the_handler_and_no_other() {
     assert_served(&mut peer, 3).await;
     assert_eq!(server.probe.last().await, None, "not one note more");
     peer.send(window_update(1, 16_384)).await;
-    assert_eq!(sent(&mut server).await, before + 16, "a batch of room, a batch of notes");
+    assert_eq!(sent(&mut server).await, before + 16, "a batch of window, a batch of notes");
     peer.send(window_update(1, 1 << 20)).await;
     let answer = peer.answer(1).await;
     assert_eq!((answer.body.len(), answer.status()), (1000 * 1024, ("0", "")));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_window_of_nothing_lets_headers_pass_and_each_byte_of_it_a_byte() {
+async fn zero_window_sends_only_headers_and_each_byte_of_window_one_byte() {
     let server = TestServer::start();
     let mut peer = server.connect_with([(INITIAL_WINDOW_SIZE, 0)]).await;
     peer.send([request(1, "/test.Service/Count"), data(1, number(3)).end_stream()]).await;
@@ -67,7 +67,7 @@ async fn a_window_of_nothing_lets_headers_pass_and_each_byte_of_it_a_byte() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_window_that_becomes_negative_is_waited_for() {
+async fn negative_window_blocks_until_it_is_positive() {
     let server = TestServer::start();
     let mut peer = server.connect().await;
     peer.send(flood(1, 100)).await;
@@ -89,18 +89,18 @@ async fn a_window_that_becomes_negative_is_waited_for() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_socket_that_is_not_read_stops_the_handler_whatever_the_window() {
+async fn full_socket_blocks_the_handler_despite_an_open_window() {
     let mut server = TestServer::start();
     let mut peer = server.connect_with([(INITIAL_WINDOW_SIZE, 0x7fff_ffff)]).await;
     peer.send(window_update(0, 0x7fff_ffff - 65_535)).await;
     peer.send(flood(1, 1_000_000)).await;
     let sent = sent(&mut server).await;
-    // `UNSENT_OF_CALL`, and what is in the pipe and in two batches.
+    // At most `UNSENT_OF_CALL`, the pipe's buffer and two batches.
     assert!(sent < 1536, "{sent} kilobytes are on their way");
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_larger_than_the_window_arrives() {
+async fn answer_larger_than_the_window_arrives() {
     let server = TestServer::start();
     let mut peer = server.connect().await;
     let long = text(&"x".repeat(100_000));
@@ -120,7 +120,7 @@ async fn an_answer_larger_than_the_window_arrives() {
 // Our server receives.
 
 #[tokio::test(start_paused = true)]
-async fn window_returns_as_messages_are_taken_and_not_before() {
+async fn window_returns_only_when_messages_are_taken() {
     let mut server = TestServer::with(|options| options.limits.stream_window = 100_000);
     let mut peer = server.connect().await;
     let notes = text(&"x".repeat(10_000 - 8));
@@ -131,21 +131,21 @@ async fn window_returns_as_messages_are_taken_and_not_before() {
         peer.send(data(1, &notes)).await;
     }
     let connection = peer.window_returned(0).await;
-    assert_eq!(peer.window_returned(1).await, 0, "nobody has taken anything");
+    assert_eq!(peer.window_returned(1).await, 0, "no message was taken");
     assert_served(&mut peer, 3).await;
     server.probe.go(9);
     for _ in 0..9 {
         assert!(matches!(server.probe.next().await, Event::Read(Ok(Some(_)))));
     }
-    // h2 gives it back when there is half a window of it.
+    // h2 sends WINDOW_UPDATE once half a window has been returned.
     let returned = peer.window_returned(1).await;
     assert!((50_000..=90_000).contains(&returned), "{returned}");
-    assert!(peer.window_returned(0).await - connection <= 90_020, "the connection's goes with it");
+    assert!(peer.window_returned(0).await - connection <= 90_020, "the connection window returns too");
 }
 
-/// The last message's own window may wait for the end of the call, if it is a small one.
+/// The window of a small last message may return at the end of the call.
 #[tokio::test(start_paused = true)]
-async fn window_returns_as_messages_are_taken_although_the_client_has_half_closed() {
+async fn window_returns_after_the_client_has_half_closed() {
     let mut server = TestServer::with(|options| {
         (options.limits.stream_window, options.limits.connection_window) = (65_535, 65_535);
     });
@@ -158,13 +158,13 @@ async fn window_returns_as_messages_are_taken_although_the_client_has_half_close
     for _ in 0..6 {
         assert!(matches!(server.probe.next().await, Event::Read(Ok(Some(_)))));
     }
-    // The handler has taken all and waits: others may use the connection.
+    // The handler has taken all messages and waits: other calls can use the connection window.
     let returned = peer.window_returned(0).await;
     assert!(returned >= 60_000 - 16_384, "{returned} of 60000 bytes");
 }
 
 #[tokio::test(start_paused = true)]
-async fn window_of_a_part_returns_only_while_somebody_waits_for_the_rest() {
+async fn window_of_an_incomplete_message_returns_only_to_a_waiting_reader() {
     let mut server = TestServer::with(|options| options.limits.stream_window = 65_535);
     let mut peer = server.connect().await;
     peer.send(request(1, "/test.Service/Read")).await;
@@ -172,9 +172,9 @@ async fn window_of_a_part_returns_only_while_somebody_waits_for_the_rest() {
     let long = text(&"x".repeat(200_000));
     let mut windows = long.chunks(65_535);
     peer.send(chunks(1, windows.next().unwrap())).await;
-    assert_eq!(peer.window_returned(1).await, 0, "nobody reads");
+    assert_eq!(peer.window_returned(1).await, 0, "the handler does not read");
     server.probe.go(1);
-    assert_eq!(peer.window_returned(1).await, 65_535, "somebody waits");
+    assert_eq!(peer.window_returned(1).await, 65_535, "the handler waits for the message");
     for window in windows {
         peer.send(chunks(1, window)).await;
         quiet().await;
@@ -187,7 +187,7 @@ async fn window_of_padding_returns() {
     let server = TestServer::with(|options| options.limits.stream_window = 65_535);
     let mut peer = server.connect().await;
     peer.send(request(1, "/test.Service/Collect")).await;
-    // A message of five bytes and 255 of padding a frame: the window is used up many times over.
+    // Each frame has a message of five bytes and 255 bytes of padding: together many times the window.
     for _ in 0..100 {
         peer.send(vec![data(1, message([])).padded(255); 20]).await;
         quiet().await;
@@ -199,7 +199,7 @@ async fn window_of_padding_returns() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_sender_that_ignores_the_window_ends_its_connection_or_its_stream() {
+async fn sender_that_ignores_the_window_is_reset() {
     let mut server = TestServer::with(|options| options.limits.stream_window = 65_535);
     let mut peer = server.connect().await;
     peer.send(request(1, "/test.Service/Read")).await;
@@ -211,7 +211,7 @@ async fn a_sender_that_ignores_the_window_ends_its_connection_or_its_stream() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn readers_that_stopped_hold_nobody_up() {
+async fn stopped_readers_do_not_block_other_calls() {
     let mut server = TestServer::with(|options| {
         (options.limits.stream_window, options.limits.connection_window) = (65_535, 16 * 65_535);
     });
@@ -231,15 +231,15 @@ async fn readers_that_stopped_hold_nobody_up() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_connections_window_returns_when_a_call_ends_unread() {
+async fn connection_window_returns_when_a_call_ends_unread() {
     let read = || request(1, "/test.Service/Read");
     for (head, end, what) in [
         (read(), Some(reset(1, Http2Error::CANCEL)), "a reset"),
         (read().field("grpc-timeout", "1S"), None, "a deadline"),
         (read().field("grpc-timeout", "x"), None, "a refusal"),
         (read().set("content-type", "text/html"), Some(half_close(1)), "a refusal in HTTP"),
-        (request(1, "/test.Service/Missing"), None, "a method that is not there"),
-        (request(1, "/test.Service/First"), None, "a handler that read one of them"),
+        (request(1, "/test.Service/Missing"), None, "an unknown method"),
+        (request(1, "/test.Service/First"), None, "a handler that read one message"),
     ] {
         let server = TestServer::with(|options| {
             (options.limits.stream_window, options.limits.connection_window) = (65_535, 65_535);
@@ -256,7 +256,7 @@ async fn the_connections_window_returns_when_a_call_ends_unread() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_handler_has_stopped_to_read_is_read_and_thrown_away() {
+async fn data_after_the_handler_stopped_reading_is_discarded() {
     let server = TestServer::with(|options| {
         (options.limits.stream_window, options.limits.connection_window) = (65_535, 65_535);
     });
@@ -264,7 +264,7 @@ async fn what_a_handler_has_stopped_to_read_is_read_and_thrown_away() {
     peer.send([request(1, "/test.Service/Deaf"), data(1, text("hi"))]).await;
     peer.expect(response(1)).await;
     peer.expect(data(1, number(1))).await;
-    // The handler answers on, and the client may send on: ten windows of it.
+    // The handler goes on answering, and the client may go on sending: ten windows.
     for turn in 1..=20 {
         peer.send(vec![data(1, text(&"x".repeat(10_000 - 8))); 3]).await;
         let (stream, connection) = (peer.window_returned(1).await, peer.window_returned(0).await);
@@ -276,12 +276,12 @@ async fn what_a_handler_has_stopped_to_read_is_read_and_thrown_away() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_had_come_when_a_handler_stopped_to_read_is_given_back() {
+async fn window_of_buffered_data_returns_when_the_handler_stops_reading() {
     let server = TestServer::with(|options| {
         (options.limits.stream_window, options.limits.connection_window) = (65_535, 65_535);
     });
     let mut peer = server.connect().await;
-    // All in one go: one note for the handler, and nearly a window of what it will not read.
+    // In one write: a note for the handler, and nearly a window of data that it will not read.
     let rest = vec![data(1, text(&"x".repeat(10_000 - 8))); 6];
     peer.send([vec![request(1, "/test.Service/Deaf"), data(1, text("hi"))], rest].concat()).await;
     peer.expect(response(1)).await;
@@ -290,9 +290,9 @@ async fn what_had_come_when_a_handler_stopped_to_read_is_given_back() {
     assert!(returned + 65_535 / 2 >= 60_000, "{returned} of 60000 bytes");
 }
 
-/// h2 charges every small frame that was not taken out of it, and would end the connection.
+/// h2 charges every small frame that is not read, and would end the connection.
 #[tokio::test(start_paused = true)]
-async fn a_window_full_of_the_smallest_messages_waits_for_a_slow_reader() {
+async fn window_full_of_tiny_messages_waits_for_a_slow_reader() {
     let mut server = TestServer::start();
     let mut peer = server.connect().await;
     peer.send(request(1, "/test.Service/Read")).await;
@@ -308,7 +308,7 @@ async fn a_window_full_of_the_smallest_messages_waits_for_a_slow_reader() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_flood_of_empty_frames_ends_the_connection() {
+async fn flood_of_empty_frames_ends_the_connection() {
     let mut server = TestServer::start();
     let mut other = server.connect().await;
     let mut peer = server.connect().await;

@@ -13,7 +13,7 @@ use crate::common::{BATCHES, quiet, soon};
 // Our client receives.
 
 #[tokio::test(start_paused = true)]
-async fn a_caller_that_stops_reading_stops_the_server_and_no_other_call() {
+async fn caller_that_stops_reading_blocks_only_its_call() {
     let (client, mut server) = client_with(|options| options.limits.stream_window = 100_000, []).await;
     let mut notes = client.server_streaming(COUNT, note("hi")).await.unwrap();
     server.expect_request(1).await;
@@ -39,7 +39,7 @@ async fn a_caller_that_stops_reading_stops_the_server_and_no_other_call() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_that_was_read_to_its_end_holds_no_window_although_its_handle_is_held() {
+async fn fully_read_answer_returns_its_window_while_its_handle_is_alive() {
     let (client, mut server) =
         client_with(|options| (options.limits.stream_window, options.limits.connection_window) = (65_535, 65_535), [])
             .await;
@@ -63,7 +63,7 @@ async fn an_answer_that_was_read_to_its_end_holds_no_window_although_its_handle_
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_that_is_padded_gives_its_window_back() {
+async fn window_of_padding_in_an_answer_returns() {
     let (client, mut server) = client_with(|options| options.limits.stream_window = 65_535, []).await;
     let notes = client.server_streaming(COUNT, note("hi")).await.unwrap();
     server.expect_request(1).await;
@@ -78,7 +78,7 @@ async fn an_answer_that_is_padded_gives_its_window_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_window_full_of_the_smallest_answers_waits_for_a_slow_caller() {
+async fn window_full_of_tiny_answers_waits_for_a_slow_caller() {
     let (client, mut server) = client_and_raw_server().await;
     let notes = client.server_streaming(COUNT, note("hi")).await.unwrap();
     server.expect_request(1).await;
@@ -94,7 +94,7 @@ async fn a_window_full_of_the_smallest_answers_waits_for_a_slow_caller() {
 
 // Our client sends.
 
-/// Returns the number of notes of a kilobyte that a sender can send before it has to wait.
+/// Returns the number of notes of one kilobyte that a sender can send before it has to wait.
 async fn sent_until_waiting(out: &mut Outbound<Note>) -> u64 {
     for sent in 0.. {
         let sending = tokio::time::timeout(Duration::from_nanos(1), out.send(kilobyte()));
@@ -106,7 +106,7 @@ async fn sent_until_waiting(out: &mut Outbound<Note>) -> u64 {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_that_stops_reading_stops_the_sender_and_no_other_call() {
+async fn server_that_stops_reading_blocks_only_its_sender() {
     let (client, mut server) = client_and_raw_server().await;
     let (mut out, _answer) = client.client_streaming(COLLECT).await.unwrap();
     server.expect_request(1).await;
@@ -120,11 +120,11 @@ async fn a_server_that_stops_reading_stops_the_sender_and_no_other_call() {
     assert_eq!(*soon("the answer", call).await.unwrap().unwrap(), note("hello"));
     server.send(window_update(1, 16_384)).await;
     quiet().await;
-    assert_eq!(sent_until_waiting(&mut out).await, 16, "a batch of room, a batch of notes");
+    assert_eq!(sent_until_waiting(&mut out).await, 16, "a batch of window, a batch of notes");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_request_larger_than_the_window_arrives_as_it_opens() {
+async fn request_larger_than_the_window_is_sent_as_the_window_opens() {
     let (client, mut server) = client_with(|_| {}, [(INITIAL_WINDOW_SIZE, 0)]).await;
     let call = tokio::spawn(async move { client.unary(ECHO, note("hi")).await });
     server.expect_request(1).await;
@@ -139,7 +139,7 @@ async fn a_request_larger_than_the_window_arrives_as_it_opens() {
     assert_eq!(*soon("the answer", call).await.unwrap().unwrap(), note("hello"));
 }
 
-// Both are ours.
+// Our client and our server.
 
 async fn connected(window: u32) -> (TestServer, Client) {
     let server = TestServer::with(|options| options.limits.stream_window = window);
@@ -161,7 +161,7 @@ async fn messages_larger_than_every_window_arrive_both_ways() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_handler_that_stops_reading_stops_the_caller_and_no_other_call() {
+async fn handler_that_stops_reading_blocks_only_its_caller() {
     let (server, client) = connected(65_535).await;
     let (mut out, answer) = client.client_streaming(READ).await.unwrap();
     let sent = sent_until_waiting(&mut out).await;
@@ -176,7 +176,7 @@ async fn a_handler_that_stops_reading_stops_the_caller_and_no_other_call() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_caller_that_stops_reading_stops_the_handler() {
+async fn caller_that_stops_reading_blocks_the_handler() {
     let (mut server, client) = connected(65_535).await;
     let ask = Note { number: 5000, ..kilobyte() };
     let notes = client.server_streaming(FLOOD, ask).await.unwrap();
@@ -188,7 +188,7 @@ async fn a_caller_that_stops_reading_stops_the_handler() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_that_broke_a_limit_leaves_the_connection_its_window() {
+async fn call_over_a_limit_returns_the_connection_window() {
     let (client, mut server) =
         client_with(|options| (options.limits.stream_window, options.limits.connection_window) = (65_535, 65_535), [])
             .await;

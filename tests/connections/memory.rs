@@ -1,4 +1,4 @@
-//! The budget of a connection, as a peer meets it: it holds calls back first, and refuses them next, with the limit's name.
+//! Tests the memory budget of a connection on the wire: calls first wait, and then are refused with the name of the limit.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use crate::common::frames::*;
 use crate::common::peer::RawPeer;
 use crate::common::server::TestServer;
 
-/// A connection may hold 40,000 bytes, of which messages that leave have half.
+/// Connects to a server whose connections may hold 40,000 bytes, half of them for outgoing messages.
 async fn connect(server: &TestServer) -> RawPeer {
     server.connect_with([(INITIAL_WINDOW_SIZE, 0)]).await
 }
@@ -20,8 +20,8 @@ fn server() -> TestServer {
     })
 }
 
-/// Asks for three answers of 20,000 bytes and reads two heads: the first answer has room, the second passes beyond the budget, the
-/// third waits. Returns what each answer has.
+/// Requests three answers of 20,000 bytes and reads two headers: the first answer fits, the second exceeds the budget, the
+/// third waits. Returns the body of each answer.
 async fn ask_for_three(peer: &mut RawPeer) -> Bytes {
     let long = text(&"x".repeat(20_000));
     for stream in [1, 3, 5] {
@@ -34,7 +34,7 @@ async fn ask_for_three(peer: &mut RawPeer) -> Bytes {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_that_finds_no_memory_waits_and_is_refused_when_nothing_is_given_back() {
+async fn answer_over_the_memory_budget_waits_and_is_refused_after_the_timeout() {
     let server = server();
     let mut peer = connect(&server).await;
     ask_for_three(&mut peer).await;
@@ -43,7 +43,7 @@ async fn an_answer_that_finds_no_memory_waits_and_is_refused_when_nothing_is_giv
     assert_eq!(code, "8", "{message}");
     assert!(message.contains("max_connection_memory, 40000 bytes"), "{message}");
     assert!(refused.is_trailers_only());
-    // The others were only held back.
+    // The others only had to wait.
     peer.send([window_update(1, 1 << 20), window_update(3, 1 << 20)]).await;
     for stream in [1, 3] {
         assert_eq!(peer.answer(stream).await.status(), ("0", ""));
@@ -51,7 +51,7 @@ async fn an_answer_that_finds_no_memory_waits_and_is_refused_when_nothing_is_giv
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_that_waits_for_memory_leaves_when_another_has() {
+async fn answer_waiting_for_memory_is_sent_once_another_has_left() {
     let server = server();
     let mut peer = connect(&server).await;
     let long = ask_for_three(&mut peer).await;

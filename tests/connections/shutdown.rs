@@ -13,7 +13,7 @@ use crate::common::{quiet, soon};
 
 const WORDS: &str = "the server is shutting down";
 
-/// A raw client with a call that waits in its handler.
+/// Starts a server and a raw client, with a call that waits in its handler.
 async fn waiting() -> (TestServer, RawPeer) {
     let mut server = TestServer::start();
     let mut peer = server.connect().await;
@@ -23,13 +23,13 @@ async fn waiting() -> (TestServer, RawPeer) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_idle_connection_is_told_twice_and_closed() {
+async fn idle_connection_gets_two_goaways_and_is_closed() {
     let server = TestServer::start();
     let mut peer = server.connect().await;
     peer.expect_silence().await;
     let began = Instant::now();
     let (_probe, serving) = server.shut_down();
-    // First that an end will come, then, when all that was on its way has come, where it is.
+    // The first GOAWAY announces the shutdown. After the PING's acknowledgement the second names the last stream.
     assert_eq!(peer.next_any().await, Some(goaway(0x7fff_ffff, Http2Error::NO_ERROR)));
     let Some(Frame::Ping { ack: false, payload }) = peer.next_any().await else { panic!() };
     quiet().await;
@@ -42,7 +42,7 @@ async fn an_idle_connection_is_told_twice_and_closed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_in_progress_finishes() {
+async fn call_in_progress_finishes() {
     let (server, mut peer) = waiting().await;
     let (probe, serving) = server.shut_down();
     peer.expect(goaway(0x7fff_ffff, Http2Error::NO_ERROR)).await;
@@ -58,7 +58,7 @@ async fn a_call_in_progress_finishes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stream_in_progress_finishes_both_ways() {
+async fn stream_in_progress_finishes_both_ways() {
     let server = TestServer::start();
     let mut peer = server.connect().await;
     peer.send([request(1, "/test.Service/Chat"), data(1, text("a"))]).await;
@@ -75,7 +75,7 @@ async fn a_stream_in_progress_finishes_both_ways() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_that_was_on_its_way_is_served_and_one_after_the_last_goaway_is_not() {
+async fn call_in_transit_is_served_and_one_after_the_final_goaway_is_not() {
     let server = TestServer::start();
     let mut peer = server.connect().await;
     peer.expect_silence().await;
@@ -97,7 +97,7 @@ async fn a_call_that_was_on_its_way_is_served_and_one_after_the_last_goaway_is_n
 }
 
 #[tokio::test(start_paused = true)]
-async fn after_the_timeout_the_rest_is_cut_with_unavailable() {
+async fn calls_left_after_the_shutdown_timeout_are_unavailable() {
     let (server, mut peer) = waiting().await;
     peer.send([request(3, "/test.Service/Paced"), data(3, number(1)).end_stream()]).await;
     peer.send([request(5, "/test.Service/Collect"), data(5, text("a"))]).await;
@@ -120,7 +120,7 @@ async fn after_the_timeout_the_rest_is_cut_with_unavailable() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_timeout_is_an_option() {
+async fn shutdown_timeout_is_configurable() {
     let mut server = TestServer::with(|options| options.shutdown_timeout = Duration::from_secs(3));
     let client = server.client().await;
     let call = tokio::spawn(async move { client.unary(WAIT, note("hi")).await });
@@ -134,7 +134,7 @@ async fn the_timeout_is_an_option() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stream_whose_data_waits_for_window_is_cut_in_trailers_too() {
+async fn stream_waiting_for_window_gets_trailers_at_the_shutdown_timeout() {
     let mut server = TestServer::start();
     let mut peer = server.connect_with([(INITIAL_WINDOW_SIZE, 0)]).await;
     let ask = message(prost::Message::encode_to_vec(&Note { number: 100, ..note("x".repeat(10_000)) }));
@@ -148,7 +148,7 @@ async fn a_stream_whose_data_waits_for_window_is_cut_in_trailers_too() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_peer_that_does_nothing_more_is_left_behind() {
+async fn stalled_peer_is_disconnected_after_the_shutdown_timeout() {
     let (server, peer) = waiting().await;
     let began = Instant::now();
     let (mut probe, serving) = server.shut_down();
@@ -159,7 +159,7 @@ async fn a_peer_that_does_nothing_more_is_left_behind() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_peer_that_has_not_spoken_yet_holds_nothing_up() {
+async fn silent_connection_does_not_delay_shutdown() {
     let server = TestServer::start();
     let silent = server.dial();
     quiet().await;
@@ -171,16 +171,16 @@ async fn a_peer_that_has_not_spoken_yet_holds_nothing_up() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nobody_is_accepted_any_more() {
+async fn listener_is_dropped_on_shutdown() {
     let (server, _peer) = waiting().await;
     let arrivals = server.arrivals.clone();
     let (_probe, _serving) = server.shut_down();
     quiet().await;
-    assert!(arrivals.is_closed(), "the listener is gone");
+    assert!(arrivals.is_closed(), "the listener was dropped");
 }
 
 #[tokio::test(start_paused = true)]
-async fn our_own_client_finishes_its_call_and_begins_no_other() {
+async fn our_client_finishes_its_call_and_new_calls_are_unavailable() {
     let server = TestServer::start();
     let client = server.client().await;
     let (mut out, mut notes) = client.bidi_streaming(CHAT).await.unwrap();
@@ -198,7 +198,7 @@ async fn our_own_client_finishes_its_call_and_begins_no_other() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_connections_it_ends_at_once() {
+async fn shutdown_without_connections_ends_at_once() {
     let server = TestServer::start();
     let began = Instant::now();
     let (_probe, serving) = server.shut_down();

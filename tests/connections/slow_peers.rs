@@ -18,10 +18,10 @@ use crate::common::{quiet, soon};
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// The bytes a client sends before it stops, and the debug data it gets.
+/// Returns the bytes that a client sends before it stalls, and the debug data of the GOAWAY that it gets.
 fn stalls() -> Vec<(&'static str, Vec<u8>, &'static str)> {
-    const LATE: &str = "no HTTP/2 preface with SETTINGS came in time";
-    const HALF: &str = "a frame or header block was begun and not ended in time";
+    const LATE: &str = "no HTTP/2 preface and SETTINGS arrived in time";
+    const HALF: &str = "a frame or header block was not completed in time";
     let greeting = [PREFACE, &wire(&[settings([])])].concat();
     let ready = [PREFACE, &wire(&[settings([]), settings_ack()])].concat();
     let then = |before: &[u8], bytes: &[u8]| [before, bytes].concat();
@@ -40,7 +40,7 @@ fn stalls() -> Vec<(&'static str, Vec<u8>, &'static str)> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_client_that_stops_where_it_may_not_is_told_and_let_go() {
+async fn stalled_client_gets_goaway_with_the_reason() {
     for (name, said, words) in stalls() {
         let server = TestServer::start();
         let begun = Instant::now();
@@ -59,7 +59,7 @@ async fn a_client_that_stops_where_it_may_not_is_told_and_let_go() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_header_block_that_trickles_is_let_go_as_well() {
+async fn trickled_header_block_ends_the_connection() {
     let server = TestServer::start();
     let mut client = server.connect().await;
     let begun = Instant::now();
@@ -85,7 +85,7 @@ async fn a_header_block_that_trickles_is_let_go_as_well() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn patience_is_an_option() {
+async fn peer_timeout_is_configurable() {
     let server = TestServer::with(|options| options.limits.peer_timeout = 3 * SECOND);
     let mut client = server.connect().await;
     let begun = Instant::now();
@@ -95,14 +95,14 @@ async fn patience_is_an_option() {
 }
 
 #[test]
-fn five_hundred_that_stall_cost_kilobytes_each_and_hold_nobody_up() {
+fn five_hundred_stalled_clients_cost_kilobytes_each_and_delay_no_other() {
     let ready = [PREFACE, &wire(&[settings([]), settings_ack()])].concat();
-    let silent = ("no answer to a PING", ready, "a PING was not acknowledged in time");
+    let silent = ("a missing PING acknowledgement", ready, "a PING was not acknowledged in time");
     for (name, said, _) in stalls().into_iter().chain([silent]) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
         let memory = allocation_counter::measure(|| {
             runtime.block_on(async {
-                // A healthy client answers the PINGs that ask whether it is there; one that stops does not.
+                // The healthy client answers keepalive PINGs; the stalled ones do not.
                 let server = TestServer::with(|options| options.keepalive_time = 2 * SECOND);
                 let healthy = server.client().await;
                 let mut stalled = Vec::new();
@@ -123,17 +123,17 @@ fn five_hundred_that_stall_cost_kilobytes_each_and_hold_nobody_up() {
                 }
             });
         });
-        // h2 takes 16 KiB and more to read into and write from; the pipe's own buffers are counted as well.
+        // h2 allocates 16 KiB and more for its buffers; the buffers of the pipe count too.
         let each = memory.bytes_max / 500;
         assert!(each < 64 * 1024, "{name}: {each} bytes a connection");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_client_that_takes_its_time_is_served_for_hours() {
+async fn slow_but_legal_client_is_served_for_hours() {
     let mut server = TestServer::start();
     let mut client = server.connect_with([(INITIAL_WINDOW_SIZE, 0)]).await;
-    // No window for the answer; half a message; a chat without a word.
+    // No window for the answer; half a message; a chat without a message.
     client.send([request(1, COUNT.path()), data(1, number(3)).end_stream()]).await;
     let half = text("half");
     client.send([request(3, READ.path()), data(3, &half[..7])]).await;
@@ -151,7 +151,7 @@ async fn a_client_that_takes_its_time_is_served_for_hours() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_client_that_reads_nothing_of_what_it_asked_for_is_let_go() {
+async fn client_that_does_not_read_its_answer_is_disconnected() {
     let mut server = TestServer::start();
     let mut client = server.connect_with([(INITIAL_WINDOW_SIZE, i32::MAX as u32)]).await;
     client.send([window_update(0, i32::MAX as u32 - 65_535)]).await;
@@ -173,7 +173,7 @@ async fn a_client_that_reads_nothing_of_what_it_asked_for_is_let_go() {
     assert!(begun.elapsed() <= 21 * SECOND, "{:?}", begun.elapsed());
 }
 
-/// The next PING that asks for an answer.
+/// Returns the payload of the next PING without ACK.
 async fn asked_by_ping(client: &mut RawPeer) -> [u8; 8] {
     loop {
         let frame = timeout(3 * HOUR, client.next_any()).await.expect("a PING").expect("a connection");
@@ -184,7 +184,7 @@ async fn asked_by_ping(client: &mut RawPeer) -> [u8; 8] {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_silent_client_is_asked_after_two_hours_and_has_twenty_seconds_to_answer() {
+async fn idle_client_gets_a_ping_after_two_hours_and_has_twenty_seconds_to_answer() {
     let server = TestServer::start();
     let mut client = server.connect().await;
     let begun = Instant::now();
@@ -202,7 +202,7 @@ async fn a_silent_client_is_asked_after_two_hours_and_has_twenty_seconds_to_answ
 }
 
 #[tokio::test(start_paused = true)]
-async fn words_put_off_the_question_whether_a_client_is_there() {
+async fn received_frames_delay_the_keepalive_ping() {
     let server = TestServer::with(|options| options.keepalive_time = 60 * SECOND);
     let mut client = server.connect().await;
     for _ in 0..5 {
@@ -215,7 +215,7 @@ async fn words_put_off_the_question_whether_a_client_is_there() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn pings_that_are_too_many_end_the_connection() {
+async fn too_many_pings_end_the_connection() {
     let server = TestServer::start();
     let mut client = server.connect().await;
     for _ in 0..3 {
@@ -232,11 +232,11 @@ async fn pings_that_are_too_many_end_the_connection() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn pings_at_their_interval_and_pings_between_messages_are_no_abuse() {
+async fn pings_at_the_allowed_interval_and_between_messages_are_allowed() {
     let server = TestServer::start();
     let mut client = server.connect().await;
     for stream in 0..6 {
-        // Each answer forgives what was before it.
+        // Each answer clears the strikes.
         client.send([request(2 * stream + 1, COUNT.path()), data(2 * stream + 1, number(1)).end_stream()]).await;
         client.answer(2 * stream + 1).await;
         client.ping().await;
@@ -256,12 +256,12 @@ async fn pings_at_their_interval_and_pings_between_messages_are_no_abuse() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_that_stops_where_it_may_not_ends_its_calls_with_the_reason() {
+async fn stalled_server_fails_its_calls_with_the_reason() {
     let half = wire(&[response(1)]);
     let cases: [(&str, Vec<u8>); 3] = [
-        ("a frame or header block was begun and not ended in time", half[..half.len() - 3].to_vec()),
-        ("a frame or header block was begun and not ended in time", wire(&[raw(HEADERS, 0, 1, &[0x88])])),
-        ("a frame or header block was begun and not ended in time", vec![0, 0, 100, 0]),
+        ("a frame or header block was not completed in time", half[..half.len() - 3].to_vec()),
+        ("a frame or header block was not completed in time", wire(&[raw(HEADERS, 0, 1, &[0x88])])),
+        ("a frame or header block was not completed in time", vec![0, 0, 100, 0]),
     ];
     for (words, said) in cases {
         let (client, mut server) = client_with(|_| {}, []).await;
@@ -278,9 +278,9 @@ async fn a_server_that_stops_where_it_may_not_ends_its_calls_with_the_reason() {
     }
 }
 
-/// A server that opens every window and takes nothing from its socket.
+/// The server opens every window and does not read from its socket.
 #[test]
-fn a_server_that_reads_nothing_of_what_it_is_sent_is_left() {
+fn server_that_does_not_read_is_disconnected() {
     let memory = allocation_counter::measure(|| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
         runtime.block_on(async {
@@ -307,21 +307,18 @@ fn a_server_that_reads_nothing_of_what_it_is_sent_is_left() {
                 let status = soon("the end", call).await.unwrap().unwrap_err();
                 assert_eq!(
                     (status.code(), status.message()),
-                    (
-                        Code::Unavailable,
-                        "the connection was lost: the peer did not read what was written to it in time"
-                    )
+                    (Code::Unavailable, "the connection was lost: the peer did not read from its socket in time")
                 );
             }
             assert!(begun.elapsed() >= 19 * SECOND && begun.elapsed() <= 21 * SECOND, "{:?}", begun.elapsed());
         });
     });
-    // Two batches a call, and what h2 may hold of all of them.
+    // Two batches for each call, and the data that h2 may hold.
     assert!(memory.bytes_max < 10 << 20, "{} bytes", memory.bytes_max);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_that_does_not_acknowledge_settings_is_left() {
+async fn server_that_does_not_acknowledge_settings_is_disconnected() {
     let (near, far) = crate::common::pipe::pipe();
     let connecting = barewire::Client::connect(crate::common::pipe::PipeConnector::new(near));
     let mut server = RawPeer::silent(far);
@@ -332,7 +329,7 @@ async fn a_server_that_does_not_acknowledge_settings_is_left() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_silent_server_is_asked_while_there_are_calls_and_left_when_it_does_not_answer() {
+async fn silent_server_gets_pings_during_calls_and_is_disconnected_without_an_ack() {
     let (client, mut server) = client_with(|options| options.keepalive_time = Some(30 * SECOND), []).await;
     // Without calls the client sends no PING.
     sleep(HOUR).await;
@@ -362,7 +359,7 @@ async fn a_silent_server_is_asked_while_there_are_calls_and_left_when_it_does_no
 }
 
 #[tokio::test(start_paused = true)]
-async fn silence_ends_at_the_deadline_of_the_call() {
+async fn call_to_a_silent_server_ends_at_its_deadline() {
     let (client, mut server) = client_with(|_| {}, []).await;
     let client = client.with(CallOptions::new().timeout(HOUR));
     let call = tokio::spawn(async move { client.unary(WAIT, note("hello")).await });

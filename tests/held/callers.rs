@@ -10,12 +10,12 @@ use super::service::{TAKE, WAIT};
 /// `:status` 200 and a content type, as a header block.
 pub const RESPONSE: &[u8] = b"\x88\x0f\x10\x10application/grpc";
 
-/// The callers, by what they wait for.
+/// The event that the callers wait for.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Waits {
-    /// Streaming calls whose callers look at nothing.
+    /// Streaming calls whose callers never poll.
     Nothing,
-    /// Streaming calls whose callers wait for messages and let go of each.
+    /// Streaming calls whose callers receive messages and drop each.
     Messages,
     /// Unary calls.
     Answer,
@@ -42,7 +42,7 @@ pub fn on_a_client(
             if waits == Waits::Answer {
                 let client = callers.clone();
                 tokio::spawn(async move { client.unary(WAIT, note("hello")).await.map(drop) });
-                // It opens the next stream before the next call does.
+                // The client opens the next stream only when the next call begins.
                 tokio::task::yield_now().await;
                 continue;
             }

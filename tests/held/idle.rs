@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
+use super::attack_bytes::{TINY, ask, open};
 use super::common::attack::id;
 use super::common::frames::*;
 use super::kinds::{Kind, in_headers, talk};
 use super::law::{OPEN, READS, SHUT, Scene};
-use super::said::{TINY, ask, open};
 use super::service::{ECHO, HOLD, TAKE};
 
 /// The most bytes an idle connection may hold.
@@ -21,7 +21,7 @@ fn kept(name: &str, kind: &Kind, is_reset: bool) -> i64 {
         let resets = wire((0..CALLS).map(|n| reset(id(n, 0, 1), Http2Error::CANCEL)));
         assert!(scene.say(0, &resets), "{name}");
     }
-    // Long enough for what is remembered of streams that were reset.
+    // Long enough for h2 to forget the streams that were reset.
     scene.pass(Duration::from_secs(30));
     scene.serve();
     println!("idle after {name}: {} KiB kept", scene.held() >> 10);
@@ -29,7 +29,7 @@ fn kept(name: &str, kind: &Kind, is_reset: bool) -> i64 {
 }
 
 #[test]
-fn a_burst_leaves_little() {
+fn idle_connection_holds_little_after_a_burst() {
     let say = text("hello");
     let echo = Kind::new("", &OPEN, move |n| ask(n, ECHO.path(), &say)).reads(READS);
     let take = Kind::new("", &OPEN, |n| [open(n, TAKE.path()), wire([data(id(n, 0, 1), text("hello"))])].concat());

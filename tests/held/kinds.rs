@@ -6,14 +6,14 @@ use std::sync::Mutex;
 use barewire::wire::encoding::Encoding;
 use prost::Message as _;
 
+use super::attack_bytes::*;
 use super::common::attack::id;
 use super::common::frames::*;
 use super::common::service::note;
 use super::law::{MIB, OPEN, Outcome, READS, SHUT, Scene, UNREAD};
-use super::said::*;
 use super::service::{CHAT, FLOOD, LARGE, SHARED, TAKE_PARTS, TALK, WAIT_PARTS};
 
-/// As long as a message may be.
+/// The largest message that may be received.
 pub const LIMIT: usize = 4 << 20;
 
 /// An attack on a connection: the bytes for each stream, and whether the attacker reads.
@@ -32,7 +32,7 @@ pub struct Kind {
 type Say = Box<dyn Fn(u32) -> Vec<u8>>;
 
 impl Kind {
-    /// One whose calls begin with this.
+    /// Creates an attack whose calls begin with these bytes.
     pub fn new(name: impl Into<String>, own: &[(u16, u32)], call: impl Fn(u32) -> Vec<u8> + 'static) -> Kind {
         let (first, call, then): (_, Say, Say) = (Vec::new(), Box::new(call), Box::new(|_| Vec::new()));
         Kind { name: name.into(), own: own.to_vec(), room: READS, message: 0, first, call, rounds: 0, then }
@@ -44,13 +44,13 @@ impl Kind {
         self
     }
 
-    /// A connection may hold a message that is received or sent, and takes so many bytes.
+    /// Allows each connection a message being received or sent that takes this many bytes.
     pub fn with_message(mut self, bytes: usize) -> Kind {
         self.message += bytes;
         self
     }
 
-    /// A connection begins with these frames.
+    /// Sends these frames at the beginning of each connection.
     pub fn after(mut self, first: Vec<u8>) -> Kind {
         self.first = first;
         self
@@ -69,7 +69,7 @@ impl Kind {
         self
     }
 
-    /// The window of each call opens byte by byte.
+    /// Opens the window of each call byte by byte.
     pub fn dribbled(self) -> Kind {
         let name = format!("{}, opened byte by byte", self.name);
         Kind { name, ..self.then(10, |n| wire([window_update(id(n, 0, 1), 1)])) }
@@ -96,7 +96,7 @@ impl Kind {
         }
     }
 
-    /// A few calls at a time, so that it is seen when the server takes no more.
+    /// Sends a few calls at a time, to notice when the server accepts no more.
     fn each(&self, scene: &mut Scene, line: usize, streams: u32, say: &Say) -> bool {
         for first in (0..streams).step_by(20) {
             let piece: Vec<u8> = (first..streams.min(first + 20)).flat_map(say).collect();
@@ -112,7 +112,8 @@ impl Kind {
     }
 }
 
-/// Each window of a call, and what is read: none, all and nothing that is read, byte by byte.
+/// Returns three variants of an attack: closed windows; open windows and an attacker that does not read; windows that open
+/// byte by byte.
 pub fn each_way(kind: impl Fn(&[(u16, u32)]) -> Kind) -> [Kind; 3] {
     let named = |kind: Kind, way: &str| Kind { name: format!("{}, {way}", kind.name), ..kind };
     let all_open = wire([window_update(0, 0x7FFF_0000)]);
@@ -133,7 +134,7 @@ pub fn flood(own: &[(u16, u32)]) -> Kind {
     Kind::new("streams of 1 MiB messages", own, |n| ask(n, FLOOD.path(), &number(1))).with_message(2 * MIB)
 }
 
-/// Each call is answered with the same message of 4 MiB.
+/// All calls get the same message of 4 MiB.
 pub fn chat(own: &[(u16, u32)]) -> Kind {
     Kind::new("one note of 4 MiB to all", own, |n| begin(n, CHAT.path(), &number(1))).with_message(2 * SHARED)
 }
@@ -150,7 +151,7 @@ pub fn in_headers(path: &'static str, value: usize, times: usize) -> Kind {
     })
 }
 
-/// The same in their trailers, behind this DATA.
+/// Such fields in the trailers of requests, after this DATA.
 pub fn in_trailers(path: &'static str, before: &'static [u8], value: usize, times: usize) -> Kind {
     Kind::new(format!("{times} fields of {value} bytes in trailers of {path}"), &OPEN, move |n| {
         let stream = id(n, 0, 1);
@@ -159,7 +160,7 @@ pub fn in_trailers(path: &'static str, before: &'static [u8], value: usize, time
     })
 }
 
-/// A message as long as one may be, compressed. Made once for each encoding, as that takes seconds without optimisation.
+/// Returns a compressed message of the largest size. Made once for each encoding, as that takes seconds without optimisation.
 pub fn text_of_4_mib(encoding: Encoding) -> Vec<u8> {
     static MADE: Mutex<BTreeMap<&str, Vec<u8>>> = Mutex::new(BTreeMap::new());
     let mut made = MADE.lock().expect("compressing does not panic");
@@ -167,17 +168,17 @@ pub fn text_of_4_mib(encoding: Encoding) -> Vec<u8> {
     made.entry(encoding.name()).or_insert_with(make).clone()
 }
 
-/// A message of 4 MiB, compressed, to a handler that restores it.
+/// A compressed message of 4 MiB to a handler that decompresses it.
 pub fn texts(path: &'static str, encoding: Encoding) -> Kind {
     let message = text_of_4_mib(encoding);
-    // The memory of a decoder's state: brotli's holds the window that its stream names.
+    // The state of a decoder: brotli's holds a window of the size that the stream declares.
     let state = if encoding == Encoding::Brotli { 9 * MIB } else { MIB / 2 };
     let name = format!("4 MiB in {} bytes of {encoding} to {path}", message.len());
-    // The restored message is there with the one that is decoded, and twice while it grows.
+    // The decompressed bytes and the decoded message exist together; the buffer is there twice while it grows.
     Kind::new(name, &OPEN, move |n| compressed_call(n, path, encoding, &message)).with_message(3 * LIMIT + state)
 }
 
-/// Structures of two bytes each, to a unary handler or one of a stream.
+/// Structures of two bytes each, to a unary or a streaming handler.
 pub fn structures(unary: bool) -> Kind {
     let message = message(parts(4 << 10));
     let path = if unary { WAIT_PARTS.path() } else { TAKE_PARTS.path() };
@@ -185,7 +186,7 @@ pub fn structures(unary: bool) -> Kind {
     Kind::new(format!("4,096 structures to {path}"), &OPEN, say).with_message(MIB)
 }
 
-/// The same, compressed. One of these is some 3 MiB, and twice while it grows.
+/// The same, compressed. Each message takes some 3 MiB, and twice as much while it grows.
 pub fn compressed_structures(unary: bool) -> Kind {
     let message = compressed(Encoding::Gzip, &parts(32 << 10));
     let path = if unary { WAIT_PARTS.path() } else { TAKE_PARTS.path() };
@@ -194,7 +195,7 @@ pub fn compressed_structures(unary: bool) -> Kind {
     if unary { kind.half_closed() } else { kind }
 }
 
-/// The beginning of a message that never becomes whole, `each` bytes a round, a byte a frame.
+/// The beginning of a message that is never completed: `each` bytes in each round, one byte in each frame.
 pub fn crumbling(own: &[(u16, u32)], path: &'static str, rounds: u32, each: usize) -> Kind {
     Kind::new(format!("frames of a byte to {path}"), own, move |n| {
         [open(n, path), wire([data(id(n, 0, 1), prefix(0, 1 << 20))])].concat()

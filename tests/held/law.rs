@@ -31,20 +31,20 @@ pub const ALLOWED: usize = 16 * MIB;
 /// The bytes that may remain after the peer disconnected: buffers that a thread keeps for reuse, tables that do not shrink.
 const LEFT: usize = 256 << 10;
 
-/// The bytes to send at once.
+/// The most bytes to send at once.
 const PIECE: usize = 64 << 10;
 
-/// An attack that holds so much has shown what it can do, and is not gone on with.
+/// The memory at which an attack has proved its point and is stopped.
 const ENOUGH: usize = 256 * MIB;
 
-/// A window that never shuts.
+/// A window that never closes.
 pub const OPEN: [(u16, u32); 1] = [(INITIAL_WINDOW_SIZE, 0x7FFF_FFFF)];
 /// A window that never opens.
 pub const SHUT: [(u16, u32); 1] = [(INITIAL_WINDOW_SIZE, 0)];
 
-/// An attacker that reads all it is answered.
+/// The limit of an attacker that reads everything.
 pub const READS: usize = usize::MAX;
-/// Reads nothing; the bytes in the socket's buffer count as read.
+/// The limit of an attacker that reads nothing; the bytes in the socket's buffer count as read.
 pub const UNREAD: usize = 64 << 10;
 
 pub type Outcome = Result<(), String>;
@@ -57,10 +57,10 @@ pub struct Scene {
     lines: Vec<Line>,
     /// The bytes allocated now.
     held: i64,
-    /// The bytes allocated before the attackers connected, or that the victim holds by itself.
+    /// The bytes that were allocated before the attackers connected.
     base: i64,
     before: i64,
-    /// The largest sum so far, and the largest beyond what was sent at that moment.
+    /// The most bytes held so far, and the most held beyond the bytes sent at that moment.
     most: i64,
     excess: i64,
     /// Failures other than those about memory.
@@ -76,12 +76,12 @@ pub struct Scene {
 }
 
 impl Scene {
-    /// A server of [`service`] with a healthy client.
+    /// Starts a server of [`service`] with a healthy client.
     pub fn start() -> Scene {
         Scene::serving(service::router(), |options| options.compressors = barewire::compression::all())
     }
 
-    /// A server of these, with other options than the default.
+    /// Starts a server with these routes and changed options.
     pub fn serving(routes: impl Into<Routes>, change: impl FnOnce(&mut ServerOptions)) -> Scene {
         let mut options = ServerOptions::default();
         change(&mut options);
@@ -101,7 +101,7 @@ impl Scene {
         scene
     }
 
-    /// Without an attacker yet: for attacks on clients.
+    /// Creates a scene without a server, for attacks on clients.
     pub fn empty() -> Scene {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
         let (arrivals, _) = mpsc::unbounded_channel();
@@ -123,7 +123,7 @@ impl Scene {
         }
     }
 
-    /// Runs until the future is ready, and counts.
+    /// Runs until the future is ready, and counts the memory.
     pub fn step<T>(&mut self, future: impl Future<Output = T>) -> T {
         let mut output = None;
         let begun = Instant::now();
@@ -141,7 +141,7 @@ impl Scene {
         self.step(async move { tokio::time::sleep(time).await });
     }
 
-    /// Waits until everything is idle; the memory held then is not the attackers'.
+    /// Waits until everything is idle. The memory held then does not count against the attackers.
     pub fn rest(&mut self) {
         self.pass(Duration::from_millis(1));
         (self.base, self.most, self.excess) = (self.held, 0, 0);
@@ -158,7 +158,7 @@ impl Scene {
         number
     }
 
-    /// Our client on a connection to an attacker.
+    /// Connects our client to an attacker.
     pub fn client(&mut self, options: ClientOptions, own: &[(u16, u32)]) -> (Arc<Client>, usize) {
         let (line, end) = Line::new(PIECE, READS);
         line.put(&wire([Frame::Settings { ack: false, values: own.to_vec() }, settings_ack()]));
@@ -176,7 +176,7 @@ impl Scene {
         &self.lines[number]
     }
 
-    /// Sends all bytes; returns `false` if the connection has ended, if nothing moves any more, or if the limit is reached.
+    /// Sends all bytes. Returns false if the connection has ended, if no byte can be sent any more, or at [`ENOUGH`].
     pub fn say(&mut self, line: usize, bytes: &[u8]) -> bool {
         let line = self.lines[line].clone();
         let most = self.piece;
@@ -211,17 +211,18 @@ impl Scene {
         }
     }
 
-    /// The number of bytes the attackers have sent.
+    /// Returns the number of bytes that the attackers have sent.
     pub fn sent(&self) -> usize {
         self.lines.iter().map(Line::sent).sum()
     }
 
-    /// The bytes held in addition to those from before the attack.
+    /// Returns the number of bytes held beyond those from before the attack.
     pub fn held(&self) -> i64 {
         self.held - self.base
     }
 
-    /// The attackers go; was it lawful? `message` is what the one message may take that does not count, on each connection.
+    /// Disconnects the attackers and returns whether the law held. `message` is the size of the message that each connection may
+    /// hold in addition.
     pub fn end(mut self, name: &str, message: usize) -> Outcome {
         self.pass(Duration::from_millis(1));
         self.serve();
@@ -259,7 +260,7 @@ impl Scene {
     }
 }
 
-/// All of them hold.
+/// Asserts that every outcome is lawful.
 pub fn all(outcomes: impl IntoIterator<Item = Outcome>) {
     let wrong: Vec<String> = outcomes.into_iter().filter_map(Result::err).collect();
     assert!(wrong.is_empty(), "{wrong:#?}");

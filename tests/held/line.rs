@@ -1,7 +1,7 @@
-//! The attacker's end of a connection: a byte stream that holds one piece of what is said and nothing of what is answered.
+//! The attacker's end of a connection: a byte stream that buffers one piece of sent bytes and no answers.
 //!
-//! A pipe would hold bytes both ways, and its memory would count with that of the side under attack. A [`Line`] keeps its one
-//! buffer outside of what is measured, and counts the bytes that were taken and those that were written.
+//! A pipe would buffer bytes both ways, and its memory would count as that of the side under attack. A [`Line`] allocates its
+//! buffer before the measurement, and counts the bytes read and written.
 
 use std::io;
 use std::pin::Pin;
@@ -15,14 +15,14 @@ use tokio::task::coop::poll_proceed;
 #[derive(Clone)]
 pub struct Line(Arc<Mutex<State>>);
 
-/// The byte stream that the side under attack gets.
+/// The end of the side under attack.
 pub struct End(Line);
 
 struct State {
     /// The bytes sent; the first `taken` bytes of it have been read.
     said: Vec<u8>,
     taken: usize,
-    /// The number of bytes read before these.
+    /// The number of bytes read from earlier pieces.
     before: usize,
     /// The number of bytes of the answers that the attacker will still read.
     room: usize,
@@ -36,7 +36,7 @@ struct State {
 }
 
 impl Line {
-    /// A connection whose attacker sends pieces of at most `piece` bytes and reads `room` bytes.
+    /// Creates a connection whose attacker sends pieces of at most `piece` bytes and reads `room` bytes.
     pub fn new(piece: usize, room: usize) -> (Line, End) {
         let state = State {
             said: Vec::with_capacity(piece),
@@ -54,13 +54,13 @@ impl Line {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().expect("nobody panics with it")
+        self.0.lock().expect("the lock is not poisoned")
     }
 
     /// Queues a piece, once the previous one was read completely.
     pub fn put(&self, piece: &[u8]) {
         let mut state = self.state();
-        assert_eq!(state.taken, state.said.len(), "the piece before was taken");
+        assert_eq!(state.taken, state.said.len(), "the previous piece was read");
         assert!(piece.len() <= state.said.capacity(), "a piece fits the buffer");
         state.before += state.taken;
         state.taken = 0;
@@ -80,7 +80,7 @@ impl Line {
         self.state().dropped
     }
 
-    /// Ready when the piece was taken whole, or with `false` when the connection has ended.
+    /// Ready with true when the piece was read completely, and with false when the connection has ended.
     pub fn poll_taken(&self, cx: &Context<'_>) -> Poll<bool> {
         let mut state = self.state();
         if state.dropped {
@@ -110,7 +110,7 @@ fn wake(waker: &mut Option<Waker>) {
 
 impl AsyncRead for End {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        // As a socket does, so that other tasks have their turns.
+        // A socket cooperates with other tasks too.
         let turn = ready!(poll_proceed(cx));
         let mut state = self.0.state();
         if state.gone {

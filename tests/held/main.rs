@@ -2,22 +2,22 @@
 //!
 //! Each module is one kind of memory that a peer can make a connection hold while it sends almost nothing. [`law`] is the limit.
 
-#![cfg(all(feature = "inspector", feature = "compression"))] // It reads header blocks, and compresses.
+#![cfg(all(feature = "inspector", feature = "compression"))] // The attacks contain header blocks and compressed messages.
 
 #[path = "../common/mod.rs"]
 mod common;
 
+mod all_kinds;
+mod attack_bytes;
 mod batches;
 mod callers;
-mod combined;
-mod encoded;
+mod decompression;
 mod idle;
 mod kinds;
+mod large_answers;
 mod law;
 mod line;
 mod metadata;
-mod restored;
-mod said;
 mod service;
 mod small_frames;
 mod turns;

@@ -1,14 +1,14 @@
 //! Header blocks that HPACK expands: a byte refers to an entry of the table, and each reference is a field in memory.
 
+use super::attack_bytes::{FULL, TINY, amplified, block};
 use super::callers::{RESPONSE, Waits, on_a_client};
 use super::common::frames::*;
 use super::kinds::{in_headers, in_trailers};
 use super::law::all;
-use super::said::{FULL, TINY, amplified, block};
 use super::service::{DROP, HOLD, WAIT};
 
 #[test]
-fn headers_of_requests() {
+fn expanded_request_headers_stay_within_the_limit() {
     all([
         in_headers(HOLD.path(), 1, TINY).is_lawful(1, 300),
         in_headers(HOLD.path(), 1, TINY).is_lawful(3, 200),
@@ -18,8 +18,8 @@ fn headers_of_requests() {
 }
 
 #[test]
-fn trailers_of_requests() {
-    // Optionally after a message that the handler does not take.
+fn expanded_request_trailers_stay_within_the_limit() {
+    // Optionally after an empty message that the handler does not take.
     let waiting: &[u8] = &[0, 0, 0, 0, 0];
     all([
         in_trailers(HOLD.path(), waiting, 1, TINY).is_lawful(1, 300),
@@ -30,7 +30,7 @@ fn trailers_of_requests() {
 }
 
 #[test]
-fn initial_metadata_of_answers() {
+fn expanded_initial_metadata_stays_within_the_limit() {
     let say = |stream, is_first| block(stream, 0, &[RESPONSE, &amplified(is_first, 1, TINY)].concat());
     let large = |stream, is_first| block(stream, 0, &[RESPONSE, &amplified(is_first, 4000, FULL)].concat());
     all([
@@ -41,7 +41,7 @@ fn initial_metadata_of_answers() {
 }
 
 #[test]
-fn trailing_metadata_of_answers() {
+fn expanded_trailing_metadata_stays_within_the_limit() {
     let status = b"\x00\x0bgrpc-status\x010";
     let say = |stream, is_first| {
         let trailers = block(stream, END_STREAM, &[&status[..], &amplified(is_first, 1, TINY)].concat());
@@ -51,7 +51,7 @@ fn trailing_metadata_of_answers() {
 }
 
 #[test]
-fn informational_answers() {
+fn expanded_informational_responses_stay_within_the_limit() {
     // `:status` 103, which the caller does not read.
     let say = |stream, is_first| block(stream, 0, &[&b"\x08\x03103"[..], &amplified(is_first, 1, TINY)].concat());
     all([

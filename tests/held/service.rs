@@ -1,4 +1,4 @@
-//! The attacked service: handlers that wait, that answer a lot, and that count how many of them have run.
+//! The attacked service: handlers that wait, handlers that answer a lot, and handlers that are counted.
 
 use std::future::pending;
 use std::hint::black_box;
@@ -9,7 +9,7 @@ use barewire::{BidiStreaming, Inbound, Method, Outbound, Request, Response, Rout
 
 use super::common::service::{Note, note};
 
-/// A message that is two bytes on the wire where it is empty, and a hundred in memory.
+/// A message that takes two bytes on the wire if it is empty, and a hundred in memory.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Part {
     #[prost(string, tag = "1")]
@@ -22,24 +22,24 @@ pub struct Part {
     pub number: u64,
 }
 
-/// Many of them.
+/// Many parts.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Parts {
     #[prost(message, repeated, tag = "1")]
     pub parts: Vec<Part>,
 }
 
-/// Answers with the note.
+/// Echoes the note.
 pub const ECHO: Method<Note, Note, Unary> = Method::new("/h/Echo");
-/// Computes a little, and counts.
+/// Computes a little, and increments a counter.
 pub const WORK: Method<Note, Note, Unary> = Method::new("/h/Work");
 /// Holds its request and waits.
 pub const WAIT: Method<Note, Note, Unary> = Method::new("/h/Wait");
-/// The same with parts.
+/// The same, for parts.
 pub const WAIT_PARTS: Method<Parts, Note, Unary> = Method::new("/h/WaitParts");
 /// Takes one message, holds it and waits.
 pub const TAKE: Method<Note, Note, BidiStreaming> = Method::new("/h/Take");
-/// The same with parts.
+/// The same, for parts.
 pub const TAKE_PARTS: Method<Parts, Note, BidiStreaming> = Method::new("/h/TakeParts");
 /// Reads nothing and waits.
 pub const HOLD: Method<Note, Note, BidiStreaming> = Method::new("/h/Hold");
@@ -53,7 +53,7 @@ pub const FLOOD: Method<Note, Note, ServerStreaming> = Method::new("/h/Flood");
 pub const CHAT: Method<Note, Note, BidiStreaming> = Method::new("/h/Chat");
 /// Answers notes of 250 bytes without end and takes nothing.
 pub const TALK: Method<Note, Note, BidiStreaming> = Method::new("/h/Talk");
-/// Answers one note of 20 KB and has ended.
+/// Answers with one note of 20 KB and ends.
 pub const ENDED: Method<Note, Note, BidiStreaming> = Method::new("/h/Ended");
 
 /// The length of the shared note.
@@ -66,12 +66,12 @@ struct Service {
     runs: Arc<AtomicUsize>,
 }
 
-/// The methods.
+/// Returns the routes.
 pub fn router() -> Router<impl Send + Sync + 'static> {
     counted().0
 }
 
-/// The methods, and how many times [`WORK`] has run.
+/// Returns the routes, and a counter of the runs of [`WORK`].
 pub fn counted() -> (Router<impl Send + Sync + 'static>, Arc<AtomicUsize>) {
     let runs = Arc::new(AtomicUsize::new(0));
     let service = Service {

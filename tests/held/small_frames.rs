@@ -1,14 +1,14 @@
 //! DATA frames with one byte: ten bytes on the wire, and more in memory if each frame is stored separately.
 
+use super::attack_bytes::block;
 use super::callers::{RESPONSE, Waits, on_a_client};
 use super::common::frames::*;
 use super::kinds::crumbling;
 use super::law::{OPEN, SHUT, all};
-use super::said::block;
 use super::service::{DROP, ENDED, HOLD, TAKE, WAIT};
 
 #[test]
-fn frames_of_a_byte_in_one_call() {
+fn one_byte_frames_in_one_call_stay_within_the_limit() {
     all([
         crumbling(&OPEN, HOLD.path(), 100, 500).is_lawful(1, 1),
         crumbling(&OPEN, TAKE.path(), 100, 500).is_lawful(1, 1),
@@ -17,7 +17,7 @@ fn frames_of_a_byte_in_one_call() {
 }
 
 #[test]
-fn frames_of_a_byte_in_a_thousand_calls() {
+fn one_byte_frames_in_a_thousand_calls_stay_within_the_limit() {
     all([
         crumbling(&OPEN, HOLD.path(), 5, 10).is_lawful(1, 1000),
         crumbling(&OPEN, TAKE.path(), 5, 10).is_lawful(1, 1000),
@@ -26,17 +26,17 @@ fn frames_of_a_byte_in_a_thousand_calls() {
 }
 
 #[test]
-fn frames_of_a_byte_for_nobody() {
+fn one_byte_frames_without_a_reader_stay_within_the_limit() {
     all([
         crumbling(&OPEN, DROP.path(), 6, 10).is_lawful(1, 1000),
-        // The handler has ended; its answer and the trailers behind it wait for window.
+        // The handler has ended; its answer and the trailers wait for window.
         crumbling(&SHUT, ENDED.path(), 6, 10).is_lawful(1, 1000),
         crumbling(&SHUT, ENDED.path(), 120, 500).is_lawful(1, 1),
     ]);
 }
 
 #[test]
-fn frames_of_a_byte_in_answers() {
+fn one_byte_frames_in_answers_stay_within_the_limit() {
     let say = |stream, _| {
         let beginning = [block(stream, 0, RESPONSE), wire([data(stream, prefix(0, 1 << 20))])].concat();
         [beginning, wire(vec![data(stream, b"c"); 60])].concat()

@@ -1,15 +1,15 @@
 //! Tests fairness: a call waits for a few turns of other calls, not until all earlier ones have ended.
 //!
-//! Handlers that ran are counted, not time.
+//! Counts the handlers that ran, and does not measure time.
 
 use std::sync::atomic::Ordering;
 
+use super::attack_bytes::ask;
 use super::common::frames::*;
 use super::law::{OPEN, READS, Scene};
-use super::said::ask;
 use super::service::{WORK, counted};
 
-/// Calls that wait on each connection.
+/// The number of calls that wait on each connection.
 const CALLS: u32 = 1000;
 /// The work of a handler: some 100 µs without optimisation.
 const LONG: u64 = 5_000;
@@ -25,7 +25,7 @@ fn others_first(connections: u32) -> usize {
         assert!(scene.say(*line, &wire([window_update(0, 0x7FFF_0000)])));
     }
     lines.iter().for_each(|line| scene.line(*line).put(&burst));
-    // One call after the other, until all other tasks are idle.
+    // Makes one call after another, until all other tasks are idle.
     let (mut before, mut waited) = (0, Vec::new());
     loop {
         scene.serve();
@@ -41,13 +41,13 @@ fn others_first(connections: u32) -> usize {
     waited.into_iter().max().unwrap_or_default()
 }
 
-/// The call crosses five tasks; each time every connection may have a turn of 64 calls, and as many that have tasks of their own.
+/// A call crosses five tasks. Before each, every connection may have a turn of 64 calls, and run as many with their own tasks.
 fn bound(connections: usize) -> usize {
     connections * 5 * 128
 }
 
 #[test]
-fn a_call_beside_twenty_busy_connections() {
+fn call_beside_twenty_busy_connections_waits_a_few_turns() {
     let first = others_first(20);
     assert!(first <= bound(20), "{first} handlers ran first");
 }

@@ -15,7 +15,7 @@ use crate::common::server::TestServer;
 use crate::common::service::{CHAT, DEAF, ECHO, FLOOD, Note, READ};
 
 #[test]
-fn rapid_resets() {
+fn rapid_resets_cost_bounded_memory() {
     let attack =
         |n| wire((0..100).flat_map(|i| [opens(id(n, i, 100), END_STREAM), reset(id(n, i, 100), Http2Error::CANCEL)]));
     costs("rapid reset", 8 * MIB, Reads::Yes, 8 * MIB, attack);
@@ -23,19 +23,19 @@ fn rapid_resets() {
 }
 
 #[test]
-fn resets_that_the_server_is_made_to_send() {
+fn provoked_resets_cost_bounded_memory() {
     let made_by = |frame: fn(u32) -> Frame| {
         move |n| wire((0..100).flat_map(move |i| [opens(id(n, i, 100), 0), frame(id(n, i, 100))]))
     };
-    costs("window of nothing", 8 * MIB, Reads::Yes, 16 * MIB, made_by(|stream| window_update(stream, 0)));
+    costs("window update of 0", 8 * MIB, Reads::Yes, 16 * MIB, made_by(|stream| window_update(stream, 0)));
     costs("window overflow", 8 * MIB, Reads::Yes, 16 * MIB, made_by(|stream| window_update(stream, 0x7FFF_FFFF)));
-    costs("data behind the end", 8 * MIB, Reads::Yes, 16 * MIB, |n| {
+    costs("data after END_STREAM", 8 * MIB, Reads::Yes, 16 * MIB, |n| {
         wire((0..100).flat_map(|i| [opens(id(n, i, 100), END_STREAM), data(id(n, i, 100), [0; 9])]))
     });
 }
 
 #[test]
-fn header_blocks_without_end() {
+fn endless_header_blocks_cost_bounded_memory() {
     let field = [&[0, 4][..], b"name", &[127, 0xe1, 0x1e], &[b'x'; 4000]].concat();
     costs("CONTINUATION", 2 * MIB, Reads::Yes, 64 * MIB, |n| match n {
         0 => wire([raw(HEADERS, 0, 1, &[0x83])]),
@@ -46,7 +46,7 @@ fn header_blocks_without_end() {
         _ => wire(vec![raw(CONTINUATION, 0, 1, &[]); 1000]),
     });
     costs("HPACK bomb", 12 * MIB, Reads::Yes, 16 * MIB, |n| match n {
-        // An entry of 4,000 bytes in the table, then a thousand times its index in every request.
+        // An entry of 4,000 bytes in the table; every request then has a thousand references to it.
         0 => {
             let entry = [&[0x40, 4][..], b"name", &[127, 0xa1, 0x1e], &[b'x'; 4000]].concat();
             wire([raw(HEADERS, END_HEADERS, 1, &entry)])
@@ -55,9 +55,9 @@ fn header_blocks_without_end() {
     });
 }
 
-/// Requests that h2 takes, of fields that are one octet each: it holds them until the server looks.
+/// Requests that h2 accepts, with fields of one octet each: h2 holds them until the server reads them.
 #[test]
-fn requests_of_many_fields() {
+fn requests_with_many_fields_cost_bounded_memory() {
     costs("fields of one octet", 12 * MIB, Reads::Yes, 4 * MIB, |n| {
         let references = [&b"\x83\x86\x01\x01t\x04\x02/x\x40\x01k\x01v"[..], &[0xbe; 4000]].concat();
         wire((0..50).map(|i| raw(HEADERS, END_HEADERS, id(n, i, 50), &references)))
@@ -65,7 +65,7 @@ fn requests_of_many_fields() {
 }
 
 #[test]
-fn floods_of_small_frames() {
+fn floods_of_small_frames_cost_bounded_memory() {
     for reads in [Reads::Yes, Reads::No] {
         let flood = |name, piece: Vec<u8>| costs(name, 8 * MIB, reads, 4 * MIB, move |_| piece.clone());
         flood("SETTINGS", wire(vec![settings([(4, 1000)]); 1000]));
@@ -88,44 +88,44 @@ fn floods_of_small_frames() {
 }
 
 #[test]
-fn calls_that_wait_are_as_many_as_allowed() {
-    // Each holds a call with its handler and metadata.
+fn waiting_calls_are_limited() {
+    // Each waiting call holds its handler and metadata.
     costs("calls", 16 * MIB, Reads::Yes, 4 * MIB, |n| wire((0..100).map(|i| opens(id(n, i, 100), END_STREAM))));
 }
 
 #[test]
-fn answers_that_nobody_reads() {
+fn unread_answers_cost_bounded_memory() {
     let wanted = Note { number: 1 << 20, text: "x".repeat(1000), details: Vec::new() }.encode_to_vec();
     costs("a gigabyte unread", 4 * MIB, Reads::No, 4 * MIB, |n| match n {
         0 => wire([window_update(0, 0x7FFF_0000), request(1, FLOOD.path()), data(1, message(&wanted)).end_stream()]),
-        // More than the pipe holds of what a server has to read, so that it stops when the server does.
+        // More than the pipe's buffer of frames that the server must read, so that this stops when the server stops reading.
         _ => wire(vec![raw(PRIORITY, 0, 1, &[0, 0, 0, 3, 9]); 1000]),
     });
 }
 
 #[test]
-fn messages_that_a_handler_does_not_take() {
-    // The window of the stream bounds what is there, at most so many bytes of DATA; h2 keeps some 100 for a frame.
+fn untaken_messages_cost_bounded_memory() {
+    // The stream window limits the buffered DATA; h2 uses some 100 bytes for each frame.
     let notes: Vec<u8> = (0..700).flat_map(|_| number(1)).collect();
     costs("a slow reader", 8 * MIB, Reads::Yes, 900 << 10, |n| match n {
         0 => wire([request(1, READ.path())]),
         _ => wire(chunks(1, &notes)),
     });
-    costs("nobody reads", 4 * MIB, Reads::Yes, 32 * MIB, |n| match n {
+    costs("no reader", 4 * MIB, Reads::Yes, 32 * MIB, |n| match n {
         0 => wire([request(1, DEAF.path()), data(1, text("hello"))]),
         _ => wire(chunks(1, &notes)),
     });
 }
 
 #[test]
-fn prefixes_that_promise_what_never_comes() {
+fn prefixes_of_missing_messages_cost_bounded_memory() {
     costs("4 MiB promised", 12 * MIB, Reads::Yes, 4 * MIB, |n| {
         wire((0..10).flat_map(|i| [request(id(n, i, 10), CHAT.path()), data(id(n, i, 10), prefix(0, 4 << 20))]))
     });
 }
 
 #[test]
-fn a_thousand_clients_that_go_in_mid_call_leave_nothing() {
+fn thousand_clients_that_disconnect_mid_call_leak_nothing() {
     let memory = allocation_counter::measure(|| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
         runtime.block_on(async {
@@ -153,10 +153,10 @@ fn a_thousand_clients_that_go_in_mid_call_leave_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn broken_messages_in_every_number_get_their_answers() {
+async fn malformed_messages_get_their_errors_one_by_one() {
     let server = TestServer::start();
     let mut client = server.connect().await;
-    // Thousands of messages in one frame, and each byte in a frame of its own.
+    // Thousands of messages in one frame, and a frame for each byte.
     let many: Vec<u8> = (0..2000).flat_map(|_| number(1)).collect();
     client.send(request(1, crate::common::service::COLLECT.path())).await;
     client.send(chunks(1, &many)).await;
@@ -165,7 +165,7 @@ async fn broken_messages_in_every_number_get_their_answers() {
     let bytes: Vec<Frame> = text("hello").iter().map(|byte| data(3, [*byte])).collect();
     client.send([vec![request(3, ECHO.path())], bytes, vec![half_close(3)]].concat()).await;
     assert_eq!(client.answer(3).await.status().0, "0");
-    // A content-length that lies is a malformed request (RFC 9113 section 8.1.1).
+    // A wrong content-length makes a request malformed (RFC 9113 section 8.1.1).
     for (stream, length) in [(5, "3"), (7, "300")] {
         let frames =
             [request(stream, ECHO.path()).field("content-length", length), data(stream, text("hello")).end_stream()];

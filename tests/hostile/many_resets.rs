@@ -8,9 +8,9 @@ use crate::common::server::{TestServer, client_and_raw_server};
 use crate::common::service::{CHAT, ECHO, note};
 use crate::common::{quiet, soon};
 
-/// The client's resets arrive with the requests that they belong to, before the server has looked at any.
+/// The resets arrive together with their requests, before the server accepts any of them.
 #[tokio::test(start_paused = true)]
-async fn a_server_serves_on_when_many_calls_are_given_up_as_they_begin() {
+async fn server_keeps_serving_after_many_calls_are_cancelled_at_once() {
     let server = TestServer::start();
     let mut client = server.connect().await;
     let given_up = (0..500).flat_map(|n| [request(2 * n + 1, ECHO.path()), reset(2 * n + 1, Http2Error::CANCEL)]);
@@ -19,9 +19,9 @@ async fn a_server_serves_on_when_many_calls_are_given_up_as_they_begin() {
     assert_eq!(client.answer(1001).await.status(), ("0", ""));
 }
 
-/// RFC 9113 section 5.1: what was on its way when a stream was reset is passed over.
+/// RFC 9113 section 5.1: frames in transit when a stream was reset are ignored.
 #[tokio::test(start_paused = true)]
-async fn a_client_passes_over_answers_to_many_calls_that_it_gave_up() {
+async fn client_ignores_answers_to_many_cancelled_calls() {
     const CALLS: u32 = 2000;
     let (client, mut server) = client_and_raw_server().await;
     let mut calls = Vec::new();

@@ -28,7 +28,7 @@ fn outcome(first: Vec<u8>, again: Vec<u8>) -> (Result<String, Status>, Allocatio
     let memory = allocation_counter::measure(|| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
         outcome = Some(runtime.block_on(async {
-            // Not one that keeps what is written on it.
+            // Not a pipe that records writes: the record would count as memory.
             let (near, far) = tokio::io::duplex(64 << 10);
             let (mut from, mut to) = tokio::io::split(far);
             let server = tokio::spawn(async move {
@@ -39,7 +39,7 @@ fn outcome(first: Vec<u8>, again: Vec<u8>) -> (Result<String, Status>, Allocatio
                 while !again.is_empty() && left > again.len() && to.write_all(&again).await.is_ok() {
                     left -= again.len();
                 }
-                // Silence, with the connection open.
+                // The connection stays open, and the server sends nothing.
                 std::future::pending::<()>().await
             });
             let reader = tokio::spawn(async move {
@@ -62,7 +62,7 @@ fn outcome(first: Vec<u8>, again: Vec<u8>) -> (Result<String, Status>, Allocatio
 }
 
 #[test]
-fn every_call_ends_with_a_status_and_costs_little() {
+fn every_call_to_a_hostile_server_ends_with_a_status_and_bounded_memory() {
     use Code::{DeadlineExceeded, Internal, ResourceExhausted, Unavailable, Unknown};
     let long = [&[0, 4][..], b"name", &[127, 0xe1, 0x1e], &[b'x'; 4000]].concat();
     let push = raw(PUSH_PROMISE, END_HEADERS, 1, &[0, 0, 0, 2, 0x83]);
@@ -82,7 +82,7 @@ fn every_call_ends_with_a_status_and_costs_little() {
         ("RST_STREAM of a stream never opened", wire([reset(7, Http2Error::CANCEL)]), vec![], &[Unavailable]),
         ("a window update of nothing", wire([window_update(0, 0)]), vec![], &[Unavailable]),
         ("a window overflow", wire([window_update(0, 0x7FFF_FFFF)]), vec![], &[Unavailable]),
-        // The request has left and needs no window any more.
+        // The request was sent and needs no more window.
         ("the stream's window overflows", wire([window_update(1, 0x7FFF_FFFF)]), vec![], &[DeadlineExceeded]),
         ("CONTINUATION alone", wire([raw(CONTINUATION, END_HEADERS, 1, &[])]), vec![], &[Unavailable]),
         ("a frame over the limit", vec![1, 0, 0, DATA, 0, 0, 0, 0, 1], vec![], &[Unavailable]),
@@ -102,7 +102,7 @@ fn every_call_ends_with_a_status_and_costs_little() {
         ("1xx without end", vec![], wire([headers(1, [(":status", "100")])]), &[ResourceExhausted]),
         (
             "1xx of references without end",
-            // 103, an entry of 40 bytes in the table, and then in each answer a thousand times its index.
+            // 103 with an entry of 40 bytes in the table; each answer then has a thousand references to it.
             wire([raw(HEADERS, END_HEADERS, 1, b"\x08\x03103\x40\x01k\x07varying")]),
             wire([raw(HEADERS, END_HEADERS, 1, &[&b"\x08\x03103"[..], &[0xbe; 1000]].concat())]),
             &[ResourceExhausted],
@@ -134,7 +134,7 @@ fn every_call_ends_with_a_status_and_costs_little() {
         ),
         (
             "an HPACK bomb",
-            // An entry of 4,000 bytes in the table, then a thousand times its index.
+            // An entry of 4,000 bytes in the table, then a thousand references to it.
             wire([raw(
                 HEADERS,
                 END_HEADERS,
@@ -189,9 +189,9 @@ fn every_call_ends_with_a_status_and_costs_little() {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
-/// An answer of a gigabyte that is read costs no more than the windows, and all of it comes.
+/// An answer of a gigabyte arrives completely and holds no more memory than the windows.
 #[test]
-fn an_answer_of_a_gigabyte_is_read_through_a_window() {
+fn answer_of_a_gigabyte_holds_only_a_window() {
     const MESSAGES: usize = 1 << 16;
     let memory = allocation_counter::measure(|| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
@@ -228,7 +228,7 @@ fn an_answer_of_a_gigabyte_is_read_through_a_window() {
 
 /// An unread answer of a gigabyte holds only as much as the window allows.
 #[test]
-fn an_answer_that_nobody_reads_costs_a_window() {
+fn unread_answer_holds_only_a_window() {
     let memory = allocation_counter::measure(|| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
         runtime.block_on(async {
@@ -238,7 +238,7 @@ fn an_answer_that_nobody_reads_costs_a_window() {
             let kilobyte =
                 data(1, message([0x0a, 0xf8, 0x07].iter().copied().chain([b'x'; 1016]).collect::<Vec<u8>>()));
             server.send(response(1)).await;
-            // An honest server stops at the window of 1 MiB; one that goes on ends its stream or the connection.
+            // A correct server stops at the window of 1 MiB; one that goes on gets its stream reset or its connection closed.
             for _ in 0..1000 {
                 server.send(kilobyte.clone()).await;
             }
@@ -249,9 +249,9 @@ fn an_answer_that_nobody_reads_costs_a_window() {
     assert!(memory.bytes_max <= 6 * MIB as u64, "{} bytes", memory.bytes_max);
 }
 
-/// A client that comes back to servers which go in mid-call, a thousand times.
+/// Connects a thousand times to servers that disconnect during a call.
 #[test]
-fn a_thousand_servers_that_go_in_mid_call_leave_nothing() {
+fn thousand_servers_that_disconnect_mid_call_leak_nothing() {
     let memory = allocation_counter::measure(|| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
         runtime.block_on(async {
@@ -281,9 +281,9 @@ fn a_thousand_servers_that_go_in_mid_call_leave_nothing() {
     assert!(memory.bytes_max <= 2 * MIB as u64, "{} bytes", memory.bytes_max);
 }
 
-/// Frames of a stream that is not open yet, before the first call.
+/// Frames on a stream that is not open yet, before the first call.
 #[tokio::test(start_paused = true)]
-async fn an_answer_before_its_question_ends_the_connection() {
+async fn answer_before_its_request_ends_the_connection() {
     for early in
         [response(1), data(1, text("hello")), trailers(1, "0"), reset(1, Http2Error::CANCEL), window_update(1, 1)]
     {
@@ -297,7 +297,7 @@ async fn an_answer_before_its_question_ends_the_connection() {
 
 /// A hostile server does not harm a client's calls to another server.
 #[tokio::test(start_paused = true)]
-async fn a_client_of_a_good_server_is_served_meanwhile() {
+async fn hostile_server_does_not_affect_calls_to_another() {
     let good = crate::common::server::TestServer::start();
     let healthy = good.client().await;
     let (near, far) = pipe();

@@ -1,4 +1,4 @@
-//! Abuse of flow control, on both sides: windows that overflow, stay shut, open byte by byte, or jump.
+//! Abuse of flow control, on both sides: windows that overflow, stay closed, open byte by byte, or jump.
 //!
 //! RFC 9113 sections 5.2, 6.5.2 (SETTINGS_INITIAL_WINDOW_SIZE), 6.9. CVE-2019-9511 (data dribble), CVE-2019-9517 (internal data
 //! buffering). Memory is counted by the allocator, on the one thread that both sides share.
@@ -15,7 +15,7 @@ use crate::common::{quiet, soon};
 /// The largest window, and the largest increment of one.
 const MOST: u32 = 0x7FFF_FFFF;
 
-/// A call whose answer is a gigabyte, of messages of a kilobyte.
+/// Requests a gigabyte in messages of one kilobyte.
 fn flood(stream: u32) -> [Frame; 2] {
     let wanted = Note { number: 1 << 20, ..note("x".repeat(1000)) }.encode_to_vec();
     [opens_at(stream, FLOOD.path(), 0), data(stream, message(wanted)).end_stream()]
@@ -26,8 +26,8 @@ fn window(size: u32) -> Frame {
 }
 
 #[test]
-fn answers_that_wait_for_window_hold_two_batches_each() {
-    // A thousand calls may wait, each with a request, a task and two times 16 KiB of answers.
+fn answers_waiting_for_window_hold_two_batches_each() {
+    // A thousand calls may wait, each with a request, a task and two batches of 16 KiB.
     let thousand = |n: u32| wire((0..20).flat_map(|i| flood(id(n, i, 20))));
     costs("no window", 48 * MIB, Reads::Yes, 4 * MIB, |n| match n {
         0 => wire([window(0)]),
@@ -41,7 +41,7 @@ fn answers_that_wait_for_window_hold_two_batches_each() {
 }
 
 #[test]
-fn windows_that_open_byte_by_byte_cost_no_memory() {
+fn windows_opened_byte_by_byte_cost_bounded_memory() {
     for reads in [Reads::Yes, Reads::No] {
         costs("a byte at a time", MIB, reads, 2 * MIB, |n| match n {
             0 => wire([vec![window(0)], flood(1).to_vec()].concat()),
@@ -51,7 +51,7 @@ fn windows_that_open_byte_by_byte_cost_no_memory() {
 }
 
 #[test]
-fn windows_that_jump_about_cost_no_memory() {
+fn jumping_windows_cost_bounded_memory() {
     costs("windows that jump", 8 * MIB, Reads::Yes, 256 << 10, |n| match n {
         0 => wire((0..100).flat_map(|i| flood(id(0, i, 100)))),
         _ => wire([window(0), window(65_535), window(1)]),
@@ -59,10 +59,10 @@ fn windows_that_jump_about_cost_no_memory() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_overflow_of_the_connections_window_ends_it() {
+async fn overflow_of_the_connection_window_ends_the_connection() {
     let server = TestServer::start();
     let mut other = server.connect().await;
-    // A window that is too large to be one h2 calls PROTOCOL_ERROR, where RFC 9113 section 6.5.2 has FLOW_CONTROL_ERROR.
+    // For an initial window over 2^31-1 h2 sends PROTOCOL_ERROR; RFC 9113 section 6.5.2 requires FLOW_CONTROL_ERROR.
     for (overflow, error) in
         [(window_update(0, MOST), Http2Error::FLOW_CONTROL_ERROR), (window(MOST + 1), Http2Error::PROTOCOL_ERROR)]
     {
@@ -74,9 +74,9 @@ async fn an_overflow_of_the_connections_window_ends_it() {
     assert_eq!(other.answer(1).await.status(), ("0", ""));
 }
 
-/// The error of one stream (RFC 9113 section 6.9.1), by WINDOW_UPDATE, and that of all by SETTINGS (section 6.9.2).
+/// WINDOW_UPDATE overflows one stream (RFC 9113 section 6.9.1), SETTINGS all of them (section 6.9.2).
 #[tokio::test(start_paused = true)]
-async fn an_overflow_of_a_clients_stream_resets_it_and_drops_its_handler() {
+async fn overflow_of_a_stream_window_resets_it_and_drops_the_handler() {
     let mut server = TestServer::start();
     let mut client = server.connect().await;
     client.send([request(1, READ.path()), data(1, text("hi"))]).await;
@@ -91,9 +91,9 @@ async fn an_overflow_of_a_clients_stream_resets_it_and_drops_its_handler() {
     server.probe.expect(Event::Dropped).await;
 }
 
-/// A million messages of seven bytes: the buffer holds as many as fit the window, and the rest waits on the other side.
+/// A million messages of seven bytes: the buffer holds as many as fit the window, and the rest wait at the sender.
 #[test]
-fn a_million_small_messages_wait_for_a_slow_reader_outside() {
+fn million_small_messages_wait_at_the_sender_for_a_slow_reader() {
     const MANY: usize = 1_000_000;
     const TURN: usize = 50_000;
     let memory = allocation_counter::measure(|| {
@@ -107,7 +107,7 @@ fn a_million_small_messages_wait_for_a_slow_reader_outside() {
             let messages: Vec<u8> = (0..2000).flat_map(|_| number(1)).collect();
             let (mut sent, mut read) = (0, 0);
             while read < MANY {
-                // As far as the windows go, of the connection 64 KiB and what was announced.
+                // Sends until the windows are used up; the connection's is 64 KiB plus its WINDOW_UPDATE.
                 while sent < MANY
                     && (sent + 2000) * number(1).len() <= (1 << 20) + client.window_returned(1).await as usize
                 {
@@ -126,17 +126,17 @@ fn a_million_small_messages_wait_for_a_slow_reader_outside() {
             assert_eq!(client.answer(1).await.body, number(MANY as u64));
         });
     });
-    // The window twice, for the buffer that grows, and what a turn's events take in this test.
+    // Twice the window, because the buffer grows, plus the test's own events of a turn.
     assert!(memory.bytes_max < 12 * MIB as u64, "{} bytes", memory.bytes_max);
 }
 
 /// While the request is open, the caller that waits for the answer gets the error, with or without a deadline.
 #[tokio::test(start_paused = true)]
-async fn an_overflow_of_a_servers_stream_ends_its_call() {
-    let words = "the stream was reset with FLOW_CONTROL_ERROR, as the server broke a rule of HTTP/2";
+async fn overflow_of_a_stream_window_by_the_server_fails_the_call() {
+    let words = "the stream was reset with FLOW_CONTROL_ERROR, because the server violated HTTP/2";
     let (client, mut server) = client_and_raw_server().await;
     let overflow = |stream| [window_update(stream, MOST), window_update(stream, MOST)];
-    // Before the answer has begun, and when it has.
+    // Before the answer has begun, and after that.
     for (stream, begun) in [(1, vec![]), (3, vec![response(3), data(3, text("hello"))])] {
         let (_out, mut notes) = client.bidi_streaming(CHAT).await.unwrap();
         server.expect_request(stream).await;
@@ -163,7 +163,7 @@ async fn an_overflow_of_a_servers_stream_ends_its_call() {
 
 /// Once the request is sent, its window does not matter: the answer counts, and the call does not hang.
 #[tokio::test(start_paused = true)]
-async fn an_overflow_behind_a_request_that_has_left_changes_nothing() {
+async fn overflow_after_the_request_was_sent_is_ignored() {
     let (client, mut server) = client_and_raw_server().await;
     let other = client.clone();
     let call = tokio::spawn(async move { other.unary(ECHO, note("hi")).await });
@@ -183,14 +183,14 @@ async fn an_overflow_behind_a_request_that_has_left_changes_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_overflow_by_a_servers_settings_ends_the_connection() {
+async fn overflow_by_settings_of_the_server_ends_the_connection() {
     let (client, mut server) = client_and_raw_server().await;
     let (_out, mut notes) = client.bidi_streaming(CHAT).await.unwrap();
     server.expect_request(1).await;
     server.send([window_update(1, 1), window(MOST)]).await;
     let status = soon("the end", notes.recv()).await.unwrap_err();
     assert_eq!(status.code(), Code::Internal, "{status}");
-    // The call first, and then the connection.
+    // The call fails first, and then the connection ends.
     let mut last = None;
     while let Some(frame) = server.next().await {
         last = Some(frame);
@@ -198,9 +198,9 @@ async fn an_overflow_by_a_servers_settings_ends_the_connection() {
     assert!(matches!(last, Some(Frame::GoAway { error: Http2Error::FLOW_CONTROL_ERROR, .. })), "{last:?}");
 }
 
-/// A server that opens the window byte by byte gets a unary request whole, and a caller that streams a lot waits.
+/// If a server opens the window byte by byte, a unary request still arrives, and a streaming caller waits.
 #[test]
-fn a_server_that_takes_a_byte_at_a_time_makes_the_sender_wait() {
+fn server_that_opens_the_window_byte_by_byte_blocks_the_sender() {
     let memory = allocation_counter::measure(|| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
         runtime.block_on(async {
@@ -219,7 +219,7 @@ fn a_server_that_takes_a_byte_at_a_time_makes_the_sender_wait() {
                 assert!(matches!(server.next().await, Some(Frame::Data { payload, .. }) if payload.len() == 1));
             }
             drop(server);
-            // Two batches and what has left.
+            // Two batches and the bytes already sent.
             let sent = soon("the end", sender).await.unwrap();
             assert!(sent * 1008 <= 2 * 16_384 + 2000 + 1008, "{sent} messages");
         });

@@ -47,9 +47,9 @@ const CORE: [(&str, &[&str]); 11] = [
 
 /// The outer modules that use other outer modules. Every outer module may use the core.
 const OUTER_MODULES: [(&str, &[&str]); 2] = [
-    // It decompresses messages to show their contents.
+    // The inspector decompresses messages to show their contents.
     ("inspector", &["compression"]),
-    // The code that decompresses messages, explains bytes and reads captures is fuzzed as well.
+    // The properties also fuzz the code that decompresses messages, explains bytes and reads captures.
     ("properties", &["compression", "inspector"]),
 ];
 
@@ -57,13 +57,13 @@ const OUTER_MODULES: [(&str, &[&str]); 2] = [
 const PROGRAMS: [(&str, &[&str]); 7] = [
     ("cli", &[]),
     ("conformance", &[]),
-    // It names the messages of a recorded call.
+    // The demonstration names the messages of a recorded call.
     ("demonstration", &["services"]),
     ("interop", &[]),
     ("services", &[]),
     // The program `barewire`, which uses nearly all of them.
     ("tool", &["cli", "demonstration", "services", "watch"]),
-    // It shows the bytes of a program's connections, as the environment says.
+    // Shows the bytes of a program's connections if the environment variable is set.
     ("watch", &["cli", "services"]),
 ];
 
@@ -90,68 +90,71 @@ const LONGEST_FILE: usize = 500;
 
 #[test]
 fn dependencies_point_down() {
-    let house = library();
-    let exports = exports(house);
-    let modules: Vec<&str> = house.iter().filter_map(Source::room).collect();
-    assert!(house.iter().map(|source| source.paths().len()).sum::<usize>() > 100, "paths are found");
-    hold(house, |source| {
-        let Some(room) = source.room() else { return Vec::new() };
+    let sources = library();
+    let exports = exports(sources);
+    let modules: Vec<&str> = sources.iter().filter_map(Source::top_module).collect();
+    assert!(sources.iter().map(|source| source.paths().len()).sum::<usize>() > 100, "paths are found");
+    assert_rule(sources, |source| {
+        let Some(module) = source.top_module() else { return Vec::new() };
         let mut wrong = source.paths();
-        wrong.retain(|path| !may_use(room, &origin(path, &modules, &exports)));
-        wrong.iter().map(|path| format!("{room} may not use crate::{}", path.join("::"))).collect()
+        wrong.retain(|path| !may_use(module, &origin(path, &modules, &exports)));
+        wrong.iter().map(|path| format!("{module} may not use crate::{}", path.join("::"))).collect()
     });
 }
 
 #[test]
-fn rooms_of_the_programs_use_those_before_them() {
-    let house = programs();
-    let rooms: BTreeSet<&str> = house.iter().filter_map(Source::room).collect();
-    let listed: BTreeSet<&str> = PROGRAMS.iter().map(|(room, _)| *room).collect();
-    assert_eq!(rooms, listed, "every room has its place in the list");
-    hold(house, upward);
+fn program_modules_use_only_listed_modules() {
+    let sources = programs();
+    let modules: BTreeSet<&str> = sources.iter().filter_map(Source::top_module).collect();
+    let listed: BTreeSet<&str> = PROGRAMS.iter().map(|(module, _)| *module).collect();
+    assert_eq!(modules, listed, "PROGRAMS lists every module");
+    assert_rule(sources, upward);
 }
 
 #[test]
-fn programs_use_the_library_by_what_is_public() {
-    hold(programs(), around_the_api);
+fn programs_use_only_the_public_api() {
+    assert_rule(programs(), around_the_api);
 }
 
 #[test]
-fn features_gate_modules_and_re_exports_and_nothing_else() {
-    hold(library(), gated_by_feature);
-    hold(programs(), gated_by_feature);
+fn features_gate_only_modules_and_re_exports() {
+    assert_rule(library(), gated_by_feature);
+    assert_rule(programs(), gated_by_feature);
 }
 
 #[test]
-fn h2_is_named_where_streams_are_and_nowhere_else() {
-    hold(programs(), |source| names(source, &["h2"]));
-    hold(library(), |source| if H2.contains(&source.path.as_str()) { Vec::new() } else { names(source, &["h2"]) });
+fn only_listed_files_name_h2() {
+    assert_rule(programs(), |source| names(source, &["h2"]));
+    assert_rule(
+        library(),
+        |source| if H2.contains(&source.path.as_str()) { Vec::new() } else { names(source, &["h2"]) },
+    );
 }
 
 #[test]
-fn bytes_and_plain_types_know_no_engine_no_runtime_and_no_codec() {
-    let is_pure = |source: &Source| source.room().is_some_and(|room| PURE.contains(&room));
-    hold(library(), |source| if is_pure(source) { names(source, &IMPURE) } else { Vec::new() });
+fn wire_and_plain_types_name_neither_h2_nor_tokio_nor_prost() {
+    let is_pure = |source: &Source| source.top_module().is_some_and(|module| PURE.contains(&module));
+    assert_rule(library(), |source| if is_pure(source) { names(source, &IMPURE) } else { Vec::new() });
 }
 
 #[test]
-fn no_bytes_of_a_peer_lead_to_a_panic() {
-    let house = library();
-    hold(house, |source| match source.room() {
-        Some(room) if PANIC_FREE.contains(&room) => may_panic(source),
+fn wire_and_call_deny_panics() {
+    let sources = library();
+    assert_rule(sources, |source| match source.top_module() {
+        Some(module) if PANIC_FREE.contains(&module) => may_panic(source),
         _ => Vec::new(),
     });
-    for room in PANIC_FREE {
-        let path = format!("src/{room}/mod.rs");
-        let top = house.iter().find(|source| source.path == path).expect("a folder of the core has a mod.rs");
+    for module in PANIC_FREE {
+        let path = format!("src/{module}/mod.rs");
+        let top = sources.iter().find(|source| source.path == path).expect("a folder of the core has a mod.rs");
         assert!(denies_panics(top), "{path} does not deny {PANIC_LINTS:?}");
     }
 }
 
 #[test]
-fn no_file_is_long() {
-    for house in [library(), programs()] {
-        hold(house, |source| match source.text.lines().count() {
+fn files_have_at_most_500_lines() {
+    for sources in [library(), programs()] {
+        assert_rule(sources, |source| match source.text.lines().count() {
             lines if lines > LONGEST_FILE => vec![format!("{lines} lines")],
             _ => Vec::new(),
         });
@@ -159,14 +162,15 @@ fn no_file_is_long() {
 }
 
 #[test]
-fn every_module_of_the_core_is_there() {
-    let house = library();
-    let rooms: BTreeSet<&str> = house.iter().filter_map(Source::room).filter(|room| is_core(room)).collect();
-    assert_eq!(rooms.len(), CORE.len(), "{rooms:?}");
+fn every_module_of_the_core_exists() {
+    let sources = library();
+    let modules: BTreeSet<&str> =
+        sources.iter().filter_map(Source::top_module).filter(|module| is_core(module)).collect();
+    assert_eq!(modules.len(), CORE.len(), "{modules:?}");
 }
 
 #[test]
-fn a_module_of_the_core_uses_those_before_it() {
+fn core_modules_use_only_earlier_ones() {
     for (place, (module, uses)) in CORE.iter().enumerate() {
         for used in *uses {
             let first = used.split("::").next().expect("a path has a first name");
@@ -175,61 +179,61 @@ fn a_module_of_the_core_uses_those_before_it() {
     }
 }
 
-/// Applies a rule to every file and shows all that breaks it.
-fn hold(house: &[Source], rule: impl Fn(&Source) -> Vec<String>) {
-    let wrong: Vec<String> = house
+/// Applies a rule to every file, and panics with all violations.
+fn assert_rule(sources: &[Source], rule: impl Fn(&Source) -> Vec<String>) {
+    let wrong: Vec<String> = sources
         .iter()
         .flat_map(|source| rule(source).into_iter().map(|what| format!("{}: {what}", source.path)))
         .collect();
-    assert!(house.len() > 20, "the source is where it was");
+    assert!(sources.len() > 20, "the source is where it was");
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
 }
 
-fn is_core(room: &str) -> bool {
-    CORE.iter().any(|(name, _)| *name == room)
+fn is_core(module: &str) -> bool {
+    CORE.iter().any(|(name, _)| *name == module)
 }
 
-fn listed(table: &[(&str, &'static [&'static str])], room: &str) -> &'static [&'static str] {
-    table.iter().find(|(name, _)| *name == room).map_or(&[], |(_, uses)| uses)
+fn listed(table: &[(&str, &'static [&'static str])], module: &str) -> &'static [&'static str] {
+    table.iter().find(|(name, _)| *name == module).map_or(&[], |(_, uses)| uses)
 }
 
 /// Returns true if a module may use this path from the root of the crate.
-fn may_use(room: &str, path: &[String]) -> bool {
+fn may_use(module: &str, path: &[String]) -> bool {
     let Some(other) = path.first() else { return false };
     let within = |entry: &&str| entry.split("::").eq(path.iter().take(entry.split("::").count()));
-    match is_core(room) {
-        _ if other == room => true,
-        true => listed(&CORE, room).iter().any(within),
-        false => is_core(other) || listed(&OUTER_MODULES, room).contains(&other.as_str()),
+    match is_core(module) {
+        _ if other == module => true,
+        true => listed(&CORE, module).iter().any(within),
+        false => is_core(other) || listed(&OUTER_MODULES, module).contains(&other.as_str()),
     }
 }
 
 /// Returns the paths that a file of the programs uses in modules that its own may not use.
 fn upward(source: &Source) -> Vec<String> {
-    let Some(room) = source.room() else { return Vec::new() };
-    let may = |other: &str| other == room || listed(&PROGRAMS, room).contains(&other);
+    let Some(module) = source.top_module() else { return Vec::new() };
+    let may = |other: &str| other == module || listed(&PROGRAMS, module).contains(&other);
     let mut wrong = source.paths();
     wrong.retain(|path| !path.first().is_some_and(|other| may(other)));
-    wrong.iter().map(|path| format!("{room} may not use crate::{}", path.join("::"))).collect()
+    wrong.iter().map(|path| format!("{module} may not use crate::{}", path.join("::"))).collect()
 }
 
-/// Where a file of the programs goes round what the library documents: by the modules that are hidden from its documentation, or
-/// by a file that is not its own.
+/// Returns the places where a file of the programs uses an undocumented module of the library, or includes a file of another
+/// folder.
 fn around_the_api(source: &Source) -> Vec<String> {
     let paths = source.uses().into_iter().filter(|path| path.starts_with(&["barewire".into(), "properties".into()]));
     let hidden = paths.map(|path| format!("{} is not documented", path.join("::")));
     let files = source.text.lines().zip(1..).filter(|(line, _)| line.contains("\"../"));
-    hidden.chain(files.map(|(_, line)| format!("line {line}: names a file of somebody else"))).collect()
+    hidden.chain(files.map(|(_, line)| format!("line {line}: includes a file of another folder"))).collect()
 }
 
-/// The names that `lib.rs` re-exports, each with where it comes from.
-fn exports(house: &[Source]) -> BTreeMap<String, Vec<String>> {
-    let root = house.iter().find(|source| source.path == "src/lib.rs").expect("a library has a lib.rs");
+/// Returns the names that `lib.rs` re-exports, each with its original path.
+fn exports(sources: &[Source]) -> BTreeMap<String, Vec<String>> {
+    let root = sources.iter().find(|source| source.path == "src/lib.rs").expect("a library has a lib.rs");
     let uses = root.uses();
     uses.into_iter().filter_map(|path| Some((path.last()?.clone(), path))).collect()
 }
 
-/// The path behind a re-export of the crate's root; any other path is itself.
+/// Returns the original path of a re-export of the crate's root; any other path unchanged.
 fn origin(path: &[String], modules: &[&str], exports: &BTreeMap<String, Vec<String>>) -> Vec<String> {
     match path.first() {
         Some(first) if !modules.contains(&first.as_str()) => exports.get(first).cloned().unwrap_or_default(),
@@ -237,7 +241,7 @@ fn origin(path: &[String], modules: &[&str], exports: &BTreeMap<String, Vec<Stri
     }
 }
 
-/// Where a feature changes something else than which modules there are.
+/// Returns the places where a feature gates anything other than a module or a re-export.
 fn gated_by_feature(source: &Source) -> Vec<String> {
     let says_feature = |range: &Range<usize>| {
         range.clone().any(|place| source.word(place) == "feature" && source.word(place + 1) == "=")
@@ -258,13 +262,13 @@ fn gated_by_feature(source: &Source) -> Vec<String> {
         .collect()
 }
 
-/// Where the code outside of unit tests says one of these words.
+/// Returns the places outside unit tests that contain one of these words.
 fn names(source: &Source, words: &[&str]) -> Vec<String> {
     let said = source.product().filter(|token| words.contains(&token.text.as_str()));
     said.map(|token| format!("line {}: names {}", token.line, token.text)).collect()
 }
 
-/// Where the code outside of unit tests can panic by its own word, or allows itself to.
+/// Returns the places outside unit tests that can panic, or that allow a lint against panics.
 fn may_panic(source: &Source) -> Vec<String> {
     let product: Vec<&Token> = source.product().collect();
     let calls = product.windows(3).filter(|window| {
@@ -292,8 +296,8 @@ fn denies_panics(source: &Source) -> bool {
     })
 }
 
-/// Cases to refuse, and cases to accept: a check that can't fail proves nothing.
-mod the_checker {
+/// Tests the checks themselves: code that they must refuse, and code that they must accept.
+mod checker {
     use super::*;
 
     fn source(path: &str, text: &str) -> Source {
@@ -307,7 +311,7 @@ mod the_checker {
     }
 
     #[test]
-    fn reads_every_way_to_name_a_module() {
+    fn finds_every_way_to_name_a_module() {
         assert_eq!(
             uses("src/wire/a.rs", "use crate::call::{self, send::{Gone, Sending as S}, *};"),
             ["call", "call", "call::send::Gone", "call::send::Sending",]
@@ -326,7 +330,7 @@ mod the_checker {
     }
 
     #[test]
-    fn passes_over_comments_strings_and_unit_tests() {
+    fn ignores_comments_strings_and_unit_tests() {
         let text = r##"
             //! crate::client
             /* crate::client /* nested */ crate::client */
@@ -342,9 +346,9 @@ mod the_checker {
     }
 
     #[test]
-    fn refuses_what_points_up_or_sideways() {
+    fn refuses_uses_of_higher_or_equal_layers() {
         let path = |text: &str| text.split("::").map(str::to_owned).collect::<Vec<_>>();
-        for (room, used) in [
+        for (module, used) in [
             ("wire", "call"),
             ("wire", "io"),
             ("io", "wire"),
@@ -357,18 +361,18 @@ mod the_checker {
             ("server", "transport::memory"),
             ("services", "inspector"),
         ] {
-            assert!(!may_use(room, &path(used)), "{room} → {used}");
+            assert!(!may_use(module, &path(used)), "{module} → {used}");
         }
-        for (room, used) in
+        for (module, used) in
             [("metadata", "protocol::binary"), ("server", "call"), ("services", "client"), ("call", "call::send")]
         {
-            assert!(may_use(room, &path(used)), "{room} → {used}");
+            assert!(may_use(module, &path(used)), "{module} → {used}");
         }
         assert!(!may_use("wire", &[]), "the whole crate");
     }
 
     #[test]
-    fn refuses_what_goes_up_or_round_in_the_programs() {
+    fn refuses_upward_uses_and_private_items_in_the_programs() {
         for wrong in ["use crate::tool::names;", "use super::super::demonstration;", "use crate::{interop, cli};"] {
             assert_eq!(upward(&source("programs/src/watch/a.rs", wrong)).len(), 1, "{wrong}");
         }
@@ -383,15 +387,15 @@ mod the_checker {
 
     #[test]
     fn finds_the_module_behind_a_re_export() {
-        let house = [source("src/lib.rs", "pub mod client; pub use client::{Client, call::Answer};")];
-        let exports = exports(&house);
+        let sources = [source("src/lib.rs", "pub mod client; pub use client::{Client, call::Answer};")];
+        let exports = exports(&sources);
         let origin = |name: &str| origin(&[name.to_owned()], &["client"], &exports).join("::");
         assert_eq!((origin("Client"), origin("Answer")), ("client::Client".into(), "client::call::Answer".into()));
         assert_eq!((origin("client"), origin("Elsewhere")), ("client".into(), String::new()));
     }
 
     #[test]
-    fn refuses_features_inside() {
+    fn refuses_features_inside_code() {
         for wrong in [
             "#[cfg(feature = \"a\")] fn f() {}",
             "#[cfg(not(feature = \"a\"))] use x::Y;",
@@ -413,7 +417,7 @@ mod the_checker {
     }
 
     #[test]
-    fn refuses_h2_and_async_in_wire_and_panics() {
+    fn refuses_h2_async_and_panics_in_wire() {
         let engine = source("src/wire/a.rs", "use h2::Reason; async fn f(http2: u8) {}");
         assert_eq!(names(&engine, &IMPURE), ["line 1: names h2", "line 1: names async"]);
         for wrong in

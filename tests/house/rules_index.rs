@@ -12,7 +12,7 @@ use std::fs;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
-/// The numbers of the rules on the page.
+/// The numbers of the rules.
 const RULES: RangeInclusive<usize> = 1..=68;
 
 /// A row of one of the page's tables.
@@ -21,7 +21,7 @@ struct Row {
     rule: String,
     code: Vec<Link>,
     tests: Vec<Link>,
-    /// The last column, which gives the reason where it names no test.
+    /// The text of the last column, which gives a reason if it does not name a test.
     reason: String,
 }
 
@@ -34,13 +34,13 @@ struct Link {
 }
 
 #[test]
-fn every_rule_has_its_row_and_they_are_in_order() {
+fn rules_are_complete_and_in_order() {
     let numbers: Vec<usize> = rows().iter().map(|row| row.number).collect();
     assert_eq!(numbers, RULES.collect::<Vec<_>>());
 }
 
 #[test]
-fn every_rule_is_kept_somewhere_and_has_a_test_or_says_why_not() {
+fn every_rule_has_code_and_a_test_or_a_reason() {
     for Row { number, rule, code, tests, reason } in rows() {
         assert!(!rule.is_empty(), "rule {number} says nothing");
         if tests.is_empty() {
@@ -53,14 +53,14 @@ fn every_rule_is_kept_somewhere_and_has_a_test_or_says_why_not() {
 }
 
 #[test]
-fn every_item_exists() {
+fn every_named_item_exists() {
     let (page, mut files) = (page(), Files::default());
     let dead: Vec<String> = links(&page).filter_map(|link| files.check(&link).err()).collect();
     assert!(dead.is_empty(), "docs/rules.md:\n{}", dead.join("\n"));
 }
 
 #[test]
-fn code_is_code_and_tests_are_tests() {
+fn code_column_names_code_and_test_column_names_tests() {
     let mut files = Files::default();
     for Row { number, code, tests, .. } in rows() {
         for link in code {
@@ -78,7 +78,7 @@ fn code_is_code_and_tests_are_tests() {
     }
 }
 
-/// Checks the checker: a page that names what is not there fails the tests above.
+/// Tests the checks above: a page that names missing items fails them.
 #[test]
 fn dead_links_are_found() {
     let here = "tests/house/rules_index.rs";
@@ -111,7 +111,7 @@ fn rows() -> Vec<Row> {
     .collect()
 }
 
-/// The links to files of this tree, each with the item that follows it.
+/// Returns the links to files of this repository, each with the item after it.
 fn links(text: &str) -> impl Iterator<Item = Link> {
     text.split("[`").skip(1).filter(|rest| rest.contains("](../src/") || rest.contains("](../tests/")).map(|rest| {
         let link = || -> Option<Link> {
@@ -147,7 +147,7 @@ impl Files {
     }
 }
 
-/// The lines of a file, which rustfmt has indented.
+/// The lines of a file, as rustfmt indents them.
 struct Text(Vec<String>);
 
 impl Text {
@@ -156,7 +156,7 @@ impl Text {
         Some(Text(text.lines().map(str::to_owned).collect()))
     }
 
-    /// The items of this path, each from its comments and attributes to its end, by line numbers from 1.
+    /// Returns the line ranges of the items with this path, from their comments and attributes to their end, from 1.
     fn spans(&self, item: &str) -> Vec<RangeInclusive<usize>> {
         let path: Vec<&str> = item.split("::").collect();
         let mut spans = vec![1..=self.0.len()];
@@ -167,7 +167,7 @@ impl Text {
         spans
     }
 
-    /// The items of this name in the lines of another. An `impl` holds items and is none.
+    /// Returns the line ranges of the items with this name inside another item. Looks into `impl` blocks.
     fn within(
         &self,
         outer: RangeInclusive<usize>,
@@ -183,7 +183,7 @@ impl Text {
         outer.filter(|line| is_wanted(&self.0[line - 1])).map(|line| self.span(line)).collect()
     }
 
-    /// From the comments above a declaration to the bracket that closes it, which is indented as it is.
+    /// Returns the lines from the comments above a declaration to its closing bracket, which has the same indentation.
     fn span(&self, declaration: usize) -> RangeInclusive<usize> {
         let index = declaration - 1;
         let above = self.0[..index].iter().rev().take_while(|line| is_attribute(line)).count();

@@ -1,4 +1,4 @@
-// The means of the cases: a page on which nothing may go wrong, and short names for what they look at.
+// Helpers of the cases: a page that fails on any error, and short names for its elements.
 
 import assert from "node:assert/strict";
 

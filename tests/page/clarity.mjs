@@ -1,4 +1,4 @@
-// Whether the page says what it shows and why: filters, the timeline, who ended a call, files that it can't read.
+// Tests that the page explains what it shows: filters, the timeline, the side that ended a call, unreadable files.
 
 import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
@@ -24,7 +24,7 @@ export function clarity(file) {
   const filtered = (page, filter) => page.locator("#filter").fill(filter);
 
   return {
-    async "filters calls, and says why nothing is shown"({ browser, saved }) {
+    async "filters calls, and explains an empty list"({ browser, saved }) {
       const page = await opened(browser, saved, "endings.jsonl", endings());
       await filtered(page, "status=9");
       assert.deepEqual(await methods(page), ["Refused"]);
@@ -39,7 +39,7 @@ export function clarity(file) {
       await filtered(page, "status=OK");
       assert.equal(await page.locator("#statuses").inputValue(), "OK", "the list says what the field says");
 
-      // A call that was picked goes when the filter does not let it through, and comes back with it.
+      // A selected call disappears while the filter excludes it, and returns afterwards.
       await filtered(page, "");
       await rows(page, "calls").first().click();
       await filtered(page, "status=9");
@@ -58,7 +58,7 @@ export function clarity(file) {
       assert.equal(await rows(page, "calls").count(), 7);
       assert.ok(!(await page.locator("#frames-note").isVisible()));
 
-      // A filter that is wrong says how, and which one is in force.
+      // An invalid filter is reported with the error and with the filter in force.
       await filtered(page, "status=9");
       await filtered(page, "foo=bar");
       assert.match(await text(page, "#filter-error"), /^"foo=bar" is not a filter: it begins with stream, .* In force is status=9\.$/s);
@@ -75,7 +75,7 @@ export function clarity(file) {
       fine(page);
     },
 
-    async "says who ended a call"({ browser, saved }) {
+    async "names the side that ended a call"({ browser, saved }) {
       const page = await opened(browser, saved, "endings.jsonl", endings());
       assert.match(await text(page, "#hex-count"), /^frame 2 · HEADERS/, "the first frame of the first call is open");
       const ends = {
@@ -122,7 +122,7 @@ export function clarity(file) {
         assert.match(await text(page, "#calls .selected"), /Long/);
         const selected = await box(page, "#calls .row:first-child .mark.chosen");
         assert.ok(Math.abs(selected.x + selected.width / 2 - at(0.6)[0]) < 4);
-        // Keys move the mark, and the pointer on a frame does.
+        // Keys move the mark, and so does the pointer on a frame.
         await page.keyboard.press("]");
         assert.ok(Math.abs((await box(page, "#calls .row:first-child .mark.chosen")).x - at(0.7)[0]) < 5);
         await rows(page, "frames").first().hover();
@@ -133,7 +133,7 @@ export function clarity(file) {
       }
     },
 
-    async "says what it can't read, and leaves what was shown"({ browser, saved }) {
+    async "reports a file that it can't read, and keeps its contents"({ browser, saved }) {
       const page = await opened(browser, saved, "endings.jsonl", endings());
       const shown = await text(page, "#frames-count");
       const said = async (name, bytes) => {
@@ -155,7 +155,7 @@ export function clarity(file) {
       fine(page);
     },
 
-    async "keeps a redacted value and the byte beside the cursor as they are"({ browser, secret }) {
+    async "shows redacted bytes as dots, and marks only the byte at the cursor"({ browser, secret }) {
       const page = await tab(browser, secret);
       await page.goto(secret);
       await until(page, calls, 1);
@@ -169,7 +169,7 @@ export function clarity(file) {
       fine(page);
     },
 
-    async "an empty page says what to do"({ browser, saved }) {
+    async "explains on an empty page what to do"({ browser, saved }) {
       const whole = readFileSync(new URL(saved), "utf8");
       writeFileSync(file("empty.html"), whole.replace(/(id="capture"[^>]*>\n)[^]*?(?=<\/script>)/, "$1"));
       const page = await tab(browser, pathToFileURL(file("empty.html")).href);

@@ -1,4 +1,4 @@
-// Captures of a few frames as JSON lines, for what the route guide does not do: calls that fail, are given up, or take long.
+// Captures of a few frames as JSON lines, for calls that the route guide does not make: failed, cancelled and slow ones.
 
 const hex = (number, digits) => number.toString(16).padStart(digits, "0");
 

@@ -1,11 +1,11 @@
-// The page in a browser: Chromium without a window, driven by playwright-core.
+// Tests the page in a browser: headless Chromium, driven by playwright-core.
 //
 //   node tests/page/page.mjs [PART]      all cases, or those with that part in their names
 //
-// Builds the programs, lets the route guide's client talk to its server through `barewire tap --web --html --jsonl`, and looks
-// at the page live, as a saved file and with a capture opened in it. No request may leave for anywhere else, nothing may be
-// said on the console. Pictures go to target/page/. What is missing is installed: playwright-core (pinned in
-// package-lock.json) into target/page/, Chromium by apt-get; where that is impossible it says so and fails.
+// Builds the programs, runs the route guide's client and server through `barewire tap --web --html --jsonl`, and checks the
+// page live, as a saved file and with an opened capture. The page may neither load anything from elsewhere nor write to the
+// console. Pictures go to target/page/. Installs missing programs: playwright-core (pinned in package-lock.json) into
+// target/page/, Chromium by apt-get. If that is impossible, it prints the reason and fails.
 
 import assert from "node:assert/strict";
 import { execFileSync, spawn } from "node:child_process";
@@ -67,7 +67,7 @@ async function start(name, args, words) {
 
 const client = (address) => execFileSync(path.join(programs, "route_guide_client"), ["-addr", address], { stdio: "ignore" });
 
-/** A request that a browser could be made to send. */
+/** Sends a request that a malicious page could make a browser send. */
 function request(address, headers, path = "/", method = "GET") {
   const [host, port] = address.split(":");
   return new Promise((done, fail) => {
@@ -114,7 +114,7 @@ const cases = {
     fine(page);
   },
 
-  async "says what it waits for, goes back to it after a file, and says when it has ended"({ browser, server }) {
+  async "shows what it waits for, returns to it after a file, and shows its end"({ browser, server }) {
     const tap = await start("barewire", ["tap", "--listen", "127.0.0.1:0", "--to", server, "--show", "none", "--web", "0"],
       [/listening on (\S+),/, /http:\/\/([^/]+)\//]);
     const [address, web] = tap.match;
@@ -138,7 +138,7 @@ const cases = {
     fine(page);
   },
 
-  async "keeps what passes to itself"({ web }) {
+  async "refuses other hosts and origins"({ web }) {
     for (const host of ["evil.example", "evil.example:80", "127.0.0.1.evil.example", "localhost.evil.example"]) {
       assert.equal((await request(web, { host })).statusCode, 421, host);
     }
@@ -156,7 +156,7 @@ const cases = {
     assert.match(headers["content-security-policy"], /default-src 'none'.*frame-ancestors 'none'/);
   },
 
-  async "shows a call, its frames, its bytes and what they mean"({ browser, saved }) {
+  async "shows a call, its frames, its bytes and their meaning"({ browser, saved }) {
     const page = await tab(browser, saved);
     await page.goto(saved);
     await until(page, calls, 15);
@@ -231,7 +231,7 @@ const cases = {
     assert.ok(!(await page.locator("#help").isVisible()));
     await press("Escape");
     assert.equal(await page.locator("#calls .selected").count(), 0);
-    // Every stop of the tab key is seen and has a name.
+    // Every element that the tab key reaches is visible and has a name.
     const stops = [];
     for (let stop = 0; stop < 14; stop += 1) {
       await press("Tab");
@@ -241,7 +241,7 @@ const cases = {
     fine(page);
   },
 
-  async "filters"({ browser, saved }) {
+  async "filters frames"({ browser, saved }) {
     const page = await tab(browser, saved);
     await page.goto(saved);
     await until(page, calls, 15);
@@ -290,7 +290,7 @@ const cases = {
     fine(page);
   },
 
-  async "shows a message over several frames as one, and secrets not at all"({ browser, secret }) {
+  async "shows a message in several frames as one, and hides secrets"({ browser, secret }) {
     const page = await tab(browser, secret);
     await page.goto(secret);
     await until(page, calls, 1);
@@ -321,7 +321,7 @@ const cases = {
     await decode.end();
   },
 
-  async "stays quick with a hundred thousand frames"({ browser, capture, saved }) {
+  async "stays responsive with a hundred thousand frames"({ browser, capture, saved }) {
     const lines = readFileSync(capture, "utf8").trim().split("\n");
     const frames = lines.filter((line) => line.startsWith('{"record":"frame","connection":1,') && line.length < 6000);
     const many = file("many.jsonl");
@@ -410,7 +410,7 @@ try {
   const at = { browser, server: server.match[0], tap: tap.match[0], web: tap.match[1], capture: names.capture, saved: pathToFileURL(names.html).href, secret: pathToFileURL(file("secret.html")).href };
   let ended = false;
   for (const [name, run] of chosen) {
-    // The saved page is whole when the program has ended.
+    // The saved page is complete when the program has ended.
     if (!ended && run.toString().includes("saved")) {
       await tap.end();
       ended = true;

@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""Barewire and programs that others wrote, against each other: every suite, every pairing, and the scoreboard.
+"""Runs barewire against programs of other projects: every suite, every pairing, and the scoreboard.
 
     python3 tests/peers/interop.py                       all suites
     python3 tests/peers/interop.py official grpcio       some of them
     python3 tests/peers/interop.py grpcio --case metadata_large
     python3 tests/peers/interop.py --scoreboard          writes docs/interop.md from the run
 
-Builds what it needs under target/, once; says so and fails where Go, Node or npm is missing. A case that fails is shown with
-the command that repeats it alone, with the wire of our side shown.
+Builds what it needs under target/, once. Fails with a message if Go, Node or npm is missing. Prints a failed case with the command
+that repeats it alone and shows the frames of our side.
 """
 
 import argparse
@@ -61,7 +61,7 @@ def fail(words):
 
 
 def run(command, *, timeout=600, env=None, cwd=ROOT, stdin=None):
-    """Runs a program to its end: its exit status, or None where it took too long, and all that it printed."""
+    """Runs a program to its end. Returns its exit status (None if it took too long) and its output."""
     try:
         done = subprocess.run(
             command, cwd=cwd, env={**os.environ, **(env or {})}, stdin=stdin or subprocess.DEVNULL,
@@ -114,7 +114,7 @@ def build_node():
 
 
 def certificate():
-    """A certificate for localhost and its key, by the program that comes with Go."""
+    """Creates a certificate for localhost and its key, with the program that comes with Go."""
     if not (PEERS / "key.pem").exists():
         _, root = run(["go", "env", "GOROOT"])
         program = pathlib.Path(root.strip()) / "src/crypto/tls/generate_cert.go"
@@ -124,7 +124,7 @@ def certificate():
 
 @contextlib.contextmanager
 def server(command, env=None):
-    """A server that runs meanwhile: its port, which it says or was told by PORT in its command."""
+    """Runs a server meanwhile. Yields its port, which it prints or gets as PORT in its command."""
     told = None
     if "PORT" in command:
         with socket.socket() as free:
@@ -166,11 +166,11 @@ def announced(log):
     return found and int(found[1])
 
 
-# What is recorded
+# Results
 
 
 class Pairing:
-    """One row of the scoreboard: a line while it runs and one when it is over."""
+    """One row of the scoreboard: prints a line while it runs and one at its end."""
 
     def __init__(self, suite, name, ours=True):
         self.suite, self.name, self.ours = suite, name, ours
@@ -193,9 +193,9 @@ class Pairing:
         return self
 
     def expect(self, total):
-        """A suite that has become smaller must not pass."""
+        """Fails a suite that runs fewer cases than before."""
         if chosen_case is None and self.total != total and self.ours:
-            print(f"FAILED {self.suite}, {self.name}: {self.total} cases, and there should be {total}")
+            print(f"FAILED {self.suite}, {self.name}: {self.total} cases, expected {total}")
             self.total = max(self.total, total)
         return self
 
@@ -367,7 +367,7 @@ def h2spec(compare):
 
 
 def matrix(suite, client, server_command, env, our_extra):
-    """Both directions with programs under tests/peers that have flags of their own."""
+    """Runs both directions with programs under tests/peers that have their own flags."""
     cert, key = certificate()
     for transport, tls in transports():
         ours = interop_server(OUR_SERVER, tls, LIMIT, "0")

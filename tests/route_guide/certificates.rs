@@ -1,11 +1,11 @@
-//! Certificates made for a test, good and bad.
+//! Certificates for tests, valid and invalid.
 
 use barewire::transport::tls::{Authorities, Identity};
 use rcgen::{BasicConstraints, Certificate, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd};
 use tokio_rustls::rustls::RootCertStore;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-/// The name that certificates are for, and what servers are called.
+/// The server name in the certificates.
 pub const NAME: &str = "x.test.example.com";
 
 /// An authority that signs certificates.
@@ -26,7 +26,7 @@ impl Authority {
         Authorities::from_pem(self.issuer.pem().as_bytes()).unwrap()
     }
 
-    /// A certificate for a name, and its DER.
+    /// Creates a certificate for a name. Returns the identity, and the certificate in DER.
     pub fn sign(&self, name: &str) -> (Identity, Vec<u8>) {
         self.sign_with(name, |_| {})
     }
@@ -39,7 +39,7 @@ impl Authority {
         self.sign_with(name, |params| params.not_after = date_time_ymd(2021, 1, 1)).0
     }
 
-    /// The authority's own certificate as a server certificate, as `openssl req -x509` makes it by default.
+    /// Creates a CA certificate to be used as a server certificate, as `openssl req -x509` does by default.
     pub fn own(name: &str) -> (Identity, Authorities) {
         let mut params = CertificateParams::new([name.to_owned()]).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);

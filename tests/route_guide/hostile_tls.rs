@@ -1,7 +1,7 @@
 //! Bytes that are not TLS, are too old, or stop half-way, sent to a TLS server and to a TLS client. They are written byte by byte
 //! where rustls would not send them. Other peers are served in the meantime.
 //!
-//! RFC 5246 and RFC 8446 (sections 4.1.2, 5.1, 6); RFC 8996: TLS 1.0 and 1.1 are over.
+//! RFC 5246 and RFC 8446 (sections 4.1.2, 5.1, 6); RFC 8996 deprecates TLS 1.0 and 1.1.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -20,12 +20,12 @@ use super::certificates::{Authority, NAME};
 use super::cpu::cpu_time;
 use super::installed::is_installed;
 use super::tls::{expect_served, raw_client, secure, trusting};
-use super::{Serving, serve_guide, soon};
+use super::{ServerGuard, serve_guide, soon};
 
 const SECOND: Duration = Duration::from_secs(1);
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
 
-/// A record: its type, the version TLS 1.0 that every first record says, its payload.
+/// Returns a record: type, version (TLS 1.0, as in every first record) and payload.
 fn record(kind: u8, payload: &[u8]) -> Vec<u8> {
     [&[kind, 3, 1], &(payload.len() as u16).to_be_bytes()[..], payload].concat()
 }
@@ -34,22 +34,22 @@ fn handshake(kind: u8, body: &[u8]) -> Vec<u8> {
     record(22, &[&[kind], &(body.len() as u32).to_be_bytes()[1..], body].concat())
 }
 
-/// A ClientHello that goes no higher than this version of TLS, by its last byte: 1 for TLS 1.0.
+/// Returns a ClientHello that offers at most this version of TLS, given by its last byte: 1 for TLS 1.0.
 fn client_hello(version: u8, extensions: &[u8]) -> Vec<u8> {
     // legacy_version, random, no session, two suites of AES, no compression.
     let suites = [0, 4, 0xc0, 0x13, 0x00, 0x2f];
     handshake(1, &[&[3, version][..], &[7; 32], &[0], &suites, &[1, 0], extensions].concat())
 }
 
-/// All extensions together: signature_algorithms, which TLS 1.2 brought, with one of them.
+/// The extension signature_algorithms, which TLS 1.2 introduced, with one algorithm.
 const SIGNATURES: &[u8] = &[0, 8, 0, 13, 0, 4, 0, 2, 4, 3];
 
-/// A ServerHello that answers with this version of TLS.
+/// Returns a ServerHello that selects this version of TLS.
 fn server_hello(version: u8) -> Vec<u8> {
     handshake(2, &[&[3, version][..], &[7; 32], &[0], &[0xc0, 0x13], &[0]].concat())
 }
 
-/// A fatal alert, as the other side reads it.
+/// Returns a fatal alert as bytes.
 fn alert(description: u8) -> [u8; 7] {
     [21, 3, 3, 0, 2, 2, description]
 }
@@ -61,11 +61,11 @@ async fn read_to_end(io: &mut Box<dyn Io>) -> Vec<u8> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_client_of_an_old_tls_is_told_so() {
+async fn client_with_old_tls_is_refused() {
     let authority = Authority::new("authority");
     let server = secure(&ServerTls::new(authority.identity(NAME)));
     let there_before = server.connect(&trusting(&authority)).await.unwrap();
-    // The alerts are protocol_version and, as rustls misses the signature algorithms first, handshake_failure.
+    // The alerts: protocol_version, or handshake_failure if the signature algorithms are missing, which rustls checks first.
     for (version, extensions, told, words) in [
         (0, SIGNATURES, 70, "the client speaks neither TLS 1.2 nor TLS 1.3"),
         (1, SIGNATURES, 70, "the client speaks neither TLS 1.2 nor TLS 1.3"),
@@ -82,7 +82,7 @@ async fn a_client_of_an_old_tls_is_told_so() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_of_an_old_tls_is_refused() {
+async fn server_with_old_tls_is_refused() {
     let authority = Authority::new("authority");
     for version in [0, 1, 2] {
         let (status, told) = answered_by(&trusting(&authority), &server_hello(version)).await;
@@ -92,7 +92,7 @@ async fn a_server_of_an_old_tls_is_refused() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_that_answers_with_anything_else_is_refused() {
+async fn server_that_answers_without_tls_is_refused() {
     let authority = Authority::new("authority");
     for answer in [
         b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec(),
@@ -133,7 +133,7 @@ async fn answered_by(tls: &ClientTls, answer: &[u8]) -> (String, Vec<u8>) {
 
 /// Tests any first bytes on a TLS port: the server reports the reason and keeps serving.
 #[tokio::test(start_paused = true)]
-async fn a_client_that_says_anything_else_is_refused() {
+async fn client_that_sends_invalid_tls_is_refused() {
     let authority = Authority::new("authority");
     let server = secure(&ServerTls::new(authority.identity(NAME)));
     let there_before = server.connect(&trusting(&authority)).await.unwrap();
@@ -148,7 +148,7 @@ async fn a_client_that_says_anything_else_is_refused() {
         // The length of a record and of a handshake message beyond all bounds.
         vec![22, 3, 1, 0xff, 0xff, 1],
         record(22, &[1, 0xff, 0xff, 0xff]),
-        // A ClientHello of SSL 2.
+        // An SSL 2 ClientHello.
         vec![0x80, 0x2e, 1, 0, 2, 0, 0x15, 0, 0, 0, 0x10],
         server_hello(3),
     ] {
@@ -165,7 +165,7 @@ async fn a_client_that_says_anything_else_is_refused() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_that_stops_within_the_handshake_is_given_up() {
+async fn server_that_stalls_in_the_handshake_times_out() {
     let authority = Authority::new("authority");
     for answer in [vec![], server_hello(3)[..20].to_vec()] {
         let (mut listener, connector) = memory::pair();
@@ -183,7 +183,7 @@ async fn a_server_that_stops_within_the_handshake_is_given_up() {
     }
 }
 
-/// The bytes that clients send before they stop, within a handshake and after it.
+/// Returns the bytes that clients send before they stall, during a handshake and after it.
 fn stalls() -> [(&'static str, Vec<u8>); 4] {
     let hello = client_hello(3, SIGNATURES);
     [
@@ -195,7 +195,7 @@ fn stalls() -> [(&'static str, Vec<u8>); 4] {
 }
 
 #[test]
-fn five_hundred_handshakes_that_stall_cost_kilobytes_each_and_hold_nobody_up() {
+fn five_hundred_stalled_handshakes_cost_kilobytes_each_and_delay_no_other() {
     let authority = Authority::new("authority");
     let tls = ServerTls::new(authority.identity(NAME));
     let good = trusting(&authority);
@@ -220,7 +220,7 @@ fn five_hundred_handshakes_that_stall_cost_kilobytes_each_and_hold_nobody_up() {
             });
             drop(runtime);
         });
-        // A pipe, a task, and what rustls takes to begin with.
+        // A pipe, a task, and the initial buffers of rustls.
         let each = memory.bytes_max / 500;
         assert!(each < 32 * 1024, "{name}: {each} bytes a connection");
         assert!(memory.bytes_current < 64 << 10, "{name}: {} bytes are left", memory.bytes_current);
@@ -250,9 +250,9 @@ async fn served_at_once(tls: &ClientTls, connector: &MemoryConnector) {
     assert!(computed < SECOND, "{computed:?} of CPU time");
 }
 
-/// The time of the handshake is that of TLS and of HTTP/2's beginning together.
+/// The handshake timeout covers TLS and the HTTP/2 preface together.
 #[tokio::test(start_paused = true)]
-async fn a_session_without_a_word_in_it_is_closed() {
+async fn tls_session_without_a_preface_is_closed() {
     let authority = Authority::new("authority");
     let server = secure(&ServerTls::new(authority.identity(NAME)));
     let begun = Instant::now();
@@ -263,28 +263,29 @@ async fn a_session_without_a_word_in_it_is_closed() {
     session.write_all(&PREFACE[..10]).await.unwrap();
     let mut said = Vec::new();
     soon(session.read_to_end(&mut said)).await.unwrap();
-    let words = b"no HTTP/2 preface with SETTINGS came in time";
+    let words = b"no HTTP/2 preface and SETTINGS arrived in time";
     assert!(said.ends_with(words), "{}", String::from_utf8_lossy(&said));
     let waited = begun.elapsed() - 5 * SECOND;
     assert!(waited >= 19 * SECOND && waited <= 21 * SECOND, "{waited:?}");
     expect_served(&server.connect(&trusting(&authority)).await.unwrap()).await;
 }
 
-/// RFC 5246 section 7.4.1.2 lets a client of TLS 1.2 begin the handshake anew. rustls does not, and says so by a warning
-/// (section 7.2.2); OpenSSL, which can ask for it, gives up then.
+/// RFC 5246 section 7.4.1.2 lets a TLS 1.2 client renegotiate. rustls refuses with a warning alert (section 7.2.2), and OpenSSL
+/// then ends the connection.
 #[tokio::test]
-async fn a_client_that_wants_to_renegotiate_is_told_that_there_is_none() {
+async fn renegotiation_is_refused_with_a_warning() {
     if !is_installed("openssl", "version", "renegotiation") {
         return;
     }
     let authority = Authority::new("authority");
     let listener = tcp::listen("localhost:0").await.unwrap();
     let address = format!("localhost:{}", listener.local_addr().unwrap().port());
-    // The warning leaves with what the server says next, which is that no preface came in this time.
+    // rustls sends the warning with the server's next bytes: the GOAWAY after the handshake timeout.
     let mut options = ServerOptions::default();
     options.handshake_timeout = 5 * SECOND;
     let listener = ServerTls::new(authority.identity("localhost")).listener(listener).unwrap();
-    let _serving = Serving(tokio::spawn(Server::new(router(Guide::default())).with_options(options).serve(listener)));
+    let _serving =
+        ServerGuard(tokio::spawn(Server::new(router(Guide::default())).with_options(options).serve(listener)));
     let tls = ClientTls::new(authority.trusted());
     let other = Client::connect(tls.connector(tcp::connect(address.clone())).unwrap()).await.unwrap();
 
@@ -299,7 +300,7 @@ async fn a_client_that_wants_to_renegotiate_is_told_that_there_is_none() {
     let (mut asked, mut said) = (openssl.stdin.take().unwrap(), BufReader::new(openssl.stdout.take().unwrap()));
     read_until(&mut said, "Verify return code").await;
     expect_served(&other).await;
-    // A line that begins with R asks for it.
+    // A line that begins with R requests renegotiation.
     asked.write_all(b"R\n").await.unwrap();
     read_until(&mut said, ">>> TLS 1.2, Handshake").await;
     read_until(&mut said, "<<< TLS 1.2, Alert [length 0002], warning no_renegotiation").await;
@@ -309,13 +310,13 @@ async fn a_client_that_wants_to_renegotiate_is_told_that_there_is_none() {
     expect_served(&other).await;
 }
 
-/// Reads lines, which need not be text, until one has these words.
+/// Reads lines, which may be binary, until one contains these words.
 async fn read_until(lines: &mut (impl AsyncBufRead + Unpin), words: &str) {
     let read = async {
         let mut line = Vec::new();
         while !String::from_utf8_lossy(&line).contains(words) {
             line.clear();
-            assert_ne!(lines.read_until(b'\n', &mut line).await.unwrap(), 0, "it ended before it said: {words}");
+            assert_ne!(lines.read_until(b'\n', &mut line).await.unwrap(), 0, "the output ended without: {words}");
         }
     };
     soon(read).await;

@@ -1,4 +1,4 @@
-//! Tests the route guide, client and server of this library, over every transport, and the errors of TLS.
+//! Tests the route guide, client and server, over every transport, and the errors of TLS.
 
 mod certificates;
 #[path = "../common/cpu.rs"]
@@ -21,25 +21,25 @@ use tokio::task::JoinHandle;
 /// The longest wait for an event that should happen at once.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The output of a future that should be ready soon.
+/// Returns the output of a future that should be ready soon; panics if it is not.
 async fn soon<F: Future>(future: F) -> F::Output {
     tokio::time::timeout(PATIENCE, future).await.expect("it should not take so long")
 }
 
-/// A server that ends with the test.
-struct Serving(JoinHandle<std::io::Result<()>>);
+/// Stops the server at the end of the test.
+struct ServerGuard(JoinHandle<std::io::Result<()>>);
 
-impl Drop for Serving {
+impl Drop for ServerGuard {
     fn drop(&mut self) {
         self.0.abort();
     }
 }
 
-fn serve(listener: impl Listener + 'static, routes: impl Into<Routes>) -> Serving {
-    Serving(tokio::spawn(Server::new(routes).serve(listener)))
+fn serve(listener: impl Listener + 'static, routes: impl Into<Routes>) -> ServerGuard {
+    ServerGuard(tokio::spawn(Server::new(routes).serve(listener)))
 }
 
-fn serve_guide(listener: impl Listener + 'static) -> Serving {
+fn serve_guide(listener: impl Listener + 'static) -> ServerGuard {
     serve(listener, router(Guide::default()))
 }
 
@@ -47,14 +47,14 @@ async fn client(connector: impl Connector) -> RouteGuideClient {
     RouteGuideClient::new(soon(Client::connect(connector)).await.expect("the server can be reached"))
 }
 
-/// The output of the example's client, line by line.
+/// Returns the output of the example's client, line by line.
 async fn lines(client: &RouteGuideClient) -> Vec<String> {
     let mut lines = Vec::new();
     soon(run(client, 7, |event| lines.push(event.to_string()))).await.expect("all calls end well");
     lines
 }
 
-/// The first client of a server gets this, whatever lies between them.
+/// Asserts that the first client of a server prints the expected output, over any transport.
 async fn expect_the_whole_guide(connector: impl Connector) {
     let lines = lines(&client(connector).await).await;
     assert_eq!(

@@ -17,14 +17,14 @@ fn note(longitude: i32, message: &str) -> RouteNote {
 }
 
 #[tokio::test(start_paused = true)]
-async fn in_memory() {
+async fn guide_works_in_memory() {
     let (listener, connector) = memory::pair();
     let _serving = serve_guide(listener);
     expect_the_whole_guide(connector).await;
 }
 
 #[tokio::test]
-async fn over_tcp() {
+async fn guide_works_over_tcp() {
     let listener = tcp::listen("localhost:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let _serving = serve_guide(listener);
@@ -32,14 +32,14 @@ async fn over_tcp() {
 }
 
 #[tokio::test]
-async fn over_a_unix_socket() {
+async fn guide_works_over_a_unix_socket() {
     let path = std::env::temp_dir().join(format!("barewire-route-guide-{}.sock", std::process::id()));
     let _serving = serve_guide(unix::listen(&path).unwrap());
     expect_the_whole_guide(unix::connect(&path)).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn clients_share_the_notes() {
+async fn notes_are_shared_between_clients() {
     let (listener, connector) = memory::pair();
     let _serving = serve_guide(listener);
     for expected in [9, 21, 33] {
@@ -49,7 +49,7 @@ async fn clients_share_the_notes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_rectangle_without_corners_is_answered() {
+async fn rectangle_without_corners_is_valid() {
     let (listener, connector) = memory::pair();
     let _serving = serve_guide(listener);
     let client = client(connector).await;
@@ -65,12 +65,12 @@ async fn a_rectangle_without_corners_is_answered() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_route_is_summed_up() {
+async fn route_gets_a_summary() {
     let (listener, connector) = memory::pair();
     let _serving = serve_guide(listener);
     let client = client(connector).await;
     let (mut points, summary) = client.record_route().await.unwrap();
-    // The second has no name in the data; the first is visited twice.
+    // The first point has a named feature and is visited twice; the second has an unnamed one.
     let (named, unnamed) = (point(407_838_351, -746_143_763), point(407_113_723, -749_746_483));
     for point in [named, unnamed, point(0, 0), named] {
         points.send(point).await.unwrap();
@@ -82,7 +82,7 @@ async fn a_route_is_summed_up() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_empty_route_has_an_empty_summary_and_a_long_one_does_not_overflow() {
+async fn empty_route_has_an_empty_summary_and_a_long_one_does_not_overflow() {
     let (listener, connector) = memory::pair();
     let _serving = serve_guide(listener);
     let client = client(connector).await;
@@ -100,7 +100,7 @@ async fn an_empty_route_has_an_empty_summary_and_a_long_one_does_not_overflow() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_note_is_answered_before_the_next_is_sent() {
+async fn each_note_is_answered_before_the_next_is_sent() {
     let (listener, connector) = memory::pair();
     let _serving = serve_guide(listener);
     let (mut notes, mut answers) = client(connector).await.route_chat().await.unwrap();
@@ -115,7 +115,7 @@ async fn a_note_is_answered_before_the_next_is_sent() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_oldest_notes_are_forgotten_at_the_limit() {
+async fn oldest_notes_are_dropped_at_the_limit() {
     let (listener, connector) = memory::pair();
     let _serving = serve(listener, router(Guide::default().with_notes(Notes::with_limit(600))));
     let (mut notes, mut answers) = client(connector).await.route_chat().await.unwrap();

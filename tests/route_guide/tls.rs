@@ -18,13 +18,13 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio_rustls::rustls;
 
 use super::certificates::{Authority, NAME};
-use super::{PATIENCE, Serving, client, expect_the_whole_guide, serve, soon};
+use super::{PATIENCE, ServerGuard, client, expect_the_whole_guide, serve, soon};
 
-/// A server over TLS and memory, what its handshakes failed with, and the way to it.
+/// A TLS server in memory: the errors of its handshakes, and a connector to it.
 pub struct Secure {
     pub connector: memory::MemoryConnector,
     failures: Mutex<UnboundedReceiver<String>>,
-    _serving: Serving,
+    _serving: ServerGuard,
 }
 
 pub fn secure(tls: &ServerTls) -> Secure {
@@ -42,7 +42,7 @@ impl Secure {
         soon(Client::connect(tls.connector(self.connector.clone()).unwrap())).await
     }
 
-    /// Why this client is refused: in its own words, and in the server's. Afterwards the server serves a good one.
+    /// Connects a client that is refused. Returns its error and the server's. Asserts that the server then serves a good client.
     async fn refused(&self, bad: &ClientTls, good: &ClientTls) -> (String, String) {
         let status = self.connect(bad).await.expect_err("they should not come together");
         assert_eq!(status.code(), Code::Unavailable, "{status}");
@@ -67,7 +67,7 @@ pub fn trusting(authority: &Authority) -> ClientTls {
 }
 
 #[tokio::test]
-async fn over_tcp_by_the_name_of_the_host() {
+async fn tls_works_over_tcp_by_host_name() {
     let authority = Authority::new("authority");
     let listener = tcp::listen("localhost:0").await.unwrap();
     let address = format!("localhost:{}", listener.local_addr().unwrap().port());
@@ -78,7 +78,7 @@ async fn over_tcp_by_the_name_of_the_host() {
 }
 
 #[tokio::test]
-async fn over_tcp_by_another_name_and_by_address() {
+async fn tls_works_over_tcp_by_another_name_and_by_address() {
     let authority = Authority::new("authority");
     for (identity, tls) in [
         (authority.identity(NAME), trusting(&authority)),
@@ -93,7 +93,7 @@ async fn over_tcp_by_another_name_and_by_address() {
 }
 
 #[test]
-fn the_expected_name_is_the_authority() {
+fn expected_server_name_is_the_authority() {
     let authority = Authority::new("authority");
     let tls = ClientTls::new(authority.trusted());
     assert_eq!(tls.connector(tcp::connect("localhost:1")).unwrap().authority(), "localhost:1");
@@ -104,7 +104,7 @@ fn the_expected_name_is_the_authority() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_certificate_of_another_authority() {
+async fn certificate_of_another_ca_is_refused() {
     let (authority, other) = (Authority::new("authority"), Authority::new("other"));
     let server = secure(&ServerTls::new(authority.identity(NAME)));
     let (ours, theirs) = server.refused(&trusting(&other), &trusting(&authority)).await;
@@ -116,7 +116,7 @@ async fn a_certificate_of_another_authority() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_certificate_for_another_name() {
+async fn certificate_for_another_name_is_refused() {
     let authority = Authority::new("authority");
     let server = secure(&ServerTls::new(authority.identity(NAME)));
     let bad = trusting(&authority).server_name("foo.example.org");
@@ -127,7 +127,7 @@ async fn a_certificate_for_another_name() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_certificate_that_has_expired() {
+async fn expired_certificate_is_refused() {
     let authority = Authority::new("authority");
     let (good, expired) = (trusting(&authority), ServerTls::new(authority.expired(NAME)));
     let server = secure(&expired);
@@ -140,7 +140,7 @@ async fn a_certificate_that_has_expired() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_certificate_of_an_authority_as_the_server_s_own() {
+async fn ca_certificate_as_server_certificate_is_refused() {
     let (identity, trusted) = Authority::own(NAME);
     let server = secure(&ServerTls::new(identity));
     let status = server.connect(&ClientTls::new(trusted).server_name(NAME)).await.unwrap_err();
@@ -159,7 +159,7 @@ async fn a_certificate_of_an_authority_as_the_server_s_own() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_client_that_speaks_plaintext() {
+async fn plaintext_client_on_a_tls_port_is_refused() {
     let authority = Authority::new("authority");
     let server = secure(&ServerTls::new(authority.identity(NAME)));
     let status = soon(Client::connect(server.connector.clone())).await.unwrap_err();
@@ -170,7 +170,7 @@ async fn a_client_that_speaks_plaintext() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_that_speaks_plaintext() {
+async fn tls_client_on_a_plaintext_port_is_refused() {
     let authority = Authority::new("authority");
     let (listener, connector) = memory::pair();
     let _serving = super::serve_guide(listener);
@@ -183,7 +183,7 @@ async fn a_server_that_speaks_plaintext() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_client_that_does_not_offer_h2() {
+async fn client_without_alpn_h2_is_refused() {
     let authority = Authority::new("authority");
     let server = secure(&ServerTls::new(authority.identity(NAME)));
     for offered in [vec![], vec![b"http/1.1".to_vec()]] {
@@ -204,7 +204,7 @@ async fn a_client_that_does_not_offer_h2() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_that_does_not_choose_h2() {
+async fn server_without_alpn_h2_is_refused() {
     let authority = Authority::new("authority");
     let (mut listener, connector) = memory::pair();
     let config = raw_server_config(&authority);
@@ -218,7 +218,7 @@ async fn a_server_that_does_not_choose_h2() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn both_versions_of_tls() {
+async fn tls_1_2_and_1_3_are_accepted() {
     let authority = Authority::new("authority");
     let server = secure(&ServerTls::new(authority.identity(NAME)));
     for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
@@ -232,7 +232,7 @@ async fn both_versions_of_tls() {
 }
 
 #[tokio::test]
-async fn a_client_that_says_nothing_holds_nobody_up() {
+async fn silent_client_does_not_delay_others() {
     let authority = Authority::new("authority");
     let server = secure(&ServerTls::new(authority.identity(NAME)));
     let _silent = server.connector.connect().await.unwrap();
@@ -240,7 +240,7 @@ async fn a_client_that_says_nothing_holds_nobody_up() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_handshake_is_bounded_in_time() {
+async fn stalled_tls_handshake_times_out() {
     let authority = Authority::new("authority");
     let server = secure(&ServerTls::new(authority.identity(NAME)));
     let start = tokio::time::Instant::now();
@@ -251,7 +251,7 @@ async fn a_handshake_is_bounded_in_time() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_handler_sees_the_certificate_of_its_client() {
+async fn handler_sees_the_client_certificate() {
     let authority = Authority::new("authority");
     let clients = Authority::new("clients");
     let (identity, certificate) = clients.sign("somebody");
@@ -269,7 +269,7 @@ async fn a_handler_sees_the_certificate_of_its_client() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_client_that_shows_no_certificate_may_be_let_in() {
+async fn client_without_certificate_is_accepted_if_optional() {
     let authority = Authority::new("authority");
     let tls = ServerTls::new(authority.identity(NAME)).accept_client_certificates(authority.trusted());
     let seen = seen_by_a_handler(&tls, &trusting(&authority)).await;
@@ -277,7 +277,7 @@ async fn a_client_that_shows_no_certificate_may_be_let_in() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_client_that_shows_no_certificate_or_another_is_refused() {
+async fn client_without_a_trusted_certificate_is_refused_if_required() {
     let authority = Authority::new("authority");
     let clients = Authority::new("clients");
     let server = secure(&ServerTls::new(authority.identity(NAME)).require_client_certificates(clients.trusted()));
@@ -293,16 +293,16 @@ async fn a_client_that_shows_no_certificate_or_another_is_refused() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_client_is_told_when_its_certificate_is_missing() {
+async fn missing_client_certificate_is_reported_to_the_client() {
     let authority = Authority::new("authority");
     let identity: Identity = authority.identity(NAME);
     let server = secure(&ServerTls::new(identity).require_client_certificates(authority.trusted()));
     let status = server.connect(&trusting(&authority)).await.unwrap_err();
-    // In TLS 1.3 the client has done its part when the server refuses it: it hears of that at its first read.
+    // In TLS 1.3 the client's handshake is complete when the server refuses it: the client gets the alert at its first read.
     assert!(format!("{status:#}").contains("CertificateRequired"), "{status:#}");
 }
 
-/// A handler's view of a client.
+/// Returns the identity of a client as its handler sees it.
 async fn seen_by_a_handler(server: &ServerTls, client_tls: &ClientTls) -> TlsIdentity {
     struct Witness(std::sync::Mutex<std::sync::mpsc::Sender<TlsIdentity>>);
 
@@ -323,7 +323,7 @@ async fn seen_by_a_handler(server: &ServerTls, client_tls: &ClientTls) -> TlsIde
     seen.recv().unwrap()
 }
 
-/// A client on rustls alone, which offers the given ALPN protocols.
+/// Connects with rustls alone and offers the given ALPN protocols.
 pub async fn raw_client(
     authority: &Authority,
     offered: &[Vec<u8>],
@@ -340,7 +340,7 @@ pub async fn raw_client(
     soon(tokio_rustls::TlsConnector::from(Arc::new(config)).connect(NAME.try_into().unwrap(), io)).await
 }
 
-/// A server of rustls alone, which knows no ALPN.
+/// Returns a rustls configuration of a server without ALPN.
 fn raw_server_config(authority: &Authority) -> Arc<rustls::ServerConfig> {
     let (certificate, key) = authority.der(NAME);
     let config = rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))

@@ -8,7 +8,7 @@ use crate::common::server::{client_and_raw_server, client_with};
 use crate::common::service::{CHAT, COLLECT, COUNT, ECHO, count, note};
 use crate::common::{quiet, soon};
 
-/// The status of a unary call that was answered with these frames.
+/// Returns the status of a unary call whose answer is these frames.
 async fn status_of(frames: impl Into<Vec<Frame>>) -> Status {
     let (client, mut server) = client_and_raw_server().await;
     let call = tokio::spawn(async move { client.unary(ECHO, note("hi")).await });
@@ -24,7 +24,7 @@ fn assert_status(status: &Status, code: Code, message: &str) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_end_without_status_is_unknown() {
+async fn missing_status_is_unknown() {
     let words = "the response ended without grpc-status";
     assert_status(&status_of(response(1).end_stream()).await, Code::Unknown, words);
     assert_status(&status_of([response(1), half_close(1)]).await, Code::Unknown, words);
@@ -36,7 +36,7 @@ async fn an_end_without_status_is_unknown() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_status_that_is_no_number_is_unknown() {
+async fn status_that_is_not_a_number_is_unknown() {
     for value in ["", "-1", "+0", "ok", "0x0"] {
         let words = format!("grpc-status {value:?} is not a number");
         assert_status(&status_of([response(1), trailers(1, value)]).await, Code::Unknown, &words);
@@ -44,7 +44,7 @@ async fn a_status_that_is_no_number_is_unknown() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_that_is_not_grpcs_is_judged_by_its_http_status() {
+async fn answer_that_is_not_grpc_gets_the_code_of_its_http_status() {
     for (http, code) in [
         ("400", Code::Internal),
         ("401", Code::Unauthenticated),
@@ -68,19 +68,19 @@ async fn an_answer_that_is_not_grpcs_is_judged_by_its_http_status() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_html_page_is_shown_as_far_as_it_helps() {
+async fn error_quotes_the_beginning_of_an_html_page() {
     let head = headers(1, [(":status", "502"), ("content-type", "text/html")]);
     let status = status_of([head.clone(), data(1, b"<html>no").end_stream()]).await;
     let words = "the peer answered HTTP 502 with content-type \"text/html\" instead of gRPC, beginning \"<html>no\"";
     assert_status(&status, Code::Unavailable, words);
-    // A long one is cut, and not waited for.
+    // A long page is quoted in part, and its end is not awaited.
     let status = status_of([head, data(1, "x".repeat(1000))]).await;
     assert_eq!(status.code(), Code::Unavailable);
     assert!(status.message().len() < 400, "{status}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_grpc_content_type_does_not_make_an_http_error_grpc() {
+async fn http_error_with_grpc_content_type_keeps_its_http_code() {
     let head = headers(1, [(":status", "503"), ("content-type", "application/grpc")]);
     assert_eq!(status_of([head, trailers_without_status()]).await.code(), Code::Unavailable);
     for value in ["application/json", "application/grpc-web", "application/grpcfoo"] {
@@ -94,7 +94,7 @@ fn trailers_without_status() -> Frame {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_grpc_status_wins_over_http() {
+async fn grpc_status_overrides_http_status() {
     let only = headers(1, [(":status", "503"), ("content-type", "text/html"), ("grpc-status", "5")]).end_stream();
     assert_eq!(status_of(only).await.code(), Code::NotFound);
     let head = headers(1, [(":status", "503"), ("content-type", "text/html")]);
@@ -102,7 +102,7 @@ async fn a_grpc_status_wins_over_http() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_status_in_headers_without_end_stream_is_none() {
+async fn status_in_headers_without_end_stream_is_ignored() {
     let head = response(1).field("grpc-status", "5").field("grpc-message", "wrong place");
     assert_status(&status_of([head.clone(), trailers(1, "9")]).await, Code::FailedPrecondition, "");
     let status = status_of([head, data(1, text("hello")), half_close(1)]).await;
@@ -110,15 +110,15 @@ async fn a_status_in_headers_without_end_stream_is_none() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_second_header_block_that_ends_nothing_is_internal() {
-    let words = "the stream was reset with PROTOCOL_ERROR, as the server broke a rule of HTTP/2";
+async fn second_header_block_without_end_stream_is_internal() {
+    let words = "the stream was reset with PROTOCOL_ERROR, because the server violated HTTP/2";
     assert_status(&status_of([response(1), response(1)]).await, Code::Internal, words);
-    // Trailers that forgot their END_STREAM.
+    // Trailers without END_STREAM.
     let open = headers(1, [("grpc-status", "0")]);
     assert_status(&status_of([response(1), data(1, text("hello")), open]).await, Code::Internal, words);
 }
 
-/// To h2 that is an error of the connection.
+/// h2 treats this as a connection error.
 #[tokio::test(start_paused = true)]
 async fn data_before_headers_ends_the_connection() {
     let status = status_of(data(1, text("hello"))).await;
@@ -126,7 +126,7 @@ async fn data_before_headers_ends_the_connection() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_comes_after_the_trailers_changes_nothing_for_the_call() {
+async fn frames_after_the_trailers_are_ignored() {
     let (client, mut server) = client_and_raw_server().await;
     let call = tokio::spawn(async move { client.unary(ECHO, note("hi")).await });
     server.expect_request(1).await;
@@ -136,14 +136,14 @@ async fn what_comes_after_the_trailers_changes_nothing_for_the_call() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_informational_answer_that_ends_the_stream_is_an_error() {
+async fn informational_response_with_end_stream_is_internal() {
     let status = status_of(headers(1, [(":status", "103")]).end_stream()).await;
     assert_eq!(status.code(), Code::Internal, "{status}");
 }
 
 /// Before the headers, after them, within a message, after a message.
 #[tokio::test(start_paused = true)]
-async fn a_reset_has_the_code_of_the_table_wherever_it_comes() {
+async fn reset_maps_to_its_code_at_every_stage() {
     for (error, code) in [
         (Http2Error::NO_ERROR, Code::Internal),
         (Http2Error::PROTOCOL_ERROR, Code::Internal),
@@ -177,7 +177,7 @@ async fn a_reset_has_the_code_of_the_table_wherever_it_comes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_reset_ends_a_stream_after_the_messages_before_it() {
+async fn messages_before_a_reset_are_delivered() {
     let (client, mut server) = client_and_raw_server().await;
     let mut notes = client.server_streaming(COUNT, note("hi")).await.unwrap();
     server.expect_request(1).await;
@@ -188,14 +188,14 @@ async fn a_reset_ends_a_stream_after_the_messages_before_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_reset_after_the_trailers_does_not_replace_the_status() {
+async fn reset_after_the_trailers_does_not_replace_the_status() {
     for error in (0..=0xe).map(Http2Error) {
         let status = status_of([response(1), trailers(1, "5"), reset(1, error)]).await;
         assert_eq!(status.code(), Code::NotFound);
         let only = response(1).field("grpc-status", "5").end_stream();
         assert_eq!(status_of([only.clone(), reset(1, error)]).await.code(), Code::NotFound);
 
-        // The client has not half-closed, and reads when all has come.
+        // The client has not half-closed, and reads after everything has arrived.
         for answer in [vec![response(1), trailers(1, "5")], vec![only]] {
             let (client, mut server) = client_and_raw_server().await;
             let (_out, mut notes) = client.bidi_streaming(CHAT).await.unwrap();
@@ -207,7 +207,7 @@ async fn a_reset_after_the_trailers_does_not_replace_the_status() {
     }
 }
 
-/// A client in whose streaming call so much has happened when the connection ends.
+/// Begins a streaming call that the server has received.
 async fn streaming_call() -> (Client, crate::common::Streaming, RawPeer) {
     let (client, mut server) = client_and_raw_server().await;
     let (out, notes) = client.bidi_streaming(CHAT).await.unwrap();
@@ -216,7 +216,7 @@ async fn streaming_call() -> (Client, crate::common::Streaming, RawPeer) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lost_connection_is_unavailable_wherever_it_is_lost() {
+async fn lost_connection_is_unavailable_at_every_stage() {
     let whole = text("hello");
     for before in
         [vec![], vec![response(1)], vec![response(1), data(1, &whole[..3])], vec![response(1), data(1, &whole)]]
@@ -230,13 +230,14 @@ async fn a_lost_connection_is_unavailable_wherever_it_is_lost() {
         }
         let status = soon("the end", notes.recv()).await.unwrap_err();
         assert_status(&status, Code::Unavailable, "the connection was lost");
-        // And so is the next call.
+        // The next call is UNAVAILABLE too.
         let status = soon("the next", client.unary(ECHO, note("hi"))).await.unwrap_err();
         assert_eq!(status.code(), Code::Unavailable, "{status}");
     }
 }
 
-/// Everything came in one read, so that the end of the connection is known before the answer is looked at.
+/// Sends the answer and closes at once: the client reads both together, and knows the end of the connection before it reads
+/// the answer.
 async fn lost_at_once_after(answer: Vec<Frame>) -> (crate::common::Streaming, Client) {
     let (client, streaming, mut server) = streaming_call().await;
     server.send([answer, vec![goaway(1, Http2Error::NO_ERROR)]].concat()).await;
@@ -246,7 +247,7 @@ async fn lost_at_once_after(answer: Vec<Frame>) -> (crate::common::Streaming, Cl
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_connection_that_is_lost_after_the_trailers_changes_nothing() {
+async fn connection_loss_after_the_trailers_keeps_the_status() {
     let answer = vec![response(1), data(1, text("hello")), trailers(1, "5")];
     let ((_out, mut notes), _client) = lost_at_once_after(answer).await;
     assert_eq!(soon("a note", notes.recv()).await.unwrap(), Some(note("hello")));
@@ -254,14 +255,14 @@ async fn a_connection_that_is_lost_after_the_trailers_changes_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_connection_that_is_lost_after_trailers_only_changes_nothing() {
+async fn connection_loss_after_trailers_only_keeps_the_status() {
     let ((_out, mut notes), _client) =
         lost_at_once_after(vec![response(1).field("grpc-status", "5").end_stream()]).await;
     assert_eq!(soon("the end", notes.recv()).await.unwrap_err().code(), Code::NotFound);
 }
 
 #[tokio::test(start_paused = true)]
-async fn goaway_ends_the_calls_beyond_it_and_no_others() {
+async fn goaway_ends_only_the_calls_it_excludes() {
     let (client, mut server) = client_and_raw_server().await;
     let (_out, mut first) = client.bidi_streaming(CHAT).await.unwrap();
     let (_out, mut second) = client.bidi_streaming(CHAT).await.unwrap();
@@ -278,7 +279,7 @@ async fn goaway_ends_the_calls_beyond_it_and_no_others() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn two_goaways_are_one_farewell() {
+async fn graceful_goaway_pair_keeps_the_call() {
     let (_client, (_out, mut notes), mut server) = streaming_call().await;
     server.send([goaway(0x7fff_ffff, Http2Error::NO_ERROR), goaway(1, Http2Error::NO_ERROR)]).await;
     server.send([response(1), data(1, text("hello")), trailers(1, "0")]).await;
@@ -287,7 +288,7 @@ async fn two_goaways_are_one_farewell() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_encoding_that_was_not_offered_is_internal() {
+async fn unoffered_encoding_is_internal() {
     let words =
         "the server answered with grpc-encoding \"gzip\", which this client did not list in grpc-accept-encoding";
     let head = response(1).field("grpc-encoding", "gzip");
@@ -295,7 +296,7 @@ async fn an_encoding_that_was_not_offered_is_internal() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_compressed_message_without_an_encoding_is_internal() {
+async fn compressed_message_without_an_encoding_is_internal() {
     let words = "message is flagged as compressed, but grpc-encoding is missing or identity";
     let status = status_of([response(1), data(1, flagged(1, b"?")), trailers(1, "0")]).await;
     assert_status(&status, Code::Internal, words);
@@ -311,7 +312,7 @@ async fn reserved_flags_are_internal() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_message_over_the_limit_is_refused_on_its_prefix_and_the_stream_reset() {
+async fn message_over_the_limit_is_refused_on_its_prefix_and_resets_the_stream() {
     let (client, mut server) = client_and_raw_server().await;
     let call = tokio::spawn(async move { (client.unary(ECHO, note("hi")).await, client) });
     server.expect_request(1).await;
@@ -324,7 +325,7 @@ async fn a_message_over_the_limit_is_refused_on_its_prefix_and_the_stream_reset(
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_limit_is_an_option_and_a_message_of_just_its_size_passes() {
+async fn message_limit_is_configurable_and_inclusive() {
     let (client, mut server) = client_with(|options| options.limits.max_receive_message_size = 4, []).await;
     let mut notes = client.server_streaming(COUNT, note("hi")).await.unwrap();
     server.expect_request(1).await;
@@ -335,7 +336,7 @@ async fn the_limit_is_an_option_and_a_message_of_just_its_size_passes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stream_that_ends_inside_a_message_is_internal_where_its_status_was_ok() {
+async fn truncated_message_is_internal_unless_the_status_is_an_error() {
     let whole = text("hi");
     for length in 1..whole.len() {
         let words = match length {
@@ -350,7 +351,7 @@ async fn a_stream_that_ends_inside_a_message_is_internal_where_its_status_was_ok
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_message_or_two_where_one_is_due_is_unimplemented() {
+async fn zero_or_two_messages_in_a_unary_call_are_unimplemented() {
     let none = "the stream ended without a message: exactly one is required";
     let two = "a second message arrived: exactly one is required";
     assert_status(&status_of([response(1), trailers(1, "0")]).await, Code::Unimplemented, none);
@@ -372,7 +373,7 @@ async fn no_message_or_two_where_one_is_due_is_unimplemented() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn bytes_that_are_no_message_are_internal() {
+async fn undecodable_message_is_internal() {
     let status = status_of([response(1), data(1, message([0x0a, 5, b'x'])), trailers(1, "0")]).await;
     assert_eq!(status.code(), Code::Internal);
     assert!(status.message().starts_with("message can't be decoded: "), "{status}");
@@ -386,13 +387,13 @@ async fn binary_metadata_that_is_not_base64_is_internal() {
     assert_status(&status, Code::Internal, words);
     let end = headers(1, [("grpc-status", "0"), ("k-bin", "?")]).end_stream();
     assert_status(&status_of([response(1), data(1, text("hello")), end]).await, Code::Internal, words);
-    // An error stays what it was.
+    // An error status is kept.
     let end = headers(1, [("grpc-status", "5"), ("k-bin", "?")]).end_stream();
     assert_status(&status_of([response(1), end]).await, Code::NotFound, "");
 }
 
 #[tokio::test(start_paused = true)]
-async fn details_that_disagree_are_internal_and_details_that_are_none_are_passed_over() {
+async fn contradicting_status_details_are_internal_and_invalid_ones_ignored() {
     let end = |details: &str| {
         headers(1, [("grpc-status", "5"), ("grpc-message", "m"), ("grpc-status-details-bin", details)]).end_stream()
     };
@@ -405,7 +406,7 @@ async fn details_that_disagree_are_internal_and_details_that_are_none_are_passed
     }
 }
 
-/// The stream is reset, as more may come.
+/// The stream is reset, because more frames may follow.
 #[tokio::test(start_paused = true)]
 async fn metadata_over_the_limit_ends_the_call() {
     let status = status_of([response(1).field("k", "x".repeat(70_000)), trailers(1, "0")]).await;

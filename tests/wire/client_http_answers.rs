@@ -36,7 +36,7 @@ async fn outcome(kind: Kind, frames: impl Into<Vec<Frame>>) -> (Result<(), Statu
     (outcome, last.ok().flatten())
 }
 
-/// A call to its end; one that streams keeps its sending half to see that it ends as the call does.
+/// Runs a call to its end. A streaming call keeps its sending half, which must end with the call.
 async fn run(client: Client, kind: Kind) -> Result<(), Status> {
     match kind {
         Kind::Unary => client.unary(ECHO, note("hi")).await.map(drop),
@@ -67,7 +67,7 @@ async fn run(client: Client, kind: Kind) -> Result<(), Status> {
     }
 }
 
-/// The table of http-grpc-status-mapping.md, and some that are not in it.
+/// The statuses of http-grpc-status-mapping.md, and some that it does not list.
 const TABLE: [(&str, Code); 16] = [
     ("400", Code::Internal),
     ("401", Code::Unauthenticated),
@@ -88,7 +88,7 @@ const TABLE: [(&str, Code); 16] = [
 ];
 
 #[tokio::test(start_paused = true)]
-async fn every_http_status_in_every_shape_and_to_every_kind_has_the_code_of_the_table() {
+async fn every_http_status_maps_to_its_code_for_every_kind_of_call() {
     for (http, code) in TABLE {
         let head = headers(1, [(":status", http), ("content-type", "text/html")]);
         let bare = headers(1, [(":status", http)]);
@@ -107,7 +107,7 @@ async fn every_http_status_in_every_shape_and_to_every_kind_has_the_code_of_the_
                 let status = outcome.unwrap_err();
                 assert_eq!(status.code(), code, "{kind:?} {answer:?}");
                 assert!(status.message().starts_with(&format!("the peer answered HTTP {http} with ")), "{status}");
-                // The server has said all it will: a request that goes on ends without error.
+                // The server has ended its response: a request in progress is reset with NO_ERROR.
                 let expected = matches!(kind, Kind::ClientStreaming | Kind::Bidi);
                 assert_eq!(last, expected.then(|| reset(1, Http2Error::NO_ERROR)), "{kind:?} {answer:?}");
             }
@@ -116,7 +116,7 @@ async fn every_http_status_in_every_shape_and_to_every_kind_has_the_code_of_the_
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_page_that_goes_on_is_not_waited_for() {
+async fn endless_page_is_reset_early() {
     for kind in KINDS {
         let head = headers(1, [(":status", "502"), ("content-type", "text/html")]);
         let (outcome, last) = outcome(kind, [head, data(1, "x".repeat(300))]).await;
@@ -127,7 +127,7 @@ async fn a_page_that_goes_on_is_not_waited_for() {
 
 /// The status of an answer counts, whatever the HTTP status (rule 41), but a call with unreadable messages does not succeed.
 #[tokio::test(start_paused = true)]
-async fn ok_behind_a_body_that_is_not_grpcs_is_no_success() {
+async fn ok_trailers_after_a_body_that_is_not_grpc_fail_the_call() {
     for (http, code) in [("200", Code::Unknown), ("503", Code::Unavailable), ("404", Code::Unimplemented)] {
         for kind in KINDS {
             let head = headers(1, [(":status", http), ("content-type", "application/json")]);
@@ -146,7 +146,7 @@ async fn outcome_of_error(kind: Kind, head: Frame) -> (Result<(), Status>, Optio
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_error_comes_with_its_metadata_to_every_kind() {
+async fn error_delivers_its_metadata_for_every_kind_of_call() {
     let only = response(1).field("grpc-status", "5").field("k", "v").end_stream();
     let end = headers(1, [("grpc-status", "5"), ("k", "v")]).end_stream();
     for kind in KINDS {
@@ -165,7 +165,7 @@ async fn an_error_comes_with_its_metadata_to_every_kind() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_message_of_any_octets_keeps_its_code() {
+async fn grpc_message_with_any_octets_keeps_the_code() {
     for (sent, read) in [
         (&b"%"[..], "%"),
         (b"%4", "%4"),
@@ -190,7 +190,7 @@ fn early(status: &str) -> Frame {
 }
 
 #[tokio::test(start_paused = true)]
-async fn informational_blocks_are_skipped_before_the_head_and_nowhere_else() {
+async fn informational_responses_are_skipped_only_before_the_headers() {
     let whole = data(1, text("hello"));
     for status in ["100", "102", "103", "199"] {
         let one = early(status);
@@ -216,7 +216,7 @@ async fn informational_blocks_are_skipped_before_the_head_and_nowhere_else() {
     }
 }
 
-/// Two calls of which the first is answered with these frames too many: how the first and the second end.
+/// Makes two calls, and answers the first with these frames, some too many. Returns the results of both.
 async fn with_a_neighbour(frames: Vec<Frame>) -> (Result<(), Status>, Result<(), Status>, RawPeer) {
     let (client, mut server) = client_and_raw_server().await;
     let mut calls = Vec::new();
@@ -234,7 +234,7 @@ async fn with_a_neighbour(frames: Vec<Frame>) -> (Result<(), Status>, Result<(),
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_block_too_many_is_the_streams_own_affair() {
+async fn extra_header_block_affects_only_its_stream() {
     let open = headers(1, [("grpc-status", "0")]);
     for (frames, code) in [
         (vec![response(1), response(1)], Code::Internal),
@@ -254,7 +254,7 @@ async fn a_block_too_many_is_the_streams_own_affair() {
 // The window of discarded data is returned.
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_that_nobody_reads_leaves_the_connection_its_window() {
+async fn discarded_answer_returns_the_connection_window() {
     const WINDOW: u64 = 65_535;
     const PAGE: usize = 30_000;
     let html = |stream| headers(stream, [(":status", "502"), ("content-type", "text/html")]);
@@ -270,7 +270,7 @@ async fn an_answer_that_nobody_reads_leaves_the_connection_its_window() {
                 server.expect(data(stream, text("hi")).end_stream()).await;
             }
             sent += PAGE as u64 + if round > 0 { 5 } else { 0 };
-            // A page, and the beginning of a message that is given up.
+            // A page, and the beginning of a message whose call is dropped.
             let answer = if round == 0 { body(stream) } else { long(stream) };
             server.send([vec![if round == 0 { html(stream) } else { response(stream) }], answer].concat()).await;
             quiet().await;

@@ -13,13 +13,13 @@ use crate::common::server::{client_and_raw_server, client_recorded, client_with}
 use crate::common::service::{CHAT, COLLECT, COUNT, ECHO, Note, count, note};
 use crate::common::soon;
 
-/// A unary call in a task of its own.
+/// Spawns a unary call.
 fn call(client: &Client) -> JoinHandle<Result<Response<Note>, Status>> {
     let client = client.clone();
     tokio::spawn(async move { client.unary(ECHO, note("hi")).await })
 }
 
-/// The result of a call that was answered with these frames.
+/// Returns the result of a unary call whose answer is these frames.
 async fn answered(frames: impl Into<Vec<Frame>>) -> Result<Response<Note>, Status> {
     let (client, mut server) = client_and_raw_server().await;
     let call = call(&client);
@@ -28,7 +28,7 @@ async fn answered(frames: impl Into<Vec<Frame>>) -> Result<Response<Note>, Statu
     soon("the answer", call).await.unwrap()
 }
 
-/// A server streaming call that the server has seen, and is to answer.
+/// Begins a server streaming call that the server has received.
 async fn counting() -> (Inbound<Note>, RawPeer) {
     let (client, mut server) = client_and_raw_server().await;
     let notes = client.server_streaming(COUNT, note("hi")).await.unwrap();
@@ -37,7 +37,7 @@ async fn counting() -> (Inbound<Note>, RawPeer) {
     (notes, server)
 }
 
-/// The two frames of a unary call on stream 1.
+/// Expects the two frames of a unary call on stream 1.
 async fn expect_call(server: &mut RawPeer) {
     let user_agent = concat!("grpc-rust-barewire/", env!("CARGO_PKG_VERSION"));
     server.expect(request(1, "/test.Service/Echo").field("user-agent", user_agent)).await;
@@ -51,7 +51,7 @@ fn metadata(fields: &[(&str, &str)]) -> Metadata {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_unary_call_is_two_frames_in_one_write() {
+async fn unary_call_is_sent_as_two_frames_in_one_write() {
     let (client, mut server, writes) = client_recorded(|_| {}, []).await;
     let client = client.unwrap();
     writes.take();
@@ -64,7 +64,7 @@ async fn a_unary_call_is_two_frames_in_one_write() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_timeout_comes_first_and_custom_metadata_last() {
+async fn timeout_comes_first_and_custom_metadata_last() {
     let (client, mut server) = client_with(|options| options.user_agent = "app/1.2".into(), []).await;
     let mut sent = metadata(&[("k", "1"), ("z", "x"), ("k", "2")]);
     sent.append_bin("k-bin", &[0xab; 4]).unwrap();
@@ -75,7 +75,7 @@ async fn the_timeout_comes_first_and_custom_metadata_last() {
     let pseudo = [":method", ":scheme", ":path", ":authority"];
     assert_eq!(std::collections::BTreeSet::from_iter(&names[..4]), std::collections::BTreeSet::from_iter(&pseudo));
     let expected = ["grpc-timeout", "te", "content-type", "user-agent", "k", "k", "z", "k-bin"];
-    assert_eq!(names[4..], expected, "equal keys stand together");
+    assert_eq!(names[4..], expected, "equal keys are adjacent");
     let agent = concat!("app/1.2 grpc-rust-barewire/", env!("CARGO_PKG_VERSION"));
     for (name, expected) in [
         (":method", "POST"),
@@ -93,7 +93,7 @@ async fn the_timeout_comes_first_and_custom_metadata_last() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_user_agent_has_to_be_one() {
+async fn invalid_user_agent_is_refused() {
     let (client, _server, _) = client_recorded(|options| options.user_agent = "new\nline".into(), []).await;
     let refused = client.unwrap_err();
     assert_eq!(refused.code(), Code::Internal);
@@ -101,7 +101,7 @@ async fn the_user_agent_has_to_be_one() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_streaming_call_sends_messages_as_they_come_and_half_closes_at_the_end() {
+async fn streaming_call_sends_messages_at_once_and_half_closes_at_the_end() {
     let (client, mut server) = client_and_raw_server().await;
     let (mut out, answer) = client.client_streaming(COLLECT).await.unwrap();
     server.expect_request(1).await;
@@ -120,7 +120,7 @@ async fn a_streaming_call_sends_messages_as_they_come_and_half_closes_at_the_end
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_dropped_sender_half_closes_with_its_last_message() {
+async fn dropped_sender_half_closes_with_its_last_message() {
     let (client, mut server) = client_and_raw_server().await;
     let (mut out, _notes) = client.bidi_streaming(CHAT).await.unwrap();
     server.expect_request(1).await;
@@ -131,7 +131,7 @@ async fn a_dropped_sender_half_closes_with_its_last_message() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn initial_and_trailing_metadata_are_delivered_apart() {
+async fn initial_and_trailing_metadata_are_delivered_separately() {
     let all: Vec<u8> = (0..=255).collect();
     let unpadded = barewire::wire::binary::encode(&all);
     let head = response(1).field("k", "1").field("k", "2").field("k-bin", format!("AQI=,{unpadded}=="));
@@ -150,7 +150,7 @@ async fn initial_and_trailing_metadata_are_delivered_apart() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn binary_metadata_of_all_byte_values_leaves_unpadded() {
+async fn binary_metadata_of_all_byte_values_is_sent_unpadded() {
     let (client, mut server) = client_and_raw_server().await;
     let mut sent = Metadata::new();
     let all: Vec<u8> = (0..=255).collect();
@@ -164,7 +164,7 @@ async fn binary_metadata_of_all_byte_values_leaves_unpadded() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_metadata_of_trailers_only_is_trailing() {
+async fn metadata_of_trailers_only_is_trailing() {
     let only = response(1).field("grpc-status", "5").field("grpc-message", "no %E2%98%BA").field("k", "v").end_stream();
     let status = answered(only.clone()).await.unwrap_err();
     assert_eq!((status.code(), status.message()), (Code::NotFound, "no ☺"));
@@ -176,7 +176,7 @@ async fn the_metadata_of_trailers_only_is_trailing() {
     assert_eq!(status.code(), Code::NotFound);
     assert_eq!(notes.trailing_metadata().get("k"), Some("v"));
     let headers = soon("headers", notes.initial_metadata()).await;
-    assert!(headers.is_err() || headers.unwrap().is_empty(), "none came");
+    assert!(headers.is_err() || headers.unwrap().is_empty(), "no headers arrived");
 }
 
 #[tokio::test(start_paused = true)]
@@ -189,7 +189,7 @@ async fn trailers_only_with_ok_is_an_empty_stream() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn headers_can_be_waited_for_before_there_is_a_message() {
+async fn response_headers_can_be_awaited_before_the_first_message() {
     let (mut notes, mut server) = counting().await;
     server.send(response(1).field("k", "v")).await;
     assert_eq!(soon("headers", notes.initial_metadata()).await.unwrap().get("k"), Some("v"));
@@ -208,7 +208,7 @@ async fn informational_answers_are_skipped() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_status_comes_with_message_details_and_metadata() {
+async fn status_has_message_details_and_metadata() {
     let end = headers(
         1,
         [
@@ -223,11 +223,11 @@ async fn a_status_comes_with_message_details_and_metadata() {
     assert_eq!((status.code(), status.message()), (Code::NotFound, "50% %zz ☺"));
     assert_eq!(status.details()[..], [0x08, 5, 0x12, 1, b'm']);
     assert_eq!(status.trailing_metadata().get("k"), Some("v"));
-    assert_eq!(status.trailing_metadata().iter().count(), 1, "nothing of the protocol, nothing initial");
+    assert_eq!(status.trailing_metadata().iter().count(), 1, "neither protocol headers nor initial metadata");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_code_from_the_future_keeps_its_number() {
+async fn unknown_status_code_keeps_its_number() {
     for (sent, number) in [("17", 17), ("4711", 4711), ("016", 16)] {
         let status = answered([response(1), trailers(1, sent)]).await.unwrap_err();
         assert_eq!(status.number(), number);
@@ -236,7 +236,7 @@ async fn a_code_from_the_future_keeps_its_number() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_status_comes_after_the_messages_before_it() {
+async fn status_is_delivered_after_the_messages() {
     let (mut notes, mut server) = counting().await;
     server.send([response(1), data(1, [number(1), number(2)].concat()), trailers(1, "9")]).await;
     crate::common::quiet().await;
@@ -248,7 +248,7 @@ async fn the_status_comes_after_the_messages_before_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn borders_of_data_frames_mean_nothing() {
+async fn boundaries_of_data_frames_do_not_matter() {
     let whole = text("hello");
     let pieces = whole.chunks(1).map(|byte| data(1, byte));
     let frames: Vec<Frame> = [response(1)].into_iter().chain(pieces).chain([trailers(1, "0")]).collect();
@@ -256,7 +256,7 @@ async fn borders_of_data_frames_mean_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_may_name_identity_and_list_encodings() {
+async fn answer_may_name_identity_and_list_encodings() {
     let head = response(1).field("grpc-encoding", "identity").field("grpc-accept-encoding", "gzip, zstd,identity");
     let answer = answered([head, data(1, text("hello")), trailers(1, "0")]).await.unwrap();
     assert_eq!(*answer, note("hello"));
@@ -264,7 +264,7 @@ async fn an_answer_may_name_identity_and_list_encodings() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_beyond_the_servers_limit_waits_its_turn() {
+async fn call_over_the_stream_limit_waits_for_a_free_stream() {
     let (client, mut server) = client_with(|_| {}, [(MAX_CONCURRENT_STREAMS, 1)]).await;
     let first = call(&client);
     expect_call(&mut server).await;
@@ -279,7 +279,7 @@ async fn a_call_beyond_the_servers_limit_waits_its_turn() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_given_up_while_it_waits_its_turn_is_cancelled_when_that_comes() {
+async fn queued_call_that_is_dropped_is_opened_and_cancelled() {
     let (client, mut server) = client_with(|_| {}, [(MAX_CONCURRENT_STREAMS, 1)]).await;
     let first = call(&client);
     expect_call(&mut server).await;
@@ -289,14 +289,14 @@ async fn a_call_given_up_while_it_waits_its_turn_is_cancelled_when_that_comes() 
     server.expect_silence().await;
     server.send([response(1), data(1, text("1")), trailers(1, "0")]).await;
     assert_eq!(*soon("the answer", first).await.unwrap().unwrap(), note("1"));
-    // h2 has a number for the stream, and says both.
+    // h2 has assigned the stream, so it sends HEADERS and RST_STREAM.
     server.expect_request(3).await;
     server.expect(reset(3, Http2Error::CANCEL)).await;
     server.expect_silence().await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_message_over_the_senders_own_limit_is_not_sent() {
+async fn message_over_the_send_limit_is_not_sent() {
     let (client, mut server) = client_with(|options| options.limits.max_send_message_size = 3, []).await;
     let status = client.unary(ECHO, note("hi")).await.unwrap_err();
     assert_eq!(
@@ -305,7 +305,7 @@ async fn a_message_over_the_senders_own_limit_is_not_sent() {
     );
     server.expect_silence().await;
 
-    // In a stream it fails alone: the call is as it was.
+    // In a stream only this message fails, and the call goes on.
     let (mut out, _answer) = client.client_streaming(COLLECT).await.unwrap();
     server.expect_request(1).await;
     assert_eq!(out.send(note("hi")).await.unwrap_err().code(), Code::ResourceExhausted);
@@ -314,7 +314,7 @@ async fn a_message_over_the_senders_own_limit_is_not_sent() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_connection_without_clients_and_calls_is_closed() {
+async fn connection_without_clients_and_calls_is_closed() {
     let (client, mut server) = client_and_raw_server().await;
     let call = call(&client);
     expect_call(&mut server).await;

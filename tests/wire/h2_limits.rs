@@ -32,7 +32,7 @@ async fn reset_of(head: Frame) -> Option<Http2Error> {
     reset
 }
 
-/// The errors with which a server ends the connection over these frames, with a call open on stream 1.
+/// Returns the errors with which a server ends the connection over this frame, while a call is open on stream 1.
 async fn end_over(frame: Frame) -> Vec<Http2Error> {
     let server = TestServer::start();
     let mut peer = server.connect().await;
@@ -50,9 +50,9 @@ async fn end_over(frame: Frame) -> Vec<Http2Error> {
 
 // Requests.
 
-/// RFC 3986 section 3.2.2 has it as a registered name; grpcio sends it over Unix sockets.
+/// RFC 3986 section 3.2.2 allows it in a registered name; grpcio sends it over Unix sockets.
 #[tokio::test(start_paused = true)]
-async fn a_percent_encoded_authority_is_reset() {
+async fn percent_encoded_authority_is_reset() {
     for authority in ["%2Ftmp%2Fa.sock", "a%20b"] {
         let reset = reset_of(request(1, ECHO_PATH).set(":authority", authority)).await;
         assert_eq!(reset, Some(Http2Error::PROTOCOL_ERROR), "{authority}");
@@ -61,25 +61,25 @@ async fn a_percent_encoded_authority_is_reset() {
 
 /// RFC 9113 section 8.3.1 forbids it.
 #[tokio::test(start_paused = true)]
-async fn an_authority_with_a_user_is_served() {
+async fn authority_with_userinfo_is_accepted() {
     assert_eq!(reset_of(request(1, ECHO_PATH).set(":authority", "user:password@host")).await, None);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_path_of_64_kib_is_reset() {
+async fn path_of_64_kib_is_reset() {
     let path = format!("/test.Service/{}", "x".repeat(70_000));
     assert_eq!(reset_of(request(1, &path)).await, Some(Http2Error::PROTOCOL_ERROR));
 }
 
 /// RFC 9113 section 8.2.1 forbids it.
 #[tokio::test(start_paused = true)]
-async fn white_space_around_a_value_is_served() {
+async fn whitespace_around_a_value_is_accepted() {
     assert_eq!(reset_of(request(1, ECHO_PATH).field("k", " v ")).await, None);
 }
 
-/// RFC 9113 section 8.1.1 has a stream error for a request that is malformed.
+/// RFC 9113 section 8.1.1 requires a stream error for a malformed request.
 #[tokio::test(start_paused = true)]
-async fn a_request_with_a_malformed_field_ends_the_connection() {
+async fn request_with_a_malformed_field_ends_the_connection() {
     for (name, value) in [("Upper", "case"), ("k", "a\0b"), ("a b", "v"), ("k", "a\nb"), ("", "v")] {
         let server = TestServer::start();
         let mut peer = server.connect().await;
@@ -88,9 +88,9 @@ async fn a_request_with_a_malformed_field_ends_the_connection() {
     }
 }
 
-/// And so it is for an answer: every call of the connection ends.
+/// The same for an answer: every call of the connection ends.
 #[tokio::test(start_paused = true)]
-async fn an_answer_with_a_malformed_field_ends_the_connection() {
+async fn answer_with_a_malformed_field_ends_the_connection() {
     let status = outcome(response(1).field("k", "a\0b")).await.unwrap_err();
     assert_eq!(
         (status.code(), status.message()),
@@ -98,9 +98,9 @@ async fn an_answer_with_a_malformed_field_ends_the_connection() {
     );
 }
 
-/// The http crate has no map for more.
+/// The http crate's header map can't hold more.
 #[tokio::test(start_paused = true)]
-async fn a_request_with_24_577_names_is_431() {
+async fn request_with_24_577_header_names_is_answered_with_431() {
     let server = TestServer::with(|options| options.limits.max_metadata_size = 4 << 20);
     let mut peer = server.connect().await;
     let head = (0..24_577).fold(request(1, ECHO_PATH), |head, n| head.field(&format!("{n:x}"), ""));
@@ -110,9 +110,9 @@ async fn a_request_with_24_577_names_is_431() {
 
 // Answers and trailers.
 
-/// RFC 9113 section 8.1: they make the message malformed.
+/// RFC 9113 section 8.1: pseudo-header fields in trailers make the message malformed.
 #[tokio::test(start_paused = true)]
-async fn pseudo_header_fields_in_trailers_are_taken() {
+async fn pseudo_header_fields_in_trailers_are_accepted() {
     let end = headers(1, [(":status", "200"), ("grpc-status", "0")]).end_stream();
     assert_eq!(outcome([response(1), data(1, text("hello")), end]).await.unwrap(), "hello");
     let server = TestServer::start();
@@ -122,56 +122,56 @@ async fn pseudo_header_fields_in_trailers_are_taken() {
     assert_eq!(peer.answer(1).await.status(), ("0", ""));
 }
 
-/// A list over h2's own limit that takes few octets on the wire looks like an error of the server.
+/// A list over h2's limit that is short on the wire is reported as an error of the server.
 #[tokio::test(start_paused = true)]
-async fn a_list_of_references_over_eight_times_the_limit_is_blamed_on_the_server() {
+async fn indexed_fields_over_eight_times_the_limit_are_a_protocol_error() {
     let literal = [&[0x88, 0x40, 1, b'k', 0x7f, 0xd1, 0x0e][..], &[b'x'; 2000]].concat();
     let status = outcome(raw(HEADERS, END_HEADERS, 1, &[&literal[..], &[0xbe; 300]].concat())).await.unwrap_err();
-    let words = "the stream was reset with PROTOCOL_ERROR, as the server broke a rule of HTTP/2";
+    let words = "the stream was reset with PROTOCOL_ERROR, because the server violated HTTP/2";
     assert_eq!((status.code(), status.message()), (Code::Internal, words));
 }
 
 // The connection.
 
-/// RFC 9113 section 6.5.2 has FLOW_CONTROL_ERROR.
+/// RFC 9113 section 6.5.2 requires FLOW_CONTROL_ERROR.
 #[tokio::test(start_paused = true)]
-async fn a_window_beyond_2_31_in_settings_is_a_protocol_error() {
+async fn initial_window_over_2_31_is_a_protocol_error() {
     assert_eq!(end_over(settings([(INITIAL_WINDOW_SIZE, 1 << 31)])).await, [Http2Error::PROTOCOL_ERROR]);
 }
 
-/// RFC 9113 sections 6.4, 6.5, 6.7 and 6.9 have FRAME_SIZE_ERROR.
+/// RFC 9113 sections 6.4, 6.5, 6.7 and 6.9 require FRAME_SIZE_ERROR.
 #[tokio::test(start_paused = true)]
-async fn a_frame_of_the_wrong_length_is_a_protocol_error() {
+async fn frame_of_the_wrong_length_is_a_protocol_error() {
     for (kind, stream, length) in [(PING, 0, 7), (SETTINGS, 0, 5), (WINDOW_UPDATE, 1, 3), (RST_STREAM, 1, 3)] {
         let errors = end_over(raw(kind, 0, stream, &vec![0; length])).await;
         assert_eq!(errors, [Http2Error::PROTOCOL_ERROR], "{kind}");
     }
 }
 
-/// RFC 9113 section 6.3 has a stream error, FRAME_SIZE_ERROR, for the first, section 6.9 PROTOCOL_ERROR for the second.
+/// RFC 9113 requires stream errors: FRAME_SIZE_ERROR for the first (section 6.3), PROTOCOL_ERROR for the second (section 6.9).
 #[tokio::test(start_paused = true)]
-async fn errors_of_a_stream_end_the_connection() {
+async fn stream_errors_end_the_connection() {
     for frame in [raw(PRIORITY, 0, 1, &[0; 4]), window_update(1, 0)] {
         assert_eq!(end_over(frame.clone()).await, [Http2Error::PROTOCOL_ERROR], "{frame:?}");
     }
 }
 
-/// RFC 9113 section 4.3 has COMPRESSION_ERROR.
+/// RFC 9113 section 4.3 requires COMPRESSION_ERROR.
 #[tokio::test(start_paused = true)]
-async fn a_block_that_is_no_hpack_is_a_protocol_error() {
+async fn invalid_hpack_is_a_protocol_error() {
     assert_eq!(end_over(raw(HEADERS, END_HEADERS, 3, &[0x80])).await, [Http2Error::PROTOCOL_ERROR]);
 }
 
-/// RFC 9113 section 6.9.1 has a stream error, FLOW_CONTROL_ERROR. The call goes on.
+/// RFC 9113 section 6.9.1 requires a stream error, FLOW_CONTROL_ERROR. With h2 the call goes on.
 #[tokio::test(start_paused = true)]
-async fn a_window_that_overflows_after_the_request_has_left_changes_nothing() {
+async fn window_overflow_after_the_request_was_sent_is_ignored() {
     let answer = [window_update(1, 0x7FFF_FFFF), response(1), data(1, text("hello")), trailers(1, "0")];
     assert_eq!(outcome(answer).await.unwrap(), "hello");
 }
 
-/// RFC 7541 section 4.2: the smallest of several sizes has to be said, before the last.
+/// RFC 7541 section 4.2: the encoder must signal the smallest of several sizes, before the last.
 #[tokio::test(start_paused = true)]
-async fn of_two_table_sizes_in_one_settings_the_smaller_is_passed_over() {
+async fn smaller_of_two_table_sizes_in_one_settings_is_ignored() {
     const HEADER_TABLE_SIZE: u16 = 0x1;
     let server = TestServer::start();
     let (io, writes) = server.dial();
@@ -191,9 +191,9 @@ async fn of_two_table_sizes_in_one_settings_the_smaller_is_passed_over() {
     assert_ne!(first & 0xe0, 0x20, "a dynamic table size update");
 }
 
-/// RFC 9113 section 6.5.2: a client takes it for a connection error.
+/// RFC 9113 section 6.5.2: a client must treat it as a connection error.
 #[tokio::test(start_paused = true)]
-async fn a_server_that_enables_push_is_taken() {
+async fn settings_with_enable_push_from_a_server_are_accepted() {
     const ENABLE_PUSH: u16 = 0x2;
     let (client, mut server) = client_with(|_| {}, [(ENABLE_PUSH, 1)]).await;
     let call = tokio::spawn(async move { client.unary(ECHO, note("hi")).await });

@@ -1,4 +1,4 @@
-//! h2's header blocks, read by h2 and by the inspector: over the seeds of the fuzz target, and over inputs made of them.
+//! Compares how h2 and the inspector decode h2's header blocks: for the seeds of the fuzz target, and for mutations of them.
 
 #[path = "../common/hpack_differential.rs"]
 mod property;
@@ -9,7 +9,7 @@ use std::path::Path;
 use property::hpack_differential;
 
 #[test]
-fn both_readings_are_equal_over_the_corpus_and_what_is_made_of_it() {
+fn h2_and_the_inspector_decode_the_corpus_alike() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/hpack_differential");
     let mut seeds: Vec<_> = fs::read_dir(&folder)
         .expect("the corpus is there")

@@ -18,7 +18,7 @@ use crate::common::{hpack, quiet, soon};
 /// The PRIORITY flag of HEADERS.
 const PRIORITISED: u8 = 0x20;
 
-/// A header block in five frames behind padding and a priority; more CONTINUATIONs h2 takes for an attack.
+/// Splits a header block into five frames, with padding and a priority. h2 treats more CONTINUATIONs as an attack.
 fn in_pieces(head: &Frame, flags: u8) -> Vec<Frame> {
     let Frame::Headers { stream, fields, .. } = head else { panic!("not a header block: {head:?}") };
     let block = hpack::encode(fields);
@@ -34,13 +34,13 @@ fn in_pieces(head: &Frame, flags: u8) -> Vec<Frame> {
     frames
 }
 
-/// A message in frames of a byte, each with padding, and some empty ones between them.
+/// Splits a message into padded frames of one byte, with empty frames between them.
 fn in_crumbs(stream: u32, message: &[u8]) -> Vec<Frame> {
     message.iter().flat_map(|byte| [data(stream, []), data(stream, [*byte]).padded(*byte), data(stream, [])]).collect()
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_request_may_come_in_crumbs() {
+async fn request_in_padded_one_byte_frames_is_served() {
     let server = TestServer::start();
     let mut client = server.connect().await;
     client.send(in_pieces(&request(1, ECHO.path()), 0)).await;
@@ -51,13 +51,13 @@ async fn a_request_may_come_in_crumbs() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_may_come_in_crumbs() {
+async fn answer_in_padded_one_byte_frames_is_read() {
     let crumbs = [in_pieces(&response(1), 0), in_crumbs(1, &text("hello")), in_pieces(&trailers(1, "0"), END_STREAM)];
     assert_eq!(answered(crumbs.concat()).await.unwrap(), note("hello"));
 }
 
 #[tokio::test(start_paused = true)]
-async fn messages_by_the_thousand_may_share_a_frame() {
+async fn thousands_of_messages_may_share_a_frame() {
     let many: Vec<u8> = (0..2000).flat_map(|_| number(1)).collect();
     assert!(many.len() <= MAX_FRAME_SIZE);
     let server = TestServer::start();
@@ -75,7 +75,7 @@ async fn messages_by_the_thousand_may_share_a_frame() {
     assert_eq!(soon("the end", notes.recv()).await.unwrap(), None);
 }
 
-/// Returns the result of the unary call that is answered with these frames.
+/// Returns the result of a unary call whose answer is these frames.
 async fn answered(frames: Vec<Frame>) -> Result<Note, Status> {
     let (client, mut server) = client_and_raw_server().await;
     let call = tokio::spawn(async move { client.unary(ECHO, note("hi")).await });
@@ -100,9 +100,9 @@ async fn padding_longer_than_its_frame_ends_the_connection() {
     }
 }
 
-/// RFC 9113 section 8.1.1: a message whose DATA are not as many as it says is malformed.
+/// RFC 9113 section 8.1.1: a message whose content-length differs from the length of its DATA is malformed.
 #[tokio::test(start_paused = true)]
-async fn a_content_length_that_lies_is_a_malformed_answer() {
+async fn wrong_content_length_in_an_answer_is_internal() {
     for length in ["3", "300", "-1", "twelve", ""] {
         let lie = response(1).field("content-length", length);
         let status = answered(vec![lie, data(1, text("hello")), trailers(1, "0")]).await.unwrap_err();
@@ -114,15 +114,15 @@ async fn a_content_length_that_lies_is_a_malformed_answer() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_nested_a_thousand_deep_is_no_message() {
+async fn answer_nested_a_thousand_levels_is_internal() {
     let deep = [vec![0x1b; 1000], vec![0x1c; 1000]].concat();
     let status = answered(vec![response(1), data(1, message(deep)), trailers(1, "0")]).await.unwrap_err();
     assert_eq!(status.code(), Code::Internal, "{status}");
 }
 
-/// Repeats fields that a client may send only once: the wrong one is found at either place.
+/// Repeats fields that a client may send only once: the invalid value is found in either place.
 #[tokio::test(start_paused = true)]
-async fn a_field_that_comes_twice_is_as_wrong_as_its_wrong_half() {
+async fn repeated_field_is_refused_if_either_value_is_invalid() {
     let server = TestServer::start();
     let mut client = server.connect().await;
     let twice = [
@@ -141,9 +141,9 @@ async fn a_field_that_comes_twice_is_as_wrong_as_its_wrong_half() {
     }
 }
 
-/// Forbidden fields: h2 ends the stream, or the connection if it can't decode the block.
+/// Sends forbidden fields: h2 resets the stream, or ends the connection if it can't decode the block.
 #[tokio::test(start_paused = true)]
-async fn fields_that_http2_forbids_reach_no_handler() {
+async fn request_with_fields_forbidden_by_http2_is_refused() {
     let mut server = TestServer::start();
     let mut other = server.connect().await;
     for (name, value) in [
@@ -179,7 +179,7 @@ async fn fields_that_http2_forbids_reach_no_handler() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn answers_with_fields_that_http2_forbids_are_no_success() {
+async fn answer_with_fields_forbidden_by_http2_fails() {
     for (name, value) in [
         (":status", &b"200"[..]),
         (":path", b"/"),
@@ -203,7 +203,7 @@ async fn answers_with_fields_that_http2_forbids_are_no_success() {
 
 /// The first of several statuses counts; a later OK does not turn an error into a success.
 #[tokio::test(start_paused = true)]
-async fn a_status_that_comes_twice_is_the_first() {
+async fn first_of_two_grpc_statuses_counts() {
     for (first, second, code) in [("5", "0", Code::NotFound), ("x", "0", Code::Unknown)] {
         let twice = trailers(1, first).field("grpc-status", second);
         let status = answered(vec![response(1), data(1, text("hello")), twice]).await.unwrap_err();
@@ -211,9 +211,9 @@ async fn a_status_that_comes_twice_is_the_first() {
     }
 }
 
-/// A client that goes, or half-closes its socket, behind any byte: no handler and no task is left.
+/// Disconnects or half-closes the socket after each byte: no handler and no task is left.
 #[tokio::test(start_paused = true)]
-async fn a_request_that_breaks_off_at_any_byte_leaves_nothing() {
+async fn request_cut_at_any_byte_leaks_nothing() {
     let mut server = TestServer::start();
     let healthy = server.client().await;
     quiet().await;
@@ -248,9 +248,9 @@ async fn a_request_that_breaks_off_at_any_byte_leaves_nothing() {
     assert_eq!(soon("an answer", healthy.unary(ECHO, note("hi"))).await.unwrap().text, "hi");
 }
 
-/// A server that goes behind any byte: never a success, never a hang.
+/// Disconnects the server after each byte: the call neither succeeds nor hangs.
 #[tokio::test(start_paused = true)]
-async fn an_answer_that_breaks_off_at_any_byte_is_unavailable() {
+async fn answer_cut_at_any_byte_is_unavailable() {
     let answer = wire([response(1), data(1, text("hello")), trailers(1, "0")]);
     for length in 0..=answer.len() {
         for half_closes in [false, true] {

@@ -11,8 +11,8 @@ use crate::common::server::{TestServer, client_and_raw_server, client_with};
 use crate::common::service::{CHAT, COUNT, ECHO, count, note};
 use crate::common::{quiet, soon};
 
-/// Lists of fields over the default limit of 65,536 bytes: one huge field, several large, many small; up to and beyond what h2
-/// itself holds, which is three times as much on a server and eight times on a client.
+/// Returns lists of fields over the default limit of 65,536 bytes: one huge field, several large ones, many small ones; below
+/// and above h2's own limit, which is three times as much on a server and eight times on a client.
 fn over() -> Vec<(&'static str, Vec<(String, String)>)> {
     let field = |size: usize| vec![("k".to_owned(), "x".repeat(size))];
     let many = |count: usize, size: usize| (0..count).map(|n| (format!("k{n}"), "x".repeat(size))).collect();
@@ -32,13 +32,13 @@ fn with(frame: Frame, fields: &[(String, String)]) -> Frame {
     fields.iter().fold(frame, |frame, (name, value)| frame.field(name, value))
 }
 
-/// The limit that a message names.
+/// Returns the limit that the error message names.
 fn limit_of(fields: &[(String, String)]) -> &'static str {
     let size: usize = fields.iter().map(|(name, value)| name.len() + value.len() + 32).sum();
     if size > 65_536 { "65536 bytes" } else { "512 fields" }
 }
 
-/// The status of a unary call that was answered with these frames; the next call on the same connection succeeds.
+/// Returns the status of a unary call whose answer is these frames. Asserts that the next call on the connection succeeds.
 async fn status_of(frames: impl Into<Vec<Frame>>) -> (Status, RawPeer) {
     let (client, mut server) = client_and_raw_server().await;
     let call = tokio::spawn({
@@ -53,7 +53,7 @@ async fn status_of(frames: impl Into<Vec<Frame>>) -> (Status, RawPeer) {
     (status, server)
 }
 
-/// The connection lives: another call succeeds.
+/// Asserts that another call on the connection succeeds.
 async fn assert_next(client: &Client, server: &mut RawPeer) {
     let call = tokio::spawn({
         let client = client.clone();
@@ -81,7 +81,7 @@ fn assert_exhausted(status: &Status, section: &str, limit: &str, what: &str) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn trailers_over_the_limit_are_resource_exhausted_and_never_cut_off() {
+async fn trailers_over_the_limit_are_resource_exhausted_and_never_truncated() {
     for (what, fields) in over() {
         for after_status in [true, false] {
             let trailers = match after_status {
@@ -96,9 +96,9 @@ async fn trailers_over_the_limit_are_resource_exhausted_and_never_cut_off() {
     }
 }
 
-/// A long message of an error is what mostly makes trailers long.
+/// The usual reason for long trailers is a long error message.
 #[tokio::test(start_paused = true)]
-async fn a_long_message_of_an_error_is_over_the_limit_too() {
+async fn long_grpc_message_counts_towards_the_limit() {
     for size in [70_000, 150_000, 250_000, 500_000] {
         let long = headers(1, [("grpc-status", "5")]).field("grpc-message", "m".repeat(size)).field("k", "v");
         let (status, _) = status_of([response(1), long.clone().end_stream()]).await;
@@ -126,7 +126,7 @@ async fn trailers_only_over_the_limit_is_resource_exhausted() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn metadata_within_the_limits_arrives_whole() {
+async fn metadata_within_the_limits_is_delivered() {
     for size in [100, 30_000, 65_000] {
         let (client, mut server) = client_and_raw_server().await;
         let call = tokio::spawn(async move { client.unary(ECHO, note("hi")).await });
@@ -142,9 +142,9 @@ async fn metadata_within_the_limits_arrives_whole() {
     }
 }
 
-/// Whatever the option says, down to nothing: what is cut off by h2 is never delivered.
+/// For every limit down to zero: a list that h2 truncated is never delivered.
 #[tokio::test(start_paused = true)]
-async fn small_limits_hold_as_well() {
+async fn small_metadata_limits_are_enforced() {
     for limit in [0, 100, 1_000, 5_000, 20_000] {
         for size in [limit + 100, 3 * limit + 50_000, 10 * limit + 70_000, 300_000] {
             let (client, mut server) = client_with(|options| options.limits.max_metadata_size = limit, []).await;
@@ -161,7 +161,7 @@ async fn small_limits_hold_as_well() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stream_of_answers_ends_over_its_trailers() {
+async fn trailers_over_the_limit_fail_a_server_streaming_call() {
     let (client, mut server) = client_and_raw_server().await;
     let mut notes = client.server_streaming(COUNT, count(1)).await.unwrap();
     server.expect_request(1).await;
@@ -174,9 +174,9 @@ async fn a_stream_of_answers_ends_over_its_trailers() {
     assert_next(&client, &mut server).await;
 }
 
-/// h2 ends the connection over a list that is several times as long as it takes. Who is to blame is known where the block is long.
+/// h2 ends the connection over a list that is several times its limit. A long header block identifies the call to blame.
 #[tokio::test(start_paused = true)]
-async fn a_connection_that_ends_over_metadata_says_so() {
+async fn connection_that_ends_over_metadata_reports_the_limit() {
     let (client, mut server) = client_and_raw_server().await;
     let guilty = tokio::spawn({
         let client = client.clone();
@@ -192,15 +192,14 @@ async fn a_connection_that_ends_over_metadata_says_so() {
     assert_exhausted(&status, "trailing metadata", "65536 bytes", "far over");
     let status = soon("the end", other).await.unwrap().unwrap_err();
     assert_eq!(status.code(), Code::Unavailable);
-    let words =
-        "the connection ended, as a call's metadata was far larger than max_metadata_size, 65536 bytes, of this client";
+    let words = "the connection ended: the metadata of a call was far larger than 65536 bytes, the max_metadata_size of this client";
     assert_eq!(status.message(), words);
 }
 
-/// A field that repeats costs the server one byte, and the client that reads it a hundred.
+/// A repeated field costs its sender one byte, and the reader a hundred.
 #[tokio::test(start_paused = true)]
-async fn fields_that_cost_a_byte_each_are_counted() {
-    // A field of 2 KB that goes into the table, and then so many references to it.
+async fn indexed_fields_of_one_byte_are_counted() {
+    // A field of 2 KB that is added to the table, and then `count` references to it.
     let block = |count: usize| {
         let literal = [&[0x40, 1, b'k', 0x7f, 0xd1, 0x0e][..], &[b'x'; 2000]].concat();
         [&[0x88][..], &literal, &vec![0xbe; count]].concat()
@@ -219,7 +218,7 @@ async fn fields_that_cost_a_byte_each_are_counted() {
         (
             1_900,
             Code::Unavailable,
-            "the connection ended, as a call's metadata was far larger than max_metadata_size, 65536 bytes, of this client",
+            "the connection ended: the metadata of a call was far larger than 65536 bytes, the max_metadata_size of this client",
         ),
     ] {
         let (client, mut server) = client_and_raw_server().await;
@@ -232,7 +231,7 @@ async fn fields_that_cost_a_byte_each_are_counted() {
     }
 }
 
-// The same towards a server.
+// The same for requests.
 
 async fn ask(frames: impl Into<Vec<Frame>>) -> (String, String) {
     let server = TestServer::start();
@@ -249,7 +248,7 @@ async fn ask(frames: impl Into<Vec<Frame>>) -> (String, String) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_request_over_the_limit_is_resource_exhausted() {
+async fn request_over_the_limit_is_resource_exhausted() {
     for (what, fields) in over().into_iter().filter(|(what, _)| !what.contains("400 kB")) {
         let head = with(request(1, "/test.Service/Echo"), &fields);
         let (code, message) = ask([head, data(1, text("hi")).end_stream()]).await;
@@ -265,15 +264,15 @@ async fn a_request_over_the_limit_is_resource_exhausted() {
 
 /// The pseudo-header fields count as well (RFC 9113 section 6.5.2).
 #[tokio::test(start_paused = true)]
-async fn a_long_path_is_metadata_too() {
+async fn long_path_counts_towards_the_metadata_limit() {
     let path = format!("/test.Service/{}", "x".repeat(65_000));
     let (code, message) = ask(request(1, &path).field("k", "x".repeat(500)).end_stream()).await;
     assert_eq!(code, "8", "{message}");
 }
 
-/// Beyond three times the limit h2 answers by itself.
+/// Beyond three times the limit, h2 itself answers.
 #[tokio::test(start_paused = true)]
-async fn a_request_over_three_times_the_limit_is_431() {
+async fn request_over_three_times_the_limit_is_answered_with_431() {
     let server = TestServer::start();
     let mut peer = server.connect().await;
     peer.send(request(1, "/test.Service/Echo").field("k", "x".repeat(200_000)).end_stream()).await;
@@ -281,7 +280,7 @@ async fn a_request_over_three_times_the_limit_is_431() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_grpc_client_is_told_which_limit_it_met() {
+async fn grpc_client_gets_the_name_of_the_limit() {
     let server = TestServer::with(|options| options.limits.max_metadata_size = 10_000);
     let client = server.client().await;
     let mut sent = Metadata::new();
@@ -305,7 +304,7 @@ async fn request_trailers_over_the_limit_end_the_call() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn request_trailers_within_the_limit_are_passed_over() {
+async fn request_trailers_within_the_limit_are_ignored() {
     let server = TestServer::start();
     let mut peer = server.connect().await;
     let end = headers(1, [("k", "v")]).end_stream();
@@ -315,9 +314,9 @@ async fn request_trailers_within_the_limit_are_passed_over() {
     assert_eq!(peer.answer(3).await.status(), ("0", ""));
 }
 
-/// SETTINGS announces the limit itself, not the larger one that h2 gets so that we can count.
+/// SETTINGS announces the configured limit, not the larger one that h2 uses.
 #[tokio::test(start_paused = true)]
-async fn the_limit_is_announced_as_it_is() {
+async fn settings_announce_the_configured_limit() {
     let (_client, server) = client_and_raw_server().await;
     assert!(server.settings.contains(&(MAX_HEADER_LIST_SIZE, 65_536)), "{:?}", server.settings);
     let (_client, server) = client_with(|options| options.limits.max_metadata_size = 12_345, []).await;
@@ -334,7 +333,7 @@ fn early_hints(stream: u32) -> Frame {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_few_informational_responses_are_passed_over() {
+async fn sixteen_informational_responses_are_skipped() {
     let (client, mut server) = client_and_raw_server().await;
     let call = tokio::spawn(async move { client.unary(ECHO, note("hi")).await });
     server.expect_request(1).await;
@@ -348,8 +347,8 @@ async fn a_few_informational_responses_are_passed_over() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_row_of_informational_responses_has_an_end() {
-    // The first of a connection is not known for one before the second comes; it may pass uncounted.
+async fn too_many_informational_responses_fail_the_call() {
+    // The first informational response of a connection is recognised only when the second arrives; it may not be counted.
     for (at_once, count) in [(true, 17), (false, 18)] {
         let (client, mut server) = client_and_raw_server().await;
         let call = tokio::spawn({
@@ -373,7 +372,7 @@ async fn a_row_of_informational_responses_has_an_end() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_streaming_call_ends_over_informational_responses_too() {
+async fn too_many_informational_responses_fail_a_streaming_call() {
     let (client, mut server) = client_and_raw_server().await;
     let (_out, mut notes) = client.bidi_streaming(CHAT).await.unwrap();
     server.expect_request(1).await;

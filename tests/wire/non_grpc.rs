@@ -1,4 +1,4 @@
-//! Peers that speak HTTP but not gRPC, played by hyper: a browser or curl at our server, a web server at our client.
+//! Peers that speak HTTP but not gRPC, played by hyper: a browser or curl with our server, a web server with our client.
 
 use std::convert::Infallible;
 
@@ -16,9 +16,9 @@ use crate::common::server::TestServer;
 use crate::common::service::{COUNT, ECHO, note};
 use crate::common::soon;
 
-// At our server.
+// Clients of our server.
 
-/// The answer that hyper's HTTP/2 client gets: status, `content-type`, body, and `grpc-status` of the trailers.
+/// Returns the answer to hyper's HTTP/2 client: status, `content-type`, body, and `grpc-status` of the trailers.
 async fn ask(server: &TestServer, request: Request<Full<Bytes>>) -> (StatusCode, String, String, Option<String>) {
     let io = TokioIo::new(server.dial().0);
     let (mut sender, connection) =
@@ -44,7 +44,7 @@ fn post(content_type: &str, body: &'static str) -> Request<Full<Bytes>> {
 const TEXT: &str = "text/plain; charset=utf-8";
 
 #[tokio::test(start_paused = true)]
-async fn a_browser_is_told_405() {
+async fn browser_gets_405() {
     let server = TestServer::start();
     for uri in ["http://test/", "http://test/test.Service/Echo", "http://test/favicon.ico?x=y"] {
         let (status, content_type, body, grpc) = ask(&server, get(uri)).await;
@@ -55,7 +55,7 @@ async fn a_browser_is_told_405() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_form_or_json_is_told_415() {
+async fn form_or_json_gets_415() {
     let server = TestServer::start();
     for value in ["application/json", "application/x-www-form-urlencoded", "application/grpc-web+proto"] {
         let (status, content_type, body, grpc) = ask(&server, post(value, "{}")).await;
@@ -66,7 +66,7 @@ async fn a_form_or_json_is_told_415() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_grpc_call_by_another_library_is_served() {
+async fn grpc_call_from_hyper_is_served() {
     let server = TestServer::start();
     let (status, content_type, body, grpc) = ask(&server, post("application/grpc", "\0\0\0\0\x04\x0a\x02hi")).await;
     assert_eq!((status, &*content_type), (StatusCode::OK, "application/grpc"));
@@ -74,17 +74,17 @@ async fn a_grpc_call_by_another_library_is_served() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_client_of_http1_is_let_go_at_once() {
+async fn http1_client_is_disconnected_at_once() {
     let server = TestServer::start();
     let io = TokioIo::new(server.dial().0);
-    let (mut sender, connection) = soon("the handshake", http1::handshake(io)).await.expect("nothing is said yet");
+    let (mut sender, connection) = soon("the handshake", http1::handshake(io)).await.expect("no request was sent yet");
     tokio::spawn(connection);
     let began = tokio::time::Instant::now();
     assert!(soon("the end", sender.send_request(get("/"))).await.is_err());
     assert!(began.elapsed().as_secs() < 2, "{:?}", began.elapsed());
 }
 
-// At our client.
+// Servers for our client.
 
 /// The answer of hyper's server to every request.
 #[derive(Clone, Copy)]
@@ -102,7 +102,7 @@ impl Page {
     }
 }
 
-/// Our client on a web server that speaks HTTP/2 and has this page only.
+/// Connects our client to an HTTP/2 web server that answers every request with this page.
 async fn client_of(page: Page) -> Client {
     let (near, far) = pipe();
     let service = service_fn(move |request| page.answer(request));
@@ -112,7 +112,7 @@ async fn client_of(page: Page) -> Client {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_html_page_is_judged_by_its_http_status_and_shown() {
+async fn html_page_gets_the_code_of_its_http_status_and_is_quoted() {
     for (status, code) in [
         (200, Code::Unknown),
         (400, Code::Internal),
@@ -138,14 +138,14 @@ async fn an_html_page_is_judged_by_its_http_status_and_shown() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_page_that_claims_to_be_grpc_has_no_status() {
+async fn page_with_grpc_content_type_is_unknown() {
     let client = client_of(Page { status: 200, content_type: "application/grpc", body: "" }).await;
     let status = soon("the answer", client.unary(ECHO, note("hi"))).await.unwrap_err();
     assert_eq!((status.code(), status.message()), (Code::Unknown, "the response ended without grpc-status"));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_web_server_of_http1_is_no_server() {
+async fn http1_web_server_is_unavailable() {
     let (near, far) = pipe();
     let page = Page { status: 200, content_type: "text/html", body: "<html>" };
     let service = service_fn(move |request| page.answer(request));

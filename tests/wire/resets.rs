@@ -10,12 +10,12 @@ use crate::common::server::{TestServer, client_and_raw_server, client_with};
 use crate::common::service::{CHAT, COLLECT, ECHO, Event, Note, count, note};
 use crate::common::{Streaming, quiet, soon};
 
-/// Every error of RFC 9113 section 7, and one beyond.
+/// Returns every error of RFC 9113 section 7, and one without a name.
 fn errors() -> impl Iterator<Item = Http2Error> {
     (0..=0xe).map(Http2Error)
 }
 
-// At our client.
+// On our client.
 
 async fn chatting() -> (Client, Streaming, RawPeer) {
     let (client, mut server) = client_and_raw_server().await;
@@ -25,7 +25,7 @@ async fn chatting() -> (Client, Streaming, RawPeer) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn whole_messages_before_a_reset_are_delivered_and_the_writer_is_told_the_same() {
+async fn complete_messages_before_a_reset_are_delivered_and_both_handles_get_its_code() {
     let part = text("part");
     for error in errors() {
         let code = code_of_http2_error(error);
@@ -38,7 +38,7 @@ async fn whole_messages_before_a_reset_are_delivered_and_the_writer_is_told_the_
                 let rest = [data(1, &part[..length]), reset(1, error)];
                 server.send([response(1)].into_iter().chain(messages).chain(rest).collect::<Vec<_>>()).await;
                 quiet().await;
-                // The writer first: what fails for it does not hold up the reader.
+                // The writer first: its error does not affect the reader.
                 assert_eq!(soon("the error", out.send(note("b"))).await.unwrap_err().code(), code, "{error}");
                 for n in 1..=whole {
                     assert_eq!(soon("a note", notes.recv()).await.unwrap(), Some(count(n)), "{error}");
@@ -56,7 +56,7 @@ async fn whole_messages_before_a_reset_are_delivered_and_the_writer_is_told_the_
 }
 
 #[tokio::test(start_paused = true)]
-async fn reading_goes_on_when_writing_has_failed() {
+async fn reading_continues_after_writing_failed() {
     let (_client, (mut out, mut notes), mut server) = chatting().await;
     server.send([response(1), data(1, [number(1), number(2)].concat()), trailers(1, "9")]).await;
     quiet().await;
@@ -71,7 +71,7 @@ async fn reading_goes_on_when_writing_has_failed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_reset_before_the_answer_reaches_who_waits_for_window_or_for_the_answer() {
+async fn reset_before_the_answer_fails_the_waiting_writer_and_reader() {
     for error in errors() {
         let code = code_of_http2_error(error);
         let (client, mut server) = client_with(|_| {}, [(INITIAL_WINDOW_SIZE, 0)]).await;
@@ -96,7 +96,7 @@ async fn a_reset_before_the_answer_reaches_who_waits_for_window_or_for_the_answe
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_reset_harms_no_other_call() {
+async fn reset_affects_only_its_call() {
     let (client, (_out, mut notes), mut server) = chatting().await;
     let other = tokio::spawn(async move { client.unary(ECHO, note("hi")).await });
     server.expect_request(3).await;
@@ -106,9 +106,9 @@ async fn a_reset_harms_no_other_call() {
     assert_eq!(*soon("the answer", other).await.unwrap().unwrap(), note("hello"));
 }
 
-/// The answer is there before all of the request has left. h2 holds the rest, and sends it when the window opens.
+/// The answer arrives before all of the request was sent. h2 holds the rest, and sends it when the window opens.
 #[tokio::test(start_paused = true)]
-async fn an_answer_counts_although_the_request_waits_for_window() {
+async fn answer_counts_while_the_request_waits_for_window() {
     for (end, code) in [("0", Code::Ok), ("5", Code::NotFound)] {
         let (client, mut server) = client_with(|_| {}, [(INITIAL_WINDOW_SIZE, 2)]).await;
         let call = tokio::spawn(async move { (client.unary(ECHO, note("hi")).await, client) });
@@ -122,9 +122,9 @@ async fn an_answer_counts_although_the_request_waits_for_window() {
     }
 }
 
-// At our server.
+// On our server.
 
-/// A raw client whose stream has reached a handler that reads.
+/// Starts a server and a raw client, whose call has reached a handler that reads.
 async fn reading() -> (TestServer, RawPeer) {
     let mut server = TestServer::start();
     let mut peer = server.connect().await;
@@ -141,7 +141,7 @@ async fn assert_served(peer: &mut RawPeer, stream: u32) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_request_with_a_block_too_many_is_reset_and_its_handler_dropped() {
+async fn extra_header_block_in_a_request_resets_it_and_drops_the_handler() {
     let trailing = headers(1, [("k", "v")]);
     for wrong in [trailing, request(1, "/test.Service/Echo")] {
         let (mut server, mut peer) = reading().await;
@@ -153,12 +153,12 @@ async fn a_request_with_a_block_too_many_is_reset_and_its_handler_dropped() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_comes_after_the_half_close_ends_the_connection_and_is_no_part_of_the_call() {
+async fn frames_after_the_half_close_end_the_connection() {
     for late in [data(1, text("late")), half_close(1), headers(1, [("k", "v")]).end_stream()] {
         for last in [half_close(1), headers(1, [("k", "v")]).end_stream()] {
             let (mut server, mut peer) = reading().await;
             peer.send([last.clone(), late.clone()]).await;
-            // To h2 a stream that goes on after its end is an error of the connection.
+            // h2 treats frames after END_STREAM as a connection error.
             assert_eq!(peer.expect_end().await, [Http2Error::PROTOCOL_ERROR], "{last:?} {late:?}");
             server.probe.expect(Event::Dropped).await;
         }
@@ -166,7 +166,7 @@ async fn what_comes_after_the_half_close_ends_the_connection_and_is_no_part_of_t
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_client_that_says_goaway_is_answered_all_the_same() {
+async fn client_that_sent_goaway_is_answered() {
     for error in [Http2Error::NO_ERROR, Http2Error::ENHANCE_YOUR_CALM] {
         let (mut server, mut peer) = reading().await;
         peer.send(goaway(0, error)).await;

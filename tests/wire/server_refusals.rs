@@ -5,30 +5,30 @@ use crate::common::peer::{Answer, RawPeer};
 use crate::common::server::TestServer;
 use crate::common::service::Event;
 
-/// The answer to one request on a connection of its own.
+/// Returns the answer to a request on a new connection. Asserts that the connection still works.
 async fn ask(frames: impl Into<Vec<Frame>>) -> Answer {
     let server = TestServer::start();
     let mut peer = server.connect().await;
     peer.send(frames).await;
     let answer = peer.answer(1).await;
-    // Whatever it was, the connection goes on.
+    // The connection still works.
     peer.send([request(3, "/test.Service/Echo"), data(3, text("still here")).end_stream()]).await;
     assert_eq!(peer.answer(3).await.status(), ("0", ""));
     answer
 }
 
-/// A call of the unary method with this message.
+/// Returns a call of the unary method with this body.
 fn echo(body: impl AsRef<[u8]>) -> [Frame; 2] {
     [request(1, "/test.Service/Echo"), data(1, body).end_stream()]
 }
 
-/// A call of the unary method with one header more.
+/// Returns a call of the unary method with an additional header.
 fn echo_with(name: &str, value: impl AsRef<[u8]>) -> [Frame; 2] {
     let [head, body] = echo(text("hi"));
     [head.field(name, value), body]
 }
 
-/// The exact answer of a gRPC request that is refused at once.
+/// Asserts that a gRPC request was refused with exactly this Trailers-Only answer.
 #[track_caller]
 fn assert_refused(answer: &Answer, code: &str, message: &str) {
     let expected = headers(
@@ -41,7 +41,7 @@ fn assert_refused(answer: &Answer, code: &str, message: &str) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_malformed_timeout_is_internal() {
+async fn malformed_timeout_is_internal() {
     for value in ["10", "S", "123456789S", "-1S", "+1S", "1 S", "1.5S", "1s", ""] {
         let message = format!("invalid grpc-timeout {value:?}: use 1 to 8 digits and one of H M S m u n");
         assert_refused(&ask(echo_with("grpc-timeout", value)).await, "13", &message);
@@ -49,7 +49,7 @@ async fn a_malformed_timeout_is_internal() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_request_that_is_no_post_is_405_in_http() {
+async fn request_without_post_is_answered_with_405() {
     for method in ["GET", "PUT", "OPTIONS", "SOMETHING"] {
         let [head, body] = echo(text("hi"));
         let answer = ask([head.set(":method", method), body]).await;
@@ -64,14 +64,14 @@ async fn a_request_that_is_no_post_is_405_in_http() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_to_head_has_no_body() {
+async fn head_is_answered_without_a_body() {
     let answer = ask(request(1, "/test.Service/Echo").set(":method", "HEAD").end_stream()).await;
     assert_eq!(answer.header(":status"), Some("405"));
     assert!(answer.is_trailers_only());
 }
 
 #[tokio::test(start_paused = true)]
-async fn another_content_type_is_415_in_http() {
+async fn other_content_type_is_answered_with_415() {
     for value in
         ["application/json", "text/html", "application/grpcfoo", "application/grpc-web", "application/grpc+json"]
     {
@@ -89,7 +89,7 @@ async fn another_content_type_is_415_in_http() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_content_type_that_continues_grpcs_is_served() {
+async fn content_type_with_suffix_or_parameters_is_served() {
     for value in ["application/grpc+proto", "application/grpc;charset=utf-8", "Application/GRPC"] {
         let [head, body] = echo(text("hi"));
         assert_eq!(ask([head.set("content-type", value), body]).await.status(), ("0", ""), "{value}");
@@ -97,18 +97,18 @@ async fn a_content_type_that_continues_grpcs_is_served() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refusal_waits_for_the_rest_of_the_request_but_not_for_ever() {
+async fn refusal_waits_for_the_request_at_most_five_seconds() {
     let server = TestServer::start();
     let mut peer = server.connect().await;
     peer.send(request(1, "/test.Service/Echo").set("content-type", "text/html")).await;
     peer.expect_silence().await;
     let before = tokio::time::Instant::now();
     assert_eq!(peer.answer(1).await.header(":status"), Some("415"));
-    assert_eq!(before.elapsed().as_secs(), 4, "five seconds, and a moment of silence was one of them");
+    assert_eq!(before.elapsed().as_secs(), 4, "five seconds, one of which has passed in `expect_silence`");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_request_to_nobody_is_400_and_host_will_do() {
+async fn request_without_authority_or_host_is_answered_with_400() {
     let to_nobody = request(1, "/test.Service/Echo").without(":authority");
     let body = || data(1, text("hi")).end_stream();
     let answer = ask([to_nobody.clone(), body()]).await;
@@ -124,7 +124,7 @@ async fn a_request_to_nobody_is_400_and_host_will_do() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn unknown_services_and_methods_are_told_apart() {
+async fn unknown_service_and_unknown_method_get_different_messages() {
     for (path, words) in [
         ("/test.Service/Missing", "unknown method Missing of service test.Service"),
         ("/test.Service/echo", "unknown method echo of service test.Service"),
@@ -141,13 +141,13 @@ async fn unknown_services_and_methods_are_told_apart() {
     }
 }
 
-/// h2 and the http crate refuse these before they are a request.
+/// h2 and the http crate refuse these before the server sees them.
 #[tokio::test(start_paused = true)]
-async fn what_http2_forbids_is_a_reset() {
+async fn request_forbidden_by_http2_is_reset() {
     let [head, _] = echo("");
     for (wrong, what) in [
         (head.clone().set(":path", "test.Service/Echo"), "a path without its slash"),
-        (head.clone().field("connection", "keep-alive"), "a header of the connection"),
+        (head.clone().field("connection", "keep-alive"), "a connection-specific header"),
         (head.clone().set("te", "gzip"), "te other than trailers"),
         (head.clone().without(":path"), "no path"),
         (head.clone().without(":scheme").field(":scheme", "http"), "a pseudo-header after the others"),
@@ -156,9 +156,9 @@ async fn what_http2_forbids_is_a_reset() {
     }
 }
 
-/// h2 takes a name that is none for a broken header block.
+/// h2 treats an invalid name as an invalid header block.
 #[tokio::test(start_paused = true)]
-async fn a_header_name_in_upper_case_ends_the_connection() {
+async fn header_name_in_upper_case_ends_the_connection() {
     let server = TestServer::start();
     let mut peer = server.connect().await;
     peer.send(request(1, "/test.Service/Echo").field("Upper", "case").end_stream()).await;
@@ -172,7 +172,7 @@ async fn te_may_be_absent() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_encoding_we_do_not_have_is_unimplemented_and_told_what_we_have() {
+async fn encoding_without_compressor_is_unimplemented_and_lists_accepted_ones() {
     let server = TestServer::start();
     let mut peer = server.connect().await;
     peer.send(echo_with("grpc-encoding", "lzma")).await;
@@ -187,7 +187,7 @@ async fn an_encoding_we_do_not_have_is_unimplemented_and_told_what_we_have() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_compressed_message_without_an_encoding_is_internal() {
+async fn compressed_message_without_an_encoding_is_internal() {
     let words = "message is flagged as compressed, but grpc-encoding is missing or identity";
     assert_refused(&ask(echo(flagged(1, b"?"))).await, "13", words);
     let [head, _] = echo("");
@@ -204,10 +204,10 @@ async fn reserved_flags_are_internal() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_message_over_the_limit_is_refused_on_its_prefix() {
+async fn message_over_the_limit_is_refused_on_its_prefix() {
     let server = TestServer::start();
     let mut peer = server.connect().await;
-    // The prefix is all that comes: it is enough.
+    // Only the prefix arrives, which is enough.
     peer.send([request(1, "/test.Service/Echo"), data(1, prefix(0, 6_291_456))]).await;
     let answer = peer.answer(1).await;
     assert_refused(&answer, "8", "message of 6291456 bytes is over the limit of 4194304");
@@ -215,7 +215,7 @@ async fn a_message_over_the_limit_is_refused_on_its_prefix() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_limit_is_an_option_and_a_message_of_just_its_size_passes() {
+async fn message_limit_is_configurable_and_inclusive() {
     let server = TestServer::with(|options| options.limits.max_receive_message_size = 4);
     let mut peer = server.connect().await;
     peer.send(echo(text("hi"))).await;
@@ -240,7 +240,7 @@ async fn truncated_messages_are_internal() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_message_or_two_where_one_is_due_is_unimplemented() {
+async fn zero_or_two_messages_in_a_unary_call_are_unimplemented() {
     let none = "the stream ended without a message: exactly one is required";
     for path in ["/test.Service/Echo", "/test.Service/Count"] {
         assert_refused(&ask(request(1, path).end_stream()).await, "12", none);
@@ -251,7 +251,7 @@ async fn no_message_or_two_where_one_is_due_is_unimplemented() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_second_message_is_refused_before_the_half_close() {
+async fn second_message_is_refused_before_the_half_close() {
     let server = TestServer::start();
     let mut peer = server.connect().await;
     peer.send([request(1, "/test.Service/Echo"), data(1, text("a"))]).await;
@@ -262,9 +262,9 @@ async fn a_second_message_is_refused_before_the_half_close() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn bytes_that_are_no_message_are_internal() {
+async fn undecodable_message_is_internal() {
     for path in ["/test.Service/Echo", "/test.Service/Collect"] {
-        // Field 1 says that it has five bytes, and one is there.
+        // Field 1 declares five bytes and has one.
         let answer = ask([request(1, path), data(1, message([0x0a, 5, b'x'])).end_stream()]).await;
         let (code, words) = answer.status();
         assert_eq!(code, "13");
@@ -280,9 +280,9 @@ async fn binary_metadata_that_is_not_base64_is_internal() {
     }
 }
 
-/// Up to three times the limit the answer is gRPC's, beyond it h2's own.
+/// Up to three times the limit the server answers with a gRPC status, beyond it h2 with 431.
 #[tokio::test(start_paused = true)]
-async fn metadata_over_the_limit_is_resource_exhausted_or_431() {
+async fn request_metadata_over_the_limit_is_resource_exhausted_or_431() {
     let long = "x".repeat(70_000);
     let words = "the metadata of the request is larger than 65536 bytes, the max_metadata_size of this server";
     assert_refused(&ask(echo_with("k", &long)).await, "8", words);
@@ -292,9 +292,9 @@ async fn metadata_over_the_limit_is_resource_exhausted_or_431() {
     assert_eq!(ask(echo_with("k", &just)).await.status(), ("0", ""));
 }
 
-/// And this by the end of the connection, as it will not hold a field of any length.
+/// h2 ends the connection over a field that is longer than it is willing to buffer.
 #[tokio::test(start_paused = true)]
-async fn a_field_far_over_the_limit_ends_the_connection() {
+async fn field_far_over_the_limit_ends_the_connection() {
     let server = TestServer::start();
     let mut peer = server.connect().await;
     peer.send(request(1, "/test.Service/Echo").field("k", "x".repeat(500_000)).end_stream()).await;
@@ -302,7 +302,7 @@ async fn a_field_far_over_the_limit_ends_the_connection() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_that_is_wrong_never_reaches_its_handler() {
+async fn invalid_call_never_reaches_its_handler() {
     let mut server = TestServer::start();
     let mut peer = server.connect().await;
     peer.send(request(1, "/test.Service/Wait").field("grpc-timeout", "x").end_stream()).await;
@@ -317,7 +317,7 @@ async fn a_call_that_is_wrong_never_reaches_its_handler() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_not_http2_ends_the_connection_and_no_other() {
+async fn bytes_that_are_not_http2_end_only_their_connection() {
     let server = TestServer::start();
     let mut other = server.connect().await;
     for bytes in [&b"GET / HTTP/1.1\r\nhost: test\r\n\r\n"[..], b"\x16\x03\x01\x02\x00", &[0xff; 64]] {
@@ -332,7 +332,7 @@ async fn what_is_not_http2_ends_the_connection_and_no_other() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_broken_connection_is_told_why() {
+async fn data_on_an_unopened_stream_gets_goaway() {
     let server = TestServer::start();
     let mut peer = server.connect().await;
     // DATA on a stream that was never opened.

@@ -8,7 +8,7 @@ use crate::common::service::{ECHO, Event, count, note};
 use crate::common::{quiet, soon};
 
 #[tokio::test(start_paused = true)]
-async fn a_small_unary_answer_leaves_in_one_write() {
+async fn small_unary_answer_is_sent_in_one_write() {
     let server = TestServer::start();
     let (io, writes) = server.dial();
     let mut peer = RawPeer::client(io, []).await;
@@ -23,7 +23,7 @@ async fn a_small_unary_answer_leaves_in_one_write() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn answers_to_calls_that_arrive_together_leave_together() {
+async fn answers_to_calls_that_arrive_together_share_a_write() {
     let server = TestServer::start();
     let (io, writes) = server.dial();
     let mut peer = RawPeer::client(io, []).await;
@@ -37,7 +37,7 @@ async fn answers_to_calls_that_arrive_together_leave_together() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn small_streamed_messages_share_data_frames_and_leave_in_one_write() {
+async fn small_streamed_messages_share_data_frames_and_one_write() {
     let server = TestServer::start();
     let (io, writes) = server.dial();
     let mut peer = RawPeer::client(io, []).await;
@@ -51,7 +51,7 @@ async fn small_streamed_messages_share_data_frames_and_leave_in_one_write() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn messages_that_do_not_fit_a_batch_leave_in_frames_of_at_most_16_kib() {
+async fn messages_larger_than_a_batch_are_sent_in_frames_of_at_most_16_kib() {
     let server = TestServer::start();
     let mut peer = server.connect().await;
     let long = "x".repeat(10_000);
@@ -72,13 +72,13 @@ async fn messages_that_do_not_fit_a_batch_leave_in_frames_of_at_most_16_kib() {
     peer.expect(trailers(1, "0")).await;
 }
 
-/// The payload of a note with a text and a number.
+/// Returns the payload of a note with a text and a number.
 fn note_bytes(text: &str, number: u64) -> Vec<u8> {
     prost::Message::encode_to_vec(&crate::common::service::Note { number, ..note(text) })
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_error_is_trailers_only_with_all_that_belongs_to_it() {
+async fn error_without_messages_is_sent_as_trailers_only() {
     let server = TestServer::start();
     let mut peer = server.connect().await;
     // The expected answer: NOT_FOUND, a message beyond ASCII, google.rpc.Status { code: 5 } as details.
@@ -99,7 +99,7 @@ async fn an_error_is_trailers_only_with_all_that_belongs_to_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_error_after_messages_is_in_the_trailers() {
+async fn error_after_messages_is_sent_in_the_trailers() {
     let server = TestServer::start();
     let mut peer = server.connect().await;
     let ask = [request(1, "/test.Service/FailLate").field("k", "v"), data(1, message([0x10, 9])).end_stream()];
@@ -124,7 +124,7 @@ async fn http_status_is_200_for_every_code() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn metadata_comes_back_as_initial_and_trailing_metadata() {
+async fn echoed_metadata_is_sent_as_initial_and_trailing_metadata() {
     let server = TestServer::start();
     let mut peer = server.connect().await;
     let ask = request(1, "/test.Service/Echo")
@@ -145,7 +145,7 @@ async fn metadata_comes_back_as_initial_and_trailing_metadata() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn binary_metadata_holds_any_bytes_padded_or_not_in_one_line_or_several() {
+async fn binary_metadata_is_decoded_padded_or_not_joined_or_separate() {
     let server = TestServer::start();
     let mut peer = server.connect().await;
     let all: Vec<u8> = (0..=255).collect();
@@ -163,20 +163,20 @@ async fn binary_metadata_holds_any_bytes_padded_or_not_in_one_line_or_several() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn octets_beyond_ascii_are_taken_and_echoing_them_is_no_error() {
+async fn octets_beyond_ascii_are_accepted_and_echoed() {
     let server = TestServer::start();
     let mut peer = server.connect().await;
     let octets: Vec<u8> = (0x20..=0x7e).chain(0x80..=0xff).chain([b'\t', b'.']).collect();
     let ask = request(1, "/test.Service/Echo").field("octets", &octets);
     peer.send([ask, data(1, text("hi")).end_stream()]).await;
     let answer = peer.answer(1).await;
-    let echoed = answer.head.iter().find(|field| field.name == "octets").expect("it is delivered");
-    assert_eq!(echoed.value.trim_ascii(), octets.trim_ascii(), "spaces around a value are nobody's to rely on");
+    let echoed = answer.head.iter().find(|field| field.name == "octets").expect("the field is delivered");
+    assert_eq!(echoed.value.trim_ascii(), octets.trim_ascii(), "spaces around a value may be removed");
     assert_eq!(answer.status(), ("0", ""));
 }
 
 #[tokio::test(start_paused = true)]
-async fn headers_of_the_protocol_are_not_delivered_and_unknown_ones_are_ignored() {
+async fn protocol_headers_are_not_delivered_and_unknown_ones_ignored() {
     let server = TestServer::start();
     let mut peer = server.connect().await;
     let ask = request(1, "/test.Service/Echo")
@@ -209,7 +209,7 @@ async fn headers_wait_for_the_first_message() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn headers_leave_alone_where_the_handler_says_so() {
+async fn handler_can_send_headers_before_the_first_message() {
     let mut server = TestServer::start();
     let mut peer = server.connect().await;
     peer.send([request(1, "/test.Service/Paced"), data(1, number(1)).end_stream()]).await;
@@ -222,10 +222,10 @@ async fn headers_leave_alone_where_the_handler_says_so() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn borders_of_data_frames_mean_nothing() {
+async fn boundaries_of_data_frames_do_not_matter() {
     let server = TestServer::start();
     let mut peer = server.connect().await;
-    // One byte a frame.
+    // One byte in each frame.
     peer.send(request(1, "/test.Service/Echo")).await;
     for byte in text("hi") {
         peer.send(data(1, vec![byte])).await;
@@ -233,7 +233,7 @@ async fn borders_of_data_frames_mean_nothing() {
     peer.send(half_close(1)).await;
     let answer = peer.answer(1).await;
     assert_eq!((&answer.body[..], answer.status()), (&text("hi")[..], ("0", "")));
-    // A hundred messages a frame, and one across two.
+    // A hundred messages in a frame, and one split between two frames.
     let note = text("ab");
     peer.send([request(3, "/test.Service/Collect"), data(3, note.repeat(100)), data(3, &note[..4])]).await;
     peer.send(data(3, &note[4..]).end_stream()).await;
@@ -242,7 +242,7 @@ async fn borders_of_data_frames_mean_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_request_is_half_closed_by_its_last_data_an_empty_data_or_its_headers() {
+async fn end_stream_is_accepted_on_data_empty_data_or_headers() {
     let server = TestServer::start();
     let mut peer = server.connect().await;
     let collect = |stream| request(stream, "/test.Service/Collect");
@@ -257,7 +257,7 @@ async fn a_request_is_half_closed_by_its_last_data_an_empty_data_or_its_headers(
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_request_may_end_in_trailers() {
+async fn request_may_end_in_trailers() {
     let server = TestServer::start();
     let mut peer = server.connect().await;
     let last = headers(1, [("k", "v")]).end_stream();
@@ -266,7 +266,7 @@ async fn a_request_may_end_in_trailers() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_empty_message_is_a_message_both_ways() {
+async fn empty_message_is_received_and_sent() {
     let server = TestServer::start();
     let mut peer = server.connect().await;
     peer.send([request(1, "/test.Service/Echo"), data(1, message([])).end_stream()]).await;
@@ -276,7 +276,7 @@ async fn an_empty_message_is_a_message_both_ways() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_ping_is_answered_at_once_while_a_call_waits() {
+async fn ping_is_answered_at_once_while_a_call_waits() {
     let mut server = TestServer::start();
     let mut peer = server.connect().await;
     peer.send([request(1, "/test.Service/Wait"), data(1, text("hi")).end_stream()]).await;
@@ -287,7 +287,7 @@ async fn a_ping_is_answered_at_once_while_a_call_waits() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn our_own_limits_are_announced() {
+async fn settings_announce_the_configured_limits() {
     let server = TestServer::with(|options| {
         options.limits.max_metadata_size = 12_345;
         options.max_concurrent_streams = 77;
@@ -300,7 +300,7 @@ async fn our_own_limits_are_announced() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stream_beyond_the_limit_is_refused_and_the_others_go_on() {
+async fn stream_over_the_limit_is_refused_and_others_continue() {
     let mut server = TestServer::with(|options| options.max_concurrent_streams = 1);
     let mut peer = server.connect().await;
     let wait = |stream| [request(stream, "/test.Service/Wait"), data(stream, text("hi")).end_stream()];
@@ -313,7 +313,7 @@ async fn a_stream_beyond_the_limit_is_refused_and_the_others_go_on() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_message_over_the_senders_own_limit_is_not_sent() {
+async fn message_over_the_send_limit_is_not_sent() {
     let server = TestServer::with(|options| options.limits.max_send_message_size = 3);
     let mut peer = server.connect().await;
     peer.send([request(1, "/test.Service/Echo"), data(1, text("hi")).end_stream()]).await;
@@ -323,7 +323,7 @@ async fn a_message_over_the_senders_own_limit_is_not_sent() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn our_own_client_gets_the_same_as_a_raw_one() {
+async fn our_client_gets_the_same_answer_as_a_raw_one() {
     let server = TestServer::start();
     let client = server.client().await;
     let answer = soon("the answer", client.unary(ECHO, note("hi"))).await.unwrap();

@@ -1,9 +1,9 @@
-//! The floor that h2 gives: a server that answers every request with fixed bytes and decodes nothing.
+//! The lower bound that h2 sets: a server that answers every request with fixed bytes and decodes nothing.
 //!
 //! It does on the connection's own task what every gRPC server on h2 must do: take the stream, read the request to its
-//! end, send HEADERS, DATA and the trailers. What a library needs above this number is its own. Unary calls take the
-//! shortest way; for the other kinds it sends features packed into DATA as a library that batches would, reads points without
-//! looking at them, and sends notes back as they came.
+//! end, send HEADERS, DATA and the trailers. The difference from this number is a library's own cost. Unary calls take the
+//! shortest way. For the other kinds it sends features packed into DATA as a library that batches would, discards points, and
+//! echoes notes.
 
 use std::collections::HashMap;
 use std::future::poll_fn;
@@ -25,7 +25,7 @@ use crate::{ANSWER, GET_FEATURE, GRPC, GRPC_STATUS, LIST_FEATURES, RECORD_ROUTE,
 
 type Stream = (Request<RecvStream>, SendResponse<Bytes>);
 
-/// Accepts connections without end. ListFeatures brings `features` messages.
+/// Accepts connections endlessly. ListFeatures returns `features` messages.
 pub async fn accept(listener: TcpListener, features: usize) -> io::Result<()> {
     loop {
         let (stream, _) = listener.accept().await?;
@@ -38,7 +38,7 @@ pub async fn accept(listener: TcpListener, features: usize) -> io::Result<()> {
     }
 }
 
-/// One connection: accepts all streams that have arrived before it answers any, so that the answers leave in one write.
+/// Serves a connection: accepts all streams that have arrived before it answers any, so that the answers share a write.
 pub async fn serve<T: AsyncRead + AsyncWrite + Unpin>(stream: T, features: usize) -> Result<(), h2::Error> {
     let mut connection = server_settings().handshake(stream).await?;
     let mut calls: Vec<Call> = Vec::new();
@@ -74,7 +74,7 @@ impl Call {
         }
     }
 
-    /// Ready once the answer is with h2, or the peer has reset the stream.
+    /// Ready once h2 has the answer, or the peer has reset the stream.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         match self {
             Call::Unary { request, respond } => {
@@ -151,7 +151,7 @@ async fn other((request, mut respond): Stream, features: usize) -> Result<(), h2
     out.send_trailers(trailers())
 }
 
-/// Reads to the end and gives the number of bytes.
+/// Reads to the end and returns the number of bytes.
 async fn drain(body: &mut RecvStream) -> Result<usize, h2::Error> {
     let mut size = 0;
     while let Some(chunk) = body.data().await {
@@ -170,14 +170,14 @@ async fn ask(body: &mut RecvStream) -> Result<(i32, i32), h2::Error> {
     Ok(read_pair(&message))
 }
 
-/// The blob of this size, made once.
+/// Returns the blob of this size, which is made once.
 fn kept_blob(size: i32) -> Bytes {
     static KEPT: LazyLock<Mutex<HashMap<i32, Bytes>>> = LazyLock::new(Mutex::default);
     let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
     kept.entry(size).or_insert_with(|| blob(size as usize)).clone()
 }
 
-/// Hands bytes to h2 as the peer's window allows.
+/// Passes bytes to h2 as the peer's window allows.
 pub async fn send(out: &mut SendStream<Bytes>, mut bytes: Bytes) -> Result<(), h2::Error> {
     while !bytes.is_empty() {
         out.reserve_capacity(bytes.len());

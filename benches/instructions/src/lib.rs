@@ -24,15 +24,15 @@ pub const RECORD_ROUTE: &str = "/routeguide.RouteGuide/RecordRoute";
 /// Path of the method that answers each note.
 pub const ROUTE_CHAT: &str = "/routeguide.RouteGuide/RouteChat";
 
-/// `Point { latitude: 409146138, longitude: -746188906 }` behind its five-byte prefix.
+/// `Point { latitude: 409146138, longitude: -746188906 }` with its five-byte prefix.
 pub const REQUEST: &[u8] = b"\x00\x00\x00\x00\x11\x08\x9a\xa6\x8c\xc3\x01\x10\x96\x9f\x98\x9c\xfd\xff\xff\xff\xff\x01";
 
-/// A `Rectangle` of the whole Earth behind its prefix.
+/// A `Rectangle` of the whole Earth, with its prefix.
 pub const EARTH: &[u8] = b"\x00\x00\x00\x00\x26\
     \x0a\x16\x08\x80\xae\xec\xd2\xfc\xff\xff\xff\xff\x01\x10\x80\xdc\xd8\xa5\xf9\xff\xff\xff\xff\x01\
     \x12\x0c\x08\x80\xd2\x93\xad\x03\x10\x80\xa4\xa7\xda\x06";
 
-/// The `Feature` published at that point: name, then location, behind the prefix.
+/// The `Feature` published at that point, with its prefix.
 pub const ANSWER: &[u8] = b"\x00\x00\x00\x00\x4f\
     \x0a\x3aBerkshire Valley Management Area Trail, Jefferson, NJ, USA\
     \x12\x11\x08\x9a\xa6\x8c\xc3\x01\x10\x96\x9f\x98\x9c\xfd\xff\xff\xff\xff\x01";
@@ -47,11 +47,11 @@ pub const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 const STREAM_WINDOW: u32 = 1 << 20;
 /// Window of the whole connection in bytes: barewire's default.
 const CONNECTION_WINDOW: u32 = 16 << 20;
-/// The bytes, as h2 counts them, that unread small DATA frames may cost before h2 ends the connection.
+/// The cost of unread small DATA frames, in bytes as h2 counts them, at which h2 ends the connection.
 const DATA_FRAME_BUDGET: usize = 36 << 20;
 /// The most calls in progress on a connection: barewire's default.
 const CONCURRENT_STREAMS: u32 = 1_000;
-/// The largest header list taken, in bytes: barewire's default.
+/// The largest header list that is accepted, in bytes: barewire's default.
 const HEADER_LIST: u32 = 64 << 10;
 
 /// The bare server's side of HTTP/2, with barewire's limits.
@@ -77,7 +77,7 @@ pub fn client_settings() -> h2::client::Builder {
     settings
 }
 
-/// The request headers a grpc-go client sends to the method at `path`, but for `grpc-timeout`.
+/// Returns the request headers that a grpc-go client sends to the method at `path`, without `grpc-timeout`.
 pub fn request_headers(port: u16, path: &str) -> Result<http::Request<()>, http::Error> {
     http::Request::post(format!("http://localhost:{port}{path}"))
         .header(CONTENT_TYPE, GRPC)
@@ -86,21 +86,21 @@ pub fn request_headers(port: u16, path: &str) -> Result<http::Request<()>, http:
         .body(())
 }
 
-/// The `grpc-timeout` of call number `call`, some ten seconds.
+/// Returns the `grpc-timeout` of call number `call`, about ten seconds.
 ///
-/// It differs from call to call, as it does when a client computes what is left of its deadline: HPACK then sends it as
-/// a literal each time instead of one indexed byte.
+/// It differs from call to call, as it does when a client computes the time left until its deadline: HPACK then sends a
+/// literal each time instead of one indexed byte.
 pub fn timeout_header(call: u32) -> Result<HeaderValue, http::header::InvalidHeaderValue> {
     HeaderValue::try_from(format!("{}u", 9_999_999 - call % 100_000))
 }
 
-/// Which calls a client makes.
+/// The kind of call that a client makes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Kind {
     /// GetFeature.
     #[default]
     Unary,
-    /// ListFeatures, of all there are.
+    /// ListFeatures of all features.
     List,
     /// RecordRoute.
     Record,
@@ -109,7 +109,7 @@ pub enum Kind {
 /// A client's task.
 #[derive(Debug, Clone, Copy)]
 pub struct Load {
-    /// Which method it calls.
+    /// The method that it calls.
     pub kind: Kind,
     /// The number of messages that a call of [`Kind::List`] returns, or that one of [`Kind::Record`] sends.
     pub messages: u32,
@@ -148,7 +148,7 @@ impl Load {
         Ok(load)
     }
 
-    /// The numbers of the calls that caller `caller` of `in_flight` makes, one after another.
+    /// Returns the numbers of the calls that caller `caller` of `in_flight` makes, one after another.
     pub fn share(&self, caller: u32) -> impl Iterator<Item = u32> + Send + use<> {
         (caller..self.calls).step_by(self.in_flight as usize)
     }
@@ -169,7 +169,7 @@ pub fn announce(port: u16) {
     println!("{port}");
 }
 
-/// Ends when the script says so (SIGTERM): the program then leaves `main`, and callgrind writes its file.
+/// Completes at SIGTERM from the script: the program then returns from `main`, and callgrind writes its file.
 pub async fn told_to_end() -> std::io::Result<()> {
     signal(SignalKind::terminate())?.recv().await;
     Ok(())
@@ -191,12 +191,12 @@ pub fn run<E: Display>(program: impl Future<Output = Result<(), E>>) -> ExitCode
     }
 }
 
-/// As [`run`], for a client: reads its command line first; a bad one is exit 2.
+/// Like [`run`], for a client: reads the command line first; exit status 2 if that is invalid.
 pub fn run_client<F: Future<Output = Result<(), String>>>(client: impl FnOnce(Load) -> F) -> ExitCode {
     run_with(Load::from_args(), client)
 }
 
-/// As [`run`], for a server: reads from the command line how many features it has; a bad one is exit 2.
+/// Like [`run`], for a server: reads its number of features from the command line; exit status 2 if that is invalid.
 pub fn run_server<F: Future<Output = std::io::Result<()>>>(server: impl FnOnce(usize) -> F) -> ExitCode {
     run_with(features_from_args(), server)
 }

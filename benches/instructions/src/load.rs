@@ -1,5 +1,5 @@
-//! Calls on one bare h2 connection, every answer checked: `:status` 200, the bytes expected, grpc-status 0. A wrong one is an
-//! error, so that no server can win by answering wrongly.
+//! Makes calls on one bare h2 connection and checks every answer: `:status` 200, the expected bytes, grpc-status 0. A wrong
+//! answer is an error, so that a server can't win by answering wrongly.
 
 use bytes::Bytes;
 use h2::client::{ResponseFuture, SendRequest};
@@ -19,7 +19,7 @@ const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 /// The result of a call, or the error or wrong answer as text.
 pub type Outcome<T> = Result<T, String>;
 
-/// An HTTP/2 connection, and what drives it.
+/// An HTTP/2 connection and its task.
 pub async fn connect<T>(stream: T) -> Outcome<(SendRequest<Bytes>, JoinHandle<Result<(), h2::Error>>)>
 where
     T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -28,7 +28,7 @@ where
     Ok((requests, tokio::spawn(connection)))
 }
 
-/// Makes the calls that [`Load`] asks for, on this connection.
+/// Makes the calls of a [`Load`] on this connection.
 pub async fn run(load: Load, requests: SendRequest<Bytes>) -> Outcome<()> {
     let path = match load.kind {
         Kind::Unary => GET_FEATURE,
@@ -64,7 +64,7 @@ async fn call_in_turn(load: Load, caller: u32, mut requests: SendRequest<Bytes>,
     Ok(())
 }
 
-/// One message there, exactly these bytes back.
+/// Sends one message, and expects exactly these bytes as the answer.
 pub async fn unary(
     requests: &mut SendRequest<Bytes>,
     request: Request<()>,
@@ -81,7 +81,7 @@ pub async fn unary(
     if expected.is_empty() { Ok(()) } else { Err("the answer is too short".to_owned()) }
 }
 
-/// ListFeatures of the whole Earth, which has to bring `messages` features.
+/// ListFeatures of the whole Earth, which must return `messages` features.
 pub async fn list(requests: &mut SendRequest<Bytes>, request: Request<()>, messages: usize) -> Outcome<()> {
     let (response, mut stream) = begin(requests, request)?;
     stream.send_data(Bytes::from_static(EARTH), true).map_err(say)?;
@@ -94,7 +94,7 @@ pub async fn list(requests: &mut SendRequest<Bytes>, request: Request<()>, messa
     expect(&counter, messages)
 }
 
-/// RecordRoute of so many points, packed into DATA of 16 KiB or with a DATA frame each; the summary has to count them.
+/// RecordRoute of this many points, packed into DATA of 16 KiB or with a DATA frame each; the summary must count them.
 pub async fn record(
     requests: &mut SendRequest<Bytes>,
     request: Request<()>,
@@ -125,7 +125,7 @@ pub async fn record(
     if counted as usize == messages { Ok(()) } else { Err(format!("{messages} points sent, {counted} counted")) }
 }
 
-/// Begins a call. Need not wait while fewer calls are in progress than the peer permits.
+/// Begins a call. Does not wait while fewer calls are in progress than the peer permits.
 pub fn begin(
     requests: &mut SendRequest<Bytes>,
     request: Request<()>,
@@ -133,7 +133,7 @@ pub fn begin(
     requests.send_request(request, false).map_err(say)
 }
 
-/// Reads an answer to its end, window given back by the batch, and checks that it is one of gRPC with status 0.
+/// Reads an answer to its end, returns its window in batches, and checks that it is gRPC with status 0.
 pub async fn answer(response: ResponseFuture, mut take: impl FnMut(&[u8]) -> Result<(), &'static str>) -> Outcome<()> {
     let response = response.await.map_err(say)?;
     if response.status() != StatusCode::OK {
@@ -160,7 +160,7 @@ pub async fn answer(response: ResponseFuture, mut take: impl FnMut(&[u8]) -> Res
     }
 }
 
-/// Returns an error unless these are the messages that were sent.
+/// Returns an error unless these messages equal the expected ones.
 pub fn expect(counter: &Counter, messages: usize) -> Outcome<()> {
     match counter.messages == messages && counter.is_whole() {
         true => Ok(()),

@@ -1,11 +1,11 @@
-//! Length-prefixed messages, as far as a load needs them: laid one after another into DATA, and counted when they arrive.
+//! Length-prefixed messages for the load: packs them into DATA, and counts those that arrive.
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-/// As much as a library that batches puts into one DATA frame, in bytes.
+/// The size of a DATA frame of a library that batches, in bytes.
 pub const BATCH: usize = 16 << 10;
 
-/// `count` times this message, packed into pieces of at most [`BATCH`] bytes; a larger message is a piece of its own.
+/// Returns this message `count` times, packed into pieces of at most [`BATCH`] bytes; a larger message is a piece by itself.
 pub fn packed(message: &[u8], count: usize) -> impl Iterator<Item = Bytes> + Send + use<> {
     let each = (BATCH / message.len().max(1)).clamp(1, count.max(1));
     let size = message.len();
@@ -13,7 +13,7 @@ pub fn packed(message: &[u8], count: usize) -> impl Iterator<Item = Bytes> + Sen
     (0..count).step_by(each).map(move |done| piece.slice(..size * each.min(count - done)))
 }
 
-/// `bench.Blob` of so many zeros, with its prefix.
+/// Returns a `bench.Blob` of this many zeros, with its prefix.
 pub fn blob(size: usize) -> Bytes {
     let mut field = BytesMut::new();
     if size > 0 {
@@ -28,7 +28,7 @@ pub fn blob(size: usize) -> Bytes {
     blob.freeze()
 }
 
-/// `bench.Ask` or `routeguide.Point`, or the beginning of a `RouteSummary`: two numbers, with the prefix.
+/// Returns a message of two numbers with its prefix: `bench.Ask`, `routeguide.Point`, or the beginning of a `RouteSummary`.
 pub fn pair(one: i32, other: i32) -> Bytes {
     let mut fields = BytesMut::new();
     for (tag, number) in [(0x08, one), (0x10, other)] {
@@ -40,7 +40,7 @@ pub fn pair(one: i32, other: i32) -> Bytes {
     framed(&fields)
 }
 
-/// `routeguide.RouteNote` at a point, with the prefix.
+/// Returns a `routeguide.RouteNote` at a point, with its prefix.
 pub fn note(point: (i32, i32), message: &str) -> Bytes {
     let mut fields = BytesMut::new();
     let location = pair(point.0, point.1);
@@ -54,7 +54,7 @@ pub fn note(point: (i32, i32), message: &str) -> Bytes {
     framed(&fields)
 }
 
-/// The two numbers of [`pair`], from its bytes.
+/// Returns the two numbers of a [`pair`].
 pub fn read_pair(message: &[u8]) -> (i32, i32) {
     let mut numbers = [0; 2];
     let mut rest = message.get(5..).unwrap_or_default().iter();
@@ -73,7 +73,7 @@ pub fn read_pair(message: &[u8]) -> (i32, i32) {
     (numbers[0], numbers[1])
 }
 
-/// Counts messages in a stream of bytes that may be cut anywhere.
+/// Counts messages in a stream of bytes with any chunk sizes.
 #[derive(Debug, Default)]
 pub struct Counter {
     /// The number of complete messages.
@@ -85,7 +85,7 @@ pub struct Counter {
 }
 
 impl Counter {
-    /// The next bytes.
+    /// Adds the next bytes.
     pub fn push(&mut self, mut chunk: &[u8]) {
         self.bytes += chunk.len();
         while !chunk.is_empty() {
@@ -135,7 +135,7 @@ mod tests {
     use crate::REQUEST;
 
     #[test]
-    fn a_pair_is_written_and_read() {
+    fn pair_is_written_and_read() {
         assert_eq!(&pair(409_146_138, -746_188_906)[..], REQUEST);
         for numbers in [(0, 0), (1, -1), (i32::MAX, i32::MIN), (16 << 20, 0), (0, 7)] {
             assert_eq!(read_pair(&pair(numbers.0, numbers.1)), numbers);
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn messages_are_counted_wherever_the_bytes_are_cut() {
+    fn messages_are_counted_for_every_chunk_size() {
         let mut bytes: Vec<u8> = packed(REQUEST, 3).flatten().collect();
         bytes.extend([0; 5]);
         bytes.extend(blob(300));
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_packed_has_as_many_messages() {
+    fn packed_bytes_have_the_requested_number_of_messages() {
         for count in [0, 1, 744, 745, 10_000] {
             let mut counter = Counter::default();
             packed(REQUEST, count).for_each(|piece| {

@@ -1,8 +1,8 @@
-"""Instructions and copies, counted by valgrind: they do not depend on how busy the machine is.
+"""Counts instructions and copies with valgrind: they do not depend on the load of the machine.
 
-A program runs twice, for FEW and for MANY calls or messages, and the difference divided by theirs is what one costs; start-up
-cancels. callgrind counts user-space instructions, dhat the bytes that memcpy and memmove move (the kernel's copies, one from
-and one to the socket, are in neither). Go's own memmove and its stacks are not valgrind's, so grpc-go has no row here.
+A program runs twice, for FEW and for MANY calls or messages. The difference, divided by their difference, is the cost of one,
+without start-up. callgrind counts user-space instructions, dhat the bytes that memcpy and memmove move; neither counts the
+kernel's copies. valgrind does not understand Go's memmove and stacks, so grpc-go has no row here.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ SERVERS = {
 
 
 def tool(name: str, program: str) -> tuple[list[str], Path]:
-    """valgrind's command, and the file that holds what it counted."""
+    """Returns valgrind's command, and the file with its counts."""
     file = COUNTS / name
     if program == "callgrind":
         return ["valgrind", "--quiet", "--tool=callgrind", f"--callgrind-out-file={file}"], file

@@ -15,7 +15,7 @@ LIBRARIES = ("barewire", "tonic")
 
 
 def crates(package: str) -> int:
-    """Crates in the tree, what build scripts and macros need included, the server and its service not."""
+    """Counts the crates in the tree, including those of build scripts and macros, without the server and its service."""
     tree = ["cargo", "tree", "--locked", "--package", package, "--edges", "normal,build", "--prefix", "none"]
     lines = subprocess.run(tree, cwd=PEERS, capture_output=True, text=True, check=True).stdout.splitlines()
     names = {" ".join(line.split()[:2]) for line in lines if line.strip()}
@@ -23,7 +23,7 @@ def crates(package: str) -> int:
 
 
 def build(library: str) -> Values:
-    """A clean build in a folder of its own, everything downloaded before."""
+    """Measures a clean build in a separate folder, after all downloads."""
     package, folder = f"lean-{library}", TARGET / f"lean-{library}"
     shutil.rmtree(folder, ignore_errors=True)
     command = ["cargo", "build", "--locked", "--quiet", "--profile", "lean", "--package", package]

@@ -1,4 +1,4 @@
-"""The measurements, section by section. Every section runs its peers in turn, A B C A B C, and hands each run to `Results`."""
+"""The measurements, section by section. Every section runs its peers in turn, A B C A B C, and passes each run to `Results`."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Settings:
 
 @dataclass
 class Results:
-    """Every run of every row; a failed one has its reason."""
+    """Every run of every row; a failed run has the reason."""
 
     runs: list[dict] = field(default_factory=list)
 
@@ -56,7 +56,7 @@ def say(text: str) -> None:
 
 
 def running(stack: ExitStack, results: Results, peers: Iterable[Peer], tls: bool = False) -> list[Server]:
-    """Starts servers, and asks each for a right answer of every method; who has none is left out, with the reason."""
+    """Starts servers and checks their answers to every method. Leaves out a server with a wrong answer, with the reason."""
     servers = []
     for peer in peers:
         try:
@@ -72,7 +72,7 @@ def running(stack: ExitStack, results: Results, peers: Iterable[Peer], tls: bool
 def in_turns(
     settings: Settings, results: Results, servers: list[Server], rows: dict[str, Callable[[Server], Values]]
 ) -> None:
-    """Row by row, round by round, server by server; who failed a row is not asked again."""
+    """Measures row by row, round by round, server by server. Skips a server that failed the row before."""
     for what, measure in rows.items():
         say(what)
         for turn in range(settings.rounds):
@@ -97,7 +97,7 @@ def h2load(server: Server, settings: Settings, connections: int, streams: int, b
 
 
 def bodies() -> dict[str, str]:
-    """The requests as files: one length-prefixed message each."""
+    """Writes the requests as files, each with one length-prefixed message."""
 
     def varint(number: int) -> bytes:
         number &= (1 << 64) - 1
@@ -150,7 +150,7 @@ def unary(settings: Settings, results: Results) -> None:
 
 
 def two_workers(settings: Settings, results: Results) -> None:
-    """Servers with one and with two workers on both cores, which they share with the load."""
+    """Measures servers with one and with two workers on both cores, which they share with the load."""
     wanted = [peer for peer in settings.peers() if peer.name in ("barewire", "tonic", "grpc-go")]
     with ExitStack() as stack:
         for peer in wanted:
@@ -238,7 +238,7 @@ def accepted(server: Server, settings: Settings) -> Values:
 
 
 def idle(peer: Peer, counts: tuple[int, ...]) -> Values:
-    """Growth of a fresh server's memory by connections on each of which one call was made."""
+    """Measures the growth of a new server's memory for each connection after one call."""
     values = {}
     for count in counts:
         with Server(peer) as server:
@@ -284,7 +284,7 @@ def stalls(settings: Settings, results: Results) -> None:
 
 
 def million(settings: Settings, results: Results) -> None:
-    """1,000,000 messages of 22 bytes from grpc-go's client, one RecordRoute: who survives."""
+    """Sends 1,000,000 messages of 22 bytes with grpc-go's client in one RecordRoute, and checks which servers accept them."""
     peers = settings.peers(lambda peer: peer.streams and peer.name != "bare" and "mimalloc" not in peer.name)
     # h2's budget for small frames depends on the windows, so their defaults matter here.
     wider = [peer for peer in peers if peer.name in ("tonic", "connectrpc")]
@@ -304,7 +304,7 @@ def million(settings: Settings, results: Results) -> None:
 
 
 def clients(settings: Settings, results: Results) -> None:
-    """Clients against the bare server, which costs them the least."""
+    """Measures clients against the bare server, which costs them the least."""
     bare = next(peer for peer in SERVERS if peer.name == "bare")
     calls = 3_000 if settings.quick else 20_000
     rows = {

@@ -1,4 +1,4 @@
-"""Bars as SVG: files of their own, without scripts or fonts to load, that follow the reader's light or dark."""
+"""Draws bars as SVG: self-contained files without scripts and fonts, for light and for dark mode."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def write(data: dict) -> None:
 
 
 def chart(found: dict, whats: list[str], metric: str, title: str, name: str) -> None:
-    """A group of bars for each row, all on one scale within the group."""
+    """Draws a group of bars for each row, with one scale within the group."""
     top, parts = 34, []
     for what in whats:
         values = {peer: found.get(what, {}).get(peer, {}).get(metric) for peer in SHOWN}

@@ -1,4 +1,4 @@
-"""Processes under measurement: pinned to a core, their CPU time in nanoseconds, their memory."""
+"""Measured processes: pinned to a core, with their CPU time in nanoseconds and their memory."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Failed(Exception):
 
 
 class Server:
-    """A server that runs, on one core if not told otherwise."""
+    """A running server, by default on one core."""
 
     def __init__(self, peer: Peer, tls: bool = False, cores: str = SERVER_CORE, more: tuple[str, ...] = ()):
         self.peer, self.tls = peer, tls
@@ -44,7 +44,7 @@ class Server:
         return int(line)
 
     def wait_until_it_listens(self) -> None:
-        """A server may name its port before it binds it."""
+        """Waits until the port accepts connections: a server may print its port before it binds it."""
         table = f"{self.port:04X}"
         deadline = time.monotonic() + 10
         while time.monotonic() < deadline:
@@ -55,11 +55,11 @@ class Server:
         raise Failed(f"{self.peer.name} does not listen")
 
     def cpu(self) -> int:
-        """Nanoseconds on a CPU so far, by the scheduler's own count, all threads together."""
+        """Returns the CPU time of all threads so far, in nanoseconds, as the scheduler counts it."""
         return cpu_of(self.process.pid)
 
     def memory(self) -> int:
-        """Resident memory that is its own, in KiB."""
+        """Returns the private resident memory, in KiB."""
         for line in Path(f"/proc/{self.process.pid}/status").read_text().splitlines():
             if line.startswith("RssAnon:"):
                 return int(line.split()[1])
@@ -77,13 +77,13 @@ class Server:
 
 
 def cpu_of(pid: int) -> int:
-    """The CPU clock of another process (see clock_getcpuclockid(3)): nanoseconds of all its threads, ended ones too."""
+    """Returns the CPU clock of another process (see clock_getcpuclockid(3)): nanoseconds of all its threads, also ended ones."""
     return time.clock_gettime_ns((~pid << 3) | 2)
 
 
 @dataclass
 class Run:
-    """The result of a run of a load: its output, wall-clock time, and nanoseconds of the server's CPU."""
+    """The result of a load: its output, the wall-clock time, and the server's CPU time in nanoseconds."""
 
     result: dict
     text: str
@@ -92,13 +92,13 @@ class Run:
 
 
 def load(server: Server, *mode: str, core: str = LOAD_CORE) -> Run:
-    """The neutral load, in one of its modes."""
+    """Runs the neutral load in one of its modes."""
     authority = ["--authority", str(CERTIFICATE)] if server.tls else []
     return timed(server, [str(LOAD), "--port", str(server.port), *authority, *mode], core)
 
 
 def timed(server: Server, command: list[str], core: str = LOAD_CORE) -> Run:
-    """Runs a load on a core of its own; its last line on stdout may be JSON."""
+    """Runs a load on a separate core; its last line on stdout may be JSON."""
     before, begun = server.cpu(), time.monotonic()
     process = subprocess.Popen(
         ["taskset", "-c", core, *command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -121,7 +121,7 @@ def timed(server: Server, command: list[str], core: str = LOAD_CORE) -> Run:
 
 
 def own_cpu(command: list[str], core: str = LOAD_CORE) -> int:
-    """Runs a client on a core and gives the nanoseconds that it was on a CPU, its start included."""
+    """Runs a client on a core and returns its CPU time in nanoseconds, including its start."""
     process = subprocess.Popen(
         ["taskset", "-c", core, *command], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     )

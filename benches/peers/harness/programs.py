@@ -1,4 +1,4 @@
-"""The programs that are measured: how they are built, and who takes part.
+"""The measured programs, and their builds.
 
 A `Peer` is one row of the tables: a library in one configuration, with the command that starts its server.
 """
@@ -37,7 +37,7 @@ class Peer:
     tls: bool = True
 
     def serve(self, tls: bool = False, more: tuple[str, ...] = ()) -> list[str]:
-        """The command of its server, with TLS if asked for."""
+        """Returns the command of the server, with TLS if requested."""
         dash = "-" if self.command[0] == str(GO) else "--"
         identity = [f"{dash}cert", str(CERTIFICATE), f"{dash}key", str(KEY)] if tls else []
         return [*self.command, *more, *identity]
@@ -79,11 +79,11 @@ CLIENTS = {
 
 
 def build() -> None:
-    """Builds everything; what is up to date costs seconds."""
+    """Builds everything; takes seconds if it is up to date."""
     cargo = ["cargo", "build", "--release", "--locked", "--quiet"]
     peers = [*cargo, "--workspace", "--exclude", "lean-barewire", "--exclude", "lean-tonic"]
     run(peers, PEERS)
-    # The same programs with another allocator, set aside, since both have the same names.
+    # The same programs with another allocator, moved aside, because both have the same names.
     with_mimalloc = [*cargo, "--features", "mimalloc", "--bin", "barewire_peer", "--bin", "tonic_peer"]
     run([*with_mimalloc, "--target-dir", str(TARGET / "with-mimalloc")], PEERS)
     MIMALLOC.mkdir(exist_ok=True)
@@ -96,18 +96,18 @@ def build() -> None:
 
 
 def certificate() -> None:
-    """A certificate for localhost that is its own authority."""
+    """Creates a self-signed certificate for localhost."""
     if CERTIFICATE.exists() and KEY.exists():
         return
     command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
     command += ["-days", "3650", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]
-    # rustls takes no authority's certificate as a server's own.
+    # rustls refuses a CA certificate as a server certificate.
     command += ["-addext", "basicConstraints=critical,CA:FALSE"]
     run([*command, "-keyout", str(KEY), "-out", str(CERTIFICATE)], PEERS)
 
 
 def run(command: list[str], folder: Path) -> None:
-    """Runs to the end; a failure ends the harness with the program's output."""
+    """Runs a program to its end; a failure ends the harness with the program's output."""
     environment = os.environ | {"CARGO_TARGET_DIR": str(TARGET)}
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
     if done.returncode:

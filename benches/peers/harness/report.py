@@ -1,4 +1,4 @@
-"""From runs to documents: docs/performance.json with every run, and the generated part of docs/performance.md."""
+"""Writes the documents: docs/performance.json with every run, and the generated part of docs/performance.md."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ METRICS = {
     "each": ("each", 1),
 }
 
-# Heading, the beginnings of the rows, the text above them.
+# The heading, the beginnings of the names of its rows, the text above them.
 CHAPTERS = [
     ("Unary calls", ("unary", "1 KiB", "4 KiB"), "Load by h2load; at 1×1 by the neutral client, one call after the other. CPU is the server's, for each call."),
     ("Streams of small messages", ("ListFeatures", "RecordRoute", "RouteChat"), "100,000 messages in one call. The client sends each message in a DATA frame of its own, unless packed. CPU is the server's, for each message."),
@@ -58,7 +58,7 @@ CHAPTERS = [
 
 
 def collect(results: Results, settings: Settings, took: float) -> dict:
-    """Everything that was measured, and where."""
+    """All measurements, and the machine."""
     return {
         "date": time.strftime("%Y-%m-%d %H:%M"),
         "machine": machine(),
@@ -70,7 +70,7 @@ def collect(results: Results, settings: Settings, took: float) -> dict:
 
 
 def merge(old: dict, new: dict) -> dict:
-    """The new runs in the place of the old ones of the same rows."""
+    """Replaces the old runs of the same rows by the new ones."""
     measured = {(run["what"], run["peer"]) for run in new["runs"]}
     kept = [run for run in old["runs"] if (run["what"], run["peer"]) not in measured]
     return new | {"runs": kept + new["runs"]}
@@ -103,7 +103,7 @@ def read() -> dict:
 
 
 def write_json(data: dict) -> None:
-    """One line for each run, so that a difference can be read, and the medians first."""
+    """Writes the medians and then one line for each run, so that a diff is readable."""
     head = {key: value for key, value in data.items() if key not in ("runs", "medians")} | {"medians": medians(data)}
     text = json.dumps(head, indent=1, ensure_ascii=False).removesuffix("\n}")
     runs = ",\n".join("  " + json.dumps(run, ensure_ascii=False) for run in data["runs"])
@@ -111,7 +111,7 @@ def write_json(data: dict) -> None:
 
 
 def spread(data: dict) -> dict[str, dict[str, dict[str, list[float]]]]:
-    """what → peer → metric → every round's value."""
+    """Returns row → peer → metric → the value of every round."""
     found: dict[str, dict[str, dict[str, list[float]]]] = {}
     for run in data["runs"]:
         for metric, value in run.get("values", {}).items():
@@ -141,7 +141,7 @@ def tables(data: dict) -> str:
 
 
 def table(data: dict, what: str) -> str:
-    """One row a peer: the median and, of several rounds, the lowest and the highest; last the ratio to tonic."""
+    """Makes one row for each peer: the median, the lowest and the highest of several rounds, and the ratio to tonic."""
     values = spread(data).get(what, {})
     failures = {run["peer"]: run["failed"] for run in data["runs"] if run["what"] == what and "failed" in run}
     metrics = [name for name in METRICS if any(name in peer for peer in values.values())]
@@ -171,7 +171,7 @@ def cell(values: list[float] | None, digits: int) -> str:
 
 
 def write_document(data: dict) -> None:
-    """Puts the generated part between the marks and leaves the rest of the document as it is."""
+    """Replaces the generated part between the marks, and leaves the rest of the document unchanged."""
     text = DOCUMENT.read_text()
     if BEGIN not in text or END not in text:
         raise SystemExit(f"run.py: {DOCUMENT.relative_to(ROOT)} has lost its marks {BEGIN} and {END}")

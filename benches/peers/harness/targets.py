@@ -9,7 +9,7 @@ Medians = dict[str, dict[str, dict[str, float]]]
 
 @dataclass(frozen=True)
 class Target:
-    """`ours` of a row, divided by `other`'s of the same row if there is one, has to be at most (or at least) `limit`."""
+    """The value of `ours` in a row, divided by that of `other` if given, must be at most (or at least) `limit`."""
 
     what: str
     row: str

@@ -1,5 +1,5 @@
-//! Code that the programs of this package share: their command line, their runtime and allocator, and TLS for those without their
-//! own.
+//! Code that the programs of this package share: the command line, the runtime and allocator, and TLS for libraries without
+//! their own.
 
 pub mod load;
 pub mod tls;
@@ -16,7 +16,7 @@ use tokio::runtime::{Builder, Runtime};
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// The window of a stream, in bytes: the same for all peers that have one to set.
+/// The window of a stream, in bytes: the same for all peers that can set it.
 pub const STREAM_WINDOW: u32 = 1 << 20;
 /// The window of a connection, in bytes.
 pub const CONNECTION_WINDOW: u32 = 16 << 20;
@@ -30,7 +30,7 @@ pub const LARGEST_MESSAGE: usize = 32 << 20;
 pub enum Peer {
     /// Serve the route guide and bench.Blobs; the first line on stdout is the port
     Serve(Serve),
-    /// Make calls, and print what they took as JSON
+    /// Make calls, and print the measurements as JSON
     Call(Call),
 }
 
@@ -46,10 +46,10 @@ pub struct Serve {
     /// The certificate, in PEM; with --key it serves TLS
     #[arg(long, requires = "key")]
     pub cert: Option<PathBuf>,
-    /// The library's own defaults instead of the windows that barewire has
+    /// Use the library's own defaults instead of barewire's windows
     #[arg(long)]
     pub defaults: bool,
-    /// Everything takes fifty times as long, since the process is counted: no handler is slow for that
+    /// The process runs under callgrind, fifty times slower: don't treat handlers as slow
     #[arg(long)]
     pub counted: bool,
     /// The certificate's key
@@ -58,7 +58,7 @@ pub struct Serve {
 }
 
 impl Serve {
-    /// Certificate and key, where it shall be TLS.
+    /// The certificate and key, if the server uses TLS.
     pub fn identity(&self) -> Option<(&PathBuf, &PathBuf)> {
         self.cert.as_ref().zip(self.key.as_ref())
     }
@@ -69,7 +69,7 @@ impl Serve {
     }
 }
 
-/// Which calls to make.
+/// The calls to make.
 #[derive(Clone, Debug, Args)]
 pub struct Call {
     /// The server's port on 127.0.0.1
@@ -84,7 +84,7 @@ pub struct Call {
     /// Number of concurrent calls
     #[arg(long, default_value_t = 1)]
     pub in_flight: u32,
-    /// Which method
+    /// The method
     #[command(subcommand)]
     pub method: Method,
 }
@@ -107,7 +107,7 @@ pub enum Method {
     Record,
 }
 
-/// A runtime with so many workers; with 0 it is the current-thread one.
+/// Builds a runtime with this many workers; 0 is the current-thread runtime.
 pub fn runtime(workers: usize) -> std::io::Result<Runtime> {
     match workers {
         0 => Builder::new_current_thread().enable_all().build(),
@@ -115,7 +115,7 @@ pub fn runtime(workers: usize) -> std::io::Result<Runtime> {
     }
 }
 
-/// Runs a peer: serves on a runtime as asked for, calls on the current thread. An error is one line and exit 1.
+/// Runs a peer: serves on the chosen runtime, or calls on the current thread. Exit status 1 and one line on an error.
 pub fn main<E: Display, S, C>(serve: impl FnOnce(Serve) -> S, call: impl FnOnce(Call) -> C) -> ExitCode
 where
     S: Future<Output = Result<(), E>>,
@@ -140,7 +140,7 @@ where
     ended(outcome)
 }
 
-/// One line on stderr and exit 1, where there is an error.
+/// On an error prints one line to stderr and returns exit status 1.
 pub fn ended(outcome: Result<(), String>) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -151,7 +151,7 @@ pub fn ended(outcome: Result<(), String>) -> ExitCode {
     }
 }
 
-/// Errors of every kind, as what is said about them.
+/// Converts an error to its text.
 pub fn say(error: impl Display) -> String {
     error.to_string()
 }

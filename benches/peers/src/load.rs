@@ -1,4 +1,4 @@
-//! The neutral load: bare h2 clients that measure, with every answer checked. What each mode prints is one line of JSON.
+//! The neutral load: bare h2 clients that measure and check every answer. Each mode prints one line of JSON.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use tokio_rustls::TlsConnector;
 
 use crate::{say, tls};
 
-/// Where the server is, and how it is reached.
+/// The address of the server, and TLS or not.
 #[derive(Clone)]
 pub struct Target {
     port: u16,
@@ -32,7 +32,7 @@ pub struct Connection {
 }
 
 impl Target {
-    /// 127.0.0.1 at this port, by TLS if there is an authority to trust.
+    /// Creates a target at this port of 127.0.0.1, with TLS if an authority is given.
     pub fn new(port: u16, authority: Option<&PathBuf>) -> Outcome<Target> {
         Ok(Target { port, tls: authority.map(|authority| tls::connector(authority)).transpose()? })
     }
@@ -58,14 +58,14 @@ impl Connection {
         unary(&mut self.requests, target.request(GET_FEATURE)?, Bytes::from_static(REQUEST), ANSWER).await
     }
 
-    /// Says goodbye, once no stream is held any more; whether the peer hears it is its own affair.
+    /// Sends GOAWAY after all streams were dropped. Does not wait for the peer to receive it.
     pub async fn close(self) {
         drop(self.requests);
         let _ended = self.driver.await;
     }
 }
 
-/// Unary calls one after another for a time: how many, and the latency that half of them and 99 % of them are below, in µs.
+/// Makes unary calls one after another for a time. Reports their number, and the median and 99 % latency in µs.
 pub async fn latency(target: &Target, length: Duration) -> Outcome<String> {
     let mut connection = target.connect().await?;
     let template = target.request(GET_FEATURE)?;
@@ -91,7 +91,7 @@ pub async fn listing(target: &Target, messages: usize) -> Outcome<String> {
     Ok(measured(connection, messages, 0, begun).await)
 }
 
-/// One RecordRoute, its points packed into DATA or in a frame each.
+/// One RecordRoute, with its points packed into DATA or in a frame each.
 pub async fn recording(target: &Target, messages: usize, pack: bool) -> Outcome<String> {
     let mut connection = target.connect().await?;
     let begun = Instant::now();
@@ -99,9 +99,9 @@ pub async fn recording(target: &Target, messages: usize, pack: bool) -> Outcome<
     Ok(measured(connection, messages, 0, begun).await)
 }
 
-/// One RouteChat: notes are sent, a frame each and each at a place of its own, while the answers are read.
+/// One RouteChat: sends notes in a frame each, all at different places, while it reads the answers.
 pub async fn chatting(target: &Target, messages: usize) -> Outcome<String> {
-    // No two runs of one process, and hardly two processes, leave notes at the same places.
+    // Runs of one process never use the same places, and those of two processes hardly ever.
     static PLACES: AtomicI32 = AtomicI32::new(0);
     let place = PLACES.fetch_add(1, Ordering::Relaxed) + std::process::id() as i32;
     let notes = (0..messages).map(move |number| note((place, number as i32 + 1), "a note of some length"));
@@ -142,7 +142,7 @@ pub async fn upload(target: &Target, size: usize, count: usize) -> Outcome<Strin
     Ok(measured(connection, count, count * blob(size).len(), begun).await)
 }
 
-/// Blobs there and back, as many at a time as the windows take.
+/// Blobs there and back, as many at a time as the windows allow.
 pub async fn echo(target: &Target, size: usize, count: usize) -> Outcome<String> {
     let mut connection = target.connect().await?;
     let message = blob(size);
@@ -153,7 +153,7 @@ pub async fn echo(target: &Target, size: usize, count: usize) -> Outcome<String>
     Ok(measured(connection, count, bytes, begun).await)
 }
 
-/// Sends on a task of its own while answers are read, of which there have to be as many.
+/// Sends in a separate task while it reads the answers, and expects one for each message.
 async fn duplex(
     connection: &mut Connection,
     request: Request<()>,
@@ -183,7 +183,7 @@ async fn measured(connection: Connection, messages: usize, bytes: usize, begun: 
     format!(r#"{{"messages":{messages},"bytes":{bytes},"seconds":{seconds:.6}}}"#)
 }
 
-/// Opens connections for a time, eight at once, makes a call on each and closes it.
+/// Opens connections for a time, eight at once, and makes a call on each before closing it.
 pub async fn connections(target: &Target, length: Duration) -> Outcome<String> {
     let target = Arc::new(target.clone());
     let begun = Instant::now();
@@ -208,7 +208,7 @@ pub async fn connections(target: &Target, length: Duration) -> Outcome<String> {
     Ok(format!(r#"{{"connections":{opened},"seconds":{:.6}}}"#, begun.elapsed().as_secs_f64()))
 }
 
-/// Opens connections, makes a call on each, says so, and keeps them until stdin ends.
+/// Opens connections, makes a call on each, reports that, and keeps them open until stdin ends.
 pub async fn idle(target: &Target, count: usize) -> Outcome<String> {
     let mut kept = Vec::with_capacity(count);
     for _ in 0..count {
@@ -222,8 +222,8 @@ pub async fn idle(target: &Target, count: usize) -> Outcome<String> {
     Ok(format!(r#"{{"connections":{count}}}"#))
 }
 
-/// Messages of every kind of size there and back, one at a time, at several rates: how many took 40 ms or longer, which is
-/// what Nagle's algorithm and delayed acknowledgements make of a write too many.
+/// Messages of many sizes there and back, one at a time, at several rates. Reports how many took 40 ms or longer: the effect
+/// of Nagle's algorithm and delayed acknowledgements on an extra write.
 pub async fn stalls(target: &Target, each: usize) -> Outcome<String> {
     const STALL: Duration = Duration::from_millis(40);
     let mut sizes: Vec<usize> = (0..=16).flat_map(|power| [(1 << power) - 1, 1 << power, (1 << power) + 1]).collect();
@@ -282,7 +282,7 @@ async fn round_trips(target: &Target, size: usize, count: usize, pause: Duration
     if times.len() == count { Ok(times) } else { Err(format!("{} answers of {count}", times.len())) }
 }
 
-/// Calls every method once, so that no server with wrong answers is measured.
+/// Calls every method once, so that a server with wrong answers is not measured.
 pub async fn check(target: &Target, only_unary: bool, features: usize) -> Outcome<String> {
     let mut connection = target.connect().await?;
     connection.get_feature(target).await?;

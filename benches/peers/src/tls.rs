@@ -10,7 +10,7 @@ use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use crate::say;
 
-/// Accepts with this certificate.
+/// Creates an acceptor with this certificate.
 pub fn acceptor(cert: &Path, key: &Path) -> Result<TlsAcceptor, String> {
     let chain = CertificateDer::pem_file_iter(cert).map_err(say)?.collect::<Result<_, _>>().map_err(say)?;
     let key = PrivateKeyDer::from_pem_file(key).map_err(say)?;
@@ -19,7 +19,7 @@ pub fn acceptor(cert: &Path, key: &Path) -> Result<TlsAcceptor, String> {
     Ok(TlsAcceptor::from(Arc::new(config)))
 }
 
-/// Connects to a server with a certificate of this authority.
+/// Creates a connector that trusts this authority.
 pub fn connector(authority: &Path) -> Result<TlsConnector, String> {
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_file_iter(authority).map_err(say)? {
@@ -27,7 +27,7 @@ pub fn connector(authority: &Path) -> Result<TlsConnector, String> {
     }
     let mut config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
     config.alpn_protocols = vec![b"h2".to_vec()];
-    // Every connection a whole handshake.
+    // Every connection makes a full handshake.
     config.resumption = tokio_rustls::rustls::client::Resumption::disabled();
     Ok(TlsConnector::from(Arc::new(config)))
 }

@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn one_dash_or_two() {
+    fn flags_take_one_dash_or_two() {
         for (line, expected) in [
             ("", (5, false)),
             ("-some_number 7", (7, false)),

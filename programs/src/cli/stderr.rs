@@ -300,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_queue_drops_whole_texts_and_counts_their_lines() {
+    fn full_queue_drops_whole_texts_and_counts_their_lines() {
         let (mut queue, now) = (Queue::default(), Instant::now());
         queue.offer("x".repeat(ROOM - 1) + "\n");
         queue.offer("a\nb\n".to_owned());
@@ -329,7 +329,7 @@ mod tests {
     }
 
     #[test]
-    fn a_waiting_caller_has_its_text_written_or_gives_up() {
+    fn waiting_caller_has_its_text_written_or_times_out() {
         let printer: &'static Printer = Box::leak(Box::default());
         let ((go, going), (took, taken)) = (std::sync::mpsc::channel(), std::sync::mpsc::channel());
         printer.queue().writes = true;

@@ -88,7 +88,7 @@ where
 {
     let message: Req = only(request)?;
     match client.server_streaming(method, message).await {
-        Ok(inbound) => Ok(Reading::new(inbound, payload, request).finish().await),
+        Ok(inbound) => Ok(ResponseReader::new(inbound, payload, request).finish().await),
         Err(status) => Ok(failed(&status)),
     }
 }
@@ -109,7 +109,7 @@ where
         Ok(call) => call,
         Err(status) => return Ok(failed(&status)),
     };
-    let mut reading = Reading::new(inbound, payload, request);
+    let mut reading = ResponseReader::new(inbound, payload, request);
     while let Some(message) = messages.next() {
         sleep(delay(request)).await;
         if out.send(message).await.is_err() {
@@ -129,7 +129,7 @@ where
 }
 
 /// Reads the responses of a call, and collects what to report.
-struct Reading<Resp> {
+struct ResponseReader<Resp> {
     /// `None` once the call has ended or was cancelled.
     inbound: Option<Inbound<Resp>>,
     payload: Payload<Resp>,
@@ -137,10 +137,10 @@ struct Reading<Resp> {
     result: ClientResponseResult,
 }
 
-impl<Resp: Name + Default> Reading<Resp> {
+impl<Resp: Name + Default> ResponseReader<Resp> {
     fn new(inbound: Inbound<Resp>, payload: Payload<Resp>, request: &ClientCompatRequest) -> Self {
         let result = ClientResponseResult::default();
-        Reading { inbound: Some(inbound), payload, cancel: Cancel::of(request), result }
+        ResponseReader { inbound: Some(inbound), payload, cancel: Cancel::of(request), result }
     }
 
     /// Reads the rest of the call after all requests have been sent.

@@ -24,5 +24,5 @@ mod service;
 pub use client::{execute, run};
 pub use delimited::{read, write};
 pub use methods::{BIDI_STREAM, CLIENT_STREAM, IDEMPOTENT_UNARY, SERVER_STREAM, SERVICE, UNARY, UNIMPLEMENTED};
-pub use server::Listening;
+pub use server::BoundServer;
 pub use service::{Conformance, router};

@@ -13,7 +13,7 @@ use barewire::transport::tls::{Authorities, Identity, ServerTls};
 
 /// A server that listens on a free port of 127.0.0.1.
 #[derive(Debug)]
-pub struct Listening {
+pub struct BoundServer {
     listener: TcpListener,
     tls: Option<ServerTls>,
     options: ServerOptions,
@@ -21,13 +21,13 @@ pub struct Listening {
     response: ServerCompatResponse,
 }
 
-impl Listening {
+impl BoundServer {
     /// Listens with the settings of the request.
     ///
     /// # Errors
     ///
     /// Fails if it can't listen; [`io::ErrorKind::InvalidInput`] for unusable certificates.
-    pub async fn begin(request: &ServerCompatRequest) -> io::Result<Listening> {
+    pub async fn begin(request: &ServerCompatRequest) -> io::Result<BoundServer> {
         let listener = tcp::listen("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
         let credentials = request.server_creds.clone().unwrap_or_default();
@@ -39,13 +39,13 @@ impl Listening {
         if request.message_receive_limit > 0 {
             options.limits.max_receive_message_size = size(request.message_receive_limit);
         }
-        Ok(Listening { listener, tls, options, tap: Tap::none(), response })
+        Ok(BoundServer { listener, tls, options, tap: Tap::none(), response })
     }
 
     /// Sets a tap that observes the connections.
     #[must_use]
-    pub fn tap(self, tap: Tap) -> Listening {
-        Listening { tap, ..self }
+    pub fn tap(self, tap: Tap) -> BoundServer {
+        BoundServer { tap, ..self }
     }
 
     /// Returns the response for the runner, with the server's address.

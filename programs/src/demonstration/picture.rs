@@ -105,7 +105,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn runs_keep_their_columns_and_colours() {
+    fn text_runs_keep_their_columns_and_colours() {
         let found = runs("  \x1b[2m0000\x1b[0m  \x1b[94m00\x1b[0m \x1b[94m01\x1b[0m   a b  c");
         let found: Vec<_> = found.iter().map(|run| (run.column, run.style, run.text)).collect();
         assert_eq!(found, [(2, "2", "0000"), (8, "94", "00"), (11, "94", "01"), (16, "", "a b"), (21, "", "c")]);

@@ -118,7 +118,7 @@ impl<'a> Story<'a> {
 fn named(feature: &Feature) -> String {
     let location = place(feature.location.unwrap_or_default());
     match feature.name.as_str() {
-        "" => format!("nothing with a name at {location}"),
+        "" => format!("no named feature at {location}"),
         name => format!("{name} at {location}"),
     }
 }

@@ -231,7 +231,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_of_the_variable() {
+    fn environment_values_are_parsed() {
         for (value, expected) in [
             ("", Some(Wire::Off)),
             ("text", Some(Wire::Text)),

@@ -17,7 +17,7 @@ fn complaint(program: &Path, flags: &[&str], exit_status: i32) -> String {
 }
 
 #[test]
-fn an_error_names_the_mistake_and_the_remedy() {
+fn error_names_the_mistake_and_the_remedy() {
     let Interop { server, client, .. } = Interop::ours();
     for (program, flags, parts) in [
         (&server, &["-zork"][..], &["'-zork'", "-h lists the flags"][..]),
@@ -43,7 +43,7 @@ fn an_error_names_the_mistake_and_the_remedy() {
 }
 
 #[test]
-fn a_failed_case_names_the_expected_and_the_actual_result() {
+fn failed_case_names_the_expected_and_the_actual_result() {
     let free = std::net::TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a port").port();
     let client = Interop::ours().client;
     let flags = ["-server_host=127.0.0.1", &format!("-server_port={free}"), "--test_case", "orca_oob"];

@@ -25,13 +25,13 @@ const PATIENCE: Duration = Duration::from_secs(240);
 const POINTS: usize = 1_000_000;
 
 #[tokio::test]
-async fn plaintext_both_ways() {
+async fn grpc_go_and_barewire_interoperate_in_plaintext() {
     let Some(go) = Peers::of_route_guide("route guide, plaintext, with grpc-go") else { return };
     compare(&go, None).await;
 }
 
 #[tokio::test]
-async fn tls_both_ways() {
+async fn grpc_go_and_barewire_interoperate_over_tls() {
     let Some(go) = Peers::of_route_guide("route guide, TLS, with grpc-go") else { return };
     compare(&go, Some(&Certificates::new())).await;
 }
@@ -90,7 +90,7 @@ fn number(line: &str, before: &str) -> usize {
 
 /// A million DATA frames with a message of 22 bytes each: more small frames than h2's default budget permits.
 #[tokio::test]
-async fn a_million_points_from_grpc_go() {
+async fn server_receives_a_million_points_from_grpc_go() {
     let Some(go) = Peers::of_route_guide("a million points from grpc-go") else { return };
     let server = Server::ours(&Peers::ours().server, &[]).await;
     let flags = words(["-addr", &server.address(), "-points", &POINTS.to_string()]);
@@ -99,7 +99,7 @@ async fn a_million_points_from_grpc_go() {
 }
 
 #[tokio::test]
-async fn a_million_points_to_grpc_go() {
+async fn client_sends_a_million_points_to_grpc_go() {
     let Some(go) = Peers::of_route_guide("a million points to grpc-go") else { return };
     // No features, because comparing each point with them takes most of the time of Go's server.
     let none = programs::file("no-features.json", "[]");

@@ -106,7 +106,7 @@ async fn go_through(client: &Path, case: &'static str, error: Http2Error) -> (Re
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let port = listener.local_addr().expect("an address").port().to_string();
     let seen = Arc::<Mutex<Observations>>::default();
-    let server = Serving(tokio::spawn(serve(listener, case, error, seen.clone())));
+    let server = ServerGuard(tokio::spawn(serve(listener, case, error, seen.clone())));
     let flags = words(["-server_host", "127.0.0.1", "-server_port", &port, "-test_case", case]);
     let outcome = outcome(client, &flags, PATIENCE).await;
     drop(server);
@@ -115,9 +115,9 @@ async fn go_through(client: &Path, case: &'static str, error: Http2Error) -> (Re
 }
 
 /// A server that stops when the test ends.
-struct Serving(JoinHandle<()>);
+struct ServerGuard(JoinHandle<()>);
 
-impl Drop for Serving {
+impl Drop for ServerGuard {
     fn drop(&mut self) {
         self.0.abort();
     }
@@ -167,7 +167,7 @@ struct Stream {
 }
 
 /// The client has ended the connection.
-struct Ended;
+struct Disconnect;
 
 impl Connection {
     fn new(io: TcpStream, case: &'static str, error: Http2Error, seen: Arc<Mutex<Observations>>) -> Connection {
@@ -181,12 +181,12 @@ impl Connection {
     }
 
     async fn serve(mut self) {
-        let _: Result<(), Ended> = self.converse().await;
+        let _: Result<(), Disconnect> = self.converse().await;
     }
 
-    async fn converse(&mut self) -> Result<(), Ended> {
+    async fn converse(&mut self) -> Result<(), Disconnect> {
         let mut preface = [0; PREFACE.len()];
-        self.io.read_exact(&mut preface).await.map_err(|_| Ended)?;
+        self.io.read_exact(&mut preface).await.map_err(|_| Disconnect)?;
         assert_eq!(preface, PREFACE);
         self.put(settings([]));
         if self.case == "max_streams" {
@@ -201,7 +201,7 @@ impl Connection {
     }
 
     /// Answers as the case demands.
-    async fn answer(&mut self, stream: u32) -> Result<(), Ended> {
+    async fn answer(&mut self, stream: u32) -> Result<(), Disconnect> {
         let request = &self.streams.get(&stream).expect("its request came").request;
         let request = SimpleRequest::decode(request.get(5..).unwrap_or_default()).expect("a request");
         let body = vec![0; request.response_size as usize];
@@ -235,7 +235,7 @@ impl Connection {
     }
 
     /// Sends DATA as the windows allow; padding counts (RFC 9113 section 6.9.1).
-    async fn send(&mut self, stream: u32, body: Bytes) -> Result<(), Ended> {
+    async fn send(&mut self, stream: u32, body: Bytes) -> Result<(), Disconnect> {
         let (size, padding) = if self.case == "data_frame_padding" { (5, Some(255)) } else { (MAX_FRAME_SIZE, None) };
         for piece in body.chunks(size) {
             let length = (piece.len() + padding.map_or(0, |padding| 1 + usize::from(padding))) as i64;
@@ -251,7 +251,7 @@ impl Connection {
     }
 
     /// Sends the last frame of a stream, which closes the stream for the client.
-    fn end(&mut self, stream: u32, last: Frame) -> Result<(), Ended> {
+    fn end(&mut self, stream: u32, last: Frame) -> Result<(), Disconnect> {
         self.streams.remove(&stream);
         self.put(last);
         Ok(())
@@ -265,13 +265,13 @@ impl Connection {
     }
 
     /// Writes pending bytes, and reads the next frame.
-    async fn next(&mut self) -> Result<(), Ended> {
-        self.io.write_all(&self.out.split()).await.map_err(|_| Ended)?;
+    async fn next(&mut self) -> Result<(), Disconnect> {
+        self.io.write_all(&self.out.split()).await.map_err(|_| Disconnect)?;
         let frame = loop {
             match self.reader.next() {
                 Some(frame) => break frame,
                 None => match self.io.read_buf(&mut self.reader.wire).await {
-                    Ok(0) | Err(_) => return Err(Ended),
+                    Ok(0) | Err(_) => return Err(Disconnect),
                     Ok(_) => {}
                 },
             }
@@ -325,8 +325,8 @@ impl Connection {
         }
     }
 
-    fn stream(&mut self, stream: u32) -> Result<&mut Stream, Ended> {
-        self.streams.get_mut(&stream).ok_or(Ended)
+    fn stream(&mut self, stream: u32) -> Result<&mut Stream, Disconnect> {
+        self.streams.get_mut(&stream).ok_or(Disconnect)
     }
 
     fn put(&mut self, frame: Frame) {

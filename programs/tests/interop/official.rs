@@ -46,14 +46,14 @@ const COMPRESSED_CASES: [&str; 4] = [
 pub const REPORTING: &str = r#"{"loadBalancingConfig":[{"test_backend_metrics_load_balancer":{}}]}"#;
 
 #[tokio::test]
-async fn their_client_with_our_server() {
+async fn grpc_go_client_passes_with_our_server() {
     let Some(go) = Interop::of_go("interop suite, plaintext, grpc-go with our server") else { return };
     let server = Server::ours(&Interop::ours().server, &[]).await;
     expect_all(&go.client, &server, None, &CASES).await;
 }
 
 #[tokio::test]
-async fn their_client_with_our_server_over_tls() {
+async fn grpc_go_client_passes_with_our_server_over_tls() {
     let Some(go) = Interop::of_go("interop suite, TLS, grpc-go with our server") else { return };
     let certificates = Certificates::new();
     let server = Server::ours(&Interop::ours().server, &certificates.interop_server()).await;
@@ -61,14 +61,14 @@ async fn their_client_with_our_server_over_tls() {
 }
 
 #[tokio::test]
-async fn our_client_with_their_server() {
+async fn our_client_passes_with_grpc_go_server() {
     let Some(go) = Interop::of_go("interop suite, plaintext, our client with grpc-go") else { return };
     let server = Server::go(&go.server, &[]).await;
     expect_all(&Interop::ours().client, &server, None, &cases_of_their_server()).await;
 }
 
 #[tokio::test]
-async fn our_client_with_their_server_over_tls() {
+async fn our_client_passes_with_grpc_go_server_over_tls() {
     let Some(go) = Interop::of_go("interop suite, TLS, our client with grpc-go") else { return };
     let certificates = Certificates::new();
     let server = Server::go(&go.server, &certificates.interop_server()).await;
@@ -76,13 +76,13 @@ async fn our_client_with_their_server_over_tls() {
 }
 
 #[tokio::test]
-async fn our_client_with_our_server() {
+async fn our_client_passes_with_our_server() {
     let server = Server::ours(&Interop::ours().server, &[]).await;
     expect_all(&Interop::ours().client, &server, None, &[&CASES[..], &COMPRESSED_CASES].concat()).await;
 }
 
 #[tokio::test]
-async fn our_client_with_our_server_over_tls() {
+async fn our_client_passes_with_our_server_over_tls() {
     let certificates = Certificates::new();
     let server = Server::ours(&Interop::ours().server, &certificates.interop_server()).await;
     let cases = [&CASES[..], &COMPRESSED_CASES].concat();
@@ -91,7 +91,7 @@ async fn our_client_with_our_server_over_tls() {
 
 /// Runs the compressed cases with each of our encodings.
 #[tokio::test]
-async fn every_encoding() {
+async fn compressed_cases_pass_with_every_encoding() {
     let server = Server::ours(&Interop::ours().server, &[]).await;
     for encoding in ["gzip", "deflate", "zstd", "br", "snappy"] {
         for case in ["client_compressed_unary", "client_compressed_streaming"] {

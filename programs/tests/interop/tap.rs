@@ -88,7 +88,7 @@ fn explained(lines: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn grpc_go_with_itself_in_plaintext() {
+async fn tap_records_grpc_go_with_itself_in_plaintext() {
     let Some(go) = Peers::of_route_guide("grpc-go with itself through the tap") else { return };
     let folder = Folder::new("interop-tap");
     let (pcapng, jsonl) = (folder.file("a.pcapng"), folder.file("a.jsonl"));
@@ -120,7 +120,7 @@ async fn grpc_go_with_itself_in_plaintext() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn grpc_go_with_itself_in_tls() {
+async fn tap_records_grpc_go_with_itself_over_tls() {
     let Some(go) = Peers::of_route_guide("grpc-go with itself through the tap, TLS") else { return };
     let folder = Folder::new("interop-tap-tls");
     let (pcapng, jsonl) = (folder.file("a.pcapng"), folder.file("a.jsonl"));

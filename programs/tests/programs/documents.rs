@@ -5,14 +5,14 @@ use std::process::Command;
 use barewire_programs::demonstration;
 
 #[tokio::test]
-async fn the_wire_format_page_is_what_goes_over_the_wire() {
+async fn wire_format_page_equals_the_bytes_on_the_wire() {
     let page = demonstration::wire_format().await.expect("the calls succeed");
     let committed = include_str!("../../../docs/wire-format.md");
     assert!(page == committed, "write it again: cargo run -- wire-format > docs/wire-format.md\n{page}");
 }
 
 #[tokio::test]
-async fn the_picture_is_what_a_terminal_shows() {
+async fn picture_equals_the_terminal_output() {
     let picture = demonstration::wire_format_svg().await.expect("the calls succeed");
     let committed = include_str!("../../../docs/images/get-feature.svg");
     let command = "cargo run -- wire-format --svg > docs/images/get-feature.svg";
@@ -27,7 +27,7 @@ fn barewire() -> Command {
 
 /// The README's example, except for the port, must be part of the output of the demonstration.
 #[test]
-fn the_readme_shows_what_the_demonstration_prints() {
+fn readme_shows_the_output_of_the_demonstration() {
     let output = barewire().output().expect("it runs");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let printed = String::from_utf8(output.stdout).expect("text");
@@ -50,7 +50,7 @@ fn the_readme_shows_what_the_demonstration_prints() {
 }
 
 #[test]
-fn a_pipe_gets_colours_only_on_demand() {
+fn pipe_gets_colours_only_on_request() {
     let colours = |arguments: &[&str], no_color: Option<&str>| {
         let mut command = barewire();
         command.args(arguments);
@@ -68,7 +68,7 @@ fn a_pipe_gets_colours_only_on_demand() {
 }
 
 #[test]
-fn a_wrong_flag_is_one_line_and_exit_status_2() {
+fn wrong_flag_is_one_line_and_exit_status_2() {
     for arguments in [&["--nonsense"][..], &["nonsense"], &["--color", "red"]] {
         let output = barewire().args(arguments).output().expect("it runs");
         let said = String::from_utf8(output.stderr).expect("text");

@@ -15,8 +15,8 @@ use barewire::transport::tcp;
 use super::common::attack::id;
 use super::common::frames::*;
 
+use super::attack_bytes::{TINY, amplified, begin, block, head};
 use super::law::{ALLOWED, MIB, OPEN, SHUT};
-use super::said::{TINY, amplified, begin, block, head};
 
 /// Allowance for memory of the allocator and the kernel.
 const BESIDE: usize = 20 * MIB;

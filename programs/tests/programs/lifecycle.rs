@@ -99,7 +99,7 @@ fn note(text: &str) -> RouteNote {
 }
 
 #[tokio::test]
-async fn a_server_that_shuts_down_loses_none_of_a_hundred_calls() {
+async fn shutdown_completes_a_hundred_calls() {
     let mut server = Process::start().await;
     let client = server.client().await;
     let mut calls = Vec::new();
@@ -127,7 +127,7 @@ async fn a_server_that_shuts_down_loses_none_of_a_hundred_calls() {
 }
 
 #[tokio::test]
-async fn an_endless_call_delays_shutdown_only_up_to_the_limit() {
+async fn endless_call_delays_shutdown_only_up_to_the_timeout() {
     let mut server = Process::start().await;
     let client = server.client().await;
     let (_out, mut notes) = client.bidi_streaming(ROUTE_CHAT).await.expect("it begins");
@@ -141,7 +141,7 @@ async fn an_endless_call_delays_shutdown_only_up_to_the_limit() {
 }
 
 #[tokio::test]
-async fn a_killed_server_is_unavailable_and_its_port_is_free_at_once() {
+async fn killed_server_is_unavailable_and_its_port_is_reusable_at_once() {
     let mut server = Process::start().await;
     let client = server.client().await;
     let (mut out, mut notes) = client.bidi_streaming(ROUTE_CHAT).await.expect("it begins");
@@ -186,7 +186,7 @@ async fn drop_in(address: &str, number: usize) {
 }
 
 #[tokio::test]
-async fn ten_thousand_connections_leave_nothing_behind() {
+async fn ten_thousand_connections_leak_nothing() {
     let server = Process::start().await;
     let client = server.client().await;
     look_up(&client).await.expect("an answer");
@@ -244,7 +244,7 @@ fn attacks() -> Vec<Vec<u8>> {
 }
 
 #[tokio::test]
-async fn attacks_leave_no_descriptors_threads_or_memory_behind() {
+async fn attacks_leak_neither_descriptors_nor_threads_nor_memory() {
     let server = Process::start().await;
     let client = server.client().await;
     look_up(&client).await.expect("an answer");
@@ -346,7 +346,7 @@ async fn memory_of_a_burst_is_returned() {
 }
 
 #[tokio::test]
-async fn a_server_without_descriptors_waits_and_does_not_spin() {
+async fn server_out_of_descriptors_waits_without_spinning() {
     let mut limited = Command::new("sh");
     limited.args(["-c", "ulimit -n 40; exec \"$0\" \"$@\"", SERVER]);
     let server = Process::run(limited, 0).await;

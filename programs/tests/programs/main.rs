@@ -1,5 +1,8 @@
 //! Tests of the programs: output, lifecycle, memory, and the documents that show their output.
 
+#[allow(dead_code)]
+#[path = "../../../tests/held/attack_bytes.rs"]
+mod attack_bytes;
 #[path = "../../../tests/common/mod.rs"]
 mod common;
 mod documents;
@@ -12,9 +15,6 @@ mod lifecycle;
 #[path = "../../../tests/held/line.rs"]
 mod line;
 mod route_guide;
-#[allow(dead_code)]
-#[path = "../../../tests/held/said.rs"]
-mod said;
 #[allow(dead_code)]
 #[path = "../../../tests/held/service.rs"]
 mod service;

@@ -163,7 +163,7 @@ fn wrong_flags_are_errors() {
 }
 
 #[test]
-fn a_port_in_use_is_an_error() {
+fn port_in_use_is_an_error() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
     let line = usage(SERVER, &["-port", &port]);
@@ -186,7 +186,7 @@ fn features_must_be_json() {
 }
 
 #[test]
-fn a_certificate_of_an_authority_is_used_with_a_warning() {
+fn ca_certificate_as_server_certificate_causes_a_warning() {
     let (certificate, key) = authority("localhost");
     let mut server = Server::start(&["-tls", "-cert_file", certificate.path(), "-key_file", key.path()]);
     let warning = server.line();
@@ -231,7 +231,7 @@ fn invalid_certificates_are_errors() {
 }
 
 #[test]
-fn an_unreachable_server_is_an_error() {
+fn unreachable_server_is_an_error() {
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     let line = complaint(CLIENT, &["-addr", &free], 1);
     assert!(
@@ -243,7 +243,7 @@ fn an_unreachable_server_is_an_error() {
 }
 
 #[test]
-fn client_and_server() {
+fn client_prints_the_answers_of_the_server() {
     let server = Server::start(&["-host", ""]);
     let port = server.address.rsplit(':').next().unwrap();
     let first = run(CLIENT, &["-addr", &format!(":{port}"), "-seed", "7"]);
@@ -257,7 +257,7 @@ fn client_and_server() {
 }
 
 #[test]
-fn the_environment_asks_for_the_bytes() {
+fn environment_variable_prints_the_bytes() {
     let server = Server::start(&[]);
     let shown = |value: &str| {
         let mut command = Command::new(CLIENT);
@@ -290,7 +290,7 @@ fn the_environment_asks_for_the_bytes() {
 }
 
 #[test]
-fn client_and_server_over_tls() {
+fn client_prints_the_answers_of_the_server_over_tls() {
     let (certificate, key) = certificate("x.test.example.com");
     let mut server =
         Server::start(&["-host", "127.0.0.1", "-tls", "-cert_file", certificate.path(), "-key_file", key.path()]);
@@ -323,7 +323,7 @@ fn client_and_server_over_tls() {
 }
 
 #[test]
-fn features_come_from_a_file() {
+fn features_are_read_from_a_file() {
     let json =
         file("features.json", r#"[{"location": {"latitude": 410000000, "longitude": -740000000}, "name": "Here"}]"#);
     let server = Server::start(&["-json_db_file", json.path()]);

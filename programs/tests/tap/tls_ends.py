@@ -1,4 +1,4 @@
-"""A TLS client and a TLS server of OpenSSL: plaintext that enters one leaves the other.
+"""A TLS client and a TLS server with OpenSSL that forward plaintext between them.
 
     plain ─▶ TLS client ─▶ a proxy ─▶ TLS server ─▶ plain
 

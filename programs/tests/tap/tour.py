@@ -1,4 +1,4 @@
-"""Runs `barewire tour` on a terminal of its own, ends it, and checks that it restored the terminal.
+"""Runs `barewire tour` on a pseudo-terminal, ends it, and checks that it restored the terminal.
 
     tour.py BAREWIRE TERM|INT|HUP|KEY
 """

@@ -15,7 +15,7 @@ async fn admitted(admission: &mut Admission, may_pass: bool) -> Result<(), Statu
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_message_waits_for_what_others_hold() {
+async fn message_waits_until_others_release_memory() {
     let budget = budget();
     let held = budget.charge(Kind::Outgoing, 1000);
     let mut admission = Admission::new(budget.clone(), Kind::Outgoing);
@@ -30,7 +30,7 @@ async fn a_message_waits_for_what_others_hold() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_message_passes_beyond_the_budget_until_it_has_left() {
+async fn one_message_may_exceed_the_budget_until_it_is_sent() {
     let budget = budget();
     let _held = budget.charge(Kind::Outgoing, 1000);
     let (mut first, mut second) =
@@ -49,7 +49,7 @@ async fn one_message_passes_beyond_the_budget_until_it_has_left() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_wait_ends_when_nothing_was_given_back_for_too_long() {
+async fn wait_fails_if_nothing_is_released_in_time() {
     let budget = budget();
     let mut held: Vec<_> = (0..10).map(|_| budget.charge(Kind::Outgoing, 500)).collect();
     let mut admission = Admission::new(budget.clone(), Kind::Outgoing);
@@ -64,7 +64,7 @@ async fn a_wait_ends_when_nothing_was_given_back_for_too_long() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn each_that_is_let_in_wakes_the_next() {
+async fn each_admitted_message_wakes_the_next() {
     let budget = budget();
     let held = budget.charge(Kind::Outgoing, 1000);
     let mut waiting = tokio::task::JoinSet::new();
@@ -78,7 +78,7 @@ async fn each_that_is_let_in_wakes_the_next() {
 }
 
 #[test]
-fn metadata_of_many_fields_is_refused_when_the_budget_is_used_up() {
+fn large_metadata_is_refused_when_the_budget_is_used_up() {
     let budget = budget();
     let _held = budget.charge(Kind::Outgoing, 1000);
     assert!(budget.charge_call(CALL_ALLOWANCE).is_ok());
@@ -87,7 +87,7 @@ fn metadata_of_many_fields_is_refused_when_the_budget_is_used_up() {
 }
 
 #[test]
-fn restoring_is_free_up_to_a_size_and_then_in_proportion() {
+fn decompression_is_free_up_to_a_size_then_proportional_to_the_wire() {
     let budget = budget();
     assert!(budget.count_restored(100, RESTORED_FREELY).is_ok());
     assert!(budget.count_restored(0, 100 * RESTORED_PER_BYTE).is_ok());

@@ -71,10 +71,10 @@ fn trim() -> Arc<dyn Compressor> {
     Arc::new(Trim(None))
 }
 
-fn packing(compressor: Arc<dyn Compressor>) -> Packing {
+fn packing(compressor: Arc<dyn Compressor>) -> MessageEncoder {
     let options =
         SendingOptions { max_message_size: LIMIT, min_compress_size: 10, compressors: Compressors::new([compressor]) };
-    let mut packing = Packing::new(Arc::new(options), EncodingSet::IDENTITY.with(Encoding::Gzip));
+    let mut packing = MessageEncoder::new(Arc::new(options), EncodingSet::IDENTITY.with(Encoding::Gzip));
     packing.choose(Encoding::Gzip);
     packing
 }
@@ -84,7 +84,7 @@ fn zeros(length: usize) -> Bytes {
 }
 
 #[tokio::test]
-async fn large_messages_that_are_compressed_leave_the_worker() {
+async fn large_messages_are_compressed_off_the_worker() {
     let chosen = packing(trim());
     for (length, expected) in
         [(0, false), (INLINE_COMPRESSION - 1, false), (INLINE_COMPRESSION, true), (LIMIT, true), (LIMIT + 1, false)]
@@ -93,16 +93,19 @@ async fn large_messages_that_are_compressed_leave_the_worker() {
     }
     let options =
         SendingOptions { max_message_size: LIMIT, min_compress_size: 0, compressors: Compressors::new([trim()]) };
-    assert!(!Packing::new(Arc::new(options), EncodingSet::IDENTITY).compresses_off_worker(LIMIT), "none is chosen");
+    assert!(
+        !MessageEncoder::new(Arc::new(options), EncodingSet::IDENTITY).compresses_off_worker(LIMIT),
+        "none is chosen"
+    );
 }
 
 #[test]
-fn without_a_runtime_everything_stays_where_it_is() {
+fn without_a_runtime_messages_are_compressed_inline() {
     assert!(!packing(trim()).compresses_off_worker(LIMIT));
 }
 
 #[tokio::test]
-async fn a_message_is_the_same_wherever_it_is_packed() {
+async fn message_is_the_same_compressed_inline_or_off_the_worker() {
     let packing = packing(trim());
     let broken = Bytes::from([&b"!"[..], &[0; INLINE_COMPRESSION]].concat());
     for plain in [zeros(5), zeros(LIMIT), Bytes::from(vec![7; LIMIT]), broken, zeros(LIMIT + 1)] {
@@ -119,7 +122,7 @@ async fn a_message_is_the_same_wherever_it_is_packed() {
 }
 
 #[tokio::test]
-async fn a_worker_is_free_meanwhile_and_few_are_packed_at_once() {
+async fn worker_stays_free_and_few_messages_are_compressed_at_once() {
     let ((waits, waiting), (go, going)) = (channel(), channel());
     let gate = Gate { ends: Mutex::new((waits, going)), inside: AtomicUsize::new(0), most: AtomicUsize::new(0) };
     let gate = Arc::new(gate);
@@ -150,7 +153,7 @@ async fn a_worker_is_free_meanwhile_and_few_are_packed_at_once() {
 }
 
 #[tokio::test]
-async fn a_compressor_that_panics_panics_where_it_is_waited_for() {
+async fn panic_of_a_compressor_reaches_the_waiting_task() {
     let message = Bytes::from([&b"?"[..], &[0; INLINE_COMPRESSION]].concat());
     let packing = packing(trim());
     let failed = tokio::spawn(packing.pack_off_worker(message)).await.unwrap_err();

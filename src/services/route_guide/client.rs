@@ -188,7 +188,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn routes_are_whole_degrees_on_earth() {
+    fn random_routes_have_whole_degrees_on_earth() {
         for seed in 0..1000 {
             let route = random_route(seed);
             assert!((2..=101).contains(&route.len()));
@@ -200,13 +200,13 @@ mod tests {
     }
 
     #[test]
-    fn a_seed_gives_the_same_route_and_another_gives_another() {
+    fn route_depends_only_on_the_seed() {
         assert_eq!(random_route(7), random_route(7));
         assert_ne!(random_route(7), random_route(8));
     }
 
     #[test]
-    fn the_numbers_are_those_of_the_publication() {
+    fn random_numbers_equal_the_published_ones() {
         let mut random = Random(1_234_567);
         assert_eq!([random.next(), random.next()], [6_457_827_717_110_365_317, 3_203_168_211_198_807_973]);
     }

@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn the_published_features_are_a_hundred() {
+    fn published_data_has_a_hundred_features() {
         let features = Features::published();
         assert_eq!((features.len(), features.is_empty()), (100, false));
         assert_eq!(features.iter().filter(|feature| feature.name.is_empty()).count(), 36);
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rectangle_has_its_corners_in_any_order_and_its_borders_inside() {
+    fn rectangle_takes_corners_in_any_order_and_includes_its_borders() {
         let all = ["south-west", "south-east", "", "north-east", "centre"];
         let (north, south, east, west) = (10, -10, 10, -10);
         for (lo, hi) in [
@@ -207,27 +207,27 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_corner_is_the_origin() {
+    fn missing_corner_is_the_origin() {
         assert_eq!(names(&square(), Some(point(10, 10)), None), ["north-east", "centre"]);
         assert_eq!(names(&square(), None, Some(point(-10, 10))), ["south-east", "centre"]);
         assert_eq!(names(&square(), None, None), ["centre"]);
     }
 
     #[test]
-    fn a_feature_without_a_name_is_found_at_its_point() {
+    fn feature_without_a_name_is_found_at_its_point() {
         assert_eq!(square().at(point(10, -10)).unwrap().name, "");
         assert_eq!(square().at(point(10, -11)), None);
     }
 
     #[test]
-    fn the_first_of_two_at_one_point_is_found() {
+    fn first_of_two_at_one_point_is_found() {
         let features = Features::from_json(r#"[{"location":{},"name":"a"},{"location":{},"name":"b"}]"#).unwrap();
         assert_eq!(features.at(point(0, 0)).unwrap().name, "a");
         assert_eq!(names(&features, None, None), ["a", "b"]);
     }
 
     #[test]
-    fn distances_on_the_sphere() {
+    fn distances_are_measured_on_a_sphere() {
         const QUARTER: i32 = 900_000_000;
         assert_eq!(distance(point(0, 0), point(0, 0)), 0);
         assert_eq!(distance(point(0, 0), point(10_000_000, 0)), 111_194, "a degree");
@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn no_two_points_are_further_apart_than_half_the_earth() {
+    fn distance_is_at_most_half_the_circumference() {
         let angles = [i32::MIN, -1_800_000_000, -900_000_000, -1, 0, 1, 450_000_001, 900_000_000, i32::MAX];
         let points = angles.map(|latitude| angles.map(|longitude| point(latitude, longitude)));
         for from in points.as_flattened() {
@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_of_json_name_the_place() {
+    fn invalid_json_is_reported_with_its_place() {
         let error = |json: &str| Features::from_json(json).unwrap_err().to_string();
         assert_eq!(error(""), "can't load features: EOF while parsing a value at line 1 column 0");
         assert_eq!(error("[\n{\"name\": \"x\"}]"), "can't load features: missing field `location` at line 2 column 13");

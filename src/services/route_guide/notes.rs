@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn a_note_is_answered_by_those_at_its_location_itself_last() {
+    fn answer_has_the_notes_at_the_location_ending_with_the_new_one() {
         let notes = Notes::default();
         assert_eq!(texts(notes.leave(note(1, "a"))), ["a"]);
         assert_eq!(texts(notes.leave(note(2, "b"))), ["b"]);
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn notes_that_come_while_one_is_answered_are_not_in_its_answer() {
+    fn later_notes_are_not_part_of_an_earlier_answer() {
         let notes = Notes::default();
         notes.leave(note(1, "a"));
         let mut answer = notes.leave(note(1, "b"));
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn a_note_without_a_location_is_at_the_origin_and_says_so() {
+    fn note_without_location_is_stored_at_the_origin() {
         let notes = Notes::default();
         let answer = notes.leave(RouteNote { location: None, message: "lost".to_owned() }).next().unwrap();
         assert_eq!(answer.location, Some(Point::default()));
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_are_forgotten_at_the_limit_wherever_they_are() {
+    fn oldest_notes_of_all_locations_are_dropped_at_the_limit() {
         let notes = Notes::with_limit(3 * (NOTE_COST + 1));
         for (location, text) in [(1, "a"), (2, "b"), (1, "c")] {
             notes.leave(note(location, text));
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn a_location_without_notes_costs_nothing() {
+    fn location_without_notes_is_removed() {
         let notes = Notes::with_limit(2 * NOTE_COST);
         for longitude in 0..1000 {
             assert_eq!(texts(notes.leave(note(longitude, ""))).len(), 1);
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn a_note_over_the_limit_is_still_answered_by_itself() {
+    fn note_over_the_limit_is_answered_with_itself() {
         let notes = Notes::with_limit(10);
         assert_eq!(texts(notes.leave(note(1, "much too long"))), ["much too long"]);
         let mut slow = notes.leave(note(1, "second"));

@@ -96,7 +96,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_point_without_a_feature_has_an_unnamed_one() {
+    async fn point_without_a_feature_gets_an_unnamed_one() {
         let guide = Guide::default();
         for point in [Point { latitude: 0, longitude: 0 }, Point { latitude: 409146138, longitude: -746188905 }] {
             let answer = guide.get_feature(Request::new(point)).await.unwrap();
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn counts_stay_at_the_largest() {
+    fn counts_saturate_at_i32_max() {
         assert_eq!(saturating(i32::MAX as u64), i32::MAX);
         assert_eq!(saturating(u64::from(u32::MAX)), i32::MAX);
         assert_eq!(saturating(7), 7);

@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn events_read_as_in_the_example() {
+    fn events_print_as_in_the_grpc_go_example() {
         let named = Feature { name: "A \"hill\"\n".to_owned(), location: Some(point(1, -2)) };
         let origin = Feature { name: String::new(), location: Some(point(0, 0)) };
         let area = Rectangle { lo: Some(point(3, 0)), hi: None };

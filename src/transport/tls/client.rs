@@ -125,7 +125,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_host_of_an_authority() {
+    fn host_is_parsed_from_an_authority() {
         for (authority, expected) in [
             ("localhost:50051", "localhost"),
             ("localhost", "localhost"),

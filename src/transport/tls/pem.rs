@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn a_certificate_and_its_key_fit() {
+    fn matching_certificate_and_key_are_accepted() {
         let (certificate, key) = certificate();
         assert!(Identity::from_pem(certificate.as_bytes(), key.as_bytes()).is_ok());
         assert!(Authorities::from_pem(certificate.as_bytes()).is_ok());
@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn the_certificate_of_an_authority_has_a_flaw() {
+    fn ca_certificate_is_flagged_as_a_server_certificate() {
         let key = KeyPair::generate().unwrap();
         for (is_ca, flawed) in [
             (IsCa::NoCa, false),
@@ -273,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_say_what_is_wrong_with_which() {
+    fn errors_name_the_certificate_or_the_key() {
         let (good, key) = certificate();
         let (_, other) = certificate();
         assert_eq!(error("", &key), "certificate: no certificate found: expected PEM with \"BEGIN CERTIFICATE\"");
@@ -293,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_not_there_is_named() {
+    fn missing_file_is_named() {
         let error = Authorities::from_file("no/such.pem").unwrap_err();
         assert!(error.to_string().starts_with("can't read no/such.pem: "), "{error}");
         assert!(std::error::Error::source(&error).is_some());

@@ -7,25 +7,25 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::source::{Source, library, programs};
 
-/// The files that each file uses.
+/// Maps each file to the files that it uses.
 pub(super) type Arrows<'a> = BTreeMap<&'a str, BTreeSet<&'a str>>;
 
 #[test]
-fn no_file_comes_round_to_itself() {
-    for (house, least) in [(library(), 500), (programs(), 100)] {
-        stand_in_order(&house.iter().collect::<Vec<_>>(), least);
+fn imports_form_no_circle() {
+    for (sources, least) in [(library(), 500), (programs(), 100)] {
+        assert_no_circles(&sources.iter().collect::<Vec<_>>(), least);
     }
 }
 
-/// Holds that none of these files comes round to itself, where at least so many arrows are found among them.
-fn stand_in_order(files: &[&Source], least: usize) {
+/// Asserts that no file uses itself through others, and that at least `least` arrows were found.
+fn assert_no_circles(files: &[&Source], least: usize) {
     let arrows = arrows(files);
     assert!(arrows.values().map(BTreeSet::len).sum::<usize>() >= least, "imports are found: {arrows:?}");
     let circles = circles(&arrows);
     assert!(circles.is_empty(), "the files of each of these groups use each other: {circles:#?}");
 }
 
-/// Finds which of these files each of them uses.
+/// Returns which of these files each file uses.
 pub(super) fn arrows<'a>(files: &[&'a Source]) -> Arrows<'a> {
     let modules: BTreeMap<Vec<String>, &str> =
         files.iter().map(|source| (source.module(), source.path.as_str())).collect();
@@ -42,14 +42,14 @@ pub(super) fn arrows<'a>(files: &[&'a Source]) -> Arrows<'a> {
     arrows
 }
 
-/// The names that a file hands on, as paths, and the paths behind them.
+/// Returns the names that a file re-exports, as paths, and their original paths.
 fn handed_on(source: &Source) -> Vec<(Vec<String>, Vec<String>)> {
     let paths = source.re_exports().into_iter().flat_map(|(_, paths)| paths);
     let named = |path: Vec<String>| Some(([source.module(), vec![path.last()?.clone()]].concat(), path));
     paths.filter_map(named).collect()
 }
 
-/// Follows a path through the re-exports on its way to where the name is defined.
+/// Follows a path through re-exports to the definition of its name.
 fn origin(path: &[String], exports: &BTreeMap<Vec<String>, Vec<String>>) -> Vec<String> {
     let step = |path: &[String]| {
         (1..=path.len()).find_map(|length| {
@@ -58,7 +58,7 @@ fn origin(path: &[String], exports: &BTreeMap<Vec<String>, Vec<String>>) -> Vec<
         })
     };
     let mut path = path.to_vec();
-    // No name is handed on through more files than there are re-exports.
+    // A chain of re-exports is at most as long as their number.
     for _ in 0..exports.len() {
         match step(&path) {
             Some(next) if next != path => path = next,
@@ -68,7 +68,7 @@ fn origin(path: &[String], exports: &BTreeMap<Vec<String>, Vec<String>>) -> Vec<
     path
 }
 
-/// Finds the groups of files from each of which the arrows lead to all others of the group.
+/// Returns the groups of files in which arrows lead from each file to every other.
 fn circles<'a>(arrows: &Arrows<'a>) -> Vec<Vec<&'a str>> {
     let reached: BTreeMap<&str, BTreeSet<&str>> = arrows.keys().map(|file| (*file, reached(file, arrows))).collect();
     let reaches = |from: &str, to: &str| reached.get(from).is_some_and(|files| files.contains(to));
@@ -89,8 +89,8 @@ fn reached<'a>(start: &'a str, arrows: &Arrows<'a>) -> BTreeSet<&'a str> {
     seen
 }
 
-/// Cases to refuse, and cases to accept.
-mod the_checker {
+/// Tests the check itself: files that it must refuse, and files that it must accept.
+mod checker {
     use super::*;
 
     const TOP: &str = "src/m/mod.rs";
@@ -105,7 +105,7 @@ mod the_checker {
     }
 
     #[test]
-    fn finds_circles_of_two_files_and_more() {
+    fn finds_circles_of_two_or_more_files() {
         let two = [(A, "use super::b::B;"), (B, "use super::a::A;"), (C, "use super::a::A;")];
         assert_eq!(found(&two), [[A, B]]);
         let three = [(A, "use super::b::B;"), (B, "use super::c::C;"), (C, "fn f() { super::a::g() }")];
@@ -122,7 +122,7 @@ mod the_checker {
     }
 
     #[test]
-    fn a_folders_mod_may_hand_on_what_it_does_not_use() {
+    fn re_export_in_a_mod_file_is_not_a_use() {
         for used in ["mod a; fn f() { a::g() }", "mod a; use a::A;", "mod a; pub use a::A; struct N(A);"] {
             assert_eq!(found(&[(TOP, used), (A, "use super::N;")]), [[A, TOP]], "{used}");
         }
@@ -142,11 +142,11 @@ mod the_checker {
         assert_eq!(found(&root), [[A, B]], "through two of them");
         assert_eq!(found(&[(TOP, handed_on), (A, ""), (B, "use crate::m::A;")]), [[""; 0]; 0]);
         let to_itself = "pub use self::A; pub use self::B::A as B;";
-        assert_eq!(found(&[(TOP, to_itself), (A, "use super::A;")]), [[""; 0]; 0], "comes to an end");
+        assert_eq!(found(&[(TOP, to_itself), (A, "use super::A;")]), [[""; 0]; 0], "a re-export of itself ends");
     }
 
     #[test]
-    fn leaves_unit_tests_out() {
+    fn ignores_unit_tests() {
         let texts = [(A, "use super::b::B;"), (B, "#[cfg(test)] mod tests { use crate::m::a::A; }")];
         assert_eq!(found(&texts), [[""; 0]; 0]);
     }

@@ -18,7 +18,7 @@ const MOST_LINES: usize = 2600;
 const SERVER: &str = "## The path of a unary call on the server";
 const CLIENT: &str = "The path on the client:";
 
-/// A row of a table: the place in the page, the file, and its number of lines on the page.
+/// A row of a table: its position in the page, the file, and the number of lines that the page gives.
 struct Row {
     at: usize,
     file: String,
@@ -45,7 +45,7 @@ fn rows(text: &str, section: &str) -> Vec<Row> {
 }
 
 #[test]
-fn the_path_of_a_unary_call_is_short() {
+fn path_of_a_unary_call_is_short() {
     let text = fs::read_to_string(page()).expect("the page can be read");
     let text = if std::env::var_os("UPDATE_PATH").is_some() { updated(&text) } else { text };
     let lengths = lengths();

@@ -5,19 +5,19 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
-/// One file.
+/// A parsed file.
 pub struct Source {
-    /// Its path, `src/wire/mod.rs` or `programs/src/cli/mod.rs` for example.
+    /// The path, for example `src/wire/mod.rs` or `programs/src/cli/mod.rs`.
     pub path: String,
-    /// All of it.
+    /// The whole text.
     pub text: String,
-    /// Its code without comments; of strings only the quotes are left.
+    /// The code without comments; strings are reduced to their quotes.
     pub tokens: Vec<Token>,
-    /// The places of `#[…]` and `#![…]`.
+    /// The token ranges of `#[…]` and `#![…]`.
     pub attributes: Vec<Range<usize>>,
-    /// Every `mod … { … }`.
+    /// The token ranges of `mod … { … }`.
     inline: Vec<Range<usize>>,
-    /// Which of the tokens are unit tests: `#[cfg(test)] mod … { … }`.
+    /// The token ranges of unit tests: `#[cfg(test)] mod … { … }`.
     tests: Vec<Range<usize>>,
     /// True if the whole file is a unit test, by a `#[cfg(test)] mod …;` elsewhere, or by its name.
     is_test: bool,
@@ -27,17 +27,17 @@ pub struct Source {
 pub struct Token {
     /// The text of the token.
     pub text: String,
-    /// The line that it stands on, counted from 1.
+    /// The line of the token, from 1.
     pub line: usize,
 }
 
-/// Every file of the library: those below `src/`.
+/// Returns every file of the library, below `src/`.
 pub fn library() -> &'static [Source] {
     static LIBRARY: LazyLock<Vec<Source>> = LazyLock::new(|| read("src"));
     &LIBRARY
 }
 
-/// Every file of the programs: those below `programs/src/`.
+/// Returns every file of the programs, below `programs/src/`.
 pub fn programs() -> &'static [Source] {
     static PROGRAMS: LazyLock<Vec<Source>> = LazyLock::new(|| read("programs/src"));
     &PROGRAMS
@@ -45,19 +45,19 @@ pub fn programs() -> &'static [Source] {
 
 fn read(folder: &str) -> Vec<Source> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut house: Vec<Source> = files(&root.join(folder))
+    let mut sources: Vec<Source> = files(&root.join(folder))
         .iter()
         .map(|path| {
             let name = path.strip_prefix(root).expect("it is below").to_string_lossy().replace('\\', "/");
             Source::new(&name, &fs::read_to_string(path).expect("source can be read"))
         })
         .collect();
-    let tests: Vec<Vec<String>> = house.iter().flat_map(Source::test_modules).collect();
-    for source in &mut house {
+    let tests: Vec<Vec<String>> = sources.iter().flat_map(Source::test_modules).collect();
+    for source in &mut sources {
         source.is_test =
             source.path.ends_with("_tests.rs") || tests.iter().any(|module| source.module().starts_with(module));
     }
-    house
+    sources
 }
 
 fn files(folder: &Path) -> Vec<PathBuf> {
@@ -93,26 +93,26 @@ impl Source {
         source
     }
 
-    /// The path below `src/`.
+    /// Returns the path below `src/`.
     fn below_src(&self) -> &str {
         let path = self.path.strip_prefix("programs/").unwrap_or(&self.path);
         path.strip_prefix("src/").unwrap_or(path)
     }
 
-    /// The module at the top of `src/` that the file belongs to; none for `lib.rs` and what is in `bin/`.
-    pub fn room(&self) -> Option<&str> {
+    /// Returns the top-level module that the file belongs to; `None` for `lib.rs` and files in `bin/`.
+    pub fn top_module(&self) -> Option<&str> {
         let rest = self.below_src();
-        let room = rest.split('/').next().map(|name| name.trim_end_matches(".rs"))?;
-        (room != "lib" && room != "bin").then_some(room)
+        let module = rest.split('/').next().map(|name| name.trim_end_matches(".rs"))?;
+        (module != "lib" && module != "bin").then_some(module)
     }
 
-    /// The path of the module that the file is.
+    /// Returns the path of the file's module.
     pub fn module(&self) -> Vec<String> {
         let path = self.below_src().trim_end_matches(".rs");
         path.split('/').filter(|name| !["mod", "lib"].contains(name)).map(str::to_owned).collect()
     }
 
-    /// The path of the module that the code here is in: the file's, or that of a `mod … { … }` in it.
+    /// Returns the path of the module around a token: the file's, or that of a `mod … { … }` in it.
     fn module_at(&self, place: usize) -> Vec<String> {
         let inline = self.inline.iter().filter(|range| range.contains(&place));
         self.module().into_iter().chain(inline.map(|range| self.word(range.start + 1).to_owned())).collect()
@@ -151,20 +151,20 @@ impl Source {
         (0..self.tokens.len()).filter(begins).map(|place| place..self.closing(bracket(place))).collect()
     }
 
-    /// The modules in files below this one's: `mod …;`.
+    /// Returns the modules that the file declares: `mod …;`.
     fn declared(&self) -> Vec<&str> {
         let declares = |place: &usize| self.word(*place) == "mod" && self.word(place + 2) == ";";
         (0..self.tokens.len()).filter(declares).map(|place| self.word(place + 1)).collect()
     }
 
-    /// The paths of this crate that the code names, from the crate's root: those that begin there, or at a module around this
-    /// one or below it.
+    /// Returns the paths of this crate that the code names, from the crate's root: paths that begin there, at a module around
+    /// this one, or at a child module.
     pub fn paths(&self) -> Vec<Vec<String>> {
         self.paths_at(|_| true)
     }
 
-    /// The paths that the code uses: those of [`Source::paths`] that it does not only hand on. A name that is handed on and
-    /// stands in the code too is used.
+    /// Returns the paths that the code uses: those of [`Source::paths`] that it does not only re-export. A name that is
+    /// re-exported and also used in the code counts.
     pub fn used(&self) -> Vec<Vec<String>> {
         let handed_on = self.re_exports();
         let is_handed_on = |place: usize| handed_on.iter().any(|(lines, _)| lines.contains(&place));
@@ -178,7 +178,7 @@ impl Source {
         self.paths_at(|place| !is_handed_on(place)).into_iter().chain(names).collect()
     }
 
-    /// The paths of the `pub use` lines, from the crate's root, and where each of these lines stands.
+    /// Returns the paths of the `pub use` lines, from the crate's root, with the token range of each line.
     pub fn re_exports(&self) -> Vec<(Range<usize>, Vec<Vec<String>>)> {
         let is_public = |place: usize| match place.checked_sub(1).map(|before| self.word(before)) {
             Some("pub") => true,
@@ -209,7 +209,7 @@ impl Source {
         found
     }
 
-    /// The paths of the `use` lines, as they stand there.
+    /// Returns the paths of the `use` lines, as written.
     pub fn uses(&self) -> Vec<Vec<String>> {
         let mut found = Vec::new();
         for place in self.product_places().filter(|place| self.word(*place) == "use") {
@@ -218,7 +218,7 @@ impl Source {
         found
     }
 
-    /// Follows a path through its groups, `{…}`; gives the place after it.
+    /// Expands a path with groups, `{…}`. Returns the position after it.
     fn branch(&self, mut place: usize, base: &[String], found: &mut Vec<Vec<String>>) -> usize {
         let mut path = base.to_vec();
         loop {
@@ -250,13 +250,13 @@ impl Source {
         place
     }
 
-    /// The modules that `#[cfg(test)] mod …;` names.
+    /// Returns the modules of `#[cfg(test)] mod …;`.
     fn test_modules(&self) -> Vec<Vec<String>> {
         let files = self.test_items().into_iter().filter(|(_, name)| self.word(name + 1) == ";");
         files.map(|(_, name)| [self.module(), vec![self.word(name).to_owned()]].concat()).collect()
     }
 
-    /// Where `#[cfg(test)] mod …` begins, and where its name stands.
+    /// Returns the positions of each `#[cfg(test)] mod …` and of its name.
     fn test_items(&self) -> Vec<(usize, usize)> {
         let says = |range: &Range<usize>| range.clone().map(|place| self.word(place)).collect::<String>();
         let tests = self.attributes.iter().filter(|attribute| says(attribute) == "#[cfg(test)]");
@@ -264,7 +264,7 @@ impl Source {
         items.filter(|(_, item)| self.word(*item) == "mod").map(|(start, item)| (start, item + 1)).collect()
     }
 
-    /// Where the item begins that an attribute belongs to: behind the attributes that follow it.
+    /// Returns the position of the item that an attribute belongs to, after all its attributes.
     pub fn item(&self, attribute: &Range<usize>) -> usize {
         let mut item = attribute.end;
         while let Some(next) = self.attributes.iter().find(|next| next.start == item) {
@@ -273,7 +273,7 @@ impl Source {
         item
     }
 
-    /// The place after the bracket that closes the one here.
+    /// Returns the position after the bracket that closes this one.
     pub fn closing(&self, open: usize) -> usize {
         let mut depth = 0;
         for place in open..self.tokens.len() {
@@ -299,7 +299,7 @@ fn is_word(character: char) -> bool {
     character.is_alphanumeric() || character == '_'
 }
 
-/// Takes code apart. Comments, and what is in strings and characters, are left out.
+/// Splits code into tokens, without comments and without the contents of strings and characters.
 fn tokens(text: &str) -> Vec<Token> {
     let (mut found, mut rest, mut line) = (Vec::new(), text, 1);
     while let Some(first) = rest.chars().next() {
@@ -327,7 +327,7 @@ fn tokens(text: &str) -> Vec<Token> {
     found
 }
 
-/// The length of a block comment, which may have others in it.
+/// Returns the length of a block comment, which may be nested.
 fn comment(text: &str) -> usize {
     let (mut depth, mut at) = (0, 0);
     while at < text.len() {
@@ -343,7 +343,7 @@ fn comment(text: &str) -> usize {
     text.len()
 }
 
-/// The length of a character, or of the quote of a lifetime.
+/// Returns the length of a character literal, or of the quote of a lifetime.
 fn character(text: &str) -> usize {
     let mut characters = text.char_indices().skip(1);
     match (characters.next(), characters.next()) {
@@ -356,7 +356,7 @@ fn character(text: &str) -> usize {
     }
 }
 
-/// The length of a string of any kind, if one begins here.
+/// Returns the length of a string literal of any kind, if one begins here.
 fn literal(text: &str) -> Option<usize> {
     let start = ["", "b", "c"].into_iter().map(str::len).find(|start| {
         let (prefix, rest) = text.split_at_checked(*start).unwrap_or(("", ""));

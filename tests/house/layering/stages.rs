@@ -12,10 +12,10 @@ use std::collections::BTreeSet;
 
 use super::source::{Source, library, programs};
 
-/// Folders, and which of the others each may use.
+/// Folders, and the folders that each may use.
 type Stages = [(&'static str, &'static [&'static str])];
 
-/// Those of the inspector.
+/// The folders of the inspector.
 const INSPECTOR: &Stages = &[
     ("model", &[]),
     ("decode", &["model"]),
@@ -26,7 +26,7 @@ const INSPECTOR: &Stages = &[
     ("write", &["model"]),
 ];
 
-/// Those of the program `barewire`, and the files that they share.
+/// The folders of the program `barewire`, and the files that they share.
 const TOOL: &Stages = &[
     ("feed", &[]),
     ("stdout", &[]),
@@ -39,36 +39,36 @@ const TOOL: &Stages = &[
     ("tour", &["stdout", "together"]),
 ];
 
-/// The most names at the top of the inspector, in addition to `mod.rs` and `tests/`.
+/// The most folders and files directly in the inspector, in addition to `mod.rs` and `tests/`.
 const AT_THE_TOP: usize = 8;
 
 #[test]
-fn the_inspectors_folders_use_those_before_them() {
+fn inspector_folders_use_only_listed_ones() {
     let seen = in_stages(library(), "src/inspector/", INSPECTOR);
     assert!(seen <= AT_THE_TOP, "{seen} names at the top of the inspector");
 }
 
 #[test]
-fn the_commands_use_those_before_them() {
+fn command_folders_use_only_listed_ones() {
     in_stages(programs(), "programs/src/tool/", TOOL);
 }
 
-/// Holds the folders below this one to their list; gives how many there are.
-fn in_stages(house: &[Source], folder: &str, stages: &Stages) -> usize {
-    super::hold(house, |source| upward(source, folder, stages));
-    let seen: BTreeSet<&str> = house.iter().filter_map(|source| stage(source, folder)).collect();
+/// Asserts that the folders below this one use only the listed ones. Returns their number.
+fn in_stages(sources: &[Source], folder: &str, stages: &Stages) -> usize {
+    super::assert_rule(sources, |source| upward(source, folder, stages));
+    let seen: BTreeSet<&str> = sources.iter().filter_map(|source| stage(source, folder)).collect();
     let listed: BTreeSet<&str> = stages.iter().map(|(stage, _)| *stage).collect();
     assert_eq!(seen, listed, "every folder has its place among the stages");
     seen.len()
 }
 
-/// The name at the top of a folder under which a file stands.
+/// Returns the name of the folder or file directly below `folder` that a file belongs to.
 fn stage<'a>(source: &'a Source, folder: &str) -> Option<&'a str> {
     let name = source.path.strip_prefix(folder)?.split('/').next()?.trim_end_matches(".rs");
     (!["mod", "tests"].contains(&name)).then_some(name)
 }
 
-/// Returns the names that a file of a stage uses and that do not stand before it.
+/// Returns the names that a file of a stage uses although its stage may not.
 fn upward(source: &Source, folder: &str, stages: &Stages) -> Vec<String> {
     let Some(stage) = stage(source, folder) else { return Vec::new() };
     let whole = folder.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
@@ -76,14 +76,14 @@ fn upward(source: &Source, folder: &str, stages: &Stages) -> Vec<String> {
     let may = |other: &str| other == stage || uses.contains(&other);
     let mut wrong = source.paths();
     wrong.retain(|path| {
-        let [room, other @ ..] = path.as_slice() else { return true };
-        room == whole && !other.first().is_some_and(|other| may(other))
+        let [module, other @ ..] = path.as_slice() else { return true };
+        module == whole && !other.first().is_some_and(|other| may(other))
     });
     wrong.iter().map(|path| format!("{stage} may not use crate::{}", path.join("::"))).collect()
 }
 
-/// Cases to refuse, and cases to accept.
-mod the_checker {
+/// Tests the check itself: code that it must refuse, and code that it must accept.
+mod checker {
     use super::*;
 
     fn upward_in(path: &str, text: &str) -> Vec<String> {
@@ -93,7 +93,7 @@ mod the_checker {
     }
 
     #[test]
-    fn refuses_what_runs_up_and_what_goes_by_the_top() {
+    fn refuses_upward_uses_and_uses_of_the_top() {
         for (path, wrong) in [
             ("src/inspector/model/a.rs", "use crate::inspector::decode::half::Half;"),
             ("src/inspector/decode/a.rs", "use super::super::follow::calls::Calls;"),

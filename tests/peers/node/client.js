@@ -1,4 +1,4 @@
-// The cases of gRPC's interop tests, and those that they leave out, by grpc-js. Prints PASS or FAIL for each as it ends.
+// Runs the cases of gRPC's interop tests, and further ones, with grpc-js. Prints PASS or FAIL for each as it ends.
 'use strict';
 
 const assert = require('assert/strict');
@@ -30,7 +30,7 @@ const SIZES = [0, 1, 16383, 16384, 16385, 4194303, 4194304, 4194305, 67108864];
 // google.rpc.Status { code: 5, message: "not here", details: [Any { type_url: "t/x", value: "y" }] }
 const STATUS = Buffer.from('\x08\x05\x12\x08not here\x1a\x08\x0a\x03t/x\x12\x01y', 'latin1');
 
-// A unary call: its answer and its metadata of both kinds.
+// Makes a unary call. Returns its answer and its metadata of both kinds.
 function unary(method, request, metadata = new grpc.Metadata(), callOptions = {}, stub = client) {
   return new Promise((resolve, reject) => {
     const came = {};
@@ -44,7 +44,7 @@ function unary(method, request, metadata = new grpc.Metadata(), callOptions = {}
   });
 }
 
-// A stream: all its answers, and its metadata of both kinds.
+// Reads a stream. Returns all its answers, and its metadata of both kinds.
 function all(call) {
   return new Promise((resolve, reject) => {
     const came = { answers: [] };
@@ -66,7 +66,7 @@ async function fails(code, promise) {
 const sizes = (answers) => answers.map((answer) => answer.payload.body.length);
 const wants = (...wanted) => ({ response_parameters: wanted.map((size) => ({ size })) });
 
-// A streaming call whose client's half is closed behind these messages.
+// Makes a streaming call that is half-closed after these messages.
 function send(call, requests, end = true) {
   requests.forEach((request) => call.write(request));
   if (end) call.end();

@@ -1,4 +1,4 @@
-// The test service by grpc-js. Says "listening on 127.0.0.1:PORT" on stdout and serves until SIGTERM.
+// The test service with grpc-js. Prints "listening on 127.0.0.1:PORT" to stdout and serves until SIGTERM.
 'use strict';
 
 const fs = require('fs');
@@ -19,7 +19,7 @@ function echo(call) {
   return trailers;
 }
 
-// A google.rpc.Status begins as an EchoStatus does, which is field 7 of a SimpleRequest.
+// A google.rpc.Status begins with the same fields as an EchoStatus, which is field 7 of a SimpleRequest.
 function statusOf(details) {
   const wrapped = Buffer.concat([Buffer.from([0x3a, details.length]), details]);
   return testing.TestService.service.UnaryCall.requestDeserialize(wrapped).response_status;
@@ -38,7 +38,7 @@ function unaryCall(call, callback) {
   return callback(null, { payload: service.payload(call.request.response_size) }, trailers);
 }
 
-// Writes what a request asks for; false where it asked for an error.
+// Writes the requested responses. Returns false if the request asked for an error.
 async function answer(call, request, trailers) {
   const status = request.response_status;
   if (status && status.code !== 0) {
@@ -70,7 +70,7 @@ const handlers = {
   },
   FullDuplexCall: (call) => {
     const trailers = echo(call);
-    // One after the other, in the order in which they came.
+    // One after the other, in the order of their arrival.
     let before = Promise.resolve(true);
     call.on('data', (request) => { before = before.then((open) => open && answer(call, request, trailers)); });
     call.on('end', () => before.then((open) => open && call.end(trailers)));

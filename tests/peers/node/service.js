@@ -1,4 +1,4 @@
-// The test service of gRPC's interop tests, read from proto/, and what barewire's own adds to it.
+// The test service of gRPC's interop tests, read from proto/, with barewire's additions.
 'use strict';
 
 const path = require('path');
@@ -19,7 +19,7 @@ module.exports = {
   REPORT_DEADLINE: 'x-report-deadline',
   DEADLINE_LEFT: 'x-deadline-ms',
   DETAILS: 'x-echo-details-bin',
-  // More than a message of 64 MiB.
+  // Larger than a message of 64 MiB.
   LIMITS: { 'grpc.max_receive_message_length': 80 << 20, 'grpc.max_send_message_length': -1 },
   // The flags --name VALUE and --name of a command line.
   flags() {
@@ -31,7 +31,7 @@ module.exports = {
     }
     return found;
   },
-  // Node joins the values of headers of one name; none here has a comma of its own.
+  // Node joins the values of a repeated header; no value here contains a comma.
   split: (values) => values.flatMap((value) => value.split(', ')),
   payload: (size) => ({ type: 0, body: Buffer.alloc(size) }),
 };

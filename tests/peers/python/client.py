@@ -1,4 +1,4 @@
-"""The cases of gRPC's interop tests, and those that they leave out, by grpcio (C-core).
+"""Runs the cases of gRPC's interop tests, and further ones, with grpcio (C-core).
 
 Prints a line for each case as it ends, PASS or FAIL, and how many passed.
 """
@@ -106,7 +106,7 @@ def empty_stream(stub):
 
 
 def endless(ended):
-    """Keeps the client's half of a call open until it is told."""
+    """Keeps the client's half of a call open until it is released."""
     ended.wait()
     return
     yield

@@ -1,4 +1,4 @@
-"""The messages and methods of the test service, read from proto/ when this is imported; nothing generated is kept."""
+"""The messages and methods of the test service, read from proto/ on import, without generated files."""
 
 import pathlib
 import tempfile
@@ -41,7 +41,7 @@ StreamingOutputCallRequest = _message("StreamingOutputCallRequest")
 StreamingOutputCallResponse = _message("StreamingOutputCallResponse")
 
 SERVICE = "grpc.testing.TestService"
-# Of each method: its kind as grpcio names it, and its messages.
+# For each method: its kind, as grpcio names it, and its messages.
 METHODS = {
     "EmptyCall": ("unary_unary", Empty, Empty),
     "UnaryCall": ("unary_unary", SimpleRequest, SimpleResponse),
@@ -55,7 +55,7 @@ TRAILING = "x-grpc-test-echo-trailing-bin"
 REPORT_DEADLINE = "x-report-deadline"
 DEADLINE_LEFT = "x-deadline-ms"
 DETAILS = "x-echo-details-bin"
-# More than a message of 64 MiB, and than metadata of 8 KiB.
+# Larger than a message of 64 MiB, and than metadata of 8 KiB.
 LIMITS = [
     ("grpc.max_receive_message_length", 80 << 20),
     ("grpc.max_metadata_size", 64 << 10),

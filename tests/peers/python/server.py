@@ -1,4 +1,4 @@
-"""The test service of gRPC's interop tests, by grpcio (C-core), with what barewire's own service adds to it.
+"""The test service of gRPC's interop tests with grpcio (C-core), with barewire's additions.
 
 Says "listening on 127.0.0.1:PORT" on stdout and serves until SIGTERM.
 """
@@ -13,7 +13,7 @@ import grpc
 
 import messages as m
 
-# Beyond this a deadline is none to C-core.
+# C-core treats a later deadline as no deadline.
 FAR = 10 * 365 * 24 * 3600
 CODES = {code.value[0]: code for code in grpc.StatusCode}
 
@@ -78,7 +78,7 @@ class TestService:
 
     def answers(self, request, context):
         fail(context, request.response_status)
-        # It goes with the headers: once the first answer has left, C-core takes no other choice.
+        # The choice is sent with the headers: C-core can't change it after the first answer.
         if any(wanted.compressed.value for wanted in request.response_parameters):
             context.set_compression(self.compression)
         for wanted in request.response_parameters:
@@ -100,7 +100,7 @@ def main():
     # A stream holds a thread for as long as it is open.
     server = grpc.server(
         concurrent.futures.ThreadPoolExecutor(max_workers=128),
-        # C-core turns calls away when a thousand wait for a thread, unless it is told otherwise.
+        # By default C-core refuses calls when a thousand wait for a thread.
         options=[
             *m.LIMITS,
             ("grpc.so_reuseport", 0),

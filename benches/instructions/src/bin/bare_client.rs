@@ -12,7 +12,7 @@ fn main() -> ExitCode {
         stream.set_nodelay(true).map_err(|error| error.to_string())?;
         let (requests, driver) = load::connect(stream).await?;
         load::run(wanted, requests).await?;
-        // With the last handle gone h2 says goodbye, and the server sees an end instead of a reset.
+        // After the last handle is dropped h2 sends GOAWAY, and the server sees an end instead of a reset.
         driver.await.map_err(|error| error.to_string())?.map_err(|error| format!("connection: {error}"))
     })
 }

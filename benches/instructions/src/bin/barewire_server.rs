@@ -1,6 +1,6 @@
 //! barewire's route guide server, as a user would write it: the same transport as the bare server, and everything that
-//! gRPC asks for between the stream and the handler. Only RecordRoute does less than the guide: it counts the points, since
-//! measuring distances on Earth costs more than receiving them.
+//! gRPC requires between the stream and the handler. Only RecordRoute does less than the guide: it counts the points, because
+//! computing distances costs more than receiving points.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -15,10 +15,10 @@ fn main() -> ExitCode {
         let listener = transport::tcp::listen("127.0.0.1:0").await?;
         announce(listener.local_addr()?.port());
         let mut options = ServerOptions::default();
-        // Under callgrind everything takes fifty times as long, and no handler should be taken for a slow one over it.
+        // Under callgrind everything takes fifty times as long; handlers must not be treated as slow because of it.
         options.inline_limit = Duration::from_secs(60);
         let told_to_end = async {
-            // A server that can't be told to end would be killed uncounted, so it ends at once.
+            // Without the signal handler the server would be killed before its instructions are reported, so it ends at once.
             let _: std::io::Result<()> = told_to_end().await;
         };
         let published: Vec<Feature> = Features::published().iter().cloned().collect();
@@ -31,7 +31,7 @@ fn main() -> ExitCode {
     })
 }
 
-/// RecordRoute, as far as it receives.
+/// RecordRoute that only counts its points.
 async fn count(_: &Guide, mut points: Inbound<Point>) -> Result<Response<RouteSummary>, Status> {
     let mut summary = RouteSummary::default();
     while points.recv().await?.is_some() {

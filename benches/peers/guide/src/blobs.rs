@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use prost::Message;
 
-/// The largest blob that is asked for.
+/// The largest blob that may be requested.
 const LARGEST: usize = 16 << 20;
 
 /// A request for `count` blobs of a size in bytes.
@@ -15,14 +15,14 @@ pub struct Ask {
     pub count: i32,
 }
 
-/// Some bytes, not copied where the library hands prost a `Bytes`.
+/// Some bytes, which are not copied if the library passes a `Bytes` to prost.
 #[derive(Clone, PartialEq, Eq, Message)]
 pub struct Blob {
     #[prost(bytes = "bytes", tag = "1")]
     pub value: Bytes,
 }
 
-/// A blob of zeros that costs no memory of its own.
+/// Returns a blob of zeros that shares its memory.
 pub fn zeros(size: i32) -> Blob {
     static ZEROS: [u8; LARGEST] = [0; LARGEST];
     let size = usize::try_from(size).unwrap_or_default().min(LARGEST);

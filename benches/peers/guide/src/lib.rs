@@ -1,7 +1,7 @@
-//! The route guide that every Rust peer serves, whatever its library: the same messages, the same features, the same work in
-//! the handlers, so that what differs is the library's own.
+//! The route guide of every Rust peer: the same messages, the same features, the same work in the handlers, so that only the
+//! libraries differ.
 //!
-//! Beside the route guide stands `bench.Blobs`, for answers and messages of a chosen size.
+//! `bench.Blobs` adds answers and messages of a chosen size.
 
 mod blobs;
 mod messages;
@@ -17,11 +17,11 @@ use std::time::Instant;
 
 use serde::Deserialize;
 
-/// So many places with notes, and the guide forgets them all: so few that they stay in the cache, or filling and clearing the
-/// table would be most of what a RouteChat of 100,000 places costs.
+/// The number of places with notes at which the guide drops all notes. Small, so that the table stays in the cache: otherwise
+/// filling and clearing it would be most of the cost of a RouteChat with 100,000 places.
 const NOTES: usize = 1000;
 
-/// The data, and the notes that travellers left.
+/// The data, and the notes that clients left.
 #[derive(Debug)]
 pub struct Guide {
     features: Vec<Feature>,
@@ -34,7 +34,7 @@ impl Guide {
     ///
     /// # Errors
     ///
-    /// Data that are not the published ones.
+    /// If the data are not the published ones.
     pub fn published(repeat: usize) -> Result<Guide, serde_json::Error> {
         let json = include_str!("../../../../data/route_guide_db.json");
         let published: Vec<Feature> =
@@ -59,7 +59,7 @@ impl Guide {
         self.features.iter().filter(move |feature| inside.has(feature))
     }
 
-    /// RouteChat: remembers the note and gives all that are at its place.
+    /// RouteChat: stores the note, and returns all notes at its place.
     pub fn leave(&self, note: RouteNote) -> Vec<RouteNote> {
         let mut notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
         if notes.len() >= NOTES {
@@ -84,7 +84,7 @@ pub struct Within {
 }
 
 impl Within {
-    /// As [`Guide::within`], with a clone of each feature.
+    /// Like [`Guide::within`], with a clone of each feature.
     pub fn new(guide: Arc<Guide>, area: Rectangle) -> Within {
         Within { guide, inside: Inside::new(area), next: 0 }
     }
@@ -101,7 +101,7 @@ impl Iterator for Within {
     }
 }
 
-/// RecordRoute: what is summed up while points arrive.
+/// RecordRoute: the summary of the points so far.
 #[derive(Debug)]
 pub struct Journey {
     begun: Instant,
@@ -110,13 +110,13 @@ pub struct Journey {
 }
 
 impl Journey {
-    /// A journey that begins now.
+    /// Creates an empty summary.
     #[expect(clippy::new_without_default, reason = "it begins at a time")]
     pub fn new() -> Journey {
         Journey { begun: Instant::now(), summary: RouteSummary::default(), last: None }
     }
 
-    /// The traveller is at the next point.
+    /// Adds a point.
     pub fn pass(&mut self, guide: &Guide, point: Point) {
         self.summary.point_count += 1;
         self.summary.feature_count += i32::from(guide.at(point).is_some());
@@ -125,7 +125,7 @@ impl Journey {
         self.last = Some(point);
     }
 
-    /// The journey has ended.
+    /// Returns the summary of the route.
     pub fn end(mut self) -> RouteSummary {
         self.summary.elapsed_time = self.begun.elapsed().as_secs() as i32;
         self.summary
@@ -157,7 +157,7 @@ fn place(point: Option<Point>) -> (i32, i32) {
     point.map_or((0, 0), |point| (point.latitude, point.longitude))
 }
 
-/// Metres along the surface, by the haversine formula, as gRPC's example has it.
+/// Returns the distance along the surface in metres, by the haversine formula, as gRPC's example does.
 fn distance(from: Point, to: Point) -> i32 {
     const EARTH_RADIUS: f64 = 6_371_000.0;
     let radians = |angle: i32| f64::from(angle) / 1e7 * PI / 180.0;

@@ -1,5 +1,5 @@
-//! pajamax 0.4: unary calls on a thread per connection, with its own HTTP/2 that leaves out most of it. A floor to look at, no
-//! full gRPC. What its generator would write stands here by hand.
+//! pajamax 0.4: unary calls with a thread for each connection, on its own HTTP/2, which implements only a small part. A lower
+//! bound for comparison, not a complete gRPC. The code of its generator is written by hand.
 
 use std::net::TcpListener;
 use std::process::ExitCode;
@@ -20,7 +20,7 @@ fn main() -> ExitCode {
 
 fn serve(repeat: usize) -> Result<(), String> {
     let guide = Guide::published(repeat).map_err(say)?;
-    // It binds by itself and does not tell the port: one that was free a moment ago.
+    // pajamax binds its port itself and does not return it, so this picks one that was free a moment ago.
     let free = TcpListener::bind(("127.0.0.1", 0)).and_then(|listener| listener.local_addr()).map_err(say)?;
     announce(free.port());
     Config::new().max_concurrent_connections(10_000).add_service(Service(guide)).serve(free).map_err(say)

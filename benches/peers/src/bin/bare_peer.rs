@@ -1,4 +1,4 @@
-//! The ceiling: bare h2 that answers fixed bytes (`benches/instructions/src/ceiling.rs`), here with TLS and any runtime.
+//! The upper bound: bare h2 that answers with fixed bytes (`benches/instructions/src/ceiling.rs`), with TLS and any runtime.
 //! Its client is the load itself.
 
 use std::process::ExitCode;

@@ -1,4 +1,4 @@
-//! barewire, with its defaults: no option is set but for the size of messages.
+//! barewire with its defaults, except for the largest message.
 
 use std::future::pending;
 use std::process::ExitCode;
@@ -26,7 +26,7 @@ const DOWNLOAD: Method<Ask, Blob, ServerStreaming> = Method::new("/bench.Blobs/D
 const UPLOAD: Method<Blob, Ask, ClientStreaming> = Method::new("/bench.Blobs/Upload");
 const ECHO: Method<Blob, Blob, BidiStreaming> = Method::new("/bench.Blobs/Echo");
 
-/// The point that every client asks for.
+/// The point that every client requests.
 const BERKSHIRE: Point = Point { latitude: 409_146_138, longitude: -746_188_906 };
 
 fn main() -> ExitCode {

@@ -1,4 +1,5 @@
-//! connectrpc 0.9 for Rust, on its own server: windows as wide as barewire's instead of adaptive ones, no compression. Messages and services are what its generator writes (`build.rs`).
+//! connectrpc 0.9 for Rust, on its own server: windows as wide as barewire's instead of adaptive ones, no compression. Its
+//! generator writes the messages and services (`build.rs`).
 
 use std::pin::Pin;
 use std::process::ExitCode;

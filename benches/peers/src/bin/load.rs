@@ -13,7 +13,7 @@ struct Flags {
     /// The server's port on 127.0.0.1
     #[arg(long)]
     port: u16,
-    /// The certificate to trust; with it the connections are TLS
+    /// The certificate to trust; with it the connections use TLS
     #[arg(long)]
     authority: Option<PathBuf>,
     #[command(subcommand)]
@@ -31,7 +31,7 @@ enum Mode {
     },
     /// Unary calls one after another
     Latency { seconds: f64 },
-    /// ListFeatures, which brings so many messages
+    /// ListFeatures, which returns this many messages
     List { messages: usize },
     /// RecordRoute
     Record {
@@ -52,7 +52,7 @@ enum Mode {
     Connections { seconds: f64 },
     /// Connections that stay
     Idle { count: usize },
-    /// Messages of 1 byte to 64 KiB one by one, so many of each
+    /// Messages of 1 byte to 64 KiB one by one, this many of each
     Stalls { each: usize },
 }
 

@@ -1,5 +1,5 @@
-//! tonic 0.14 as its users would have it for speed: TCP_NODELAY, windows as wide as barewire's, adaptive windows off, no
-//! HTTP/1, no layer. The services say what generated code would, without boxing the handlers' futures.
+//! tonic 0.14 configured for speed: TCP_NODELAY, windows as wide as barewire's, adaptive windows off, without HTTP/1 and
+//! layers. The services are what generated code would be, without boxed futures of the handlers.
 
 use std::convert::Infallible;
 use std::fs;

@@ -24,7 +24,7 @@ const CONCURRENT_CALLS: usize = 15;
 
 /// The second call must succeed on a new connection, without any action of the caller.
 pub(super) async fn goaway<C: Connector + 'static>(target: &Target<C>) -> Result<(), Failure> {
-    let invoke = Arc::new(Reconnecting { target: target.clone(), current: Arc::default() });
+    let invoke = Arc::new(Reconnector { target: target.clone(), current: Arc::default() });
     let service = TestServiceClient::new(ok("the client", Client::over(invoke, target.options.clone()))?);
     large_unary(&service).await?;
     tokio::time::sleep(GOAWAY_PAUSE).await;
@@ -52,12 +52,12 @@ pub(super) async fn max_streams(service: &TestServiceClient) -> Result<(), Failu
 
 /// Uses one connection at a time, and opens another when that accepts no more calls: the part of a channel that the case needs.
 /// A call that the server did not process before its GOAWAY fails here, whereas a channel would retry it.
-struct Reconnecting<C> {
+struct Reconnector<C> {
     target: Target<C>,
     current: Arc<Mutex<Option<Connection>>>,
 }
 
-impl<C: Connector + 'static> Invoke for Reconnecting<C> {
+impl<C: Connector + 'static> Invoke for Reconnector<C> {
     fn begin(&self, head: Head) -> Begin {
         let connection = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(connection) = &*connection {

@@ -174,7 +174,7 @@ mod tests {
     /// Runs every case that needs neither a misbehaving server nor compression. The paused clock advances whenever all tasks
     /// wait.
     #[tokio::test(start_paused = true)]
-    async fn our_client_passes_the_cases_with_our_server() {
+    async fn our_client_passes_all_cases_with_our_server() {
         let (listener, connector) = transport::memory::pair();
         let load = Load::default();
         let out_of_band = OpenRca::new(load.clone()).shortest_interval(Duration::from_secs(1));
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_found() {
+    fn case_names_are_found() {
         for case in Case::ALL {
             assert_eq!(Case::from_name(case.name()), Some(*case));
         }

@@ -48,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_failure_names_the_expected_and_the_actual_result() {
+    fn failure_names_the_expected_and_the_actual_result() {
         let failed = status("UnaryCall", Ok(()), Code::Unimplemented).unwrap_err();
         assert_eq!(failed.to_string(), "UnaryCall: expected UNIMPLEMENTED, got OK");
         let failed = equal("messages", 3, 4).unwrap_err();

@@ -42,7 +42,7 @@ async fn invalid_payload_types_and_sizes_are_refused() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_waits_before_a_response() {
+async fn server_waits_the_requested_time_before_a_response() {
     let service = service().await;
     let begin = Instant::now();
     let request = asks(vec![wanted(1, 0), wanted(1, 2_000), wanted(1, -5), wanted(1, 3_000)]);
@@ -88,7 +88,7 @@ async fn answers_of_more_than_64_mib_are_refused() {
 }
 
 #[test]
-fn payloads_share_their_zeros() {
+fn payloads_share_one_buffer_of_zeros() {
     let (one, other) = (zeros(1 << 20), zeros(LARGEST_PAYLOAD));
     assert_eq!(one.body.as_ptr(), other.body.as_ptr());
     assert_eq!((one.body.len(), other.body.len()), (1 << 20, LARGEST_PAYLOAD));
@@ -96,7 +96,7 @@ fn payloads_share_their_zeros() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_message_may_ask_for_a_thousand_responses() {
+async fn one_request_gets_up_to_a_thousand_responses() {
     let service = service().await;
     let mut answers = service.streaming_output_call(asks(vec![wanted(1, 0); 1000])).await.unwrap();
     for _ in 0..1000 {
@@ -197,7 +197,7 @@ async fn metadata_is_echoed_with_all_values_and_with_an_error() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_reports_the_peer_address_and_checks_compression() {
+async fn server_reports_the_peer_address_and_checks_compression() {
     let service = service().await;
     let fill_peer_socket_address = Some(BoolValue { value: true });
     let request = asks(vec![ResponseParameters { fill_peer_socket_address, ..ResponseParameters::default() }]);
@@ -213,7 +213,7 @@ async fn it_reports_the_peer_address_and_checks_compression() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_call_at_a_time_sets_the_load() {
+async fn only_one_call_at_a_time_sets_the_load() {
     let service = service().await;
     let mut request = asks(vec![wanted(1, 0)]);
     request.orca_oob_report = Some(TestOrcaReport::default());

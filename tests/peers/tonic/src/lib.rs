@@ -20,7 +20,7 @@ pub struct Details {
     pub details: Vec<Any>,
 }
 
-/// Adds headers to metadata; what tonic does not take is left out.
+/// Adds headers to metadata, except those that tonic does not accept.
 pub fn add(metadata: &mut MetadataMap, headers: &[Header]) {
     for header in headers {
         let key = header.name.to_ascii_lowercase();

@@ -1,4 +1,4 @@
-//! The route guide with TLS on barewire: what a user of it would build.
+//! The route guide with TLS on barewire, as a user would build it.
 
 use std::process::ExitCode;
 

@@ -2,8 +2,8 @@
 // grpc-go client does: one Send for each point, no batching, nothing tuned.
 //
 // A message of a negative point is 22 bytes (two tags, two ten-byte varints), so a million of them
-// reach the server as a flood of tiny DATA payloads. It is the test of a server whose HTTP/2 layer
-// might take many small frames for an attack.
+// reach the server as a flood of tiny DATA payloads. This tests servers whose HTTP/2 layer might
+// treat many small frames as an attack.
 //
 // On success it prints one line, "points=N seconds=S", N being the summary's point_count, and
 // exits 0. Any error, a miscounted summary included, goes to stderr and the exit status is 1.
@@ -94,8 +94,8 @@ func recordRoute(ctx context.Context, client pb.RouteGuideClient) (*pb.RouteSumm
 	}
 	for i := range *points {
 		err := stream.Send(point(i))
-		// io.EOF says only that the call is over; its status comes with the answer below. A server
-		// that answers early with OK shows as a miscounted summary.
+		// io.EOF means only that the call is over; its status comes with the answer below. A server
+		// that answers early with OK returns a wrong count.
 		if err == io.EOF {
 			break
 		}

@@ -1,4 +1,4 @@
-//! A client that makes the calls it is told to, on tonic, plaintext.
+//! A client on tonic that makes the requested calls, in plaintext.
 
 use std::io;
 use std::sync::{Arc, Mutex};
@@ -38,7 +38,7 @@ fn failed(status: &Status) -> ClientResponseResult {
     ClientResponseResult { response_trailers, error: Some(error(status)), ..Default::default() }
 }
 
-/// tonic gives a unary answer's headers and trailers as one.
+/// tonic merges the headers and the trailers of a unary answer.
 fn one<T>(outcome: Result<Response<T>, Status>, payload: Payload<T>) -> ClientResponseResult {
     match outcome {
         Ok(answer) => ClientResponseResult {

@@ -1,4 +1,4 @@
-//! The conformance service on tonic, plaintext.
+//! The conformance service on tonic, in plaintext.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -26,7 +26,7 @@ use tonic::{Request, Response, Status, Streaming};
 use tonic_prost::ProstCodec;
 use tower::{Service, service_fn};
 
-/// The trailers of a call that succeeds: tonic takes none, and they are put into the frame that it makes.
+/// The trailers of a successful call. tonic does not accept any, so they are added to the frame that it makes.
 #[derive(Clone)]
 struct Trailers(MetadataMap);
 
@@ -167,7 +167,7 @@ async fn bidi_stream(
     Ok(with_headers(&defined, Box::pin(stream)))
 }
 
-/// The answers from the one at `sent` on, and the error if one is defined.
+/// Returns the answers from the one at `sent` on, and the error if one is defined.
 fn finish(
     definition: StreamResponseDefinition,
     mut seen: Option<RequestInfo>,

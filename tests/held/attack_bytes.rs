@@ -7,17 +7,17 @@ use bytes::BytesMut;
 use super::common::attack::{id, opens_at};
 use super::common::frames::*;
 
-/// References to a tiny entry in a request; just below the limit of 64 KiB, as RFC 9113 section 6.5.2 counts.
+/// The number of references to a tiny entry in a request that stay just below 64 KiB, as RFC 9113 section 6.5.2 counts.
 pub const TINY: usize = 1900;
-/// The same of an entry that fills the table.
+/// The number of references to an entry that fills the table.
 pub const FULL: usize = 15;
 
-/// Only the HEADERS of a call.
+/// Returns the HEADERS of a call.
 pub fn open(n: u32, path: &str) -> Vec<u8> {
     wire([opens_at(id(n, 0, 1), path, 0)])
 }
 
-/// A call with its one message, and the half-close.
+/// Returns a call with one message and the half-close.
 pub fn ask(n: u32, path: &str, message: &[u8]) -> Vec<u8> {
     let stream = id(n, 0, 1);
     let mut frames = vec![opens_at(stream, path, 0)];
@@ -27,12 +27,12 @@ pub fn ask(n: u32, path: &str, message: &[u8]) -> Vec<u8> {
     wire(frames)
 }
 
-/// The same without the half-close.
+/// Returns a call with one message and without the half-close.
 pub fn begin(n: u32, path: &str, message: &[u8]) -> Vec<u8> {
     [open(n, path), wire(chunks(id(n, 0, 1), message))].concat()
 }
 
-/// The fields of [`opens_at`] as a header block.
+/// Returns the fields of [`opens_at`] as a header block.
 pub fn head(path: &str) -> Vec<u8> {
     match opens_at(1, path, 0) {
         Frame::Raw { payload, .. } => payload.to_vec(),
@@ -40,7 +40,7 @@ pub fn head(path: &str) -> Vec<u8> {
     }
 }
 
-/// A header block in as many frames as it takes.
+/// Splits a header block into HEADERS and CONTINUATIONs.
 pub fn block(stream: u32, flags: u8, block: &[u8]) -> Vec<u8> {
     let count = block.len().div_ceil(MAX_FRAME_SIZE);
     let frames = block.chunks(MAX_FRAME_SIZE).enumerate().map(|(number, piece)| {
@@ -52,12 +52,12 @@ pub fn block(stream: u32, flags: u8, block: &[u8]) -> Vec<u8> {
     wire(frames.collect::<Vec<_>>())
 }
 
-/// Each DATA frame has one byte of it.
+/// Sends the bytes in DATA frames of one byte.
 pub fn crumbs(n: u32, bytes: &[u8]) -> Vec<u8> {
     wire(bytes.iter().map(|byte| data(id(n, 0, 1), [*byte])))
 }
 
-/// The rest of a header block: the entry, if it is new, and the references.
+/// Returns the rest of a header block: on the first call the entry, then the references to it.
 pub fn amplified(is_first: bool, value: usize, times: usize) -> Vec<u8> {
     let mut fields = Vec::new();
     if is_first {
@@ -65,7 +65,7 @@ pub fn amplified(is_first: bool, value: usize, times: usize) -> Vec<u8> {
         fields.extend(b"\x40\x01a");
         match value {
             0..127 => fields.push(value as u8),
-            // The rest of a length in sevens of bits (RFC 7541 section 5.1).
+            // The rest of the length, seven bits in each byte (RFC 7541 section 5.1).
             _ => fields.extend([127, ((value - 127) % 128) as u8 | 128, ((value - 127) / 128) as u8]),
         }
         fields.resize(fields.len() + value, b'v');
@@ -74,7 +74,7 @@ pub fn amplified(is_first: bool, value: usize, times: usize) -> Vec<u8> {
     fields
 }
 
-/// One message, compressed.
+/// Returns a compressed Length-Prefixed-Message.
 pub fn compressed(encoding: Encoding, plain: &[u8]) -> Vec<u8> {
     let mut out = BytesMut::new();
     compression::all().get(encoding).expect("it was compiled in").compress(plain, &mut out).expect("memory");
@@ -84,7 +84,7 @@ pub fn compressed(encoding: Encoding, plain: &[u8]) -> Vec<u8> {
 /// Opens a call with compressed messages and sends one.
 pub fn compressed_call(n: u32, path: &str, encoding: Encoding, message: &[u8]) -> Vec<u8> {
     let stream = id(n, 0, 1);
-    // A literal without indexing, its name in full.
+    // A literal without indexing, with a literal name.
     let name = encoding.name();
     let field = [&b"\x00\x0dgrpc-encoding"[..], &[name.len() as u8], name.as_bytes()].concat();
     let headers = raw(HEADERS, END_HEADERS, stream, &[head(path), field].concat());
@@ -93,7 +93,7 @@ pub fn compressed_call(n: u32, path: &str, encoding: Encoding, message: &[u8]) -
     wire(frames)
 }
 
-/// This many parts of two bytes each, which take a hundred bytes in memory.
+/// Returns a message of this many parts, each two bytes on the wire and a hundred bytes in memory.
 pub fn parts(count: usize) -> Vec<u8> {
     [0x0a, 0x00].repeat(count)
 }

@@ -1,10 +1,10 @@
-//! All kinds at once, each of them small: their sum counts.
+//! All attacks at once, each of them small: the limit applies to their sum.
 
+use super::attack_bytes::{amplified, ask, begin, block, crumbs, head, open, parts};
 use super::common::attack::id;
 use super::common::frames::*;
 use super::kinds::Kind;
 use super::law::{MIB, SHUT, all};
-use super::said::{amplified, ask, begin, block, crumbs, head, open, parts};
 use super::service::{ENDED, FLOOD, HOLD, LARGE, TAKE_PARTS, TALK};
 
 /// Streams of all kinds in turn.
@@ -17,7 +17,7 @@ fn everything() -> Kind {
         1 | 2 => open(n, TALK.path()),
         // Structures of two bytes.
         3 => begin(n, TAKE_PARTS.path(), &message(parts(1000))),
-        // Fields of a byte; the entry is made by the fifth call.
+        // Fields of one byte; the fifth call adds their entry to the table.
         4 => block(id(n, 0, 1), 0, &[head(HOLD.path()), amplified(n == 4, 1, 1000)].concat()),
         // Frames of a byte, for a handler that takes nothing and for one that has ended.
         5 => [open(n, HOLD.path()), crumbs(n, &[b'c'; 100])].concat(),
@@ -27,6 +27,6 @@ fn everything() -> Kind {
 }
 
 #[test]
-fn all_kinds_at_once() {
+fn all_attacks_together_stay_within_the_limit() {
     all([everything().is_lawful(1, 1000), everything().dribbled().is_lawful(3, 1000)]);
 }

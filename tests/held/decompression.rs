@@ -2,44 +2,44 @@
 
 use barewire::wire::encoding::Encoding;
 
+use super::attack_bytes::block;
 use super::callers::{RESPONSE, Waits, on_a_client};
 use super::common::frames::*;
 use super::kinds::{LIMIT, compressed_structures, structures, text_of_4_mib, texts};
 use super::law::{MIB, all};
-use super::said::block;
 use super::service::{HOLD, TAKE, WAIT};
 
 const ENCODINGS: [Encoding; 3] = [Encoding::Gzip, Encoding::Zstd, Encoding::Brotli];
 
 #[test]
-fn compressed_texts_that_unary_handlers_hold() {
+fn compressed_texts_held_by_unary_handlers_stay_within_the_limit() {
     all(ENCODINGS.map(|encoding| texts(WAIT.path(), encoding).half_closed().is_lawful(1, 40)));
 }
 
 #[test]
-fn compressed_texts_that_streaming_handlers_hold() {
+fn compressed_texts_held_by_streaming_handlers_stay_within_the_limit() {
     all(ENCODINGS.map(|encoding| texts(TAKE.path(), encoding).is_lawful(1, 40)));
 }
 
 /// Messages are decompressed only when they are taken.
 #[test]
-fn compressed_texts_that_nobody_takes() {
+fn untaken_compressed_texts_stay_within_the_limit() {
     all([Encoding::Gzip, Encoding::Zstd].map(|encoding| texts(HOLD.path(), encoding).is_lawful(1, 700)));
 }
 
 #[test]
-fn structures_of_two_bytes() {
+fn structures_of_two_bytes_stay_within_the_limit() {
     all([true, false].map(|unary| structures(unary).is_lawful(1, 300)));
 }
 
 #[test]
-fn structures_of_two_bytes_compressed() {
+fn compressed_structures_of_two_bytes_stay_within_the_limit() {
     all([true, false].map(|unary| compressed_structures(unary).is_lawful(1, 50)));
 }
 
-/// A unary call has its message and waits for a status that does not come.
+/// A unary call has received its message and waits for a status that never arrives.
 #[test]
-fn compressed_answers_without_a_status() {
+fn compressed_answers_without_status_stay_within_the_limit() {
     all([Encoding::Gzip, Encoding::Zstd].map(|encoding| {
         let text = text_of_4_mib(encoding);
         let named =

@@ -1,30 +1,30 @@
-//! Large answers that wait for a window, or for a reader: a few bytes ask for each.
+//! Large answers to tiny requests, which wait for window or for a reader.
 
+use super::attack_bytes::begin;
 use super::common::frames::*;
 use super::kinds::{chat, each_way, flood, large};
 use super::law::{READS, SHUT, all};
-use super::said::begin;
 use super::service::SHARED;
 
 #[test]
-fn unary_answers_of_a_mib() {
+fn unread_unary_answers_of_a_mib_stay_within_the_limit() {
     all(each_way(large).map(|kind| kind.is_lawful(1, 200)));
 }
 
 #[test]
-fn streams_of_large_messages() {
+fn unread_streams_of_large_messages_stay_within_the_limit() {
     all(each_way(flood).map(|kind| kind.is_lawful(1, 200)));
 }
 
 #[test]
-fn one_message_that_all_calls_are_answered_with() {
+fn shared_answer_to_all_calls_stays_within_the_limit() {
     all(each_way(chat).map(|kind| kind.is_lawful(1, 700)));
 }
 
-/// The route guide: a note of 4 MiB is sent in every RouteChat at its place.
+/// The route guide sends a note of 4 MiB in every RouteChat at its place.
 #[cfg(feature = "route-guide")]
 #[test]
-fn a_note_of_the_route_guide() {
+fn shared_route_guide_note_stays_within_the_limit() {
     use barewire::services::route_guide::messages::RouteNote;
     use barewire::services::route_guide::{Guide, ROUTE_CHAT, router};
     use prost::Message as _;
@@ -37,7 +37,7 @@ fn a_note_of_the_route_guide() {
     scene.left += SHARED;
     let line = scene.connect(&SHUT, READS);
     let leave = begin(0, ROUTE_CHAT.path(), &message(left.encode_to_vec()));
-    // The one message that is received, as often as it is counted while it grows, and the one that is sent.
+    // The message being received, which counts several times while it grows, and the message being sent.
     let window = wire([window_update(0, 0x7FFF_0000)]);
     let _ = scene.say(line, &window) && scene.say(line, &leave);
     for n in 1..700 {
@@ -47,7 +47,7 @@ fn a_note_of_the_route_guide() {
     }
     all([scene.end("a note of the route guide, no window", 4 * SHARED)]);
 
-    /// The guide, and the echo of the healthy client.
+    /// The guide, and the echo method for the healthy client.
     fn guide() -> barewire::server::Routes {
         struct Echo;
         impl Echo {
