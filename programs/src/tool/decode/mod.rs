@@ -55,7 +55,7 @@ pub(super) async fn run(flags: Flags, color: bool) -> Result<(), Stop> {
     for note in &capture.notes {
         cli::say(format_args!("{}: {note}", name(&flags.file)));
     }
-    flags.drawings.draw(&capture, &schema, &filter)?;
+    flags.drawings.draw(&capture, &schema, &filter, &flags.secrets.redaction())?;
     if !filter.is_empty() && (flags.html.is_some() || flags.web.is_some()) {
         cli::say(
             "the filter applies to the printed output and the ladder; the page has the whole capture, and its own filter",
@@ -73,7 +73,8 @@ pub(super) async fn run(flags: Flags, color: bool) -> Result<(), Stop> {
     };
     let show = flags.show.or_as(&Wire::Off);
     if show.is_on() {
-        written(Screen::new(&show, filter, color, schema.clone(), io::stdout()).capture(&capture))?;
+        let screen = Screen::new(&show, filter, color, schema.clone(), io::stdout());
+        written(screen.redacting(flags.secrets.of_screen()).capture(&capture))?;
     }
     if let Some((page, shutdown)) = page {
         LineWriter::new(flags.secrets.redaction(), schema, capture.began, page).capture(&capture).map_err(failed)?;

@@ -7,7 +7,7 @@ use clap::Args;
 
 use crate::cli::Stop;
 use barewire::inspector::capture::Capture;
-use barewire::inspector::{Filter, Flow, Frame, Ladder, Schema, Sieve};
+use barewire::inspector::{Filter, Flow, Frame, Ladder, Redaction, Schema, Sieve};
 
 /// The files to draw.
 #[derive(Clone, Debug, Args)]
@@ -25,13 +25,19 @@ pub(in crate::tool) struct Drawings {
 }
 
 impl Drawings {
-    /// Writes the files that the flags ask for. The filters apply to the ladder only, because windows depend on every frame.
+    /// Writes the files that the flags ask for, without secrets. The filters apply to the ladder only, because windows depend on every frame.
     ///
     /// # Errors
     ///
     /// [`Stop::Usage`] for an unknown file extension, a connection that the capture does not have, or a file that can't be
     /// written.
-    pub(in crate::tool) fn draw(&self, capture: &Capture, schema: &Schema, filter: &Filter) -> Result<(), Stop> {
+    pub(in crate::tool) fn draw(
+        &self,
+        capture: &Capture,
+        schema: &Schema,
+        filter: &Filter,
+        redaction: &Redaction,
+    ) -> Result<(), Stop> {
         if self.ladder.is_none() && self.windows.is_none() {
             return Ok(());
         }
@@ -48,9 +54,9 @@ impl Drawings {
             let is_svg = of_type(file, &["svg", "mmd"])? == "svg";
             let (mut sieve, mut ladder) = (Sieve::new(filter.clone(), schema.clone()), Ladder::new());
             for frame in frames {
-                sieve.push(frame).iter().for_each(|frame| ladder.add(frame));
+                sieve.push(frame).iter().for_each(|frame| ladder.add(&redaction.apply(frame)));
             }
-            sieve.finish().iter().for_each(|frame| ladder.add(frame));
+            sieve.finish().iter().for_each(|frame| ladder.add(&redaction.apply(frame)));
             write(file, &if is_svg { ladder.svg() } else { ladder.mermaid() })?;
         }
         Ok(())

@@ -34,21 +34,35 @@ pub(in crate::tool) struct Files {
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Files")]
 pub(in crate::tool) struct SecretFlags {
-    /// Another header whose values are overwritten in files. Always overwritten: authorization, proxy-authorization, cookie,
-    /// set-cookie, names that end in -api-key, and never-indexed headers. May be given several times
-    #[arg(long, value_name = "NAME")]
+    /// Another header whose values are overwritten in files, and then also in what is printed. Always overwritten in files:
+    /// authorization, cookie, set-cookie, names such as api-key and those that end in -token, -secret or -api-key, and
+    /// never-indexed headers. May be given several times
+    #[arg(long, value_name = "NAME", value_parser = header_name)]
     redact: Vec<String>,
     /// Overwrites no secrets
     #[arg(long, conflicts_with = "redact")]
     no_redact: bool,
 }
 
+fn header_name(text: &str) -> Result<String, &'static str> {
+    match text.trim().trim_matches(':').is_empty() {
+        true => Err("must be the name of a header, such as x-token"),
+        false => Ok(text.to_owned()),
+    }
+}
+
 impl SecretFlags {
+    /// Returns the redaction of files and of the page.
     pub(in crate::tool) fn redaction(&self) -> Redaction {
         match self.no_redact {
             true => Redaction::none(),
             false => self.redact.iter().fold(Redaction::default(), |redaction, name| redaction.header(name)),
         }
+    }
+
+    /// Returns the redaction of what is printed, which has everything unless headers are named.
+    pub(in crate::tool) fn of_screen(&self) -> Redaction {
+        if self.redact.is_empty() { Redaction::none() } else { self.redaction() }
     }
 }
 
@@ -56,6 +70,11 @@ impl Files {
     /// Returns the redaction of these files, and of a page.
     pub(in crate::tool) fn redaction(&self) -> Redaction {
         self.secrets.redaction()
+    }
+
+    /// Returns the redaction of what is printed.
+    pub(in crate::tool) fn of_screen(&self) -> Redaction {
+        self.secrets.of_screen()
     }
 
     /// Creates the files that the flags or the environment ask for, and returns an observer for each.

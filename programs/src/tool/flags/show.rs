@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
+use super::conceal::Concealed;
 use crate::cli::Stop;
 use crate::tool::feed::{Event, EventKind, Observer};
 use crate::watch::Wire;
 use barewire::inspector::capture::{self, Capture};
-use barewire::inspector::{self, Conversation, Filter, Finding, Lint, PrintOptions, Schema, Sieve};
+use barewire::inspector::{self, Conversation, Filter, Finding, Lint, PrintOptions, Redaction, Schema, Sieve};
 
 /// The views to print.
 #[derive(Clone, Debug, Args)]
@@ -119,6 +120,7 @@ pub(in crate::tool) struct Screen<W: Write> {
     options: PrintOptions,
     schema: Schema,
     filter: Filter,
+    redaction: Redaction,
     connections: BTreeMap<usize, ConnectionState>,
     out: io::BufWriter<W>,
 }
@@ -132,6 +134,7 @@ struct ConnectionState {
     views: Vec<(View, Box<dyn inspector::View>)>,
     /// The rules; whether a frame violates one may be known only later.
     lint: Option<Lint>,
+    concealed: Concealed,
     /// The time of the last complete frame.
     time: Duration,
     /// The number of frames, and the number that passed the filter.
@@ -156,7 +159,13 @@ impl<W: Write> Screen<W> {
     pub(in crate::tool) fn new(show: &Show, filter: Filter, color: bool, schema: Schema, out: W) -> Self {
         let out = io::BufWriter::with_capacity(64 << 10, out);
         let options = PrintOptions { color, explain: show.explain, ..PrintOptions::default() };
-        Self { views: show.show.clone(), options, schema, filter, connections: BTreeMap::new(), out }
+        let (views, redaction, connections) = (show.show.clone(), Redaction::none(), BTreeMap::new());
+        Self { views, options, schema, filter, redaction, connections, out }
+    }
+
+    /// Prints no secrets; without this, everything is printed.
+    pub(in crate::tool) fn redacting(self, redaction: Redaction) -> Self {
+        Self { redaction, ..self }
     }
 
     /// Prints a whole capture, one connection after the other.
@@ -196,6 +205,7 @@ impl<W: Write> Screen<W> {
             sieve,
             views: views.collect(),
             lint,
+            concealed: Concealed::default(),
             time: Duration::ZERO,
             frames: 0,
             passed: 0,
@@ -208,14 +218,15 @@ impl<W: Write> Screen<W> {
             shown.time = frame.time;
             shown.frames += 1;
             let findings = shown.lint.as_mut().map(|lint| lint.check(&frame)).unwrap_or_default();
+            let printed = shown.concealed.apply(&self.redaction, &frame);
             if self.filter.is_empty() {
                 for (view, by) in &mut shown.views {
-                    self.text(connection, frame.time, *view, &by.push(&frame))?;
+                    self.text(connection, frame.time, *view, &by.push(&printed))?;
                 }
                 self.findings(connection, shown, findings)?;
                 continue;
             }
-            let texts: Vec<_> = shown.views.iter_mut().map(|(view, by)| (*view, by.push(&frame))).collect();
+            let texts: Vec<_> = shown.views.iter_mut().map(|(view, by)| (*view, by.push(&printed))).collect();
             let entry = Entry { time: frame.time, texts };
             let cost = entry.cost();
             let passed = shown.sieve.push_text(&frame, entry, cost);
@@ -229,6 +240,8 @@ impl<W: Write> Screen<W> {
     /// Prints violations of rules, by the latest frame or by earlier ones.
     fn findings(&mut self, connection: usize, shown: &mut ConnectionState, findings: Vec<Finding>) -> io::Result<()> {
         for finding in findings {
+            let sentence = shown.concealed.conceal(&finding.sentence);
+            let finding = Finding { sentence, ..finding };
             let texts = vec![(View::Lint, finding.to_string())];
             let entry = Entry { time: shown.time, texts };
             let cost = entry.cost();

@@ -94,7 +94,8 @@ pub(super) async fn run(mut flags: Flags, color: bool) -> Result<(), Stop> {
     let show = flags.show.or_as(&wire);
     if show.is_on() {
         let out = Named::new("stdout", io::stdout());
-        feed.add(Box::new(Screen::new(&show, filter, color, schema, out))).map_err(failed)?;
+        let screen = Screen::new(&show, filter, color, schema, out).redacting(flags.files.of_screen());
+        feed.add(Box::new(screen)).map_err(failed)?;
     }
     let shutdown = cli::shutdown().map_err(failed)?;
     cli::announce(format_args!("listening on {address}, forwarding to {}", flags.to));
