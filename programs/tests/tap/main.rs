@@ -3,6 +3,7 @@
 
 #[path = "../../../tests/common/installed.rs"]
 mod installed;
+mod limits;
 mod mistakes;
 mod names;
 mod outputs;

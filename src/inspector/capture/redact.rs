@@ -97,6 +97,11 @@ impl Redactor {
         side.half.pending = pending;
     }
 
+    /// Returns the number of bytes that wait for the rest of their frame or header block.
+    pub fn held(&self) -> usize {
+        [&self.to_server, &self.to_client].iter().map(|side| side.half.pending.len() + side.block.len()).sum()
+    }
+
     /// Reports missing bytes of a direction. Buffered bytes are written; those that may be secret are overwritten.
     pub fn lose(&mut self, direction: Direction, count: u64, out: &mut Vec<u8>) {
         let side = match direction {

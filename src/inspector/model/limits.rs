@@ -15,6 +15,9 @@ pub struct Limits {
     pub header_table: usize,
     /// Bytes of one message, gathered over its frames to be decoded. Default 4 MiB.
     pub message: usize,
+    /// Bytes of decompressed messages; beyond this, [`Self::RESTORED_PER_BYTE`] more for each byte of DATA. Default
+    /// 4 MiB.
+    pub restored: usize,
     /// Annotations for the messages that end in one frame; the rest of the frame is then not decoded further. Default
     /// 16,384.
     pub annotations: usize,
@@ -28,6 +31,11 @@ pub struct Limits {
     pub frames: usize,
 }
 
+impl Limits {
+    /// Decompressed bytes for each received byte of DATA that may be compressed, in addition to [`Self::restored`].
+    pub const RESTORED_PER_BYTE: usize = 32;
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {
@@ -35,6 +43,7 @@ impl Default for Limits {
             header_list: 64 << 10,
             header_table: 64 << 10,
             message: 4 << 20,
+            restored: 4 << 20,
             annotations: 16_384,
             depth: 32,
             calls: 1_024,

@@ -9,7 +9,7 @@ use clap::Args;
 
 use super::flags::address::optional_address;
 use super::flags::drawing::Drawings;
-use super::flags::files::SecretFlags;
+use super::flags::files::{SecretFlags, SizeFlag};
 use super::flags::keys::Keys;
 use super::flags::names::Names;
 use super::flags::show::{Only, Screen, Show};
@@ -44,6 +44,8 @@ pub(super) struct Flags {
     #[arg(long, value_name = "FILE", help_heading = "Views")]
     html: Option<PathBuf>,
     #[command(flatten)]
+    size: SizeFlag,
+    #[command(flatten)]
     secrets: SecretFlags,
 }
 
@@ -62,13 +64,17 @@ pub(super) async fn run(flags: Flags, color: bool) -> Result<(), Stop> {
         );
     }
     if let Some(file) = &flags.html {
-        let page = page::create(file, &name(&flags.file))?;
+        let page = page::create(file, &name(&flags.file), flags.size.of_file())?;
         let mut page = LineWriter::new(flags.secrets.redaction(), schema.clone(), capture.began, page);
         page.capture(&capture).map_err(failed)?;
     }
     let page = match &flags.web {
-        // The capture is in memory completely, so the page's lines need no limit.
-        Some(address) => Some((page::open(address, usize::MAX, None).await?, cli::shutdown().map_err(failed)?)),
+        Some(address) => {
+            // The first lines are kept, so that the page has the beginning of the capture.
+            let kept = flags.size.of_page(page::CAPTURE_KEPT);
+            let page = page::limited(page::open(address, u64::MAX, None).await?, kept);
+            Some((page, cli::shutdown().map_err(failed)?))
+        }
         None => None,
     };
     let show = flags.show.or_as(&Wire::Off);

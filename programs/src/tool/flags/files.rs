@@ -22,12 +22,32 @@ pub(in crate::tool) struct Files {
     /// Writes what passes as JSON lines, an object per frame
     #[arg(long, value_name = "FILE")]
     jsonl: Option<PathBuf>,
-    /// Size limit of each of these files, in bytes; recording ends there. JSON lines take up to 70 times the size of what
-    /// passes
-    #[arg(long, value_name = "N", default_value_t = LARGEST)]
-    max_bytes: u64,
+    #[command(flatten)]
+    size: SizeFlag,
     #[command(flatten)]
     secrets: SecretFlags,
+}
+
+/// The size limit of every output.
+#[derive(Clone, Copy, Debug, Default, Args)]
+#[command(next_help_heading = "Files")]
+pub(in crate::tool) struct SizeFlag {
+    /// Size limit in bytes of each file (default 1 GiB) and of what the page keeps (default 64 MiB, or 256 MiB of a capture);
+    /// recording ends there. JSON lines take up to 70 times the size of what passes
+    #[arg(long, value_name = "N")]
+    max_bytes: Option<u64>,
+}
+
+impl SizeFlag {
+    /// Returns the limit of a file.
+    pub(in crate::tool) fn of_file(self) -> u64 {
+        self.max_bytes.unwrap_or(LARGEST)
+    }
+
+    /// Returns the limit of what a page keeps.
+    pub(in crate::tool) fn of_page(self, default: u64) -> u64 {
+        self.max_bytes.unwrap_or(default)
+    }
 }
 
 /// The secrets to overwrite in everything that is written to disk or shown on a page.
@@ -72,6 +92,11 @@ impl Files {
         self.secrets.redaction()
     }
 
+    /// Returns the size limit of every output.
+    pub(in crate::tool) fn size(&self) -> SizeFlag {
+        self.size
+    }
+
     /// Returns the redaction of what is printed.
     pub(in crate::tool) fn of_screen(&self) -> Redaction {
         self.secrets.of_screen()
@@ -86,7 +111,7 @@ impl Files {
             wanted.push((*format, path));
         }
         let create = |(format, path): (Format, &Path)| {
-            let file = CaptureFile::create(path, format, self.secrets.redaction(), schema.clone(), self.max_bytes);
+            let file = CaptureFile::create(path, format, self.secrets.redaction(), schema.clone(), self.size.of_file());
             let file = file.map_err(|error| Stop::Usage(format!("can't create {}: {error}", path.display())))?;
             Ok(Box::new(FileObserver { file, recorders: BTreeMap::new() }) as Box<dyn Observer>)
         };

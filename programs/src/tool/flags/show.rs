@@ -10,6 +10,7 @@ use super::conceal::Concealed;
 use crate::cli::Stop;
 use crate::tool::feed::{Event, EventKind, Observer};
 use crate::watch::Wire;
+use crate::watch::budget::Budget;
 use barewire::inspector::capture::{self, Capture};
 use barewire::inspector::{self, Conversation, Filter, Finding, Lint, PrintOptions, Redaction, Schema, Sieve};
 
@@ -121,9 +122,15 @@ pub(in crate::tool) struct Screen<W: Write> {
     schema: Schema,
     filter: Filter,
     redaction: Redaction,
+    budget: Budget,
+    /// The cost of the output of all connections that waits for the end of its call.
+    waiting: usize,
     connections: BTreeMap<usize, ConnectionState>,
     out: io::BufWriter<W>,
 }
+
+/// Bytes of output of all connections that may wait for the end of their calls.
+const WAITING: usize = 64 << 20;
 
 /// The state of a connection that is printed.
 struct ConnectionState {
@@ -160,7 +167,7 @@ impl<W: Write> Screen<W> {
         let out = io::BufWriter::with_capacity(64 << 10, out);
         let options = PrintOptions { color, explain: show.explain, ..PrintOptions::default() };
         let (views, redaction, connections) = (show.show.clone(), Redaction::none(), BTreeMap::new());
-        Self { views, options, schema, filter, redaction, connections, out }
+        Self { views, options, schema, filter, redaction, budget: Budget::default(), waiting: 0, connections, out }
     }
 
     /// Prints no secrets; without this, everything is printed.
@@ -186,7 +193,8 @@ impl<W: Write> Screen<W> {
         }
         let mut shown = self.begin(connection.begin(self.schema.clone()));
         for chunk in &connection.chunks {
-            chunk.push_into(&mut shown.conversation);
+            let capture::Chunk { time, direction, lost, bytes } = chunk;
+            self.budget.push(&mut shown.conversation, *time, *direction, *lost, bytes);
             self.frames(number, &mut shown)?;
         }
         self.over(number, shown, connection.end.is_some())?;
@@ -229,12 +237,21 @@ impl<W: Write> Screen<W> {
             let texts: Vec<_> = shown.views.iter_mut().map(|(view, by)| (*view, by.push(&printed))).collect();
             let entry = Entry { time: frame.time, texts };
             let cost = entry.cost();
-            let passed = shown.sieve.push_text(&frame, entry, cost);
+            let passed = self.sift(shown, |sieve| sieve.push_text(&frame, entry, cost));
             shown.passed += passed.len() as u64;
             self.entry(connection, passed)?;
             self.findings(connection, shown, findings)?;
         }
         Ok(())
+    }
+
+    /// Gives a connection's sieve more output, within the limit of all connections.
+    fn sift(&mut self, shown: &mut ConnectionState, act: impl FnOnce(&mut Sieve<Entry>) -> Vec<Entry>) -> Vec<Entry> {
+        let before = shown.sieve.held();
+        shown.sieve.set_limit((WAITING + before).saturating_sub(self.waiting));
+        let passed = act(&mut shown.sieve);
+        self.waiting = self.waiting.saturating_sub(before) + shown.sieve.held();
+        passed
     }
 
     /// Prints violations of rules, by the latest frame or by earlier ones.
@@ -245,7 +262,7 @@ impl<W: Write> Screen<W> {
             let texts = vec![(View::Lint, finding.to_string())];
             let entry = Entry { time: shown.time, texts };
             let cost = entry.cost();
-            let passed = shown.sieve.push_late(finding.kind, finding.stream, entry, cost);
+            let passed = self.sift(shown, |sieve| sieve.push_late(finding.kind, finding.stream, entry, cost));
             self.entry(connection, passed)?;
         }
         Ok(())
@@ -265,11 +282,11 @@ impl<W: Write> Screen<W> {
 
     /// Prints output that was held back at the end of the bytes; `ended` is false if only the recording has ended.
     fn over(&mut self, connection: usize, mut shown: ConnectionState, ended: bool) -> io::Result<()> {
-        shown.conversation.finish();
+        self.budget.finish(&mut shown.conversation);
         self.frames(connection, &mut shown)?;
         let rest = shown.lint.as_mut().map(Lint::finish).unwrap_or_default();
         self.findings(connection, &mut shown, rest)?;
-        let passed = shown.sieve.finish();
+        let passed = self.sift(&mut shown, Sieve::finish);
         shown.passed += passed.len() as u64;
         self.entry(connection, passed)?;
         for (view, by) in &mut shown.views {
@@ -328,9 +345,9 @@ impl<W: Write> Screen<W> {
     }
 
     /// Changes a connection's conversation, and prints the resulting frames.
-    fn with(&mut self, connection: usize, act: impl FnOnce(&mut Conversation)) -> io::Result<()> {
+    fn with(&mut self, connection: usize, act: impl FnOnce(&mut Budget, &mut Conversation)) -> io::Result<()> {
         let Some(mut shown) = self.connections.remove(&connection) else { return Ok(()) };
-        act(&mut shown.conversation);
+        act(&mut self.budget, &mut shown.conversation);
         self.frames(connection, &mut shown)?;
         self.connections.insert(connection, shown);
         Ok(())
@@ -346,17 +363,12 @@ impl<W: Write + Send> Observer for Screen<W> {
                 self.connections.insert(connection, shown);
                 self.line(connection, time, format_args!("{client} connects to {server}"))
             }
-            EventKind::Passed { direction, lost, bytes } => self.with(connection, |conversation| {
-                conversation.set_time(time);
-                conversation.lose(direction, lost);
-                conversation.push(direction, &bytes);
-            }),
+            EventKind::Passed { direction, lost, bytes } => {
+                self.with(connection, |budget, conversation| budget.push(conversation, time, direction, lost, &bytes))
+            }
             EventKind::Note(line) => self.line(connection, time, format_args!("{line}")),
             EventKind::Ended { direction, lost } => {
-                self.with(connection, |conversation| {
-                    conversation.set_time(time);
-                    conversation.lose(direction, lost);
-                })?;
+                self.with(connection, |budget, conversation| budget.push(conversation, time, direction, lost, &[]))?;
                 self.line(connection, time, format_args!("{direction}  no more bytes"))
             }
             EventKind::Closed { reset } => {

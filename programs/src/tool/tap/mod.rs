@@ -84,11 +84,11 @@ pub(super) async fn run(mut flags: Flags, color: bool) -> Result<(), Stop> {
         feed.add(file).map_err(failed)?;
     }
     if let Some(at) = &flags.web {
-        let page = page::open(at, page::KEPT, Some(address)).await?;
+        let page = page::open(at, flags.files.size().of_page(page::KEPT), Some(address)).await?;
         feed.add(Box::new(LineWriter::new(flags.files.redaction(), schema.clone(), began, page))).map_err(failed)?;
     }
     if let Some(file) = &flags.html {
-        let page = page::create(file, &flags.to)?;
+        let page = page::create(file, &flags.to, flags.files.size().of_file())?;
         feed.add(Box::new(LineWriter::new(flags.files.redaction(), schema.clone(), began, page))).map_err(failed)?;
     }
     let show = flags.show.or_as(&wire);
