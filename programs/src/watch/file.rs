@@ -82,7 +82,7 @@ impl CaptureFile {
             Format::JsonLines => JsonLines::new(Redaction::none()).limit(&remark).into_bytes(),
         };
         let file = FileState {
-            file: File::create(path)?,
+            file: cli::private::create(path)?,
             buffer: Vec::new(),
             room: largest.saturating_sub(last.len() as u64),
             full: false,

@@ -1,6 +1,8 @@
 //! `barewire tap` and `barewire decode` as users see them: bytes are forwarded unchanged, ends and resets too, errors are one
 //! line, and files are complete.
 
+#[cfg(unix)]
+mod files;
 #[path = "../../../tests/common/installed.rs"]
 mod installed;
 mod limits;

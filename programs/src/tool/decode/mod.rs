@@ -9,7 +9,7 @@ use clap::Args;
 
 use super::flags::address::optional_address;
 use super::flags::drawing::Drawings;
-use super::flags::files::{SecretFlags, SizeFlag};
+use super::flags::files::{SecretFlags, SizeFlag, distinct};
 use super::flags::keys::Keys;
 use super::flags::names::Names;
 use super::flags::show::{Only, Screen, Show};
@@ -18,7 +18,7 @@ use super::page::json::LineWriter;
 use super::stdout::written;
 use crate::cli::{self, Stop};
 use crate::watch::Wire;
-use file::{name, read};
+use file::{InputFlag, name, read};
 
 /// The flags of `barewire decode`.
 #[derive(Debug, Args)]
@@ -26,6 +26,8 @@ pub(super) struct Flags {
     /// Capture to read: pcap, pcapng, JSON lines of this program, or the raw bytes of one direction; - is standard input
     #[arg(value_name = "FILE")]
     file: PathBuf,
+    #[command(flatten)]
+    input: InputFlag,
     #[command(flatten)]
     keys: Keys,
     #[command(flatten)]
@@ -52,8 +54,12 @@ pub(super) struct Flags {
 pub(super) async fn run(flags: Flags, color: bool) -> Result<(), Stop> {
     let failed = |error: io::Error| Stop::Failed(error.to_string());
     let filter = flags.only.filter()?;
+    let mut files = vec![("FILE", flags.file.as_path())];
+    files.extend(flags.drawings.outputs());
+    files.extend(flags.html.as_deref().map(|file| ("--html", file)));
+    distinct(&files)?;
     let schema = flags.names.schema(None).await?;
-    let capture = read(&flags.file, &flags.keys)?;
+    let capture = read(&flags.file, flags.input, &flags.keys)?;
     for note in &capture.notes {
         cli::say(format_args!("{}: {note}", name(&flags.file)));
     }

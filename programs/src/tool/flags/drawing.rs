@@ -1,11 +1,11 @@
 //! Drawings of a capture: the flags `--ladder` and `--windows`.
 
-use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use crate::cli::Stop;
+use crate::cli::{Stop, private};
 use barewire::inspector::capture::Capture;
 use barewire::inspector::{Filter, Flow, Frame, Ladder, Redaction, Schema, Sieve};
 
@@ -25,6 +25,12 @@ pub(in crate::tool) struct Drawings {
 }
 
 impl Drawings {
+    /// Returns the files to write, each with the flag that names it.
+    pub(in crate::tool) fn outputs(&self) -> Vec<(&'static str, &Path)> {
+        let files = [("--ladder", &self.ladder), ("--windows", &self.windows)];
+        files.into_iter().filter_map(|(name, file)| Some((name, file.as_deref()?))).collect()
+    }
+
     /// Writes the files that the flags ask for, without secrets. The filters apply to the ladder only, because windows depend on every frame.
     ///
     /// # Errors
@@ -87,5 +93,6 @@ fn of_type<'a>(file: &'a Path, types: &[&str]) -> Result<&'a str, Stop> {
 }
 
 fn write(file: &Path, drawing: &str) -> Result<(), Stop> {
-    fs::write(file, drawing).map_err(|error| Stop::Usage(format!("{}: {error}", file.display())))
+    let written = private::create(file).and_then(|mut to| to.write_all(drawing.as_bytes()));
+    written.map_err(|error| Stop::Usage(format!("{}: {error}", file.display())))
 }

@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use crate::cli::Stop;
+use crate::cli::{Stop, private};
 use crate::tool::feed::{Event, EventKind, Observer};
-use crate::watch::Wire;
 use crate::watch::file::{CaptureFile, Format, LARGEST, Recorder};
+use crate::watch::{WIRE, Wire};
 use barewire::inspector::{Redaction, Schema};
 
 /// The capture files to write.
@@ -102,6 +102,17 @@ impl Files {
         self.secrets.of_screen()
     }
 
+    /// Returns the files to write, each with the flag or the variable that names it.
+    pub(in crate::tool) fn outputs<'a>(&'a self, wire: &'a Wire) -> Vec<(&'static str, &'a Path)> {
+        let mut outputs = Vec::new();
+        outputs.extend(self.pcapng.as_deref().map(|file| ("--pcapng", file)));
+        outputs.extend(self.jsonl.as_deref().map(|file| ("--jsonl", file)));
+        if let Wire::File(_, file) = wire {
+            outputs.push((WIRE, file));
+        }
+        outputs
+    }
+
     /// Creates the files that the flags or the environment ask for, and returns an observer for each.
     pub(in crate::tool) fn create(&self, wire: &Wire, schema: &Schema) -> Result<Vec<Box<dyn Observer>>, Stop> {
         let by_flags = [(Format::Pcapng, &self.pcapng), (Format::JsonLines, &self.jsonl)];
@@ -117,6 +128,16 @@ impl Files {
         };
         wanted.into_iter().map(create).collect()
     }
+}
+
+/// Checks that no file is written twice, or read and written.
+///
+/// # Errors
+///
+/// [`Stop::Usage`] with the two flags.
+pub(in crate::tool) fn distinct(outputs: &[(&str, &Path)]) -> Result<(), Stop> {
+    let same = |(one, other)| Stop::Usage(format!("{one} and {other} are the same file; name another for {other}"));
+    private::same_file(outputs).map_or(Ok(()), |names| Err(same(names)))
 }
 
 /// A writer whose errors have its name.

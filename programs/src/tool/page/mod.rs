@@ -56,7 +56,7 @@ pub(super) fn limited(handle: Handle, largest: u64) -> Limited<Handle> {
 /// Creates the page as a file of at most `largest` bytes, or without lines if the page alone takes more.
 pub(super) fn create(path: &Path, name: &str, largest: u64) -> Result<Limited<Html<BufWriter<Named<File>>>>, Stop> {
     let wrong = |error: &dyn Display| Stop::Usage(format!("{error}; choose another file with --html"));
-    let file = File::create(path).map_err(|error| wrong(&format_args!("{}: {error}", path.display())))?;
+    let file = cli::private::create(path).map_err(|error| wrong(&format_args!("{}: {error}", path.display())))?;
     let file = BufWriter::new(Named::new(path.display().to_string(), file));
     let page = Html::begin(file, name).map_err(|error| wrong(&error))?;
     Ok(Limited::new(page, path.display().to_string(), largest, html::around(name)))

@@ -3,6 +3,7 @@
 mod authority;
 mod proxy;
 mod tls;
+mod validity;
 
 use std::io;
 use std::net::SocketAddr;
@@ -18,7 +19,7 @@ use tokio::task::JoinSet;
 
 use super::feed::{EventKind, Feed};
 use super::flags::address::{address, optional_address};
-use super::flags::files::{Files, Named};
+use super::flags::files::{Files, Named, distinct};
 use super::flags::names::{Behind, Names};
 use super::flags::show::{Only, Screen, Show};
 use super::page;
@@ -74,6 +75,8 @@ pub(super) async fn run(mut flags: Flags, color: bool) -> Result<(), Stop> {
     let behind = Behind { address: &flags.to, tls: flags.tls.client_tls()? };
     let schema = flags.names.schema(Some(behind)).await?;
     let wire = Wire::from_environment()?;
+    let outputs = [flags.files.outputs(&wire), flags.html.iter().map(|file| ("--html", file.as_path())).collect()];
+    distinct(&outputs.concat())?;
     let listener = tcp::listen(&flags.listen).await;
     let listener = listener.map_err(|error| Stop::Usage(format!("{error}; choose another address with --listen")))?;
     let address = listener.local_addr().map_err(failed)?;
