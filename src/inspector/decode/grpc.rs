@@ -45,7 +45,7 @@ pub(crate) struct Found {
     /// Number of annotations that may still be added.
     budget: usize,
     /// Number of bytes that decompression may still produce.
-    restorable: usize,
+    pub(super) restorable: usize,
 }
 
 impl MessageReader {
@@ -62,7 +62,7 @@ impl MessageReader {
         before: Tree,
         context: &Context<'_>,
     ) -> Found {
-        let (budget, restorable) = (context.limits.annotations, context.limits.message);
+        let (budget, restorable) = (context.limits.annotations, context.restorable);
         let mut found = Found { annotations: before, complete: Vec::new(), earlier: None, budget, restorable };
         let mut rest = place;
         while !rest.is_empty() {

@@ -16,6 +16,9 @@ pub struct Limits {
     pub header_table: usize,
     /// Bytes of one message, gathered over its frames to be decoded. Default 4 MiB.
     pub message: usize,
+    /// Bytes of decompressed messages; beyond this, [`Self::RESTORED_PER_BYTE`] more for each byte of DATA. Default
+    /// 4 MiB.
+    pub restored: usize,
     /// Annotations for the messages that end in one frame; the rest of the frame is then not decoded further. Default
     /// 16,384.
     pub annotations: usize,
@@ -30,13 +33,26 @@ pub struct Limits {
 }
 
 /// The names of the limits, as [`Limits::set`] takes them.
-pub const LIMIT_NAMES: [&str; 9] =
-    ["annotations", "calls", "depth", "frames", "header-block", "header-list", "header-table", "message", "waiting"];
+pub const LIMIT_NAMES: [&str; 10] = [
+    "annotations",
+    "calls",
+    "depth",
+    "frames",
+    "header-block",
+    "header-list",
+    "header-table",
+    "message",
+    "restored",
+    "waiting",
+];
 
 /// The deepest nesting that can be allowed, so that decoding needs little stack.
 const DEEPEST: usize = 200;
 
 impl Limits {
+    /// Decompressed bytes for each received byte of DATA that may be compressed, in addition to [`Self::restored`].
+    pub const RESTORED_PER_BYTE: usize = 32;
+
     /// Sets a limit by its name, one of [`LIMIT_NAMES`]: those of the fields, with `-` for `_`. These names stand in the
     /// texts of what a limit hides.
     ///
@@ -61,6 +77,7 @@ impl Limits {
             "header-list" => &mut self.header_list,
             "header-table" => &mut self.header_table,
             "message" => &mut self.message,
+            "restored" => &mut self.restored,
             "waiting" => &mut self.waiting,
             _ => return Err(format!("no limit {name:?}, only {}", LIMIT_NAMES.join(", "))),
         };
@@ -76,6 +93,7 @@ impl Default for Limits {
             header_list: 64 << 10,
             header_table: 64 << 10,
             message: 4 << 20,
+            restored: 4 << 20,
             annotations: 16_384,
             depth: 32,
             calls: 1_024,

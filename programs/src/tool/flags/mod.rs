@@ -1,6 +1,7 @@
 //! Groups of flags that several commands share, each with its implementation.
 
 pub(super) mod address;
+mod conceal;
 pub(super) mod drawing;
 pub(super) mod files;
 pub(super) mod keys;

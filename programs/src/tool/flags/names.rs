@@ -33,7 +33,7 @@ pub(in crate::tool) struct Names {
     #[arg(long, value_name = "ADDR", value_parser = super::address::optional_address)]
     reflection: Option<Option<String>>,
     /// Decodes up to another limit, in bytes or in numbers: annotations, calls, depth, frames, header-block, header-list,
-    /// header-table, message, waiting. What a limit hides names it. May be given several times
+    /// header-table, message, restored, waiting. What a limit hides names it. May be given several times
     #[arg(long, value_name = "NAME=N", value_parser = limit, help_heading = "Views")]
     limit: Vec<(String, usize)>,
 }
