@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use barewire::transport::tap::Tap;
 use barewire_programs::cli::{self, Stop};
 use barewire_programs::conformance::messages::ServerCompatRequest;
-use barewire_programs::conformance::{self, Listening};
+use barewire_programs::conformance::{self, BoundServer};
 use barewire_programs::watch::{self, Side};
 use clap::Parser;
 
@@ -44,9 +44,9 @@ fn request() -> io::Result<ServerCompatRequest> {
 }
 
 async fn serve(request: &ServerCompatRequest, tap: Tap) -> io::Result<()> {
-    let listening = Listening::begin(request).await?.tap(tap);
+    let server = BoundServer::begin(request).await?.tap(tap);
     // Signals are handled before the runner learns the address: it may end the server at once.
     let shutdown = cli::shutdown()?;
-    conformance::write(&mut io::stdout().lock(), listening.response())?;
-    listening.serve_until(shutdown).await
+    conformance::write(&mut io::stdout().lock(), server.response())?;
+    server.serve_until(shutdown).await
 }
