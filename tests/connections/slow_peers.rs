@@ -75,12 +75,12 @@ async fn trickled_header_block_ends_the_connection() {
         }
     };
     trickle.await;
-    let farewell = loop {
-        if let Frame::GoAway { error, .. } = client.next_any().await.expect("a farewell") {
+    let goaway = loop {
+        if let Frame::GoAway { error, .. } = client.next_any().await.expect("a goaway") {
             break error;
         }
     };
-    assert_eq!(farewell, Http2Error::ENHANCE_YOUR_CALM);
+    assert_eq!(goaway, Http2Error::ENHANCE_YOUR_CALM);
     assert!(begun.elapsed() <= 21 * SECOND, "{:?}", begun.elapsed());
 }
 
@@ -223,12 +223,12 @@ async fn too_many_pings_end_the_connection() {
         sleep(SECOND).await;
     }
     client.send(ping(*b"8 octets")).await;
-    let farewell = loop {
-        if let Frame::GoAway { error, debug, .. } = client.next_any().await.expect("a farewell") {
+    let goaway = loop {
+        if let Frame::GoAway { error, debug, .. } = client.next_any().await.expect("a goaway") {
             break (error, debug);
         }
     };
-    assert_eq!(farewell, (Http2Error::ENHANCE_YOUR_CALM, "too_many_pings".into()));
+    assert_eq!(goaway, (Http2Error::ENHANCE_YOUR_CALM, "too_many_pings".into()));
 }
 
 #[tokio::test(start_paused = true)]
