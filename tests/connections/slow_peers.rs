@@ -95,7 +95,7 @@ async fn peer_timeout_is_configurable() {
 }
 
 #[test]
-fn five_hundred_stalled_clients_cost_kilobytes_each_and_delay_no_other() {
+fn five_hundred_stalled_clients_cost_kilobytes_each_and_do_not_delay_others() {
     let ready = [PREFACE, &wire(&[settings([]), settings_ack()])].concat();
     let silent = ("a missing PING acknowledgement", ready, "a PING was not acknowledged in time");
     for (name, said, _) in stalls().into_iter().chain([silent]) {
