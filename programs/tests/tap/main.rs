@@ -7,6 +7,7 @@ mod mistakes;
 mod names;
 mod outputs;
 mod process;
+mod proto;
 mod replay;
 mod tls;
 mod tour;

@@ -46,9 +46,10 @@ pub struct Conversation {
 }
 
 impl Conversation {
-    /// Returns a conversation that starts at the first byte, with the default limits.
+    /// Returns a conversation that starts at the first byte, with the limits of the schema.
     pub fn new(schema: Schema) -> Self {
-        Self::with_limits(schema, Limits::default())
+        let limits = schema.limits();
+        Self::with_limits(schema, limits)
     }
 
     /// Returns a conversation that starts at the first byte.
@@ -328,7 +329,7 @@ impl Conversation {
         let fault = match unfinished {
             None => return,
             Some((seen, None)) => format!("the stream ends inside a message's prefix: {seen} of 5 bytes"),
-            Some((seen, Some(total))) => format!("the stream ends inside a message: {seen} of {total} bytes"),
+            Some((seen, Some(total))) => format!("the stream ends inside a message: {seen} of its {total} bytes"),
         };
         self.with_kept(number, |frame| frame.faults.push(fault));
     }

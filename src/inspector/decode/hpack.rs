@@ -314,7 +314,7 @@ fn shown(field: &HeaderField) -> Text {
 fn extend_hidden(tree: &mut Tree, range: Range<usize>) {
     match tree.last_mut() {
         Some(last) if last.label == HIDDEN => last.range.end = range.end,
-        _ => tree.push(Annotation::new(range, Layer::Hpack, HIDDEN).value("over the limit, not shown")),
+        _ => tree.push(Annotation::new(range, Layer::Hpack, HIDDEN).value("not shown: over --limit header-list")),
     }
 }
 

@@ -36,7 +36,7 @@ pub(crate) fn restore(content: &[u8], context: &Context<'_>, room: &mut usize, b
     match outcome {
         Ok(()) => {}
         Err(DecompressError::TooLarge) => {
-            return Outcome::Left(format!("compressed, over {room} bytes when decompressed: over the limit"));
+            return Outcome::Left(format!("compressed, over {room} bytes when decompressed: over --limit message"));
         }
         Err(DecompressError::Corrupt(why)) => {
             return Outcome::Broken(format!("can't be decompressed with {name}: {why}"));

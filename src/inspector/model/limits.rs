@@ -4,7 +4,8 @@
 ///
 /// A conversation keeps at most one incomplete frame of each direction: up to 16 MiB, the most that HTTP/2's length
 /// field can declare, and only the bytes that were pushed. Everything else is bounded by these limits. Bytes over a
-/// limit are still annotated, but not decoded, and the annotation names the limit.
+/// limit are still annotated, but not decoded, and the annotation names the limit as the flag `--limit` of the program
+/// does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Bytes of one header block, gathered over its frames. Default 256 KiB.
@@ -26,6 +27,46 @@ pub struct Limits {
     pub waiting: usize,
     /// Cost of the stored frames, annotations included; beyond this, the oldest frames are dropped. Default 256 MiB.
     pub frames: usize,
+}
+
+/// The names of the limits, as [`Limits::set`] takes them.
+pub const LIMIT_NAMES: [&str; 9] =
+    ["annotations", "calls", "depth", "frames", "header-block", "header-list", "header-table", "message", "waiting"];
+
+/// The deepest nesting that can be allowed, so that decoding needs little stack.
+const DEEPEST: usize = 200;
+
+impl Limits {
+    /// Sets a limit by its name, one of [`LIMIT_NAMES`]: those of the fields, with `-` for `_`. These names stand in the
+    /// texts of what a limit hides.
+    ///
+    /// # Errors
+    ///
+    /// A sentence if the name is unknown, or the value too large: `depth` is at most 200.
+    ///
+    /// ```
+    /// let mut limits = barewire::inspector::Limits::default();
+    /// limits.set("header-list", 1 << 20).unwrap();
+    /// assert_eq!(limits.header_list, 1 << 20);
+    /// assert!(limits.set("fields", 1).unwrap_err().contains("annotations, calls, depth"));
+    /// ```
+    pub fn set(&mut self, name: &str, value: usize) -> Result<(), String> {
+        let limit = match name {
+            "annotations" => &mut self.annotations,
+            "calls" => &mut self.calls,
+            "depth" if value > DEEPEST => return Err(format!("depth is at most {DEEPEST}")),
+            "depth" => &mut self.depth,
+            "frames" => &mut self.frames,
+            "header-block" => &mut self.header_block,
+            "header-list" => &mut self.header_list,
+            "header-table" => &mut self.header_table,
+            "message" => &mut self.message,
+            "waiting" => &mut self.waiting,
+            _ => return Err(format!("no limit {name:?}, only {}", LIMIT_NAMES.join(", "))),
+        };
+        *limit = value;
+        Ok(())
+    }
 }
 
 impl Default for Limits {

@@ -88,7 +88,7 @@ fn what_is_restored_in_a_frame_is_bounded() {
         frame.messages.iter().filter_map(|message| message.restored.as_ref()).map(|it| it.bytes.len()).sum();
     assert_eq!((frame.messages.len(), restored), (10, 4_000_000));
     let last = frame.message_tree(&frame.messages[9]).unwrap();
-    assert!(last.children().nth(2).unwrap().value.to_string().ends_with("over the limit"), "{last:?}");
+    assert!(last.children().nth(2).unwrap().value.to_string().ends_with("over --limit message"), "{last:?}");
 }
 
 fn rpc_schema() -> Schema {

@@ -5,5 +5,6 @@ pub(super) mod drawing;
 pub(super) mod files;
 pub(super) mod keys;
 pub(super) mod names;
+mod proto;
 mod reflection;
 pub(super) mod show;
