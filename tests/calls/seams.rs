@@ -30,12 +30,13 @@ impl Numbers {
 async fn hook_attaches_values_to_a_connection_or_refuses_it() {
     let (listener, connector) = transport::memory::pair();
     let count = std::sync::atomic::AtomicU64::new(0);
-    let server = Server::new(Router::new(Arc::new(Numbers)).unary(ECHO, Numbers::numbers)).on_accept(move |connection| {
-        let count = count.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
-        connection.extensions_mut().insert(Place(count));
-        assert_eq!(connection.peer().address, Address::Memory);
-        count != 1
-    });
+    let server =
+        Server::new(Router::new(Arc::new(Numbers)).unary(ECHO, Numbers::numbers)).on_accept(move |connection| {
+            let count = count.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+            connection.extensions_mut().insert(Place(count));
+            assert_eq!(connection.peer().address, Address::Memory);
+            count != 1
+        });
     tokio::spawn(server.serve(listener));
     let first = soon("a connection", Client::connect(connector.clone())).await.unwrap();
     let refused = soon("a connection", Client::connect(connector.clone())).await;
