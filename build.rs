@@ -13,7 +13,7 @@ fn main() {
     config.compile_fds(files).unwrap_or_else(|error| panic!("{error}"));
 }
 
-/// The rest of the library has no messages.
+/// Without that feature the library has no messages to compile.
 #[cfg(not(feature = "route-guide"))]
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");

@@ -144,10 +144,10 @@ impl Loopback {
                 let listener = transport::tcp::listen("127.0.0.1:0").await.expect("a free port");
                 address_to.send(listener.local_addr().expect("an address")).expect("the client waits");
                 let server = Server::new(router(Guide::new(Features::published())));
-                let told = async {
+                let shutdown = async {
                     let _ = stopped.await;
                 };
-                server.serve_until(listener, told).await.expect("the server ends well");
+                server.serve_until(listener, shutdown).await.expect("the server ends without an error");
             });
         });
         let runtime = current_thread();

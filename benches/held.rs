@@ -11,11 +11,11 @@ mod common;
 #[allow(dead_code)] // The tests use the rest.
 #[path = "../tests/held/kinds.rs"]
 mod kinds;
-#[allow(dead_code)]
-#[path = "../tests/held/law.rs"]
-mod law;
 #[path = "../tests/held/line.rs"]
 mod line;
+#[allow(dead_code)]
+#[path = "../tests/held/memory_bound.rs"]
+mod memory_bound;
 #[allow(dead_code)]
 #[path = "../tests/held/service.rs"]
 mod service;
@@ -25,7 +25,7 @@ use std::time::Duration;
 use barewire::wire::encoding::Encoding;
 
 use kinds::*;
-use law::{MIB, OPEN, SHUT, Scene};
+use memory_bound::{MIB, OPEN, SHUT, Scene};
 use service::{DROP, ENDED, HOLD, TAKE, WAIT};
 
 fn main() {

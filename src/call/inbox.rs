@@ -61,11 +61,11 @@ impl Inbox {
     /// Marks the reader as dropped.
     pub(crate) fn abandon(&mut self) {
         self.abandoned = true;
-        self.tell_driver();
+        self.wake_driver();
     }
 
     /// Wakes the call's task.
-    pub(crate) fn tell_driver(&mut self) {
+    pub(crate) fn wake_driver(&mut self) {
         wake(self.driver.take());
     }
 

@@ -76,7 +76,7 @@ impl<T: Message + Default> Inbound<T> {
             inbox.wait(cx);
             return Poll::Pending;
         };
-        Poll::Ready(next.inspect_err(|_| inbox.tell_driver()))
+        Poll::Ready(next.inspect_err(|_| inbox.wake_driver()))
     }
 
     /// On a client: waits for the initial metadata, which arrives with the first message or before it. Empty if the

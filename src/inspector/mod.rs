@@ -20,7 +20,7 @@
 //!
 //! A folder uses only the folders listed before it, and imports form no cycle; a test checks both.
 //!
-//! **The law:** every byte belongs to exactly one leaf, and the leaves tile the input exactly, for valid, broken and
+//! **Invariant:** every byte belongs to exactly one leaf, and the leaves tile the input exactly, for valid, broken and
 //! truncated input alike ([`Conversation::check`] checks a conversation). Nothing here panics, and memory is bounded by
 //! [`Limits`].
 //!

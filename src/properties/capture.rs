@@ -29,7 +29,7 @@ pub fn capture(data: &[u8]) {
 
 /// Checks that redaction keeps every byte's place, however the bytes are split.
 fn redacted(connection: &Connection, direction: Direction) {
-    let bytes = said(connection, direction).1;
+    let bytes = sent_bytes(connection, direction).1;
     let redact = |pieces: &mut dyn Iterator<Item = &[u8]>| {
         let mut redactor = Redactor::new(Redaction::default(), connection.from_the_beginning);
         let mut out = Vec::new();
@@ -63,13 +63,13 @@ fn again(capture: &Capture, connection: &Connection) {
     let all_have_bytes = connection.chunks.iter().all(|chunk| !chunk.bytes.is_empty());
     if let ([read], true, true, true) = (&read.connections[..], apart, near, all_have_bytes) {
         for direction in BOTH {
-            assert_eq!(said(read, direction), said(connection, direction), "{direction:?}");
+            assert_eq!(sent_bytes(read, direction), sent_bytes(connection, direction), "{direction:?}");
         }
     }
 }
 
 /// Returns the number of missing bytes of a direction, and the bytes that are there.
-fn said(connection: &Connection, direction: Direction) -> (u64, Vec<u8>) {
+fn sent_bytes(connection: &Connection, direction: Direction) -> (u64, Vec<u8>) {
     let chunks = connection.chunks.iter().filter(|chunk| chunk.direction == direction);
     let lost = chunks.clone().map(|chunk| chunk.lost).fold(0, u64::saturating_add);
     (lost, chunks.flat_map(|chunk| chunk.bytes.iter().copied()).collect())

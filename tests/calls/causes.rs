@@ -41,7 +41,7 @@ fn cause(status: &Status) -> &Cause {
 }
 
 #[track_caller]
-fn says(status: &Status, plain: &str, behind: &str) {
+fn assert_texts(status: &Status, plain: &str, behind: &str) {
     assert_eq!(status.to_string(), plain);
     assert_eq!(format!("{status:#}"), format!("{plain}: {behind}"));
 }
@@ -56,7 +56,7 @@ async fn cause_is_the_status_of_the_server() {
     for frames in [vec![trailers_only], vec![response(1), trailers(1, "5").field("grpc-message", "no such")]] {
         let status = failure(frames).await;
         assert!(matches!(cause(&status), Cause { by: By::Peer, what: What::Trailers, .. }), "{status:?}");
-        says(&status, "NOT_FOUND: no such", "by the peer: grpc-status in its trailers");
+        assert_texts(&status, "NOT_FOUND: no such", "by the peer: grpc-status in its trailers");
     }
 }
 
@@ -66,7 +66,7 @@ async fn cause_is_a_reset_by_either_side() {
     let what = &cause(&status).what;
     assert!(matches!(what, What::Reset(Http2Error::ENHANCE_YOUR_CALM)), "{what:?}");
     assert_eq!(cause(&status).by, By::Peer);
-    says(
+    assert_texts(
         &status,
         "RESOURCE_EXHAUSTED: the server reset the stream with ENHANCE_YOUR_CALM",
         "by the peer: RST_STREAM ENHANCE_YOUR_CALM",
@@ -94,7 +94,7 @@ async fn cause_is_a_goaway_with_its_debug_data() {
         }
         assert_eq!(cause(&status).by, By::Peer);
         let behind = if debug.is_empty() { String::new() } else { format!(" \"{shown}\"") };
-        says(
+        assert_texts(
             &status,
             "UNAVAILABLE: the connection ended with GOAWAY ENHANCE_YOUR_CALM",
             &format!("by the peer: GOAWAY ENHANCE_YOUR_CALM{behind}"),
@@ -117,7 +117,7 @@ async fn cause_is_a_protocol_error_of_the_server() {
     let what = &cause(&status).what;
     assert!(matches!(what, What::Protocol(ProtocolError::ReservedFlag { flag: 7 })), "{what:?}");
     assert_eq!(cause(&status).source().map(ToString::to_string).as_deref(), Some(status.message()));
-    says(
+    assert_texts(
         &status,
         "INTERNAL: invalid compressed flag 0x07 in a message prefix: use 0 or 1",
         "by the peer: violates PROTOCOL-HTTP2.md, Length-Prefixed-Message",
@@ -133,7 +133,11 @@ async fn cause_is_a_protocol_error_of_the_server() {
     }
     let words =
         r#"UNAVAILABLE: the peer answered HTTP 502 with content-type "text/html" instead of gRPC, beginning "<html>""#;
-    says(&status, words, "by the peer: violates PROTOCOL-HTTP2.md, Responses (judged by http-grpc-status-mapping.md)");
+    assert_texts(
+        &status,
+        words,
+        "by the peer: violates PROTOCOL-HTTP2.md, Responses (judged by http-grpc-status-mapping.md)",
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -155,7 +159,7 @@ async fn cause_is_the_deadline() {
     let streaming = soon("the deadline", notes.recv()).await.unwrap_err();
     for status in [unary, streaming] {
         assert!(matches!(cause(&status), Cause { by: By::Us, what: What::Deadline, .. }), "{status:?}");
-        says(
+        assert_texts(
             &status,
             "DEADLINE_EXCEEDED: deadline exceeded before the call completed",
             "by this side: deadline exceeded",
@@ -170,7 +174,7 @@ async fn cause_is_a_lost_or_failed_connection() {
     let status = soon("the loss", async { tokio::join!(call, async { drop(server) }) }).await.0.unwrap_err();
     let What::Io(error) = &cause(&status).what else { panic!("{status:?}") };
     assert_eq!((cause(&status).by, error.kind()), (By::Path, ErrorKind::BrokenPipe));
-    says(
+    assert_texts(
         &status,
         "UNAVAILABLE: the connection was lost",
         "on the network path: I/O error BrokenPipe: stream closed because of a broken pipe",
@@ -181,7 +185,11 @@ async fn cause_is_a_lost_or_failed_connection() {
     let status = Client::connect(spent).await.unwrap_err();
     let What::Io(error) = &cause(&status).what else { panic!("{status:?}") };
     assert_eq!((cause(&status).by, error.kind()), (By::Path, ErrorKind::ConnectionRefused));
-    says(&status, "UNAVAILABLE: can't connect: connection refused", "on the network path: I/O error ConnectionRefused");
+    assert_texts(
+        &status,
+        "UNAVAILABLE: can't connect: connection refused",
+        "on the network path: I/O error ConnectionRefused",
+    );
 
     let (near, _far) = pipe();
     let status = soon("the timeout", Client::connect(PipeConnector::new(near))).await.unwrap_err();
@@ -223,7 +231,7 @@ async fn cause_is_a_peer_that_does_not_speak_http2() {
         let status = client.expect_err("nothing to call");
         assert!(matches!(&cause(&status).what, What::NotHttp2 { beginning } if beginning == words), "{status:?}");
         assert_eq!(cause(&status).by, By::Peer);
-        says(&status, plain, behind);
+        assert_texts(&status, plain, behind);
     }
 }
 
@@ -282,7 +290,7 @@ async fn server_failure(tap: Tap, frames: impl Into<Vec<Frame>>, leaves: bool) -
 async fn server_gets_the_cause_from_the_client() {
     let status = server_failure(Tap::none(), [reset(1, Http2Error::CANCEL)], false).await;
     assert!(matches!(cause(&status), Cause { by: By::Peer, what: What::Reset(Http2Error::CANCEL), .. }), "{status:?}");
-    says(&status, "CANCELLED: the client reset the stream with CANCEL", "by the peer: RST_STREAM CANCEL");
+    assert_texts(&status, "CANCELLED: the client reset the stream with CANCEL", "by the peer: RST_STREAM CANCEL");
 
     let status = server_failure(Tap::none(), [data(1, flagged(2, "x"))], false).await;
     let what = &cause(&status).what;

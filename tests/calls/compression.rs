@@ -248,7 +248,7 @@ async fn status_of(head: Frame, body: Bytes) -> Status {
     let mut notes = client.server_streaming(COUNT, note("hi")).await.unwrap();
     server.expect_request(1).await;
     server.send([head, data(1, body), trailers(1, "0")]).await;
-    soon("the end", notes.recv()).await.expect_err("it was wrong")
+    soon("the end", notes.recv()).await.expect_err("an invalid answer")
 }
 
 #[tokio::test(start_paused = true)]

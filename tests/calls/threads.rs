@@ -21,7 +21,7 @@ async fn narrow() -> (TestServer, Client) {
 
 async fn all(calls: JoinSet<Result<(), Status>>) {
     let all = tokio::time::timeout(PATIENCE, calls.join_all()).await.expect("every call ends");
-    all.into_iter().for_each(|outcome| outcome.expect("every call ends well"));
+    all.into_iter().for_each(|outcome| outcome.expect("every call succeeds"));
 }
 
 /// Uses both handles in separate tasks, each with a pause in the middle.
@@ -129,7 +129,7 @@ async fn deadlines_at_any_moment_end_only_their_calls() {
                     Ok::<_, Status>(notes)
                 });
             for failure in [one.err(), two.err(), three.err()] {
-                let status = failure.expect("nothing of it can end well");
+                let status = failure.expect("every call exceeds its deadline");
                 assert_eq!(status.code(), Code::DeadlineExceeded, "{status:#}");
             }
             Ok(())

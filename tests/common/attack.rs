@@ -39,7 +39,7 @@ async fn run(
     let mut sent = 0;
     for number in 0.. {
         let piece = attack(number);
-        if sent + piece.len() > most || !said(&mut io, &piece, reads).await {
+        if sent + piece.len() > most || !wrote_all(&mut io, &piece, reads).await {
             break;
         }
         sent += piece.len();
@@ -61,7 +61,7 @@ pub async fn served(healthy: &Client) {
 }
 
 /// Writes the whole piece. Returns false if the connection has ended or no byte can be written any more.
-async fn said(io: &mut DuplexStream, mut piece: &[u8], reads: Reads) -> bool {
+async fn wrote_all(io: &mut DuplexStream, mut piece: &[u8], reads: Reads) -> bool {
     let mut space = [0; 16 << 10];
     while !piece.is_empty() {
         let (mut reading, mut writing) = tokio::io::split(&mut *io);

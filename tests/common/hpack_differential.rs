@@ -117,10 +117,14 @@ async fn hold(script: Script) {
     };
     let sent = script.calls.iter();
     let expected: Vec<_> = sent.clone().map(|[request, ..]| of_map(request)).collect();
-    assert_eq!(requests.iter().map(heard).collect::<Vec<_>>(), without_marks(&expected), "decoded by h2's server");
+    assert_eq!(
+        requests.iter().map(decoded_by_h2).collect::<Vec<_>>(),
+        without_marks(&expected),
+        "decoded by h2's server"
+    );
     assert_eq!(blocks(Direction::ToServer), expected, "decoded by the inspector, from the client");
     let expected: Vec<_> = sent.flat_map(|[_, answer, trailers]| [of_map(answer), of_map(trailers)]).collect();
-    let answers: Vec<_> = answers.iter().flatten().map(heard).collect();
+    let answers: Vec<_> = answers.iter().flatten().map(decoded_by_h2).collect();
     assert_eq!(answers, without_marks(&expected), "decoded by h2's client");
     assert_eq!(blocks(Direction::ToClient), expected, "decoded by the inspector, from the server");
 }
@@ -167,7 +171,7 @@ fn of_map(headers: &HeaderMap) -> Plain {
 }
 
 /// Returns the headers that h2 has decoded. It ignores the mark of a header that must never be indexed.
-fn heard(headers: &HeaderMap) -> Plain {
+fn decoded_by_h2(headers: &HeaderMap) -> Plain {
     without_marks(&[of_map(headers)]).remove(0)
 }
 

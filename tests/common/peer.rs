@@ -71,12 +71,12 @@ impl RawPeer {
         let mut wire = BytesMut::new();
         frames.into().iter().for_each(|frame| frame.encode(&mut wire));
         let written = soon("room in the pipe", async move { self.io.write_all(&wire).await });
-        async { written.await.expect("the connection stands") }
+        async { written.await.expect("the connection is open") }
     }
 
     /// Sends any bytes.
     pub async fn write(&mut self, bytes: &[u8]) {
-        soon("room in the pipe", self.io.write_all(bytes)).await.expect("the connection stands");
+        soon("room in the pipe", self.io.write_all(bytes)).await.expect("the connection is open");
     }
 
     /// Returns the next frame other than SETTINGS, PING and WINDOW_UPDATE; `None` at the end of the connection.
@@ -157,7 +157,7 @@ impl RawPeer {
             while answer.end.is_none() {
                 let frame = match self.aside.pop_front() {
                     Some(frame) => frame,
-                    None => self.fresh().await.expect("the connection stands"),
+                    None => self.fresh().await.expect("the connection is open"),
                 };
                 if frame.stream() == stream { answer.add(frame) } else { others.push_back(frame) }
             }
@@ -193,7 +193,7 @@ impl RawPeer {
 
     /// Closes the sending side.
     pub async fn shut_down(&mut self) {
-        soon("the shutdown", self.io.shutdown()).await.expect("the connection stands");
+        soon("the shutdown", self.io.shutdown()).await.expect("the connection is open");
     }
 
     async fn fresh(&mut self) -> Option<Frame> {

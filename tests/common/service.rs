@@ -57,15 +57,15 @@ pub const FAIL_LATE: Method<Note, Note, ServerStreaming> = Method::new("/test.Se
 pub const PANIC_LATE: Method<Note, Note, ServerStreaming> = Method::new("/test.Service/PanicLate");
 /// Sends its headers, then waits for [`Probe::go`] before each note it answers with: 1 to the note's number.
 pub const PACED: Method<Note, Note, ServerStreaming> = Method::new("/test.Service/Paced");
-/// Answers with how many notes came, and the length of their texts together as text.
+/// Answers with the number of notes; the text is the total length of their texts.
 pub const COLLECT: Method<Note, Note, ClientStreaming> = Method::new("/test.Service/Collect");
-/// Waits for [`Probe::go`] before each note it reads, and says what it has read.
+/// Waits for [`Probe::go`] before each note it reads, and reports what it has read.
 pub const READ: Method<Note, Note, ClientStreaming> = Method::new("/test.Service/Read");
-/// Answers at the first note and reads no further.
+/// Answers after the first note and reads no further.
 pub const FIRST: Method<Note, Note, ClientStreaming> = Method::new("/test.Service/First");
 /// Answers each note with itself.
 pub const CHAT: Method<Note, Note, BidiStreaming> = Method::new("/test.Service/Chat");
-/// Stops reading at the first note, and answers a note for each [`Probe::go`], for ever.
+/// Stops reading after the first note, and sends a note for each [`Probe::go`], without end.
 pub const DEAF: Method<Note, Note, BidiStreaming> = Method::new("/test.Service/Deaf");
 /// Reads and answers in a task of its own, as [`CHAT`]; the handler returns after [`Probe::go`].
 pub const SPAWN: Method<Note, Note, BidiStreaming> = Method::new("/test.Service/Spawn");
@@ -81,7 +81,7 @@ pub enum Event {
     Dropped,
     /// A handler has read this.
     Read(Result<Option<Note>, Code>),
-    /// A handler has sent so many notes.
+    /// A handler has sent this many notes.
     Sent(u64),
     /// A handler could not send.
     SendFailed(Code),
@@ -106,7 +106,7 @@ impl Probe {
     #[track_caller]
     pub fn next(&mut self) -> impl Future<Output = Event> {
         let next = soon("an event", self.events.recv());
-        async { next.await.expect("the service stands") }
+        async { next.await.expect("the service is running") }
     }
 
     /// Returns the events until all tasks are idle.
@@ -160,10 +160,10 @@ pub fn service() -> (Router<Service>, Probe) {
 fn echoed(metadata: &Metadata) -> (Metadata, Metadata) {
     let mut trailing = Metadata::new();
     for value in metadata.get_all("trailing") {
-        trailing.append("trailing", value).expect("it came");
+        trailing.append("trailing", value).expect("received metadata is valid");
     }
     for value in metadata.get_all_bin("trailing-bin") {
-        trailing.append_bin("trailing-bin", &value.expect("it was checked")).expect("it came");
+        trailing.append_bin("trailing-bin", &value.expect("valid base64")).expect("received metadata is valid");
     }
     (metadata.clone(), trailing)
 }
@@ -211,10 +211,10 @@ impl Service {
         let guard = self.guard();
         for sent in 1..=request.number {
             if let Err(status) = out.send(note(request.text.clone())).await {
-                self.tell(Event::SendFailed(status.code()));
+                self.report(Event::SendFailed(status.code()));
                 return Err(status);
             }
-            self.tell(Event::Sent(sent));
+            self.report(Event::Sent(sent));
         }
         guard.done();
         Ok(())
@@ -255,7 +255,7 @@ impl Service {
         for number in 0.. {
             self.pass().await;
             let read = notes.recv().await;
-            self.tell(Event::Read(read.clone().map_err(|status| status.code())));
+            self.report(Event::Read(read.clone().map_err(|status| status.code())));
             if read?.is_none() {
                 guard.done();
                 return Ok(count(number).into());
@@ -293,14 +293,14 @@ impl Service {
         tokio::spawn(async move {
             loop {
                 let read = notes.recv().await;
-                service.tell(Event::Read(read.clone().map_err(|status| status.code())));
+                service.report(Event::Read(read.clone().map_err(|status| status.code())));
                 let Ok(Some(note)) = read else { break };
                 if let Err(status) = out.send(note).await {
-                    service.tell(Event::SendFailed(status.code()));
+                    service.report(Event::SendFailed(status.code()));
                 }
             }
             if let Err(status) = out.send(note("late")).await {
-                service.tell(Event::SendFailed(status.code()));
+                service.report(Event::SendFailed(status.code()));
             }
         });
         self.pass().await;
@@ -309,15 +309,15 @@ impl Service {
     }
 
     async fn pass(&self) {
-        self.gate.acquire().await.expect("the gate stands").forget();
+        self.gate.acquire().await.expect("the gate is open").forget();
     }
 
     fn guard(&self) -> Guard {
-        self.tell(Event::Began);
+        self.report(Event::Began);
         Guard(self.events.clone())
     }
 
-    fn tell(&self, event: Event) {
+    fn report(&self, event: Event) {
         // The test may have ended.
         let _ = self.events.send(event);
     }

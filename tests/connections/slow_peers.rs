@@ -75,12 +75,12 @@ async fn trickled_header_block_ends_the_connection() {
         }
     };
     trickle.await;
-    let farewell = loop {
-        if let Frame::GoAway { error, .. } = client.next_any().await.expect("a farewell") {
+    let goaway = loop {
+        if let Frame::GoAway { error, .. } = client.next_any().await.expect("a goaway") {
             break error;
         }
     };
-    assert_eq!(farewell, Http2Error::ENHANCE_YOUR_CALM);
+    assert_eq!(goaway, Http2Error::ENHANCE_YOUR_CALM);
     assert!(begun.elapsed() <= 21 * SECOND, "{:?}", begun.elapsed());
 }
 
@@ -95,7 +95,7 @@ async fn peer_timeout_is_configurable() {
 }
 
 #[test]
-fn five_hundred_stalled_clients_cost_kilobytes_each_and_delay_no_other() {
+fn five_hundred_stalled_clients_cost_kilobytes_each_and_do_not_delay_others() {
     let ready = [PREFACE, &wire(&[settings([]), settings_ack()])].concat();
     let silent = ("a missing PING acknowledgement", ready, "a PING was not acknowledged in time");
     for (name, said, _) in stalls().into_iter().chain([silent]) {
@@ -223,12 +223,12 @@ async fn too_many_pings_end_the_connection() {
         sleep(SECOND).await;
     }
     client.send(ping(*b"8 octets")).await;
-    let farewell = loop {
-        if let Frame::GoAway { error, debug, .. } = client.next_any().await.expect("a farewell") {
+    let goaway = loop {
+        if let Frame::GoAway { error, debug, .. } = client.next_any().await.expect("a goaway") {
             break (error, debug);
         }
     };
-    assert_eq!(farewell, (Http2Error::ENHANCE_YOUR_CALM, "too_many_pings".into()));
+    assert_eq!(goaway, (Http2Error::ENHANCE_YOUR_CALM, "too_many_pings".into()));
 }
 
 #[tokio::test(start_paused = true)]

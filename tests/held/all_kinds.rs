@@ -4,7 +4,7 @@ use super::attack_bytes::{amplified, ask, begin, block, crumbs, head, open, part
 use super::common::attack::id;
 use super::common::frames::*;
 use super::kinds::Kind;
-use super::law::{MIB, SHUT, all};
+use super::memory_bound::{MIB, SHUT, all};
 use super::service::{ENDED, FLOOD, HOLD, LARGE, TAKE_PARTS, TALK};
 
 /// Streams of all kinds in turn.
@@ -28,5 +28,5 @@ fn everything() -> Kind {
 
 #[test]
 fn all_attacks_together_stay_within_the_limit() {
-    all([everything().is_lawful(1, 1000), everything().dribbled().is_lawful(3, 1000)]);
+    all([everything().check_bound(1, 1000), everything().dribbled().check_bound(3, 1000)]);
 }

@@ -1,11 +1,11 @@
 //! Small messages that handlers send endlessly to a client that reads none: the batches of all calls add up.
 
 use super::kinds::{each_way, talk};
-use super::law::{SHUT, all};
+use super::memory_bound::{SHUT, all};
 
 #[test]
 fn unread_small_messages_of_a_thousand_calls_stay_within_the_limit() {
-    all(each_way(talk).map(|kind| kind.is_lawful(1, 1000)));
+    all(each_way(talk).map(|kind| kind.check_bound(1, 1000)));
 }
 
 /// The connection's window begins at 64 KiB, and the client does not open it further.
@@ -13,10 +13,10 @@ fn unread_small_messages_of_a_thousand_calls_stay_within_the_limit() {
 fn unread_small_messages_within_the_first_window_stay_within_the_limit() {
     let mut kind = talk(&[]);
     kind.name += ", the first window";
-    all([kind.is_lawful(1, 1000)]);
+    all([kind.check_bound(1, 1000)]);
 }
 
 #[test]
 fn unread_small_messages_on_ten_connections_stay_within_the_limit() {
-    all([talk(&SHUT).is_lawful(10, 1000)]);
+    all([talk(&SHUT).check_bound(10, 1000)]);
 }

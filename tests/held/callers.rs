@@ -4,7 +4,7 @@ use barewire::{ClientOptions, compression};
 
 use super::common::attack::id;
 use super::common::service::note;
-use super::law::{OPEN, Outcome, Scene};
+use super::memory_bound::{OPEN, Outcome, Scene};
 use super::service::{TAKE, WAIT};
 
 /// `:status` 200 and a content type, as a header block.
@@ -21,15 +21,15 @@ pub enum Waits {
     Answer,
 }
 
-/// Checks the law for a client with this many calls, while the server repeats these bytes on the stream of each. `say` gets the
-/// stream, and true the first time. A message takes `message` bytes.
+/// Checks the memory bound of a client with this many calls, while the server repeats these bytes on the stream of each.
+/// `bytes_of` gets the stream, and true the first time. A message takes `message` bytes.
 pub fn on_a_client(
     name: &str,
     calls: u32,
     waits: Waits,
     rounds: u32,
     message: usize,
-    say: impl Fn(u32, bool) -> Vec<u8>,
+    bytes_of: impl Fn(u32, bool) -> Vec<u8>,
 ) -> Outcome {
     let mut scene = Scene::empty();
     let mut options = ClientOptions::default();
@@ -62,7 +62,7 @@ pub fn on_a_client(
     scene.rest();
     for round in 0..rounds {
         for n in 0..calls {
-            if !scene.say(line, &say(id(n, 0, 1), round == 0 && n == 0)) {
+            if !scene.send(line, &bytes_of(id(n, 0, 1), round == 0 && n == 0)) {
                 break;
             }
         }

@@ -6,7 +6,7 @@ use super::attack_bytes::{TINY, ask, open};
 use super::common::attack::id;
 use super::common::frames::*;
 use super::kinds::{Kind, in_headers, talk};
-use super::law::{OPEN, READS, SHUT, Scene};
+use super::memory_bound::{OPEN, READS, SHUT, Scene};
 use super::service::{ECHO, HOLD, TAKE};
 
 /// The most bytes an idle connection may hold.
@@ -19,7 +19,7 @@ fn kept(name: &str, kind: &Kind, is_reset: bool) -> i64 {
     kind.play(&mut scene, 1, CALLS);
     if is_reset {
         let resets = wire((0..CALLS).map(|n| reset(id(n, 0, 1), Http2Error::CANCEL)));
-        assert!(scene.say(0, &resets), "{name}");
+        assert!(scene.send(0, &resets), "{name}");
     }
     // Long enough for h2 to forget the streams that were reset.
     scene.pass(Duration::from_secs(30));
@@ -30,8 +30,8 @@ fn kept(name: &str, kind: &Kind, is_reset: bool) -> i64 {
 
 #[test]
 fn idle_connection_holds_little_after_a_burst() {
-    let say = text("hello");
-    let echo = Kind::new("", &OPEN, move |n| ask(n, ECHO.path(), &say)).reads(READS);
+    let bytes_of = text("hello");
+    let echo = Kind::new("", &OPEN, move |n| ask(n, ECHO.path(), &bytes_of)).reads(READS);
     let take = Kind::new("", &OPEN, |n| [open(n, TAKE.path()), wire([data(id(n, 0, 1), text("hello"))])].concat());
     let kept = [
         kept("a thousand unary calls", &echo, false),

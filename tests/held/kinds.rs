@@ -10,7 +10,7 @@ use super::attack_bytes::*;
 use super::common::attack::id;
 use super::common::frames::*;
 use super::common::service::note;
-use super::law::{MIB, OPEN, Outcome, READS, SHUT, Scene, UNREAD};
+use super::memory_bound::{MIB, OPEN, Outcome, READS, SHUT, Scene, UNREAD};
 use super::service::{CHAT, FLOOD, LARGE, SHARED, TAKE_PARTS, TALK, WAIT_PARTS};
 
 /// The largest message that may be received.
@@ -23,18 +23,18 @@ pub struct Kind {
     room: usize,
     message: usize,
     first: Vec<u8>,
-    call: Say,
+    call: MakeBytes,
     rounds: u32,
-    then: Say,
+    then: MakeBytes,
 }
 
 /// Returns the bytes for the stream of this number, from 0.
-type Say = Box<dyn Fn(u32) -> Vec<u8>>;
+type MakeBytes = Box<dyn Fn(u32) -> Vec<u8>>;
 
 impl Kind {
     /// Creates an attack whose calls begin with these bytes.
     pub fn new(name: impl Into<String>, own: &[(u16, u32)], call: impl Fn(u32) -> Vec<u8> + 'static) -> Kind {
-        let (first, call, then): (_, Say, Say) = (Vec::new(), Box::new(call), Box::new(|_| Vec::new()));
+        let (first, call, then): (_, MakeBytes, MakeBytes) = (Vec::new(), Box::new(call), Box::new(|_| Vec::new()));
         Kind { name: name.into(), own: own.to_vec(), room: READS, message: 0, first, call, rounds: 0, then }
     }
 
@@ -75,8 +75,8 @@ impl Kind {
         Kind { name, ..self.then(10, |n| wire([window_update(id(n, 0, 1), 1)])) }
     }
 
-    /// Checks the law for a server with this many calls on each of this many connections.
-    pub fn is_lawful(&self, connections: usize, streams: u32) -> Outcome {
+    /// Checks the memory bound of a server with this many calls on each of this many connections.
+    pub fn check_bound(&self, connections: usize, streams: u32) -> Outcome {
         let mut scene = Scene::start();
         self.play(&mut scene, connections, streams);
         scene.end(&format!("{}, {connections} x {streams}", self.name), self.message)
@@ -86,7 +86,7 @@ impl Kind {
     pub fn play(&self, scene: &mut Scene, connections: usize, streams: u32) {
         let lines: Vec<usize> = (0..connections).map(|_| scene.connect(&self.own, self.room)).collect();
         for line in &lines {
-            let _ = scene.say(*line, &self.first) && self.each(scene, *line, streams, &self.call);
+            let _ = scene.send(*line, &self.first) && self.each(scene, *line, streams, &self.call);
         }
         for _ in 0..self.rounds {
             let goes_on = |line: &usize| self.each(scene, *line, streams, &self.then);
@@ -97,10 +97,10 @@ impl Kind {
     }
 
     /// Sends a few calls at a time, to notice when the server accepts no more.
-    fn each(&self, scene: &mut Scene, line: usize, streams: u32, say: &Say) -> bool {
+    fn each(&self, scene: &mut Scene, line: usize, streams: u32, bytes_of: &MakeBytes) -> bool {
         for first in (0..streams).step_by(20) {
-            let piece: Vec<u8> = (first..streams.min(first + 20)).flat_map(say).collect();
-            if !scene.say(line, &piece) {
+            let piece: Vec<u8> = (first..streams.min(first + 20)).flat_map(bytes_of).collect();
+            if !scene.send(line, &piece) {
                 return false;
             }
             if first % 100 == 0 {
@@ -182,16 +182,16 @@ pub fn texts(path: &'static str, encoding: Encoding) -> Kind {
 pub fn structures(unary: bool) -> Kind {
     let message = message(parts(4 << 10));
     let path = if unary { WAIT_PARTS.path() } else { TAKE_PARTS.path() };
-    let say = move |n| if unary { ask(n, path, &message) } else { begin(n, path, &message) };
-    Kind::new(format!("4,096 structures to {path}"), &OPEN, say).with_message(MIB)
+    let bytes_of = move |n| if unary { ask(n, path, &message) } else { begin(n, path, &message) };
+    Kind::new(format!("4,096 structures to {path}"), &OPEN, bytes_of).with_message(MIB)
 }
 
 /// The same, compressed. Each message takes some 3 MiB, and twice as much while it grows.
 pub fn compressed_structures(unary: bool) -> Kind {
     let message = compressed(Encoding::Gzip, &parts(32 << 10));
     let path = if unary { WAIT_PARTS.path() } else { TAKE_PARTS.path() };
-    let say = move |n| compressed_call(n, path, Encoding::Gzip, &message);
-    let kind = Kind::new(format!("32,768 structures in gzip to {path}"), &OPEN, say).with_message(12 * MIB);
+    let bytes_of = move |n| compressed_call(n, path, Encoding::Gzip, &message);
+    let kind = Kind::new(format!("32,768 structures in gzip to {path}"), &OPEN, bytes_of).with_message(12 * MIB);
     if unary { kind.half_closed() } else { kind }
 }
 

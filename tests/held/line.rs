@@ -20,7 +20,7 @@ pub struct End(Line);
 
 struct State {
     /// The bytes sent; the first `taken` bytes of it have been read.
-    said: Vec<u8>,
+    piece: Vec<u8>,
     taken: usize,
     /// The number of bytes read from earlier pieces.
     before: usize,
@@ -32,14 +32,14 @@ struct State {
     dropped: bool,
     reader: Option<Waker>,
     writer: Option<Waker>,
-    speaker: Option<Waker>,
+    sender: Option<Waker>,
 }
 
 impl Line {
     /// Creates a connection whose attacker sends pieces of at most `piece` bytes and reads `room` bytes.
     pub fn new(piece: usize, room: usize) -> (Line, End) {
         let state = State {
-            said: Vec::with_capacity(piece),
+            piece: Vec::with_capacity(piece),
             taken: 0,
             before: 0,
             room,
@@ -47,7 +47,7 @@ impl Line {
             dropped: false,
             reader: None,
             writer: None,
-            speaker: None,
+            sender: None,
         };
         let line = Line(Arc::new(Mutex::new(state)));
         (line.clone(), End(line))
@@ -60,12 +60,12 @@ impl Line {
     /// Queues a piece, once the previous one was read completely.
     pub fn put(&self, piece: &[u8]) {
         let mut state = self.state();
-        assert_eq!(state.taken, state.said.len(), "the previous piece was read");
-        assert!(piece.len() <= state.said.capacity(), "a piece fits the buffer");
+        assert_eq!(state.taken, state.piece.len(), "the previous piece was read");
+        assert!(piece.len() <= state.piece.capacity(), "a piece fits the buffer");
         state.before += state.taken;
         state.taken = 0;
-        state.said.clear();
-        state.said.extend_from_slice(piece);
+        state.piece.clear();
+        state.piece.extend_from_slice(piece);
         wake(&mut state.reader);
     }
 
@@ -86,10 +86,10 @@ impl Line {
         if state.dropped {
             return Poll::Ready(false);
         }
-        if state.taken == state.said.len() {
+        if state.taken == state.piece.len() {
             return Poll::Ready(true);
         }
-        state.speaker = Some(cx.waker().clone());
+        state.sender = Some(cx.waker().clone());
         Poll::Pending
     }
 
@@ -116,17 +116,17 @@ impl AsyncRead for End {
         if state.gone {
             return Poll::Ready(Ok(()));
         }
-        let count = buf.remaining().min(state.said.len() - state.taken);
+        let count = buf.remaining().min(state.piece.len() - state.taken);
         if count == 0 {
             state.reader = Some(cx.waker().clone());
             return Poll::Pending;
         }
         turn.made_progress();
         let from = state.taken;
-        buf.put_slice(&state.said[from..from + count]);
+        buf.put_slice(&state.piece[from..from + count]);
         state.taken += count;
-        if state.taken == state.said.len() {
-            wake(&mut state.speaker);
+        if state.taken == state.piece.len() {
+            wake(&mut state.sender);
         }
         Poll::Ready(Ok(()))
     }
@@ -162,6 +162,6 @@ impl Drop for End {
     fn drop(&mut self) {
         let mut state = self.0.state();
         state.dropped = true;
-        wake(&mut state.speaker);
+        wake(&mut state.sender);
     }
 }

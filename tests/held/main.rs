@@ -1,6 +1,6 @@
 //! Tests that little traffic takes little memory, whatever a peer does with its streams, and for however long.
 //!
-//! Each module is one kind of memory that a peer can make a connection hold while it sends almost nothing. [`law`] is the limit.
+//! Each module is one kind of memory that a peer can make a connection hold while it sends almost nothing. [`memory_bound`] is the limit.
 
 #![cfg(all(feature = "inspector", feature = "compression"))] // The attacks contain header blocks and compressed messages.
 
@@ -15,8 +15,8 @@ mod decompression;
 mod idle;
 mod kinds;
 mod large_answers;
-mod law;
 mod line;
+mod memory_bound;
 mod metadata;
 mod service;
 mod small_frames;

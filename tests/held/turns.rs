@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 
 use super::attack_bytes::ask;
 use super::common::frames::*;
-use super::law::{OPEN, READS, Scene};
+use super::memory_bound::{OPEN, READS, Scene};
 use super::service::{WORK, counted};
 
 /// The number of calls that wait on each connection.
@@ -14,7 +14,7 @@ const CALLS: u32 = 1000;
 /// The work of a handler: some 100 µs without optimisation.
 const LONG: u64 = 5_000;
 
-/// The most handlers of other calls that run between a call and its answer, while each connection has a thousand waiting.
+/// Returns the most handlers of other calls that run between a call and its answer, while each connection has a thousand waiting.
 fn others_first(connections: u32) -> usize {
     let (router, runs) = counted();
     let mut scene = Scene::serving(router, |_| {});
@@ -22,7 +22,7 @@ fn others_first(connections: u32) -> usize {
     let burst: Vec<u8> = (0..CALLS).flat_map(|n| ask(n, WORK.path(), &number(LONG))).collect();
     let lines: Vec<usize> = (0..connections).map(|_| scene.connect(&OPEN, READS)).collect();
     for line in &lines {
-        assert!(scene.say(*line, &wire([window_update(0, 0x7FFF_0000)])));
+        assert!(scene.send(*line, &wire([window_update(0, 0x7FFF_0000)])));
     }
     lines.iter().for_each(|line| scene.line(*line).put(&burst));
     // Makes one call after another, until all other tasks are idle.
@@ -37,7 +37,7 @@ fn others_first(connections: u32) -> usize {
         before = now;
     }
     println!("turns: calls were answered when {waited:?} of {} others had run", connections * CALLS);
-    assert_eq!(before, (connections * CALLS) as usize, "all are served in the end");
+    assert_eq!(before, (connections * CALLS) as usize, "every call is served");
     waited.into_iter().max().unwrap_or_default()
 }
 

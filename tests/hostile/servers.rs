@@ -203,12 +203,12 @@ fn answer_of_a_gigabyte_holds_only_a_window() {
             let mut inbound = client.server_streaming(COUNT, count(1)).await.unwrap();
             server.expect_request(1).await;
             server.send(response(1)).await;
-            let said = note("x".repeat(16_384 - 9));
-            let message = data(1, text(&said.text));
+            let full = note("x".repeat(16_384 - 9));
+            let message = data(1, text(&full.text));
             let reader = tokio::spawn(async move {
                 let mut read = 0;
                 while let Some(note) = inbound.recv().await? {
-                    assert_eq!(note.text.len(), said.text.len());
+                    assert_eq!(note.text.len(), full.text.len());
                     read += 1;
                 }
                 Ok::<usize, Status>(read)

@@ -185,7 +185,7 @@ fn assert_rule(sources: &[Source], rule: impl Fn(&Source) -> Vec<String>) {
         .iter()
         .flat_map(|source| rule(source).into_iter().map(|what| format!("{}: {what}", source.path)))
         .collect();
-    assert!(sources.len() > 20, "the source is where it was");
+    assert!(sources.len() > 20, "the source files are found");
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
 }
 
@@ -264,8 +264,8 @@ fn gated_by_feature(source: &Source) -> Vec<String> {
 
 /// Returns the places outside unit tests that contain one of these words.
 fn names(source: &Source, words: &[&str]) -> Vec<String> {
-    let said = source.product().filter(|token| words.contains(&token.text.as_str()));
-    said.map(|token| format!("line {}: names {}", token.line, token.text)).collect()
+    let named = source.product().filter(|token| words.contains(&token.text.as_str()));
+    named.map(|token| format!("line {}: names {}", token.line, token.text)).collect()
 }
 
 /// Returns the places outside unit tests that can panic, or that allow a lint against panics.

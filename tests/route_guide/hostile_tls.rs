@@ -195,7 +195,7 @@ fn stalls() -> [(&'static str, Vec<u8>); 4] {
 }
 
 #[test]
-fn five_hundred_stalled_handshakes_cost_kilobytes_each_and_delay_no_other() {
+fn five_hundred_stalled_handshakes_cost_kilobytes_each_and_do_not_delay_others() {
     let authority = Authority::new("authority");
     let tls = ServerTls::new(authority.identity(NAME));
     let good = trusting(&authority);

@@ -50,7 +50,7 @@ async fn client(connector: impl Connector) -> RouteGuideClient {
 /// Returns the output of the example's client, line by line.
 async fn lines(client: &RouteGuideClient) -> Vec<String> {
     let mut lines = Vec::new();
-    soon(run(client, 7, |event| lines.push(event.to_string()))).await.expect("all calls end well");
+    soon(run(client, 7, |event| lines.push(event.to_string()))).await.expect("all calls succeed");
     lines
 }
 

@@ -109,8 +109,8 @@ async fn wrong_content_length_in_an_answer_is_internal() {
         assert_eq!(status.code(), Code::Internal, "{length:?}: {status}");
     }
     let truth = text("hello").len().to_string();
-    let told = response(1).field("content-length", truth);
-    assert_eq!(answered(vec![told, data(1, text("hello")), trailers(1, "0")]).await.unwrap(), note("hello"));
+    let truthful = response(1).field("content-length", truth);
+    assert_eq!(answered(vec![truthful, data(1, text("hello")), trailers(1, "0")]).await.unwrap(), note("hello"));
 }
 
 #[tokio::test(start_paused = true)]
@@ -218,15 +218,15 @@ async fn request_cut_at_any_byte_leaks_nothing() {
     let healthy = server.client().await;
     quiet().await;
     let before = Handle::current().metrics().num_alive_tasks();
-    let said = [
+    let request_bytes = [
         PREFACE,
         &wire([settings([]), settings_ack(), request(1, READ.path()), data(1, text("hello")), half_close(1)]),
     ]
     .concat();
-    for length in 0..said.len() {
+    for length in 0..request_bytes.len() {
         for half_closes in [false, true] {
             let (mut io, _) = server.dial();
-            io.write_all(&said[..length]).await.unwrap();
+            io.write_all(&request_bytes[..length]).await.unwrap();
             if length % 2 == 0 {
                 quiet().await;
             }
@@ -238,7 +238,7 @@ async fn request_cut_at_any_byte_leaks_nothing() {
             drop(io);
             tokio::time::sleep(std::time::Duration::from_secs(5)).await;
             let after = Handle::current().metrics().num_alive_tasks();
-            assert_eq!(after, before, "behind {length} of {} bytes", said.len());
+            assert_eq!(after, before, "behind {length} of {} bytes", request_bytes.len());
         }
     }
     let began = server.probe.rest().await;

@@ -60,7 +60,7 @@ async fn assert_next(client: &Client, server: &mut RawPeer) {
         async move { client.unary(ECHO, note("again")).await }
     });
     loop {
-        match server.next().await.expect("the connection stands") {
+        match server.next().await.expect("the connection is open") {
             Frame::Headers { stream: 3, .. } => break,
             Frame::ResetStream { stream: 1, .. } => {}
             other => panic!("{other:?} came"),
@@ -243,7 +243,7 @@ async fn ask(frames: impl Into<Vec<Frame>>) -> (String, String) {
     let (code, message) = answer.status();
     let refused = (code.to_owned(), message.to_owned());
     peer.send([request(3, "/test.Service/Echo"), data(3, text("hi")).end_stream()]).await;
-    assert_eq!(peer.answer(3).await.status(), ("0", ""), "the connection stands");
+    assert_eq!(peer.answer(3).await.status(), ("0", ""), "the connection is open");
     refused
 }
 

@@ -170,7 +170,7 @@ pub fn announce(port: u16) {
 }
 
 /// Completes at SIGTERM from the script: the program then returns from `main`, and callgrind writes its file.
-pub async fn told_to_end() -> std::io::Result<()> {
+pub async fn termination() -> std::io::Result<()> {
     signal(SignalKind::terminate())?.recv().await;
     Ok(())
 }

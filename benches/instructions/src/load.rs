@@ -24,7 +24,7 @@ pub async fn connect<T>(stream: T) -> Outcome<(SendRequest<Bytes>, JoinHandle<Re
 where
     T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let (requests, connection) = client_settings().handshake(stream).await.map_err(say)?;
+    let (requests, connection) = client_settings().handshake(stream).await.map_err(to_text)?;
     Ok((requests, tokio::spawn(connection)))
 }
 
@@ -35,14 +35,14 @@ pub async fn run(load: Load, requests: SendRequest<Bytes>) -> Outcome<()> {
         Kind::List => LIST_FEATURES,
         Kind::Record => RECORD_ROUTE,
     };
-    let template = request_headers(load.port, path).map_err(say)?;
+    let template = request_headers(load.port, path).map_err(to_text)?;
     let mut callers = JoinSet::new();
     for caller in 0..load.in_flight {
         callers.spawn(call_in_turn(load, caller, requests.clone(), template.clone()));
     }
     drop(requests);
     while let Some(caller) = callers.join_next().await {
-        caller.map_err(say)??;
+        caller.map_err(to_text)??;
     }
     Ok(())
 }
@@ -51,7 +51,7 @@ async fn call_in_turn(load: Load, caller: u32, mut requests: SendRequest<Bytes>,
     for call in load.share(caller) {
         let mut request = template.clone();
         if load.deadline {
-            request.headers_mut().insert(GRPC_TIMEOUT, timeout_header(call).map_err(say)?);
+            request.headers_mut().insert(GRPC_TIMEOUT, timeout_header(call).map_err(to_text)?);
         }
         let messages = load.messages as usize;
         let outcome = match load.kind {
@@ -72,7 +72,7 @@ pub async fn unary(
     mut expected: &[u8],
 ) -> Outcome<()> {
     let (response, mut stream) = begin(requests, request)?;
-    stream.send_data(message, true).map_err(say)?;
+    stream.send_data(message, true).map_err(to_text)?;
     answer(response, |chunk| {
         expected = expected.strip_prefix(chunk).ok_or("the answer has other bytes than expected")?;
         Ok(())
@@ -84,7 +84,7 @@ pub async fn unary(
 /// ListFeatures of the whole Earth, which must return `messages` features.
 pub async fn list(requests: &mut SendRequest<Bytes>, request: Request<()>, messages: usize) -> Outcome<()> {
     let (response, mut stream) = begin(requests, request)?;
-    stream.send_data(Bytes::from_static(EARTH), true).map_err(say)?;
+    stream.send_data(Bytes::from_static(EARTH), true).map_err(to_text)?;
     let mut counter = Counter::default();
     answer(response, |chunk| {
         counter.push(chunk);
@@ -105,16 +105,16 @@ pub async fn record(
     match pack {
         true => {
             for piece in packed(REQUEST, messages) {
-                send(&mut stream, piece).await.map_err(say)?;
+                send(&mut stream, piece).await.map_err(to_text)?;
             }
         }
         false => {
             for _ in 0..messages {
-                send(&mut stream, Bytes::from_static(REQUEST)).await.map_err(say)?;
+                send(&mut stream, Bytes::from_static(REQUEST)).await.map_err(to_text)?;
             }
         }
     }
-    stream.send_data(Bytes::new(), true).map_err(say)?;
+    stream.send_data(Bytes::new(), true).map_err(to_text)?;
     let mut summary = Vec::new();
     answer(response, |chunk| {
         summary.extend_from_slice(chunk);
@@ -130,12 +130,12 @@ pub fn begin(
     requests: &mut SendRequest<Bytes>,
     request: Request<()>,
 ) -> Outcome<(ResponseFuture, h2::SendStream<Bytes>)> {
-    requests.send_request(request, false).map_err(say)
+    requests.send_request(request, false).map_err(to_text)
 }
 
 /// Reads an answer to its end, returns its window in batches, and checks that it is gRPC with status 0.
 pub async fn answer(response: ResponseFuture, mut take: impl FnMut(&[u8]) -> Result<(), &'static str>) -> Outcome<()> {
-    let response = response.await.map_err(say)?;
+    let response = response.await.map_err(to_text)?;
     if response.status() != StatusCode::OK {
         return Err(format!("the answer is HTTP {}", response.status()));
     }
@@ -143,15 +143,15 @@ pub async fn answer(response: ResponseFuture, mut take: impl FnMut(&[u8]) -> Res
     let mut body = response.into_body();
     let mut taken = 0;
     while let Some(chunk) = body.data().await {
-        let chunk = chunk.map_err(say)?;
+        let chunk = chunk.map_err(to_text)?;
         take(&chunk)?;
         taken += chunk.len();
         if taken >= BATCH {
-            body.flow_control().release_capacity(taken).map_err(say)?;
+            body.flow_control().release_capacity(taken).map_err(to_text)?;
             taken = 0;
         }
     }
-    let trailers = body.trailers().await.map_err(say)?;
+    let trailers = body.trailers().await.map_err(to_text)?;
     let status = in_headers.as_ref().or_else(|| trailers.as_ref()?.get(GRPC_STATUS));
     match status {
         Some(status) if status == "0" => Ok(()),
@@ -168,6 +168,6 @@ pub fn expect(counter: &Counter, messages: usize) -> Outcome<()> {
     }
 }
 
-fn say(error: impl std::fmt::Display) -> String {
+fn to_text(error: impl std::fmt::Display) -> String {
     error.to_string()
 }

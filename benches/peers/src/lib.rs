@@ -22,7 +22,7 @@ pub const STREAM_WINDOW: u32 = 1 << 20;
 pub const CONNECTION_WINDOW: u32 = 16 << 20;
 /// The most calls in progress on a connection.
 pub const CONCURRENT_STREAMS: u32 = 1_000;
-/// The largest message, in bytes: 16 MiB and some.
+/// The largest message, in bytes: slightly more than 16 MiB.
 pub const LARGEST_MESSAGE: usize = 32 << 20;
 
 /// The command line of every peer's program.
@@ -115,33 +115,34 @@ pub fn runtime(workers: usize) -> std::io::Result<Runtime> {
     }
 }
 
-/// Runs a peer: serves on the chosen runtime, or calls on the current thread. Exit status 1 and one line on an error.
+/// Runs a peer: serves on the chosen runtime, or calls on the current thread. On an error it prints one line and returns exit
+/// status 1.
 pub fn main<E: Display, S, C>(serve: impl FnOnce(Serve) -> S, call: impl FnOnce(Call) -> C) -> ExitCode
 where
     S: Future<Output = Result<(), E>>,
     C: Future<Output = Result<(), E>>,
 {
-    let say = |error: E| error.to_string();
+    let to_text = |error: E| error.to_string();
     let outcome = match Peer::parse() {
         Peer::Serve(flags) => match flags.runtime() {
             Ok(runtime) => runtime.block_on(async {
                 tokio::select! {
-                    ended = serve(flags) => ended.map_err(say),
-                    told = barewire_instructions::told_to_end() => told.map_err(|error| error.to_string()),
+                    ended = serve(flags) => ended.map_err(to_text),
+                    signalled = barewire_instructions::termination() => signalled.map_err(|error| error.to_string()),
                 }
             }),
             Err(error) => Err(error.to_string()),
         },
         Peer::Call(flags) => match runtime(0) {
-            Ok(runtime) => runtime.block_on(call(flags)).map_err(say),
+            Ok(runtime) => runtime.block_on(call(flags)).map_err(to_text),
             Err(error) => Err(error.to_string()),
         },
     };
-    ended(outcome)
+    exit_code(outcome)
 }
 
 /// On an error prints one line to stderr and returns exit status 1.
-pub fn ended(outcome: Result<(), String>) -> ExitCode {
+pub fn exit_code(outcome: Result<(), String>) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -152,6 +153,6 @@ pub fn ended(outcome: Result<(), String>) -> ExitCode {
 }
 
 /// Converts an error to its text.
-pub fn say(error: impl Display) -> String {
+pub fn to_text(error: impl Display) -> String {
     error.to_string()
 }

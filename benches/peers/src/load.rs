@@ -16,7 +16,7 @@ use tokio::net::TcpStream;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_rustls::TlsConnector;
 
-use crate::{say, tls};
+use crate::{to_text, tls};
 
 /// The address of the server, and TLS or not.
 #[derive(Clone)]
@@ -39,17 +39,17 @@ impl Target {
 
     /// Opens a connection.
     pub async fn connect(&self) -> Outcome<Connection> {
-        let stream = TcpStream::connect(("127.0.0.1", self.port)).await.map_err(say)?;
-        stream.set_nodelay(true).map_err(say)?;
+        let stream = TcpStream::connect(("127.0.0.1", self.port)).await.map_err(to_text)?;
+        stream.set_nodelay(true).map_err(to_text)?;
         let (requests, driver) = match &self.tls {
             None => connect(stream).await?,
-            Some(tls) => connect(tls.connect(tls::name(), stream).await.map_err(say)?).await?,
+            Some(tls) => connect(tls.connect(tls::name(), stream).await.map_err(to_text)?).await?,
         };
         Ok(Connection { requests, driver })
     }
 
     fn request(&self, path: &str) -> Outcome<Request<()>> {
-        request_headers(self.port, path).map_err(say)
+        request_headers(self.port, path).map_err(to_text)
     }
 }
 
@@ -116,7 +116,7 @@ pub async fn download(target: &Target, size: i32, count: i32) -> Outcome<String>
     let mut connection = target.connect().await?;
     let begun = Instant::now();
     let (response, mut stream) = begin(&mut connection.requests, target.request("/bench.Blobs/Download")?)?;
-    stream.send_data(pair(size, count), true).map_err(say)?;
+    stream.send_data(pair(size, count), true).map_err(to_text)?;
     let mut counter = Counter::default();
     answer(response, |chunk| {
         counter.push(chunk);
@@ -134,9 +134,9 @@ pub async fn upload(target: &Target, size: usize, count: usize) -> Outcome<Strin
     let begun = Instant::now();
     let (response, mut stream) = begin(&mut connection.requests, target.request("/bench.Blobs/Upload")?)?;
     for piece in packed(&blob(size), count) {
-        send(&mut stream, piece).await.map_err(say)?;
+        send(&mut stream, piece).await.map_err(to_text)?;
     }
-    stream.send_data(Bytes::new(), true).map_err(say)?;
+    stream.send_data(Bytes::new(), true).map_err(to_text)?;
     answer(response, |_| Ok(())).await?;
     drop(stream);
     Ok(measured(connection, count, count * blob(size).len(), begun).await)
@@ -173,7 +173,7 @@ async fn duplex(
         Ok(())
     })
     .await?;
-    sending.await.map_err(say)?.map_err(say)?;
+    sending.await.map_err(to_text)?.map_err(to_text)?;
     expect(&counter, count)
 }
 
@@ -203,7 +203,7 @@ pub async fn connections(target: &Target, length: Duration) -> Outcome<String> {
     }
     let mut opened = 0;
     while let Some(opener) = openers.join_next().await {
-        opened += opener.map_err(say)??;
+        opened += opener.map_err(to_text)??;
     }
     Ok(format!(r#"{{"connections":{opened},"seconds":{:.6}}}"#, begun.elapsed().as_secs_f64()))
 }
@@ -218,7 +218,7 @@ pub async fn idle(target: &Target, count: usize) -> Outcome<String> {
     }
     println!("open");
     let ended = tokio::task::spawn_blocking(|| std::io::read_to_string(std::io::stdin()));
-    ended.await.map_err(say)?.map_err(say)?;
+    ended.await.map_err(to_text)?.map_err(to_text)?;
     Ok(format!(r#"{{"connections":{count}}}"#))
 }
 
@@ -255,26 +255,26 @@ async fn round_trips(target: &Target, size: usize, count: usize, pause: Duration
     let (response, mut stream) = begin(&mut requests, target.request("/bench.Blobs/Echo")?)?;
     let message = blob(size);
     let mut times = Vec::with_capacity(count);
-    send(&mut stream, message.clone()).await.map_err(say)?;
-    let mut body = response.await.map_err(say)?.into_body();
+    send(&mut stream, message.clone()).await.map_err(to_text)?;
+    let mut body = response.await.map_err(to_text)?.into_body();
     let (mut missing, mut begun) = (message.len(), Instant::now());
     while let Some(chunk) = body.data().await {
-        let chunk = chunk.map_err(say)?;
-        body.flow_control().release_capacity(chunk.len()).map_err(say)?;
+        let chunk = chunk.map_err(to_text)?;
+        body.flow_control().release_capacity(chunk.len()).map_err(to_text)?;
         missing = missing.checked_sub(chunk.len()).ok_or("more bytes than sent")?;
         if missing > 0 {
             continue;
         }
         times.push(begun.elapsed());
         if times.len() == count {
-            stream.send_data(Bytes::new(), true).map_err(say)?;
+            stream.send_data(Bytes::new(), true).map_err(to_text)?;
             break;
         }
         if !pause.is_zero() {
             tokio::time::sleep(pause).await;
         }
         (missing, begun) = (message.len(), Instant::now());
-        send(&mut stream, message.clone()).await.map_err(say)?;
+        send(&mut stream, message.clone()).await.map_err(to_text)?;
     }
     while body.data().await.is_some() {}
     drop((requests, stream, body));

@@ -34,8 +34,8 @@ fn first<const N: usize>(kinds: [SignalKind; N]) -> io::Result<impl Future<Outpu
     let mut signals = kinds.into_iter().map(signal).collect::<io::Result<Vec<Signal>>>()?;
     Ok(std::future::poll_fn(move |cx| {
         // Polls all of them, so that each can wake the task.
-        let came = signals.iter_mut().filter_map(|signal| signal.poll_recv(cx).is_ready().then_some(())).count();
-        if came > 0 { Poll::Ready(()) } else { Poll::Pending }
+        let arrived = signals.iter_mut().filter_map(|signal| signal.poll_recv(cx).is_ready().then_some(())).count();
+        if arrived > 0 { Poll::Ready(()) } else { Poll::Pending }
     }))
 }
 

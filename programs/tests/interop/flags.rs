@@ -10,10 +10,10 @@ use super::peers::Interop;
 #[track_caller]
 fn complaint(program: &Path, flags: &[&str], exit_status: i32) -> String {
     let output = Command::new(program).args(flags).output().expect("it runs");
-    let said = String::from_utf8(output.stderr).expect("text");
-    assert_eq!((output.status.code(), said.lines().count()), (Some(exit_status), 1), "{flags:?}: {said}");
+    let stderr = String::from_utf8(output.stderr).expect("text");
+    assert_eq!((output.status.code(), stderr.lines().count()), (Some(exit_status), 1), "{flags:?}: {stderr}");
     assert!(output.stdout.is_empty());
-    said
+    stderr
 }
 
 #[test]

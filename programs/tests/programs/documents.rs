@@ -71,7 +71,7 @@ fn pipe_gets_colours_only_on_request() {
 fn wrong_flag_is_one_line_and_exit_status_2() {
     for arguments in [&["--nonsense"][..], &["nonsense"], &["--color", "red"]] {
         let output = barewire().args(arguments).output().expect("it runs");
-        let said = String::from_utf8(output.stderr).expect("text");
-        assert_eq!((output.status.code(), said.lines().count()), (Some(2), 1), "{arguments:?}: {said}");
+        let stderr = String::from_utf8(output.stderr).expect("text");
+        assert_eq!((output.status.code(), stderr.lines().count()), (Some(2), 1), "{arguments:?}: {stderr}");
     }
 }

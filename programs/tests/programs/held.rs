@@ -16,7 +16,7 @@ use super::common::attack::id;
 use super::common::frames::*;
 
 use super::attack_bytes::{TINY, amplified, begin, block, head};
-use super::law::{ALLOWED, MIB, OPEN, SHUT};
+use super::memory_bound::{ALLOWED, MIB, OPEN, SHUT};
 
 /// Allowance for memory of the allocator and the kernel.
 const BESIDE: usize = 20 * MIB;
@@ -104,7 +104,7 @@ async fn attack(address: &str, own: &[(u16, u32)], said: Vec<Vec<u8>>) -> (impl 
     ((to, reader), sent)
 }
 
-async fn is_lawful(
+async fn check_bound(
     server: Process,
     name: &str,
     connections: usize,
@@ -132,7 +132,7 @@ async fn is_lawful(
 async fn batches() {
     let server = Process::start().await;
     server.leave(100).await;
-    is_lawful(server, "batches of a program", 10, &SHUT, || {
+    check_bound(server, "batches of a program", 10, &SHUT, || {
         (0..1000).map(|n| begin(n, ROUTE_CHAT.path(), &message([]))).collect()
     })
     .await;
@@ -140,7 +140,7 @@ async fn batches() {
 
 #[tokio::test]
 async fn metadata() {
-    is_lawful(Process::start().await, "tiny fields in headers of a program", 4, &OPEN, || {
+    check_bound(Process::start().await, "tiny fields in headers of a program", 4, &OPEN, || {
         let path = RECORD_ROUTE.path();
         (0..1000).map(|n| block(id(n, 0, 1), 0, &[head(path), amplified(n == 0, 1, TINY)].concat())).collect()
     })

@@ -8,12 +8,12 @@ mod common;
 mod documents;
 #[cfg(target_os = "linux")]
 mod held;
-#[allow(dead_code)]
-#[path = "../../../tests/held/law.rs"]
-mod law;
 mod lifecycle;
 #[path = "../../../tests/held/line.rs"]
 mod line;
+#[allow(dead_code)]
+#[path = "../../../tests/held/memory_bound.rs"]
+mod memory_bound;
 mod route_guide;
 #[allow(dead_code)]
 #[path = "../../../tests/held/service.rs"]

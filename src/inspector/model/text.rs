@@ -131,8 +131,8 @@ impl PartialEq<str> for Text {
             Kind::Shared(text) => **text == *other,
             Kind::Owned(text) => **text == *other,
             Kind::Octets(_) | Kind::Numbers { .. } | Kind::Uncompressed { .. } => {
-                let said = self.to_string();
-                said == other
+                let text = self.to_string();
+                text == other
             }
         }
     }

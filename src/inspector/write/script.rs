@@ -4,7 +4,7 @@
 //! # a comment
 //! preface                                          PRI * HTTP/2.0 …
 //! settings 4=65535 3=100                           SETTINGS, identifier=value in decimal
-//! headers 1 END_STREAM :method=POST "x=with space" HEADERS, END_HEADERS unless NO_END_HEADERS stands there
+//! headers 1 END_STREAM :method=POST "x=with space" HEADERS, END_HEADERS unless NO_END_HEADERS is given
 //! frame DATA 1 END_STREAM 00 00000002 0801         any frame: type, stream, flags, payload in hex
 //! frame 0xfe 1 0xff length=16777215 reserved       with a wrong length, and the reserved bit set
 //! message 1 END_STREAM 0801                        DATA with a Length-Prefixed-Message

@@ -1,7 +1,7 @@
 //! Checks the stages of the inspector and of the program `barewire`: which of their folders may use which.
 //!
 //! ```text
-//! model ◀─ decode ◀─ follow ◀─ lint ◀─ show        bytes, frames, calls, rules, words
+//! model ◀─ decode ◀─ follow ◀─ lint ◀─ show        bytes, frames, calls, rules, text
 //!   ▲        ▲
 //! write    capture
 //!

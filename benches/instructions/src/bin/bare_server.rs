@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use barewire_instructions::{announce, ceiling, run_server, told_to_end};
+use barewire_instructions::{announce, ceiling, run_server, termination};
 use tokio::net::TcpListener;
 
 fn main() -> ExitCode {
@@ -11,7 +11,7 @@ fn main() -> ExitCode {
         announce(listener.local_addr()?.port());
         tokio::select! {
             ended = ceiling::accept(listener, features) => ended,
-            told = told_to_end() => told,
+            signalled = termination() => signalled,
         }
     })
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use barewire::services::route_guide::messages::{Feature, Point, RouteSummary};
 use barewire::services::route_guide::{Features, GET_FEATURE, Guide, LIST_FEATURES, RECORD_ROUTE, RouteGuide};
 use barewire::{Inbound, Response, Router, Server, ServerOptions, Status, transport};
-use barewire_instructions::{announce, run_server, told_to_end};
+use barewire_instructions::{announce, run_server, termination};
 
 fn main() -> ExitCode {
     run_server(async |features| {
@@ -17,9 +17,9 @@ fn main() -> ExitCode {
         let mut options = ServerOptions::default();
         // Under callgrind everything takes fifty times as long; handlers must not be treated as slow because of it.
         options.inline_limit = Duration::from_secs(60);
-        let told_to_end = async {
+        let termination = async {
             // Without the signal handler the server would be killed before its instructions are reported, so it ends at once.
-            let _: std::io::Result<()> = told_to_end().await;
+            let _: std::io::Result<()> = termination().await;
         };
         let published: Vec<Feature> = Features::published().iter().cloned().collect();
         let guide = Guide::new(Features::new(published.into_iter().cycle().take(features).collect()));
@@ -27,7 +27,7 @@ fn main() -> ExitCode {
             .unary(GET_FEATURE, Guide::get_feature)
             .server_streaming(LIST_FEATURES, Guide::list_features)
             .client_streaming(RECORD_ROUTE, count);
-        Server::new(router).with_options(options).serve_until(listener, told_to_end).await
+        Server::new(router).with_options(options).serve_until(listener, termination).await
     })
 }
 

@@ -5,25 +5,25 @@ use std::net::TcpListener;
 use std::process::ExitCode;
 
 use barewire_instructions::announce;
-use barewire_peers::{Peer, ended, say};
+use barewire_peers::{Peer, exit_code, to_text};
 use clap::Parser;
 use guide::Guide;
 use pajamax::{Config, PajamaxService, local_build_response};
 use prost::Message;
 
 fn main() -> ExitCode {
-    ended(match Peer::parse() {
+    exit_code(match Peer::parse() {
         Peer::Serve(flags) => serve(flags.repeat),
         Peer::Call(_) => Err("pajamax is a server only".to_owned()),
     })
 }
 
 fn serve(repeat: usize) -> Result<(), String> {
-    let guide = Guide::published(repeat).map_err(say)?;
+    let guide = Guide::published(repeat).map_err(to_text)?;
     // pajamax binds its port itself and does not return it, so this picks one that was free a moment ago.
-    let free = TcpListener::bind(("127.0.0.1", 0)).and_then(|listener| listener.local_addr()).map_err(say)?;
+    let free = TcpListener::bind(("127.0.0.1", 0)).and_then(|listener| listener.local_addr()).map_err(to_text)?;
     announce(free.port());
-    Config::new().max_concurrent_connections(10_000).add_service(Service(guide)).serve(free).map_err(say)
+    Config::new().max_concurrent_connections(10_000).add_service(Service(guide)).serve(free).map_err(to_text)
 }
 
 struct Service(Guide);

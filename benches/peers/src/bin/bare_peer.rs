@@ -4,7 +4,7 @@
 use std::process::ExitCode;
 
 use barewire_instructions::{Kind, Load, announce, ceiling, load};
-use barewire_peers::{Call, Method, Serve, main as run, say, tls};
+use barewire_peers::{Call, Method, Serve, main as run, to_text, tls};
 use tokio::net::{TcpListener, TcpStream};
 
 fn main() -> ExitCode {
@@ -12,14 +12,14 @@ fn main() -> ExitCode {
 }
 
 async fn serve(flags: Serve) -> Result<(), String> {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).await.map_err(say)?;
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.map_err(to_text)?;
     let features = 100 * flags.repeat;
     let acceptor = flags.identity().map(|(cert, key)| tls::acceptor(cert, key)).transpose()?;
-    announce(listener.local_addr().map_err(say)?.port());
-    let Some(acceptor) = acceptor else { return ceiling::accept(listener, features).await.map_err(say) };
+    announce(listener.local_addr().map_err(to_text)?.port());
+    let Some(acceptor) = acceptor else { return ceiling::accept(listener, features).await.map_err(to_text) };
     loop {
-        let (stream, _) = listener.accept().await.map_err(say)?;
-        stream.set_nodelay(true).map_err(say)?;
+        let (stream, _) = listener.accept().await.map_err(to_text)?;
+        stream.set_nodelay(true).map_err(to_text)?;
         let accepting = acceptor.accept(stream);
         tokio::spawn(async move {
             if let Ok(stream) = accepting.await {
@@ -30,8 +30,8 @@ async fn serve(flags: Serve) -> Result<(), String> {
 }
 
 async fn call(flags: Call) -> Result<(), String> {
-    let stream = TcpStream::connect(("127.0.0.1", flags.port)).await.map_err(say)?;
-    stream.set_nodelay(true).map_err(say)?;
+    let stream = TcpStream::connect(("127.0.0.1", flags.port)).await.map_err(to_text)?;
+    stream.set_nodelay(true).map_err(to_text)?;
     let (requests, driver) = load::connect(stream).await?;
     let (kind, calls, messages) = match flags.method {
         Method::Unary => (Kind::Unary, flags.count, 1),
@@ -40,5 +40,5 @@ async fn call(flags: Call) -> Result<(), String> {
     };
     let wanted = Load { kind, messages, port: flags.port, calls, in_flight: flags.in_flight, deadline: false };
     load::run(wanted, requests).await?;
-    driver.await.map_err(say)?.map_err(say)
+    driver.await.map_err(to_text)?.map_err(to_text)
 }

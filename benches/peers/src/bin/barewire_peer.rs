@@ -13,7 +13,7 @@ use barewire::{
     Server, ServerOptions, ServerStreaming, Status, Unary,
 };
 use barewire_instructions::announce;
-use barewire_peers::{Call, LARGEST_MESSAGE, Method as Wanted, Serve, main as run, say};
+use barewire_peers::{Call, LARGEST_MESSAGE, Method as Wanted, Serve, main as run, to_text};
 use guide::{Ask, Blob, Feature, Guide, Journey, Point, Rectangle, RouteNote, RouteSummary, zeros};
 use tokio::task::JoinSet;
 
@@ -34,14 +34,14 @@ fn main() -> ExitCode {
 }
 
 async fn serve(flags: Serve) -> Result<(), String> {
-    let listener = tcp::listen("127.0.0.1:0").await.map_err(say)?;
-    let guide = Guide::published(flags.repeat).map_err(say)?;
-    announce(listener.local_addr().map_err(say)?.port());
+    let listener = tcp::listen("127.0.0.1:0").await.map_err(to_text)?;
+    let guide = Guide::published(flags.repeat).map_err(to_text)?;
+    announce(listener.local_addr().map_err(to_text)?.port());
     match flags.identity() {
         None => serve_on(listener, guide, flags.counted).await,
         Some((cert, key)) => {
-            let tls = ServerTls::new(Identity::from_files(cert, key).map_err(say)?);
-            serve_on(tls.listener(listener).map_err(say)?, guide, flags.counted).await
+            let tls = ServerTls::new(Identity::from_files(cert, key).map_err(to_text)?);
+            serve_on(tls.listener(listener).map_err(to_text)?, guide, flags.counted).await
         }
     }
 }
@@ -61,7 +61,7 @@ async fn serve_on(listener: impl Listener, guide: Guide, counted: bool) -> Resul
     if counted {
         options.inline_limit = Duration::from_secs(60);
     }
-    Server::new(router).with_options(options).serve_until(listener, pending()).await.map_err(say)
+    Server::new(router).with_options(options).serve_until(listener, pending()).await.map_err(to_text)
 }
 
 struct Service(Guide);
@@ -126,7 +126,7 @@ impl Service {
 
 async fn call(flags: Call) -> Result<(), String> {
     let connector = tcp::connect(format!("127.0.0.1:{}", flags.port));
-    let client = Client::connect_with(connector, ClientOptions::default()).await.map_err(say)?;
+    let client = Client::connect_with(connector, ClientOptions::default()).await.map_err(to_text)?;
     let count = flags.count as usize;
     match flags.method {
         Wanted::Unary => {
@@ -136,7 +136,7 @@ async fn call(flags: Call) -> Result<(), String> {
                 let (client, calls) = (client.clone(), flags.share(caller));
                 callers.spawn(async move {
                     for _ in 0..calls {
-                        let feature = client.unary(GET_FEATURE, BERKSHIRE).await.map_err(say)?;
+                        let feature = client.unary(GET_FEATURE, BERKSHIRE).await.map_err(to_text)?;
                         if feature.location != Some(BERKSHIRE) {
                             return Err("another feature than asked for".to_owned());
                         }
@@ -145,7 +145,7 @@ async fn call(flags: Call) -> Result<(), String> {
                 });
             }
             while let Some(caller) = callers.join_next().await {
-                caller.map_err(say)??;
+                caller.map_err(to_text)??;
             }
         }
         Wanted::List => {
@@ -153,9 +153,9 @@ async fn call(flags: Call) -> Result<(), String> {
                 lo: Some(Point { latitude: -900_000_000, longitude: -1_800_000_000 }),
                 hi: Some(Point { latitude: 900_000_000, longitude: 1_800_000_000 }),
             };
-            let mut features = client.server_streaming(LIST_FEATURES, area).await.map_err(say)?;
+            let mut features = client.server_streaming(LIST_FEATURES, area).await.map_err(to_text)?;
             let mut arrived = 0;
-            while features.recv().await.map_err(say)?.is_some() {
+            while features.recv().await.map_err(to_text)?.is_some() {
                 arrived += 1;
             }
             if arrived != count {
@@ -163,12 +163,12 @@ async fn call(flags: Call) -> Result<(), String> {
             }
         }
         Wanted::Record => {
-            let (mut points, summary) = client.client_streaming(RECORD_ROUTE).await.map_err(say)?;
+            let (mut points, summary) = client.client_streaming(RECORD_ROUTE).await.map_err(to_text)?;
             for _ in 0..count {
-                points.send(&BERKSHIRE).await.map_err(say)?;
+                points.send(&BERKSHIRE).await.map_err(to_text)?;
             }
-            points.finish().await.map_err(say)?;
-            let counted = summary.await.map_err(say)?.point_count;
+            points.finish().await.map_err(to_text)?;
+            let counted = summary.await.map_err(to_text)?.point_count;
             if counted as usize != count {
                 return Err(format!("{counted} points instead of {count}"));
             }

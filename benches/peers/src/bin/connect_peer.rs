@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use barewire_instructions::announce;
-use barewire_peers::{CONCURRENT_STREAMS, CONNECTION_WINDOW, Peer, STREAM_WINDOW, Serve, ended, say};
+use barewire_peers::{CONCURRENT_STREAMS, CONNECTION_WINDOW, Peer, STREAM_WINDOW, Serve, exit_code, to_text};
 use clap::Parser;
 use connectrpc::{
     ConnectError, ConnectRpcService, Encodable, InboundStream, Limits, RequestContext, Response, Router, Server,
@@ -24,8 +24,8 @@ mod proto {
 }
 
 fn main() -> ExitCode {
-    ended(match Peer::parse() {
-        Peer::Serve(flags) => flags.runtime().map_err(say).and_then(|runtime| runtime.block_on(serve(flags))),
+    exit_code(match Peer::parse() {
+        Peer::Serve(flags) => flags.runtime().map_err(to_text).and_then(|runtime| runtime.block_on(serve(flags))),
         Peer::Call(_) => Err("only the server of connectrpc is measured".to_owned()),
     })
 }
@@ -34,10 +34,10 @@ async fn serve(flags: Serve) -> Result<(), String> {
     if flags.identity().is_some() {
         return Err("connectrpc is measured without TLS".to_owned());
     }
-    let guide = Arc::new(Guide::published(flags.repeat).map_err(say)?);
+    let guide = Arc::new(Guide::published(flags.repeat).map_err(to_text)?);
     let router = Router::new().add_service(Arc::new(Service(guide))).add_service(Arc::new(BlobService));
-    let bound = Server::bind("127.0.0.1:0").await.map_err(say)?;
-    announce(bound.local_addr().map_err(say)?.port());
+    let bound = Server::bind("127.0.0.1:0").await.map_err(to_text)?;
+    announce(bound.local_addr().map_err(to_text)?.port());
     let server = match flags.defaults {
         true => bound,
         false => bound
@@ -48,8 +48,8 @@ async fn serve(flags: Serve) -> Result<(), String> {
     };
     let service = ConnectRpcService::new(router).with_limits(Limits::unlimited());
     tokio::select! {
-        ended = server.serve_with_service(service) => ended.map_err(say),
-        told = barewire_instructions::told_to_end() => told.map_err(say),
+        ended = server.serve_with_service(service) => ended.map_err(to_text),
+        signalled = barewire_instructions::termination() => signalled.map_err(to_text),
     }
 }
 

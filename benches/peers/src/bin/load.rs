@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use barewire_peers::load::{self, Target};
-use barewire_peers::{ended, runtime, say};
+use barewire_peers::{exit_code, runtime, to_text};
 use clap::{Parser, Subcommand};
 
 #[derive(Parser)]
@@ -58,13 +58,13 @@ enum Mode {
 
 fn main() -> ExitCode {
     let flags = Flags::parse();
-    let outcome = runtime(0).map_err(say).and_then(|runtime| runtime.block_on(run(flags)));
-    ended(outcome.map(|line| println!("{line}")))
+    let outcome = runtime(0).map_err(to_text).and_then(|runtime| runtime.block_on(run(flags)));
+    exit_code(outcome.map(|line| println!("{line}")))
 }
 
 async fn run(flags: Flags) -> Result<String, String> {
     let target = &Target::new(flags.port, flags.authority.as_ref())?;
-    let length = |seconds: f64| Duration::try_from_secs_f64(seconds).map_err(say);
+    let length = |seconds: f64| Duration::try_from_secs_f64(seconds).map_err(to_text);
     match flags.mode {
         Mode::Check { only_unary, features } => load::check(target, only_unary, features).await,
         Mode::Latency { seconds } => load::latency(target, length(seconds)?).await,

@@ -11,7 +11,7 @@ use std::task::{Context, Poll};
 
 use barewire_instructions::announce;
 use barewire_peers::{
-    CONCURRENT_STREAMS, CONNECTION_WINDOW, Call, LARGEST_MESSAGE, Method, STREAM_WINDOW, Serve, main as run, say,
+    CONCURRENT_STREAMS, CONNECTION_WINDOW, Call, LARGEST_MESSAGE, Method, STREAM_WINDOW, Serve, main as run, to_text,
 };
 use guide::{Ask, Blob, Feature, Guide, Journey, Point, Rectangle, RouteNote, RouteSummary, Within, zeros};
 use http::uri::PathAndQuery;
@@ -34,8 +34,8 @@ fn main() -> ExitCode {
 }
 
 async fn serve(flags: Serve) -> Result<(), String> {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).await.map_err(say)?;
-    let guide = Arc::new(Guide::published(flags.repeat).map_err(say)?);
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.map_err(to_text)?;
+    let guide = Arc::new(Guide::published(flags.repeat).map_err(to_text)?);
     let mut server = Server::builder().tcp_nodelay(true);
     if !flags.defaults {
         server = server
@@ -46,12 +46,12 @@ async fn serve(flags: Serve) -> Result<(), String> {
             .accept_http1(false);
     }
     if let Some((cert, key)) = flags.identity() {
-        let identity = Identity::from_pem(fs::read(cert).map_err(say)?, fs::read(key).map_err(say)?);
-        server = server.tls_config(ServerTlsConfig::new().identity(identity)).map_err(say)?;
+        let identity = Identity::from_pem(fs::read(cert).map_err(to_text)?, fs::read(key).map_err(to_text)?);
+        server = server.tls_config(ServerTlsConfig::new().identity(identity)).map_err(to_text)?;
     }
-    announce(listener.local_addr().map_err(say)?.port());
+    announce(listener.local_addr().map_err(to_text)?.port());
     let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
-    server.add_service(RouteGuide(guide)).add_service(Blobs).serve_with_incoming(incoming).await.map_err(say)
+    server.add_service(RouteGuide(guide)).add_service(Blobs).serve_with_incoming(incoming).await.map_err(to_text)
 }
 
 type Answering = Pin<Box<dyn Future<Output = Result<http::Response<Body>, Infallible>> + Send>>;
@@ -208,14 +208,14 @@ async fn upload(mut blobs: Streaming<Blob>) -> Result<Response<Ask>, Status> {
 type Client = tonic::client::Grpc<Channel>;
 
 async fn call(flags: Call) -> Result<(), String> {
-    let endpoint = Endpoint::try_from(format!("http://127.0.0.1:{}", flags.port)).map_err(say)?;
+    let endpoint = Endpoint::try_from(format!("http://127.0.0.1:{}", flags.port)).map_err(to_text)?;
     let channel = endpoint
         .tcp_nodelay(true)
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .connect()
         .await
-        .map_err(say)?;
+        .map_err(to_text)?;
     let mut grpc = Client::new(channel);
     let count = flags.count as usize;
     match flags.method {
@@ -225,7 +225,7 @@ async fn call(flags: Call) -> Result<(), String> {
                 callers.spawn(get_features(grpc.clone(), flags.share(caller)));
             }
             while let Some(caller) = callers.join_next().await {
-                caller.map_err(say)??;
+                caller.map_err(to_text)??;
             }
             Ok(())
         }
@@ -235,22 +235,22 @@ async fn call(flags: Call) -> Result<(), String> {
                 hi: Some(Point { latitude: 900_000_000, longitude: 1_800_000_000 }),
             };
             let path = PathAndQuery::from_static("/routeguide.RouteGuide/ListFeatures");
-            grpc.ready().await.map_err(say)?;
+            grpc.ready().await.map_err(to_text)?;
             let codec = ProstCodec::<Rectangle, Feature>::default();
-            let answer = grpc.server_streaming(Request::new(area), path, codec).await.map_err(say)?;
+            let answer = grpc.server_streaming(Request::new(area), path, codec).await.map_err(to_text)?;
             let mut features = answer.into_inner();
             let mut arrived = 0;
-            while features.message().await.map_err(say)?.is_some() {
+            while features.message().await.map_err(to_text)?.is_some() {
                 arrived += 1;
             }
             if arrived == count { Ok(()) } else { Err(format!("{arrived} features instead of {count}")) }
         }
         Method::Record => {
             let path = PathAndQuery::from_static("/routeguide.RouteGuide/RecordRoute");
-            grpc.ready().await.map_err(say)?;
+            grpc.ready().await.map_err(to_text)?;
             let points = tokio_stream::iter(std::iter::repeat_n(BERKSHIRE, count));
             let codec = ProstCodec::<Point, RouteSummary>::default();
-            let answer = grpc.client_streaming(Request::new(points), path, codec).await.map_err(say)?;
+            let answer = grpc.client_streaming(Request::new(points), path, codec).await.map_err(to_text)?;
             let counted = answer.into_inner().point_count;
             if counted as usize == count { Ok(()) } else { Err(format!("{counted} points instead of {count}")) }
         }
@@ -260,9 +260,9 @@ async fn call(flags: Call) -> Result<(), String> {
 async fn get_features(mut grpc: Client, calls: u32) -> Result<(), String> {
     let path = PathAndQuery::from_static("/routeguide.RouteGuide/GetFeature");
     for _ in 0..calls {
-        grpc.ready().await.map_err(say)?;
+        grpc.ready().await.map_err(to_text)?;
         let codec = ProstCodec::<Point, Feature>::default();
-        let answer = grpc.unary(Request::new(BERKSHIRE), path.clone(), codec).await.map_err(say)?;
+        let answer = grpc.unary(Request::new(BERKSHIRE), path.clone(), codec).await.map_err(to_text)?;
         if answer.get_ref().location != Some(BERKSHIRE) {
             return Err("another feature than asked for".to_owned());
         }

@@ -48,9 +48,9 @@ async fn echoed(service: &TestServiceClient, initial: &[&str], trailing: &[&[u8]
     let service = service.with(CallOptions::new().metadata(metadata));
     let answer = ok("UnaryCall", service.unary_call(SimpleRequest::default()).await)?;
     equal(ECHO_INITIAL, answer.initial_metadata().get_all(ECHO_INITIAL).collect::<Vec<_>>(), initial.to_vec())?;
-    let came: Result<Vec<_>, _> = answer.trailing_metadata().get_all_bin(ECHO_TRAILING).collect();
-    let came = came.map_err(|error| failure(ECHO_TRAILING, "base64", error))?;
-    equal(ECHO_TRAILING, came, trailing.iter().map(|value| value.to_vec()).collect())
+    let received: Result<Vec<_>, _> = answer.trailing_metadata().get_all_bin(ECHO_TRAILING).collect();
+    let received = received.map_err(|error| failure(ECHO_TRAILING, "base64", error))?;
+    equal(ECHO_TRAILING, received, trailing.iter().map(|value| value.to_vec()).collect())
 }
 
 const MESSAGES: [&str; 7] = [

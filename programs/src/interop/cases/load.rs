@@ -62,8 +62,8 @@ async fn wait_for(reports: &mut Inbound<OrcaLoadReport>, expected: OrcaLoadRepor
             Ok(Some(report)) if report == expected => return Ok(()),
             Ok(Some(report)) => last = Some(report),
             end => {
-                let came = format!("{last:?}, then {end:?}");
-                return Err(failure("load reports", format_args!("{expected:?}"), came));
+                let received = format!("{last:?}, then {end:?}");
+                return Err(failure("load reports", format_args!("{expected:?}"), received));
             }
         }
     }

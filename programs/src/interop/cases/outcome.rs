@@ -16,8 +16,8 @@ impl fmt::Display for Failure {
 
 impl std::error::Error for Failure {}
 
-pub(super) fn failure(what: impl fmt::Display, expected: impl fmt::Display, came: impl fmt::Display) -> Failure {
-    Failure(format!("{what}: expected {expected}, got {came}"))
+pub(super) fn failure(what: impl fmt::Display, expected: impl fmt::Display, received: impl fmt::Display) -> Failure {
+    Failure(format!("{what}: expected {expected}, got {received}"))
 }
 
 /// Returns the result of a call that must succeed.
@@ -39,8 +39,12 @@ pub(super) fn status<T>(what: &str, outcome: Result<T, Status>, code: Code) -> R
     }
 }
 
-pub(super) fn equal<T: PartialEq + fmt::Debug>(what: &str, came: T, expected: T) -> Result<(), Failure> {
-    if came == expected { Ok(()) } else { Err(failure(what, format_args!("{expected:?}"), format_args!("{came:?}"))) }
+pub(super) fn equal<T: PartialEq + fmt::Debug>(what: &str, received: T, expected: T) -> Result<(), Failure> {
+    if received == expected {
+        Ok(())
+    } else {
+        Err(failure(what, format_args!("{expected:?}"), format_args!("{received:?}")))
+    }
 }
 
 #[cfg(test)]

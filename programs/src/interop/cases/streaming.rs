@@ -84,9 +84,9 @@ fn check_initial(headers: &Metadata) -> Result<(), Failure> {
 }
 
 fn check_trailing(trailers: &Metadata) -> Result<(), Failure> {
-    let came: Result<Vec<_>, _> = trailers.get_all_bin(ECHO_TRAILING).collect();
-    let came = ok("the trailing metadata", came.map_err(Into::into))?;
-    equal(&format!("trailing {ECHO_TRAILING}"), came, vec![TRAILING.to_vec()])
+    let received: Result<Vec<_>, _> = trailers.get_all_bin(ECHO_TRAILING).collect();
+    let received = ok("the trailing metadata", received.map_err(Into::into))?;
+    equal(&format!("trailing {ECHO_TRAILING}"), received, vec![TRAILING.to_vec()])
 }
 
 /// Returns a message that asks for one response.

@@ -40,11 +40,11 @@ async fn serve(address: &str, cert: &str, key: &str) -> Result<(), Box<dyn std::
         .server_streaming(LIST_FEATURES, Service::list_features)
         .client_streaming(RECORD_ROUTE, Service::record_route)
         .bidi_streaming(ROUTE_CHAT, Service::route_chat);
-    let mut told = signal(SignalKind::terminate())?;
-    let told = async {
-        told.recv().await;
+    let mut termination = signal(SignalKind::terminate())?;
+    let shutdown = async {
+        termination.recv().await;
     };
-    Ok(Server::new(router).serve_until(listener, told).await?)
+    Ok(Server::new(router).serve_until(listener, shutdown).await?)
 }
 
 struct Service(Guide);

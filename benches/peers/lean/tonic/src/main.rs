@@ -38,12 +38,12 @@ fn main() -> ExitCode {
 async fn serve(address: &str, cert: &str, key: &str) -> Result<(), Box<dyn std::error::Error>> {
     let identity = Identity::from_pem(fs::read(cert)?, fs::read(key)?);
     let guide = RouteGuide(Arc::new(Guide::published(1)?));
-    let mut told = signal(SignalKind::terminate())?;
-    let told = async {
-        told.recv().await;
+    let mut termination = signal(SignalKind::terminate())?;
+    let shutdown = async {
+        termination.recv().await;
     };
     let mut server = Server::builder().tls_config(ServerTlsConfig::new().identity(identity))?;
-    Ok(server.add_service(guide).serve_with_shutdown(address.parse()?, told).await?)
+    Ok(server.add_service(guide).serve_with_shutdown(address.parse()?, shutdown).await?)
 }
 
 type Answering = Pin<Box<dyn Future<Output = Result<http::Response<Body>, Infallible>> + Send>>;

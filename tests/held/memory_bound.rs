@@ -1,9 +1,9 @@
-//! The law for every attack: **a connection holds at most the bytes its peer sent plus 16 MiB**.
+//! The memory bound that every attack is checked against: **a connection holds at most the bytes its peer sent plus 16 MiB**.
 //!
 //! One message being received and one being sent do not count. When the peer disconnects, its memory is released. A healthy
 //! client on another connection is served the whole time.
 //!
-//! A [`Scene`] runs the attacked side on one thread and counts its allocations, turn by turn. The law must hold at every moment,
+//! A [`Scene`] runs the attacked side on one thread and counts its allocations, turn by turn. The bound must hold at every moment,
 //! for the bytes sent until then. The attacker's own memory is not counted.
 
 use std::any::Any;
@@ -34,7 +34,7 @@ const LEFT: usize = 256 << 10;
 /// The most bytes to send at once.
 const PIECE: usize = 64 << 10;
 
-/// The memory at which an attack has proved its point and is stopped.
+/// The memory at which an attack has succeeded and is stopped.
 const ENOUGH: usize = 256 * MIB;
 
 /// A window that never closes.
@@ -64,7 +64,7 @@ pub struct Scene {
     most: i64,
     excess: i64,
     /// Failures other than those about memory.
-    wrong: Vec<String>,
+    failures: Vec<String>,
     /// The handles to drop once the attackers have disconnected.
     kept: Vec<Box<dyn Any>>,
     /// The CPU time of the attacked side, which is alone on its thread.
@@ -115,7 +115,7 @@ impl Scene {
             before: 0,
             most: 0,
             excess: 0,
-            wrong: Vec::new(),
+            failures: Vec::new(),
             kept: Vec::new(),
             busy: Duration::ZERO,
             piece: PIECE,
@@ -154,7 +154,7 @@ impl Scene {
         self.arrivals.send(connected(end)).expect("the server listens");
         let greeting = [Frame::Settings { ack: false, values: own.to_vec() }, settings_ack()];
         let number = self.lines.len() - 1;
-        self.say(number, &[PREFACE, &wire(greeting)].concat());
+        self.send(number, &[PREFACE, &wire(greeting)].concat());
         number
     }
 
@@ -177,7 +177,7 @@ impl Scene {
     }
 
     /// Sends all bytes. Returns false if the connection has ended, if no byte can be sent any more, or at [`ENOUGH`].
-    pub fn say(&mut self, line: usize, bytes: &[u8]) -> bool {
+    pub fn send(&mut self, line: usize, bytes: &[u8]) -> bool {
         let line = self.lines[line].clone();
         let most = self.piece;
         bytes.chunks(most).all(|piece| {
@@ -207,7 +207,7 @@ impl Scene {
         let computed = cpu_time() - begun;
         match answer {
             Ok(Ok(text)) if text == "hello" && computed < Duration::from_secs(5) => {}
-            answer => self.wrong.push(format!("the healthy client had {answer:?} after {computed:?} of CPU time")),
+            answer => self.failures.push(format!("the healthy client had {answer:?} after {computed:?} of CPU time")),
         }
     }
 
@@ -221,7 +221,7 @@ impl Scene {
         self.held - self.base
     }
 
-    /// Disconnects the attackers and returns whether the law held. `message` is the size of the message that each connection may
+    /// Disconnects the attackers and returns whether the bound held. `message` is the size of the message that each connection may
     /// hold in addition.
     pub fn end(mut self, name: &str, message: usize) -> Outcome {
         self.pass(Duration::from_millis(1));
@@ -238,7 +238,7 @@ impl Scene {
         let after = self.held - self.before;
         let left = self.left as i64;
         let allowed = connections * (ALLOWED + message);
-        let is_lawful = excess <= allowed as i64;
+        let is_bounded = excess <= allowed as i64;
         println!(
             "{name}: {} KiB sent, {} KiB held at most{}, {} KiB beyond what was sent of {} KiB allowed, {} KiB after: {}",
             sent >> 10,
@@ -247,21 +247,21 @@ impl Scene {
             excess >> 10,
             allowed >> 10,
             after >> 10,
-            if is_lawful && after <= left && self.wrong.is_empty() { "lawful" } else { "BROKEN" },
+            if is_bounded && after <= left && self.failures.is_empty() { "bounded" } else { "OVER THE BOUND" },
         );
-        let mut wrong = std::mem::take(&mut self.wrong);
-        if !is_lawful {
-            wrong.push(format!("{excess} bytes are held beyond the {sent} that were sent, and {allowed} may be"));
+        let mut failures = std::mem::take(&mut self.failures);
+        if !is_bounded {
+            failures.push(format!("{excess} bytes are held beyond the {sent} that were sent, and {allowed} may be"));
         }
         if after > left {
-            wrong.push(format!("{after} bytes are left when the attacker is gone"));
+            failures.push(format!("{after} bytes are left when the attacker is gone"));
         }
-        if wrong.is_empty() { Ok(()) } else { Err(format!("{name}: {}", wrong.join("; "))) }
+        if failures.is_empty() { Ok(()) } else { Err(format!("{name}: {}", failures.join("; "))) }
     }
 }
 
-/// Asserts that every outcome is lawful.
+/// Asserts that every outcome is a success.
 pub fn all(outcomes: impl IntoIterator<Item = Outcome>) {
-    let wrong: Vec<String> = outcomes.into_iter().filter_map(Result::err).collect();
-    assert!(wrong.is_empty(), "{wrong:#?}");
+    let failures: Vec<String> = outcomes.into_iter().filter_map(Result::err).collect();
+    assert!(failures.is_empty(), "{failures:#?}");
 }
