@@ -1,6 +1,7 @@
 //! `barewire tap` and `barewire decode` as users see them: bytes are forwarded unchanged, ends and resets too, errors are one
 //! line, and files are complete.
 
+mod before;
 #[path = "../../../tests/common/installed.rs"]
 mod installed;
 mod mistakes;

@@ -16,6 +16,7 @@ use std::time::{Duration, SystemTime};
 use super::link::{self, Other, Segment};
 use super::recorded::{Capture, CaptureError, Chunk, Connection, End};
 use super::tls;
+use crate::inspector::decode::opening;
 use crate::inspector::model::frame::Direction;
 use crate::wire::http2::PREFACE;
 
@@ -204,8 +205,9 @@ impl TcpConnection {
         let begins = |direction| {
             let mut chunks = connection.chunks.iter().filter(|chunk| chunk.direction == direction).peekable();
             let whole = chunks.peek().is_some_and(|first| first.lost == 0);
-            let beginning: Vec<u8> = chunks.flat_map(|chunk| &chunk.bytes).copied().take(PREFACE.len()).collect();
-            whole && (beginning == PREFACE || tls::is_client_hello(&beginning))
+            let beginning: Vec<u8> = chunks.flat_map(|chunk| &chunk.bytes).copied().take(opening::LONGEST).collect();
+            let client = || opening::begins(&beginning) == Some(true);
+            whole && (beginning.starts_with(PREFACE) || tls::is_client_hello(&beginning) || client())
         };
         let (client_begins, server_begins) = (begins(Direction::ToServer), begins(Direction::ToClient));
         if !self.syn && server_begins {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::stream::{Mark, Stream, Way, data_length};
 use crate::inspector::decode::call::value;
 use crate::inspector::decode::headers::timeout;
+use crate::inspector::decode::http1::upgrade_settings;
 use crate::inspector::follow::windows::{Change, Windows};
 use crate::inspector::model::frame::HeaderField;
 use crate::inspector::model::frame::{Direction, Frame, FrameKind};
@@ -37,6 +38,8 @@ pub(super) struct State {
     /// The changes of windows that the checked frame causes.
     pub(super) changes: Vec<Change>,
     limit: usize,
+    /// The call of a request in HTTP/1.1 that asks for HTTP/2, until it is answered.
+    upgraded: Option<Stream>,
     /// True if the client's preface was seen.
     preface: bool,
     /// True if bytes of the connection were not recorded.
@@ -129,6 +132,7 @@ impl State {
             windows: Windows::new(limit),
             changes: Vec::new(),
             limit,
+            upgraded: None,
             preface: false,
             lossy: false,
             first: None,
@@ -191,9 +195,47 @@ impl State {
             FrameKind::Lost { .. } | FrameKind::Fragment => self.lose_track(),
             // The beginning of the connection was not captured.
             FrameKind::Http2(header) if !self.lossy && late(header) => self.lose_track(),
+            // The request in HTTP/1.1 was accepted.
+            FrameKind::Http2(header) if header.stream == 1 && frame.direction == Direction::ToClient => {
+                if let Some(stream) = self.upgraded.take() {
+                    self.streams.insert(header.stream, stream);
+                }
+            }
+            FrameKind::Before(_) => self.before(frame),
             _ => {}
         }
         self.changes = self.windows.push(frame);
+    }
+
+    /// Takes a piece before HTTP/2. A request that asks for HTTP/2 opens stream 1, and has the client's first settings
+    /// (RFC 7540, section 3.2).
+    fn before(&mut self, frame: &Frame) {
+        let mark = Mark::of(frame);
+        if frame.is_upgrade() {
+            let payload = upgrade_settings(frame).unwrap_or_default();
+            self.client.announce(settings(&payload));
+            (self.last_stream, self.highest_stream) = (frame.stream(), frame.stream());
+            self.upgraded = Some(self.stream(frame));
+        }
+        if let Some(stream) = self.upgraded.as_mut().filter(|_| frame.stream() != 0) {
+            let way = &mut stream.request;
+            way.messages += frame.messages.len() as u64;
+            (way.last, way.ended) = (mark.number, way.ended.or(frame.ends_stream.then_some(mark)));
+        }
+    }
+
+    /// Returns the stream that Request-Headers open.
+    fn stream(&self, frame: &Frame) -> Stream {
+        let fields = &frame.headers;
+        let path = value(fields, ":path").unwrap_or_default();
+        Stream {
+            kind: self.schema.method(&path).and_then(|types| types.kind),
+            accepts: joined(fields, "grpc-accept-encoding"),
+            begun: Mark::of(frame),
+            timeout: value(fields, "grpc-timeout").and_then(|value| timeout(value.as_bytes())),
+            request: Way::begin(fields),
+            response: Way::default(),
+        }
     }
 
     /// Returns the role of the header block that this frame completes.
@@ -322,16 +364,7 @@ impl State {
                     ..MOST => side.settings.push_back(mark),
                     _ => side.forgotten = true,
                 }
-                for (id, value) in settings(payload) {
-                    match id {
-                        Setting::ENABLE_PUSH => side.push = value == 1,
-                        Setting::MAX_CONCURRENT_STREAMS => side.max_streams = Some(value),
-                        Setting::MAX_FRAME_SIZE => side.max_frame = side.max_frame.max(value),
-                        Setting::MAX_HEADER_LIST_SIZE => side.max_headers = Some(value),
-                        Setting::GRPC_ALLOW_TRUE_BINARY_METADATA => side.true_binary = value == 1,
-                        _ => {}
-                    }
-                }
+                side.announce(settings(payload));
             }
             FrameType::PING if !header.has(FrameHeader::ACK) => {
                 match payload.first_chunk() {
@@ -373,15 +406,7 @@ impl State {
         match place {
             Place::Request => {
                 self.last_stream = header.stream;
-                let path = value(fields, ":path").unwrap_or_default();
-                let stream = Stream {
-                    kind: self.schema.method(&path).and_then(|types| types.kind),
-                    accepts: joined(fields, "grpc-accept-encoding"),
-                    begun: Mark::of(frame),
-                    timeout: value(fields, "grpc-timeout").and_then(|value| timeout(value.as_bytes())),
-                    request: Way::begin(fields),
-                    response: Way::default(),
-                };
+                let stream = self.stream(frame);
                 self.streams.insert(header.stream, stream);
             }
             Place::Response | Place::ResponseAlone => {
@@ -396,6 +421,20 @@ impl State {
 }
 
 impl Speaker {
+    /// Takes the settings that this side announces.
+    fn announce(&mut self, settings: impl Iterator<Item = (Setting, u32)>) {
+        for (id, value) in settings {
+            match id {
+                Setting::ENABLE_PUSH => self.push = value == 1,
+                Setting::MAX_CONCURRENT_STREAMS => self.max_streams = Some(value),
+                Setting::MAX_FRAME_SIZE => self.max_frame = self.max_frame.max(value),
+                Setting::MAX_HEADER_LIST_SIZE => self.max_headers = Some(value),
+                Setting::GRPC_ALLOW_TRUE_BINARY_METADATA => self.true_binary = value == 1,
+                _ => {}
+            }
+        }
+    }
+
     /// Returns true if a PING came too soon. gRFC A8: at least five minutes between two PINGs, two hours without a
     /// call.
     pub(super) fn is_ping_too_soon(&self, time: Duration, idle: bool) -> bool {

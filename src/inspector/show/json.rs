@@ -12,8 +12,8 @@
 //! | `time` | seconds since `began`, which is in the connection's line if it is known |
 //! | `direction` | `to_server` or `to_client` |
 //! | `offset` | the offset of the first byte in its direction |
-//! | `kind` | `preface`, `frame`, `truncated`, `bytes` (of a direction that is not HTTP/2), `fragment` (its beginning was not captured), `lost` (`lost` bytes were not recorded) |
-//! | `type`, `flags`, `flag_names`, `stream`, `length` | the header, if `kind` is `frame` |
+//! | `kind` | `before` (HTTP/2 begins: the PROXY protocol, HTTP/1.1), `preface`, `frame`, `truncated`, `bytes` (of a direction that is not HTTP/2), `fragment` (its beginning was not captured), `lost` (`lost` bytes were not recorded) |
+//! | `type`, `flags`, `flag_names`, `stream`, `length` | the header, if `kind` is `frame`; a request in HTTP/1.1 that asks for HTTP/2 has `stream` 1 |
 //! | `meaning` | the meaning in gRPC: `request_headers`, `response_headers`, `messages`, `half_close`, `trailers`, `trailers_only`, `informational`, `http_response`, `headers` (not complete), `data` (not gRPC); absent for other frames |
 //! | `path`, `call_kind`, `status` | the path of a request; `unary`, `server_streaming`, `client_streaming` or `bidi_streaming` if it is known; `grpc-status`, or the HTTP status of an `http_response` |
 //! | `summary` | the same as text |
@@ -23,7 +23,7 @@
 //! | `bytes` | all bytes, in hex |
 //! | `annotations` | the tree whose leaves tile the bytes |
 //!
-//! A node of the tree has `range` (from, to) and `layer` (`frame`, `payload`, `hpack`, `grpc`, `protobuf`, `opaque`).
+//! A node of the tree has `range` (from, to) and `layer` (`before`, `frame`, `payload`, `hpack`, `grpc`, `protobuf`, `opaque`).
 //! It may have `label`, `value`, `detail`, `fault`, `rule` (`document`, `section`, `url`; if absent, the parent's rule
 //! applies), `part` (`head`, `middle`, `tail` of something that spans several frames), `form` (`number`: the bytes are
 //! one number; `redacted`: they were replaced) and `children`.
@@ -98,6 +98,7 @@ impl JsonLines {
             },
             offset: shown.offset,
             kind: match shown.kind {
+                FrameKind::Before(_) => "before",
                 FrameKind::Preface => "preface",
                 FrameKind::Http2(_) => "frame",
                 FrameKind::Truncated => "truncated",
@@ -112,7 +113,7 @@ impl JsonLines {
             kind_of_frame: header.map(|header| header.kind.to_string()),
             flags: header.map(|header| header.flags),
             flag_names: header.map(|header| header.flag_names().split_whitespace().map(str::to_owned).collect()),
-            stream: header.map(|header| header.stream),
+            stream: header.map(|header| header.stream).or(Some(shown.stream()).filter(|stream| *stream != 0)),
             length: header.map(|header| header.length),
             meaning: meaning(&shown.meaning),
             path: match &shown.meaning {
@@ -368,6 +369,7 @@ fn node<'a>(node: Node<'a>, above: Option<&'static Rule>) -> NodeLine<'a> {
     NodeLine {
         range: [annotation.range.start, annotation.range.end],
         layer: match annotation.layer {
+            Layer::Before => "before",
             Layer::Frame => "frame",
             Layer::Payload => "payload",
             Layer::Hpack => "hpack",

@@ -1,5 +1,6 @@
 //! Tests of the inspector over whole blocks, frames and conversations.
 
+mod before;
 mod calls;
 mod connection;
 mod conversation;
