@@ -3,6 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use super::recorded::{Capture, Chunk, Connection, NOWHERE};
+use super::roles;
 use crate::inspector::decode::opening;
 use crate::inspector::model::frame::Direction;
 use crate::wire::http2::{FrameHeader, FrameType, PREFACE};
@@ -17,6 +18,11 @@ pub(super) fn read(file: &[u8]) -> Option<Capture> {
     connection.from_the_beginning =
         file.starts_with(PREFACE) || opening::begins(file).is_some() || first_is_settings(file);
     connection.chunks.push(Chunk { time: Duration::ZERO, direction, lost: 0, bytes: file.to_vec() });
+    // Without the preface, the frames show the sender.
+    if direction == Direction::ToClient && roles::client_is_client(&connection) == Some(false) {
+        connection.swap_roles();
+        connection.from_the_beginning = false;
+    }
     let mut capture = Capture::new(SystemTime::UNIX_EPOCH);
     capture.connections.push(connection);
     Some(capture)

@@ -6,6 +6,8 @@
 //! {"record":"end","connection":1,"time":1.5,"dropped":0}
 //! ```
 //!
+//! The line of a connection has `roles_guessed` if the ports alone suggest which side is the client.
+//!
 //! | of a frame | |
 //! |---|---|
 //! | `connection`, `number` | the connection; the number counts the frames of both directions from 1 |
@@ -57,6 +59,8 @@ pub struct Endpoints {
     pub server: Option<String>,
     /// The start of the times of its frames.
     pub began: Option<SystemTime>,
+    /// True if the ports alone suggest which side is the client.
+    pub roles_guessed: bool,
 }
 
 impl JsonLines {
@@ -73,13 +77,14 @@ impl JsonLines {
     /// Returns the first line of a connection.
     pub fn connection(&self, connection: u64, endpoints: &Endpoints) -> String {
         let began = endpoints.began.and_then(|began| began.duration_since(UNIX_EPOCH).ok());
-        let Endpoints { client, server, .. } = endpoints;
+        let Endpoints { client, server, roles_guessed, .. } = endpoints;
         line(&ConnectionLine {
             format: 1,
             connection,
             client: client.as_deref(),
             server: server.as_deref(),
             began: began.map(|began| began.as_secs_f64()),
+            roles_guessed: *roles_guessed,
         })
     }
 
@@ -164,6 +169,8 @@ struct ConnectionLine<'a> {
     client: Option<&'a str>,
     server: Option<&'a str>,
     began: Option<f64>,
+    #[serde(skip_serializing_if = "is_false")]
+    roles_guessed: bool,
 }
 
 #[derive(Serialize)]

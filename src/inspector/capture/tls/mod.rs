@@ -21,7 +21,7 @@ pub use key_log::KeyLog;
 
 use std::collections::BTreeMap;
 
-use super::recorded::{Capture, Chunk, Connection};
+use super::recorded::{Capture, Chunk, Connection, named};
 use crate::inspector::decode::opening;
 use crate::inspector::model::frame::Direction;
 use hello::ServerHello;
@@ -36,9 +36,6 @@ const MEND: &str =
 
 const SIDES: [&str; 2] = ["client", "server"];
 
-/// The most connections that a note names.
-const NAMED: usize = 8;
-
 /// Decrypts all connections as far as possible, and adds a note for each outcome.
 pub(super) fn decrypt(capture: &mut Capture, keys: &KeyLog) {
     let mut notes: BTreeMap<String, Vec<usize>> = BTreeMap::new();
@@ -52,13 +49,7 @@ pub(super) fn decrypt(capture: &mut Capture, keys: &KeyLog) {
     }
     let mut notes: Vec<_> = notes.into_iter().collect();
     notes.sort_by(|(_, one), (_, other)| one.cmp(other));
-    capture.notes.extend(notes.iter().map(|(note, numbers)| {
-        let named: Vec<_> = numbers.iter().take(NAMED).map(usize::to_string).collect();
-        let more = numbers.len() - named.len();
-        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-        let connections = if numbers.len() == 1 { "connection" } else { "connections" };
-        format!("{connections} {}{more}: {note}", named.join(", "))
-    }));
+    capture.notes.extend(notes.iter().map(|(note, numbers)| format!("{}: {note}", named(numbers))));
 }
 
 /// Returns true if these bytes begin a TLS connection: a record that begins with a ClientHello.
