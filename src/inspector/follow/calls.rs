@@ -126,6 +126,8 @@ pub struct Calls {
 struct Open {
     summary: CallSummary,
     client_ended: bool,
+    /// True if the last header block of the server is that of a PUSH_PROMISE.
+    promised: bool,
 }
 
 impl Calls {
@@ -196,7 +198,7 @@ impl Calls {
             http_status: None,
             end: CallEnd::Open,
         };
-        self.open.insert(stream, Open { summary, client_ended: false });
+        self.open.insert(stream, Open { summary, client_ended: false, promised: false });
         oldest.map(|call| call.close(CallEnd::Forgotten, None))
     }
 
@@ -236,7 +238,12 @@ impl Open {
             call.kind = CallKind::new(call.request.messages > 1, call.response.messages > 1);
         }
         let kind = frame.header().map(|header| header.kind);
+        self.promised = match kind {
+            Some(FrameType::CONTINUATION) => self.promised,
+            kind => kind == Some(FrameType::PUSH_PROMISE),
+        };
         let answers = matches!(kind, None | Some(FrameType::HEADERS | FrameType::DATA | FrameType::CONTINUATION));
+        let answers = answers && !self.promised;
         if frame.direction == Direction::ToClient && answers && call.first_byte.is_none() {
             call.first_byte = Some(elapsed);
         }

@@ -81,8 +81,8 @@ pub(super) struct Speaker {
     pub(super) strikes: u32,
     /// The last stream of its GOAWAY, and the frame of the GOAWAY.
     pub(super) goaway: Option<(u32, Mark)>,
-    /// The stream of a header block that is not complete.
-    block: Option<u32>,
+    /// The stream of a header block that is not complete; true if it is that of a PUSH_PROMISE.
+    block: Option<(u32, bool)>,
 }
 
 /// The role of a complete header block, by its place on the stream.
@@ -240,9 +240,15 @@ impl State {
 
     /// Returns the role of the header block that this frame completes.
     pub(super) fn place(&self, frame: &Frame, header: &FrameHeader) -> Option<Place> {
-        let ends_block = matches!(header.kind, FrameType::HEADERS | FrameType::CONTINUATION)
-            && header.has(FrameHeader::END_HEADERS)
-            && (!frame.headers.is_empty() || frame.faults.is_empty());
+        let promised = self.sender(frame.direction).block.is_some_and(|(_, promised)| promised);
+        let carries = match header.kind {
+            FrameType::HEADERS => true,
+            // The header block of a PUSH_PROMISE is a request of the server.
+            FrameType::CONTINUATION => !promised,
+            _ => false,
+        };
+        let ends_block =
+            carries && header.has(FrameHeader::END_HEADERS) && (!frame.headers.is_empty() || frame.faults.is_empty());
         if !ends_block {
             return None;
         }
@@ -351,12 +357,12 @@ impl State {
         }
         let side = self.sender_mut(frame.direction);
         side.frames += 1;
-        side.block = match header.kind {
-            FrameType::HEADERS | FrameType::PUSH_PROMISE | FrameType::CONTINUATION => {
-                (!header.has(FrameHeader::END_HEADERS)).then_some(header.stream)
-            }
-            _ => None,
+        let promised = match header.kind {
+            FrameType::CONTINUATION => side.block.is_some_and(|(_, promised)| promised),
+            kind => kind == FrameType::PUSH_PROMISE,
         };
+        let open = header.carries_header_block() && !header.has(FrameHeader::END_HEADERS);
+        side.block = open.then_some((header.stream, promised));
         side.goaway = goaway.or(side.goaway);
         match header.kind {
             FrameType::SETTINGS if !header.has(FrameHeader::ACK) => {
@@ -449,7 +455,7 @@ impl Speaker {
 
     /// Returns the stream whose header block must continue.
     pub(super) fn open_block(&self) -> Option<u32> {
-        self.block
+        self.block.map(|(stream, _)| stream)
     }
 }
 

@@ -287,6 +287,7 @@ impl fmt::Display for Gloss<'_> {
             Meaning::HttpResponse { status } if frame.is_http1() => {
                 write!(f, "not HTTP/2: refused with {} in HTTP/1.1", shorten(status))
             }
+            Meaning::RequestHeaders { .. } if frame.direction == Direction::ToClient => write!(f, "promised {meaning}"),
             Meaning::RequestHeaders { .. } => write!(f, "{meaning}{eos}"),
             Meaning::Headers if frame.headers.iter().any(|field| field.name.is_none() || field.value.is_none()) => {
                 write!(f, "{meaning} that are partly unknown{eos}")

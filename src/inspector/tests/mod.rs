@@ -13,6 +13,7 @@ mod lint;
 mod lint_cases;
 mod lint_unseen;
 mod print;
+mod push;
 mod redaction;
 mod restored;
 mod values;
