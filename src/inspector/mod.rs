@@ -57,7 +57,7 @@ pub use lint::{Finding, Lint, LintRule, Severity};
 pub use model::annotation::{Annotation, Document, Form, Layer, Part, Rule};
 pub use model::descriptor::SchemaError;
 pub use model::fields::{FieldError, Fields, Payload, RawField, WireType};
-pub use model::frame::{Direction, Frame, FrameKind, HeaderField, Meaning, Message, Restored};
+pub use model::frame::{Direction, Frame, FrameKind, HeaderField, Meaning, Message, Preamble, Restored};
 pub use model::limits::{LIMIT_NAMES, Limits};
 pub use model::redaction::Redaction;
 pub use model::schema::{CallKind, FieldType, MethodTypes, Schema, SchemaField};

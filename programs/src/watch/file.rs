@@ -131,7 +131,7 @@ impl CaptureFile {
             Format::JsonLines => {
                 let lines = JsonLines::new(redaction.clone()).naming(schema);
                 let (client, server) = (Some(client.to_string()), Some(server.to_string()));
-                let endpoints = Endpoints { client, server, began: Some(*began) };
+                let endpoints = Endpoints { client, server, began: Some(*began), ..Endpoints::default() };
                 self.append(lines.connection(number, &endpoints).as_bytes())?;
                 Form::JsonLines { lines, conversation: Box::new(Conversation::new(schema.clone())) }
             }

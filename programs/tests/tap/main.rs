@@ -1,6 +1,7 @@
 //! `barewire tap` and `barewire decode` as users see them: bytes are forwarded unchanged, ends and resets too, errors are one
 //! line, and files are complete.
 
+mod before;
 #[cfg(unix)]
 mod files;
 #[path = "../../../tests/common/installed.rs"]

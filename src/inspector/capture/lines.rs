@@ -41,6 +41,7 @@ pub(super) fn read(file: &[u8]) -> Option<Capture> {
                 let address = |key: &str| record.get(key)?.as_str()?.parse::<SocketAddr>().ok();
                 connection.client = address("client").unwrap_or(NOWHERE);
                 connection.server = address("server").unwrap_or(NOWHERE);
+                connection.roles_guessed = record.get("roles_guessed").and_then(Value::as_bool).unwrap_or_default();
                 if let Some(began) = record.get("began").and_then(Value::as_f64) {
                     let began = Duration::try_from_secs_f64(began).unwrap_or_default();
                     capture.began = SystemTime::UNIX_EPOCH.checked_add(began).unwrap_or(SystemTime::UNIX_EPOCH);

@@ -11,6 +11,7 @@
 //! ```text
 //! in    pcap.rs, pcapng.rs ─▶ link.rs ─▶ packets.rs      packets to segments to bytes in their order
 //!       lines.rs, raw.rs                                 JSON lines, and raw bytes
+//!       roles.rs                                         client and server, from the frames
 //!       tls/                                             TLS, decrypted if its secrets are known
 //! out   redact.rs ─▶ packet.rs ─▶ pcapng_writer.rs       redaction, invented TCP, blocks
 //! ```
@@ -26,6 +27,7 @@ pub mod pcapng_writer;
 mod raw;
 mod recorded;
 mod redact;
+mod roles;
 mod tls;
 
 pub use recorded::{Capture, CaptureError, Chunk, Connection, End, NOWHERE};
@@ -65,5 +67,6 @@ pub fn read_with(file: &[u8], mut keys: KeyLog) -> Result<Capture, CaptureError>
             lines::read(file).or_else(|| raw::read(file)).ok_or(CaptureError::Unknown)?
         };
     tls::decrypt(&mut capture, &keys);
+    capture.note_guessed_roles();
     Ok(capture.in_pieces())
 }

@@ -15,7 +15,9 @@ use std::time::{Duration, SystemTime};
 
 use super::link::{self, Other, Segment};
 use super::recorded::{Capture, CaptureError, Chunk, Connection, End};
+use super::roles;
 use super::tls;
+use crate::inspector::decode::opening;
 use crate::inspector::model::frame::Direction;
 use crate::wire::http2::PREFACE;
 
@@ -44,15 +46,73 @@ struct TcpConnection {
     /// True if its first SYN was seen.
     syn: bool,
     over: bool,
+    held: Option<HeldSyn>,
     /// The sides that have closed the connection: client, server.
     closed: [bool; 2],
     to_server: Flow,
     to_client: Flow,
 }
 
+/// The place of a segment with the addresses of a known connection.
+enum Place {
+    /// It belongs to the connection.
+    Within,
+    /// It belongs to a new connection, which this SYN opened before, if it is not the segment itself.
+    After(Option<HeldSyn>),
+    /// A SYN that the next segments decide about.
+    Unclear,
+}
+
+/// A SYN on an open connection.
+#[derive(Debug)]
+struct HeldSyn {
+    time: Duration,
+    from: SocketAddr,
+    to: SocketAddr,
+    sequence: u32,
+    /// Data in the SYN (RFC 7413).
+    bytes: Vec<u8>,
+}
+
+impl HeldSyn {
+    fn new(time: Duration, segment: &Segment<'_>) -> Self {
+        let (from, to, sequence) = (segment.from, segment.to, segment.sequence);
+        Self { time, from, to, sequence, bytes: segment.bytes.to_vec() }
+    }
+
+    /// Returns the sequence number behind it.
+    fn next(&self) -> u32 {
+        self.sequence.wrapping_add(1)
+    }
+
+    /// Returns true if this number is the first one behind the SYN, or behind its data.
+    fn is_followed_by(&self, number: u32) -> bool {
+        [self.next(), self.next().wrapping_add(self.bytes.len() as u32)].contains(&number)
+    }
+
+    fn segment(&self) -> Segment<'_> {
+        Segment {
+            from: self.from,
+            to: self.to,
+            sequence: self.sequence,
+            acknowledged: None,
+            syn: true,
+            fin: false,
+            reset: false,
+            bytes: &self.bytes,
+            missing: 0,
+        }
+    }
+}
+
 /// One direction of a connection.
 #[derive(Debug, Default)]
 struct Flow {
+    /// The sequence number of the first byte, if its SYN was seen.
+    begin: Option<u32>,
+    /// True if `next` comes from a segment without bytes, which may be a probe with the number before
+    /// (RFC 9293, section 3.8.4).
+    may_be_probe: bool,
     /// The next expected sequence number, and the number of bytes before it; `None` before the first segment.
     next: Option<u32>,
     offset: u64,
@@ -100,19 +160,24 @@ impl Packets {
     fn segment(&mut self, time: Duration, segment: &Segment<'_>) {
         self.segments += 1;
         let key = if segment.from < segment.to { (segment.from, segment.to) } else { (segment.to, segment.from) };
-        let opens = segment.syn && segment.acknowledged.is_none();
-        let known = self.open.get(&key).copied().filter(|&at| {
+        let known = self.open.get(&key).and_then(|at| self.connections.get_mut(*at));
+        let first = match known.map(|known| (known.place(time, segment), known)) {
+            Some((Place::Within, known)) => return known.segment(time, segment),
+            Some((Place::Unclear, _)) => return,
             // The same addresses, used by a new connection.
-            !opens || self.connections.get(at).is_some_and(|known| known.is_opened_by(segment))
-        });
-        let at = known.unwrap_or_else(|| {
-            self.connections.push(TcpConnection::new(segment));
-            self.connections.len() - 1
-        });
-        self.open.insert(key, at);
-        if let Some(followed) = self.connections.get_mut(at) {
-            followed.segment(time, segment);
+            Some((Place::After(syn), _)) => syn,
+            None => None,
+        };
+        let mut connection = match &first {
+            Some(syn) => TcpConnection::new(&syn.segment()),
+            None => TcpConnection::new(segment),
+        };
+        if let Some(syn) = first {
+            connection.segment(syn.time, &syn.segment());
         }
+        connection.segment(time, segment);
+        self.open.insert(key, self.connections.len());
+        self.connections.push(connection);
     }
 
     /// Returns all connections that have bytes.
@@ -145,8 +210,9 @@ fn rank(port: u16) -> u16 {
 }
 
 impl TcpConnection {
-    /// The client is the sender of the first SYN. Without a SYN it is the sender of HTTP/2's preface or of TLS's
-    /// ClientHello, or else the side with the higher port, except for the port of gRPC's examples.
+    /// The client is the sender of the first SYN. Without a SYN it is the sender of HTTP/2's preface, of TLS's
+    /// ClientHello or of requests. If nothing shows it, it is the side with the higher port, except for the port of gRPC's
+    /// examples.
     fn new(segment: &Segment<'_>) -> Self {
         let answers = segment.syn && segment.acknowledged.is_some();
         let from_server = answers || (!segment.syn && rank(segment.from.port()) < rank(segment.to.port()));
@@ -156,16 +222,49 @@ impl TcpConnection {
             connection,
             syn: segment.syn,
             over: false,
+            held: None,
             closed: [false; 2],
             to_server: Flow::default(),
             to_client: Flow::default(),
         }
     }
 
-    /// Returns true if this SYN is a retransmission of the connection's first one.
-    fn is_opened_by(&self, segment: &Segment<'_>) -> bool {
-        let expected = segment.sequence.wrapping_add(1);
-        !self.over && self.to_server.offset == 0 && self.to_server.next.is_none_or(|next| next == expected)
+    /// Decides if a segment with the connection's addresses belongs to the connection.
+    ///
+    /// A SYN with an old number begins nothing (RFC 9293, section 3.10.7.4): it may be late, or repeated. While the
+    /// connection is open, a SYN counts only once the other side has accepted it, or its sender sends what follows it.
+    fn place(&mut self, time: Duration, segment: &Segment<'_>) -> Place {
+        let (own, other) = match segment.from == self.connection.client {
+            true => (&self.to_server, &self.to_client),
+            false => (&self.to_client, &self.to_server),
+        };
+        let begin = segment.sequence.wrapping_add(1);
+        let repeats = own.begin == Some(begin);
+        if segment.syn && segment.acknowledged.is_none() {
+            let unanswered = own.offset == 0 || other.next.is_none();
+            return match own.next {
+                _ if self.over && !repeats => Place::After(None),
+                None => Place::Within,
+                Some(_) if repeats && unanswered && !self.over => Place::Within,
+                Some(_) => {
+                    self.held = Some(HeldSyn::new(time, segment));
+                    Place::Unclear
+                }
+            };
+        }
+        let Some(held) = &self.held else { return Place::Within };
+        let again = |flow: &Flow, begin: u32| !self.over && flow.begin == Some(begin);
+        if segment.from == held.from {
+            let follows = !segment.reset && held.is_followed_by(segment.sequence) && !again(own, held.next());
+            let held = self.held.take();
+            return if follows { Place::After(held) } else { Place::Within };
+        }
+        let accepts = segment.syn && segment.acknowledged.is_some_and(|number| held.is_followed_by(number));
+        // The same numbers as before: both were repeated.
+        if accepts && !(again(other, held.next()) && again(own, begin)) {
+            return Place::After(self.held.take());
+        }
+        Place::Within
     }
 
     fn segment(&mut self, time: Duration, segment: &Segment<'_>) {
@@ -185,6 +284,9 @@ impl TcpConnection {
             back.acknowledged(acknowledged, direction.opposite(), chunks);
         }
         let sequence = if segment.syn { segment.sequence.wrapping_add(1) } else { segment.sequence };
+        if segment.syn {
+            flow.begin = flow.begin.or(Some(sequence));
+        }
         flow.take(sequence, Early { time, bytes: segment.bytes.to_vec(), missing: segment.missing }, direction, chunks);
     }
 
@@ -204,23 +306,33 @@ impl TcpConnection {
         let begins = |direction| {
             let mut chunks = connection.chunks.iter().filter(|chunk| chunk.direction == direction).peekable();
             let whole = chunks.peek().is_some_and(|first| first.lost == 0);
-            let beginning: Vec<u8> = chunks.flat_map(|chunk| &chunk.bytes).copied().take(PREFACE.len()).collect();
-            whole && (beginning == PREFACE || tls::is_client_hello(&beginning))
+            let beginning: Vec<u8> = chunks.flat_map(|chunk| &chunk.bytes).copied().take(opening::LONGEST).collect();
+            let client = || opening::begins(&beginning) == Some(true);
+            whole && (beginning.starts_with(PREFACE) || tls::is_client_hello(&beginning) || client())
         };
         let (client_begins, server_begins) = (begins(Direction::ToServer), begins(Direction::ToClient));
-        if !self.syn && server_begins {
-            std::mem::swap(&mut connection.client, &mut connection.server);
-            connection.chunks.iter_mut().for_each(|chunk| chunk.direction = chunk.direction.opposite());
-        }
         connection.from_the_beginning = self.syn || client_begins || server_begins;
+        let kept = match connection.from_the_beginning {
+            true => Some(self.syn || client_begins),
+            false => roles::client_is_client(&connection),
+        };
+        if kept == Some(false) {
+            connection.swap_roles();
+        }
+        connection.roles_guessed = kept.is_none();
         connection
     }
 }
 
 impl Flow {
     fn take(&mut self, sequence: u32, early: Early, direction: Direction, chunks: &mut Vec<Chunk>) {
-        let next = *self.next.get_or_insert(sequence);
-        if early.bytes.is_empty() && early.missing == 0 {
+        let empty = early.bytes.is_empty() && early.missing == 0;
+        self.may_be_probe |= self.next.is_none() && self.begin.is_none() && empty;
+        let mut next = *self.next.get_or_insert(sequence);
+        if self.may_be_probe && self.offset == 0 && self.early.is_empty() && sequence == next.wrapping_add(1) {
+            (next, self.next) = (sequence, Some(sequence));
+        }
+        if empty {
             return;
         }
         // Sequence numbers wrap at 2^32; half of them are ahead, half behind.
@@ -294,3 +406,11 @@ impl Early {
 #[cfg(test)]
 #[path = "packets_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "reopened_tests.rs"]
+mod reopened;
+
+#[cfg(test)]
+#[path = "roles_tests.rs"]
+mod roles_tests;

@@ -3,6 +3,8 @@
 use std::time::{Duration, SystemTime};
 
 use super::recorded::{Capture, Chunk, Connection, NOWHERE};
+use super::roles;
+use crate::inspector::decode::opening;
 use crate::inspector::model::frame::Direction;
 use crate::wire::http2::{FrameHeader, FrameType, PREFACE};
 
@@ -13,18 +15,27 @@ const LONGEST: u32 = 1 << 14;
 pub(super) fn read(file: &[u8]) -> Option<Capture> {
     let direction = direction(file)?;
     let mut connection = Connection::new(NOWHERE, NOWHERE);
-    connection.from_the_beginning = file.starts_with(PREFACE) || first_is_settings(file);
+    connection.from_the_beginning =
+        file.starts_with(PREFACE) || opening::begins(file).is_some() || first_is_settings(file);
     connection.chunks.push(Chunk { time: Duration::ZERO, direction, lost: 0, bytes: file.to_vec() });
+    // Without the preface, the frames show the sender.
+    if direction == Direction::ToClient && roles::client_is_client(&connection) == Some(false) {
+        connection.swap_roles();
+        connection.from_the_beginning = false;
+    }
     let mut capture = Capture::new(SystemTime::UNIX_EPOCH);
     capture.connections.push(connection);
     Some(capture)
 }
 
-/// Returns the direction: a preface means the client. Without one the first frame must be of a known type and fit in
+/// Returns the direction: a preface, or what may come before it, means the client. Without one the first frame must be of a known type and fit in
 /// the file.
 fn direction(file: &[u8]) -> Option<Direction> {
     if file.starts_with(PREFACE) {
         return Some(Direction::ToServer);
+    }
+    if let Some(client) = opening::begins(file) {
+        return Some(if client { Direction::ToServer } else { Direction::ToClient });
     }
     let header = FrameHeader::parse(file)?;
     let whole = header.length <= LONGEST && header.length as usize <= file.len().saturating_sub(9);

@@ -29,6 +29,9 @@ pub struct Connection {
     pub client: SocketAddr,
     /// The side that was connected to.
     pub server: SocketAddr,
+    /// True if the ports alone suggest which side is the client: neither the beginning of the connection was captured,
+    /// nor a frame that only one side sends.
+    pub roles_guessed: bool,
     /// True if the connection was captured from its first byte. Otherwise the content of the HPACK tables is unknown.
     pub from_the_beginning: bool,
     /// The bytes, in order.
@@ -65,6 +68,15 @@ impl Capture {
         Self { began, connections: Vec::new(), notes: Vec::new(), cut_short: None }
     }
 
+    /// Adds a note about the connections whose client and server are guessed.
+    pub(super) fn note_guessed_roles(&mut self) {
+        let numbered = (1..).zip(&self.connections);
+        let guessed: Vec<usize> = numbered.filter(|(_, it)| it.roles_guessed).map(|(number, _)| number).collect();
+        if !guessed.is_empty() {
+            self.notes.push(format!("{}: roles guessed from the port numbers", named(&guessed)));
+        }
+    }
+
     /// Splits chunks that are longer than [`PIECE`].
     pub(super) fn in_pieces(mut self) -> Self {
         for connection in &mut self.connections {
@@ -75,10 +87,28 @@ impl Capture {
     }
 }
 
+/// The most connections that a note names.
+const NAMED: usize = 8;
+
+/// Returns connections by their numbers, for a note.
+pub(super) fn named(numbers: &[usize]) -> String {
+    let named: Vec<_> = numbers.iter().take(NAMED).map(usize::to_string).collect();
+    let more = numbers.len() - named.len();
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    let connections = if numbers.len() == 1 { "connection" } else { "connections" };
+    format!("{connections} {}{more}", named.join(", "))
+}
+
 impl Connection {
     /// Returns a connection without bytes.
     pub fn new(client: SocketAddr, server: SocketAddr) -> Self {
-        Self { client, server, from_the_beginning: true, chunks: Vec::new(), end: None }
+        Self { client, server, roles_guessed: false, from_the_beginning: true, chunks: Vec::new(), end: None }
+    }
+
+    /// Exchanges client and server.
+    pub(super) fn swap_roles(&mut self) {
+        std::mem::swap(&mut self.client, &mut self.server);
+        self.chunks.iter_mut().for_each(|chunk| chunk.direction = chunk.direction.opposite());
     }
 
     /// Decodes all bytes of the connection.

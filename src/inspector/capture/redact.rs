@@ -16,8 +16,11 @@
 use std::ops::Range;
 
 use crate::inspector::decode::half::{Expects, Half, Piece};
+use crate::inspector::decode::http1::Lines;
 use crate::inspector::decode::http2;
 use crate::inspector::decode::huffman;
+use crate::inspector::decode::opening::Opening;
+use crate::inspector::model::annotation::Layer;
 use crate::inspector::model::frame::Direction;
 use crate::inspector::model::frame::HeaderField;
 use crate::inspector::model::limits::Limits;
@@ -44,8 +47,6 @@ struct HalfRedactor {
     /// The frames of the open header block, and the ranges of its fragments in them.
     block: Vec<u8>,
     fragments: Vec<Range<usize>>,
-    /// The state of a direction that is read as lines.
-    line: Line,
 }
 
 impl Redactor {
@@ -54,11 +55,12 @@ impl Redactor {
         let side = |expects| {
             // All headers of a buffered block must be visible here.
             let limits = Limits { header_list: usize::MAX, ..Limits::default() };
-            let mut half = Half::new(if from_the_beginning { expects } else { Expects::Lost { from: 0 } }, limits);
+            let mut half = Half::new(expects, limits);
             if !from_the_beginning {
+                half.expects = Expects::Lost { from: 0 };
                 half.hpack.lose_track();
             }
-            HalfRedactor { half, block: Vec::new(), fragments: Vec::new(), line: Line::default() }
+            HalfRedactor { half, block: Vec::new(), fragments: Vec::new() }
         };
         Self { redaction, to_server: side(Expects::Preface), to_client: side(Expects::Settings) }
     }
@@ -75,11 +77,17 @@ impl Redactor {
         side.half.pending.extend_from_slice(bytes);
         let mut pending = std::mem::take(&mut side.half.pending);
         let mut rest = pending.as_slice();
-        while let Some((piece, tail)) = side.half.next_piece(rest) {
+        while let Some((piece, tail)) = side.half.next_piece(&mut opposite.half, rest) {
             rest = tail;
             match piece {
                 Piece::Preface(bytes) => out.extend_from_slice(bytes),
-                Piece::NotHttp2(bytes) => side.line.push(&self.redaction, bytes, out),
+                Piece::Before(Opening::Proxy, bytes) => out.extend_from_slice(bytes),
+                Piece::Before(Opening::Body { .. } | Opening::Chunk { last: false }, bytes) => {
+                    out.extend_from_slice(bytes);
+                }
+                Piece::Before(_, bytes) => overwrite_lines(&self.redaction, &mut Lines::default(), bytes, out),
+                Piece::NotHttp2(bytes) if side.half.tls => out.extend_from_slice(bytes),
+                Piece::NotHttp2(bytes) => overwrite_lines(&self.redaction, &mut side.half.lines, bytes, out),
                 Piece::Rest(bytes) | Piece::Lost(bytes) => out.extend(bytes.iter().map(|_| b'x')),
                 Piece::Frame(header, bytes) => {
                     if header.kind == FrameType::SETTINGS {
@@ -109,8 +117,8 @@ impl Redactor {
             Direction::ToClient => &mut self.to_client,
         };
         side.cut(out);
-        let (_, pending) = side.half.lose(count);
-        overwrite_unfinished(&pending, out);
+        let (expected, pending) = side.half.lose(count);
+        side.unfinished(&self.redaction, expected, &pending, out);
     }
 
     /// Ends a direction. Buffered bytes are written; those that may be secret are overwritten.
@@ -120,7 +128,8 @@ impl Redactor {
             Direction::ToClient => &mut self.to_client,
         };
         side.cut(out);
-        overwrite_unfinished(&std::mem::take(&mut side.half.pending), out);
+        let pending = std::mem::take(&mut side.half.pending);
+        side.unfinished(&self.redaction, side.half.expects, &pending, out);
     }
 }
 
@@ -137,6 +146,18 @@ fn overwrite_unfinished(pending: &[u8], out: &mut Vec<u8>) {
 }
 
 impl HalfRedactor {
+    /// Writes bytes after which nothing follows, or a gap.
+    fn unfinished(&self, redaction: &Redaction, expected: Expects, pending: &[u8], out: &mut Vec<u8>) {
+        match expected {
+            // These bytes may be from anywhere in a frame.
+            Expects::Lost { .. } => out.extend(pending.iter().map(|_| b'x')),
+            _ if self.half.is_http1(expected, pending) => {
+                overwrite_lines(redaction, &mut Lines::default(), pending, out);
+            }
+            _ => overwrite_unfinished(pending, out),
+        }
+    }
+
     fn frame(&mut self, redaction: &Redaction, header: &FrameHeader, bytes: &[u8], out: &mut Vec<u8>) {
         let carries = matches!(header.kind, FrameType::HEADERS | FrameType::PUSH_PROMISE | FrameType::CONTINUATION);
         if !carries {
@@ -239,29 +260,18 @@ impl<'a> Node<'a> {
     }
 }
 
-/// The position in lines of text: in a name, or in a value that is secret or not.
-#[derive(Clone, Debug, Default)]
-struct Line {
-    name: Vec<u8>,
-    value: Option<bool>,
-}
-
-impl Line {
-    /// The longest name; longer ones are not header names.
-    const LONGEST_NAME: usize = 256;
-
-    fn push(&mut self, redaction: &Redaction, bytes: &[u8], out: &mut Vec<u8>) {
-        for &byte in bytes {
-            let secret = self.value == Some(true);
-            match (byte, self.value) {
-                (b'\n', _) => *self = Self::default(),
-                (b':', None) => self.value = Some(redaction.hides_name(String::from_utf8_lossy(&self.name).trim())),
-                (_, None) if self.name.len() < Self::LONGEST_NAME => self.name.push(byte),
-                _ => {}
-            }
-            out.push(if secret && !matches!(byte, b'\r' | b'\n') { b'x' } else { byte });
+/// Appends lines, with the values of secret headers overwritten.
+fn overwrite_lines(redaction: &Redaction, lines: &mut Lines, bytes: &[u8], out: &mut Vec<u8>) {
+    let mut shown = bytes.to_vec();
+    let tree = lines.annotate(bytes, Layer::Opaque, "", usize::MAX);
+    for node in tree.iter().filter(|node| !node.is_leaf() && redaction.hides_line(&node.label.to_string())) {
+        for value in node.children().filter(|child| child.label == "value") {
+            let place = shown.get_mut(value.range.clone()).unwrap_or_default();
+            // Keeps a line break that the next bytes complete.
+            place.iter_mut().filter(|byte| **byte != b'\r').for_each(|byte| *byte = b'x');
         }
     }
+    out.append(&mut shown);
 }
 
 #[cfg(test)]

@@ -117,6 +117,41 @@ fn after_a_loss_what_may_be_secret_is_overwritten() {
     assert!(out.ends_with(b"data"));
 }
 
+/// What comes before HTTP/2 does not hide the secrets behind it, and its own are overwritten.
+#[test]
+fn behind_what_comes_before_http2() {
+    let names = b"Authorization: secret\r\n\tsecret\r\nX-API-KEY:secret\r\nSet-Cookie: secret";
+    let http1 = |first: &[u8]| [first, b"\r\n", &names[..], b"\r\n\r\n"].concat();
+    let frames = [PREFACE, &frame(1, 4, &block())].concat();
+    for before in [
+        b"PROXY TCP4 1.2.3.4 5.6.7.8 1 2\r\n".to_vec(),
+        [&b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c"[..], &[1; 12]].concat(),
+        http1(b"CONNECT a:1 HTTP/1.1"),
+        http1(b"POST /a HTTP/1.1\r\nUpgrade: h2c"),
+        [b"PROXY UNKNOWN\r\n", &http1(b"CONNECT a:1 HTTP/1.1")[..]].concat(),
+    ] {
+        let whole = [&before[..], &frames].concat();
+        let expected = redacted(&Redaction::default(), &[&whole]);
+        assert_eq!(expected.len(), whole.len());
+        assert_eq!(headers(&expected[before.len()..]).len(), 6);
+        for cut in 0..whole.len() {
+            let pieces = [&whole[..cut], &whole[cut..]];
+            let out = redacted(&Redaction::default().header("open"), &pieces);
+            assert!(!out.windows(6).any(|window| window == b"secret"), "{}", out.escape_ascii());
+            assert_eq!(redacted(&Redaction::default(), &pieces), expected);
+            let ended = redacted(&Redaction::default(), &pieces[..1]);
+            assert!(!ended.windows(6).any(|window| window == b"secret"), "{}", ended.escape_ascii());
+            let mut redactor = Redactor::new(Redaction::default().header("open"), true);
+            let mut out = Vec::new();
+            redactor.push(Direction::ToServer, &whole[..cut], &mut out);
+            redactor.lose(Direction::ToServer, 1, &mut out);
+            redactor.push(Direction::ToServer, &whole[(cut + 1).min(whole.len())..], &mut out);
+            redactor.finish(Direction::ToServer, &mut out);
+            assert!(!out.windows(6).any(|window| window == b"secret"), "{}", out.escape_ascii());
+        }
+    }
+}
+
 /// The headers in TLS are encrypted, so TLS is recorded unchanged.
 #[test]
 fn tls_passes_at_once() {

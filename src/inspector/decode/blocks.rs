@@ -100,7 +100,10 @@ impl Conversation {
         if let Some(error) = error {
             frame.faults.push(format!("COMPRESSION_ERROR: {error}"));
         } else {
-            frame.meaning = classify(&fields, block.ends_stream);
+            let meaning = classify(&fields, block.ends_stream);
+            // A promise is a request, whatever its headers are.
+            let other = block.promise && !matches!(meaning, Meaning::RequestHeaders { .. });
+            frame.meaning = if other { Meaning::Headers } else { meaning };
         }
         if block.first_frame != number {
             self.with_kept(block.first_frame, |first| first.meaning = frame.meaning.clone());
@@ -138,7 +141,9 @@ impl Conversation {
         let opens =
             matches!(meaning, Meaning::RequestHeaders { .. } | Meaning::ResponseHeaders | Meaning::HttpResponse { .. });
         if let Some(call) = self.calls.get_mut(&block.stream).filter(|_| opens) {
-            call.half_mut(direction).open(headers);
+            let half = call.half_mut(direction);
+            half.open(headers);
+            half.foreign |= matches!(meaning, Meaning::HttpResponse { .. });
         }
     }
 }

@@ -10,6 +10,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use super::assembly::Assembly;
+use super::before;
 use super::call::Call;
 use super::context::Context;
 use super::grpc::MessageReader;
@@ -18,12 +19,12 @@ use super::http2;
 use crate::call::Compressors;
 use crate::compression;
 use crate::inspector::model::annotation::{Annotation, Layer};
-use crate::inspector::model::frame::{self, Direction, Frame, FrameKind, Meaning};
+use crate::inspector::model::frame::{Direction, Frame, FrameKind, Meaning};
 use crate::inspector::model::limits::Limits;
 use crate::inspector::model::schema::Schema;
 use crate::inspector::model::text;
 use crate::inspector::model::tree::{Gap, Tree, check_tiling};
-use crate::wire::http2::{FRAME_HEADER, FrameHeader, FrameType, Setting, settings};
+use crate::wire::http2::{FRAME_HEADER, FrameHeader, FrameType, PREFACE, Setting, settings};
 
 /// The bytes of a connection, decoded as they arrive.
 #[derive(Clone, Debug)]
@@ -112,7 +113,12 @@ impl Conversation {
         half.pending.extend_from_slice(bytes);
         let mut pending = mem::take(&mut half.pending);
         let mut rest = pending.as_slice();
-        while let Some((piece, tail)) = self.half_mut(direction).next_piece(rest) {
+        loop {
+            let (half, peer) = match direction {
+                Direction::ToServer => (&mut self.to_server, &mut self.to_client),
+                Direction::ToClient => (&mut self.to_client, &mut self.to_server),
+            };
+            let Some((piece, tail)) = half.next_piece(peer, rest) else { break };
             rest = tail;
             self.accept(direction, piece);
         }
@@ -197,11 +203,9 @@ impl Conversation {
                 frame.annotations = http2::preface_leaf(bytes.len()).into();
                 self.keep(frame);
             }
+            Piece::Before(opening, bytes) => self.before(direction, opening, bytes),
             Piece::Frame(header, bytes) => self.http2(direction, &header, bytes),
-            Piece::NotHttp2(bytes) => {
-                let label = if self.half(direction).tls { frame::TLS } else { "not HTTP/2" };
-                self.opaque(direction, bytes, FrameKind::NotHttp2, label);
-            }
+            Piece::NotHttp2(bytes) => self.not_http2(direction, bytes),
             Piece::Rest(bytes) => self.out_of_place(direction, bytes, "rest of a frame with lost bytes"),
             Piece::Lost(bytes) => self.out_of_place(direction, bytes, "of a frame whose beginning was not captured"),
         }
@@ -230,7 +234,7 @@ impl Conversation {
         }
     }
 
-    fn opaque(&mut self, direction: Direction, bytes: &[u8], kind: FrameKind, label: &'static str) {
+    pub(super) fn opaque(&mut self, direction: Direction, bytes: &[u8], kind: FrameKind, label: &'static str) {
         let mut frame = self.frame(direction, bytes, kind);
         frame.annotations = Annotation::new(0..bytes.len(), Layer::Opaque, label).value(text::plain(bytes)).into();
         self.keep(frame);
@@ -248,8 +252,20 @@ impl Conversation {
         if matches!(expected, Expects::Lost { .. }) {
             return self.out_of_place(direction, bytes, "of a frame whose beginning was not captured");
         }
-        let Some(header) = FrameHeader::parse(bytes).filter(|_| expected != Expects::Preface) else {
-            let label = if expected == Expects::Preface { "part of the preface" } else { "incomplete frame header" };
+        if self.half(direction).is_http1(expected, bytes) {
+            self.half_mut(direction).http1 = true;
+            let mut frame = self.frame(direction, bytes, FrameKind::NotHttp2);
+            frame.annotations = before::http1_lines(bytes, self.limits.annotations);
+            return self.keep(frame);
+        }
+        let in_preface = matches!(expected, Expects::Preface | Expects::Body { .. } | Expects::Chunk);
+        let Some(header) = FrameHeader::parse(bytes).filter(|_| !in_preface) else {
+            let label = match expected {
+                Expects::Preface if PREFACE.starts_with(bytes) => "part of the preface",
+                Expects::Preface => "part of the PROXY protocol",
+                Expects::Body { .. } | Expects::Chunk => "part of a body of HTTP/1.1",
+                _ => "incomplete frame header",
+            };
             return self.opaque(direction, bytes, FrameKind::Truncated, label);
         };
         let mut frame = self.frame(direction, bytes, FrameKind::Truncated);
@@ -268,7 +284,8 @@ impl Conversation {
         self.hold_block_together(&mut frame, header);
         match header.kind {
             FrameType::DATA => {
-                self.data(frame, header, dissection.body, dissection.after);
+                frame.ends_stream = header.ends_stream();
+                self.data(frame, header.stream, dissection.body, dissection.after);
                 return self.end_of_stream(direction, header);
             }
             FrameType::HEADERS | FrameType::PUSH_PROMISE | FrameType::CONTINUATION => {
@@ -288,12 +305,12 @@ impl Conversation {
         self.keep(frame);
     }
 
-    fn data(&mut self, mut frame: Frame, header: &FrameHeader, place: Range<usize>, padding: Option<Annotation>) {
+    /// Adds a frame whose bytes at `place` are data of a stream.
+    pub(super) fn data(&mut self, mut frame: Frame, stream: u32, place: Range<usize>, padding: Option<Annotation>) {
         let (number, direction) = (frame.number, frame.direction);
-        frame.ends_stream = header.ends_stream();
         let room = self.limits.waiting.saturating_sub(self.waiting);
-        let opaque = self.calls.get(&header.stream).map(|call| call.half(direction).opaque());
-        let call = self.calls.get_mut(&header.stream).filter(|_| opaque == Some(None));
+        let opaque = self.calls.get(&stream).map(|call| call.half(direction).opaque());
+        let call = self.calls.get_mut(&stream).filter(|_| opaque == Some(None));
         let Some(call) = call else {
             let value = opaque.flatten().unwrap_or("of a call that has ended or was not captured");
             frame.meaning = Meaning::Data;

@@ -3,6 +3,8 @@
 
 use super::assembly::Assembly;
 use super::hpack::Decoder;
+use super::http1::Lines;
+use super::opening::{Opening, OpeningState, Step, is_record};
 use super::resync::{Found, LONGEST, look_for_frames};
 use crate::inspector::model::limits::Limits;
 use crate::wire::http2::{FRAME_HEADER, FrameHeader, FrameType, PREFACE};
@@ -19,6 +21,13 @@ pub(crate) struct Half {
     pub(super) block: Option<OpenBlock>,
     /// True if the direction begins with a TLS record instead of HTTP/2.
     pub(crate) tls: bool,
+    /// True if it begins with a message of HTTP/1 instead.
+    pub(crate) http1: bool,
+    /// The position in the lines of a direction that is not HTTP/2.
+    pub(crate) lines: Lines,
+    /// The first expectation: the preface of a client or of a server.
+    pub(super) begins_with: Expects,
+    pub(super) opening: OpeningState,
 }
 
 /// The expected next bytes of a direction.
@@ -29,6 +38,12 @@ pub(crate) enum Expects {
     /// A server's preface, which is a SETTINGS frame: anything else is not HTTP/2.
     Settings,
     Frame,
+    /// The body of a request in HTTP/1.1 that asks for HTTP/2, or of a response before one that agrees to it.
+    Body {
+        left: u64,
+    },
+    /// A chunk of such a body.
+    Chunk,
     /// The rest of a frame with lost bytes, and whether it carries a header block.
     Rest {
         missing: u32,
@@ -56,6 +71,8 @@ pub(super) struct OpenBlock {
 /// A complete piece of a direction's bytes.
 pub(crate) enum Piece<'a> {
     Preface(&'a [u8]),
+    /// A piece that leads to HTTP/2.
+    Before(Opening, &'a [u8]),
     Frame(FrameHeader, &'a [u8]),
     NotHttp2(&'a [u8]),
     /// The rest of a frame with lost bytes, or a part of it.
@@ -66,7 +83,18 @@ pub(crate) enum Piece<'a> {
 
 impl Half {
     pub(crate) fn new(expects: Expects, limits: Limits) -> Self {
-        Self { expects, pending: Vec::new(), offset: 0, hpack: Decoder::new(limits), block: None, tls: false }
+        Self {
+            expects,
+            pending: Vec::new(),
+            offset: 0,
+            hpack: Decoder::new(limits),
+            block: None,
+            tls: false,
+            http1: false,
+            lines: Lines::default(),
+            begins_with: expects,
+            opening: OpeningState::default(),
+        }
     }
 
     /// Returns the number of bytes of an incomplete frame and of an incomplete header block.
@@ -75,8 +103,8 @@ impl Half {
         self.pending.len() + block.map_or(0, Assembly::cost)
     }
 
-    /// Returns the next piece and the bytes after it, or `None` if more bytes are needed.
-    pub(crate) fn next_piece<'a>(&mut self, bytes: &'a [u8]) -> Option<(Piece<'a>, &'a [u8])> {
+    /// Returns the next piece and the bytes after it, or `None` if more bytes are needed. `peer` is the other direction.
+    pub(crate) fn next_piece<'a>(&mut self, peer: &mut Half, bytes: &'a [u8]) -> Option<(Piece<'a>, &'a [u8])> {
         let header = match self.expects {
             _ if bytes.is_empty() => return None,
             Expects::Preface if bytes.starts_with(PREFACE) => {
@@ -95,17 +123,32 @@ impl Half {
                 };
                 return Some((Piece::Rest(rest), after));
             }
-            Expects::Lost { from } => return self.lost(bytes, from),
-            Expects::Preface | Expects::Settings | Expects::Nothing => {
-                // A record of TLS: its type and its version (RFC 8446, section 5.1).
-                self.tls |= self.expects != Expects::Nothing && matches!(bytes, [20..=23, 3, 0..=4, ..]);
-                self.expects = Expects::Nothing;
-                return Some((Piece::NotHttp2(bytes), &[]));
+            Expects::Lost { from } => return self.lost(peer, bytes, from),
+            Expects::Nothing => return Some((Piece::NotHttp2(bytes), &[])),
+            expected => {
+                let step = match expected {
+                    Expects::Body { left } => self.body(bytes, left),
+                    Expects::Chunk => self.chunk(bytes),
+                    _ => self.opening(peer, bytes),
+                };
+                return match step {
+                    Step::More => None,
+                    Step::Piece(piece, rest) => Some((piece, rest)),
+                    Step::Other => Some((self.not_http2(bytes), &[])),
+                };
             }
         };
         let (frame, rest) = bytes.split_at_checked(FRAME_HEADER + header.length as usize)?;
         self.expects = Expects::Frame;
         Some((Piece::Frame(header, frame), rest))
+    }
+
+    /// Gives up HTTP/2 in this direction.
+    pub(crate) fn not_http2<'a>(&mut self, bytes: &'a [u8]) -> Piece<'a> {
+        self.tls |= is_record(bytes);
+        self.http1 |= self.is_http1(self.expects, bytes);
+        self.expects = Expects::Nothing;
+        Piece::NotHttp2(bytes)
     }
 
     /// Handles this many lost bytes: returns the previous expectation and the pending bytes, and updates the
@@ -122,7 +165,9 @@ impl Half {
                 }
                 None => (true, None),
             },
-            Expects::Preface | Expects::Lost { .. } | Expects::Nothing => (true, None),
+            Expects::Preface | Expects::Body { .. } | Expects::Chunk | Expects::Lost { .. } | Expects::Nothing => {
+                (true, None)
+            }
         };
         let within = missing.filter(|missing| count <= *missing);
         self.expects = match within {
@@ -131,6 +176,7 @@ impl Half {
             None if expected == Expects::Nothing => Expects::Nothing,
             None => Expects::Lost { from: 0 },
         };
+        self.lines.lose_track();
         if within.is_none() || header_block {
             self.block = None;
             self.hpack.lose_track();
@@ -139,13 +185,13 @@ impl Half {
     }
 
     /// Returns bytes that can't be part of a frame; continues with frames if they are found.
-    fn lost<'a>(&mut self, bytes: &'a [u8], from: usize) -> Option<(Piece<'a>, &'a [u8])> {
+    fn lost<'a>(&mut self, peer: &mut Half, bytes: &'a [u8], from: usize) -> Option<(Piece<'a>, &'a [u8])> {
         let end = match look_for_frames(bytes, from) {
             Found::Frames(at) => {
                 let preface = bytes.get(at..).is_some_and(|bytes| bytes.starts_with(PREFACE));
                 self.expects = if preface { Expects::Preface } else { Expects::Frame };
                 if at == 0 {
-                    return self.next_piece(bytes);
+                    return self.next_piece(peer, bytes);
                 }
                 at
             }

@@ -23,8 +23,8 @@ use super::hpack_tables::STATIC;
 use super::huffman;
 use crate::inspector::model::annotation::{Annotation, Layer, Rule};
 use crate::inspector::model::frame::HeaderField;
+use crate::inspector::model::frame::UNKNOWN_NAME;
 use crate::inspector::model::limits::Limits;
-use crate::inspector::model::redaction::UNKNOWN_NAME;
 use crate::inspector::model::text::{self, Text};
 use crate::inspector::model::tree::Tree;
 

@@ -18,7 +18,7 @@ use crate::inspector::model::frame::{Direction, Frame, Meaning};
 use crate::inspector::model::limits::Limits;
 use crate::inspector::model::schema::{CallKind, Schema};
 use crate::inspector::model::text::{self, Count, Plain, Time};
-use crate::wire::http2::{FrameHeader, FrameType, Http2Error};
+use crate::wire::http2::{FrameType, Http2Error};
 
 /// The summary of a call, up to the last frame seen.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -126,6 +126,8 @@ pub struct Calls {
 struct Open {
     summary: CallSummary,
     client_ended: bool,
+    /// True if the last header block of the server is that of a PUSH_PROMISE.
+    promised: bool,
 }
 
 impl Calls {
@@ -142,16 +144,16 @@ impl Calls {
     /// Takes the next frame; returns the calls that ended with it.
     pub fn advance(&mut self, frame: &Frame) -> Vec<CallSummary> {
         let mut ended = Vec::new();
-        let Some(header) = frame.header() else { return ended };
+        let stream = frame.stream();
         if let (Meaning::RequestHeaders { path }, Direction::ToServer, false) =
             (&frame.meaning, frame.direction, frame.headers.is_empty())
         {
-            ended.extend(self.begin(frame, header.stream, path));
+            ended.extend(self.begin(frame, stream, path));
         }
-        if self.open.get_mut(&header.stream).is_some_and(|call| call.advance(frame, header)) {
-            ended.extend(self.open.remove(&header.stream).map(|call| call.summary));
+        if self.open.get_mut(&stream).is_some_and(|call| call.advance(frame)) {
+            ended.extend(self.open.remove(&stream).map(|call| call.summary));
         }
-        if header.kind == FrameType::GOAWAY && frame.direction == Direction::ToClient {
+        if frame.direction == Direction::ToClient && frame.goaway().is_some() {
             ended.extend(self.go_away(frame));
         }
         ended
@@ -196,7 +198,7 @@ impl Calls {
             http_status: None,
             end: CallEnd::Open,
         };
-        self.open.insert(stream, Open { summary, client_ended: false });
+        self.open.insert(stream, Open { summary, client_ended: false, promised: false });
         oldest.map(|call| call.close(CallEnd::Forgotten, None))
     }
 
@@ -217,7 +219,7 @@ impl Calls {
 
 impl Open {
     /// Takes a frame of the stream; returns true if it ends the call.
-    fn advance(&mut self, frame: &Frame, header: &FrameHeader) -> bool {
+    fn advance(&mut self, frame: &Frame) -> bool {
         let call = &mut self.summary;
         let elapsed = frame.time.saturating_sub(call.begun);
         call.last_frame = frame.number;
@@ -235,7 +237,13 @@ impl Open {
         if !call.kind_is_known {
             call.kind = CallKind::new(call.request.messages > 1, call.response.messages > 1);
         }
-        let answers = matches!(header.kind, FrameType::HEADERS | FrameType::DATA | FrameType::CONTINUATION);
+        let kind = frame.header().map(|header| header.kind);
+        self.promised = match kind {
+            Some(FrameType::CONTINUATION) => self.promised,
+            kind => kind == Some(FrameType::PUSH_PROMISE),
+        };
+        let answers = matches!(kind, None | Some(FrameType::HEADERS | FrameType::DATA | FrameType::CONTINUATION));
+        let answers = answers && !self.promised;
         if frame.direction == Direction::ToClient && answers && call.first_byte.is_none() {
             call.first_byte = Some(elapsed);
         }

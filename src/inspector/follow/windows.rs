@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use crate::inspector::decode::http1::upgrade_settings;
 use crate::inspector::model::frame::{Direction, Frame};
 use crate::wire::http2::{FrameHeader, FrameType, Setting, settings};
 
@@ -79,7 +80,7 @@ impl Windows {
 
     /// Takes the next frame; returns the windows that it changes.
     pub(crate) fn push(&mut self, frame: &Frame) -> Vec<Change> {
-        let Some(header) = frame.header() else { return Vec::new() };
+        let Some(header) = frame.header() else { return self.upgrade(frame) };
         let payload = frame.payload().unwrap_or_default();
         let way = frame.direction;
         let mut changes = Vec::new();
@@ -111,6 +112,25 @@ impl Windows {
         }
         if frame.ends_stream {
             self.way_mut(way).streams.remove(&header.stream);
+        }
+        changes
+    }
+
+    /// Opens stream 1 for a request in HTTP/1.1 that asks for HTTP/2, and applies its settings.
+    fn upgrade(&mut self, frame: &Frame) -> Vec<Change> {
+        let mut changes = Vec::new();
+        if !frame.is_upgrade() {
+            return changes;
+        }
+        for way in [Direction::ToServer, Direction::ToClient] {
+            let limit = self.limit;
+            changes.extend(self.way_mut(way).open(way, frame.stream(), limit));
+        }
+        let payload = upgrade_settings(frame).unwrap_or_default();
+        let last = settings(&payload).filter(|(id, _)| *id == Setting::INITIAL_WINDOW_SIZE).last();
+        if let Some((_, value)) = last {
+            let way = frame.direction.opposite();
+            self.way_mut(way).set_initial(way, value.into(), &mut changes);
         }
         changes
     }

@@ -1,6 +1,6 @@
 //! Rules for Request-Headers (PROTOCOL-HTTP2.md, "Requests").
 
-use super::rule::{HEADER, LintRule, Needs, Probe, Severity, find, rule};
+use super::rule::{Field, HEADER, LintRule, Needs, Probe, Severity, find, rule};
 use super::state::Place;
 use crate::inspector::decode::call::is_grpc;
 use crate::inspector::decode::headers::timeout;
@@ -140,9 +140,22 @@ pub(super) const RULES: [LintRule; 16] = [
     }),
 ];
 
+/// Returns the Request-Headers of a call. HTTP/2 carries other requests too: not with POST, and without anything of
+/// gRPC, for example those that a browser or a health check sends to the same port.
+fn of_call<'a>(probe: &Probe<'a>) -> Option<&'a [Field<'a>]> {
+    let fields = probe.fields(&[Place::Request])?;
+    let posts = find(fields, ":method").is_none_or(|method| method.value == b"POST");
+    let grpc = fields.iter().any(|field| match field.name {
+        b"content-type" => is_grpc(&String::from_utf8_lossy(field.value)),
+        name => name == b"te" || name.starts_with(b"grpc-"),
+    });
+    let of_http2 = probe.rule.rule.document == Document::Http2;
+    (posts || grpc || of_http2).then_some(fields)
+}
+
 /// Reports the first field of this name in Request-Headers, if `fault` returns a sentence for its value.
 fn check(probe: &mut Probe<'_>, name: &str, fault: impl Fn(&[u8]) -> Option<String>) {
-    let fields = probe.fields(&[Place::Request]).unwrap_or_default();
+    let fields = of_call(probe).unwrap_or_default();
     let Some(field) = find(fields, name) else { return };
     if let Some(sentence) = fault(field.value) {
         probe.report(field.range.clone(), sentence);
@@ -151,7 +164,7 @@ fn check(probe: &mut Probe<'_>, name: &str, fault: impl Fn(&[u8]) -> Option<Stri
 
 /// Reports a violation if Request-Headers have no field of this name.
 fn missing(probe: &mut Probe<'_>, name: &str, sentence: impl Into<String>) {
-    let Some(fields) = probe.fields(&[Place::Request]) else { return };
+    let Some(fields) = of_call(probe) else { return };
     if find(fields, name).is_none() {
         probe.report(HEADER, sentence);
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::stream::{Mark, Stream, Way, data_length};
 use crate::inspector::decode::call::value;
 use crate::inspector::decode::headers::timeout;
+use crate::inspector::decode::http1::upgrade_settings;
 use crate::inspector::follow::windows::{Change, Windows};
 use crate::inspector::model::frame::HeaderField;
 use crate::inspector::model::frame::{Direction, Frame, FrameKind};
@@ -37,6 +38,8 @@ pub(super) struct State {
     /// The changes of windows that the checked frame causes.
     pub(super) changes: Vec<Change>,
     limit: usize,
+    /// The call of a request in HTTP/1.1 that asks for HTTP/2, until it is answered.
+    upgraded: Option<Stream>,
     /// True if the client's preface was seen.
     preface: bool,
     /// True if bytes of the connection were not recorded.
@@ -78,8 +81,8 @@ pub(super) struct Speaker {
     pub(super) strikes: u32,
     /// The last stream of its GOAWAY, and the frame of the GOAWAY.
     pub(super) goaway: Option<(u32, Mark)>,
-    /// The stream of a header block that is not complete.
-    block: Option<u32>,
+    /// The stream of a header block that is not complete; true if it is that of a PUSH_PROMISE.
+    block: Option<(u32, bool)>,
 }
 
 /// The role of a complete header block, by its place on the stream.
@@ -129,6 +132,7 @@ impl State {
             windows: Windows::new(limit),
             changes: Vec::new(),
             limit,
+            upgraded: None,
             preface: false,
             lossy: false,
             first: None,
@@ -191,16 +195,60 @@ impl State {
             FrameKind::Lost { .. } | FrameKind::Fragment => self.lose_track(),
             // The beginning of the connection was not captured.
             FrameKind::Http2(header) if !self.lossy && late(header) => self.lose_track(),
+            // The request in HTTP/1.1 was accepted.
+            FrameKind::Http2(header) if header.stream == 1 && frame.direction == Direction::ToClient => {
+                if let Some(stream) = self.upgraded.take() {
+                    self.streams.insert(header.stream, stream);
+                }
+            }
+            FrameKind::Before(_) => self.before(frame),
             _ => {}
         }
         self.changes = self.windows.push(frame);
     }
 
+    /// Takes a piece before HTTP/2. A request that asks for HTTP/2 opens stream 1, and has the client's first settings
+    /// (RFC 7540, section 3.2).
+    fn before(&mut self, frame: &Frame) {
+        let mark = Mark::of(frame);
+        if frame.is_upgrade() {
+            let payload = upgrade_settings(frame).unwrap_or_default();
+            self.client.announce(settings(&payload));
+            (self.last_stream, self.highest_stream) = (frame.stream(), frame.stream());
+            self.upgraded = Some(self.stream(frame));
+        }
+        if let Some(stream) = self.upgraded.as_mut().filter(|_| frame.stream() != 0) {
+            let way = &mut stream.request;
+            way.messages += frame.messages.len() as u64;
+            (way.last, way.ended) = (mark.number, way.ended.or(frame.ends_stream.then_some(mark)));
+        }
+    }
+
+    /// Returns the stream that Request-Headers open.
+    fn stream(&self, frame: &Frame) -> Stream {
+        let fields = &frame.headers;
+        let path = value(fields, ":path").unwrap_or_default();
+        Stream {
+            kind: self.schema.method(&path).and_then(|types| types.kind),
+            accepts: joined(fields, "grpc-accept-encoding"),
+            begun: Mark::of(frame),
+            timeout: value(fields, "grpc-timeout").and_then(|value| timeout(value.as_bytes())),
+            request: Way::begin(fields),
+            response: Way::default(),
+        }
+    }
+
     /// Returns the role of the header block that this frame completes.
     pub(super) fn place(&self, frame: &Frame, header: &FrameHeader) -> Option<Place> {
-        let ends_block = matches!(header.kind, FrameType::HEADERS | FrameType::CONTINUATION)
-            && header.has(FrameHeader::END_HEADERS)
-            && (!frame.headers.is_empty() || frame.faults.is_empty());
+        let promised = self.sender(frame.direction).block.is_some_and(|(_, promised)| promised);
+        let carries = match header.kind {
+            FrameType::HEADERS => true,
+            // The header block of a PUSH_PROMISE is a request of the server.
+            FrameType::CONTINUATION => !promised,
+            _ => false,
+        };
+        let ends_block =
+            carries && header.has(FrameHeader::END_HEADERS) && (!frame.headers.is_empty() || frame.faults.is_empty());
         if !ends_block {
             return None;
         }
@@ -309,12 +357,12 @@ impl State {
         }
         let side = self.sender_mut(frame.direction);
         side.frames += 1;
-        side.block = match header.kind {
-            FrameType::HEADERS | FrameType::PUSH_PROMISE | FrameType::CONTINUATION => {
-                (!header.has(FrameHeader::END_HEADERS)).then_some(header.stream)
-            }
-            _ => None,
+        let promised = match header.kind {
+            FrameType::CONTINUATION => side.block.is_some_and(|(_, promised)| promised),
+            kind => kind == FrameType::PUSH_PROMISE,
         };
+        let open = header.carries_header_block() && !header.has(FrameHeader::END_HEADERS);
+        side.block = open.then_some((header.stream, promised));
         side.goaway = goaway.or(side.goaway);
         match header.kind {
             FrameType::SETTINGS if !header.has(FrameHeader::ACK) => {
@@ -322,16 +370,7 @@ impl State {
                     ..MOST => side.settings.push_back(mark),
                     _ => side.forgotten = true,
                 }
-                for (id, value) in settings(payload) {
-                    match id {
-                        Setting::ENABLE_PUSH => side.push = value == 1,
-                        Setting::MAX_CONCURRENT_STREAMS => side.max_streams = Some(value),
-                        Setting::MAX_FRAME_SIZE => side.max_frame = side.max_frame.max(value),
-                        Setting::MAX_HEADER_LIST_SIZE => side.max_headers = Some(value),
-                        Setting::GRPC_ALLOW_TRUE_BINARY_METADATA => side.true_binary = value == 1,
-                        _ => {}
-                    }
-                }
+                side.announce(settings(payload));
             }
             FrameType::PING if !header.has(FrameHeader::ACK) => {
                 match payload.first_chunk() {
@@ -373,15 +412,7 @@ impl State {
         match place {
             Place::Request => {
                 self.last_stream = header.stream;
-                let path = value(fields, ":path").unwrap_or_default();
-                let stream = Stream {
-                    kind: self.schema.method(&path).and_then(|types| types.kind),
-                    accepts: joined(fields, "grpc-accept-encoding"),
-                    begun: Mark::of(frame),
-                    timeout: value(fields, "grpc-timeout").and_then(|value| timeout(value.as_bytes())),
-                    request: Way::begin(fields),
-                    response: Way::default(),
-                };
+                let stream = self.stream(frame);
                 self.streams.insert(header.stream, stream);
             }
             Place::Response | Place::ResponseAlone => {
@@ -396,6 +427,20 @@ impl State {
 }
 
 impl Speaker {
+    /// Takes the settings that this side announces.
+    fn announce(&mut self, settings: impl Iterator<Item = (Setting, u32)>) {
+        for (id, value) in settings {
+            match id {
+                Setting::ENABLE_PUSH => self.push = value == 1,
+                Setting::MAX_CONCURRENT_STREAMS => self.max_streams = Some(value),
+                Setting::MAX_FRAME_SIZE => self.max_frame = self.max_frame.max(value),
+                Setting::MAX_HEADER_LIST_SIZE => self.max_headers = Some(value),
+                Setting::GRPC_ALLOW_TRUE_BINARY_METADATA => self.true_binary = value == 1,
+                _ => {}
+            }
+        }
+    }
+
     /// Returns true if a PING came too soon. gRFC A8: at least five minutes between two PINGs, two hours without a
     /// call.
     pub(super) fn is_ping_too_soon(&self, time: Duration, idle: bool) -> bool {
@@ -410,7 +455,7 @@ impl Speaker {
 
     /// Returns the stream whose header block must continue.
     pub(super) fn open_block(&self) -> Option<u32> {
-        self.block
+        self.block.map(|(stream, _)| stream)
     }
 }
 

@@ -36,6 +36,8 @@ pub struct Annotation {
 /// The protocol layer of a byte, from the connection inwards.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Layer {
+    /// Bytes before HTTP/2: the PROXY protocol, messages of HTTP/1.1.
+    Before,
     /// The connection preface and the nine bytes before each frame's payload.
     Frame,
     /// A field in a frame's payload: settings, priorities, padding, error codes.
@@ -173,6 +175,10 @@ pub struct Rule {
 /// A specification that the inspector cites.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Document {
+    /// proxy-protocol.txt of HAProxy, the PROXY protocol.
+    ProxyProtocol,
+    /// RFC 9112, HTTP/1.1.
+    Http1,
     /// RFC 9113, HTTP/2.
     Http2,
     /// RFC 7541, HPACK.
@@ -192,6 +198,10 @@ pub enum Document {
 impl Rule {
     pub(crate) const fn new(document: Document, section: &'static str) -> Self {
         Self { document, section }
+    }
+
+    pub(crate) const fn http1(section: &'static str) -> Self {
+        Self { document: Document::Http1, section }
     }
 
     pub(crate) const fn http2(section: &'static str) -> Self {
@@ -214,6 +224,9 @@ impl Rule {
     pub fn link(&self) -> String {
         let section = self.section;
         match self.document {
+            // The text has no anchors.
+            Document::ProxyProtocol => "https://www.haproxy.org/download/3.0/doc/proxy-protocol.txt".to_owned(),
+            Document::Http1 => format!("https://www.rfc-editor.org/rfc/rfc9112#section-{section}"),
             Document::Http2 => format!("https://www.rfc-editor.org/rfc/rfc9113#section-{section}"),
             Document::Hpack => format!("https://www.rfc-editor.org/rfc/rfc7541#section-{section}"),
             Document::Grpc => format!("https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md#{section}"),
@@ -233,6 +246,8 @@ impl Document {
     /// Returns the document's usual name.
     pub fn name(self) -> &'static str {
         match self {
+            Document::ProxyProtocol => "proxy-protocol.txt",
+            Document::Http1 => "RFC 9112",
             Document::Http2 => "RFC 9113",
             Document::Hpack => "RFC 7541",
             Document::Grpc => "PROTOCOL-HTTP2.md",
@@ -248,7 +263,9 @@ impl fmt::Display for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (document, section) = (self.document.name(), self.section);
         match self.document {
-            Document::Http2 | Document::Hpack => write!(f, "{document}, section {section}"),
+            Document::ProxyProtocol | Document::Http1 | Document::Http2 | Document::Hpack => {
+                write!(f, "{document}, section {section}")
+            }
             Document::Proposal => write!(f, "{document} {}", section.split('-').next().unwrap_or(section)),
             _ => write!(f, "{document}, {section}"),
         }

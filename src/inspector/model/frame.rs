@@ -74,6 +74,8 @@ impl HeaderField {
 /// The kind of piece that a [`Frame`] is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FrameKind {
+    /// Bytes that lead to HTTP/2, before it begins.
+    Before(Preamble),
     /// The client connection preface.
     Preface,
     /// A frame of HTTP/2.
@@ -89,6 +91,21 @@ pub enum FrameKind {
         /// The number of bytes.
         count: u64,
     },
+}
+
+/// The kind of bytes before HTTP/2.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Preamble {
+    /// A header of the PROXY protocol, version 1 or 2.
+    Proxy,
+    /// The head of a request in HTTP/1.1 that asks for HTTP/2 (`Upgrade: h2c`). It is the request of stream 1.
+    Upgrade,
+    /// The head of a request in HTTP/1.1 for a tunnel.
+    Connect,
+    /// The head of a response in HTTP/1.1.
+    Response,
+    /// A part of a body in HTTP/1.1.
+    Body,
 }
 
 /// The meaning of a frame in gRPC's grammar.
@@ -171,11 +188,34 @@ pub struct Restored {
 /// The label of a direction's bytes that begin with a TLS record instead of HTTP/2.
 pub(crate) const TLS: &str = "TLS";
 
+/// The label of the lines of HTTP/1, in a direction of HTTP/2 or instead of it.
+pub(crate) const HTTP1: &str = "HTTP/1.1";
+
+/// The label of a header line whose name was not captured.
+pub(crate) const UNKNOWN_NAME: &str = "unknown name";
+
+/// The label of lines over a limit, which are not told apart.
+pub(crate) const HIDDEN_LINES: &str = "more lines";
+
 impl Frame {
     /// Returns true if these are bytes of TLS where HTTP/2 is expected.
     pub(crate) fn is_tls(&self) -> bool {
+        self.is_not_http2_but(TLS)
+    }
+
+    /// Returns true if these are bytes of HTTP/1 where HTTP/2 is expected.
+    pub(crate) fn is_http1(&self) -> bool {
+        self.is_not_http2_but(HTTP1)
+    }
+
+    fn is_not_http2_but(&self, name: &str) -> bool {
         let label = self.annotations.all().first().map(|annotation| &annotation.label);
-        self.kind == FrameKind::NotHttp2 && label.is_some_and(|label| *label == TLS)
+        self.kind == FrameKind::NotHttp2 && label.is_some_and(|label| *label == name)
+    }
+
+    /// Returns true if this is a request in HTTP/1.1 that becomes stream 1 if the server agrees.
+    pub(crate) fn is_upgrade(&self) -> bool {
+        self.kind == FrameKind::Before(Preamble::Upgrade)
     }
 
     /// Returns the HTTP/2 header, if this is a whole HTTP/2 frame.
@@ -213,9 +253,15 @@ impl Frame {
         if let FrameKind::Lost { count } = self.kind { count } else { 0 }
     }
 
-    /// Returns the stream of the frame; 0 for the connection.
+    /// Returns the stream of the frame; 0 for the connection. A request in HTTP/1.1 that asks for HTTP/2, with its body,
+    /// and a response that refuses it, belong to stream 1.
     pub fn stream(&self) -> u32 {
-        self.header().map_or(0, |header| header.stream)
+        match self.kind {
+            FrameKind::Http2(header) => header.stream,
+            FrameKind::Before(Preamble::Body) if self.direction == Direction::ToServer => 1,
+            FrameKind::NotHttp2 if matches!(self.meaning, Meaning::HttpResponse { .. }) => 1,
+            _ => u32::from(self.is_upgrade()),
+        }
     }
 
     /// Returns the node of one of this frame's messages; `None` for a message over a limit. Ranges count from the first
@@ -267,6 +313,17 @@ impl Message {
 impl Restored {
     fn cost(&self) -> usize {
         self.bytes.len() + self.annotations.cost()
+    }
+}
+
+impl fmt::Display for Preamble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Proxy => "PROXY protocol",
+            Self::Upgrade | Self::Connect => "HTTP/1.1 request",
+            Self::Response => "HTTP/1.1 response",
+            Self::Body => "HTTP/1.1 body",
+        })
     }
 }
 

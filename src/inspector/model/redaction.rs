@@ -9,7 +9,7 @@
 use std::borrow::Cow;
 
 use super::annotation::{Annotation, Document, Form, Layer};
-use super::frame::{Frame, FrameKind, HeaderField, Meaning};
+use super::frame::{Frame, FrameKind, HIDDEN_LINES, HeaderField, Meaning, UNKNOWN_NAME};
 use super::tree::{Node, Tree};
 use crate::wire::http2::{FrameHeader, FrameType};
 
@@ -31,9 +31,6 @@ pub struct Redaction {
 
 /// The value shown in place of a redacted one.
 pub(super) const REDACTED: &str = "redacted";
-
-/// The label of a header whose name refers to an unknown table entry.
-pub(crate) const UNKNOWN_NAME: &str = "unknown name";
 
 /// Headers with credentials, as [`key`] returns them. Names with one of [`SECRET_ENDINGS`] are not repeated here.
 const SECRET: [&str; 24] = [
@@ -136,7 +133,7 @@ impl Redaction {
             _ if !self.on => return Cow::Borrowed(frame),
             FrameKind::Http2(header) => Some(header.kind),
             FrameKind::Truncated => FrameHeader::parse(&frame.bytes).map(|header| header.kind),
-            FrameKind::NotHttp2 => return self.lines(frame),
+            FrameKind::NotHttp2 | FrameKind::Before(_) => return self.lines(frame),
             FrameKind::Fragment => Some(FrameType::CONTINUATION),
             FrameKind::Preface | FrameKind::Lost { .. } => None,
         };
@@ -267,25 +264,45 @@ impl Redaction {
         shown.close(open);
     }
 
-    /// Redacts the header lines of HTTP/1.1, for bytes that are not HTTP/2.
+    /// Redacts the header lines of HTTP/1.1, before HTTP/2 or instead of it.
     fn lines<'a>(&self, frame: &'a Frame) -> Cow<'a, Frame> {
-        let mut shown = frame.bytes.clone();
-        for line in shown.split_mut(|byte| *byte == b'\n') {
-            let Some(colon) = line.iter().position(|byte| *byte == b':') else { continue };
-            let (name, value) = line.split_at_mut(colon);
-            if self.hides_name(String::from_utf8_lossy(name).trim()) {
-                value.iter_mut().skip(1).filter(|byte| !byte.is_ascii_whitespace()).for_each(|byte| *byte = b'X');
-            }
-        }
-        if shown == frame.bytes {
+        let secret = |node: &Annotation| self.hides_line(&node.label.to_string());
+        if !frame.annotations.all().iter().any(secret) && !frame.headers.iter().any(|field| self.hides(field)) {
             return Cow::Borrowed(frame);
         }
         let mut frame = frame.clone();
-        for node in frame.annotations.all_mut() {
-            node.value = super::text::plain(shown.get(node.range.clone()).unwrap_or_default()).into();
+        for field in frame.headers.iter_mut().filter(|field| self.hides(field)) {
+            field.value = Some(REDACTED.as_bytes().into());
         }
-        frame.bytes = shown;
+        let mut annotations = Tree::default();
+        for node in &frame.annotations {
+            self.line(node, &mut frame.bytes, &mut annotations);
+        }
+        frame.annotations = annotations;
         Cow::Owned(frame)
+    }
+
+    /// Redacts a node of lines: the value of a secret header, or lines that are not told apart.
+    fn line(&self, node: Node<'_>, bytes: &mut [u8], shown: &mut Tree) {
+        let secret = self.hides_line(&node.label.to_string());
+        if node.is_leaf() {
+            return shown.push(if secret { hidden(&node, bytes, b'X') } else { node.annotation().clone() });
+        }
+        let open = shown.open(node.annotation().clone());
+        for child in node.children() {
+            match secret && child.label == "value" {
+                true => shown.push(hidden(&child, bytes, b'X')),
+                false => self.line(child, bytes, shown),
+            }
+        }
+        if let Some(node) = shown.close(open).filter(|_| secret) {
+            node.value = REDACTED.into();
+        }
+    }
+
+    /// Returns true if the value of a header line of this name is secret, or if its name is unknown.
+    pub(crate) fn hides_line(&self, name: &str) -> bool {
+        self.on && (name == UNKNOWN_NAME || name == HIDDEN_LINES || self.hides_name(name))
     }
 }
 

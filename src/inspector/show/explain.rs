@@ -81,6 +81,10 @@ const fn http2(section: &'static str, label: &'static str, sentence: &'static st
     Entry { rule: Rule::http2(section), label, sentence }
 }
 
+const fn proxy(section: &'static str, sentence: &'static str) -> Entry {
+    Entry { rule: Rule::new(Document::ProxyProtocol, section), label: "", sentence }
+}
+
 const fn hpack(section: &'static str, label: &'static str, sentence: &'static str) -> Entry {
     Entry { rule: Rule::hpack(section), label, sentence }
 }
@@ -95,6 +99,12 @@ const fn protobuf(section: &'static str, label: &'static str, sentence: &'static
 
 #[rustfmt::skip]
 const FIELDS: &[Entry] = &[
+    proxy("2.1", "A proxy tells the server the addresses of its client in one line, before everything else."),
+    proxy("2.2", "A proxy tells the server the addresses of its client in binary form, before everything else. LOCAL is the proxy's own connection."),
+    Entry { rule: Rule::http1("2.1"), label: "", sentence: "A message of HTTP/1.1. HTTP/2 follows an upgrade that the server accepts with 101 (RFC 7540, section 3.2), or a tunnel by CONNECT." },
+    Entry { rule: Rule::http1("5"), label: "HTTP2-Settings", sentence: "The client's first SETTINGS in base64url, which the server acknowledges with 101 (RFC 7540, section 3.2.1)." },
+    Entry { rule: Rule::http1("5"), label: "", sentence: "A header line of HTTP/1.1: a name, a colon and a value." },
+    Entry { rule: Rule::http1("7.1"), label: "", sentence: "A chunk of a body: its size in hex, its octets and a line break. The last chunk is empty." },
     http2("3.4", "", "A client opens the connection with these 24 bytes. An HTTP/1 server rejects them, so a wrong peer is noticed at once."),
     http2("4.1", "length", "The number of payload bytes after this nine-byte header. More than 16384 are allowed only if the receiver's SETTINGS_MAX_FRAME_SIZE permits it."),
     http2("4.1", "type", "The frame type determines the meaning of flags and payload. Receivers ignore frames of unknown types."),

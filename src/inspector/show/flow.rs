@@ -166,7 +166,12 @@ impl Flow {
         self.last = self.last.max(frame.time);
         let mut stalls = Vec::new();
         self.lossy |= matches!(frame.kind, FrameKind::Lost { .. });
-        let Some(header) = frame.header().filter(|_| !self.lossy) else { return (Vec::new(), stalls) };
+        let Some(header) = frame.header().filter(|_| !self.lossy) else {
+            // A request in HTTP/1.1 that asks for HTTP/2 opens stream 1.
+            let changes = if self.lossy { Vec::new() } else { self.windows.push(frame) };
+            changes.iter().for_each(|change| self.record(frame, change));
+            return (changes, stalls);
+        };
         let key = (frame.direction == Direction::ToClient, header.stream);
         // Checked before the frame uses up the window again.
         if matches!(header.kind, FrameType::DATA | FrameType::HEADERS) {

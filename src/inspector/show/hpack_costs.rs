@@ -13,6 +13,7 @@
 
 use super::view::View;
 use crate::inspector::decode::hpack::Decoder;
+use crate::inspector::decode::http1::upgrade_settings;
 use crate::inspector::decode::http2;
 use crate::inspector::model::frame::HeaderField;
 use crate::inspector::model::frame::{Direction, Frame, FrameKind};
@@ -104,6 +105,11 @@ impl HpackView {
             let half = self.half_mut(frame.direction);
             half.decoder.lose_track();
             half.block = None;
+        }
+        if let Some(payload) = upgrade_settings(frame) {
+            let decoder = &mut self.half_mut(frame.direction.opposite()).decoder;
+            let sizes = settings(&payload).filter(|(id, _)| *id == Setting::HEADER_TABLE_SIZE);
+            sizes.for_each(|(_, size)| decoder.allow_table_size(size));
         }
         let header = frame.header()?;
         match header.kind {

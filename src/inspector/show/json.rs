@@ -8,6 +8,7 @@
 //! ```
 //!
 //! The last record is there only if the output reached its size limit; it is then the last line.
+//! The line of a connection has `roles_guessed` if the ports alone suggest which side is the client.
 //!
 //! | of a frame | |
 //! |---|---|
@@ -15,8 +16,8 @@
 //! | `time` | seconds since `began`, which is in the connection's line if it is known |
 //! | `direction` | `to_server` or `to_client` |
 //! | `offset` | the offset of the first byte in its direction |
-//! | `kind` | `preface`, `frame`, `truncated`, `bytes` (of a direction that is not HTTP/2), `fragment` (its beginning was not captured), `lost` (`lost` bytes were not recorded) |
-//! | `type`, `flags`, `flag_names`, `stream`, `length` | the header, if `kind` is `frame` |
+//! | `kind` | `before` (HTTP/2 begins: the PROXY protocol, HTTP/1.1), `preface`, `frame`, `truncated`, `bytes` (of a direction that is not HTTP/2), `fragment` (its beginning was not captured), `lost` (`lost` bytes were not recorded) |
+//! | `type`, `flags`, `flag_names`, `stream`, `length` | the header, if `kind` is `frame`; a request in HTTP/1.1 that asks for HTTP/2 has `stream` 1 |
 //! | `meaning` | the meaning in gRPC: `request_headers`, `response_headers`, `messages`, `half_close`, `trailers`, `trailers_only`, `informational`, `http_response`, `headers` (not complete), `data` (not gRPC); absent for other frames |
 //! | `path`, `call_kind`, `status` | the path of a request; `unary`, `server_streaming`, `client_streaming` or `bidi_streaming` if it is known; `grpc-status`, or the HTTP status of an `http_response` |
 //! | `summary` | the same as text |
@@ -26,7 +27,7 @@
 //! | `bytes` | all bytes, in hex |
 //! | `annotations` | the tree whose leaves tile the bytes |
 //!
-//! A node of the tree has `range` (from, to) and `layer` (`frame`, `payload`, `hpack`, `grpc`, `protobuf`, `opaque`).
+//! A node of the tree has `range` (from, to) and `layer` (`before`, `frame`, `payload`, `hpack`, `grpc`, `protobuf`, `opaque`).
 //! It may have `label`, `value`, `detail`, `fault`, `rule` (`document`, `section`, `url`; if absent, the parent's rule
 //! applies), `part` (`head`, `middle`, `tail` of something that spans several frames), `form` (`number`: the bytes are
 //! one number; `redacted`: they were replaced) and `children`.
@@ -60,6 +61,8 @@ pub struct Endpoints {
     pub server: Option<String>,
     /// The start of the times of its frames.
     pub began: Option<SystemTime>,
+    /// True if the ports alone suggest which side is the client.
+    pub roles_guessed: bool,
 }
 
 impl JsonLines {
@@ -76,13 +79,14 @@ impl JsonLines {
     /// Returns the first line of a connection.
     pub fn connection(&self, connection: u64, endpoints: &Endpoints) -> String {
         let began = endpoints.began.and_then(|began| began.duration_since(UNIX_EPOCH).ok());
-        let Endpoints { client, server, .. } = endpoints;
+        let Endpoints { client, server, roles_guessed, .. } = endpoints;
         line(&ConnectionLine {
             format: 1,
             connection,
             client: client.as_deref(),
             server: server.as_deref(),
             began: began.map(|began| began.as_secs_f64()),
+            roles_guessed: *roles_guessed,
         })
     }
 
@@ -117,6 +121,7 @@ impl JsonLines {
             },
             offset: shown.offset,
             kind: match shown.kind {
+                FrameKind::Before(_) => "before",
                 FrameKind::Preface => "preface",
                 FrameKind::Http2(_) => "frame",
                 FrameKind::Truncated => "truncated",
@@ -131,7 +136,7 @@ impl JsonLines {
             kind_of_frame: header.map(|header| header.kind.to_string()),
             flags: header.map(|header| header.flags),
             flag_names: header.map(|header| header.flag_names().split_whitespace().map(str::to_owned).collect()),
-            stream: header.map(|header| header.stream),
+            stream: header.map(|header| header.stream).or(Some(shown.stream()).filter(|stream| *stream != 0)),
             length: header.map(|header| header.length),
             meaning: meaning(&shown.meaning),
             path: match &shown.meaning {
@@ -190,6 +195,8 @@ struct ConnectionLine<'a> {
     client: Option<&'a str>,
     server: Option<&'a str>,
     began: Option<f64>,
+    #[serde(skip_serializing_if = "is_false")]
+    roles_guessed: bool,
 }
 
 #[derive(Serialize)]
@@ -401,6 +408,7 @@ fn node<'a>(node: Node<'a>, above: Option<&'static Rule>) -> NodeLine<'a> {
     NodeLine {
         range: [annotation.range.start, annotation.range.end],
         layer: match annotation.layer {
+            Layer::Before => "before",
             Layer::Frame => "frame",
             Layer::Payload => "payload",
             Layer::Hpack => "hpack",

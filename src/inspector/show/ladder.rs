@@ -10,7 +10,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::line::{outline, values};
+use super::line::{before, outline, values};
 use super::print::Gloss;
 use super::svg::Svg;
 use super::view::View;
@@ -195,6 +195,7 @@ impl Default for Ladder {
 impl Step {
     fn of(frame: &Frame) -> Self {
         let what = match &frame.kind {
+            FrameKind::Before(preamble) => preamble.to_string(),
             FrameKind::Preface => "connection preface".to_owned(),
             FrameKind::Http2(header) => format!("{} {}", header.kind, header.flag_names()).trim_end().to_owned(),
             FrameKind::Truncated => "incomplete".to_owned(),
@@ -208,7 +209,10 @@ impl Step {
             notes.push(text::plain(path.as_bytes()));
         }
         if frame.headers.is_empty() {
-            let fields = values(&frame.annotations, Layer::Payload);
+            let fields = match frame.kind {
+                FrameKind::Before(_) => before(frame),
+                _ => values(&frame.annotations, Layer::Payload),
+            };
             notes.extend((!fields.is_empty()).then_some(fields));
         }
         if let Some(details) = &frame.details {

@@ -11,7 +11,7 @@ use std::fmt::{self, Write as _};
 
 use super::print::{Description, Gloss};
 use crate::inspector::model::annotation::Layer;
-use crate::inspector::model::frame::{Frame, FrameKind, Message};
+use crate::inspector::model::frame::{Frame, FrameKind, Message, Preamble};
 use crate::inspector::model::text::{self, Count, Plain};
 use crate::inspector::model::tree::{Node, Nodes};
 use crate::wire::http2::FrameType;
@@ -27,6 +27,7 @@ pub fn lines(frame: &Frame) -> String {
     push_word(&mut out, Gloss(frame));
     match frame.header().filter(|header| header.kind == FrameType::DATA) {
         Some(header) => push_word(&mut out, Count(header.length.into(), "byte")),
+        None if matches!(frame.kind, FrameKind::Before(_)) => push_word(&mut out, before(frame)),
         None if frame.headers.is_empty() => push_word(&mut out, values(&frame.annotations, Layer::Payload)),
         None => {}
     }
@@ -93,6 +94,18 @@ fn push_outline(out: &mut String, frame: &Frame, message: &Message) {
     nodes.into_iter().for_each(|nodes| push_values(out, nodes, Layer::Protobuf));
     if out.len() == fields {
         out.truncate(head);
+    }
+}
+
+/// Returns what bytes before HTTP/2 contain: the addresses of the PROXY protocol, the first line of a message.
+pub(crate) fn before(frame: &Frame) -> String {
+    match frame.kind {
+        FrameKind::Before(Preamble::Proxy) => values(&frame.annotations, Layer::Before),
+        FrameKind::Before(Preamble::Body) => text::count(frame.bytes.len() as u64, "byte"),
+        _ => {
+            let line = frame.bytes.split(|byte| *byte == b'\n').next().unwrap_or_default();
+            shorten(&text::plain(line.trim_ascii_end()))
+        }
     }
 }
 

@@ -16,7 +16,7 @@ use std::fmt;
 use super::explain::{Explanation, explain};
 use crate::inspector::decode::headers::status_name;
 use crate::inspector::model::annotation::{Annotation, Form, Layer, Part};
-use crate::inspector::model::frame::{Direction, Frame, FrameKind, Meaning, Message, Restored};
+use crate::inspector::model::frame::{Direction, Frame, FrameKind, Meaning, Message, Preamble, Restored};
 use crate::inspector::model::text::{self, Count};
 use crate::inspector::model::tree::Node;
 use crate::wire::http2::{FlagNames, FrameHeader, FrameType};
@@ -76,6 +76,7 @@ pub fn print_frame(frame: &Frame, options: &PrintOptions) -> String {
 /// Returns a line that explains the colours.
 pub fn legend(options: &PrintOptions) -> String {
     let layers = [
+        (Layer::Before, "before HTTP/2"),
         (Layer::Frame, "frame header"),
         (Layer::Payload, "frame payload"),
         (Layer::Hpack, "HPACK"),
@@ -254,6 +255,7 @@ impl fmt::Display for Description<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let header = match &self.0.kind {
             FrameKind::Http2(header) => header,
+            FrameKind::Before(preamble) => return write!(f, "{preamble}"),
             FrameKind::Preface => return f.write_str("connection preface"),
             FrameKind::Truncated => return f.write_str("incomplete"),
             FrameKind::NotHttp2 => return f.write_str("bytes"),
@@ -281,6 +283,11 @@ impl fmt::Display for Gloss<'_> {
         };
         match meaning {
             Meaning::None => f.write_str(connection_gloss(frame)),
+            Meaning::RequestHeaders { .. } if frame.is_upgrade() => write!(f, "{meaning}, asks for HTTP/2"),
+            Meaning::HttpResponse { status } if frame.is_http1() => {
+                write!(f, "not HTTP/2: refused with {} in HTTP/1.1", shorten(status))
+            }
+            Meaning::RequestHeaders { .. } if frame.direction == Direction::ToClient => write!(f, "promised {meaning}"),
             Meaning::RequestHeaders { .. } => write!(f, "{meaning}{eos}"),
             Meaning::Headers if frame.headers.iter().any(|field| field.name.is_none() || field.value.is_none()) => {
                 write!(f, "{meaning} that are partly unknown{eos}")
@@ -318,7 +325,12 @@ fn connection_gloss(frame: &Frame) -> &'static str {
                 "TLS: decrypt with barewire tap --tls, or a recording with decode --key-log"
             }
             FrameKind::NotHttp2 if frame.is_tls() => "TLS",
+            FrameKind::NotHttp2 if frame.is_http1() => "not HTTP/2: HTTP/1.1",
             FrameKind::NotHttp2 => "not HTTP/2",
+            FrameKind::Before(Preamble::Proxy) => "the client's address, told by a proxy",
+            FrameKind::Before(Preamble::Upgrade) => "asks for HTTP/2",
+            FrameKind::Before(Preamble::Connect) => "asks for a tunnel",
+            FrameKind::Before(Preamble::Response | Preamble::Body) => "",
             FrameKind::Fragment => "its beginning was not captured",
             FrameKind::Lost { .. } => "bytes that were not captured",
             FrameKind::Http2(_) | FrameKind::Truncated => "the bytes end here",
@@ -343,6 +355,7 @@ const RED: &str = "31";
 /// Returns the colour of a layer, one of the sixteen that every terminal has.
 fn color(layer: Layer) -> &'static str {
     match layer {
+        Layer::Before => "96",
         Layer::Frame => "94",
         Layer::Payload => "36",
         Layer::Hpack => "33",

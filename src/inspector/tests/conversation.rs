@@ -233,7 +233,9 @@ fn what_is_not_http2() {
     let kinds: Vec<_> = conversation.frames().map(|frame| (frame.direction, frame.kind, frame.bytes.len())).collect();
     let raw = FrameKind::NotHttp2;
     assert_eq!(kinds, [(ToServer, raw, 13), (ToServer, raw, 4), (ToClient, raw, 26)]);
-    assert_eq!(first(frame(&conversation, 3)).value, r"HTTP/1.1 400 Bad Request\r\n");
+    let text = frame(&conversation, 3).annotations.leaves().next().unwrap();
+    assert_eq!(text.value, r"HTTP/1.1 400 Bad Request\r\n");
+    assert!(lines(frame(&conversation, 3)).contains("not HTTP/2: HTTP/1.1"));
 }
 
 /// The length of a ServerHello with a key share of ML-KEM has the type of SETTINGS at the place of a frame's type.

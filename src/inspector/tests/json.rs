@@ -19,7 +19,12 @@ pub(super) fn objects(lines: &str) -> Vec<Value> {
 fn get_feature_as_a_program_sees_it() {
     let lines = JsonLines::new(Redaction::default());
     let began = UNIX_EPOCH + Duration::from_millis(1_764_079_677_250);
-    let endpoints = Endpoints { client: Some("127.0.0.1:40114".to_owned()), server: None, began: Some(began) };
+    let endpoints = Endpoints {
+        client: Some("127.0.0.1:40114".to_owned()),
+        server: None,
+        began: Some(began),
+        ..Endpoints::default()
+    };
     let conversation = decode(route_guide(), &bytes_of(&GET_FEATURE));
     let mut written = lines.connection(1, &endpoints);
     conversation.frames().for_each(|frame| written.push_str(&lines.frame(1, frame)));

@@ -97,6 +97,34 @@ fn conversations() -> [Vec<(Direction, Vec<u8>)>; 2] {
 }
 
 #[test]
+fn what_comes_before_http2_in_pieces_and_changed() {
+    let mut numbers = Numbers(9112);
+    for (_, _, pieces) in super::before::openings() {
+        printable(&hold(&pieces, SMALL));
+        for size in [1, 4, 13] {
+            let cut: Vec<_> = pieces
+                .iter()
+                .flat_map(|(direction, bytes)| bytes.chunks(size).map(|chunk| (*direction, chunk.to_vec())))
+                .collect();
+            hold(&cut, SMALL);
+        }
+        for _ in 0..80 {
+            let mut broken = pieces.clone();
+            let place = numbers.below(broken.len());
+            let bytes = &mut broken[place].1;
+            let at = numbers.below(bytes.len());
+            match numbers.below(4) {
+                0 => bytes[at] = numbers.byte(),
+                1 => bytes.insert(at, b"\r\n: 0\0"[numbers.below(6)]),
+                2 => drop(bytes.drain(at..)),
+                _ => bytes.extend_from_within(at..),
+            }
+            hold(&broken, if numbers.below(2) == 0 { SMALL } else { Limits::default() });
+        }
+    }
+}
+
+#[test]
 fn whole_conversations_in_pieces_of_every_size() {
     for pieces in conversations() {
         hold(&pieces, Limits::default());

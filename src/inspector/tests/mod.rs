@@ -1,5 +1,6 @@
 //! Tests of the inspector over whole blocks, frames and conversations.
 
+mod before;
 mod calls;
 mod connection;
 mod conversation;
@@ -12,6 +13,7 @@ mod lint;
 mod lint_cases;
 mod lint_unseen;
 mod print;
+mod push;
 mod redaction;
 mod restored;
 mod values;

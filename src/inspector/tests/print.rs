@@ -32,7 +32,7 @@ fn colour_changes_nothing_but_the_colour() {
     let trimmed: Vec<_> = bare.lines().map(str::trim_end).collect();
     assert_eq!(trimmed, plain(&conversation).lines().collect::<Vec<_>>());
     assert_ne!(colored, bare);
-    assert_eq!(legend(&PrintOptions::default()).split("  ").count(), 6);
+    assert_eq!(legend(&PrintOptions::default()).split("  ").count(), 7);
 }
 
 #[test]

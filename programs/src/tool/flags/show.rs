@@ -189,7 +189,10 @@ impl<W: Write> Screen<W> {
             (capture::NOWHERE, capture::NOWHERE) => {
                 self.line(number, began, format_args!("a connection with unknown addresses"))?;
             }
-            (client, server) => self.line(number, began, format_args!("{client} connects to {server}"))?,
+            (client, server) => {
+                let how = if connection.roles_guessed { " (roles guessed from the port numbers)" } else { "" };
+                self.line(number, began, format_args!("{client} connects to {server}{how}"))?;
+            }
         }
         let mut shown = self.begin(connection.begin(self.schema.clone()));
         for chunk in &connection.chunks {

@@ -108,7 +108,8 @@ impl<L: Lines> LineWriter<L> {
     }
 
     fn connection(&mut self, number: usize, connection: &capture::Connection) -> io::Result<()> {
-        self.open(number, connection.client.to_string(), connection.server.to_string())?;
+        let (client, server) = (connection.client.to_string(), connection.server.to_string());
+        self.open(number, client, server, connection.roles_guessed)?;
         let mut conversation = connection.begin(self.schema.clone());
         let mut time = Duration::ZERO;
         for chunk in &connection.chunks {
@@ -122,8 +123,9 @@ impl<L: Lines> LineWriter<L> {
         self.over(number, time, conversation)
     }
 
-    fn open(&mut self, number: usize, client: String, server: String) -> io::Result<()> {
-        let endpoints = Endpoints { client: Some(client), server: Some(server), began: Some(self.began) };
+    fn open(&mut self, number: usize, client: String, server: String, roles_guessed: bool) -> io::Result<()> {
+        let (client, server, began) = (Some(client), Some(server), Some(self.began));
+        let endpoints = Endpoints { client, server, began, roles_guessed };
         self.lines.line(&self.json.connection(number as u64, &endpoints))
     }
 
@@ -164,7 +166,7 @@ impl<L: Lines> Observer for LineWriter<L> {
         match kind {
             EventKind::Opened { client, server } => {
                 self.conversations.insert(connection, Conversation::new(self.schema.clone()));
-                self.open(connection, client.to_string(), server.to_string())
+                self.open(connection, client.to_string(), server.to_string(), false)
             }
             EventKind::Passed { direction, lost, bytes } => self.push(connection, time, direction, lost, &bytes),
             EventKind::Ended { direction, lost } => self.push(connection, time, direction, lost, &[]),

@@ -4,7 +4,7 @@
 /** Frames that are kept, and the length of their lines together; beyond, the oldest go. */
 const MOST = { frames: 200000, length: 2 ** 29 };
 
-const KIND = { preface: "preface", truncated: "cut short", bytes: "bytes", fragment: "fragment", lost: "lost" };
+const KIND = { before: "before HTTP/2", preface: "preface", truncated: "cut short", bytes: "bytes", fragment: "fragment", lost: "lost" };
 
 class Capture {
   constructor() {

@@ -1,7 +1,7 @@
 // The four panes: calls, frames, bytes, meaning. Each shows what the state says and changes nothing by itself.
 
 const LAYERS = {
-  frame: "frame header", payload: "frame payload", hpack: "HPACK", grpc: "gRPC", protobuf: "Protocol Buffers", opaque: "other bytes",
+  before: "before HTTP/2", frame: "frame header", payload: "frame payload", hpack: "HPACK", grpc: "gRPC", protobuf: "Protocol Buffers", opaque: "other bytes",
 };
 
 /** A row of a list. Its id lets the list say which of its rows is active. */

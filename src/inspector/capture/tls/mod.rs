@@ -21,7 +21,8 @@ pub use key_log::KeyLog;
 
 use std::collections::BTreeMap;
 
-use super::recorded::{Capture, Connection};
+use super::recorded::{Capture, Chunk, Connection, named};
+use crate::inspector::decode::opening;
 use crate::inspector::model::frame::Direction;
 use hello::ServerHello;
 use key_log::{Label, Random};
@@ -35,25 +36,20 @@ const MEND: &str =
 
 const SIDES: [&str; 2] = ["client", "server"];
 
-/// The most connections that a note names.
-const NAMED: usize = 8;
-
 /// Decrypts all connections as far as possible, and adds a note for each outcome.
 pub(super) fn decrypt(capture: &mut Capture, keys: &KeyLog) {
     let mut notes: BTreeMap<String, Vec<usize>> = BTreeMap::new();
-    for (at, connection) in capture.connections.iter_mut().enumerate().filter(|(_, it)| it.is_tls()) {
-        let note = open(connection, keys).unwrap_or_else(|why| format!("TLS that is not decrypted: {why}"));
-        notes.entry(note).or_default().push(at + 1);
+    for (at, connection) in capture.connections.iter_mut().enumerate() {
+        let before = connection.take_opening();
+        if connection.is_tls() {
+            let note = open(connection, keys).unwrap_or_else(|why| format!("TLS that is not decrypted: {why}"));
+            notes.entry(note).or_default().push(at + 1);
+        }
+        connection.chunks.splice(..0, before);
     }
     let mut notes: Vec<_> = notes.into_iter().collect();
     notes.sort_by(|(_, one), (_, other)| one.cmp(other));
-    capture.notes.extend(notes.iter().map(|(note, numbers)| {
-        let named: Vec<_> = numbers.iter().take(NAMED).map(usize::to_string).collect();
-        let more = numbers.len() - named.len();
-        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-        let connections = if numbers.len() == 1 { "connection" } else { "connections" };
-        format!("{connections} {}{more}: {note}", named.join(", "))
-    }));
+    capture.notes.extend(notes.iter().map(|(note, numbers)| format!("{}: {note}", named(numbers))));
 }
 
 /// Returns true if these bytes begin a TLS connection: a record that begins with a ClientHello.
@@ -62,6 +58,34 @@ pub(super) fn is_client_hello(bytes: &[u8]) -> bool {
 }
 
 impl Connection {
+    /// Removes what both sides sent before TLS: a PROXY protocol header, a request for a tunnel and its response.
+    fn take_opening(&mut self) -> Vec<Chunk> {
+        let mut lengths = [Direction::ToServer, Direction::ToClient].map(|direction| {
+            let chunks = self.chunks.iter().filter(|chunk| chunk.direction == direction);
+            let whole = chunks.clone().take_while(|chunk| chunk.lost == 0);
+            let beginning: Vec<u8> = whole.flat_map(|chunk| &chunk.bytes).copied().take(opening::LONGEST).collect();
+            opening::length(&beginning, direction == Direction::ToServer)
+        });
+        let (mut before, mut rest) = (Vec::new(), Vec::new());
+        for mut chunk in std::mem::take(&mut self.chunks) {
+            let [to_server, to_client] = &mut lengths;
+            let left = if chunk.direction == Direction::ToServer { to_server } else { to_client };
+            if *left == 0 {
+                rest.push(chunk);
+                continue;
+            }
+            let behind = chunk.bytes.split_off((*left).min(chunk.bytes.len()));
+            *left -= chunk.bytes.len();
+            let (time, direction) = (chunk.time, chunk.direction);
+            before.push(chunk);
+            if !behind.is_empty() {
+                rest.push(Chunk { time, direction, lost: 0, bytes: behind });
+            }
+        }
+        self.chunks = rest;
+        before
+    }
+
     /// Returns true if the side recorded first begins with a record header (RFC 8446, section 5.1).
     fn is_tls(&self) -> bool {
         let Some(first) = self.chunks.first() else { return false };

@@ -93,6 +93,45 @@ fn the_secrets_of_the_handshake_are_not_needed() {
     assert!(note.ends_with(": decrypted"), "{note}");
 }
 
+/// A PROXY protocol header and a tunnel do not hide TLS; they stay, before what is decrypted.
+#[test]
+fn behind_a_proxy_and_a_tunnel() {
+    let v1 = b"PROXY TCP4 1.2.3.4 5.6.7.8 1 2\r\n".to_vec();
+    let v2 = [&b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c"[..], &[1; 12]].concat();
+    let connect = b"CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n".to_vec();
+    let agreed = b"HTTP/1.1 200 OK\r\n\r\n".to_vec();
+    let tunnel = [(ToServer, connect.clone()), (ToClient, agreed)];
+    for before in [
+        vec![(ToServer, v1.clone())],
+        vec![(ToServer, v2)],
+        tunnel.to_vec(),
+        [vec![(ToServer, v1.clone())], tunnel.to_vec()].concat(),
+    ] {
+        let (chunks, note) = decrypted(before.iter().cloned().chain(records(&SIMPLE)), &simple_log());
+        assert!(note.ends_with("TLS_AES_128_GCM_SHA256: decrypted"), "{note}");
+        let said: Vec<_> = chunks.iter().map(|chunk| (chunk.direction, chunk.bytes.clone())).collect();
+        assert_eq!(said, [&before[..], &[(ToServer, fifty()), (ToClient, fifty())]].concat());
+        assert!(chunks.is_sorted_by_key(|chunk| chunk.time));
+        // Without the secrets all bytes stay.
+        let all: Vec<_> = before.into_iter().chain(records(&SIMPLE)).collect();
+        let (chunks, note) = decrypted(all.clone(), &KeyLog::default());
+        assert!(note.contains("no key log"), "{note}");
+        let bytes = |way: Direction, said: &[(Direction, Vec<u8>)]| -> Vec<u8> {
+            said.iter().filter(|(own, _)| *own == way).flat_map(|(_, bytes)| bytes.clone()).collect()
+        };
+        let said: Vec<_> = chunks.into_iter().map(|chunk| (chunk.direction, chunk.bytes)).collect();
+        for way in [ToServer, ToClient] {
+            assert_eq!(bytes(way, &said), bytes(way, &all));
+        }
+    }
+    // The header and the ClientHello may come together.
+    let mut together = records(&SIMPLE);
+    together[0].1.splice(..0, [v1.clone(), connect].concat());
+    let (chunks, note) = decrypted(together, &simple_log());
+    assert!(note.ends_with(": decrypted"), "{note}");
+    assert_eq!(chunks.iter().map(|chunk| chunk.bytes.len()).collect::<Vec<_>>(), [v1.len() + 33, 50, 50]);
+}
+
 #[test]
 fn a_direction_without_a_secret_is_named() {
     let (chunks, note) = decrypted(records(&SIMPLE), &log_of(simple::RANDOM, &SECRETS[..1]));
