@@ -3,6 +3,7 @@
 //! <https://github.com/grpc/grpc/blob/master/doc/statuscodes.md>
 
 use std::fmt;
+use std::str::FromStr;
 
 /// A status code of gRPC, as `grpc-status` carries it.
 ///
@@ -88,6 +89,50 @@ impl Code {
     /// Returns the name in the gRPC documents, `DEADLINE_EXCEEDED` for example.
     pub fn name(self) -> &'static str {
         CODES.get(self as usize).map_or("UNKNOWN", |(_, name)| name)
+    }
+}
+
+impl From<Code> for i32 {
+    fn from(code: Code) -> i32 {
+        code.number()
+    }
+}
+
+impl From<i32> for Code {
+    /// As [`Code::from_number`].
+    fn from(number: i32) -> Code {
+        Code::from_number(number)
+    }
+}
+
+/// The text is not the name of a code.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnknownCodeName(String);
+
+impl fmt::Display for UnknownCodeName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} is not a status code: use a name like NOT_FOUND", self.0)
+    }
+}
+
+impl std::error::Error for UnknownCodeName {}
+
+impl FromStr for Code {
+    type Err = UnknownCodeName;
+
+    /// Parses a name as [`Code::name`] returns it, in any case; `CANCELED` is accepted too.
+    ///
+    /// ```
+    /// use barewire::Code;
+    ///
+    /// assert_eq!("NOT_FOUND".parse(), Ok(Code::NotFound));
+    /// assert_eq!("canceled".parse(), Ok(Code::Cancelled));
+    /// assert!("MISSING".parse::<Code>().is_err());
+    /// ```
+    fn from_str(text: &str) -> Result<Code, UnknownCodeName> {
+        let name = if text.eq_ignore_ascii_case("CANCELED") { "CANCELLED" } else { text };
+        let found = CODES.iter().find(|(_, known)| known.eq_ignore_ascii_case(name));
+        found.map(|(code, _)| *code).ok_or_else(|| UnknownCodeName(text.to_owned()))
     }
 }
 

@@ -147,6 +147,16 @@ impl Metadata {
         })
     }
 
+    /// Returns the number of entries, each value counted.
+    pub fn len(&self) -> usize {
+        self.delivered().count()
+    }
+
+    /// Returns true if an entry has this key.
+    pub fn contains_key(&self, key: &str) -> bool {
+        is_delivered(key) && self.headers.contains_key(key)
+    }
+
     /// Tells whether the metadata has no entries.
     pub fn is_empty(&self) -> bool {
         self.delivered().next().is_none()
@@ -191,6 +201,53 @@ impl Metadata {
 
     fn delivered(&self) -> impl Iterator<Item = (&HeaderName, &HeaderValue)> {
         self.headers.iter().filter(|(name, _)| is_delivered(name.as_str()))
+    }
+}
+
+/// Metadata is equal if the same keys have the same values, those of each key in the same order.
+impl PartialEq for Metadata {
+    fn eq(&self, other: &Metadata) -> bool {
+        let entries = |metadata: &Metadata| {
+            let mut headers = HeaderMap::new();
+            metadata.append_to(&mut headers);
+            headers
+        };
+        entries(self) == entries(other)
+    }
+}
+
+impl Eq for Metadata {}
+
+impl<'a> IntoIterator for &'a Metadata {
+    type Item = Entry<'a>;
+    type IntoIter = Box<dyn Iterator<Item = Entry<'a>> + 'a>;
+
+    /// As [`Metadata::iter`].
+    fn into_iter(self) -> Self::IntoIter {
+        Box::new(self.iter())
+    }
+}
+
+impl<K: AsRef<str>, V: AsRef<str>> FromIterator<(K, V)> for Metadata {
+    /// Collects text entries, in their order.
+    ///
+    /// ```
+    /// use barewire::Metadata;
+    ///
+    /// let metadata = Metadata::from_iter([("tenant", "blue"), ("request-id", "7")]);
+    /// assert_eq!(metadata.len(), 2);
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// Panics if a key or a value is invalid. Use [`Metadata::append`] for entries that may be.
+    fn from_iter<I: IntoIterator<Item = (K, V)>>(entries: I) -> Metadata {
+        let mut metadata = Metadata::new();
+        for (key, value) in entries {
+            let appended = metadata.append(key.as_ref(), value.as_ref());
+            assert!(appended.is_ok(), "{}", appended.err().map(|error| error.to_string()).unwrap_or_default());
+        }
+        metadata
     }
 }
 
@@ -298,6 +355,24 @@ mod tests {
             metadata.insert(key, " ~").unwrap();
             assert_eq!(metadata.get(key), Some(" ~"));
         }
+    }
+
+    #[test]
+    fn metadata_is_collected_counted_and_compared() {
+        let metadata = Metadata::from_iter([("a", "1"), ("b", "2"), ("a", "3")]);
+        assert_eq!((metadata.len(), metadata.contains_key("a"), metadata.contains_key("c")), (3, true, false));
+        assert_eq!(metadata, Metadata::from_iter([("b", "2"), ("a", "1"), ("a", "3")]));
+        assert_ne!(metadata, Metadata::from_iter([("b", "2"), ("a", "3"), ("a", "1")]));
+        assert_eq!((&metadata).into_iter().count(), 3);
+        let mut received = HeaderMap::new();
+        received.append("te", HeaderValue::from_static("trailers"));
+        assert_eq!(Metadata::from_received(received), Metadata::new());
+    }
+
+    #[test]
+    #[should_panic(expected = "invalid metadata key \"Upper\"")]
+    fn invalid_key_cannot_be_collected() {
+        let _ = Metadata::from_iter([("Upper", "1")]);
     }
 
     #[test]

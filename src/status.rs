@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-pub use crate::code::Code;
+pub use crate::code::{Code, UnknownCodeName};
 use crate::metadata::{Metadata, MetadataError};
 use crate::protocol::{By, Cause, ProtocolError, What};
 
@@ -180,6 +180,14 @@ constructors! {
     unauthenticated => Unauthenticated;
 }
 
+/// Two statuses are equal if what is sent of them is: number, message, details and trailing metadata.
+impl PartialEq for Status {
+    fn eq(&self, other: &Status) -> bool {
+        let sent = |status: &Status| (status.number(), status.0.message.clone(), status.0.details.clone());
+        sent(self) == sent(other) && self.trailing_metadata() == other.trailing_metadata()
+    }
+}
+
 impl fmt::Debug for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut debug = f.debug_struct("Status");
@@ -216,6 +224,56 @@ impl From<MetadataError> for Status {
     /// Returns INTERNAL: the application on this side made the mistake.
     fn from(error: MetadataError) -> Status {
         Status::internal(error.to_string()).with_source(error)
+    }
+}
+
+impl From<std::io::Error> for Status {
+    /// Returns the code that says the same as the kind of the error, else UNKNOWN; the error becomes the source.
+    ///
+    /// | kind | code |
+    /// |---|---|
+    /// | `NotFound` | NOT_FOUND |
+    /// | `PermissionDenied` | PERMISSION_DENIED |
+    /// | `AlreadyExists` | ALREADY_EXISTS |
+    /// | `InvalidInput` | INVALID_ARGUMENT |
+    /// | `InvalidData` | DATA_LOSS |
+    /// | `UnexpectedEof` | OUT_OF_RANGE |
+    /// | `TimedOut` | DEADLINE_EXCEEDED |
+    /// | `ConnectionAborted` | ABORTED |
+    /// | `ConnectionRefused`, `ConnectionReset`, `NotConnected`, `BrokenPipe`, `AddrInUse`, `AddrNotAvailable` | UNAVAILABLE |
+    /// | `OutOfMemory`, `StorageFull`, `QuotaExceeded` | RESOURCE_EXHAUSTED |
+    /// | `Unsupported` | UNIMPLEMENTED |
+    ///
+    /// ```
+    /// use barewire::{Code, Status};
+    ///
+    /// fn read() -> Result<String, Status> {
+    ///     Ok(std::fs::read_to_string("missing.txt")?)
+    /// }
+    /// assert_eq!(read().unwrap_err().code(), Code::NotFound);
+    /// ```
+    fn from(error: std::io::Error) -> Status {
+        use std::io::ErrorKind as Kind;
+        let code = match error.kind() {
+            Kind::NotFound => Code::NotFound,
+            Kind::PermissionDenied => Code::PermissionDenied,
+            Kind::AlreadyExists => Code::AlreadyExists,
+            Kind::InvalidInput => Code::InvalidArgument,
+            Kind::InvalidData => Code::DataLoss,
+            Kind::UnexpectedEof => Code::OutOfRange,
+            Kind::TimedOut => Code::DeadlineExceeded,
+            Kind::ConnectionAborted => Code::Aborted,
+            Kind::ConnectionRefused
+            | Kind::ConnectionReset
+            | Kind::NotConnected
+            | Kind::BrokenPipe
+            | Kind::AddrInUse
+            | Kind::AddrNotAvailable => Code::Unavailable,
+            Kind::OutOfMemory | Kind::StorageFull | Kind::QuotaExceeded => Code::ResourceExhausted,
+            Kind::Unsupported => Code::Unimplemented,
+            _ => Code::Unknown,
+        };
+        Status::new(code, error.to_string()).with_source(error)
     }
 }
 
@@ -264,6 +322,14 @@ mod tests {
             assert_eq!((status.code(), status.number()), (Code::Unknown, number));
         }
         assert_eq!(Status::from_number(17, "x").to_string(), "UNKNOWN (17): x");
+    }
+
+    #[test]
+    fn io_errors_convert_and_stay_as_source() {
+        let io = Status::from(std::io::Error::new(std::io::ErrorKind::BrokenPipe, "pipe"));
+        assert_eq!((io.code(), io.message()), (Code::Unavailable, "pipe"));
+        assert!(io.source().unwrap().is::<std::io::Error>());
+        assert_eq!(Status::from(std::io::Error::other("x")).code(), Code::Unknown);
     }
 
     #[test]

@@ -68,8 +68,10 @@ enum Input {
     Open,
     /// The sender has sent its last message.
     Finished,
-    /// The call has ended.
+    /// The call has ended. Later sends fail with this status.
     Closed(Status),
+    /// The call has ended with status OK before the sender did. Later sends fail with this status.
+    Succeeded(Status),
 }
 
 /// The state of the messages that were taken out.
@@ -216,13 +218,16 @@ impl Batch {
         Ok(())
     }
 
-    /// Ready when every written message has been given to HTTP/2.
+    /// Ready when every written message has been given to HTTP/2, or with the reason why the call has failed.
     pub(crate) fn poll_empty(&mut self, cx: &Context<'_>) -> Poll<Result<(), Status>> {
+        if let Input::Closed(status) = &self.input {
+            return Poll::Ready(Err(status.clone()));
+        }
         let is_empty = self.buffer.is_empty() && self.headers != Headers::Requested;
         if is_empty && self.output == Output::Gathering {
             return Poll::Ready(Ok(()));
         }
-        if let Input::Closed(status) = &self.input {
+        if let Input::Succeeded(status) = &self.input {
             return Poll::Ready(Err(status.clone()));
         }
         self.wait(Sender::AwaitsRoom(cx.waker().clone()))
@@ -268,7 +273,7 @@ impl Batch {
 
     /// Ends the batch: later sends fail with `status`. Returns the messages not yet sent, their encoding, and the metadata.
     pub(crate) fn close(&mut self, status: Status) -> (Bytes, Encoding, CallMetadata) {
-        if !matches!(self.input, Input::Closed(_)) {
+        if !matches!(self.input, Input::Closed(_) | Input::Succeeded(_)) {
             self.input = Input::Closed(status);
         }
         if self.output == Output::Leaving || !self.buffer.is_empty() {
@@ -276,6 +281,14 @@ impl Batch {
         }
         self.wake_sender();
         (self.take(), self.packing.encoding(), std::mem::take(&mut self.metadata))
+    }
+
+    /// Ends the batch of a client whose call the server has ended with OK. Only what was not sent yet fails, with `status`.
+    pub(crate) fn succeed(&mut self, status: Status) {
+        if !matches!(self.input, Input::Closed(_)) {
+            self.input = Input::Succeeded(status.clone());
+        }
+        self.close(status);
     }
 
     /// Begins a turn of the call's task. Until the turn ends, writing a message does not wake the task.
@@ -335,7 +348,7 @@ impl Batch {
         match &self.input {
             Input::Open => Ok(()),
             Input::Finished => Err(Status::internal("a message was sent after the half-close")),
-            Input::Closed(status) => Err(status.clone()),
+            Input::Closed(status) | Input::Succeeded(status) => Err(status.clone()),
         }
     }
 

@@ -1,14 +1,14 @@
 //! The data that accompanies a message: [`Context`] for a request, metadata for a response.
 
 use std::ops::Deref;
-use std::sync::Arc;
 
-use http::Uri;
+use http::Extensions;
 use tokio::time::Instant;
 
-use crate::io::{Address, Peer};
+use super::context::Context;
+use crate::io::Peer;
 use crate::metadata::Metadata;
-use crate::wire::encoding::{Encoding, EncodingSet};
+use crate::wire::encoding::Encoding;
 
 /// The metadata before and after the messages of a response.
 #[derive(Clone, Debug, Default)]
@@ -17,48 +17,6 @@ pub(crate) struct CallMetadata {
     pub(crate) initial: Metadata,
     /// Sent with the status.
     pub(crate) trailing: Metadata,
-}
-
-/// The attributes of a call on a server: method, metadata, peer, deadline.
-#[derive(Clone, Debug)]
-pub struct Context {
-    pub(crate) uri: Uri,
-    pub(crate) metadata: Metadata,
-    pub(crate) peer: Arc<Peer>,
-    pub(crate) deadline: Option<Instant>,
-    pub(crate) accept_encoding: EncodingSet,
-}
-
-impl Context {
-    /// Returns the path of the method, `/package.Service/Method`.
-    pub fn path(&self) -> &str {
-        self.uri.path()
-    }
-
-    /// Returns the server's name and port as the client knows them: `:authority`, or `host` if that is missing (gRFC A41).
-    pub fn authority(&self) -> Option<&str> {
-        self.uri.authority().map(|authority| authority.as_str()).or_else(|| self.metadata.host())
-    }
-
-    /// Returns the initial metadata that the client sent.
-    pub fn metadata(&self) -> &Metadata {
-        &self.metadata
-    }
-
-    /// Returns the client's address, and its certificates if it uses TLS.
-    pub fn peer(&self) -> &Peer {
-        &self.peer
-    }
-
-    /// Returns the time at which the client stops waiting; `None` means never.
-    pub fn deadline(&self) -> Option<Instant> {
-        self.deadline
-    }
-
-    /// Returns the encodings that the client accepts in the response.
-    pub fn accept_encoding(&self) -> EncodingSet {
-        self.accept_encoding
-    }
 }
 
 /// A request with a single message, as passed to a handler. Dereferences to the message.
@@ -72,10 +30,22 @@ pub struct Request<T> {
 impl<T> Request<T> {
     /// Creates a request without metadata, as if it came from this process: for calling a handler from a test.
     pub fn new(message: T) -> Request<T> {
-        let peer = Arc::new(Peer::plain(Address::Memory));
-        let accept_encoding = EncodingSet::IDENTITY;
-        let context = Context { uri: Uri::default(), metadata: Metadata::new(), peer, deadline: None, accept_encoding };
-        Request { message, context, compressed: false }
+        Request::from_parts(message, Context::default())
+    }
+
+    /// Creates a request from a message and the attributes of its call.
+    pub fn from_parts(message: T, context: Context) -> Request<T> {
+        Request::with_context(message, context, false)
+    }
+
+    /// Returns the message and the attributes of the call.
+    pub fn into_parts(self) -> (T, Context) {
+        (self.message, self.context)
+    }
+
+    /// Replaces the message by the result of a function, and keeps the rest.
+    pub fn map<U>(self, change: impl FnOnce(T) -> U) -> Request<U> {
+        Request { message: change(self.message), context: self.context, compressed: self.compressed }
     }
 
     pub(crate) fn with_context(message: T, context: Context, compressed: bool) -> Request<T> {
@@ -100,6 +70,11 @@ impl<T> Request<T> {
     /// Returns the attributes of the call.
     pub fn context(&self) -> &Context {
         &self.context
+    }
+
+    /// Returns the values attached to the call, by their types: see [`Context::extensions`].
+    pub fn extensions(&self) -> &Extensions {
+        self.context.extensions()
     }
 
     /// Returns the initial metadata that the client sent.
@@ -148,8 +123,33 @@ impl<T> Response<T> {
         Response { message, metadata, encoding: None, may_compress: true, was_compressed }
     }
 
-    pub(crate) fn into_parts(self) -> (T, Option<Box<CallMetadata>>) {
+    pub(crate) fn into_message_and_metadata(self) -> (T, Option<Box<CallMetadata>>) {
         (self.message, self.metadata)
+    }
+
+    /// Creates a response from a message, its initial and its trailing metadata.
+    ///
+    /// ```
+    /// use barewire::{Metadata, Response};
+    ///
+    /// let response = Response::from_parts("hello", Metadata::new(), Metadata::new());
+    /// assert_eq!(response.into_parts(), ("hello", Metadata::new(), Metadata::new()));
+    /// ```
+    pub fn from_parts(message: T, initial_metadata: Metadata, trailing_metadata: Metadata) -> Response<T> {
+        let metadata = CallMetadata { initial: initial_metadata, trailing: trailing_metadata };
+        Response { metadata: Some(Box::new(metadata)), ..Response::new(message) }
+    }
+
+    /// Returns the message, the initial and the trailing metadata.
+    pub fn into_parts(self) -> (T, Metadata, Metadata) {
+        let CallMetadata { initial, trailing } = self.metadata.map(|metadata| *metadata).unwrap_or_default();
+        (self.message, initial, trailing)
+    }
+
+    /// Replaces the message by the result of a function, and keeps the rest.
+    pub fn map<U>(self, change: impl FnOnce(T) -> U) -> Response<U> {
+        let Response { message, metadata, encoding, may_compress, was_compressed } = self;
+        Response { message: change(message), metadata, encoding, may_compress, was_compressed }
     }
 
     /// On a server: compresses the message with this encoding, if the client accepts it and the server supports it.

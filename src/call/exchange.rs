@@ -110,11 +110,23 @@ impl Exchange {
 
     /// Ends both directions: later sends fail with `status`, and so do reads, unless the end of the call is known already.
     pub(crate) fn close(&mut self, status: &Status) {
-        if let Some(inbox) = self.inbox.take() {
-            lock(&inbox).close(status.clone());
-        }
+        self.close_inbox(status);
         if let Some(batch) = self.batch.take() {
             lock(&batch).close(status.clone());
+        }
+    }
+
+    /// Ends both directions of a client's call that the server has ended with OK. Only later sends fail, with `status`.
+    pub(crate) fn succeed(&mut self, status: &Status) {
+        self.close_inbox(status);
+        if let Some(batch) = self.batch.take() {
+            lock(&batch).succeed(status.clone());
+        }
+    }
+
+    fn close_inbox(&mut self, status: &Status) {
+        if let Some(inbox) = self.inbox.take() {
+            lock(&inbox).close(status.clone());
         }
     }
 }

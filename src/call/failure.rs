@@ -121,3 +121,31 @@ fn reset_message(error: &h2::Error, reason: Http2Error, side: Side) -> String {
         false => format!("the stream was reset with {reason} because the {peer} violated HTTP/2"),
     }
 }
+
+impl From<prost::DecodeError> for Status {
+    /// Returns INTERNAL, as for a message of the call that can't be decoded.
+    fn from(error: prost::DecodeError) -> Status {
+        Status::internal(error.to_string()).with_source(error)
+    }
+}
+
+impl From<tokio::time::error::Elapsed> for Status {
+    /// Returns DEADLINE_EXCEEDED.
+    fn from(error: tokio::time::error::Elapsed) -> Status {
+        Status::deadline_exceeded(error.to_string()).with_source(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::status::Code;
+
+    #[tokio::test(start_paused = true)]
+    async fn errors_of_other_libraries_convert() {
+        let elapsed = tokio::time::timeout(std::time::Duration::from_secs(1), std::future::pending::<()>()).await;
+        assert_eq!(Status::from(elapsed.unwrap_err()).code(), Code::DeadlineExceeded);
+        let decode = <String as prost::Message>::decode(&b"\x0a\xff"[..]).unwrap_err();
+        assert_eq!(Status::from(decode).code(), Code::Internal);
+    }
+}

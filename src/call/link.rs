@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::budget::Budget;
-use crate::io::{HeaderBlocks, Peer, Witness};
+use crate::io::{ConnectionInfo, HeaderBlocks, Witness};
 use crate::limits::MAX_METADATA_FIELDS;
 use crate::status::Status;
 use crate::wire::section::SectionLimits;
@@ -19,8 +19,8 @@ pub(crate) enum Side {
 pub(crate) struct Link {
     /// This process's side of the connection.
     pub(crate) side: Side,
-    /// The other end.
-    pub(crate) peer: Arc<Peer>,
+    /// The connection's number, peer and attached values.
+    pub(crate) connection: Arc<ConnectionInfo>,
     /// Counts the memory that calls hold for the peer.
     pub(crate) budget: Arc<Budget>,
     /// Records which header blocks were longer than the limit of metadata.

@@ -40,6 +40,7 @@ pub(crate) mod batch;
 pub(crate) mod body;
 pub(crate) mod budget;
 pub(crate) mod compress;
+pub(crate) mod context;
 pub(crate) mod deadline;
 pub(crate) mod envelope;
 pub(crate) mod exchange;
@@ -54,5 +55,6 @@ pub(crate) mod typed;
 pub(crate) mod unary;
 
 pub use compress::{Compressor, Compressors, DecompressError};
-pub use envelope::{Context, Request, Response};
+pub use context::Context;
+pub use envelope::{Request, Response};
 pub use typed::{Inbound, Outbound};

@@ -16,7 +16,8 @@ use prost::Message;
 
 use super::answer::Answer;
 use super::batch::{Compression, SharedBatch};
-use super::envelope::{CallMetadata, Context};
+use super::context::Context;
+use super::envelope::CallMetadata;
 use super::inbox::SharedInbox;
 use super::lock::lock;
 use super::unary::decode;
@@ -210,11 +211,12 @@ impl<T: Message> Outbound<T> {
         poll_fn(|cx| lock(&self.batch).poll_empty(cx)).await
     }
 
-    /// On a client: half-closes the stream after all sent messages.
+    /// On a client: half-closes the stream after all sent messages. Succeeds if the server has ended the call with OK and
+    /// every message was sent before.
     ///
     /// # Errors
     ///
-    /// The reason why the call has already ended.
+    /// The status with which the call has failed.
     pub async fn finish(self) -> Result<(), Status> {
         lock(&self.batch).finish();
         poll_fn(|cx| lock(&self.batch).poll_empty(cx)).await

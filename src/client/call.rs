@@ -175,9 +175,12 @@ impl Future for Driver {
             // response that this side refuses is one.
             let refused = inbox.body().failed_here();
             sending.reset(if refused { Http2Error::CANCEL } else { Http2Error::NO_ERROR });
-            let end = inbox.body().failure().unwrap_or_else(|| Status::cancelled("the server has ended the call"));
+            let failure = inbox.body().failure();
             drop(inbox);
-            exchange.close(&end);
+            match failure {
+                Some(status) => exchange.close(&status),
+                None => exchange.succeed(&Status::cancelled("the server has ended the call")),
+            }
             return Poll::Ready(());
         }
         drop(inbox);

@@ -23,7 +23,7 @@ use crate::call::budget::Budget;
 use crate::call::failure::status_of;
 use crate::call::link::{Link, Side};
 use crate::call::send::{Piece, SendHalf};
-use crate::io::{ByteStream, Connector, Gather, Outlet, Peer, PeerLimits, gather, h2_limit};
+use crate::io::{ByteStream, ConnectionInfo, Connector, Gather, Outlet, Peer, PeerLimits, gather, h2_limit};
 use crate::limits::{DATA_FRAME_BUDGET, MIN_KEEPALIVE_TIME, RESET_MEMORY, RESETS_REMEMBERED, UNSENT_OF_CALL};
 use crate::status::Status;
 use crate::wire::cause::{By, NoTls, What};
@@ -66,7 +66,7 @@ impl Connection {
 
     /// Returns the server's address, and its certificates if the connection uses TLS.
     pub fn peer(&self) -> &Peer {
-        &self.link.peer
+        self.link.connection.peer()
     }
 
     fn request(&self, path: &'static str, headers: HeaderMap) -> Result<Request<()>, Status> {
@@ -120,7 +120,7 @@ async fn shake_hands(
     let (io, outlet) = gather(connected.io, limits, false);
     let link = Link {
         side: Side::Client,
-        peer: Arc::new(connected.peer),
+        connection: Arc::new(ConnectionInfo::new(connected.peer)),
         budget: Budget::new(options.limits.max_connection_memory, options.limits.peer_timeout),
         blocks: outlet.blocks(),
         witness: connected.witness,
@@ -222,7 +222,7 @@ impl fmt::Debug for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Connection")
             .field("authority", &self.authority)
-            .field("peer", &self.link.peer)
+            .field("peer", self.link.connection.peer())
             .finish_non_exhaustive()
     }
 }

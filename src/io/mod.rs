@@ -8,19 +8,18 @@ mod frames;
 mod gather;
 mod guard;
 mod last;
+mod peer;
 
 pub(crate) use blocks::{HeaderBlocks, h2_limit};
 pub(crate) use gather::{Gather, Outlet, gather};
 pub(crate) use guard::{Fault, PeerLimits, Pings};
 pub(crate) use last::LastFrames;
+pub use peer::{Address, ConnectionInfo, Peer, TlsIdentity};
 
 use std::fmt;
 use std::future::Future;
-use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 /// A stream of bytes both ways: a socket, a TLS session, a pipe in memory.
@@ -97,55 +96,4 @@ pub trait Connector: Send + Sync {
 
     /// Returns the value of `:scheme`: `http`, or `https` over TLS.
     fn scheme(&self) -> &'static str;
-}
-
-/// The other end of a connection.
-#[derive(Clone, Debug)]
-pub struct Peer {
-    /// Its address.
-    pub address: Address,
-    /// Its identity from the TLS handshake; `None` without TLS.
-    pub tls: Option<Arc<TlsIdentity>>,
-}
-
-impl Peer {
-    /// Creates a peer without TLS.
-    pub fn plain(address: Address) -> Peer {
-        Peer { address, tls: None }
-    }
-}
-
-/// The address of a peer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Address {
-    /// TCP over IPv4 or IPv6.
-    Tcp(SocketAddr),
-    /// A Unix socket and its path; `None` for most clients, whose sockets have no path.
-    Unix(Option<PathBuf>),
-    /// A stream within this process.
-    Memory,
-}
-
-impl fmt::Display for Address {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Address::Tcp(address) => write!(f, "{address}"),
-            Address::Unix(Some(path)) => write!(f, "unix:{}", path.display()),
-            Address::Unix(None) => f.write_str("unix:"),
-            Address::Memory => f.write_str("memory"),
-        }
-    }
-}
-
-/// The results of a TLS handshake.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct TlsIdentity {
-    /// The peer's verified certificates, each in DER, its own first; empty if it presented none.
-    pub certificates: Vec<Bytes>,
-    /// The server name that the client requested (SNI); set on servers only.
-    pub server_name: Option<String>,
-    /// The version of TLS, `TLSv1_3` for example.
-    pub version: String,
-    /// The name of the cipher suite.
-    pub cipher_suite: String,
 }

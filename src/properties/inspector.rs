@@ -12,6 +12,7 @@ const SMALL: Limits = Limits {
     header_list: 256,
     header_table: 128,
     message: 256,
+    restored: 256,
     annotations: 64,
     depth: 3,
     calls: 4,

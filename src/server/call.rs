@@ -19,7 +19,7 @@ use std::task::{Context as TaskContext, Poll, ready};
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderValue};
 use http::request::Parts;
-use http::{Method, StatusCode};
+use http::{Extensions, Method, StatusCode};
 
 use super::router::{HandlerRun, IncomingCall, Outcome, Route};
 use super::shared::{Shared, ShutdownWatch};
@@ -125,11 +125,12 @@ impl Call {
             }
         };
         let RequestHeaders { uri, encoding, accept_encoding, metadata, .. } = head;
-        let peer = link.peer.clone();
+        let connection = link.connection.clone();
         if encoding != Encoding::Identity {
             body.set_compressor(shared.sending.compressors.get(encoding).cloned());
         }
-        let context = Context { uri, metadata, peer, deadline: self.deadline.at(), accept_encoding };
+        let deadline = self.deadline.at();
+        let context = Context { uri, metadata, connection, deadline, accept_encoding, extensions: Extensions::new() };
         let HandlerRun { future, exchange } =
             route.serve(IncomingCall { body, context, packing: shared.packing(accept_encoding) });
         self.exchange = exchange;

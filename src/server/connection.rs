@@ -25,7 +25,7 @@ use crate::call::body::Body;
 use crate::call::budget::Budget;
 use crate::call::link::{Link, Side};
 use crate::call::send::{Piece, SendHalf};
-use crate::io::{ByteStream, Fault, Gather, Outlet, PeerLimits, Pings, gather, h2_limit};
+use crate::io::{ByteStream, ConnectionInfo, Fault, Gather, Outlet, PeerLimits, Pings, gather, h2_limit};
 use crate::limits::{
     DATA_FRAME_BUDGET, MAX_PING_STRIKES, MIN_IDLE_PING_INTERVAL, PENDING_RESETS, RESET_MEMORY, TURN, TURN_CALLS,
     UNSENT_OF_CALL,
@@ -34,6 +34,10 @@ use crate::limits::{
 /// Serves a connection until it ends. The client's preface and SETTINGS must arrive before `greeting`.
 pub(super) async fn serve(connected: ByteStream, shared: Arc<Shared>, greeting: Option<tokio::time::Instant>) {
     let options = &shared.options;
+    let mut info = ConnectionInfo::new(connected.peer);
+    if shared.on_accept.as_ref().is_some_and(|accepts| !accepts(&mut info)) {
+        return;
+    }
     let limits = PeerLimits {
         greeting,
         patience: options.limits.peer_timeout,
@@ -47,7 +51,7 @@ pub(super) async fn serve(connected: ByteStream, shared: Arc<Shared>, greeting: 
     if let Some(Some(connection)) = until(draining.as_mut(), handshake).await {
         let link = Link {
             side: Side::Server,
-            peer: Arc::new(connected.peer),
+            connection: Arc::new(info),
             budget: Budget::new(options.limits.max_connection_memory, options.limits.peer_timeout),
             blocks: outlet.blocks(),
             witness: connected.witness,

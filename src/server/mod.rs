@@ -5,14 +5,17 @@
 
 mod call;
 mod connection;
+mod handler;
 mod options;
 mod pace;
 mod router;
 mod shared;
 
+pub use handler::{Handler, StreamingHandler};
 pub use options::ServerOptions;
-pub use router::{Handler, Router, Routes, StreamingHandler};
+pub use router::{Router, Routes};
 
+use std::fmt;
 use std::future::{Future, pending};
 use std::io;
 use std::sync::Arc;
@@ -21,9 +24,9 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use shared::{Phase, Shared, until};
+use shared::{OnAccept, Phase, Shared, until};
 
-use crate::io::Listener;
+use crate::io::{ConnectionInfo, Listener};
 use crate::limits::{ACCEPT_PAUSE, CUT_PATIENCE};
 
 /// A gRPC server.
@@ -36,22 +39,43 @@ use crate::limits::{ACCEPT_PAUSE, CUT_PATIENCE};
 /// Server::new(router).serve(listener).await
 /// # }
 /// ```
-#[derive(Debug)]
 pub struct Server {
     routes: Routes,
     options: ServerOptions,
+    on_accept: Option<OnAccept>,
 }
 
 impl Server {
     /// Creates a server with default options.
     pub fn new(routes: impl Into<Routes>) -> Server {
-        Server { routes: routes.into(), options: ServerOptions::default() }
+        Server { routes: routes.into(), options: ServerOptions::default(), on_accept: None }
     }
 
     /// Replaces the options.
     #[must_use]
     pub fn with_options(mut self, options: ServerOptions) -> Server {
         self.options = options;
+        self
+    }
+
+    /// Sets a function that decides about each new connection: the server serves it if the function returns true, and
+    /// closes it otherwise, before HTTP/2 begins. With TLS it runs after the handshake and sees the peer's certificates.
+    /// It may attach values to the connection, which the handlers of its calls see.
+    ///
+    /// ```
+    /// use barewire::{Router, Server};
+    ///
+    /// #[derive(Clone)]
+    /// struct Tenant(u8);
+    ///
+    /// let server = Server::new(Router::new(())).on_accept(|connection| {
+    ///     connection.extensions_mut().insert(Tenant(7));
+    ///     connection.peer().tls.is_some()
+    /// });
+    /// ```
+    #[must_use]
+    pub fn on_accept(mut self, accepts: impl Fn(&mut ConnectionInfo) -> bool + Send + Sync + 'static) -> Server {
+        self.on_accept = Some(Box::new(accepts));
         self
     }
 
@@ -69,7 +93,7 @@ impl Server {
     /// None at present: the server retries after an error of accepting.
     pub async fn serve_until(self, mut listener: impl Listener, shutdown: impl Future<Output = ()>) -> io::Result<()> {
         let (phases, phase) = watch::channel(Phase::Serving);
-        let shared = Arc::new(Shared::new(self.routes, self.options, phase));
+        let shared = Arc::new(Shared::new(self.routes, self.options, self.on_accept, phase));
         let mut connections = JoinSet::new();
         let mut shutdown = std::pin::pin!(shutdown);
         while let Some(accepted) = until(shutdown.as_mut(), listener.accept()).await {
@@ -97,6 +121,12 @@ impl Server {
             let _: Result<(), _> = tokio::time::timeout(CUT_PATIENCE, join_all(&mut connections)).await;
         }
         Ok(())
+    }
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server").field("routes", &self.routes).field("options", &self.options).finish_non_exhaustive()
     }
 }
 

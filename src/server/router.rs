@@ -14,6 +14,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use prost::Message;
 
+use super::handler::{Handler, StreamingHandler};
 use super::pace::Pace;
 use crate::call::batch::Batch;
 use crate::call::body::Body;
@@ -29,48 +30,6 @@ use crate::status::Status;
 use crate::wire::ProtocolError;
 use crate::wire::encoding::Encoding;
 use crate::wire::error::excerpt;
-
-/// A handler with one argument: `async fn(&self, Argument) -> Output`.
-pub trait Handler<'a, S, Argument, Output>: Clone + Send + Sync + 'static {
-    /// The future that the handler returns.
-    type Future: Future<Output = Output> + Send + 'a;
-
-    /// Calls the handler.
-    fn call(&self, service: &'a S, argument: Argument) -> Self::Future;
-}
-
-impl<'a, S: 'a, A, O, F, Fut> Handler<'a, S, A, O> for F
-where
-    F: Fn(&'a S, A) -> Fut + Clone + Send + Sync + 'static,
-    Fut: Future<Output = O> + Send + 'a,
-{
-    type Future = Fut;
-
-    fn call(&self, service: &'a S, argument: A) -> Fut {
-        self(service, argument)
-    }
-}
-
-/// A handler with two arguments, the second an [`Outbound`]: `async fn(&self, Argument, Out) -> Output`.
-pub trait StreamingHandler<'a, S, Argument, Out, Output>: Clone + Send + Sync + 'static {
-    /// The future that the handler returns.
-    type Future: Future<Output = Output> + Send + 'a;
-
-    /// Calls the handler.
-    fn call(&self, service: &'a S, argument: Argument, out: Out) -> Self::Future;
-}
-
-impl<'a, S: 'a, A, B, O, F, Fut> StreamingHandler<'a, S, A, B, O> for F
-where
-    F: Fn(&'a S, A, B) -> Fut + Clone + Send + Sync + 'static,
-    Fut: Future<Output = O> + Send + 'a,
-{
-    type Future = Fut;
-
-    fn call(&self, service: &'a S, argument: A, out: B) -> Fut {
-        self(service, argument, out)
-    }
-}
 
 /// The methods of a service `S`: for each method its path, its kind, and its handler.
 ///
@@ -133,18 +92,47 @@ pub(super) struct Reply {
 }
 
 impl<S: Send + Sync + 'static> Router<S> {
-    /// Creates a router without methods for a service, which all calls share.
-    pub fn new(service: S) -> Router<S> {
-        Router { service: Arc::new(service), routes: Routes::default() }
+    /// Creates a router without methods for a service, which all calls share. An `Arc` of the service can be shared with
+    /// other code.
+    ///
+    /// ```
+    /// # use barewire::{Method, Request, Router, Status, Unary};
+    /// # use std::sync::{Arc, atomic::{AtomicU32, Ordering}};
+    /// # #[derive(Clone, PartialEq, prost::Message)]
+    /// # struct Number {
+    /// #     #[prost(uint32, tag = "1")]
+    /// #     number: u32,
+    /// # }
+    /// const COUNT: Method<Number, Number, Unary> = Method::new("/counters.Counter/Count");
+    /// const DOUBLE: Method<Number, Number, Unary> = Method::new("/counters.Counter/Double");
+    ///
+    /// struct Counter(AtomicU32);
+    ///
+    /// impl Counter {
+    ///     async fn count(&self, request: Request<Number>) -> Result<Number, Status> {
+    ///         Ok(Number { number: self.0.fetch_add(request.number, Ordering::Relaxed) })
+    ///     }
+    /// }
+    ///
+    /// let counter = Arc::new(Counter(AtomicU32::new(0)));
+    /// let router = Router::new(counter.clone())
+    ///     .unary(COUNT, Counter::count)
+    ///     .unary(DOUBLE, |_: &Counter, request: Request<Number>| async move {
+    ///         Ok::<_, Status>(Number { number: 2 * request.number })
+    ///     });
+    /// ```
+    pub fn new(service: impl Into<Arc<S>>) -> Router<S> {
+        Router { service: service.into(), routes: Routes::default() }
     }
 
     /// Answers a unary method with a handler `async fn(&self, Request<Req>) -> Result<Response<Resp>, Status>`.
     #[must_use]
-    pub fn unary<Req, Resp, F>(self, method: Method<Req, Resp, Unary>, handler: F) -> Self
+    pub fn unary<Req, Resp, R, F>(self, method: Method<Req, Resp, Unary>, handler: F) -> Self
     where
         Req: Message + Default + 'static,
         Resp: Message + 'static,
-        F: for<'a> Handler<'a, S, Request<Req>, Result<Response<Resp>, Status>>,
+        R: Into<Response<Resp>>,
+        F: for<'a> Handler<'a, S, Request<Req>, Result<R, Status>>,
     {
         let service = self.service.clone();
         self.route(method.path(), move |incoming| {
@@ -157,7 +145,8 @@ impl<S: Send + Sync + 'static> Router<S> {
                 let link = body.into_link();
                 admit(&link).await?;
                 let request = Request::with_context(message, context, compressed);
-                reply(handler.call(&service, request).await?, packing, &link).await
+                let response = handler.call(&service, request).await?.into();
+                reply(response, packing, &link).await
             });
             HandlerRun { future, exchange: None }
         })
@@ -192,11 +181,12 @@ impl<S: Send + Sync + 'static> Router<S> {
     /// Answers a client streaming method with a handler `async fn(&self, Inbound<Req>) -> Result<Response<Resp>,
     /// Status>`.
     #[must_use]
-    pub fn client_streaming<Req, Resp, F>(self, method: Method<Req, Resp, ClientStreaming>, handler: F) -> Self
+    pub fn client_streaming<Req, Resp, R, F>(self, method: Method<Req, Resp, ClientStreaming>, handler: F) -> Self
     where
         Req: Message + Default + 'static,
         Resp: Message + 'static,
-        F: for<'a> Handler<'a, S, Inbound<Req>, Result<Response<Resp>, Status>>,
+        R: Into<Response<Resp>>,
+        F: for<'a> Handler<'a, S, Inbound<Req>, Result<R, Status>>,
     {
         let service = self.service.clone();
         self.route(method.path(), move |incoming| {
@@ -207,7 +197,8 @@ impl<S: Send + Sync + 'static> Router<S> {
             let inbound = Inbound::new(inbox.clone(), Some(Box::new(context)));
             let future = Box::pin(async move {
                 admit(&link).await?;
-                reply(handler.call(&service, inbound).await?, packing, &link).await
+                let response = handler.call(&service, inbound).await?.into();
+                reply(response, packing, &link).await
             });
             HandlerRun { future, exchange: Some(Box::new(Exchange::answer(Some(inbox), None))) }
         })
@@ -241,14 +232,18 @@ impl<S: Send + Sync + 'static> Router<S> {
     /// Adds the methods of another service.
     #[must_use]
     pub fn merge<T>(mut self, other: Router<T>) -> Self {
-        self.routes.methods.extend(other.routes.methods);
+        for (path, route) in other.routes.methods {
+            let earlier = self.routes.methods.insert(path, route);
+            assert!(earlier.is_none(), "{path} is registered twice");
+        }
         self.routes.services.extend(other.routes.services);
         self
     }
 
     fn route(mut self, path: &'static str, serve: impl Fn(IncomingCall) -> HandlerRun + Send + Sync + 'static) -> Self {
         let route = Route { serve: Box::new(serve), pace: Pace::default() };
-        self.routes.methods.insert(path, route);
+        let earlier = self.routes.methods.insert(path, route);
+        assert!(earlier.is_none(), "{path} is registered twice");
         self.routes.services.extend(method::split(path).map(|(service, _)| service));
         self
     }
@@ -298,7 +293,7 @@ async fn reply<Resp: Message>(response: Response<Resp>, mut packing: MessageEnco
         packing.choose(encoding);
     }
     let compress = response.may_compress();
-    let (message, metadata) = response.into_parts();
+    let (message, metadata) = response.into_message_and_metadata();
     let message = match is_small(&message) {
         true => encode(&message, &packing, compress)?.freeze(),
         // Boxed, so that small messages do not carry its state.

@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use super::options::ServerOptions;
 use super::router::Routes;
 use crate::call::compress::{MessageEncoder, SendingOptions};
+use crate::io::ConnectionInfo;
 use crate::wire::encoding::EncodingSet;
 
 /// Returns the output of a future, or `None` if `stop` is ready first.
@@ -27,11 +28,15 @@ pub(super) async fn until<F: Future>(mut stop: Pin<&mut impl Future<Output = ()>
 pub(super) struct Shared {
     pub(super) routes: Routes,
     pub(super) options: ServerOptions,
+    pub(super) on_accept: Option<OnAccept>,
     pub(super) sending: Arc<SendingOptions>,
     /// The encodings of the compressors, and identity.
     pub(super) encodings: EncodingSet,
     phase: watch::Receiver<Phase>,
 }
+
+/// Decides about a new connection: returns true to serve it.
+pub(super) type OnAccept = Box<dyn Fn(&mut ConnectionInfo) -> bool + Send + Sync>;
 
 /// The phase of a server's life; it only advances.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -44,14 +49,19 @@ pub(super) enum Phase {
 }
 
 impl Shared {
-    pub(super) fn new(routes: Routes, options: ServerOptions, phase: watch::Receiver<Phase>) -> Shared {
+    pub(super) fn new(
+        routes: Routes,
+        options: ServerOptions,
+        on_accept: Option<OnAccept>,
+        phase: watch::Receiver<Phase>,
+    ) -> Shared {
         let sending = Arc::new(SendingOptions {
             max_message_size: options.limits.max_send_message_size,
             min_compress_size: options.limits.min_compress_size,
             compressors: options.compressors.clone(),
         });
         let encodings = options.compressors.encodings();
-        Shared { routes, options, sending, encodings, phase }
+        Shared { routes, options, on_accept, sending, encodings, phase }
     }
 
     /// Returns the encoder of responses to a client that accepts these encodings.

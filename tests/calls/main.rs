@@ -8,5 +8,6 @@ mod causes;
 mod compression;
 mod compression_choice;
 mod deadline;
+mod seams;
 mod streaming;
 mod threads;

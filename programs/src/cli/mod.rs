@@ -9,6 +9,8 @@
 mod clock;
 mod flags;
 mod memory;
+mod plain;
+pub mod private;
 mod signals;
 mod stderr;
 mod stop;
@@ -16,6 +18,7 @@ mod stop;
 pub use clock::timestamp;
 pub use flags::parse;
 pub use memory::give_memory_back;
+pub use plain::{is_plain, plain};
 pub use signals::{leaving, shutdown};
 pub use stderr::{LINES_A_SECOND, PATIENCE, announce, log, log_text, say, say_text};
 pub use stop::Stop;

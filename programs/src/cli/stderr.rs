@@ -15,6 +15,8 @@ use std::io::Write;
 use std::sync::{Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::plain::plain;
+
 /// Capacity of the queue, in bytes.
 const ROOM: usize = 4 << 20;
 /// Maximum number of lines logged per second.
@@ -79,13 +81,8 @@ pub(super) fn finish() {
 }
 
 /// Removes line breaks and other control characters, which may come from a file or a peer.
-fn one_line(text: &str) -> String {
-    let words = text.split(|c: char| c.is_control()).map(str::trim).filter(|words| !words.is_empty());
-    words.collect::<Vec<_>>().join(" ")
-}
-
 fn line_of(line: impl Display) -> String {
-    one_line(&line.to_string()) + "\n"
+    plain(&line.to_string()) + "\n"
 }
 
 /// Returns the printer, and starts its thread at the first call.
@@ -259,11 +256,6 @@ fn grouped(number: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn control_characters_are_removed_from_a_line() {
-        assert_eq!(one_line("a \n\t b\r\nc\u{1b}[2J\n"), "a b c [2J");
-    }
 
     #[test]
     fn numbers_have_thousands_separators() {

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
+use super::budget::{Allowance, Budget, brief, ends_here};
 use crate::cli;
 use barewire::inspector::capture::Redactor;
 use barewire::inspector::capture::pcapng_writer::{self, PcapngConnection};
@@ -44,6 +45,8 @@ struct Shared {
     schema: Schema,
     began: SystemTime,
     clock: Instant,
+    /// The remark that ends the file if it reaches its size limit.
+    last: Vec<u8>,
     file: Mutex<FileState>,
 }
 
@@ -51,9 +54,13 @@ struct Shared {
 struct FileState {
     file: File,
     buffer: Vec<u8>,
-    /// Bytes left until the size limit.
+    /// Bytes left until the size limit, without those for the remark that says so.
     room: u64,
     full: bool,
+    /// True if the file has its beginning.
+    begun: bool,
+    budget: Budget,
+    allowance: Allowance,
 }
 
 impl CaptureFile {
@@ -69,9 +76,22 @@ impl CaptureFile {
         schema: Schema,
         largest: u64,
     ) -> io::Result<CaptureFile> {
-        let file = FileState { file: File::create(path)?, buffer: Vec::new(), room: largest, full: false };
-        let (began, clock) = (SystemTime::now(), Instant::now());
-        let shared = Shared { path: path.to_owned(), format, redaction, schema, began, clock, file: Mutex::new(file) };
+        let remark = ends_here(largest);
+        let last = match format {
+            Format::Pcapng => pcapng_writer::remark(&remark),
+            Format::JsonLines => JsonLines::new(Redaction::none()).limit(&remark).into_bytes(),
+        };
+        let file = FileState {
+            file: cli::private::create(path)?,
+            buffer: Vec::new(),
+            room: largest.saturating_sub(last.len() as u64),
+            full: false,
+            begun: false,
+            budget: Budget::default(),
+            allowance: Allowance::default(),
+        };
+        let (began, clock, path, file) = (SystemTime::now(), Instant::now(), path.to_owned(), Mutex::new(file));
+        let shared = Shared { path, format, redaction, schema, began, clock, last, file };
         let capture = CaptureFile { shared: Arc::new(shared) };
         if format == Format::Pcapng {
             let application = concat!("barewire ", env!("CARGO_PKG_VERSION"));
@@ -133,11 +153,17 @@ impl CaptureFile {
         let mut state = self.lock();
         let fits = !state.full && bytes.len() as u64 <= state.room;
         if !fits {
-            if !std::mem::replace(&mut state.full, true) {
-                cli::log(format_args!("{} has reached its size limit: recording ends", self.shared.path.display()));
+            if std::mem::replace(&mut state.full, true) {
+                return Ok(());
+            }
+            cli::log(format_args!("{} has reached its size limit: recording ends", self.shared.path.display()));
+            // A file whose limit does not even hold its beginning stays empty.
+            if self.shared.format == Format::JsonLines || state.begun {
+                state.buffer.extend_from_slice(&self.shared.last);
             }
             return Ok(());
         }
+        state.begun = true;
         state.room -= bytes.len() as u64;
         state.buffer.extend_from_slice(bytes);
         if state.buffer.len() < BUFFER {
@@ -190,6 +216,9 @@ impl Recorder {
         match &mut self.form {
             Form::Pcapng { packets, redactor } => {
                 let (mut shown, mut out) = (Vec::new(), Vec::new());
+                let before = redactor.held();
+                let admitted = self.file.lock().budget.admits(before, bytes.len());
+                let (lost, bytes) = if admitted { (lost, bytes) } else { (lost + bytes.len() as u64, &[][..]) };
                 if lost > 0 {
                     redactor.lose(direction, lost, &mut shown);
                     packets.bytes(time, direction, &shown, &mut out);
@@ -197,13 +226,16 @@ impl Recorder {
                     shown.clear();
                 }
                 redactor.push(direction, bytes, &mut shown);
+                self.file.lock().budget.changed(before, redactor.held());
                 packets.bytes(time, direction, &shown, &mut out);
                 self.file.append(&out)
             }
             Form::JsonLines { conversation, .. } => {
-                conversation.set_time(time);
-                conversation.lose(direction, lost);
-                conversation.push(direction, bytes);
+                // Decodes without the lock, which other connections need.
+                let before = self.file.lock().budget;
+                let mut after = before;
+                after.push(conversation, time, direction, lost, bytes);
+                self.file.lock().budget.merge(&before, &after);
                 self.frames()
             }
         }
@@ -222,8 +254,9 @@ impl Recorder {
             return Ok(());
         }
         let Form::Pcapng { packets, redactor } = &mut self.form else { return Ok(()) };
-        let (mut shown, mut out) = (Vec::new(), Vec::new());
+        let (mut shown, mut out, before) = (Vec::new(), Vec::new(), redactor.held());
         redactor.finish(direction, &mut shown);
+        self.file.lock().budget.changed(before, redactor.held());
         packets.bytes(time, direction, &shown, &mut out);
         packets.end(time, direction, &mut out);
         self.file.append(&out)
@@ -246,7 +279,7 @@ impl Recorder {
                 self.ended(time, Direction::ToClient, 0)
             }
             Form::JsonLines { conversation, .. } => {
-                conversation.finish();
+                self.file.lock().budget.finish(conversation);
                 let dropped = conversation.dropped_frames();
                 self.frames()?;
                 let Form::JsonLines { lines, .. } = &self.form else { return Ok(()) };
@@ -258,7 +291,11 @@ impl Recorder {
     fn frames(&mut self) -> io::Result<()> {
         let Form::JsonLines { lines, conversation } = &mut self.form else { return Ok(()) };
         for frame in conversation.take_frames() {
-            self.file.append(lines.frame(self.number, &frame).as_bytes())?;
+            let mut line = lines.frame(self.number, &frame);
+            if !self.file.lock().allowance.admits(&frame, &line) {
+                line = brief(lines, self.number, &frame);
+            }
+            self.file.append(line.as_bytes())?;
         }
         Ok(())
     }

@@ -12,6 +12,7 @@
 //!
 //! Files have the values of secret headers overwritten ([`Redaction`]), and grow to [`file::LARGEST`] bytes at most.
 
+pub mod budget;
 pub mod file;
 
 use std::io;

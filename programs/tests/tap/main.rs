@@ -1,12 +1,17 @@
 //! `barewire tap` and `barewire decode` as users see them: bytes are forwarded unchanged, ends and resets too, errors are one
 //! line, and files are complete.
 
+#[cfg(unix)]
+mod files;
 #[path = "../../../tests/common/installed.rs"]
 mod installed;
+mod limits;
 mod mistakes;
 mod names;
 mod outputs;
 mod process;
+mod proto;
+mod redaction;
 mod replay;
 mod tls;
 mod tour;

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::recorded::{Capture, Chunk, Connection, NOWHERE};
 use crate::inspector::model::frame::Direction;
+use crate::inspector::model::text;
 
 /// Reads a capture from JSON lines; returns `None` if the first line is not that of a connection or a frame.
 pub(super) fn read(file: &[u8]) -> Option<Capture> {
@@ -22,6 +23,12 @@ pub(super) fn read(file: &[u8]) -> Option<Capture> {
             capture.cut_short = Some(format!("the file is truncated: line {} is not a record", place + 1));
             break;
         };
+        if let (Some("limit"), Some(text)) = (record["record"].as_str(), record["text"].as_str()) {
+            let note = text::plain(text.as_bytes());
+            if capture.notes.is_empty() {
+                capture.notes.push(note);
+            }
+        }
         let Some(number) = record.get("connection").and_then(Value::as_u64) else { continue };
         let at = numbers.iter().position(|known| *known == number).unwrap_or_else(|| {
             numbers.push(number);

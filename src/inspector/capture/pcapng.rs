@@ -7,6 +7,7 @@
 //! Interface Description    1           link type(16) reserved(16) snap length(32) options
 //! Packet (obsolete)        2           interface(16) drops(16) time(64) captured(32) original(32) packet
 //! Simple Packet            3           original(32) packet, on the first interface, without a time
+//! Interface Statistics     5           interface(32) time(64) options, of which a comment is shown
 //! Enhanced Packet          6           interface(32) time(64) captured(32) original(32) packet, options
 //! Decryption Secrets       10          type(32) length(32) secrets: 0x544c534b is a key log of TLS
 //! ```
@@ -16,6 +17,7 @@ use std::time::Duration;
 use super::cursor::Cursor;
 use super::packets::Packets;
 use super::tls::KeyLog;
+use crate::inspector::model::text;
 
 const SECTION: [u8; 4] = [0x0a, 0x0d, 0x0d, 0x0a];
 
@@ -61,6 +63,11 @@ pub(super) fn read(file: &[u8], packets: &mut Packets, keys: &mut KeyLog) -> Opt
             2 | 3 | 6 if packet(kind, body, &interfaces, packets).is_none() => {
                 packets.note("a packet in a malformed block was skipped");
             }
+            5 => {
+                if let Some(comment) = comment(body) {
+                    packets.note(&comment);
+                }
+            }
             10 if secrets(body, keys).is_none() => {
                 packets.note("a secrets block that is not a TLS key log was skipped");
             }
@@ -102,6 +109,18 @@ fn interface(mut body: Cursor<'_>) -> Option<Interface> {
         }
     }
     Some(interface)
+}
+
+/// Returns the comment of a block of interface statistics: a remark of the program that wrote the file.
+fn comment(mut body: Cursor<'_>) -> Option<String> {
+    body.take(12)?;
+    while let (Some(code @ 1..), Some(length)) = (body.u16(), body.u16()) {
+        let padded = body.take(usize::from(length).next_multiple_of(4))?;
+        if code == 1 {
+            return Some(text::plain(padded.get(..length.into())?));
+        }
+    }
+    None
 }
 
 /// Adds the secrets of a block, which may be anywhere in the file.

@@ -5,6 +5,7 @@
 //!
 //! Section Header          0x0a0d0d0a  magic 0x1a2b3c4d, version 1.0, section length, options
 //! Interface Description   1           link type, snap length 0 (no limit), options
+//! Interface Statistics    5           interface, time, options: a remark of the writer
 //! Enhanced Packet         6           interface, time, captured and original length, packet, options
 //!
 //! option → code(16) length(16) value, padded to 32 bits
@@ -38,6 +39,16 @@ pub fn begin(application: &str) -> Vec<u8> {
     let mut out = Vec::new();
     block(&mut out, 0x0a0d_0d0a, &section);
     block(&mut out, 1, &interface);
+    out
+}
+
+/// Returns a remark about the file at this place: a block of interface statistics that has only a comment.
+pub fn remark(text: &str) -> Vec<u8> {
+    let mut body = vec![0; 12];
+    option(&mut body, 1, text.as_bytes());
+    option(&mut body, 0, &[]);
+    let mut out = Vec::new();
+    block(&mut out, 5, &body);
     out
 }
 

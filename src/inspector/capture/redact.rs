@@ -21,7 +21,7 @@ use crate::inspector::decode::huffman;
 use crate::inspector::model::frame::Direction;
 use crate::inspector::model::frame::HeaderField;
 use crate::inspector::model::limits::Limits;
-use crate::inspector::model::redaction::Redaction;
+use crate::inspector::model::redaction::{Redaction, first_with_same_name};
 use crate::inspector::model::tree::Node;
 use crate::wire::http2::{FRAME_HEADER, FrameHeader, FrameType, Setting, settings};
 
@@ -95,6 +95,11 @@ impl Redactor {
         let consumed = pending.len() - rest.len();
         pending.drain(..consumed);
         side.half.pending = pending;
+    }
+
+    /// Returns the number of bytes that wait for the rest of their frame or header block.
+    pub fn held(&self) -> usize {
+        [&self.to_server, &self.to_client].iter().map(|side| side.half.pending.len() + side.block.len()).sum()
     }
 
     /// Reports missing bytes of a direction. Buffered bytes are written; those that may be secret are overwritten.
@@ -193,8 +198,15 @@ impl HalfRedactor {
     }
 }
 
-/// Overwrites the value of an instruction that has one; an index does not.
+/// Overwrites the value of an instruction that has one. An index has none, but one of the static table tells the value: it
+/// becomes the first index with the same name.
 fn overwrite(block: &mut [u8], instruction: Node<'_>, field: &HeaderField) {
+    if instruction.is_leaf()
+        && let Some(index) = block.get_mut(instruction.range.start)
+        && let Some(first) = first_with_same_name(*index & 0x7f)
+    {
+        *index = 0x80 | first;
+    }
     let Some((length, value)) = instruction.value_of_literal() else { return };
     let huffman = block.get(length.range.start).is_some_and(|first| first & 0x80 != 0);
     let symbols = field.value.as_ref().map_or(0, |value| value.len());
@@ -220,10 +232,6 @@ fn fill(bytes: &mut [u8], range: &Range<usize>, with: u8) {
 }
 
 impl<'a> Node<'a> {
-    fn is_size_update(&self) -> bool {
-        self.label == "dynamic table size"
-    }
-
     /// Returns the last two leaves of a literal: the value's length and the value. An empty value has no leaf.
     fn value_of_literal(self) -> Option<(Node<'a>, Node<'a>)> {
         let (length, value) = self.children().zip(self.children().skip(1)).last()?;

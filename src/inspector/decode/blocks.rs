@@ -59,7 +59,9 @@ impl Conversation {
         {
             assembly.push(number, place.start, frame.bytes.get(place.clone()).unwrap_or_default());
             if assembly.cost() > limit {
-                frame.faults.push(format!("the header block exceeds {limit} bytes and is not decoded"));
+                frame.faults.push(format!(
+                    "the header block exceeds {limit} bytes and is not decoded: see --limit header-block"
+                ));
                 block.assembly = None;
                 half.hpack.lose_track();
             }

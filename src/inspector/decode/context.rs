@@ -15,6 +15,8 @@ pub(super) struct Context<'a> {
     pub(crate) encoding: Option<&'a str>,
     /// The compressors that decompress messages.
     pub(super) compressors: &'a Compressors,
+    /// Bytes that the messages that end in this frame may have when they are decompressed.
+    pub(super) restorable: usize,
     /// Bytes that may be buffered, besides those that this direction buffers already.
     pub(crate) room: usize,
 }

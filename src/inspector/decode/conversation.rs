@@ -36,6 +36,8 @@ pub struct Conversation {
     pub(super) calls: BTreeMap<u32, Call>,
     /// Bytes buffered for incomplete messages.
     waiting: usize,
+    /// Bytes that decompression may still produce.
+    restorable: usize,
     frames: VecDeque<Frame>,
     frames_cost: usize,
     /// The time of the pushed bytes.
@@ -46,9 +48,10 @@ pub struct Conversation {
 }
 
 impl Conversation {
-    /// Returns a conversation that starts at the first byte, with the default limits.
+    /// Returns a conversation that starts at the first byte, with the limits of the schema.
     pub fn new(schema: Schema) -> Self {
-        Self::with_limits(schema, Limits::default())
+        let limits = schema.limits();
+        Self::with_limits(schema, limits)
     }
 
     /// Returns a conversation that starts at the first byte.
@@ -61,6 +64,7 @@ impl Conversation {
             to_client: Half::new(Expects::Settings, limits),
             calls: BTreeMap::new(),
             waiting: 0,
+            restorable: limits.restored,
             frames: VecDeque::new(),
             frames_cost: 0,
             time: Duration::ZERO,
@@ -78,6 +82,23 @@ impl Conversation {
     /// Sets the compressors that decompress messages from now on. The default is all compiled-in compressors.
     pub fn set_compressors(&mut self, compressors: Compressors) {
         self.compressors = compressors;
+    }
+
+    /// Returns the number of bytes that decompressed messages may still have: [`Limits::restored`], plus what received
+    /// bytes allow, minus what was decompressed.
+    pub fn restorable(&self) -> usize {
+        self.restorable
+    }
+
+    /// Sets the number of bytes that decompressed messages may still have, so that several conversations can share one
+    /// budget.
+    pub fn set_restorable(&mut self, bytes: usize) {
+        self.restorable = bytes;
+    }
+
+    /// Returns the number of bytes that wait for the rest of their frame, header block or message.
+    pub fn held(&self) -> usize {
+        self.to_server.held() + self.to_client.held() + self.waiting
     }
 
     /// Returns the schema of this conversation.
@@ -283,12 +304,17 @@ impl Conversation {
         let type_name = call.type_name(direction);
         let held = call.cost();
         let half = call.half_mut(direction);
+        if half.encoding.is_some() {
+            let earned = place.len().saturating_mul(Limits::RESTORED_PER_BYTE);
+            self.restorable = self.restorable.saturating_add(earned);
+        }
         let context = Context {
             schema: &self.schema,
             limits: &self.limits,
             type_name,
             encoding: half.encoding.as_deref(),
             compressors: &self.compressors,
+            restorable: self.limits.message.min(self.restorable),
             room: room + half.messages.cost(),
         };
         frame.meaning = match (place.is_empty(), frame.ends_stream) {
@@ -298,6 +324,7 @@ impl Conversation {
         };
         let before = mem::take(&mut frame.annotations);
         let found = half.messages.push(number, &frame.bytes, place, before, &context);
+        self.restorable = self.restorable.saturating_sub(context.restorable - found.restorable);
         self.waiting = self.waiting.saturating_sub(held) + call.cost();
 
         (frame.annotations, frame.messages) = (found.annotations, found.complete);
@@ -328,7 +355,7 @@ impl Conversation {
         let fault = match unfinished {
             None => return,
             Some((seen, None)) => format!("the stream ends inside a message's prefix: {seen} of 5 bytes"),
-            Some((seen, Some(total))) => format!("the stream ends inside a message: {seen} of {total} bytes"),
+            Some((seen, Some(total))) => format!("the stream ends inside a message: {seen} of its {total} bytes"),
         };
         self.with_kept(number, |frame| frame.faults.push(fault));
     }

@@ -8,14 +8,13 @@
 use super::conversation::Conversation;
 use super::half::Expects;
 use crate::inspector::model::frame::{Direction, FrameKind};
-use crate::inspector::model::limits::Limits;
 use crate::inspector::model::schema::Schema;
 
 impl Conversation {
     /// Returns a conversation whose beginning was not captured in either direction. The HPACK tables are unknown, and
     /// the inspector searches for the first frame.
     pub fn joined_late(schema: Schema) -> Self {
-        let mut conversation = Self::with_limits(schema, Limits::default());
+        let mut conversation = Self::new(schema);
         for direction in [Direction::ToServer, Direction::ToClient] {
             let half = conversation.half_mut(direction);
             half.expects = Expects::Lost { from: 0 };

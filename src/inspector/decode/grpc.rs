@@ -45,7 +45,7 @@ pub(crate) struct Found {
     /// Number of annotations that may still be added.
     budget: usize,
     /// Number of bytes that decompression may still produce.
-    restorable: usize,
+    pub(super) restorable: usize,
 }
 
 impl MessageReader {
@@ -62,7 +62,7 @@ impl MessageReader {
         before: Tree,
         context: &Context<'_>,
     ) -> Found {
-        let (budget, restorable) = (context.limits.annotations, context.limits.message);
+        let (budget, restorable) = (context.limits.annotations, context.restorable);
         let mut found = Found { annotations: before, complete: Vec::new(), earlier: None, budget, restorable };
         let mut rest = place;
         while !rest.is_empty() {
@@ -76,16 +76,20 @@ impl MessageReader {
                 self.complete(&mut found, number, range, seen, frame, context);
             } else {
                 self.keep(number, range.start, frame.get(range.clone()).unwrap_or_default(), context);
-                self.part(&mut found, range, seen);
+                let limit = self.limit(context);
+                self.part(&mut found, range, seen, limit);
             }
         }
         found
     }
 
-    /// Returns the received and the expected bytes of an incomplete message; the expected bytes are `None` inside the
-    /// prefix.
+    /// Returns the received bytes of an incomplete message and its length, both without the prefix, as Message-Length
+    /// counts. Inside the prefix, returns the received bytes of the prefix and `None`.
     pub(crate) fn unfinished(&self) -> Option<(u64, Option<u64>)> {
-        (self.received > 0).then(|| (self.received, (self.received >= PREFIX_LEN).then(|| self.total())))
+        match self.received.checked_sub(PREFIX_LEN) {
+            Some(content) => Some((content, Some(self.length.into()))),
+            None => (self.received > 0).then_some((self.received, None)),
+        }
     }
 
     /// Returns the approximate memory used for the incomplete message.
@@ -140,6 +144,15 @@ impl MessageReader {
         u64::from(self.length) > context.limits.message as u64
     }
 
+    /// Returns the limit that keeps the current message from being decoded, by its name in the program's flag `--limit`.
+    fn limit(&self, context: &Context<'_>) -> Option<&'static str> {
+        match self.assembly {
+            _ if self.is_too_long(context) => Some("message"),
+            None => Some("waiting"),
+            Some(_) => None,
+        }
+    }
+
     /// Completes the message that ends at `range` of the frame; `seen` bytes of it came in earlier frames.
     fn complete(
         &mut self,
@@ -161,10 +174,11 @@ impl MessageReader {
             length: self.length,
             segments: Vec::new(),
             tree: None,
+            hidden_by: None,
             restored: None,
         };
         match assembly {
-            _ if !found.has_room() => self.part(found, range, seen),
+            _ if !found.has_room() => self.part(found, range, seen, None),
             Some(_) if seen == 0 && !self.is_too_long(context) => {
                 let mut tree = std::mem::take(&mut found.annotations);
                 message.restored = self.tree(&mut tree, frame, range.clone(), context, found);
@@ -183,7 +197,8 @@ impl MessageReader {
                 found.earlier = Some(assembly);
             }
             _ => {
-                self.part(found, range, seen);
+                message.hidden_by = self.limit(context);
+                self.part(found, range, seen, message.hidden_by);
                 found.complete.push(message);
             }
         }
@@ -245,8 +260,9 @@ impl MessageReader {
     }
 
     /// Adds the part of a message that ends with the last byte received; `seen` bytes of the message came in earlier
-    /// frames. The prefix is decoded, the content is not. Over the limit, one leaf covers the rest of the data.
-    fn part(&self, found: &mut Found, range: Range<usize>, seen: u64) {
+    /// frames. The prefix is decoded, the content is not; `limit` names the limit that hides it. Over the limit of
+    /// annotations, one leaf covers the rest of the data.
+    fn part(&self, found: &mut Found, range: Range<usize>, seen: u64, limit: Option<&str>) {
         let has_room = found.has_room();
         let tree = &mut found.annotations;
         if !has_room {
@@ -254,14 +270,17 @@ impl MessageReader {
                 Some(last) if last.label == HIDDEN => last.range.end = range.end,
                 _ => {
                     let rest = Annotation::new(range, Layer::Opaque, HIDDEN);
-                    tree.push(rest.value("over the limit, not decoded"));
+                    tree.push(rest.value("not decoded: over --limit annotations"));
                 }
             };
         }
         found.budget -= COST;
         let (from, to) = (seen.max(PREFIX_LEN) - PREFIX_LEN, self.received.saturating_sub(PREFIX_LEN));
         let value = match self.received >= PREFIX_LEN {
-            true => format!("bytes {from} to {to} of {}", self.length),
+            true => {
+                let hidden = limit.map_or_else(String::new, |limit| format!(", not decoded: over --limit {limit}"));
+                format!("bytes {from} to {to} of {}{hidden}", self.length)
+            }
             false => "inside the prefix".to_owned(),
         };
         let node = tree.open(message_node(range.clone()).value(format!("message {}: {value}", self.number)));

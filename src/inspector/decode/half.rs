@@ -69,6 +69,12 @@ impl Half {
         Self { expects, pending: Vec::new(), offset: 0, hpack: Decoder::new(limits), block: None, tls: false }
     }
 
+    /// Returns the number of bytes of an incomplete frame and of an incomplete header block.
+    pub(super) fn held(&self) -> usize {
+        let block = self.block.as_ref().and_then(|block| block.assembly.as_ref());
+        self.pending.len() + block.map_or(0, Assembly::cost)
+    }
+
     /// Returns the next piece and the bytes after it, or `None` if more bytes are needed.
     pub(crate) fn next_piece<'a>(&mut self, bytes: &'a [u8]) -> Option<(Piece<'a>, &'a [u8])> {
         let header = match self.expects {

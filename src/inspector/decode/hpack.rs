@@ -24,6 +24,7 @@ use super::huffman;
 use crate::inspector::model::annotation::{Annotation, Layer, Rule};
 use crate::inspector::model::frame::HeaderField;
 use crate::inspector::model::limits::Limits;
+use crate::inspector::model::redaction::UNKNOWN_NAME;
 use crate::inspector::model::text::{self, Text};
 use crate::inspector::model::tree::Tree;
 
@@ -215,7 +216,7 @@ impl Decoder {
         }
         self.max_size = size;
         self.evict();
-        let node = Annotation::new(range, Layer::Hpack, SIZE_UPDATE).value(Text::number(size as u64));
+        let node = Annotation::new(range, Layer::Hpack, "dynamic table size").value(Text::number(size as u64));
         tree.push(node.detail("size update").rule(const { &Rule::hpack("6.3") }));
         Ok(())
     }
@@ -298,7 +299,7 @@ fn format_literal(index: u64, flags: u32, f: &mut fmt::Formatter<'_>) -> fmt::Re
 fn label(index: usize, field: &HeaderField) -> Text {
     match index.checked_sub(1).and_then(|place| STATIC.get(place)) {
         Some(&(name, _)) => name.into(),
-        None => field.name.as_ref().map_or("unknown name".into(), Text::octets),
+        None => field.name.as_ref().map_or(UNKNOWN_NAME.into(), Text::octets),
     }
 }
 
@@ -314,15 +315,12 @@ fn shown(field: &HeaderField) -> Text {
 fn extend_hidden(tree: &mut Tree, range: Range<usize>) {
     match tree.last_mut() {
         Some(last) if last.label == HIDDEN => last.range.end = range.end,
-        _ => tree.push(Annotation::new(range, Layer::Hpack, HIDDEN).value("over the limit, not shown")),
+        _ => tree.push(Annotation::new(range, Layer::Hpack, HIDDEN).value("not shown: over --limit header-list")),
     }
 }
 
 /// The label of headers over the limit. It can't be a header name, because it contains a space.
 const HIDDEN: &str = "more headers";
-
-/// The label of a dynamic table size update.
-pub(crate) const SIZE_UPDATE: &str = "dynamic table size";
 
 /// Number of size updates that are annotated one by one.
 const MOST: usize = 4096;

@@ -50,6 +50,9 @@ struct FieldSummary {
 /// The message type that contains a message and the name of its type.
 const ANY: &str = "google.protobuf.Any";
 
+/// The value of what is not decoded, with the flag of the program that raises the limit.
+const OVER_ANNOTATIONS: &str = "not decoded: over --limit annotations";
+
 /// The most annotations that a field has before its content: its node, tag, length and value.
 const COST: usize = 4;
 
@@ -60,7 +63,7 @@ impl<'a> Annotator<'a> {
         let names = message.and_then(|message| self.schema.fields(message));
         loop {
             if self.budget < COST {
-                let rest = leaf(fields.take_rest(), "more fields").value("not decoded: too many");
+                let rest = leaf(fields.take_rest(), "more fields").value(OVER_ANNOTATIONS);
                 let more = !rest.range.is_empty();
                 self.tree.push(rest);
                 return more;
@@ -106,7 +109,7 @@ impl<'a> Annotator<'a> {
         let node = leaf(field.tag.start..field.value.end, label).detail(detail).rule(STRUCTURE);
         let node = self.tree.open(node);
         self.tag(field);
-        let kind = known.map(|SchemaField { kind, .. }| kind).filter(|kind| kind.fits(&field.payload));
+        let kind = known.filter(|known| known.fits(&field.payload)).map(|known| &known.kind);
         let mut said = match field.payload {
             Payload::Len(content) => {
                 let length = noting_length(Text::number(content.len() as u64), &field.length, content.len() as u64);
@@ -174,6 +177,12 @@ impl<'a> Annotator<'a> {
             return FieldSummary { value: name_or(name, "message"), fault: None };
         }
         let mut said = FieldSummary::default();
+        if nested.is_some() {
+            let size = text::count(content.len() as u64, "byte");
+            said.value = format!("{size}, not decoded: nested deeper than --limit depth").into();
+            self.tree.push(leaf(range, "value").value(said.value.clone()).rule(LENGTH));
+            return said;
+        }
         match kind {
             Some(FieldType::String) => {
                 let text = std::str::from_utf8(content);
@@ -203,6 +212,9 @@ impl<'a> Annotator<'a> {
     /// Annotates packed numbers, each as a leaf.
     fn packed(&mut self, range: Range<usize>, kind: &FieldType) -> String {
         let rule = const { &Rule::protobuf("packed") };
+        if range.is_empty() {
+            return "(empty)".to_owned();
+        }
         let (mut at, mut values) = (range.start, Vec::new());
         while at < range.end && self.budget > 0 {
             self.budget -= 1;
@@ -220,7 +232,7 @@ impl<'a> Annotator<'a> {
             self.tree.push(leaf(at..end, "element").value(value).rule(rule));
             at = end;
         }
-        self.tree.push(leaf(at..range.end, "more elements").value("not decoded: too many").rule(rule));
+        self.tree.push(leaf(at..range.end, "more elements").value(OVER_ANNOTATIONS).rule(rule));
         values.join(", ")
     }
 
@@ -231,7 +243,7 @@ impl<'a> Annotator<'a> {
         };
         let value = name_or(name, "group");
         if self.depth == 0 {
-            let fault = Some("groups are nested too deeply");
+            let fault = Some("groups are nested deeper than --limit depth");
             self.tree.push(leaf(fields.take_rest(), "not decodable").fault(fault));
             return FieldSummary { value, fault: None };
         }
@@ -288,11 +300,13 @@ impl FieldType {
             _ => WireType::Varint,
         }
     }
+}
 
-    /// Returns true if the type allows this wire type, for a single value or for packed values.
+impl SchemaField {
+    /// Returns true if the field allows this wire type, for a single value or for packed values.
     fn fits(&self, payload: &Payload<'_>) -> bool {
-        let (own, found) = (self.wire_type(), payload.wire_type());
-        own == found || (found == WireType::Len && own != WireType::GroupStart)
+        let (own, found) = (self.kind.wire_type(), payload.wire_type());
+        own == found || (self.repeated && found == WireType::Len && own != WireType::GroupStart)
     }
 }
 

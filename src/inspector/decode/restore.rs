@@ -36,7 +36,11 @@ pub(crate) fn restore(content: &[u8], context: &Context<'_>, room: &mut usize, b
     match outcome {
         Ok(()) => {}
         Err(DecompressError::TooLarge) => {
-            return Outcome::Left(format!("compressed, over {room} bytes when decompressed: over the limit"));
+            let limit = if context.restorable < context.limits.message { "restored" } else { "message" };
+            let over = format!("compressed, over {room} bytes when decompressed: over --limit {limit}");
+            // Finding that out costs as much time as a message of this size.
+            *room = 0;
+            return Outcome::Left(over);
         }
         Err(DecompressError::Corrupt(why)) => {
             return Outcome::Broken(format!("can't be decompressed with {name}: {why}"));

@@ -320,6 +320,16 @@ impl<T> Sieve<T> {
         ended.iter().flat_map(|call| self.release(call)).collect()
     }
 
+    /// Returns the cost of everything that waits.
+    pub fn held(&self) -> usize {
+        self.cost
+    }
+
+    /// Sets the total cost of what may wait from now on, so that several connections can share one limit.
+    pub fn set_limit(&mut self, cost: usize) {
+        self.limit = cost;
+    }
+
     /// Returns the number of frames that were dropped because too many waited.
     pub fn dropped_frames(&self) -> u64 {
         self.dropped

@@ -29,7 +29,6 @@ mod stream;
 use self::held::PendingFindings;
 use self::rule::{Field, HEADER, Needs, Probe};
 use self::state::State;
-use crate::inspector::decode::hpack::SIZE_UPDATE;
 use crate::inspector::model::annotation::{Annotation, Layer};
 use crate::inspector::model::frame::Frame;
 use crate::inspector::model::limits::Limits;
@@ -101,7 +100,7 @@ static TABLES: [&[LintRule]; 7] = [
 
 /// Returns the header block that a frame completes, if all of it is known.
 fn fields(frame: &Frame) -> Option<Vec<Field<'_>>> {
-    let is_field = |node: &Node<'_>| node.layer == Layer::Hpack && node.label != *SIZE_UPDATE;
+    let is_field = |node: &Node<'_>| node.layer == Layer::Hpack && !node.is_size_update();
     let mut nodes: Vec<_> = frame.annotations.iter().filter(is_field).map(|node| node.range.clone()).collect();
     nodes.reverse();
     // If a block spans several frames, the last frame contains the last fields.

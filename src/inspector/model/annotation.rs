@@ -116,6 +116,11 @@ impl Annotation {
         self.below == 0
     }
 
+    /// Returns true for a dynamic table size update of HPACK. A peer may give a header the same label.
+    pub(crate) fn is_size_update(&self) -> bool {
+        self.rule.is_some_and(|rule| rule.document == Document::Hpack && rule.section == "6.3")
+    }
+
     /// Returns the part of this annotation within `keep`, moved so that `keep.start` becomes `to`, without the
     /// annotations below it. `keep` and the annotation must overlap.
     pub(super) fn clip(&self, keep: &Range<usize>, to: usize) -> Annotation {

@@ -152,6 +152,8 @@ pub struct Message {
     /// The tree over a message that spans several frames, prefix included; ranges count from the first byte of the
     /// prefix. [`Frame::message_tree`] returns the tree of any message.
     pub tree: Option<Box<Tree>>,
+    /// The limit that keeps it from being decoded, as [`Limits::set`](super::limits::Limits::set) names it.
+    pub hidden_by: Option<&'static str>,
     /// The decompressed bytes of a compressed message, if it could be decompressed within the limits.
     pub restored: Option<Box<Restored>>,
 }

@@ -4,7 +4,8 @@
 ///
 /// A conversation keeps at most one incomplete frame of each direction: up to 16 MiB, the most that HTTP/2's length
 /// field can declare, and only the bytes that were pushed. Everything else is bounded by these limits. Bytes over a
-/// limit are still annotated, but not decoded, and the annotation names the limit.
+/// limit are still annotated, but not decoded, and the annotation names the limit as the flag `--limit` of the program
+/// does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Bytes of one header block, gathered over its frames. Default 256 KiB.
@@ -15,6 +16,9 @@ pub struct Limits {
     pub header_table: usize,
     /// Bytes of one message, gathered over its frames to be decoded. Default 4 MiB.
     pub message: usize,
+    /// Bytes of decompressed messages; beyond this, [`Self::RESTORED_PER_BYTE`] more for each byte of DATA. Default
+    /// 4 MiB.
+    pub restored: usize,
     /// Annotations for the messages that end in one frame; the rest of the frame is then not decoded further. Default
     /// 16,384.
     pub annotations: usize,
@@ -28,6 +32,60 @@ pub struct Limits {
     pub frames: usize,
 }
 
+/// The names of the limits, as [`Limits::set`] takes them.
+pub const LIMIT_NAMES: [&str; 10] = [
+    "annotations",
+    "calls",
+    "depth",
+    "frames",
+    "header-block",
+    "header-list",
+    "header-table",
+    "message",
+    "restored",
+    "waiting",
+];
+
+/// The deepest nesting that can be allowed, so that decoding needs little stack.
+const DEEPEST: usize = 200;
+
+impl Limits {
+    /// Decompressed bytes for each received byte of DATA that may be compressed, in addition to [`Self::restored`].
+    pub const RESTORED_PER_BYTE: usize = 32;
+
+    /// Sets a limit by its name, one of [`LIMIT_NAMES`]: those of the fields, with `-` for `_`. These names stand in the
+    /// texts of what a limit hides.
+    ///
+    /// # Errors
+    ///
+    /// A sentence if the name is unknown, or the value too large: `depth` is at most 200.
+    ///
+    /// ```
+    /// let mut limits = barewire::inspector::Limits::default();
+    /// limits.set("header-list", 1 << 20).unwrap();
+    /// assert_eq!(limits.header_list, 1 << 20);
+    /// assert!(limits.set("fields", 1).unwrap_err().contains("annotations, calls, depth"));
+    /// ```
+    pub fn set(&mut self, name: &str, value: usize) -> Result<(), String> {
+        let limit = match name {
+            "annotations" => &mut self.annotations,
+            "calls" => &mut self.calls,
+            "depth" if value > DEEPEST => return Err(format!("depth is at most {DEEPEST}")),
+            "depth" => &mut self.depth,
+            "frames" => &mut self.frames,
+            "header-block" => &mut self.header_block,
+            "header-list" => &mut self.header_list,
+            "header-table" => &mut self.header_table,
+            "message" => &mut self.message,
+            "restored" => &mut self.restored,
+            "waiting" => &mut self.waiting,
+            _ => return Err(format!("no limit {name:?}, only {}", LIMIT_NAMES.join(", "))),
+        };
+        *limit = value;
+        Ok(())
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {
@@ -35,6 +93,7 @@ impl Default for Limits {
             header_list: 64 << 10,
             header_table: 64 << 10,
             message: 4 << 20,
+            restored: 4 << 20,
             annotations: 16_384,
             depth: 32,
             calls: 1_024,

@@ -8,19 +8,23 @@
 
 use std::borrow::Cow;
 
-use super::annotation::{Annotation, Form, Layer};
-use super::frame::{Frame, FrameKind};
+use super::annotation::{Annotation, Document, Form, Layer};
+use super::frame::{Frame, FrameKind, HeaderField, Meaning};
 use super::tree::{Node, Tree};
-use crate::inspector::model::frame::HeaderField;
 use crate::wire::http2::{FrameHeader, FrameType};
 
 /// The values that are redacted in frames written to disk or shown on a page.
 ///
-/// By default these are the values of `authorization`, `proxy-authorization`, `cookie`, `set-cookie`, of headers whose
-/// name ends in `-api-key`, and of headers that their sender marked as never indexed (RFC 7541, section 7.1.3).
+/// By default these are the values of headers that carry credentials, such as `authorization`, `cookie`, `x-api-key` and
+/// every name that ends in `-token`, and of headers that their sender marked as never indexed (RFC 7541, section 7.1.3).
+/// [`Redaction::header`] adds names.
+///
+/// Names are compared without regard to case, to `_` or `-`, to the colon of a pseudo-header field, and to a `-bin` at
+/// the end: `x-token` and `x-token-bin` are one name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Redaction {
     on: bool,
+    /// The names to hide in addition to the built-in ones, as [`key`] returns them.
     headers: Vec<String>,
     fields: Vec<String>,
 }
@@ -28,12 +32,62 @@ pub struct Redaction {
 /// The value shown in place of a redacted one.
 pub(super) const REDACTED: &str = "redacted";
 
-const SECRET: [&str; 4] = ["authorization", "proxy-authorization", "cookie", "set-cookie"];
-const SECRET_ENDING: &str = "-api-key";
+/// The label of a header whose name refers to an unknown table entry.
+pub(crate) const UNKNOWN_NAME: &str = "unknown name";
+
+/// Headers with credentials, as [`key`] returns them. Names with one of [`SECRET_ENDINGS`] are not repeated here.
+const SECRET: [&str; 24] = [
+    "api-key",
+    "apikey",
+    "auth",
+    "authentication",
+    "authentication-info",
+    "authorization",
+    "bearer",
+    "cookie",
+    "cookie2",
+    "credentials",
+    "dpop",
+    "jwt",
+    "ocp-apim-subscription-key",
+    "password",
+    "proxy-authentication-info",
+    "secret",
+    "session",
+    "sessionid",
+    "set-cookie2",
+    "token",
+    "uptrace-dsn",
+    "x-auth",
+    "x-functions-key",
+    "x-honeycomb-team",
+];
+
+/// The endings of names of headers with credentials: `proxy-authorization`, `x-amz-security-token`, `grpcgateway-cookie`.
+const SECRET_ENDINGS: [&str; 18] = [
+    "-access-key",
+    "-accesstoken",
+    "-api-key",
+    "-apikey",
+    "-assertion",
+    "-authorization",
+    "-cookie",
+    "-credential",
+    "-credentials",
+    "-jwt",
+    "-oidc-data",
+    "-passwd",
+    "-password",
+    "-private-key",
+    "-secret",
+    "-secret-key",
+    "-session-id",
+    "-token",
+];
 
 impl Default for Redaction {
     fn default() -> Self {
-        Self { on: true, headers: SECRET.map(str::to_owned).to_vec(), fields: Vec::new() }
+        Self { on: true, headers: Vec::new(), fields: Vec::new() }
     }
 }
 
@@ -48,9 +102,24 @@ impl Redaction {
         self.on
     }
 
-    /// Redacts the values of this header too.
+    /// Redacts the values of this header too. A colon at the end, and a value behind it, don't count: "X-Key: 5" is the
+    /// name "x-key".
+    ///
+    /// A pseudo-header field may be named without its colon. `method` then also stands for the path, which names the
+    /// method of a call, and `status` for `grpc-status`. `:authority` and `host` are one name, because the first replaces
+    /// the second (RFC 9113, section 8.3.1).
     pub fn header(mut self, name: &str) -> Self {
-        self.headers.push(name.to_ascii_lowercase());
+        let name = name.trim();
+        let (colon, rest) = name.strip_prefix(':').map_or(("", name), |rest| (":", rest));
+        let name = key(rest.split_once(':').map_or(rest, |(name, _)| name).as_bytes());
+        let also: &[&str] = match (colon, &*name) {
+            ("", "method") => &["path"],
+            ("", "status") => &["grpc-status"],
+            (_, "authority") => &["host"],
+            ("", "host") => &["authority"],
+            _ => &[],
+        };
+        self.headers.extend(also.iter().copied().map(str::to_owned).chain([name]));
         self
     }
 
@@ -74,9 +143,12 @@ impl Redaction {
         match kind {
             Some(FrameType::HEADERS | FrameType::PUSH_PROMISE | FrameType::CONTINUATION) => {
                 let mut frame = frame.clone();
-                if self.hides_name("grpc-status-details-bin") || !self.fields.is_empty() {
+                // The details repeat the code and the message of the status.
+                let of_status = ["grpc-status-details-bin", "grpc-message", "grpc-status"];
+                if of_status.iter().any(|name| self.hides_name(name)) || !self.fields.is_empty() {
                     frame.details = None;
                 }
+                self.meaning(&mut frame.meaning);
                 for field in frame.headers.iter_mut().filter(|field| self.hides(field)) {
                     field.value = Some(REDACTED.as_bytes().into());
                 }
@@ -104,27 +176,53 @@ impl Redaction {
 
     /// Returns true if the value of a header is secret, or if its name is unknown.
     pub(crate) fn hides(&self, field: &HeaderField) -> bool {
-        let secret = |name: &[u8]| self.hides_name(&String::from_utf8_lossy(name));
+        let secret = |name: &[u8]| self.hides_octets(name);
         self.on && field.value.is_some() && (field.never_indexed || field.name.as_deref().is_none_or(secret))
     }
 
     /// Returns true if the value of a header of this name is secret.
     pub(crate) fn hides_name(&self, name: &str) -> bool {
-        let name = name.to_ascii_lowercase();
-        name.ends_with(SECRET_ENDING) || self.headers.contains(&name)
+        self.hides_octets(name.as_bytes())
     }
 
-    /// Redacts a node of a frame with a header block, or with a part of one.
-    fn block(&self, node: Node<'_>, bytes: &mut [u8], shown: &mut Tree) {
-        let opaque = node.layer == Layer::Opaque;
-        let undecoded = ["header block fragment", "not decodable", "more headers"];
-        if opaque || (node.layer == Layer::Hpack && undecoded.iter().any(|label| node.label == *label)) {
-            return shown.push(hidden(&node, bytes, 0));
+    fn hides_octets(&self, name: &[u8]) -> bool {
+        let name = key(name);
+        self.on
+            && (SECRET.contains(&&*name)
+                || SECRET_ENDINGS.iter().any(|ending| name.ends_with(ending))
+                || self.headers.contains(&name))
+    }
+
+    /// Redacts what the meaning of a frame repeats of its headers.
+    fn meaning(&self, meaning: &mut Meaning) {
+        let (name, value) = match meaning {
+            Meaning::RequestHeaders { path } => (":path", path),
+            Meaning::HttpResponse { status } => (":status", status),
+            Meaning::Trailers { status: Some(status) } | Meaning::TrailersOnly { status } => ("grpc-status", status),
+            _ => return,
+        };
+        if self.hides_name(name) {
+            REDACTED.clone_into(value);
         }
-        let never_indexed = node.rule.is_some_and(|rule| rule.section == "6.2.3");
-        let secret = never_indexed || node.label == "unknown name" || self.hides_name(&node.label.to_string());
-        if node.layer != Layer::Hpack || !secret || node.label.is_empty() {
+    }
+
+    /// Redacts a node of a frame with a header block, or with a part of one. The rule of a node tells its kind: a peer
+    /// chooses the names of headers, which are labels, and may choose those of other nodes.
+    fn block(&self, node: Node<'_>, bytes: &mut [u8], shown: &mut Tree) {
+        let section = node.rule.filter(|rule| rule.document == Document::Hpack).map(|rule| rule.section);
+        let never_indexed = section == Some("6.2.3");
+        match (node.layer, section) {
+            (Layer::Hpack, Some("6.1" | "6.2.1" | "6.2.2" | "6.2.3")) => {}
+            (Layer::Hpack, Some("6.3")) => return shown.push_node(node),
+            // Fragments of a block, and the part that can't be decoded or exceeds a limit.
+            (Layer::Hpack | Layer::Opaque, _) => return shown.push(hidden(&node, bytes, 0)),
+            _ => return shown.push_node(node),
+        }
+        if !never_indexed && node.label != UNKNOWN_NAME && !self.hides_octets(&node.label.octets_of()) {
             return shown.push_node(node);
+        }
+        if node.is_leaf() && section == Some("6.1") {
+            return shown.push(without_index(&node, bytes));
         }
         let length = node.children().find(|child| child.label == "value length");
         let huffman = length.and_then(|length| bytes.get(length.range.start)).is_none_or(|first| first & 0x80 != 0);
@@ -188,6 +286,40 @@ impl Redaction {
         }
         frame.bytes = shown;
         Cow::Owned(frame)
+    }
+}
+
+/// Returns a header's name in the form in which names are compared.
+fn key(name: &[u8]) -> String {
+    let name = String::from_utf8_lossy(name).trim().replace('_', "-").to_ascii_lowercase();
+    let name = name.strip_prefix(':').unwrap_or(&name);
+    name.strip_suffix("-bin").unwrap_or(name).to_owned()
+}
+
+/// Returns the leaf of an index without its value. An entry of the static table tells the value, so the index becomes that
+/// of the first entry with the name.
+fn without_index(node: &Annotation, bytes: &mut [u8]) -> Annotation {
+    let leaf = node.clone().value(REDACTED);
+    let Some(byte) = bytes.get_mut(node.range.clone()).and_then(|bytes| bytes.first_mut()) else { return leaf };
+    match first_with_same_name(*byte & 0x7f) {
+        Some(first) => {
+            *byte = 0x80 | first;
+            Annotation { form: Form::Redacted, ..leaf.detail("") }
+        }
+        None => leaf,
+    }
+}
+
+/// Returns the first index of the static table with the name of this one; `None` for an index of the dynamic table. Each
+/// range has the indices of one name with several values (RFC 7541, Appendix A).
+pub(crate) fn first_with_same_name(index: u8) -> Option<u8> {
+    match index {
+        2..=3 => Some(2),
+        4..=5 => Some(4),
+        6..=7 => Some(6),
+        8..=14 => Some(8),
+        1..=61 => Some(index),
+        _ => None,
     }
 }
 

@@ -68,6 +68,17 @@ impl Text {
         }
     }
 
+    /// Returns the octets that the text shows, neither escaped nor shortened.
+    pub(crate) fn octets_of(&self) -> Cow<'_, [u8]> {
+        match &self.0 {
+            Kind::Static(text) => Cow::Borrowed(text.as_bytes()),
+            Kind::Shared(text) => Cow::Borrowed(text.as_bytes()),
+            Kind::Owned(text) => Cow::Borrowed(text.as_bytes()),
+            Kind::Octets(octets) => Cow::Borrowed(octets),
+            Kind::Numbers { .. } | Kind::Uncompressed { .. } => Cow::Owned(self.to_string().into_bytes()),
+        }
+    }
+
     /// Returns the memory that this text alone uses, without shared bytes.
     pub(crate) fn cost(&self) -> usize {
         match &self.0 {

@@ -12,7 +12,7 @@
 //! time, so that the view needs only frames.
 
 use super::view::View;
-use crate::inspector::decode::hpack::{Decoder, SIZE_UPDATE};
+use crate::inspector::decode::hpack::Decoder;
 use crate::inspector::decode::http2;
 use crate::inspector::model::frame::HeaderField;
 use crate::inspector::model::frame::{Direction, Frame, FrameKind};
@@ -146,7 +146,7 @@ impl HpackView {
         }
         let before = entries(&half.decoder);
         let decoded = half.decoder.decode(&block);
-        let nodes = decoded.annotations.iter().filter(|node| node.label != *SIZE_UPDATE);
+        let nodes = decoded.annotations.iter().filter(|node| !node.is_size_update());
         let headers: Vec<_> = decoded
             .fields
             .iter()

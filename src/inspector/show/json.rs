@@ -4,7 +4,10 @@
 //! {"record":"connection","format":1,"connection":1,"client":"127.0.0.1:40114","server":"127.0.0.1:50051","began":1764079677.25}
 //! {"record":"frame","connection":1,"number":6,"time":0.0012,"direction":"to_server","offset":151,"kind":"frame",…}
 //! {"record":"end","connection":1,"time":1.5,"dropped":0}
+//! {"record":"limit","text":"…"}
 //! ```
+//!
+//! The last record is there only if the output reached its size limit; it is then the last line.
 //!
 //! | of a frame | |
 //! |---|---|
@@ -33,7 +36,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use serde::{Serialize, Serializer};
 
 use super::print::Gloss;
-use crate::inspector::model::annotation::{Form, Layer, Part, Rule};
+use crate::inspector::model::annotation::{Annotation, Form, Layer, Part, Rule};
 use crate::inspector::model::frame::HeaderField;
 use crate::inspector::model::frame::{Direction, Frame, FrameKind, Meaning, Message, Restored};
 use crate::inspector::model::redaction::Redaction;
@@ -85,7 +88,23 @@ impl JsonLines {
 
     /// Returns the line of a frame.
     pub fn frame(&self, connection: u64, frame: &Frame) -> String {
-        let shown = self.redaction.apply(frame);
+        self.frame_line(connection, frame, &self.redaction.apply(frame), None)
+    }
+
+    /// Returns the line of a frame without its headers, the content of its messages and its annotations. The reason is in
+    /// `summary` and in the only annotation.
+    pub fn brief(&self, connection: u64, frame: &Frame, why: &str) -> String {
+        let mut shown = self.redaction.apply(frame).into_owned();
+        shown.headers.clear();
+        for message in &mut shown.messages {
+            (message.tree, message.restored) = (None, None);
+        }
+        let whole = Annotation::new(0..shown.bytes.len(), Layer::Opaque, "not shown in full");
+        shown.annotations = whole.value(why.to_owned()).into();
+        self.frame_line(connection, frame, &shown, Some(why))
+    }
+
+    fn frame_line(&self, connection: u64, frame: &Frame, shown: &Frame, brief: Option<&str>) -> String {
         let header = shown.header();
         let hidden = |field| self.redaction.hides(field);
         line(&FrameLine {
@@ -128,18 +147,26 @@ impl JsonLines {
                 Meaning::TrailersOnly { status } | Meaning::HttpResponse { status } => Some(status),
                 _ => None,
             },
-            summary: Gloss(&shown).to_string(),
+            summary: match brief {
+                None => Gloss(shown).to_string(),
+                Some(why) => format!("{} (not shown in full: {why})", Gloss(shown)),
+            },
             headers: frame
                 .headers
                 .iter()
                 .zip(&shown.headers)
                 .map(|(own, field)| header_of(field, hidden(own)))
                 .collect(),
-            messages: shown.messages.iter().map(|message| message_of(&shown, message)).collect(),
+            messages: shown.messages.iter().map(|message| message_of(shown, message)).collect(),
             faults: &shown.faults,
             bytes: Hex(&shown.bytes),
             annotations: nodes(&shown.annotations, None),
         })
+    }
+
+    /// Returns the last line of an output that has reached its size limit; the text says so.
+    pub fn limit(&self, text: &str) -> String {
+        line(&LimitLine { text })
     }
 
     /// Returns the last line of a connection: the end time, and the number of frames dropped because of the limit.
@@ -208,6 +235,12 @@ struct EndLine {
     connection: u64,
     time: f64,
     dropped: u64,
+}
+
+#[derive(Serialize)]
+#[serde(tag = "record", rename = "limit")]
+struct LimitLine<'a> {
+    text: &'a str,
 }
 
 #[derive(Serialize)]

@@ -80,6 +80,9 @@ fn push_outline(out: &mut String, frame: &Frame, message: &Message) {
         None if message.compressed => out.push_str(", compressed"),
         None => {}
     }
+    if let Some(limit) = message.hidden_by {
+        push(out, format_args!(", not decoded: over --limit {limit}"));
+    }
     let nodes = match &message.restored {
         Some(restored) => Some(restored.annotations.iter()),
         None => frame.message_tree(message).map(Node::children),

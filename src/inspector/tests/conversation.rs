@@ -193,7 +193,7 @@ fn a_header_block_in_three_frames() {
 #[test]
 fn a_stream_that_ends_inside_a_message() {
     let faults = |digits| frame(&call_then(&[(ToServer, digits)]), 6).faults.clone();
-    assert_eq!(faults("000006 00 01 00000001  00 00000008 08"), ["the stream ends inside a message: 6 of 13 bytes"]);
+    assert_eq!(faults("000006 00 01 00000001  00 00000008 08"), ["the stream ends inside a message: 1 of its 8 bytes"]);
     assert_eq!(faults("000002 00 01 00000001  00 00"), ["the stream ends inside a message's prefix: 2 of 5 bytes"]);
     assert_eq!(faults("000005 00 01 00000001  00 00000000"), [""; 0]);
 }
@@ -284,7 +284,7 @@ fn memory_is_bounded_by_the_limits() {
     }
     conversation.push(ToServer, &hex("00000a 00 00 00000001  00 00000005 0801 1001 00"));
     let long = conversation.frames().last().unwrap();
-    assert_eq!(second(long).value, "message 1: bytes 0 to 5 of 5");
+    assert_eq!(second(long).value, "message 1: bytes 0 to 5 of 5, not decoded: over --limit message");
     assert_eq!((long.messages.len(), long.message_tree(&long.messages[0])), (1, None));
 
     let empty = [hex("0000fa 00 00 00000001"), hex("00 00000000").repeat(50)].concat();

@@ -23,6 +23,7 @@ const SMALL: Limits = Limits {
     header_list: 200,
     header_table: 100,
     message: 64,
+    restored: 64,
     annotations: 24,
     depth: 2,
     calls: 2,

@@ -88,7 +88,35 @@ fn what_is_restored_in_a_frame_is_bounded() {
         frame.messages.iter().filter_map(|message| message.restored.as_ref()).map(|it| it.bytes.len()).sum();
     assert_eq!((frame.messages.len(), restored), (10, 4_000_000));
     let last = frame.message_tree(&frame.messages[9]).unwrap();
-    assert!(last.children().nth(2).unwrap().value.to_string().ends_with("over the limit"), "{last:?}");
+    assert!(last.children().nth(2).unwrap().value.to_string().ends_with("over --limit message"), "{last:?}");
+}
+
+/// Over many frames and streams, decompressed bytes are in proportion to those received.
+#[test]
+fn what_is_restored_in_a_connection_is_bounded() {
+    let bomb = prefixed(1, &compressed(Encoding::Gzip, &vec![0; 1_000_000]));
+    let mut connection = Connection::new();
+    for stream in 0..50 {
+        connection.request(1 + 2 * stream, &[("grpc-encoding", "gzip")]).data(ToServer, NONE, 1 + 2 * stream, &bomb);
+    }
+    let frames = connection.frames();
+    let messages = frames.iter().flat_map(|frame| &frame.messages);
+    let restored: usize = messages.filter_map(|it| it.restored.as_ref()).map(|it| it.bytes.len()).sum();
+    let received = 50 * (bomb.len() + 5);
+    assert_eq!(restored / 1_000_000, 4, "one more than the limit of 4 MiB is not: {received} bytes earn little");
+    let last = frames.last().unwrap();
+    let leaf = last.message_tree(&last.messages[0]).unwrap().children().nth(2).unwrap();
+    assert!(leaf.value.to_string().ends_with("over the limit"), "{leaf:?}");
+    // Messages that compress as usual are always decompressed.
+    let text: Vec<u8> =
+        (0..20_000_u32).flat_map(|number| format!("{} ", number * 7_919 % 10_007).into_bytes()).collect();
+    let usual = prefixed(1, &compressed(Encoding::Gzip, &text));
+    for _ in 0..100 {
+        connection.data(ToServer, NONE, 99, &usual);
+    }
+    let frames = connection.frames();
+    let messages = frames.iter().flat_map(|frame| &frame.messages);
+    assert_eq!(messages.filter(|it| it.restored.as_ref().is_some_and(|it| it.bytes == text)).count(), 100);
 }
 
 fn rpc_schema() -> Schema {

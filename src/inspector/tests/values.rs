@@ -69,6 +69,7 @@ fn values_as_their_types_say() {
     named(&[0x5a, 0], "inner: All");
     named(&[0x63, 0x08, 0x01, 0x64], "grp: All");
     named(&[0x0a, 3, 1, 2, 3], "i32: 1, 2, 3");
+    named(&[0x0a, 0], "i32: (empty)");
     named(&[0x32, 8, 0, 0, 0x80, 0x3f, 0, 0, 0, 0x40], "f: 1, 2");
     named(&[0x98, 0x06, 0x01], "99: 1");
 }
@@ -115,7 +116,10 @@ fn a_varint_that_is_longer_than_needed_is_pointed_out() {
 fn depth_and_number_of_annotations_are_bounded() {
     let nested = [0x5a, 8, 0x5a, 6, 0x5a, 4, 0x5a, 2, 0x08, 0x01];
     let tree = annotated(&nested, Some("All"), 1000, 2);
-    assert_eq!(child(child(tree.iter().next().unwrap(), 2), 2).value, "4 bytes");
+    assert_eq!(
+        child(child(tree.iter().next().unwrap(), 2), 2).value,
+        "4 bytes, not decoded: nested deeper than --limit depth"
+    );
     let groups = [0x63; 100];
     let tree = annotated(&groups, Some("All"), 1000, 4);
     assert_eq!(check_tiling(0..100, &tree), Ok(()));
@@ -127,6 +131,7 @@ fn depth_and_number_of_annotations_are_bounded() {
     assert_eq!((tree.iter().count(), budget), (11, 0));
     let last = tree.iter().last().unwrap();
     assert_eq!((last.label.to_string(), last.range.clone()), ("more fields".to_owned(), 20..200));
+    assert_eq!(last.value, "not decoded: over --limit annotations");
     let packed = [&[0x0a, 100][..], &[1; 100]].concat();
     let tree = annotated(&packed, Some("All"), 20, 4);
     assert_eq!(tree.all()[0].value, "1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1");

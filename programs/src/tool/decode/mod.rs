@@ -9,7 +9,7 @@ use clap::Args;
 
 use super::flags::address::optional_address;
 use super::flags::drawing::Drawings;
-use super::flags::files::SecretFlags;
+use super::flags::files::{SecretFlags, SizeFlag, distinct};
 use super::flags::keys::Keys;
 use super::flags::names::Names;
 use super::flags::show::{Only, Screen, Show};
@@ -18,7 +18,7 @@ use super::page::json::LineWriter;
 use super::stdout::written;
 use crate::cli::{self, Stop};
 use crate::watch::Wire;
-use file::{name, read};
+use file::{InputFlag, name, read};
 
 /// The flags of `barewire decode`.
 #[derive(Debug, Args)]
@@ -26,6 +26,8 @@ pub(super) struct Flags {
     /// Capture to read: pcap, pcapng, JSON lines of this program, or the raw bytes of one direction; - is standard input
     #[arg(value_name = "FILE")]
     file: PathBuf,
+    #[command(flatten)]
+    input: InputFlag,
     #[command(flatten)]
     keys: Keys,
     #[command(flatten)]
@@ -44,36 +46,47 @@ pub(super) struct Flags {
     #[arg(long, value_name = "FILE", help_heading = "Views")]
     html: Option<PathBuf>,
     #[command(flatten)]
+    size: SizeFlag,
+    #[command(flatten)]
     secrets: SecretFlags,
 }
 
 pub(super) async fn run(flags: Flags, color: bool) -> Result<(), Stop> {
     let failed = |error: io::Error| Stop::Failed(error.to_string());
     let filter = flags.only.filter()?;
+    let mut files = vec![("FILE", flags.file.as_path())];
+    files.extend(flags.drawings.outputs());
+    files.extend(flags.html.as_deref().map(|file| ("--html", file)));
+    distinct(&files)?;
     let schema = flags.names.schema(None).await?;
-    let capture = read(&flags.file, &flags.keys)?;
+    let capture = read(&flags.file, flags.input, &flags.keys)?;
     for note in &capture.notes {
         cli::say(format_args!("{}: {note}", name(&flags.file)));
     }
-    flags.drawings.draw(&capture, &schema, &filter)?;
+    flags.drawings.draw(&capture, &schema, &filter, &flags.secrets.redaction())?;
     if !filter.is_empty() && (flags.html.is_some() || flags.web.is_some()) {
         cli::say(
             "the filter applies to the printed output and the ladder; the page has the whole capture, and its own filter",
         );
     }
     if let Some(file) = &flags.html {
-        let page = page::create(file, &name(&flags.file))?;
+        let page = page::create(file, &name(&flags.file), flags.size.of_file())?;
         let mut page = LineWriter::new(flags.secrets.redaction(), schema.clone(), capture.began, page);
         page.capture(&capture).map_err(failed)?;
     }
     let page = match &flags.web {
-        // The capture is in memory completely, so the page's lines need no limit.
-        Some(address) => Some((page::open(address, usize::MAX, None).await?, cli::shutdown().map_err(failed)?)),
+        Some(address) => {
+            // The first lines are kept, so that the page has the beginning of the capture.
+            let kept = flags.size.of_page(page::CAPTURE_KEPT);
+            let page = page::limited(page::open(address, u64::MAX, None).await?, kept);
+            Some((page, cli::shutdown().map_err(failed)?))
+        }
         None => None,
     };
     let show = flags.show.or_as(&Wire::Off);
     if show.is_on() {
-        written(Screen::new(&show, filter, color, schema.clone(), io::stdout()).capture(&capture))?;
+        let screen = Screen::new(&show, filter, color, schema.clone(), io::stdout());
+        written(screen.redacting(flags.secrets.of_screen()).capture(&capture))?;
     }
     if let Some((page, shutdown)) = page {
         LineWriter::new(flags.secrets.redaction(), schema, capture.began, page).capture(&capture).map_err(failed)?;

@@ -1,13 +1,13 @@
 //! Drawings of a capture: the flags `--ladder` and `--windows`.
 
-use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use crate::cli::Stop;
+use crate::cli::{Stop, private};
 use barewire::inspector::capture::Capture;
-use barewire::inspector::{Filter, Flow, Frame, Ladder, Schema, Sieve};
+use barewire::inspector::{Filter, Flow, Frame, Ladder, Redaction, Schema, Sieve};
 
 /// The files to draw.
 #[derive(Clone, Debug, Args)]
@@ -25,13 +25,25 @@ pub(in crate::tool) struct Drawings {
 }
 
 impl Drawings {
-    /// Writes the files that the flags ask for. The filters apply to the ladder only, because windows depend on every frame.
+    /// Returns the files to write, each with the flag that names it.
+    pub(in crate::tool) fn outputs(&self) -> Vec<(&'static str, &Path)> {
+        let files = [("--ladder", &self.ladder), ("--windows", &self.windows)];
+        files.into_iter().filter_map(|(name, file)| Some((name, file.as_deref()?))).collect()
+    }
+
+    /// Writes the files that the flags ask for, without secrets. The filters apply to the ladder only, because windows depend on every frame.
     ///
     /// # Errors
     ///
     /// [`Stop::Usage`] for an unknown file extension, a connection that the capture does not have, or a file that can't be
     /// written.
-    pub(in crate::tool) fn draw(&self, capture: &Capture, schema: &Schema, filter: &Filter) -> Result<(), Stop> {
+    pub(in crate::tool) fn draw(
+        &self,
+        capture: &Capture,
+        schema: &Schema,
+        filter: &Filter,
+        redaction: &Redaction,
+    ) -> Result<(), Stop> {
         if self.ladder.is_none() && self.windows.is_none() {
             return Ok(());
         }
@@ -48,9 +60,9 @@ impl Drawings {
             let is_svg = of_type(file, &["svg", "mmd"])? == "svg";
             let (mut sieve, mut ladder) = (Sieve::new(filter.clone(), schema.clone()), Ladder::new());
             for frame in frames {
-                sieve.push(frame).iter().for_each(|frame| ladder.add(frame));
+                sieve.push(frame).iter().for_each(|frame| ladder.add(&redaction.apply(frame)));
             }
-            sieve.finish().iter().for_each(|frame| ladder.add(frame));
+            sieve.finish().iter().for_each(|frame| ladder.add(&redaction.apply(frame)));
             write(file, &if is_svg { ladder.svg() } else { ladder.mermaid() })?;
         }
         Ok(())
@@ -81,5 +93,6 @@ fn of_type<'a>(file: &'a Path, types: &[&str]) -> Result<&'a str, Stop> {
 }
 
 fn write(file: &Path, drawing: &str) -> Result<(), Stop> {
-    fs::write(file, drawing).map_err(|error| Stop::Usage(format!("{}: {error}", file.display())))
+    let written = private::create(file).and_then(|mut to| to.write_all(drawing.as_bytes()));
+    written.map_err(|error| Stop::Usage(format!("{}: {error}", file.display())))
 }

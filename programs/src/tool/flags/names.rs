@@ -2,14 +2,15 @@
 //!
 //! The messages in `proto/` are always known. `.proto` files are compiled in this process, without `protoc`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 
+use super::proto;
 use super::reflection::descriptor_set;
 use crate::cli::{self, Stop};
 use crate::services::FILE_DESCRIPTOR_SET;
-use barewire::inspector::Schema;
+use barewire::inspector::{Limits, Schema};
 use barewire::transport::tcp;
 use barewire::transport::tls::ClientTls;
 
@@ -31,6 +32,18 @@ pub(in crate::tool) struct Names {
     /// fails, says so and uses the other names
     #[arg(long, value_name = "ADDR", value_parser = super::address::optional_address)]
     reflection: Option<Option<String>>,
+    /// Decodes up to another limit, in bytes or in numbers: annotations, calls, depth, frames, header-block, header-list,
+    /// header-table, message, restored, waiting. What a limit hides names it. May be given several times
+    #[arg(long, value_name = "NAME=N", value_parser = limit, help_heading = "Views")]
+    limit: Vec<(String, usize)>,
+}
+
+/// Parses the value of `--limit`.
+fn limit(text: &str) -> Result<(String, usize), String> {
+    let (name, value) = text.split_once('=').ok_or_else(|| "expected NAME=N, as in message=16777216".to_owned())?;
+    let value = value.parse().map_err(|error| format!("{value:?} is not a number of bytes or things: {error}"))?;
+    Limits::default().set(name, value)?;
+    Ok((name.to_owned(), value))
 }
 
 /// The server behind a tap, or the one that a call is sent to.
@@ -43,6 +56,11 @@ impl Names {
     /// Returns the built-in names and those that the flags ask for.
     pub(in crate::tool) async fn schema(&self, behind: Option<Behind<'_>>) -> Result<Schema, Stop> {
         let mut schema = built_in();
+        let mut limits = Limits::default();
+        for (name, value) in &self.limit {
+            limits.set(name, *value).map_err(|error| Stop::Usage(format!("--limit: {error}")))?;
+        }
+        schema.set_limits(limits);
         if let Some(address) = &self.reflection {
             self.ask(address.as_deref(), behind, &mut schema).await?;
         }
@@ -57,8 +75,13 @@ impl Names {
             schema.add_descriptor_set(&set).map_err(|error| usage(&error))?;
         }
         if !self.proto.is_empty() {
-            let set = self.compile().map_err(|error| Stop::Usage(one_error(&error)))?;
-            schema.add_descriptor_set(&set).map_err(|error| Stop::Usage(format!("--proto: {error}")))?;
+            let usage = |error: &dyn std::fmt::Display| Stop::Usage(format!("--proto: {error}"));
+            let compiled = proto::compile(&self.proto, &self.proto_path).map_err(|error| usage(&error))?;
+            schema.add_descriptor_set(&compiled.set).map_err(|error| usage(&error))?;
+            if let [_, ..] = compiled.missing.as_slice() {
+                let names = compiled.missing.join(", ");
+                cli::say(format_args!("--proto: imports not found, nothing of them is used: {names}"));
+            }
         }
         Ok(schema)
     }
@@ -84,31 +107,10 @@ impl Names {
         }
         Ok(())
     }
-
-    /// Compiles the `.proto` files and their imports to a descriptor set.
-    fn compile(&self) -> Result<Vec<u8>, protox::Error> {
-        let parent = |file: &PathBuf| match file.parent() {
-            Some(folder) if folder != Path::new("") => folder.to_owned(),
-            _ => PathBuf::from("."),
-        };
-        let folders: Vec<PathBuf> = self.proto_path.iter().cloned().chain(self.proto.iter().map(parent)).collect();
-        let mut compiler = protox::Compiler::new(folders)?;
-        compiler.include_imports(true).include_source_info(false);
-        for file in &self.proto {
-            compiler.open_file(file)?;
-        }
-        Ok(compiler.encode_file_descriptor_set())
-    }
 }
 
 /// Returns the names of the messages in `proto/`, which are compiled in. If that failed, bytes would be explained without
 /// names.
 pub(in crate::tool) fn built_in() -> Schema {
     Schema::from_descriptor_set(FILE_DESCRIPTOR_SET).unwrap_or_else(|_| Schema::new())
-}
-
-/// Formats a compiler error, with the file and the place if they are known.
-fn one_error(error: &protox::Error) -> String {
-    let place = error.file().map_or_else(String::new, |file| format!("{file}: "));
-    format!("--proto: {place}{error}; set the folders of imports with --proto-path")
 }

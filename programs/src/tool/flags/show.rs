@@ -6,11 +6,13 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
+use super::conceal::Concealed;
 use crate::cli::Stop;
 use crate::tool::feed::{Event, EventKind, Observer};
 use crate::watch::Wire;
+use crate::watch::budget::Budget;
 use barewire::inspector::capture::{self, Capture};
-use barewire::inspector::{self, Conversation, Filter, Finding, Lint, PrintOptions, Schema, Sieve};
+use barewire::inspector::{self, Conversation, Filter, Finding, Lint, PrintOptions, Redaction, Schema, Sieve};
 
 /// The views to print.
 #[derive(Clone, Debug, Args)]
@@ -119,9 +121,16 @@ pub(in crate::tool) struct Screen<W: Write> {
     options: PrintOptions,
     schema: Schema,
     filter: Filter,
+    redaction: Redaction,
+    budget: Budget,
+    /// The cost of the output of all connections that waits for the end of its call.
+    waiting: usize,
     connections: BTreeMap<usize, ConnectionState>,
     out: io::BufWriter<W>,
 }
+
+/// Bytes of output of all connections that may wait for the end of their calls.
+const WAITING: usize = 64 << 20;
 
 /// The state of a connection that is printed.
 struct ConnectionState {
@@ -132,6 +141,7 @@ struct ConnectionState {
     views: Vec<(View, Box<dyn inspector::View>)>,
     /// The rules; whether a frame violates one may be known only later.
     lint: Option<Lint>,
+    concealed: Concealed,
     /// The time of the last complete frame.
     time: Duration,
     /// The number of frames, and the number that passed the filter.
@@ -156,7 +166,13 @@ impl<W: Write> Screen<W> {
     pub(in crate::tool) fn new(show: &Show, filter: Filter, color: bool, schema: Schema, out: W) -> Self {
         let out = io::BufWriter::with_capacity(64 << 10, out);
         let options = PrintOptions { color, explain: show.explain, ..PrintOptions::default() };
-        Self { views: show.show.clone(), options, schema, filter, connections: BTreeMap::new(), out }
+        let (views, redaction, connections) = (show.show.clone(), Redaction::none(), BTreeMap::new());
+        Self { views, options, schema, filter, redaction, budget: Budget::default(), waiting: 0, connections, out }
+    }
+
+    /// Prints no secrets; without this, everything is printed.
+    pub(in crate::tool) fn redacting(self, redaction: Redaction) -> Self {
+        Self { redaction, ..self }
     }
 
     /// Prints a whole capture, one connection after the other.
@@ -177,7 +193,8 @@ impl<W: Write> Screen<W> {
         }
         let mut shown = self.begin(connection.begin(self.schema.clone()));
         for chunk in &connection.chunks {
-            chunk.push_into(&mut shown.conversation);
+            let capture::Chunk { time, direction, lost, bytes } = chunk;
+            self.budget.push(&mut shown.conversation, *time, *direction, *lost, bytes);
             self.frames(number, &mut shown)?;
         }
         self.over(number, shown, connection.end.is_some())?;
@@ -196,6 +213,7 @@ impl<W: Write> Screen<W> {
             sieve,
             views: views.collect(),
             lint,
+            concealed: Concealed::default(),
             time: Duration::ZERO,
             frames: 0,
             passed: 0,
@@ -208,17 +226,18 @@ impl<W: Write> Screen<W> {
             shown.time = frame.time;
             shown.frames += 1;
             let findings = shown.lint.as_mut().map(|lint| lint.check(&frame)).unwrap_or_default();
+            let printed = shown.concealed.apply(&self.redaction, &frame);
             if self.filter.is_empty() {
                 for (view, by) in &mut shown.views {
-                    self.text(connection, frame.time, *view, &by.push(&frame))?;
+                    self.text(connection, frame.time, *view, &by.push(&printed))?;
                 }
                 self.findings(connection, shown, findings)?;
                 continue;
             }
-            let texts: Vec<_> = shown.views.iter_mut().map(|(view, by)| (*view, by.push(&frame))).collect();
+            let texts: Vec<_> = shown.views.iter_mut().map(|(view, by)| (*view, by.push(&printed))).collect();
             let entry = Entry { time: frame.time, texts };
             let cost = entry.cost();
-            let passed = shown.sieve.push_text(&frame, entry, cost);
+            let passed = self.sift(shown, |sieve| sieve.push_text(&frame, entry, cost));
             shown.passed += passed.len() as u64;
             self.entry(connection, passed)?;
             self.findings(connection, shown, findings)?;
@@ -226,13 +245,24 @@ impl<W: Write> Screen<W> {
         Ok(())
     }
 
+    /// Gives a connection's sieve more output, within the limit of all connections.
+    fn sift(&mut self, shown: &mut ConnectionState, act: impl FnOnce(&mut Sieve<Entry>) -> Vec<Entry>) -> Vec<Entry> {
+        let before = shown.sieve.held();
+        shown.sieve.set_limit((WAITING + before).saturating_sub(self.waiting));
+        let passed = act(&mut shown.sieve);
+        self.waiting = self.waiting.saturating_sub(before) + shown.sieve.held();
+        passed
+    }
+
     /// Prints violations of rules, by the latest frame or by earlier ones.
     fn findings(&mut self, connection: usize, shown: &mut ConnectionState, findings: Vec<Finding>) -> io::Result<()> {
         for finding in findings {
+            let sentence = shown.concealed.conceal(&finding.sentence);
+            let finding = Finding { sentence, ..finding };
             let texts = vec![(View::Lint, finding.to_string())];
             let entry = Entry { time: shown.time, texts };
             let cost = entry.cost();
-            let passed = shown.sieve.push_late(finding.kind, finding.stream, entry, cost);
+            let passed = self.sift(shown, |sieve| sieve.push_late(finding.kind, finding.stream, entry, cost));
             self.entry(connection, passed)?;
         }
         Ok(())
@@ -252,11 +282,11 @@ impl<W: Write> Screen<W> {
 
     /// Prints output that was held back at the end of the bytes; `ended` is false if only the recording has ended.
     fn over(&mut self, connection: usize, mut shown: ConnectionState, ended: bool) -> io::Result<()> {
-        shown.conversation.finish();
+        self.budget.finish(&mut shown.conversation);
         self.frames(connection, &mut shown)?;
         let rest = shown.lint.as_mut().map(Lint::finish).unwrap_or_default();
         self.findings(connection, &mut shown, rest)?;
-        let passed = shown.sieve.finish();
+        let passed = self.sift(&mut shown, Sieve::finish);
         shown.passed += passed.len() as u64;
         self.entry(connection, passed)?;
         for (view, by) in &mut shown.views {
@@ -315,9 +345,9 @@ impl<W: Write> Screen<W> {
     }
 
     /// Changes a connection's conversation, and prints the resulting frames.
-    fn with(&mut self, connection: usize, act: impl FnOnce(&mut Conversation)) -> io::Result<()> {
+    fn with(&mut self, connection: usize, act: impl FnOnce(&mut Budget, &mut Conversation)) -> io::Result<()> {
         let Some(mut shown) = self.connections.remove(&connection) else { return Ok(()) };
-        act(&mut shown.conversation);
+        act(&mut self.budget, &mut shown.conversation);
         self.frames(connection, &mut shown)?;
         self.connections.insert(connection, shown);
         Ok(())
@@ -333,17 +363,12 @@ impl<W: Write + Send> Observer for Screen<W> {
                 self.connections.insert(connection, shown);
                 self.line(connection, time, format_args!("{client} connects to {server}"))
             }
-            EventKind::Passed { direction, lost, bytes } => self.with(connection, |conversation| {
-                conversation.set_time(time);
-                conversation.lose(direction, lost);
-                conversation.push(direction, &bytes);
-            }),
+            EventKind::Passed { direction, lost, bytes } => {
+                self.with(connection, |budget, conversation| budget.push(conversation, time, direction, lost, &bytes))
+            }
             EventKind::Note(line) => self.line(connection, time, format_args!("{line}")),
             EventKind::Ended { direction, lost } => {
-                self.with(connection, |conversation| {
-                    conversation.set_time(time);
-                    conversation.lose(direction, lost);
-                })?;
+                self.with(connection, |budget, conversation| budget.push(conversation, time, direction, lost, &[]))?;
                 self.line(connection, time, format_args!("{direction}  no more bytes"))
             }
             EventKind::Closed { reset } => {

@@ -45,13 +45,7 @@ const POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; style-src 
 impl<W: Write> Html<W> {
     /// Writes the part before the capture; `name` describes the capture.
     pub(super) fn begin(mut out: W, name: &str) -> io::Result<Self> {
-        let (head, _) = around_the_capture();
-        let policy = format!(r#"<meta http-equiv="Content-Security-Policy" content="{POLICY}">"#);
-        let head = head
-            .replace("<!--style-->", &format!("{policy}\n<style>\n{STYLE}</style>"))
-            .replace("<!--body-->", "<body>");
-        out.write_all(head.as_bytes())?;
-        writeln!(out, r#"<script type="application/x-ndjson" id="capture" data-name="{}">"#, attribute(name))?;
+        out.write_all(head(name).as_bytes())?;
         Ok(Self { out })
     }
 }
@@ -61,12 +55,35 @@ impl<W: Write + Send> Lines for Html<W> {
         self.out.write_all(line.replace('<', "\\u003c").as_bytes())
     }
 
+    fn size(&self, line: &str) -> u64 {
+        (line.len() + 5 * line.matches('<').count()) as u64
+    }
+
     fn end(&mut self) -> io::Result<()> {
-        let (_, foot) = around_the_capture();
-        self.out.write_all(b"</script>")?;
-        self.out.write_all(foot.replace("<!--script-->", &format!("<script>\n{}</script>", *SCRIPT)).as_bytes())?;
+        self.out.write_all(foot().as_bytes())?;
         self.out.flush()
     }
+}
+
+/// Returns the part before the capture.
+fn head(name: &str) -> String {
+    let (head, _) = around_the_capture();
+    let policy = format!(r#"<meta http-equiv="Content-Security-Policy" content="{POLICY}">"#);
+    let head =
+        head.replace("<!--style-->", &format!("{policy}\n<style>\n{STYLE}</style>")).replace("<!--body-->", "<body>");
+    let name = attribute(name);
+    format!("{head}<script type=\"application/x-ndjson\" id=\"capture\" data-name=\"{name}\">\n")
+}
+
+/// Returns the part after the capture.
+fn foot() -> String {
+    let (_, foot) = around_the_capture();
+    format!("</script>{}", foot.replace("<!--script-->", &format!("<script>\n{}</script>", *SCRIPT)))
+}
+
+/// Returns the number of bytes of a page without its capture.
+pub(super) fn around(name: &str) -> u64 {
+    (head(name).len() + foot().len()) as u64
 }
 
 /// Splits the page at its capture.

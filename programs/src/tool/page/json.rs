@@ -4,17 +4,78 @@ use std::collections::BTreeMap;
 use std::io;
 use std::time::{Duration, SystemTime};
 
+use crate::cli;
 use crate::tool::feed::{Event, EventKind, Observer};
+use crate::watch::budget::{Allowance, Budget, ends_here};
 use barewire::inspector::capture::{self, Capture};
-use barewire::inspector::{Conversation, Endpoints, JsonLines, Redaction, Schema};
+use barewire::inspector::{Conversation, Direction, Endpoints, JsonLines, Redaction, Schema};
 
 /// Accepts JSON lines, each with its line break.
 pub(in crate::tool) trait Lines: Send {
     /// Adds a line.
     fn line(&mut self, line: &str) -> io::Result<()>;
 
+    /// Returns the number of bytes that a line takes.
+    fn size(&self, line: &str) -> u64 {
+        line.len() as u64
+    }
+
+    /// Returns true if lines are no longer kept, because a size limit was reached.
+    fn is_full(&self) -> bool {
+        false
+    }
+
     /// Ends the output, and completes a file.
     fn end(&mut self) -> io::Result<()>;
+}
+
+/// Passes lines on up to a number of bytes. Then a line says so, and the following ones are left out.
+pub(in crate::tool) struct Limited<L> {
+    lines: L,
+    /// The name of the output, for the log.
+    name: String,
+    largest: u64,
+    /// Bytes left, without those of the last line.
+    room: u64,
+    last: String,
+    full: bool,
+}
+
+impl<L> Limited<L> {
+    /// Limits an output to `largest` bytes, of which `around` are not lines.
+    pub(super) fn new(lines: L, name: String, largest: u64, around: u64) -> Self {
+        let last = JsonLines::new(Redaction::none()).limit(&ends_here(largest));
+        let room = largest.saturating_sub(around + last.len() as u64);
+        Self { lines, name, largest, room, last, full: false }
+    }
+}
+
+impl<L: Lines> Lines for Limited<L> {
+    fn line(&mut self, line: &str) -> io::Result<()> {
+        if self.full {
+            return Ok(());
+        }
+        if let Some(room) = self.room.checked_sub(self.lines.size(line)) {
+            self.room = room;
+            return self.lines.line(line);
+        }
+        self.full = true;
+        let Self { name, largest, .. } = self;
+        cli::log(format_args!("{name} has reached its size limit of {largest} bytes (--max-bytes): recording ends"));
+        self.lines.line(&self.last)
+    }
+
+    fn size(&self, line: &str) -> u64 {
+        self.lines.size(line)
+    }
+
+    fn is_full(&self) -> bool {
+        self.full
+    }
+
+    fn end(&mut self) -> io::Result<()> {
+        self.lines.end()
+    }
 }
 
 /// Writes events as JSON lines.
@@ -24,6 +85,8 @@ pub(in crate::tool) struct LineWriter<L> {
     /// The start of the time that events count from.
     began: SystemTime,
     conversations: BTreeMap<usize, Conversation>,
+    budget: Budget,
+    allowance: Allowance,
     /// The time of the last event.
     now: Duration,
     lines: L,
@@ -32,7 +95,8 @@ pub(in crate::tool) struct LineWriter<L> {
 impl<L: Lines> LineWriter<L> {
     pub(in crate::tool) fn new(redaction: Redaction, schema: Schema, began: SystemTime, lines: L) -> Self {
         let (json, now) = (JsonLines::new(redaction).naming(&schema), Duration::ZERO);
-        Self { json, schema, began, conversations: BTreeMap::new(), now, lines }
+        let (conversations, budget, allowance) = (BTreeMap::new(), Budget::default(), Allowance::default());
+        Self { json, schema, began, conversations, budget, allowance, now, lines }
     }
 
     /// Writes a whole capture, one connection after the other, and ends the output.
@@ -48,8 +112,11 @@ impl<L: Lines> LineWriter<L> {
         let mut conversation = connection.begin(self.schema.clone());
         let mut time = Duration::ZERO;
         for chunk in &connection.chunks {
+            if self.lines.is_full() {
+                return Ok(());
+            }
             time = chunk.time;
-            chunk.push_into(&mut conversation);
+            self.budget.push(&mut conversation, time, chunk.direction, chunk.lost, &chunk.bytes);
             self.frames(number, &mut conversation)?;
         }
         self.over(number, time, conversation)
@@ -62,21 +129,24 @@ impl<L: Lines> LineWriter<L> {
 
     fn frames(&mut self, number: usize, conversation: &mut Conversation) -> io::Result<()> {
         for frame in conversation.take_frames() {
-            self.lines.line(&self.json.frame(number as u64, &frame))?;
+            if self.lines.is_full() {
+                break;
+            }
+            self.lines.line(&self.allowance.line(&self.json, number as u64, &frame))?;
         }
         Ok(())
     }
 
     fn over(&mut self, number: usize, time: Duration, mut conversation: Conversation) -> io::Result<()> {
-        conversation.finish();
+        self.budget.finish(&mut conversation);
         self.frames(number, &mut conversation)?;
         self.lines.line(&self.json.end(number as u64, time, conversation.dropped_frames()))
     }
 
-    /// Changes a connection's conversation, and writes the resulting frames.
-    fn with(&mut self, number: usize, act: impl FnOnce(&mut Conversation)) -> io::Result<()> {
+    /// Pushes bytes into a connection's conversation, and writes the resulting frames.
+    fn push(&mut self, number: usize, time: Duration, direction: Direction, lost: u64, bytes: &[u8]) -> io::Result<()> {
         let Some(mut conversation) = self.conversations.remove(&number) else { return Ok(()) };
-        act(&mut conversation);
+        self.budget.push(&mut conversation, time, direction, lost, bytes);
         self.frames(number, &mut conversation)?;
         self.conversations.insert(number, conversation);
         Ok(())
@@ -87,20 +157,17 @@ impl<L: Lines> Observer for LineWriter<L> {
     fn handle(&mut self, event: Event) -> io::Result<()> {
         let Event { connection, time, kind } = event;
         self.now = time;
+        if self.lines.is_full() {
+            self.conversations.clear();
+            return Ok(());
+        }
         match kind {
             EventKind::Opened { client, server } => {
                 self.conversations.insert(connection, Conversation::new(self.schema.clone()));
                 self.open(connection, client.to_string(), server.to_string())
             }
-            EventKind::Passed { direction, lost, bytes } => self.with(connection, |conversation| {
-                conversation.set_time(time);
-                conversation.lose(direction, lost);
-                conversation.push(direction, &bytes);
-            }),
-            EventKind::Ended { direction, lost } => self.with(connection, |conversation| {
-                conversation.set_time(time);
-                conversation.lose(direction, lost);
-            }),
+            EventKind::Passed { direction, lost, bytes } => self.push(connection, time, direction, lost, &bytes),
+            EventKind::Ended { direction, lost } => self.push(connection, time, direction, lost, &[]),
             EventKind::Closed { .. } => match self.conversations.remove(&connection) {
                 Some(conversation) => self.over(connection, time, conversation),
                 None => Ok(()),

@@ -26,15 +26,19 @@ use std::path::Path;
 use super::flags::files::Named;
 use crate::cli::{self, Stop};
 use html::Html;
+use json::Limited;
 use server::Handle;
 
-/// Bytes of the newest lines that are kept for browsers that open the page later.
-pub(super) const KEPT: usize = 64 << 20;
+/// Bytes of the newest lines that the page of a tap keeps for browsers that open it later.
+pub(super) const KEPT: u64 = 64 << 20;
+
+/// Bytes of the first lines of a capture that its page keeps.
+pub(super) const CAPTURE_KEPT: u64 = 256 << 20;
 
 /// Serves the page, prints its address, and returns the handle that lines are written to. Keeps about `kept` bytes of lines.
 /// `listening` is the tap's address, if there is a tap.
-pub(super) async fn open(address: &str, kept: usize, listening: Option<SocketAddr>) -> Result<Handle, Stop> {
-    let handle = server::serve(address, kept, listening).await;
+pub(super) async fn open(address: &str, kept: u64, listening: Option<SocketAddr>) -> Result<Handle, Stop> {
+    let handle = server::serve(address, usize::try_from(kept).unwrap_or(usize::MAX), listening).await;
     let handle = handle.map_err(|error| Stop::Usage(format!("{error}; choose another address with --web")))?;
     let at = handle.address();
     cli::say(format_args!("the page is at http://{at}/"));
@@ -44,10 +48,16 @@ pub(super) async fn open(address: &str, kept: usize, listening: Option<SocketAdd
     Ok(handle)
 }
 
-/// Creates the page as a file.
-pub(super) fn create(path: &Path, name: &str) -> Result<Html<BufWriter<Named<File>>>, Stop> {
+/// Limits the lines of a served capture. The page is told where it ends.
+pub(super) fn limited(handle: Handle, largest: u64) -> Limited<Handle> {
+    Limited::new(handle, "the page".to_owned(), largest, 0)
+}
+
+/// Creates the page as a file of at most `largest` bytes, or without lines if the page alone takes more.
+pub(super) fn create(path: &Path, name: &str, largest: u64) -> Result<Limited<Html<BufWriter<Named<File>>>>, Stop> {
     let wrong = |error: &dyn Display| Stop::Usage(format!("{error}; choose another file with --html"));
-    let file = File::create(path).map_err(|error| wrong(&format_args!("{}: {error}", path.display())))?;
+    let file = cli::private::create(path).map_err(|error| wrong(&format_args!("{}: {error}", path.display())))?;
     let file = BufWriter::new(Named::new(path.display().to_string(), file));
-    Html::begin(file, name).map_err(|error| wrong(&error))
+    let page = Html::begin(file, name).map_err(|error| wrong(&error))?;
+    Ok(Limited::new(page, path.display().to_string(), largest, html::around(name)))
 }

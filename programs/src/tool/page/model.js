@@ -28,8 +28,21 @@ class Capture {
     }
     if (record?.record === "connection") this.connections.set(record.connection, { ...record, line });
     else if (record?.record === "end") this.over(record, line);
-    else if (record?.record === "frame" && typeof record.bytes === "string") return this.frame(record, line);
+    else if (record?.record === "limit") this.limit = String(record.text);
+    else if (record?.record === "frame" && typeof record.bytes === "string") return this.whole(record, line);
     else this.unread += 1;
+    return undefined;
+  }
+
+  /** A frame, or nothing if its line has not what a frame must have. */
+  whole(record, line) {
+    const all = [record.headers, record.messages, record.faults, record.annotations].every(Array.isArray);
+    try {
+      if (all) return this.frame(record, line);
+    } catch {
+      // What it says can't be understood.
+    }
+    this.unread += 1;
     return undefined;
   }
 

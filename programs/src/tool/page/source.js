@@ -64,7 +64,7 @@ function tell() {
   byId("state").className = live === "live" ? "live" : "";
   const lost = [...capture.connections.values()].reduce((sum, connection) => sum + (connection.lost ?? 0), 0);
   const missing = capture.dropped + (state.missed ?? 0) + lost;
-  const words = [missing && `${count(missing, "older frame")} not kept.`, capture.unread && `${count(capture.unread, "line")} not understood.`];
+  const words = [missing && `${count(missing, "older frame")} not kept.`, capture.unread && `${count(capture.unread, "line")} not understood.`, capture.limit && `${capture.limit[0].toUpperCase()}${capture.limit.slice(1)}.`];
   const said = state.remark ?? [];
   byId("notice-text").replaceChildren(...said, said.length ? " " : "", words.filter(Boolean).join(" "));
   byId("notice-close").hidden = !said.length;

@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 
 use super::calls::{Answer, Body, End, Field};
+use crate::cli::is_plain;
 use barewire::wire::http2::Http2Error;
 
 /// Prints the differences between the captured answer and the new one. Returns true if they differ.
@@ -57,7 +58,7 @@ fn fields(what: &str, captured: &[Field], fresh: &[Field], out: &mut dyn Write) 
 fn text(field: &Field) -> String {
     let part = |part: &Option<std::sync::Arc<[u8]>>| match part {
         Some(octets) => match std::str::from_utf8(octets) {
-            Ok(text) if !text.contains(char::is_control) => text.to_owned(),
+            Ok(text) if text.chars().all(is_plain) => text.to_owned(),
             _ => octets.escape_ascii().to_string(),
         },
         None => "unknown".to_owned(),

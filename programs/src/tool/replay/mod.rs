@@ -15,7 +15,7 @@ use std::time::{Duration, SystemTime};
 use clap::{Args, ValueEnum};
 use tokio::time::{Instant, sleep_until};
 
-use super::decode::file;
+use super::decode::file::{self, InputFlag};
 use super::flags::address::address;
 use super::flags::keys::Keys;
 use super::flags::names::{Behind, Names};
@@ -75,6 +75,8 @@ pub(super) struct Flags {
     #[arg(long, conflicts_with = "raw")]
     expect_same: bool,
     #[command(flatten)]
+    input: InputFlag,
+    #[command(flatten)]
     keys: Keys,
     #[command(flatten)]
     names: Names,
@@ -103,7 +105,7 @@ pub(super) async fn run(flags: Flags, color: bool) -> Result<(), Stop> {
         written(Screen::new(&show, Filter::default(), color, schema.clone(), io::stdout()).capture(&capture))
     };
     if let Some(file) = &flags.raw {
-        let script = Script::parse(&text_of(file)?).map_err(|error| usage(file, &error))?;
+        let script = Script::parse(&text_of(file, flags.input)?).map_err(|error| usage(file, &error))?;
         let mut exchange = connect(&flags.to, &schema).await?;
         perform(&mut exchange, script, patience).await.map_err(|error| failed(&flags.to, &error))?;
         return screen(exchange.into_record());
@@ -148,14 +150,14 @@ fn failed(to: &str, error: &dyn Display) -> Stop {
     Stop::Failed(format!("{to}: {error}"))
 }
 
-fn text_of(file: &Path) -> Result<String, Stop> {
-    let bytes = file::bytes_of(file).map_err(|error| usage(file, &error))?;
+fn text_of(file: &Path, input: InputFlag) -> Result<String, Stop> {
+    let bytes = file::bytes_of(file, input).map_err(|error| usage(file, &error))?;
     String::from_utf8(bytes).map_err(|error| usage(file, &error))
 }
 
 /// Returns the call that the flags select, by default the first.
 fn chosen(flags: &Flags, file: &Path, schema: &Schema) -> Result<Call, Stop> {
-    let capture = file::read(file, &flags.keys)?;
+    let capture = file::read(file, flags.input, &flags.keys)?;
     let mut calls: Vec<Call> = capture.connections.iter().flat_map(|it| calls::calls(it, schema)).collect();
     let count = calls.len();
     let place = match (flags.call, flags.stream) {

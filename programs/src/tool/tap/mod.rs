@@ -3,6 +3,7 @@
 mod authority;
 mod proxy;
 mod tls;
+mod validity;
 
 use std::io;
 use std::net::SocketAddr;
@@ -18,7 +19,7 @@ use tokio::task::JoinSet;
 
 use super::feed::{EventKind, Feed};
 use super::flags::address::{address, optional_address};
-use super::flags::files::{Files, Named};
+use super::flags::files::{Files, Named, distinct};
 use super::flags::names::{Behind, Names};
 use super::flags::show::{Only, Screen, Show};
 use super::page;
@@ -74,6 +75,8 @@ pub(super) async fn run(mut flags: Flags, color: bool) -> Result<(), Stop> {
     let behind = Behind { address: &flags.to, tls: flags.tls.client_tls()? };
     let schema = flags.names.schema(Some(behind)).await?;
     let wire = Wire::from_environment()?;
+    let outputs = [flags.files.outputs(&wire), flags.html.iter().map(|file| ("--html", file.as_path())).collect()];
+    distinct(&outputs.concat())?;
     let listener = tcp::listen(&flags.listen).await;
     let listener = listener.map_err(|error| Stop::Usage(format!("{error}; choose another address with --listen")))?;
     let address = listener.local_addr().map_err(failed)?;
@@ -84,17 +87,18 @@ pub(super) async fn run(mut flags: Flags, color: bool) -> Result<(), Stop> {
         feed.add(file).map_err(failed)?;
     }
     if let Some(at) = &flags.web {
-        let page = page::open(at, page::KEPT, Some(address)).await?;
+        let page = page::open(at, flags.files.size().of_page(page::KEPT), Some(address)).await?;
         feed.add(Box::new(LineWriter::new(flags.files.redaction(), schema.clone(), began, page))).map_err(failed)?;
     }
     if let Some(file) = &flags.html {
-        let page = page::create(file, &flags.to)?;
+        let page = page::create(file, &flags.to, flags.files.size().of_file())?;
         feed.add(Box::new(LineWriter::new(flags.files.redaction(), schema.clone(), began, page))).map_err(failed)?;
     }
     let show = flags.show.or_as(&wire);
     if show.is_on() {
         let out = Named::new("stdout", io::stdout());
-        feed.add(Box::new(Screen::new(&show, filter, color, schema, out))).map_err(failed)?;
+        let screen = Screen::new(&show, filter, color, schema, out).redacting(flags.files.of_screen());
+        feed.add(Box::new(screen)).map_err(failed)?;
     }
     let shutdown = cli::shutdown().map_err(failed)?;
     cli::announce(format_args!("listening on {address}, forwarding to {}", flags.to));

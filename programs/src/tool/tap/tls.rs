@@ -26,7 +26,7 @@ use rustls::{ClientConfig, CommonState, DigitallySignedStruct, ServerConfig, Sig
 
 use super::authority::Authority;
 use super::proxy::Socket;
-use crate::cli::{self, Stop};
+use crate::cli::{self, Stop, private};
 use barewire::transport::tls::{Authorities, ClientTls, Identity, explain};
 
 /// Time limit of a handshake.
@@ -86,10 +86,16 @@ impl TlsFlags {
                 }
                 (true, None) if self.insecure => {
                     let verifier = Arc::new(Anyone(provider()));
+                    cli::say(
+                        "warning: with --insecure anyone between here and the server can read and change the traffic",
+                    );
                     let builder = client_builder()?.dangerous().with_custom_certificate_verifier(verifier);
                     Some(Arc::new(builder.with_no_client_auth()))
                 }
-                (true, None) => return Err(usage(&"--to-tls needs --ca-file FILE or --insecure")),
+                (true, None) => {
+                    let why = "--to-tls needs --ca-file FILE, the authorities to trust; only --insecure does without";
+                    return Err(usage(&why));
+                }
             },
             server_name: self.server_name.clone(),
         })
@@ -112,6 +118,9 @@ impl TlsFlags {
         let builder = builder.map_err(|error| usage(&error))?.with_no_client_auth();
         let mut config = match (&self.tls_cert, &self.tls_key) {
             (Some(certificate), Some(key)) => {
+                if let Some(flaw) = private::flaw_of_key(key, true) {
+                    return Err(usage(&flaw));
+                }
                 let identity = Identity::from_files(certificate, key).map_err(|error| usage(&error))?;
                 builder.with_cert_resolver(Arc::new(SingleCertAndKey::from(identity.certified_key())))
             }
@@ -207,7 +216,7 @@ fn mend(error: &io::Error) -> &'static str {
         Some(rustls::Error::InvalidCertificate(Wrong::UnknownIssuer | Wrong::BadSignature)) => {
             "; use --ca-file FILE to trust the authority that signed it"
         }
-        Some(rustls::Error::InvalidCertificate(_)) => "; use --insecure instead of --ca-file to accept it",
+        Some(rustls::Error::InvalidCertificate(_)) => "; renew or replace it, or see it unchecked with --insecure",
         Some(rustls::Error::InvalidMessage(_)) => "; leave out --to-tls for a server without TLS",
         Some(_) => "",
         // The server hung up, reset the connection or did not respond: it probably expects something else than TLS.

@@ -1,0 +1,112 @@
+//! The other end of a connection, and the connection as the application sees it.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+use http::Extensions;
+
+/// The other end of a connection.
+#[derive(Clone, Debug)]
+pub struct Peer {
+    /// Its address.
+    pub address: Address,
+    /// Its identity from the TLS handshake; `None` without TLS.
+    pub tls: Option<Arc<TlsIdentity>>,
+}
+
+impl Peer {
+    /// Creates a peer without TLS.
+    pub fn plain(address: Address) -> Peer {
+        Peer { address, tls: None }
+    }
+}
+
+/// The address of a peer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Address {
+    /// TCP over IPv4 or IPv6.
+    Tcp(SocketAddr),
+    /// A Unix socket and its path; `None` for most clients, whose sockets have no path.
+    Unix(Option<PathBuf>),
+    /// A stream within this process.
+    Memory,
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Address::Tcp(address) => write!(f, "{address}"),
+            Address::Unix(Some(path)) => write!(f, "unix:{}", path.display()),
+            Address::Unix(None) => f.write_str("unix:"),
+            Address::Memory => f.write_str("memory"),
+        }
+    }
+}
+
+/// The results of a TLS handshake.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TlsIdentity {
+    /// The peer's verified certificates, each in DER, its own first; empty if it presented none.
+    pub certificates: Vec<Bytes>,
+    /// The server name that the client requested (SNI); set on servers only.
+    pub server_name: Option<String>,
+    /// The version of TLS, `TLSv1_3` for example.
+    pub version: String,
+    /// The name of the cipher suite.
+    pub cipher_suite: String,
+}
+
+/// A connection: its number in this process, its peer, and values that the application has attached to it.
+///
+/// A hook of the server may attach values before the first call; see [`Server::on_accept`](crate::Server::on_accept). All
+/// calls of the connection see them.
+pub struct ConnectionInfo {
+    id: u64,
+    peer: Peer,
+    extensions: Extensions,
+}
+
+impl ConnectionInfo {
+    /// Creates the description of a new connection. Its number is one that no other connection of this process has had.
+    pub fn new(peer: Peer) -> ConnectionInfo {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        ConnectionInfo { id: NEXT.fetch_add(1, Ordering::Relaxed), peer, extensions: Extensions::new() }
+    }
+
+    /// Returns the number of the connection in this process, from 1.
+    pub fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// Returns the peer's address, and its certificates if it uses TLS.
+    pub fn peer(&self) -> &Peer {
+        &self.peer
+    }
+
+    /// Returns the values that the application has attached, by their types.
+    pub fn extensions(&self) -> &Extensions {
+        &self.extensions
+    }
+
+    /// Returns the attached values for changes.
+    pub fn extensions_mut(&mut self) -> &mut Extensions {
+        &mut self.extensions
+    }
+}
+
+impl Default for ConnectionInfo {
+    /// A connection within this process.
+    fn default() -> ConnectionInfo {
+        ConnectionInfo::new(Peer::plain(Address::Memory))
+    }
+}
+
+impl fmt::Debug for ConnectionInfo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ConnectionInfo").field("id", &self.id).field("peer", &self.peer).finish_non_exhaustive()
+    }
+}
