@@ -147,7 +147,7 @@ impl Metadata {
         })
     }
 
-    /// Returns the number of entries, each value counted.
+    /// Returns the number of entries; every value of a key counts as one.
     pub fn len(&self) -> usize {
         self.delivered().count()
     }

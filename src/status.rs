@@ -180,7 +180,7 @@ constructors! {
     unauthenticated => Unauthenticated;
 }
 
-/// Two statuses are equal if what is sent of them is: number, message, details and trailing metadata.
+/// Two statuses are equal if the sent parts are: number, message, details and trailing metadata.
 impl PartialEq for Status {
     fn eq(&self, other: &Status) -> bool {
         let sent = |status: &Status| (status.number(), status.0.message.clone(), status.0.details.clone());
@@ -228,7 +228,7 @@ impl From<MetadataError> for Status {
 }
 
 impl From<std::io::Error> for Status {
-    /// Returns the code that says the same as the kind of the error, else UNKNOWN; the error becomes the source.
+    /// Returns the code that matches the kind of the error, else UNKNOWN; the error becomes the source.
     ///
     /// | kind | code |
     /// |---|---|
