@@ -86,7 +86,7 @@ fn every_call_to_a_hostile_server_ends_with_a_status_and_bounded_memory() {
         ("the stream's window overflows", wire([window_update(1, 0x7FFF_FFFF)]), vec![], &[DeadlineExceeded]),
         ("CONTINUATION alone", wire([raw(CONTINUATION, END_HEADERS, 1, &[])]), vec![], &[Unavailable]),
         ("a frame over the limit", vec![1, 0, 0, DATA, 0, 0, 0, 0, 1], vec![], &[Unavailable]),
-        ("HEADERS that are no HPACK", wire([raw(HEADERS, END_HEADERS, 1, &[0x80])]), vec![], &[Unavailable]),
+        ("HEADERS with invalid HPACK", wire([raw(HEADERS, END_HEADERS, 1, &[0x80])]), vec![], &[Unavailable]),
         (
             "headers without end",
             wire([raw(HEADERS, 0, 1, &[0x88])]),

@@ -18,7 +18,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_not_plain_is_removed() {
+    fn control_characters_and_bidi_marks_are_removed() {
         assert_eq!(plain("a \n\t b\r\nc\u{1b}[2J\n\u{9b}31m"), "a b c [2J 31m");
         for c in "\u{202a}\u{202b}\u{202c}\u{202d}\u{202e}\u{2066}\u{2067}\u{2068}\u{2069}\u{200e}\u{200f}\u{61c}\u{7f}"
             .chars()

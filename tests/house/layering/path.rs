@@ -55,7 +55,7 @@ fn path_of_a_unary_call_is_short() {
         assert!(rows.len() > 5, "{section}: the table is found");
         assert!(rows.len() <= MOST_FILES, "{section}: {} files", rows.len());
         for (number, Row { file, lines, .. }) in rows.iter().enumerate() {
-            let length = lengths.get(file.as_str()).unwrap_or_else(|| panic!("there is no {file}"));
+            let length = lengths.get(file.as_str()).unwrap_or_else(|| panic!("{file} does not exist"));
             assert_eq!(
                 lines, length,
                 "the page gives {file} another length: UPDATE_PATH=1 cargo test --test house path"
@@ -80,7 +80,7 @@ fn updated(text: &str) -> String {
     let lines = text.lines().enumerate().map(|(at, line)| match rows.get(&at) {
         None => format!("{line}\n"),
         Some(Row { file, lines, .. }) => {
-            let length = lengths.get(file.as_str()).unwrap_or_else(|| panic!("there is no {file}"));
+            let length = lengths.get(file.as_str()).unwrap_or_else(|| panic!("{file} does not exist"));
             format!("{}\n", line.replacen(&format!("| {lines} |"), &format!("| {length} |"), 1))
         }
     });
