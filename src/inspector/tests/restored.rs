@@ -106,7 +106,7 @@ fn what_is_restored_in_a_connection_is_bounded() {
     assert_eq!(restored / 1_000_000, 4, "one more than the limit of 4 MiB is not: {received} bytes earn little");
     let last = frames.last().unwrap();
     let leaf = last.message_tree(&last.messages[0]).unwrap().children().nth(2).unwrap();
-    assert!(leaf.value.to_string().ends_with("over the limit"), "{leaf:?}");
+    assert!(leaf.value.to_string().ends_with("over --limit restored"), "{leaf:?}");
     // Messages that compress as usual are always decompressed.
     let text: Vec<u8> =
         (0..20_000_u32).flat_map(|number| format!("{} ", number * 7_919 % 10_007).into_bytes()).collect();
