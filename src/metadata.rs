@@ -167,6 +167,14 @@ impl Metadata {
         other.append_to(&mut self.headers);
     }
 
+    /// Adds all entries of `later`, and removes the earlier values of its keys.
+    pub(crate) fn replace_by(&mut self, later: &Metadata) {
+        for key in later.headers.keys() {
+            self.headers.remove(key);
+        }
+        later.append_to(&mut self.headers);
+    }
+
     /// Wraps the headers that a peer sent, unchanged; readers skip the names of the protocol.
     pub(crate) fn from_received(headers: HeaderMap) -> Metadata {
         Metadata { headers }

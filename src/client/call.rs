@@ -40,7 +40,7 @@ where
     Req: Message,
     Resp: Message + Default,
 {
-    let message = encode(message, &packing(client)?, !client.options.uncompressed)?.freeze();
+    let message = encode(message, &packing(client)?, client.options.may_compress())?.freeze();
     let mut deadline = Deadline::after(client.options.timeout);
     let call = async {
         let mut answer = begin_with_only(client, path, message).await?.answer;
@@ -62,7 +62,7 @@ where
     Req: Message,
     Resp: Message + Default,
 {
-    let message = encode(message, &packing(client)?, !client.options.uncompressed)?.freeze();
+    let message = encode(message, &packing(client)?, client.options.may_compress())?.freeze();
     let mut deadline = Deadline::after(client.options.timeout);
     let opened = within(&mut deadline, begin_with_only(client, path, message)).await?;
     Ok(drive(opened, None, deadline))
@@ -81,7 +81,7 @@ where
     let mut deadline = Deadline::after(client.options.timeout);
     let mut opened = within(&mut deadline, begin(client, path)).await?;
     let budget = opened.answer.body().link().budget.clone();
-    let batch = Batch::request(packing, budget, !client.options.uncompressed);
+    let batch = Batch::request(packing, budget, client.options.may_compress());
     let outbound = Outbound::new(batch.clone());
     Ok((outbound, drive(opened, Some(batch), deadline)))
 }
@@ -109,7 +109,7 @@ async fn begin(client: &Caller, path: &'static str) -> Result<CallStream, Status
         accept_encoding: client.shared.encodings,
         user_agent: Some(&client.shared.user_agent),
     };
-    let headers = outgoing.encode(client.options.metadata.as_deref());
+    let headers = outgoing.encode(client.options.initial_metadata()?);
     let receive_limit = client.shared.options.limits.max_receive_message_size;
     let compressors = client.shared.options.compressors.clone();
     let code_of_http_status = client.shared.options.code_of_http_status;

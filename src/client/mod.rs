@@ -74,9 +74,11 @@ impl Client {
         Caller::new(invoke, options).map(Client)
     }
 
-    /// Returns a client on the same connection that uses these options for its calls.
+    /// Returns a client on the same connection that uses these options for its calls. Options that are not set here stay
+    /// as they are: see [`CallOptions::merged_with`].
     #[must_use]
     pub fn with(&self, options: CallOptions) -> Client {
+        let options = self.0.options.clone().merged_with(options);
         Client(Caller { options, ..self.0.clone() })
     }
 

@@ -7,7 +7,7 @@ use http::header::HeaderValue;
 
 use crate::call::Compressors;
 use crate::limits::{HANDSHAKE_TIMEOUT, Limits};
-use crate::metadata::Metadata;
+use crate::metadata::{Metadata, MetadataError};
 use crate::status::{Code, Status};
 use crate::wire::code_map;
 use crate::wire::encoding::Encoding;
@@ -75,12 +75,22 @@ impl ClientOptions {
 }
 
 /// The options of a call: deadline, metadata, compression.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use barewire::CallOptions;
+///
+/// let options = CallOptions::new().timeout(Duration::from_secs(2)).header("tenant", "blue");
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct CallOptions {
     pub(super) timeout: Option<Duration>,
-    pub(super) metadata: Option<Arc<Metadata>>,
+    metadata: Option<Arc<Metadata>>,
+    /// The first invalid header, with which the call fails.
+    invalid: Option<Box<MetadataError>>,
     pub(super) encoding: Option<Encoding>,
-    pub(super) uncompressed: bool,
+    compress: Option<bool>,
 }
 
 impl CallOptions {
@@ -108,7 +118,7 @@ impl CallOptions {
     /// this with [`Outbound::compress`](crate::Outbound::compress).
     #[must_use]
     pub fn compress(mut self, compress: bool) -> CallOptions {
-        self.uncompressed = !compress;
+        self.compress = Some(compress);
         self
     }
 
@@ -117,5 +127,53 @@ impl CallOptions {
     pub fn metadata(mut self, metadata: Metadata) -> CallOptions {
         self.metadata = Some(Arc::new(metadata));
         self
+    }
+
+    /// Adds a text entry to the initial metadata. If the key or the value is invalid, the call fails with INTERNAL and
+    /// names it; [`Metadata::append`] returns the error at once.
+    #[must_use]
+    pub fn header(mut self, key: &str, value: &str) -> CallOptions {
+        let metadata = Arc::make_mut(self.metadata.get_or_insert_default());
+        if let Err(error) = metadata.append(key, value) {
+            self.invalid.get_or_insert(Box::new(error));
+        }
+        self
+    }
+
+    /// Returns these options with those of `other` that are set. A key in the metadata of `other` replaces the values that
+    /// this metadata has for it.
+    #[must_use]
+    pub fn merged_with(self, other: CallOptions) -> CallOptions {
+        let metadata = match (self.metadata, other.metadata) {
+            (Some(mut metadata), Some(later)) => {
+                Arc::make_mut(&mut metadata).replace_by(&later);
+                Some(metadata)
+            }
+            (earlier, later) => later.or(earlier),
+        };
+        CallOptions {
+            timeout: other.timeout.or(self.timeout),
+            metadata,
+            invalid: self.invalid.or(other.invalid),
+            encoding: other.encoding.or(self.encoding),
+            compress: other.compress.or(self.compress),
+        }
+    }
+
+    /// Returns the initial metadata to send.
+    ///
+    /// # Errors
+    ///
+    /// INTERNAL if a header is invalid.
+    pub(super) fn initial_metadata(&self) -> Result<Option<&Metadata>, Status> {
+        match &self.invalid {
+            Some(error) => Err(Status::from((**error).clone())),
+            None => Ok(self.metadata.as_deref()),
+        }
+    }
+
+    /// Returns true if messages may be compressed.
+    pub(super) fn may_compress(&self) -> bool {
+        self.compress.unwrap_or(true)
     }
 }

@@ -7,7 +7,7 @@ mod cancellation;
 mod causes;
 mod compression;
 mod compression_choice;
+mod context_and_options;
 mod deadline;
-mod seams;
 mod streaming;
 mod threads;

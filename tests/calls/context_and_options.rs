@@ -1,9 +1,10 @@
 //! Tests the values that a call carries to its handler, and the types that a handler may return.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use barewire::io::{Address, ConnectionInfo, Peer};
-use barewire::{Client, Code, Context, Request, Router, Server, Status, transport};
+use barewire::{CallOptions, Client, Code, Context, Request, Router, Server, Status, transport};
 
 use crate::common::frames::*;
 use crate::common::server::{client_and_raw_server, client_with};
@@ -103,4 +104,32 @@ async fn finish_of_a_call_that_succeeded_early_fails_only_if_a_message_was_lost(
         let finished = soon("the finish", out.finish()).await;
         assert_eq!(finished.map_err(|status| status.code()), if is_lost { Err(Code::Cancelled) } else { Ok(()) });
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn later_options_replace_only_what_they_set() {
+    let (client, mut server) = client_and_raw_server().await;
+    let first = CallOptions::new().timeout(Duration::from_secs(2)).header("tenant", "blue").header("trace", "1");
+    let client = client.with(first).with(CallOptions::new().header("tenant", "red").header("tenant", "green"));
+    let call = tokio::spawn(async move { client.unary(ECHO, note("hi")).await });
+    let fields = server.expect_request(1).await;
+    let values = |name: &str| -> Vec<String> {
+        let values = fields.iter().filter(|field| field.name == name);
+        values.map(|field| String::from_utf8_lossy(&field.value).into_owned()).collect()
+    };
+    assert_eq!((values("tenant"), values("trace")), (vec!["red".into(), "green".into()], vec!["1".into()]));
+    assert_eq!(values("grpc-timeout").len(), 1);
+    call.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn call_with_an_invalid_header_fails_and_names_it() {
+    let (client, mut server) = client_and_raw_server().await;
+    for (key, value, part) in [("Tenant", "blue", "\"Tenant\""), ("tenant", "b\n", "\"tenant\""), ("", "", "\"\"")] {
+        let options = CallOptions::new().header(key, value).header("fine", "1");
+        let status = client.with(options).unary(ECHO, note("hi")).await.unwrap_err();
+        assert_eq!(status.code(), Code::Internal);
+        assert!(status.message().contains(part), "{status}");
+    }
+    server.expect_silence().await;
 }
