@@ -2,6 +2,7 @@
 
 pub(super) mod address;
 mod conceal;
+mod descriptors;
 pub(super) mod drawing;
 pub(super) mod files;
 pub(super) mod keys;
