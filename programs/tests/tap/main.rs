@@ -13,6 +13,7 @@ mod process;
 mod redaction;
 mod replay;
 mod tls;
+mod to_tls;
 mod tour;
 mod tshark;
 

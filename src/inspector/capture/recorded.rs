@@ -31,6 +31,8 @@ pub struct Connection {
     pub server: SocketAddr,
     /// True if the connection was captured from its first byte. Otherwise the content of the HPACK tables is unknown.
     pub from_the_beginning: bool,
+    /// True if the bytes were encrypted with TLS when they were recorded, and have been decrypted.
+    pub decrypted: bool,
     /// The bytes, in order.
     pub chunks: Vec<Chunk>,
     /// The end of the connection, if the capture contains it.
@@ -78,7 +80,7 @@ impl Capture {
 impl Connection {
     /// Returns a connection without bytes.
     pub fn new(client: SocketAddr, server: SocketAddr) -> Self {
-        Self { client, server, from_the_beginning: true, chunks: Vec::new(), end: None }
+        Self { client, server, from_the_beginning: true, decrypted: false, chunks: Vec::new(), end: None }
     }
 
     /// Decodes all bytes of the connection.

@@ -9,3 +9,4 @@ pub(super) mod keys;
 pub(super) mod names;
 mod reflection;
 pub(super) mod show;
+pub(super) mod to_tls;
