@@ -15,6 +15,7 @@ mod proto;
 mod redaction;
 mod replay;
 mod tls;
+mod to_tls;
 mod tour;
 mod tshark;
 

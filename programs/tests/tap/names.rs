@@ -110,6 +110,51 @@ async fn names_come_from_reflection_in_either_version() {
     assert!(printed.contains("message, 7 bytes: 1: \"HELLO\""), "{printed}");
 }
 
+/// A server whose descriptors are few bytes and many messages.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hostile_server_is_refused() {
+    async fn hostile(
+        mut questions: Inbound<ServerReflectionRequest>,
+        mut answers: Outbound<ServerReflectionResponse>,
+        services: usize,
+    ) -> Result<(), Status> {
+        let mut number = 0;
+        while let Some(question) = questions.recv().await? {
+            let answer = match question.message_request.expect("a question") {
+                MessageRequest::ListServices(_) => {
+                    let service = vec![ServiceResponse { name: "a.B".to_owned() }; services];
+                    MessageResponse::ListServicesResponse(ListServiceResponse { service })
+                }
+                _ => {
+                    // A name, and empty messages.
+                    number += 1;
+                    let name = format!("{number}.proto");
+                    let file = [&[0x0a, name.len() as u8][..], name.as_bytes(), &[0x22, 0].repeat(100_000)].concat();
+                    MessageResponse::FileDescriptorResponse(FileDescriptorResponse {
+                        file_descriptor_proto: vec![file],
+                    })
+                }
+            };
+            answers.send(ServerReflectionResponse { message_response: Some(answer), ..Default::default() }).await?;
+        }
+        Ok(())
+    }
+    for (services, part) in [(100, "the descriptors have too many entries"), (10_001, "more than 10000 services")] {
+        let listener = tcp::listen("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let router = Router::new(services)
+            .bidi_streaming(SERVER_REFLECTION_INFO, async |services: &usize, questions, answers| {
+                hostile(questions, answers, *services).await
+            });
+        tokio::spawn(Server::new(router).serve(listener));
+        let output = tokio::process::Command::new(super::process::BAREWIRE)
+            .args(["decode", "/dev/null", &format!("--reflection={address}")])
+            .output();
+        let said = String::from_utf8(soon("its end", output).await.unwrap().stderr).unwrap();
+        assert!(said.contains("server reflection of") && said.contains(part), "{said}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn files_have_them() {
     let server = serve(|router| router).await;

@@ -256,6 +256,74 @@ async fn mistakes_of_the_user_are_errors() {
     assert!(line.contains("can't connect: ") && line.contains(&free), "{line}");
 }
 
+/// What a server may do to a replay.
+#[derive(Clone, Copy)]
+enum Hostile {
+    /// Sends DATA without end.
+    Endless,
+    /// Sends a PING now and then, without end.
+    Slow,
+    /// Reads nothing, after it has opened its windows.
+    Deaf,
+}
+
+async fn hostile(kind: Hostile) -> String {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    tokio::spawn(async move {
+        while let Ok((mut socket, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let mut wire = Vec::new();
+                RawFrame::settings(&[(4, u32::MAX >> 1)]).write(&mut wire);
+                RawFrame::window_update(0, 1 << 30).write(&mut wire);
+                let repeated = match kind {
+                    Hostile::Endless => {
+                        let answer = header_block([(":status", "200"), ("content-type", "application/grpc")]);
+                        let frames = RawFrame::headers(1, &answer, false, DEFAULT_MAX_FRAME_SIZE);
+                        frames.iter().for_each(|frame| frame.write(&mut wire));
+                        let mut data = Vec::new();
+                        RawFrame::data(1, message(0, &[]), false).write(&mut data);
+                        data.repeat(1_000)
+                    }
+                    Hostile::Slow => b"\0\0\x08\x06\0\0\0\0\0barewire".to_vec(),
+                    Hostile::Deaf => Vec::new(),
+                };
+                socket.write_all(&wire).await.unwrap();
+                if repeated.is_empty() {
+                    std::future::pending::<()>().await;
+                }
+                while socket.write_all(&repeated).await.is_ok() {
+                    if let Hostile::Slow = kind {
+                        tokio::time::sleep(Duration::from_millis(100)).await;
+                    }
+                }
+            });
+        }
+    });
+    address
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hostile_server_costs_neither_memory_nor_time() {
+    let capture = captured();
+    let large = File::new("large", [&[0x1a, 0x80, 0x80, 0x80, 0x10][..], &vec![b'x'; 32 << 20]].concat());
+    let message = format!("1=@{}", large.path());
+    for (kind, flags, part) in [
+        (
+            Hostile::Endless,
+            &["--max-bytes", "1000000"][..],
+            "the answer exceeds 1000000 bytes; set another limit with --max-bytes",
+        ),
+        (Hostile::Slow, &["--max-time", "1"], "not done within 1s; set another time with --max-time"),
+        (Hostile::Deaf, &["--patience", "1", "--message", &message], "the server has not read for 1s"),
+    ] {
+        let address = hostile(kind).await;
+        let flags = [&["replay", capture.path(), "--to", &address, "--show", "none"], flags].concat();
+        let line = complains(&flags, 1).await;
+        assert!(line.contains(part), "{line}");
+    }
+}
+
 #[tokio::test]
 async fn a_server_that_does_not_end_the_call_is_a_failure() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -120,7 +120,7 @@ async fn a_call_between_two_openssl_ends_is_decoded() {
         std::fs::write(&inside, with_secrets(&std::fs::read(&pcapng).unwrap(), &std::fs::read(&keys).unwrap()))
             .unwrap();
         assert_eq!(decoded(&[&inside]).await.1, printed);
-        let again = barewire(&["replay", &pcapng, "--key-log", &keys, "--to", &plain]).await;
+        let again = barewire(&["replay", &pcapng, "--key-log", &keys, "--to", &plain, "--plaintext"]).await;
         assert!(again.contains("/routeguide.RouteGuide/GetFeature again"), "{again}");
         decoded(&[&pcapng, "--key-log", &keys, "--show", "none", "--html", &page]).await;
         let page = std::fs::read_to_string(&page).unwrap();

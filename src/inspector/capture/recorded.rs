@@ -34,6 +34,8 @@ pub struct Connection {
     pub roles_guessed: bool,
     /// True if the connection was captured from its first byte. Otherwise the content of the HPACK tables is unknown.
     pub from_the_beginning: bool,
+    /// True if the bytes were encrypted with TLS when they were recorded, and have been decrypted.
+    pub decrypted: bool,
     /// The bytes, in order.
     pub chunks: Vec<Chunk>,
     /// The end of the connection, if the capture contains it.
@@ -102,7 +104,8 @@ pub(super) fn named(numbers: &[usize]) -> String {
 impl Connection {
     /// Returns a connection without bytes.
     pub fn new(client: SocketAddr, server: SocketAddr) -> Self {
-        Self { client, server, roles_guessed: false, from_the_beginning: true, chunks: Vec::new(), end: None }
+        let (roles_guessed, from_the_beginning, decrypted) = (false, true, false);
+        Self { client, server, roles_guessed, from_the_beginning, decrypted, chunks: Vec::new(), end: None }
     }
 
     /// Exchanges client and server.

@@ -2,6 +2,7 @@
 
 pub(super) mod address;
 mod conceal;
+mod descriptors;
 pub(super) mod drawing;
 pub(super) mod files;
 pub(super) mod keys;
@@ -9,3 +10,4 @@ pub(super) mod names;
 mod proto;
 mod reflection;
 pub(super) mod show;
+pub(super) mod to_tls;

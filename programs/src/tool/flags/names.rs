@@ -103,6 +103,8 @@ impl Names {
             .map_err(|status| status.to_string())
             .and_then(|set| schema.add_descriptor_set(&set).map_err(|error| error.to_string()));
         if let Err(why) = added {
+            // The server may have chosen the text.
+            let why: String = why.chars().take(300).collect();
             cli::say(format_args!("server reflection of {address} failed: {why}"));
         }
         Ok(())

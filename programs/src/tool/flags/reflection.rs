@@ -1,11 +1,13 @@
 //! Fetches names by server reflection: all services, the files that declare them, and the imports of those files.
+//!
+//! The server may be hostile. Its time, its bytes, and the number of services, files and entries are limited.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
-use prost::Message;
-use prost_types::{FileDescriptorProto, FileDescriptorSet};
+use prost::encoding::encode_varint;
 
+use super::descriptors::outline;
 use crate::services::reflection::messages::ServerReflectionRequest;
 use crate::services::reflection::messages::server_reflection_request::MessageRequest;
 use crate::services::reflection::messages::server_reflection_response::MessageResponse;
@@ -16,9 +18,12 @@ use barewire::{BidiStreaming, CallOptions, Client, Code, Inbound, Method, Outbou
 /// Time limit for all requests together.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Maximum number of requests.
+/// Maximum number of requests, and so of services and files.
 const QUESTIONS: usize = 10_000;
-const LARGEST: usize = 64 << 20;
+
+/// Maximum size of all files, and maximum number of their messages, fields, values, methods and imports.
+const LARGEST: usize = 32 << 20;
+const ENTRIES: usize = 250_000;
 
 type Request = ServerReflectionRequest;
 type Response = crate::services::reflection::messages::ServerReflectionResponse;
@@ -34,20 +39,21 @@ pub(super) async fn descriptor_set(connector: impl Connector + 'static) -> Resul
         }
     };
     let late = || Status::new(Code::DeadlineExceeded, format!("no response within {PATIENCE:?}"));
-    let file = tokio::time::timeout(PATIENCE, asked).await.map_err(|_| late())??;
-    Ok(FileDescriptorSet { file }.encode_to_vec())
+    tokio::time::timeout(PATIENCE, asked).await.map_err(|_| late())?
 }
 
-async fn files(
-    client: &Client,
-    method: Method<Request, Response, BidiStreaming>,
-) -> Result<Vec<FileDescriptorProto>, Status> {
+/// Returns the files as the field `file` of a `google.protobuf.FileDescriptorSet`, without decoding them.
+async fn files(client: &Client, method: Method<Request, Response, BidiStreaming>) -> Result<Vec<u8>, Status> {
+    let over = |what: String| Status::new(Code::ResourceExhausted, format!("the server has {what}"));
     let (mut questions, mut answers) = client.bidi_streaming(method).await?;
     let listed = ask(&mut questions, &mut answers, MessageRequest::ListServices(String::new())).await?;
     let MessageResponse::ListServicesResponse(services) = listed else { return Err(other_answer()) };
+    if services.service.len() > QUESTIONS {
+        return Err(over(format!("more than {QUESTIONS} services")));
+    }
     let names = services.service.into_iter().map(|service| MessageRequest::FileContainingSymbol(service.name));
     let mut due: VecDeque<MessageRequest> = names.collect();
-    let (mut files, mut asked, mut bytes) = (Vec::new(), BTreeSet::new(), 0);
+    let (mut set, mut known, mut asked, mut left) = (Vec::new(), BTreeSet::new(), BTreeSet::new(), ENTRIES);
     for _ in 0..QUESTIONS {
         let Some(question) = due.pop_front() else { break };
         let answer = match ask(&mut questions, &mut answers, question).await {
@@ -57,30 +63,39 @@ async fn files(
             Err(status) => return Err(status),
         };
         let MessageResponse::FileDescriptorResponse(answer) = answer else { return Err(other_answer()) };
-        for file in answer.file_descriptor_proto {
-            bytes += file.len();
-            if bytes > LARGEST {
-                return Err(Status::new(Code::ResourceExhausted, format!("the descriptors exceed {LARGEST} bytes")));
-            }
-            let file = FileDescriptorProto::decode(&*file);
-            let file = file.map_err(|error| Status::internal(format!("invalid file descriptor: {error}")))?;
-            asked.insert(file.name().to_owned());
-            if !files.iter().any(|known: &FileDescriptorProto| known.name == file.name) {
-                files.push(file);
-            }
+        if answer.file_descriptor_proto.len() > QUESTIONS {
+            return Err(over(format!("more than {QUESTIONS} files")));
         }
-        let imports = files.iter().flat_map(|file| &file.dependency);
-        let missing: Vec<String> = imports.filter(|import| !asked.contains(*import)).cloned().collect();
-        for import in missing {
-            if asked.insert(import.clone()) {
-                due.push_back(MessageRequest::FileByFilename(import));
+        for file in answer.file_descriptor_proto {
+            let mut rest = left;
+            let outline =
+                outline(&file, &mut rest).map_err(|why| over(format!("descriptors that are refused: {why}")))?;
+            // A server may send an import again with every file that needs it.
+            if !known.insert(outline.name.clone()) {
+                continue;
+            }
+            left = rest;
+            if set.len() + file.len() > LARGEST || known.len() > QUESTIONS {
+                return Err(over(format!("more than {LARGEST} bytes of descriptors, or more than {QUESTIONS} files")));
+            }
+            set.push(FILE);
+            encode_varint(file.len() as u64, &mut set);
+            set.extend_from_slice(&file);
+            asked.insert(outline.name);
+            for import in outline.imports {
+                if due.len() < QUESTIONS && asked.insert(import.clone()) {
+                    due.push_back(MessageRequest::FileByFilename(import));
+                }
             }
         }
     }
     // The outcome of the call does not matter once all files are known.
     let _: Result<(), Status> = questions.finish().await;
-    Ok(files)
+    Ok(set)
 }
+
+/// The tag of `file`: field 1, length-delimited.
+const FILE: u8 = 1 << 3 | 2;
 
 async fn ask(
     questions: &mut Outbound<Request>,

@@ -1,6 +1,6 @@
 //! Extracts the calls from a connection's bytes: the client's messages, in order, and the server's answer.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +16,8 @@ pub(super) struct Call {
     pub(super) began: Duration,
     /// Request-Headers, including pseudo-header fields.
     pub(super) headers: Vec<Field>,
+    /// True if it came over TLS: what it says was never sent in the clear.
+    pub(super) is_secret: bool,
     /// True if the headers have END_STREAM.
     pub(super) is_only_headers: bool,
     /// The client's messages after the headers, its half-close or reset.
@@ -84,7 +86,7 @@ impl Field {
 
 /// Returns the calls of a connection, in the order in which they began.
 pub(super) fn calls(connection: &Connection, schema: &Schema) -> Vec<Call> {
-    let mut gathering = CallCollector::default();
+    let mut gathering = CallCollector { decrypted: connection.decrypted, ..CallCollector::default() };
     let mut conversation = connection.begin(schema.clone());
     for chunk in &connection.chunks {
         chunk.push_into(&mut conversation);
@@ -97,12 +99,47 @@ pub(super) fn calls(connection: &Connection, schema: &Schema) -> Vec<Call> {
 
 #[derive(Default)]
 struct CallCollector {
+    decrypted: bool,
     open: BTreeMap<u32, Call>,
     done: Vec<Call>,
     /// Streams whose last HEADERS from the client had END_STREAM. The headers may continue in CONTINUATION.
     ended: BTreeSet<u32>,
     /// The DATA frames of streams, for messages that span several of them.
-    data: HashMap<u32, Vec<Frame>>,
+    data: HashMap<u32, Data>,
+}
+
+/// The last DATA frames of a stream, at most [`Data::MOST`] bytes of them. A message that is longer has no segments.
+#[derive(Debug, Default)]
+struct Data {
+    frames: VecDeque<DataFrame>,
+    bytes: usize,
+}
+
+#[derive(Debug)]
+struct DataFrame {
+    number: u64,
+    direction: Direction,
+    bytes: Vec<u8>,
+}
+
+impl Data {
+    /// More than the inspector keeps of a message with its segments.
+    const MOST: usize = 8 << 20;
+
+    fn push(&mut self, frame: &Frame) {
+        let Frame { number, direction, ref bytes, .. } = *frame;
+        self.bytes += bytes.len();
+        self.frames.push_back(DataFrame { number, direction, bytes: bytes.clone() });
+        while self.bytes > Self::MOST && self.frames.len() > 1 {
+            self.bytes -= self.frames.pop_front().map_or(0, |oldest| oldest.bytes.len());
+        }
+    }
+
+    /// Forgets the frames of a direction.
+    fn clear(&mut self, direction: Direction) {
+        self.frames.retain(|frame| frame.direction != direction);
+        self.bytes = self.frames.iter().map(|frame| frame.bytes.len()).sum();
+    }
 }
 
 impl CallCollector {
@@ -121,6 +158,7 @@ impl CallCollector {
                 path: path.clone(),
                 began: frame.time,
                 headers: Field::of(&frame.headers),
+                is_secret: self.decrypted || frame.headers.iter().any(is_https),
                 is_only_headers: self.ended.contains(&header.stream),
                 sent: Vec::new(),
                 answer: Answer::default(),
@@ -130,8 +168,8 @@ impl CallCollector {
         }
         let Some(call) = self.open.get_mut(&header.stream) else { return };
         let frames = self.data.entry(header.stream).or_default();
-        if header.kind == FrameType::DATA {
-            frames.push(frame.clone());
+        if header.kind == FrameType::DATA && header.length > 0 {
+            frames.push(&frame);
         }
         let bodies: Vec<Body> = frame.messages.iter().filter_map(|message| body(frames, &frame, message)).collect();
         match frame.direction {
@@ -140,9 +178,13 @@ impl CallCollector {
         }
         // Keeps the frame if another message begins in it and is not complete.
         if frame.messages.last().is_some_and(|message| ends_with(&frame, message)) {
-            frames.retain(|kept| kept.direction != frame.direction);
+            frames.clear(frame.direction);
         }
     }
+}
+
+fn is_https(field: &HeaderField) -> bool {
+    field.is(":scheme") && field.value.as_deref().is_some_and(|value| value.eq_ignore_ascii_case(b"https"))
 }
 
 fn ends_with(frame: &Frame, message: &Message) -> bool {
@@ -150,10 +192,11 @@ fn ends_with(frame: &Frame, message: &Message) -> bool {
 }
 
 /// Assembles a message from its frames; returns `None` if it was too large for the inspector to keep.
-fn body(frames: &[Frame], frame: &Frame, message: &Message) -> Option<Body> {
+fn body(data: &Data, frame: &Frame, message: &Message) -> Option<Body> {
     let mut bytes = Vec::new();
     for (number, place) in &message.segments {
-        let within = frames.iter().find(|frame| frame.number == *number)?;
+        let at = data.frames.binary_search_by_key(number, |frame| frame.number).ok()?;
+        let within = data.frames.get(at)?;
         bytes.extend_from_slice(within.bytes.get(place.clone())?);
     }
     let (prefix, payload) = bytes.split_at_checked(5)?;

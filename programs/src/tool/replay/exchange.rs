@@ -7,9 +7,8 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
-use tokio::time::{Instant, timeout_at};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::tool::together::{Either, either};
 use barewire::inspector::capture::{Chunk, Connection};
@@ -27,9 +26,26 @@ const LARGEST_WINDOW: u32 = (1 << 31) - 1;
 /// The stream of the call.
 pub(super) const STREAM: u32 = 1;
 
+/// The memory that a frame, and a message, take at most in addition to their bytes until the answer is compared.
+const COST: usize = 64;
+
+/// A byte stream to the server.
+pub(super) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
+
+/// The limits of an exchange.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ExchangeLimits {
+    /// Time for which the peer may neither send nor read.
+    pub(super) patience: Duration,
+    /// Bytes to receive; small frames count for more.
+    pub(super) bytes: usize,
+}
+
 /// An open connection, and the bytes that passed on it.
 pub(super) struct Exchange {
-    socket: TcpStream,
+    socket: Box<dyn Stream>,
     began: Instant,
     record: Connection,
     conversation: Conversation,
@@ -45,13 +61,22 @@ pub(super) struct Exchange {
     pub(super) is_over: bool,
     /// True if frames are acknowledged automatically, which a script does not want.
     acknowledges: bool,
+    limits: ExchangeLimits,
+    received: usize,
+    /// The reason why the connection ended early: a limit, or an error of reading.
+    pub(super) trouble: Option<io::Error>,
 }
 
 impl Exchange {
     /// Creates the record of a new connection.
-    pub(super) fn new(socket: TcpStream, server: SocketAddr, schema: Schema) -> io::Result<Exchange> {
-        let client = socket.local_addr()?;
-        Ok(Exchange {
+    pub(super) fn new(
+        socket: Box<dyn Stream>,
+        client: SocketAddr,
+        server: SocketAddr,
+        schema: Schema,
+        limits: ExchangeLimits,
+    ) -> Exchange {
+        Exchange {
             socket,
             began: Instant::now(),
             record: Connection::new(client, server),
@@ -63,7 +88,10 @@ impl Exchange {
             messages: 0,
             is_over: false,
             acknowledges: false,
-        })
+            limits,
+            received: 0,
+            trouble: None,
+        }
     }
 
     /// Sends the preface and SETTINGS of a client, with windows that never run out.
@@ -77,17 +105,26 @@ impl Exchange {
 
     /// Sends bytes unchanged.
     pub(super) async fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
-        let mut written = 0;
-        while written < bytes.len() && !self.is_over {
+        let (mut written, mut flushed) = (0, false);
+        while !flushed && !self.is_over {
             // Reads meanwhile, because the peer may not read before it can write.
             let mut buffer = vec![0; 64 << 10];
-            let (mut from, mut to) = self.socket.split();
-            let outcome = either(to.write(&bytes[written..]), from.read(&mut buffer)).await;
-            match outcome {
+            let rest = &bytes[written..];
+            let outcome = {
+                let (mut from, mut to) = tokio::io::split(&mut self.socket);
+                let send = async {
+                    match rest {
+                        [] => to.flush().await.map(|()| 0),
+                        rest => to.write(rest).await,
+                    }
+                };
+                timeout(self.limits.patience, either(send, from.read(&mut buffer))).await
+            };
+            match outcome.map_err(|_| self.unread())? {
                 Either::First(count) => {
                     let count = count?;
-                    self.note(Direction::ToServer, &bytes[written..written + count]);
-                    written += count;
+                    self.note(Direction::ToServer, &rest[..count]);
+                    (written, flushed) = (written + count, rest.is_empty());
                 }
                 // Acknowledgements must not go into the middle of a frame, so they are sent later.
                 Either::Second(count) => self.received(&buffer, count),
@@ -140,29 +177,49 @@ impl Exchange {
     async fn pay(&mut self) -> io::Result<()> {
         let owed = std::mem::take(&mut self.owed);
         if !owed.is_empty() && !self.is_over {
-            self.socket.write_all(&owed).await?;
+            let send = async {
+                self.socket.write_all(&owed).await?;
+                self.socket.flush().await
+            };
+            timeout(self.limits.patience, send).await.map_err(|_| self.unread())??;
             self.note(Direction::ToServer, &owed);
         }
         Ok(())
     }
 
+    fn unread(&self) -> io::Error {
+        let why = format!("the server has not read for {:?}; set another time with --patience", self.limits.patience);
+        io::Error::new(io::ErrorKind::TimedOut, why)
+    }
+
     /// Processes received bytes.
     fn received(&mut self, buffer: &[u8], count: io::Result<usize>) {
         // Bytes before a reset are kept.
-        let bytes = &buffer[..count.unwrap_or(0)];
+        let count = count.unwrap_or_else(|error| {
+            // An alert of TLS; the end of a connection, in whatever way, is no trouble.
+            self.trouble = Some(error).filter(|error| error.kind() == io::ErrorKind::InvalidData);
+            0
+        });
+        let bytes = &buffer[..count];
         if bytes.is_empty() {
             self.is_over = true;
             return;
         }
         self.note(Direction::ToClient, bytes);
+        self.received += bytes.len() + COST;
         let mut wire = Vec::new();
         for frame in self.conversation.take_frames() {
+            self.received += COST * (1 + 2 * frame.messages.len());
             if frame.direction == Direction::ToClient {
                 self.heed(&frame, &mut wire);
             }
         }
         if self.acknowledges {
             self.owed.append(&mut wire);
+        }
+        if self.received > self.limits.bytes {
+            let why = format!("the answer exceeds {} bytes; set another limit with --max-bytes", self.limits.bytes);
+            (self.trouble, self.is_over) = (Some(io::Error::other(why)), true);
         }
     }
 
@@ -206,6 +263,9 @@ impl Exchange {
     }
 
     fn note(&mut self, direction: Direction, bytes: &[u8]) {
+        if bytes.is_empty() {
+            return;
+        }
         let time = self.began.elapsed();
         self.conversation.set_time(time);
         self.conversation.push(direction, bytes);

@@ -13,25 +13,27 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use clap::{Args, ValueEnum};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use super::decode::file::{self, InputFlag};
 use super::flags::address::address;
 use super::flags::keys::Keys;
 use super::flags::names::{Behind, Names};
 use super::flags::show::{Screen, Show};
+use super::flags::to_tls::{H2, TlsClient, ToTls, tls_error};
 use super::stdout::written;
-use crate::cli::Stop;
+use crate::cli::{self, Stop};
 use crate::watch::Wire;
 use barewire::inspector::capture::{Capture, Connection};
 use barewire::inspector::write::{
     DEFAULT_MAX_FRAME_SIZE, RawFrame, Script, Step, header_block, hex, message, set_field,
 };
 use barewire::inspector::{Filter, Schema};
+use barewire::io::Connector;
 use barewire::transport::tcp;
 use calls::{Action, Body, Call, Field};
 use compare::compare;
-use exchange::{Exchange, STREAM, after};
+use exchange::{Exchange, ExchangeLimits, STREAM, Stream, after};
 
 /// With fast timing, the time that a message waits for the answer that preceded it in the capture.
 const TURN: Duration = Duration::from_secs(1);
@@ -68,9 +70,20 @@ pub(super) struct Flags {
     /// :path=/a.B/C`, `frame DATA 1 END_STREAM length=9 00`, `hex 00ff`, `wait 100`
     #[arg(long, value_name = "FILE", conflicts_with_all = ["capture", "call", "stream", "set_header", "drop_header", "message", "timing"])]
     raw: Option<PathBuf>,
-    /// Seconds to wait for the next bytes of an answer
+    /// Seconds to wait for the next bytes of an answer, and for the server to read
     #[arg(long, value_name = "SECONDS", default_value_t = 10)]
     patience: u64,
+    /// Most seconds for the whole call, beyond the time that it took in the capture with --timing as-was
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    max_time: u64,
+    /// Most bytes of an answer; a small frame counts for up to 192 more
+    #[arg(long, value_name = "N", default_value_t = 64 << 20)]
+    max_bytes: usize,
+    #[command(flatten)]
+    tls: ToTls,
+    /// Sends a call without TLS although it came over TLS, so that everyone on the way can read its secrets
+    #[arg(long, alias = "allow-plaintext", conflicts_with = "to_tls")]
+    plaintext: bool,
     /// Fails if the answer differs from the captured one
     #[arg(long, conflicts_with = "raw")]
     expect_same: bool,
@@ -93,9 +106,11 @@ enum Timing {
 }
 
 pub(super) async fn run(flags: Flags, color: bool) -> Result<(), Stop> {
-    let behind = Behind { address: &flags.to, tls: None };
+    let behind = Behind { address: &flags.to, tls: flags.tls.client_tls()? };
     let schema = flags.names.schema(Some(behind)).await?;
+    let tls = flags.tls.client()?;
     let patience = Duration::from_secs(flags.patience);
+    let mut time = Duration::from_secs(flags.max_time);
     let show = flags.show.or_as(&Wire::Off);
     let screen = |record: Connection| {
         if !show.is_on() {
@@ -106,20 +121,35 @@ pub(super) async fn run(flags: Flags, color: bool) -> Result<(), Stop> {
     };
     if let Some(file) = &flags.raw {
         let script = Script::parse(&text_of(file, flags.input)?).map_err(|error| usage(file, &error))?;
-        let mut exchange = connect(&flags.to, &schema).await?;
-        perform(&mut exchange, script, patience).await.map_err(|error| failed(&flags.to, &error))?;
-        return screen(exchange.into_record());
+        let mut exchange = connect(&flags, tls, &schema).await?;
+        let performed = limited(time, perform(&mut exchange, script, patience)).await;
+        let trouble = exchange.trouble.take();
+        screen(exchange.into_record())?;
+        return performed.and_then(|()| trouble.map_or(Ok(()), Err)).map_err(|error| failed(&flags.to, &error));
     }
     let file = flags.capture.as_deref().unwrap_or(Path::new(""));
     let mut call = chosen(&flags, file, &schema)?;
+    if call.is_secret && tls.is_none() && !flags.plaintext {
+        let why = "the call came over TLS; use --to-tls, or --plaintext to send its secrets in the clear";
+        return Err(usage(file, &why));
+    }
     edit(&mut call, &flags, &schema)?;
     let headers = known_headers(&call)?;
-    let mut exchange = connect(&flags.to, &schema).await?;
-    let sent = send(&mut exchange, &call, &headers, flags.timing, patience).await;
-    sent.map_err(|error| failed(&flags.to, &error))?;
+    let connected = tls.clone();
+    let mut exchange = connect(&flags, tls, &schema).await?;
+    if flags.timing == Timing::AsWas {
+        let last = call.sent.last().map_or(Duration::ZERO, |last| last.time.saturating_sub(call.began));
+        time = time.saturating_add(last);
+    }
+    let sent = limited(time, send(&mut exchange, &call, &headers, flags.timing, patience)).await;
+    let trouble = exchange.trouble.take().map(|error| match &connected {
+        Some(tls) if tls_error(&error).is_some() => tls.explained(error),
+        _ => error,
+    });
     let record = exchange.into_record();
     let fresh = calls::calls(&record, &schema).into_iter().next().map(|call| call.answer).unwrap_or_default();
     screen(record)?;
+    sent.and_then(|()| trouble.map_or(Ok(()), Err)).map_err(|error| failed(&flags.to, &error))?;
     let mut out = io::stdout().lock();
     let mut differs = false;
     written(
@@ -136,10 +166,34 @@ pub(super) async fn run(flags: Flags, color: bool) -> Result<(), Stop> {
     }
 }
 
-async fn connect(to: &str, schema: &Schema) -> Result<Exchange, Stop> {
+async fn connect(flags: &Flags, tls: Option<TlsClient>, schema: &Schema) -> Result<Exchange, Stop> {
     let unreachable = |error: io::Error| Stop::Usage(format!("can't connect: {error}; name the server with --to"));
-    let (socket, server) = tcp::connect(to).open().await.map_err(unreachable)?;
-    Exchange::new(socket, server, schema.clone()).map_err(|error| failed(to, &error))
+    let connector = tcp::connect(&*flags.to);
+    let (socket, server) = connector.open().await.map_err(unreachable)?;
+    let client = socket.local_addr().map_err(|error| failed(&flags.to, &error))?;
+    let limits = ExchangeLimits { patience: Duration::from_secs(flags.patience), bytes: flags.max_bytes };
+    let stream: Box<dyn Stream> = match tls {
+        None => Box::new(socket),
+        Some(tls) => {
+            let connected = tls.connect(socket, connector.authority(), None, vec![H2.to_vec()]).await;
+            let (stream, session) =
+                connected.map_err(|error| Stop::Usage(format!("can't connect to {}: {error}", flags.to)))?;
+            if !session.has_h2() {
+                let chose = session.protocol_name();
+                cli::say(format_args!("warning: the server did not choose HTTP/2 by ALPN: it chose {chose}"));
+            }
+            Box::new(stream)
+        }
+    };
+    Ok(Exchange::new(stream, client, server, schema.clone(), limits))
+}
+
+/// Limits the time of an exchange, which keeps what has passed until then.
+async fn limited(time: Duration, exchange: impl Future<Output = io::Result<()>>) -> io::Result<()> {
+    let late = || {
+        io::Error::new(io::ErrorKind::TimedOut, format!("not done within {time:?}; set another time with --max-time"))
+    };
+    timeout(time, exchange).await.unwrap_or_else(|_| Err(late()))
 }
 
 fn usage(file: &Path, error: &dyn Display) -> Stop {

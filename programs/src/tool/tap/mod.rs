@@ -1,6 +1,7 @@
 //! `barewire tap`: a proxy that forwards bytes unchanged and shows what they mean.
 
 mod authority;
+mod hints;
 mod proxy;
 mod tls;
 mod validity;
@@ -22,6 +23,7 @@ use super::flags::address::{address, optional_address};
 use super::flags::files::{Files, Named, distinct};
 use super::flags::names::{Behind, Names};
 use super::flags::show::{Only, Screen, Show};
+use super::flags::to_tls::TlsSession;
 use super::page;
 use super::page::json::LineWriter;
 use super::together::{Either, either};
@@ -30,8 +32,9 @@ use crate::watch::Wire;
 use barewire::inspector::Direction;
 use barewire::io::Connector;
 use barewire::transport::tcp;
+use hints::Hints;
 use proxy::{Socket, Witnesses, forward};
-use tls::{Tls, TlsFlags, TlsSession};
+use tls::{Caller, Tls, TlsFlags};
 
 /// Pause of accepting after an error. Most errors are temporary: no free descriptor, a client that has left.
 const REST: Duration = Duration::from_millis(100);
@@ -103,7 +106,8 @@ pub(super) async fn run(mut flags: Flags, color: bool) -> Result<(), Stop> {
     let shutdown = cli::shutdown().map_err(failed)?;
     cli::announce(format_args!("listening on {address}, forwarding to {}", flags.to));
     let (refused, mut refusals) = unbounded_channel();
-    let upstream = Upstream { to: flags.to.into(), tls, reached: Arc::new(AtomicBool::new(flags.wait)), refused };
+    let (reached, forwards_tls) = (Arc::new(AtomicBool::new(flags.wait)), Arc::default());
+    let upstream = Upstream { to: flags.to.into(), tls, reached, forwards_tls, refused };
     let mut refusal = None;
     let shutdown = async {
         if let Either::Second(Some(said)) = either(shutdown, refusals.recv()).await {
@@ -174,6 +178,8 @@ struct Upstream {
     tls: Tls,
     /// True once the server was reached, or with `--wait`.
     reached: Arc<AtomicBool>,
+    /// True once it was said that TLS is forwarded.
+    forwards_tls: Arc<AtomicBool>,
     /// Receives an error if the server was never reached: then its address is probably wrong.
     refused: UnboundedSender<String>,
 }
@@ -184,21 +190,32 @@ impl Upstream {
     async fn connection(self, client: TcpStream, address: SocketAddr, witnesses: Witnesses) {
         // Small writes must not be delayed here.
         let _: io::Result<()> = client.set_nodelay(true);
-        let (client, agreed) = match self.tls.accept(client).await {
-            Ok(accepted) => accepted,
-            Err(error) => return cli::log(format_args!("{address}: {error}")),
+        let failed = |error: io::Error| cli::log(format_args!("{address}: {error}"));
+        let caller = match self.tls.hello(client).await {
+            Ok(caller) => caller,
+            Err(error) => return failed(error),
         };
-        match self.open(agreed.as_ref()).await {
+        match self.open(&caller).await {
             Ok((server, there, with_server)) => {
                 self.reached.store(true, Ordering::Relaxed);
+                let warning = with_server.as_ref().and_then(|session| self.tls.warning(&caller, session));
+                let warning = warning.map(|warning| format!("{address}: {warning}"));
+                warning.iter().for_each(cli::log);
+                let (client, with_client) = match self.tls.accept(caller, with_server.as_ref()).await {
+                    Ok(accepted) => accepted,
+                    Err(error) => return failed(error),
+                };
                 witnesses.to_server.report(&EventKind::Opened { client: address, server: there });
-                for agreed in [agreed, with_server].into_iter().flatten() {
-                    witnesses.to_server.report(&EventKind::Note(agreed.to_string()));
+                let sessions = [with_client, with_server].into_iter().flatten().map(|session| session.to_string());
+                for note in sessions.chain(warning) {
+                    witnesses.to_server.report(&EventKind::Note(note));
                 }
-                forward(client, server, witnesses).await;
+                let (terminates, to_tls) = (self.tls.terminates(), self.tls.connect.clone());
+                let hints = Hints::new(address, terminates, to_tls, self.forwards_tls.clone());
+                forward(client, server, witnesses, &hints).await;
             }
             Err(error) => {
-                client.reset();
+                caller.reset();
                 if !self.reached.load(Ordering::Relaxed) {
                     // The receiver is gone after the first error.
                     let _ = self.refused.send(error);
@@ -210,10 +227,7 @@ impl Upstream {
     }
 
     /// Connects to the server. Errors include the remedy.
-    async fn open(
-        &self,
-        client: Option<&TlsSession>,
-    ) -> Result<(Box<dyn Socket>, SocketAddr, Option<TlsSession>), String> {
+    async fn open(&self, caller: &Caller) -> Result<(Box<dyn Socket>, SocketAddr, Option<TlsSession>), String> {
         let to = &*self.to;
         let (socket, there) = tcp::connect(to).open().await.map_err(|error| {
             let (error, named) = (error.to_string(), format!("{to}: "));
@@ -223,7 +237,7 @@ impl Upstream {
                 if self.reached.load(Ordering::Relaxed) { "" } else { "; start the server first, or use --wait" };
             format!("can't connect to {to}: {why}{mend}")
         })?;
-        let connected = self.tls.connect(socket, to, client).await;
+        let connected = self.tls.connect(socket, to, caller).await;
         let (server, agreed) = connected.map_err(|error| format!("can't connect to {to}: {error}"))?;
         Ok((server, there, agreed))
     }

@@ -15,6 +15,8 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, Wr
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use super::hints::Hints;
+use crate::cli;
 use crate::tool::feed::{EventKind, Witness};
 use crate::tool::together::both;
 use barewire::inspector::Direction;
@@ -45,11 +47,11 @@ pub(super) struct Witnesses {
 }
 
 /// Forwards bytes until both directions have ended or one side has reset the connection.
-pub(super) async fn forward(client: impl Socket, server: impl Socket, mut witnesses: Witnesses) {
+pub(super) async fn forward(client: impl Socket, server: impl Socket, mut witnesses: Witnesses, hints: &Hints) {
     let (mut from_client, mut to_client) = tokio::io::split(client);
     let (mut from_server, mut to_server) = tokio::io::split(server);
-    let request = pump(Direction::ToServer, &mut from_client, &mut to_server, &mut witnesses.to_server);
-    let answer = pump(Direction::ToClient, &mut from_server, &mut to_client, &mut witnesses.to_client);
+    let request = pump(Direction::ToServer, &mut from_client, &mut to_server, &mut witnesses.to_server, hints);
+    let answer = pump(Direction::ToClient, &mut from_server, &mut to_client, &mut witnesses.to_client, hints);
     let ended = both(request, answer).await;
     let reset = !matches!(ended, Ok((DirectionEnd::Ended, DirectionEnd::Ended)));
     // Reports the end before the sockets are closed: a peer that sees the end can rely on the report.
@@ -80,30 +82,46 @@ async fn pump(
     from: &mut (impl AsyncRead + Unpin),
     to: &mut (impl AsyncWrite + Unpin),
     witness: &mut Witness,
+    hints: &Hints,
 ) -> io::Result<DirectionEnd> {
-    let mut buffer = vec![0; BUFFER];
+    let (mut buffer, mut begun) = (vec![0; BUFFER], false);
     loop {
         let read = match from.read(&mut buffer).await {
             Ok(read) => read,
             // Treats a TLS session without a closing alert as ended.
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => 0,
             Err(error) => {
+                let kind = error.kind();
+                let silent = || if begun { None } else { hints.is_silent(direction) };
+                say(hints.fails(direction, error).or_else(silent), witness);
                 witness.ended();
-                return Err(error);
+                return Err(kind.into());
             }
         };
         let bytes = buffer.get(..read).unwrap_or_default();
         if bytes.is_empty() {
+            say(if begun { None } else { hints.is_silent(direction) }, witness);
             witness.ended();
             // Fails only if the receiver has already gone.
             let _: io::Result<()> = to.shutdown().await;
             return Ok(DirectionEnd::Ended);
+        }
+        if !std::mem::replace(&mut begun, true) {
+            say(hints.begins(direction, bytes), witness);
         }
         witness.passed(bytes);
         if write(direction, to, bytes, witness).await.is_err() {
             witness.ended();
             return Ok(DirectionEnd::Unwanted);
         }
+    }
+}
+
+/// Says a hint on stderr and in the views.
+fn say(hint: Option<String>, witness: &Witness) {
+    if let Some(hint) = hint {
+        cli::log(&hint);
+        witness.report(&EventKind::Note(hint));
     }
 }
 

@@ -5,32 +5,29 @@
 //!          --tls: its own authority, or --tls-cert and --tls-key
 //! ```
 //!
-//! The bytes inside are forwarded unchanged. The server gets the name and the protocol that the client asked for.
+//! The bytes inside are forwarded unchanged. The server gets the name and the protocols that the client asked for, and the
+//! client gets the protocol that the server chose: its handshake waits for the server's. So a server without ALPN looks through
+//! the tap as it does without.
 
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use clap::Args;
 use tokio::net::TcpStream;
-use tokio::time::timeout;
-use tokio_rustls::{TlsAcceptor, TlsConnector, client, rustls, server};
+use tokio_rustls::server::{StartHandshake, TlsStream};
+use tokio_rustls::{LazyConfigAcceptor, client, rustls};
 
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::server::Acceptor;
 use rustls::sign::SingleCertAndKey;
-use rustls::{ClientConfig, CommonState, DigitallySignedStruct, ServerConfig, SignatureScheme};
+use rustls::{AlertDescription, ServerConfig};
 
 use super::authority::Authority;
 use super::proxy::Socket;
 use crate::cli::{self, Stop, private};
-use barewire::transport::tls::{Authorities, ClientTls, Identity, explain};
-
-/// Time limit of a handshake.
-const HANDSHAKE: Duration = Duration::from_secs(20);
+use crate::tool::flags::to_tls::{H2, TlsClient, TlsSession, ToTls, host, in_time, provider, sentence, tls_error};
+use barewire::transport::tls::{ClientTls, Identity};
 
 /// The TLS flags.
 #[derive(Debug, Args)]
@@ -49,80 +46,52 @@ pub(super) struct TlsFlags {
     /// Private key of the certificate, in PEM
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     tls_key: Option<PathBuf>,
-    /// Uses TLS to the server; needs --ca-file or --insecure
-    #[arg(long)]
-    to_tls: bool,
-    /// Certificate authorities to trust for the server, in PEM
-    #[arg(long, value_name = "FILE", requires = "to_tls")]
-    ca_file: Option<PathBuf>,
-    /// Accepts every server certificate
-    #[arg(long, requires = "to_tls", conflicts_with = "ca_file")]
-    insecure: bool,
-    /// Name in the server's certificate; defaults to the name that the client asks for, or the host of --to
-    #[arg(long, value_name = "NAME", requires = "to_tls")]
-    server_name: Option<String>,
+    #[command(flatten)]
+    to: ToTls,
+    /// Negotiates HTTP/2 with the client (ALPN h2) even if the server does not choose it
+    #[arg(long, requires = "tls", requires = "to_tls")]
+    assume_h2: bool,
 }
 
 /// The TLS configuration of both sides.
 #[derive(Clone)]
 pub(super) struct Tls {
-    accept: Option<TlsAcceptor>,
-    connect: Option<Arc<ClientConfig>>,
-    server_name: Option<String>,
+    accept: Option<Arc<ServerConfig>>,
+    /// The certificate that clients have to trust, if it is the tap's own.
+    authority: Option<Arc<str>>,
+    pub(super) connect: Option<TlsClient>,
+    assume_h2: bool,
 }
 
 impl TlsFlags {
     /// Builds the configuration that the flags ask for; `listen` is the tap's address.
     pub(super) fn tls(&self, listen: &str) -> Result<Tls, Stop> {
-        let usage = |error: &dyn fmt::Display| Stop::Usage(error.to_string());
-        Ok(Tls {
-            accept: if self.tls { Some(Arc::new(self.server(listen)?).into()) } else { None },
-            connect: match (self.to_tls, &self.ca_file) {
-                (false, _) => None,
-                (true, Some(file)) => {
-                    let authorities = Authorities::from_file(file).map_err(|error| usage(&error))?;
-                    let builder = client_builder()?;
-                    Some(Arc::new(builder.with_root_certificates(authorities.roots()).with_no_client_auth()))
-                }
-                (true, None) if self.insecure => {
-                    let verifier = Arc::new(Anyone(provider()));
-                    cli::say(
-                        "warning: with --insecure anyone between here and the server can read and change the traffic",
-                    );
-                    let builder = client_builder()?.dangerous().with_custom_certificate_verifier(verifier);
-                    Some(Arc::new(builder.with_no_client_auth()))
-                }
-                (true, None) => {
-                    let why = "--to-tls needs --ca-file FILE, the authorities to trust; only --insecure does without";
-                    return Err(usage(&why));
-                }
-            },
-            server_name: self.server_name.clone(),
-        })
+        let connect = self.to.client()?;
+        let (accept, authority) = if self.tls {
+            self.server(listen).map(|(config, authority)| (Some(config), authority))?
+        } else {
+            (None, None)
+        };
+        Ok(Tls { accept: accept.map(Arc::new), authority, connect, assume_h2: self.assume_h2 })
     }
 
     /// Returns the TLS of this program's own client of the server, which trusts only the authorities in --ca-file.
     pub(super) fn client_tls(&self) -> Result<Option<ClientTls>, Stop> {
-        let Some(file) = &self.ca_file else { return Ok(None) };
-        let authorities = Authorities::from_file(file).map_err(|error| Stop::Usage(error.to_string()))?;
-        let tls = ClientTls::new(authorities);
-        Ok(Some(match &self.server_name {
-            Some(name) => tls.server_name(name),
-            None => tls,
-        }))
+        self.to.client_tls()
     }
 
-    fn server(&self, listen: &str) -> Result<ServerConfig, Stop> {
+    /// Returns the configuration for clients, and the file of the authority that they have to trust.
+    fn server(&self, listen: &str) -> Result<(ServerConfig, Option<Arc<str>>), Stop> {
         let usage = |error: &dyn fmt::Display| Stop::Usage(error.to_string());
         let builder = ServerConfig::builder_with_provider(provider()).with_safe_default_protocol_versions();
         let builder = builder.map_err(|error| usage(&error))?.with_no_client_auth();
-        let mut config = match (&self.tls_cert, &self.tls_key) {
+        let (mut config, file) = match (&self.tls_cert, &self.tls_key) {
             (Some(certificate), Some(key)) => {
                 if let Some(flaw) = private::flaw_of_key(key, true) {
                     return Err(usage(&flaw));
                 }
                 let identity = Identity::from_files(certificate, key).map_err(|error| usage(&error))?;
-                builder.with_cert_resolver(Arc::new(SingleCertAndKey::from(identity.certified_key())))
+                (builder.with_cert_resolver(Arc::new(SingleCertAndKey::from(identity.certified_key()))), None)
             }
             _ => {
                 let folder = self.ca_dir.clone().or_else(data_folder);
@@ -134,23 +103,14 @@ impl TlsFlags {
                 let authority = Authority::in_folder(&folder, names);
                 let authority =
                     authority.map_err(|error| usage(&format_args!("{error}; choose another folder with --ca-dir")))?;
-                cli::say(format_args!("clients have to trust {}", authority.certificate().display()));
-                builder.with_cert_resolver(Arc::new(authority))
+                let file = authority.certificate().display().to_string();
+                cli::say(format_args!("clients have to trust {file}"));
+                (builder.with_cert_resolver(Arc::new(authority)), Some(file.into()))
             }
         };
-        config.alpn_protocols = vec![b"h2".to_vec()];
-        Ok(config)
+        config.alpn_protocols = vec![H2.to_vec()];
+        Ok((config, file))
     }
-}
-
-/// Returns the cryptography provider, ring's, as in the library.
-fn provider() -> Arc<CryptoProvider> {
-    Arc::new(rustls::crypto::ring::default_provider())
-}
-
-fn client_builder() -> Result<rustls::ConfigBuilder<ClientConfig, rustls::WantsVerifier>, Stop> {
-    let builder = ClientConfig::builder_with_provider(provider()).with_safe_default_protocol_versions();
-    builder.map_err(|error| Stop::Usage(error.to_string()))
 }
 
 /// Follows the XDG Base Directory Specification: `$XDG_DATA_HOME`, or `.local/share` in the home folder.
@@ -160,105 +120,131 @@ fn data_folder() -> Option<PathBuf> {
     Some(data.join("barewire/tap"))
 }
 
-/// Returns the host of "host:port", without the brackets of an IPv6 address; empty for a port alone.
-fn host(address: &str) -> &str {
-    let host = address.rsplit_once(':').map_or("", |(host, _)| host);
-    host.trim_start_matches('[').trim_end_matches(']')
+/// A client that has connected.
+pub(super) enum Caller {
+    /// Without TLS, or with TLS that the tap does not terminate.
+    Plain(TcpStream),
+    /// With TLS, of which the ClientHello has arrived.
+    Hello(Box<StartHandshake<TcpStream>>),
+}
+
+impl Caller {
+    /// Returns the name (SNI) and the protocols (ALPN) that the client asks for. Without TLS it is a client of HTTP/2.
+    fn asks(&self) -> (Option<String>, Vec<Vec<u8>>) {
+        match self {
+            Caller::Plain(_) => (None, vec![H2.to_vec()]),
+            Caller::Hello(start) => {
+                let hello = start.client_hello();
+                let protocols = hello.alpn().map(|protocols| protocols.map(<[u8]>::to_vec).collect());
+                (hello.server_name().map(str::to_owned), protocols.unwrap_or_default())
+            }
+        }
+    }
+
+    /// Resets the connection.
+    pub(super) fn reset(self) {
+        match self {
+            Caller::Plain(socket) => socket.reset(),
+            Caller::Hello(start) => start.io.reset(),
+        }
+    }
 }
 
 impl Tls {
-    /// Accepts a client's TLS, and returns the negotiated parameters.
-    pub(super) async fn accept(&self, socket: TcpStream) -> io::Result<(Box<dyn Socket>, Option<TlsSession>)> {
-        let Some(accept) = &self.accept else { return Ok((Box::new(socket), None)) };
-        let stream = in_time(accept.accept(socket)).await.map_err(|error| explain(error, "client"))?;
-        let session = stream.get_ref().1;
-        let agreed = TlsSession::new("client", session, session.server_name());
-        Ok((Box::new(stream), Some(agreed)))
+    /// Returns true if the tap terminates the clients' TLS.
+    pub(super) fn terminates(&self) -> bool {
+        self.accept.is_some()
     }
 
-    /// Starts TLS to the server `to`, with the name and protocol that the client asked for.
+    /// Waits for the ClientHello of a client, if the tap terminates TLS.
+    pub(super) async fn hello(&self, socket: TcpStream) -> io::Result<Caller> {
+        if self.accept.is_none() {
+            return Ok(Caller::Plain(socket));
+        }
+        let mut first = [0; 3];
+        let read = in_time(socket.peek(&mut first)).await?;
+        if let Some(begins) = first.get(..read).filter(|begins| begins.first().is_some_and(|first| *first != 22)) {
+            let speaks = if begins.starts_with(b"PRI") { "HTTP/2 in plaintext" } else { "plaintext" };
+            let why = format!("the client speaks {speaks}, but --tls expects TLS; let it use TLS, or leave out --tls");
+            return Err(io::Error::new(io::ErrorKind::InvalidData, why));
+        }
+        let start = in_time(LazyConfigAcceptor::new(Acceptor::default(), socket)).await;
+        start.map(|start| Caller::Hello(Box::new(start))).map_err(|error| self.of_client(error))
+    }
+
+    /// Completes a client's handshake with the protocol that the server has chosen, if the tap uses TLS to it.
+    pub(super) async fn accept(
+        &self,
+        caller: Caller,
+        server: Option<&TlsSession>,
+    ) -> io::Result<(Box<dyn Socket>, Option<TlsSession>)> {
+        let (start, config) = match (caller, &self.accept) {
+            (Caller::Hello(start), Some(config)) => (start, config),
+            (Caller::Hello(start), None) => return Ok((Box::new(start.io), None)),
+            (Caller::Plain(socket), _) => return Ok((Box::new(socket), None)),
+        };
+        let mut config = config.clone();
+        if let Some(server) = server.filter(|server| !server.has_h2() && !self.assume_h2) {
+            Arc::make_mut(&mut config).alpn_protocols = server.protocol.iter().cloned().collect();
+        }
+        let stream = in_time(start.into_stream(config)).await.map_err(|error| self.of_client(error))?;
+        let session = stream.get_ref().1;
+        let session = TlsSession::new("client", session, session.server_name());
+        Ok((Box::new(stream), Some(session)))
+    }
+
+    /// Starts TLS to the server `to`, with the name and protocols that the client asks for.
     pub(super) async fn connect(
         &self,
         socket: TcpStream,
         to: &str,
-        client: Option<&TlsSession>,
+        caller: &Caller,
     ) -> io::Result<(Box<dyn Socket>, Option<TlsSession>)> {
-        let Some(config) = &self.connect else { return Ok((Box::new(socket), None)) };
-        let asked = client.and_then(|client| client.server_name.as_deref());
-        let name = self.server_name.as_deref().or(asked).unwrap_or_else(|| host(to)).to_owned();
-        let server_name = ServerName::try_from(name.clone()).map_err(|_| {
-            let why = format!("invalid server name {name}; set another with --server-name");
-            io::Error::new(io::ErrorKind::InvalidInput, why)
-        })?;
-        let mut config = ClientConfig::clone(config);
-        config.alpn_protocols = match client {
-            Some(client) => client.protocol.iter().cloned().collect(),
-            None => vec![b"h2".to_vec()],
+        let Some(connect) = &self.connect else { return Ok((Box::new(socket), None)) };
+        let (name, protocols) = caller.asks();
+        let (stream, session) = connect.connect(socket, to, name.as_deref(), protocols).await?;
+        Ok((Box::new(stream), Some(session)))
+    }
+
+    /// Returns a warning if the server did not choose HTTP/2.
+    pub(super) fn warning(&self, caller: &Caller, server: &TlsSession) -> Option<String> {
+        if server.has_h2() {
+            return None;
+        }
+        let (_, asked) = caller.asks();
+        if !asked.iter().any(|protocol| protocol == H2) {
+            return Some("the client did not ask for HTTP/2 (ALPN h2), so neither did the tap".to_owned());
+        }
+        let chose = match &server.protocol {
+            None => "no protocol".to_owned(),
+            Some(_) => server.protocol_name(),
         };
-        let connect = TlsConnector::from(Arc::new(config)).connect(server_name, socket);
-        let stream = in_time(connect).await.map_err(|error| {
-            let mend = mend(&error);
-            let error = explain(error, "server");
-            io::Error::new(error.kind(), format!("{error}{mend}"))
-        })?;
-        let agreed = TlsSession::new("server", stream.get_ref().1, Some(&name));
-        Ok((Box::new(stream), Some(agreed)))
+        let then = match (caller, self.assume_h2) {
+            (Caller::Plain(_), _) => "gRPC clients that use TLS refuse such a server",
+            (_, true) => "with --assume-h2 the tap tells the client that it did",
+            (_, false) => "the tap tells the client the same, which gRPC clients refuse; --assume-h2 overrides that",
+        };
+        Some(format!("the server did not choose HTTP/2 by ALPN: it was offered h2 and chose {chose}; {then}"))
     }
-}
 
-/// Returns the remedy for a failed handshake with the server, to append to the error.
-fn mend(error: &io::Error) -> &'static str {
-    use rustls::CertificateError as Wrong;
-    match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
-        Some(rustls::Error::InvalidCertificate(Wrong::NotValidForName | Wrong::NotValidForNameContext { .. })) => {
-            "; use --server-name NAME to ask for a name in the certificate"
-        }
-        Some(rustls::Error::InvalidCertificate(Wrong::UnknownIssuer | Wrong::BadSignature)) => {
-            "; use --ca-file FILE to trust the authority that signed it"
-        }
-        Some(rustls::Error::InvalidCertificate(_)) => "; renew or replace it, or see it unchecked with --insecure",
-        Some(rustls::Error::InvalidMessage(_)) => "; leave out --to-tls for a server without TLS",
-        Some(_) => "",
-        // The server hung up, reset the connection or did not respond: it probably expects something else than TLS.
-        None => "; if the server has no TLS, leave out --to-tls",
-    }
-}
-
-async fn in_time<T>(handshake: impl Future<Output = io::Result<T>>) -> io::Result<T> {
-    let late = || io::Error::new(io::ErrorKind::TimedOut, format!("no handshake within {HANDSHAKE:?}"));
-    timeout(HANDSHAKE, handshake).await.unwrap_or_else(|_| Err(late()))
-}
-
-/// The negotiated parameters of a TLS session.
-#[derive(Clone, Debug)]
-pub(super) struct TlsSession {
-    with: &'static str,
-    version: String,
-    protocol: Option<Vec<u8>>,
-    server_name: Option<String>,
-}
-
-impl TlsSession {
-    fn new(with: &'static str, session: &CommonState, server_name: Option<&str>) -> TlsSession {
-        TlsSession {
-            with,
-            version: session.protocol_version().map_or_else(String::new, |version| format!("{version:?}")),
-            protocol: session.alpn_protocol().map(<[u8]>::to_vec),
-            server_name: server_name.map(str::to_owned),
+    fn of_client(&self, error: io::Error) -> io::Error {
+        use AlertDescription as Alert;
+        let distrusts = matches!(
+            tls_error(&error),
+            Some(rustls::Error::AlertReceived(
+                Alert::UnknownCA | Alert::BadCertificate | Alert::CertificateUnknown | Alert::CertificateExpired
+            ))
+        );
+        let error = sentence(error, "client");
+        match (&self.authority, distrusts) {
+            (Some(file), true) => io::Error::new(error.kind(), format!("{error}; let it trust {file}")),
+            (None, true) => io::Error::new(error.kind(), format!("{error}; it does not trust the one of --tls-cert")),
+            _ => error,
         }
     }
 }
 
-/// Formats as "TLS with the client: TLSv1_3, ALPN h2, SNI example.com".
-impl fmt::Display for TlsSession {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let protocol = self.protocol.as_deref().map_or("none".into(), String::from_utf8_lossy);
-        let name = self.server_name.as_deref().unwrap_or("none");
-        write!(f, "TLS with the {}: {}, ALPN {protocol}, SNI {name}", self.with, self.version)
-    }
-}
-
-impl Socket for server::TlsStream<TcpStream> {
+impl Socket for TlsStream<TcpStream> {
     fn reset(&self) {
         self.get_ref().0.reset();
     }
@@ -273,44 +259,5 @@ impl Socket for client::TlsStream<TcpStream> {
 impl Socket for Box<dyn Socket> {
     fn reset(&self) {
         (**self).reset();
-    }
-}
-
-/// Accepts every certificate, and so does not authenticate the server.
-#[derive(Debug)]
-struct Anyone(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for Anyone {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
     }
 }

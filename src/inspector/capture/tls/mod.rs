@@ -123,6 +123,7 @@ fn open(connection: &mut Connection, log: &KeyLog) -> Result<String, String> {
     }
     let mut chunks: Vec<_> = said.into_iter().flat_map(|said| said.chunks).collect();
     chunks.sort_by_key(|(number, _)| *number);
+    connection.decrypted = true;
     connection.chunks = chunks.into_iter().map(|(_, chunk)| chunk).collect();
     Ok(note)
 }
