@@ -92,6 +92,22 @@ async fn fed(flags: &[&str], input: &[u8]) -> (Option<i32>, String, String) {
     (output.status.code(), text(output.stdout), text(output.stderr))
 }
 
+/// Returns the bytes as gzip that stores them (RFC 1952, RFC 1951).
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut out = vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff];
+    let mut blocks = bytes.chunks(0xffff).peekable();
+    while let Some(block) = blocks.next() {
+        let length = block.len() as u16;
+        out.push(blocks.peek().is_none().into());
+        out.extend([length.to_le_bytes(), (!length).to_le_bytes()].concat());
+        out.extend(block);
+    }
+    let step = |crc: u32| crc >> 1 ^ if crc & 1 == 1 { 0xedb8_8320 } else { 0 };
+    let crc = !bytes.iter().fold(!0, |crc: u32, byte| (0..8).fold(crc ^ u32::from(*byte), |crc, _| step(crc)));
+    out.extend([crc.to_le_bytes(), (bytes.len() as u32).to_le_bytes()].concat());
+    out
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn captures_come_from_standard_input_and_addresses_are_optional() {
     let folder = Folder::new("stdin");
@@ -101,6 +117,8 @@ async fn captures_come_from_standard_input_and_addresses_are_optional() {
     tap.end().await;
     let bytes = std::fs::read(&file).unwrap();
     assert_eq!(fed(&["decode", "-"], &bytes).await, (Some(0), barewire(&["decode", &file]).await, String::new()));
+    let (status, shown, said) = fed(&["decode", "-"], &gzip(&bytes)).await;
+    assert_eq!((status, shown, said), (Some(0), barewire(&["decode", &file]).await, String::new()));
     let (status, again, said) = fed(&["replay", "-", "--to", &address], &bytes).await;
     assert!(status == Some(0) && again.contains("/routeguide.RouteGuide/GetFeature again"), "{said}");
     let (status, _, said) = fed(&["decode", "-"], b"nothing").await;

@@ -9,7 +9,8 @@
 //! Pure functions over bytes. [`read`] detects the format of a file; [`Connection::conversation`] decodes a connection.
 //!
 //! ```text
-//! in    pcap.rs, pcapng.rs ─▶ link.rs ─▶ packets.rs      packets to segments to bytes in their order
+//! in    gzip.rs                                          files that are compressed
+//!       pcap.rs, pcapng.rs ─▶ link.rs ─▶ packets.rs      packets to segments (segment.rs) to bytes in their order
 //!       lines.rs, raw.rs                                 JSON lines, and raw bytes
 //!       roles.rs                                         client and server, from the frames
 //!       tls/                                             TLS, decrypted if its secrets are known
@@ -17,6 +18,7 @@
 //! ```
 
 mod cursor;
+mod gzip;
 mod lines;
 mod link;
 mod packet;
@@ -28,16 +30,19 @@ mod raw;
 mod recorded;
 mod redact;
 mod roles;
+mod segment;
+mod skipped;
 mod tls;
 
+pub use gzip::LARGEST_RESTORED;
 pub use recorded::{Capture, CaptureError, Chunk, Connection, End, NOWHERE};
 pub use redact::Redactor;
 pub use tls::KeyLog;
 
 use packets::Packets;
 
-/// Reads a capture from a file: pcap, pcapng, JSON lines of this program, or the raw bytes of one direction. TLS is
-/// decrypted with the secrets in the file.
+/// Reads a capture from a file: pcap, pcapng, JSON lines of this program, or the raw bytes of one direction. The
+/// file may be compressed with gzip, up to [`LARGEST_RESTORED`]. TLS is decrypted with the secrets in the file.
 ///
 /// # Errors
 ///
@@ -57,6 +62,8 @@ pub fn read(file: &[u8]) -> Result<Capture, CaptureError> {
 ///
 /// Those of [`read`].
 pub fn read_with(file: &[u8], mut keys: KeyLog) -> Result<Capture, CaptureError> {
+    let restored = gzip::restore(file)?;
+    let file = restored.as_ref().map_or(file, |restored| &restored.bytes);
     let mut packets = Packets::default();
     let mut capture =
         if pcap::read(file, &mut packets).is_some() || pcapng::read(file, &mut packets, &mut keys).is_some() {
@@ -66,6 +73,9 @@ pub fn read_with(file: &[u8], mut keys: KeyLog) -> Result<Capture, CaptureError>
         } else {
             lines::read(file).or_else(|| raw::read(file)).ok_or(CaptureError::Unknown)?
         };
+    if let Some(cut_short) = restored.and_then(|restored| restored.cut_short) {
+        capture.cut_short = Some(cut_short);
+    }
     tls::decrypt(&mut capture, &keys);
     capture.note_guessed_roles();
     Ok(capture.in_pieces())

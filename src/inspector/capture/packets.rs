@@ -13,9 +13,11 @@ use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
 
-use super::link::{self, Other, Segment};
+use super::link;
 use super::recorded::{Capture, CaptureError, Chunk, Connection, End};
 use super::roles;
+use super::segment::{Other, Segment};
+use super::skipped::Skipped;
 use super::tls;
 use crate::inspector::decode::opening;
 use crate::inspector::model::frame::Direction;
@@ -36,7 +38,7 @@ pub(super) struct Packets {
     cut_short: Option<String>,
     unknown_link: Option<u16>,
     segments: u64,
-    fragments: u64,
+    skipped: Skipped,
 }
 
 /// A connection while its segments are read.
@@ -132,16 +134,28 @@ struct Early {
 }
 
 impl Packets {
-    /// Takes a packet of an interface, in the order of the file; a packet without a time gets that of the one before.
-    pub(super) fn packet(&mut self, link: u16, time: Option<Duration>, packet: &[u8]) {
+    /// Takes a whole packet.
+    #[cfg(test)]
+    fn packet(&mut self, link: u16, time: Option<Duration>, packet: &[u8]) {
+        self.packet_of(link, time, packet, packet.len());
+    }
+
+    /// Takes a packet of an interface, in the order of the file; a packet without a time gets that of the one before. The
+    /// packet had `original` bytes on the wire.
+    pub(super) fn packet_of(&mut self, link: u16, time: Option<Duration>, packet: &[u8], original: usize) {
         let time = time.unwrap_or(self.now);
         self.now = time;
         let time = time.saturating_sub(*self.began.get_or_insert(time));
-        match link::segment(link, packet) {
-            Ok(segment) => self.segment(time, &segment),
+        match link::read(link, packet) {
+            Ok(segment) => {
+                if segment.missing > 0 {
+                    self.skipped.add_cut(packet.len());
+                }
+                self.segment(time, &segment);
+            }
             Err(Other::Link) => self.unknown_link = self.unknown_link.or(Some(link)),
-            Err(Other::Fragment) => self.fragments += 1,
-            Err(Other::NotTcp) => {}
+            Err(Other::Short) if packet.len() < original => self.skipped.add_cut(packet.len()),
+            Err(other) => self.skipped.add(other),
         }
     }
 
@@ -188,11 +202,8 @@ impl Packets {
         if let Some(link) = self.unknown_link {
             self.note(&format!("packets of link type {link} were skipped"));
         }
-        if self.fragments > 0 {
-            self.note("fragments of IP packets were skipped");
-        }
-        if self.segments == 0 {
-            self.note("it contains no TCP packets");
+        for note in self.skipped.notes(self.segments > 0) {
+            self.note(&note);
         }
         let began = SystemTime::UNIX_EPOCH.checked_add(self.began.unwrap_or_default());
         let mut capture = Capture::new(began.unwrap_or(SystemTime::UNIX_EPOCH));
@@ -298,6 +309,10 @@ impl TcpConnection {
             };
             while flow.skip_to_early() {
                 flow.drain(direction, &mut self.connection.chunks);
+            }
+            let lost = std::mem::take(&mut flow.lost);
+            if lost > 0 {
+                self.connection.chunks.push(Chunk { time: flow.time, direction, lost, bytes: Vec::new() });
             }
         }
         let mut connection = self.connection;
@@ -414,3 +429,7 @@ mod reopened;
 #[cfg(test)]
 #[path = "roles_tests.rs"]
 mod roles_tests;
+
+#[cfg(test)]
+#[path = "tunnel_tests.rs"]
+mod tunnels;

@@ -29,18 +29,19 @@ pub(super) fn read(file: &[u8], packets: &mut Packets) -> Option<()> {
         return Some(());
     };
     while !cursor.rest.is_empty() {
-        let Some((time, packet)) = packet(&mut cursor, nanoseconds) else {
+        let Some((time, packet, original)) = packet(&mut cursor, nanoseconds) else {
             packets.cut_short("inside a packet");
             break;
         };
-        packets.packet(link, Some(time), packet);
+        packets.packet_of(link, Some(time), packet, original);
     }
     Some(())
 }
 
-fn packet<'a>(cursor: &mut Cursor<'a>, nanoseconds: bool) -> Option<(Duration, &'a [u8])> {
+fn packet<'a>(cursor: &mut Cursor<'a>, nanoseconds: bool) -> Option<(Duration, &'a [u8], usize)> {
     let (seconds, fraction) = (cursor.u32()?, cursor.u32()?);
-    let (captured, _) = (cursor.length()?, cursor.u32()?);
+    let (captured, original) = (cursor.length()?, cursor.length()?);
     let nanos = if nanoseconds { u64::from(fraction) } else { u64::from(fraction) * 1000 };
-    Some((Duration::from_secs(seconds.into()) + Duration::from_nanos(nanos), cursor.take(captured)?))
+    let time = Duration::from_secs(seconds.into()) + Duration::from_nanos(nanos);
+    Some((time, cursor.take(captured)?, original))
 }

@@ -145,14 +145,14 @@ fn packet(kind: u32, mut body: Cursor<'_>, interfaces: &[Interface], packets: &m
         let original = body.length()?;
         let limit = if interface.snap == 0 { original } else { original.min(interface.snap) };
         let packet = body.rest.get(..limit.min(body.rest.len()))?;
-        packets.packet(interface.link, None, packet);
+        packets.packet_of(interface.link, None, packet, original);
         return Some(());
     }
     let time = u64::from(body.u32()?) << 32 | u64::from(body.u32()?);
-    let (captured, _) = (body.length()?, body.u32()?);
+    let (captured, original) = (body.length()?, body.length()?);
     let seconds = (time / interface.units).saturating_add(interface.offset);
     let nanos = u128::from(time % interface.units) * 1_000_000_000 / u128::from(interface.units);
     let time = Duration::from_secs(seconds).saturating_add(Duration::from_nanos(nanos as u64));
-    packets.packet(interface.link, Some(time), body.take(captured)?);
+    packets.packet_of(interface.link, Some(time), body.take(captured)?, original);
     Some(())
 }

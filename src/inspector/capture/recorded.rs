@@ -161,6 +161,10 @@ pub enum CaptureError {
     Unknown,
     /// All packets have an unsupported link type.
     Link(u16),
+    /// A compressed file from which nothing can be restored, with the reason.
+    Gzip(String),
+    /// A compressed file that holds more than this many bytes.
+    TooLarge(usize),
 }
 
 impl fmt::Display for CaptureError {
@@ -172,7 +176,14 @@ impl fmt::Display for CaptureError {
                  preface or a frame",
             ),
             Self::Link(link) => {
-                write!(f, "link type {link} is not supported; Ethernet, Linux cooked, raw IP and loopback are")
+                write!(
+                    f,
+                    "link type {link} is not supported; Ethernet, Linux cooked, raw IP, loopback, PPP and MPLS are"
+                )
+            }
+            Self::Gzip(why) => write!(f, "the gzip file can't be decompressed: {why}"),
+            Self::TooLarge(most) => {
+                write!(f, "the gzip file holds more than {} MiB: decompress a part of it first", most >> 20)
             }
         }
     }

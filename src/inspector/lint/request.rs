@@ -66,7 +66,8 @@ pub(super) const RULES: [LintRule; 16] = [
     }),
     rule("user-agent-missing", Note, REQUESTS, 12, "A client should send user-agent.", |probe| {
         missing(probe, "user-agent", "user-agent is missing");
-    }),
+    })
+    .needs(Needs::Side),
     rule(
         "timeout-malformed",
         Error,

@@ -23,7 +23,8 @@ use file::{InputFlag, name, read};
 /// The flags of `barewire decode`.
 #[derive(Debug, Args)]
 pub(super) struct Flags {
-    /// Capture to read: pcap, pcapng, JSON lines of this program, or the raw bytes of one direction; - is standard input
+    /// Capture to read: pcap, pcapng, JSON lines of this program, or the raw bytes of one direction, each also compressed with
+    /// gzip; - is standard input
     #[arg(value_name = "FILE")]
     file: PathBuf,
     #[command(flatten)]
