@@ -1,8 +1,9 @@
 //! Rules over time: streams, windows, acknowledgements, PING, RST_STREAM and GOAWAY.
 
-use super::rule::{HEADER, LintRule, Needs, Probe, Severity, rule};
+use super::rule::{Finding, HEADER, LintRule, Needs, Probe, Severity, rule};
 use super::state::Place;
 use super::stream::PATIENCE;
+use crate::inspector::follow::stall::Stall;
 use crate::inspector::follow::windows::{Cause, LARGEST};
 use crate::inspector::model::annotation::{Document, Rule};
 use crate::inspector::model::frame::{Direction, FrameKind};
@@ -10,7 +11,7 @@ use crate::inspector::model::text;
 use crate::wire::http2::{FrameHeader, FrameType};
 use Severity::{Error, Note, Warning};
 
-pub(super) const RULES: [LintRule; 21] = [
+pub(super) const RULES: [LintRule; 22] = [
     rule("settings-first", Error, Rule::http2("3.4"), 68, "Each side's first frame must be SETTINGS.", |probe| {
         let first = probe.state.sender(probe.frame.direction).frames == 0;
         let other =
@@ -225,6 +226,19 @@ pub(super) const RULES: [LintRule; 21] = [
         }
     })
     .needs(Needs::Both),
+    rule(
+        WINDOW_WAIT,
+        Note,
+        Rule::http2("5.2.1"),
+        57,
+        "A sender with more to send should not wait a second or more for a window.",
+        |probe| {
+            for stall in &probe.state.long_waits {
+                probe.findings.push(waited(stall));
+            }
+        },
+    )
+    .needs(Needs::Silence),
     rule("data-after-end", Error, Rule::http2("5.1"), 49, "DATA must not follow END_STREAM or trailers.", |probe| {
         let data = probe.header().is_some_and(|header| header.kind == FrameType::DATA);
         let ended = probe.stream().is_some_and(|stream| stream.way(probe.frame.direction).ended.is_some());
@@ -289,6 +303,26 @@ pub(super) const RULES: [LintRule; 21] = [
     })
     .needs(Needs::End),
 ];
+
+/// The name of the rule about waits, which may be broken by the end of the recording alone.
+const WINDOW_WAIT: &str = "window-wait";
+
+/// Returns the finding for a wait, at the frame that used up the window.
+pub(super) fn waited(stall: &Stall) -> Finding {
+    let (kind, direction) = stall.cause;
+    Finding {
+        name: WINDOW_WAIT,
+        severity: Note,
+        rule: const { Rule::http2("5.2.1") },
+        number: Some(57),
+        frame: stall.frame,
+        direction,
+        kind: Some(kind),
+        stream: stall.stream,
+        range: HEADER,
+        sentence: format!("{stall}: {}", stall.details()),
+    }
+}
 
 fn is_ack(probe: &Probe<'_>, kind: FrameType) -> bool {
     probe.header().is_some_and(|header| header.kind == kind && header.has(FrameHeader::ACK))

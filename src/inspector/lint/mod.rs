@@ -26,6 +26,8 @@ mod rule;
 mod state;
 mod stream;
 
+use std::time::Duration;
+
 use self::held::PendingFindings;
 use self::rule::{Field, HEADER, Needs, Probe};
 use self::state::State;
@@ -78,6 +80,15 @@ impl Lint {
 
     /// Ends the connection; returns the findings that only now became certain.
     pub fn finish(&mut self) -> Vec<Finding> {
+        self.finish_at(Duration::ZERO)
+    }
+
+    /// Ends the connection at this time, which may be later than its last frame; otherwise as [`finish`](Self::finish).
+    pub fn finish_at(&mut self, time: Duration) -> Vec<Finding> {
+        let waits = self.state.finish(time);
+        if !self.state.lossy {
+            self.held.hold(Needs::Silence, waits.iter().map(connection::waited));
+        }
         let findings = self.held.finish();
         self.findings += findings.len() as u64;
         findings

@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use super::state::{Place, State};
 use super::stream::Stream;
+use crate::inspector::follow::borders::Prefix;
 use crate::inspector::model::annotation::{Annotation, Layer, Rule};
 use crate::inspector::model::frame::{Direction, Frame};
 use crate::inspector::model::text;
@@ -165,6 +166,14 @@ impl<'a> Probe<'a> {
             range,
             sentence: sentence.into(),
         });
+    }
+
+    /// Reports a violation at the prefix of a message, which may be in an earlier frame.
+    pub(super) fn report_prefix(&mut self, prefix: &Prefix, sentence: impl Into<String>) {
+        self.report(prefix.range.clone(), sentence);
+        if let Some(finding) = self.findings.last_mut() {
+            (finding.frame, finding.kind) = (prefix.frame, Some(FrameType::DATA));
+        }
     }
 
     /// Reports a violation with the rule's own sentence if `broken` is true.

@@ -6,7 +6,9 @@ use std::time::Duration;
 use super::stream::{Mark, Stream, Way, data_length};
 use crate::inspector::decode::call::value;
 use crate::inspector::decode::headers::timeout;
-use crate::inspector::follow::windows::{Change, Windows};
+use crate::inspector::follow::stall::Stall;
+use crate::inspector::follow::stalls::Stalls;
+use crate::inspector::follow::windows::Change;
 use crate::inspector::model::frame::HeaderField;
 use crate::inspector::model::frame::{Direction, Frame, FrameKind};
 use crate::inspector::model::schema::Schema;
@@ -33,9 +35,12 @@ pub(super) struct State {
     pub(super) highest_stream: u32,
     /// The highest stream that was forgotten because of the limit.
     pub(super) forgotten_stream: u32,
-    windows: Windows,
+    /// The windows, the waits for them, and the boundaries of messages; the checked frame is counted.
+    pub(super) stalls: Stalls,
     /// The changes of windows that the checked frame causes.
     pub(super) changes: Vec<Change>,
+    /// The waits of a second or more that the checked frame proves.
+    pub(super) long_waits: Vec<Stall>,
     limit: usize,
     /// True if the client's preface was seen.
     preface: bool,
@@ -126,8 +131,9 @@ impl State {
             last_stream: 0,
             highest_stream: 0,
             forgotten_stream: 0,
-            windows: Windows::new(limit),
+            stalls: Stalls::new(limit),
             changes: Vec::new(),
+            long_waits: Vec::new(),
             limit,
             preface: false,
             lossy: false,
@@ -193,7 +199,18 @@ impl State {
             FrameKind::Http2(header) if !self.lossy && late(header) => self.lose_track(),
             _ => {}
         }
-        self.changes = self.windows.push(frame);
+        let (changes, mut stalls) = self.stalls.push(frame);
+        stalls.retain(|stall| stall.is_long() && !stall.told);
+        stalls.extend(self.stalls.long());
+        (self.changes, self.long_waits) = (changes, stalls);
+    }
+
+    /// Ends the connection at this time or later; returns the waits of a second or more that were not reported yet.
+    pub(super) fn finish(&mut self, time: Duration) -> Vec<Stall> {
+        self.stalls.until(time);
+        let mut stalls = self.stalls.finish(false);
+        stalls.retain(|stall| stall.is_long() && !stall.told);
+        stalls
     }
 
     /// Returns the role of the header block that this frame completes.

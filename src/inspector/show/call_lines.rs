@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::view::View;
-use crate::inspector::follow::calls::Calls;
+use crate::inspector::follow::calls::{CallSummary, Calls};
+use crate::inspector::follow::ending::CallEnd;
 use crate::inspector::model::frame::Frame;
 use crate::inspector::model::schema::Schema;
 
@@ -23,8 +24,13 @@ impl CallLines {
 
 impl View for CallLines {
     fn push(&mut self, frame: &Frame) -> String {
-        self.last = Some(frame.time);
+        self.last = self.last.max(Some(frame.time));
         self.calls.advance(frame).iter().map(|call| format!("{call}\n")).collect()
+    }
+
+    fn until(&mut self, time: Duration) {
+        self.calls.until(time);
+        self.last = self.last.max(Some(time));
     }
 
     fn finish(&mut self) -> String {
@@ -32,6 +38,10 @@ impl View for CallLines {
     }
 
     fn leave(&mut self) -> String {
-        self.calls.leave().iter().map(|call| format!("{call} when the recording ends\n")).collect()
+        let line = |call: &CallSummary| match call.end {
+            CallEnd::Open => format!("{call} when the recording ends\n"),
+            _ => format!("{call}\n"),
+        };
+        self.calls.leave().iter().map(line).collect()
     }
 }

@@ -57,7 +57,7 @@ fn most_cases_break_one_rule_and_no_other() {
         names == BTreeSet::from([*name])
     };
     let several: Vec<_> = CASES.iter().filter(|case| !alone(case)).map(|case| case.0).collect();
-    assert_eq!(several, ["status-beside-http-error"]);
+    assert_eq!(several, ["status-beside-http-error", "length-doubtful"]);
 }
 
 #[test]
@@ -171,6 +171,54 @@ fn a_field_in_a_continuation_is_found_there() {
     assert_eq!(names(&findings), ["timeout-malformed"]);
     let frame = frames.iter().find(|frame| frame.number == findings[0].frame).unwrap();
     assert!(frame.bytes[findings[0].range.clone()].ends_with(b"\x021s"));
+}
+
+#[test]
+fn a_wrong_length_is_found_at_its_prefix() {
+    let of = |script: fn(&mut Connection)| {
+        let mut it = Connection::new();
+        script(it.request(1, &[(":path", "/x.Y/Z")]));
+        let findings = found(&it.go_on().frames());
+        findings.into_iter().map(|it| (it.name, it.frame, it.range, it.sentence)).collect::<Vec<_>>()
+    };
+    // Message 2 has a byte more than its length.
+    let short = of(|it| {
+        it.message(ToServer, NONE, 1, &[8, 1]).data(ToServer, NONE, 1, &[0, 0, 0, 0, 1, 8, 7]);
+        it.message(ToServer, END_STREAM, 1, &[8, 1]);
+    });
+    let doubtful: Vec<_> = short.iter().filter(|it| it.0 == "length-doubtful").collect();
+    let [(_, 8, range, sentence)] = doubtful.as_slice() else { panic!("the cause, once: {short:?}") };
+    assert_eq!((range.clone(), &short[0].0, short[0].2.clone()), (9..14, &"flag-reserved", 15..16), "{short:?}");
+    assert_eq!(
+        sentence,
+        "the length of message 2, 1 byte, may be wrong: where the next message begins (frame 8, bytes 15..16), the \
+         Compressed-Flag is 0x07"
+    );
+    // Message 1 claims bytes that never come.
+    let long = of(|it| {
+        it.data(ToServer, NONE, 1, &[0, 0, 0]).data(ToServer, NONE, 1, &[0, 99, 8, 1]).data(
+            ToServer,
+            END_STREAM,
+            1,
+            &[],
+        );
+    });
+    assert_eq!(
+        long,
+        [(
+            "message-truncated",
+            7,
+            9..12,
+            "the stream ends inside a message: 7 of 104 bytes (frame 9): the length in its prefix, 99, may be too large"
+                .to_owned()
+        )]
+    );
+    // The length of the first message is a byte too small, and what is left is no prefix.
+    let rest = of(|it| {
+        it.data(ToServer, END_STREAM, 1, &[0, 0, 0, 0, 1, 8, 1]);
+    });
+    let names: Vec<_> = rest.iter().map(|(name, frame, range, _)| (*name, *frame, range.clone())).collect();
+    assert_eq!(names, [("message-truncated", 7, 0..9), ("length-doubtful", 7, 9..14)], "{rest:?}");
 }
 
 #[test]

@@ -14,6 +14,7 @@ mod lint_unseen;
 mod print;
 mod redaction;
 mod restored;
+mod stalls;
 mod values;
 mod views;
 

@@ -1,7 +1,5 @@
 //! The drawings: ladder, flow control, header compression.
 
-use std::time::Duration;
-
 use super::connection::*;
 use super::*;
 use Direction::{ToClient, ToServer};
@@ -51,7 +49,7 @@ fn a_ladder_for_mermaid() {
 }
 
 /// Checks that every element of the markup is closed, and that no text of the peer becomes an element.
-fn check_svg(svg: &str) {
+pub(super) fn check_svg(svg: &str) {
     assert!(svg.starts_with("<svg xmlns=\"http://www.w3.org/2000/svg\"") && svg.ends_with("</svg>\n"));
     assert!(svg.contains("prefers-color-scheme:dark"));
     let mut open = Vec::new();
@@ -95,81 +93,6 @@ fn a_ladder_keeps_its_last_steps() {
     assert!(ladder.steps().last().unwrap().label.starts_with("HEADERS END_STREAM"));
 }
 
-/// Fills a stream's window with one message, 65,535 bytes of `length` in all.
-fn fill(connection: &mut Connection, stream: u32, length: usize) {
-    let message = prefixed(0, &vec![0x3a; length]);
-    for chunk in message[..65_535].chunks(16_384) {
-        connection.data(ToClient, NONE, stream, chunk);
-    }
-}
-
-fn listing(stream: u32) -> Connection {
-    let mut connection = Connection::new();
-    connection.request(stream, &[(":path", "/a.B/List")]).message(ToServer, END_STREAM, stream, &[]);
-    connection.response(stream, &[]);
-    connection
-}
-
-fn flow_of(connection: &mut Connection) -> Flow {
-    let mut flow = Flow::new();
-    connection.frames().iter().for_each(|frame| drop(flow.advance(frame)));
-    flow
-}
-
-fn waits(flow: &Flow) -> Vec<String> {
-    flow.stalls().iter().copied().chain(flow.waiting()).map(|stall| stall.to_string()).collect()
-}
-
-#[test]
-fn who_waited_for_whom() {
-    let mut connection = listing(5);
-    fill(&mut connection, 5, 70_000);
-    // The stream has window again, the connection does not.
-    connection.wait(10).window(ToServer, 5, 65_535);
-    assert_eq!(
-        waits(&flow_of(&mut connection)),
-        ["stream 5 to the client still waits after 10 ms for the client's WINDOW_UPDATE of the stream"]
-    );
-
-    let mut connection = listing(5);
-    connection.window(ToServer, 5, 1 << 20);
-    fill(&mut connection, 5, 70_000);
-    connection.wait(340).window(ToServer, 0, 65_535).data(ToClient, NONE, 5, &[0x3a; 100]);
-    let flow = flow_of(&mut connection);
-    assert_eq!(waits(&flow), ["stream 5 to the client waited 340 ms for the client's WINDOW_UPDATE of the connection"]);
-    let stall = flow.stalls()[0];
-    assert_eq!((stall.begun, stall.ended), (Duration::ZERO, Some(Duration::from_millis(340))));
-
-    let mut connection = listing(5);
-    connection.window(ToServer, 0, 1 << 20);
-    fill(&mut connection, 5, 70_000);
-    connection.wait(25).window(ToServer, 5, 1).data(ToClient, NONE, 5, &[0x3a]);
-    connection.wait(25).window(ToServer, 5, 9_000).data(ToClient, NONE, 5, &[0x3a; 4_469]);
-    let expected = "stream 5 to the client waited 25 ms for the client's WINDOW_UPDATE of the stream";
-    assert_eq!(waits(&flow_of(&mut connection)), [expected, expected]);
-}
-
-#[test]
-fn who_has_nothing_to_say_does_not_wait() {
-    // Whole messages filled the window, and the next one came much later.
-    let mut connection = listing(1);
-    connection.window(ToServer, 0, 1 << 20);
-    fill(&mut connection, 1, 65_530);
-    connection.wait(10).window(ToServer, 1, 65_535).wait(500).message(ToClient, NONE, 1, &[]);
-    assert_eq!(waits(&flow_of(&mut connection)), [""; 0]);
-    // The same, but the sender continues at once.
-    let mut connection = listing(1);
-    connection.window(ToServer, 0, 1 << 20);
-    fill(&mut connection, 1, 65_530);
-    connection.wait(10).window(ToServer, 1, 65_535).message(ToClient, NONE, 1, &[]);
-    assert_eq!(waits(&flow_of(&mut connection)).len(), 1);
-    // Trailers need no window.
-    let mut connection = listing(1);
-    fill(&mut connection, 1, 65_530);
-    connection.wait(10).trailers(1, &[]);
-    assert_eq!(waits(&flow_of(&mut connection)), [""; 0]);
-}
-
 #[test]
 fn windows_follow_settings_updates_and_padding() {
     let mut connection = Connection::new();
@@ -194,34 +117,6 @@ fn windows_follow_settings_updates_and_padding() {
     // A larger window counts at once, a smaller one from its acknowledgement, and the window can become negative.
     assert_eq!((script(100_000, false), script(100_000, true)), (100_000 - 7, 100_000 - 7));
     assert_eq!((script(5, false), script(5, true)), (65_535 - 7, 5 - 7));
-}
-
-#[test]
-fn flow_control_as_text_and_svg() {
-    let mut connection = listing(5);
-    fill(&mut connection, 5, 70_000);
-    connection.wait(340).window(ToServer, 0, 65_535).window(ToServer, 5, 65_535).data(
-        ToClient,
-        NONE,
-        5,
-        &[0x3a; 4_470],
-    );
-    let frames = connection.frames();
-    let mut flow = Flow::new();
-    let text: String = frames.iter().map(|frame| flow.push(frame)).collect::<String>() + &flow.finish();
-    for expected in [
-        "     0 ms      12  DATA           to client  connection         -16383 ░░░░░░░░░░░░            0\n",
-        "   340 ms      14  WINDOW_UPDATE  to client  stream 5           +65535 ████████████        65535\n",
-        "   340 ms  ◷ stream 5 to the client waited 340 ms for the client's WINDOW_UPDATE of the stream\n",
-        "1 wait for windows, 340 ms in all\n",
-    ] {
-        assert!(text.contains(expected), "{expected}\n{text}");
-    }
-    assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
-    let svg = flow.svg();
-    check_svg(&svg);
-    assert_eq!(svg.matches("<polyline").count(), flow.series().count());
-    assert_eq!(svg.matches("class=\"shade\"").count(), 1);
 }
 
 #[test]

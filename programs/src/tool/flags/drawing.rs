@@ -42,6 +42,9 @@ impl Drawings {
             for frame in &frames {
                 flow.advance(frame);
             }
+            let connection = capture.connections.get(self.connection.saturating_sub(1));
+            let end = connection.and_then(|connection| connection.end).map(|end| end.time);
+            flow.until(end.unwrap_or_else(|| capture.end()));
             write(file, &flow.svg())?;
         }
         if let Some(file) = &self.ladder {

@@ -162,12 +162,13 @@ impl<W: Write> Screen<W> {
     /// Prints a whole capture, one connection after the other.
     pub(in crate::tool) fn capture(&mut self, capture: &Capture) -> io::Result<()> {
         for (at, connection) in capture.connections.iter().enumerate() {
-            self.connection(at + 1, connection)?;
+            self.connection(at + 1, connection, capture.end())?;
         }
         self.out.flush()
     }
 
-    fn connection(&mut self, number: usize, connection: &capture::Connection) -> io::Result<()> {
+    /// Prints a connection of a capture that ends at this time.
+    fn connection(&mut self, number: usize, connection: &capture::Connection, end: Duration) -> io::Result<()> {
         let began = connection.chunks.first().map_or(Duration::ZERO, |chunk| chunk.time);
         match (connection.client, connection.server) {
             (capture::NOWHERE, capture::NOWHERE) => {
@@ -180,7 +181,8 @@ impl<W: Write> Screen<W> {
             chunk.push_into(&mut shown.conversation);
             self.frames(number, &mut shown)?;
         }
-        self.over(number, shown, connection.end.is_some())?;
+        let (time, ended) = connection.end.map_or((end, false), |end| (end.time, true));
+        self.over(number, shown, time, ended)?;
         connection.end.map_or(Ok(()), |end| self.closed(number, end.time, end.reset))
     }
 
@@ -250,16 +252,19 @@ impl<W: Write> Screen<W> {
         self.line(connection, time, format_args!("{}", if reset { "reset" } else { "closed" }))
     }
 
-    /// Prints output that was held back at the end of the bytes; `ended` is false if only the recording has ended.
-    fn over(&mut self, connection: usize, mut shown: ConnectionState, ended: bool) -> io::Result<()> {
+    /// Prints output that was held back at the end of the bytes, at this time; `ended` is false if only the recording has
+    /// ended.
+    fn over(&mut self, connection: usize, mut shown: ConnectionState, time: Duration, ended: bool) -> io::Result<()> {
         shown.conversation.finish();
         self.frames(connection, &mut shown)?;
-        let rest = shown.lint.as_mut().map(Lint::finish).unwrap_or_default();
+        shown.time = shown.time.max(time);
+        let rest = shown.lint.as_mut().map(|lint| lint.finish_at(time)).unwrap_or_default();
         self.findings(connection, &mut shown, rest)?;
         let passed = shown.sieve.finish();
         shown.passed += passed.len() as u64;
         self.entry(connection, passed)?;
         for (view, by) in &mut shown.views {
+            by.until(time);
             let text = if ended { by.finish() } else { by.leave() };
             self.text(connection, shown.time, *view, &text)?;
         }
@@ -348,7 +353,7 @@ impl<W: Write + Send> Observer for Screen<W> {
             }
             EventKind::Closed { reset } => {
                 if let Some(shown) = self.connections.remove(&connection) {
-                    self.over(connection, shown, true)?;
+                    self.over(connection, shown, time, true)?;
                 }
                 self.closed(connection, time, reset)
             }
@@ -359,9 +364,9 @@ impl<W: Write + Send> Observer for Screen<W> {
         self.out.flush()
     }
 
-    fn end(&mut self) -> io::Result<()> {
+    fn end(&mut self, time: Duration) -> io::Result<()> {
         for (connection, shown) in std::mem::take(&mut self.connections) {
-            self.over(connection, shown, false)?;
+            self.over(connection, shown, time, false)?;
         }
         self.out.flush()
     }

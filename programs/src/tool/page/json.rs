@@ -38,17 +38,17 @@ impl<L: Lines> LineWriter<L> {
     /// Writes a whole capture, one connection after the other, and ends the output.
     pub(in crate::tool) fn capture(&mut self, capture: &Capture) -> io::Result<()> {
         for (at, connection) in capture.connections.iter().enumerate() {
-            self.connection(at + 1, connection)?;
+            self.connection(at + 1, connection, capture.end())?;
         }
         self.lines.end()
     }
 
-    fn connection(&mut self, number: usize, connection: &capture::Connection) -> io::Result<()> {
+    /// Writes a connection of a capture that ends at this time.
+    fn connection(&mut self, number: usize, connection: &capture::Connection, end: Duration) -> io::Result<()> {
         self.open(number, connection.client.to_string(), connection.server.to_string())?;
         let mut conversation = connection.begin(self.schema.clone());
-        let mut time = Duration::ZERO;
+        let time = connection.end.map_or(end, |end| end.time);
         for chunk in &connection.chunks {
-            time = chunk.time;
             chunk.push_into(&mut conversation);
             self.frames(number, &mut conversation)?;
         }
@@ -113,7 +113,8 @@ impl<L: Lines> Observer for LineWriter<L> {
         Ok(())
     }
 
-    fn end(&mut self) -> io::Result<()> {
+    fn end(&mut self, time: Duration) -> io::Result<()> {
+        self.now = self.now.max(time);
         for (number, conversation) in std::mem::take(&mut self.conversations) {
             self.over(number, self.now, conversation)?;
         }
