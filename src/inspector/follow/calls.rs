@@ -118,6 +118,8 @@ pub struct Calls {
     stalls: Stalls,
     /// The end of calls that the connection's end cuts off: by a GOAWAY that reports an error, or by the end alone.
     broken: Option<CallEnd>,
+    /// The last stream and the code of the server's GOAWAY.
+    excluded: Option<(u32, CallEnd)>,
 }
 
 /// A call in progress.
@@ -140,7 +142,7 @@ impl Calls {
     /// Follows at most `limit` calls at a time.
     pub fn with_limit(schema: Schema, limit: usize) -> Self {
         let limit = limit.max(1);
-        Self { schema, limit, open: BTreeMap::new(), stalls: Stalls::new(limit), broken: None }
+        Self { schema, limit, open: BTreeMap::new(), stalls: Stalls::new(limit), broken: None, excluded: None }
     }
 
     /// Takes the next frame; returns the calls that ended with it.
@@ -180,8 +182,14 @@ impl Calls {
         let stalls = self.stalls.finish(true);
         self.waited(&stalls);
         let end = self.broken.unwrap_or(CallEnd::ConnectionLost);
+        let excluded = self.excluded;
         let open = std::mem::take(&mut self.open).into_values();
-        in_order(open.map(|call| call.close(end, time)).collect())
+        let close = |call: Open| {
+            // A request that crossed the GOAWAY.
+            let excluded = excluded.filter(|(last, _)| call.summary.stream > *last).map(|(_, end)| end);
+            call.close(excluded.unwrap_or(end), time)
+        };
+        in_order(open.map(close).collect())
     }
 
     /// Returns the open calls as still open, because no more of the connection is known.
@@ -244,6 +252,7 @@ impl Calls {
         if from_client {
             return Vec::new();
         }
+        self.excluded = Some((last, CallEnd::GoAway(code)));
         let beyond = self.open.split_off(&last.saturating_add(1));
         let end = |mut call: Open| {
             call.summary.last_frame = frame.number;

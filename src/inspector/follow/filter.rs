@@ -287,6 +287,10 @@ impl<T> Sieve<T> {
         let verdict = match (known, of_frame) {
             (Some(_), Verdict::Shown) if self.filter.asks_for_status() => Verdict::Waits,
             (Some(call), of_frame) if self.filter.shows_call(call) => of_frame,
+            // A frame that crossed the end of its call.
+            (None, of_frame) if self.ended.iter().rfind(|(ended, _)| *ended == stream).is_some_and(|it| it.1) => {
+                of_frame
+            }
             // A frame of the connection, or of a call that is not followed.
             _ => Verdict::Hidden,
         };

@@ -32,6 +32,8 @@ pub(crate) struct Stalls {
     seen: [bool; 2],
     preface: bool,
     last_frame: u64,
+    /// The last stream of the server's GOAWAY.
+    last_stream: u32,
     /// True if frames are missing; the windows are unknown after that.
     lossy: bool,
     /// The prefixes with a reserved flag in the last frame, each with the prefix before it.
@@ -80,6 +82,7 @@ impl Stalls {
             seen: [false; 2],
             preface: false,
             last_frame: 0,
+            last_stream: u32::MAX,
             lossy: false,
             reserved: Vec::new(),
             ended: None,
@@ -207,7 +210,8 @@ impl Stalls {
                 if !self.senders.contains_key(&key) && self.senders.len() >= 2 * self.limit {
                     self.senders.pop_first();
                 }
-                self.senders.entry(key).or_default();
+                let over = header.stream > self.last_stream;
+                self.senders.entry(key).or_default().over |= over;
             }
             return None;
         }
@@ -321,6 +325,7 @@ impl Stalls {
             }
             FrameType::GOAWAY if frame.direction == Direction::ToClient => {
                 let Some((last, _)) = frame.goaway() else { return };
+                self.last_stream = last;
                 let beyond: Vec<_> = self.senders.keys().copied().filter(|(_, stream)| *stream > last).collect();
                 ended.extend(beyond.into_iter().filter_map(|key| self.is_over(key, StallEnd::GoAway, now)));
             }

@@ -2,13 +2,14 @@
 
 use super::rule::{Finding, HEADER, LintRule, Needs, Probe, Severity, rule};
 use super::state::Place;
+use super::state::TooSoon;
 use super::stream::PATIENCE;
 use crate::inspector::follow::stall::Stall;
 use crate::inspector::follow::windows::{Cause, LARGEST};
 use crate::inspector::model::annotation::{Document, Rule};
 use crate::inspector::model::frame::{Direction, FrameKind};
 use crate::inspector::model::text;
-use crate::wire::http2::{FrameHeader, FrameType};
+use crate::wire::http2::{FrameHeader, FrameType, Http2Error};
 use Severity::{Error, Note, Warning};
 
 pub(super) const RULES: [LintRule; 22] = [
@@ -82,21 +83,14 @@ pub(super) const RULES: [LintRule; 22] = [
         64,
         "By default servers allow a PING every 5 minutes, or every 2 hours without calls.",
         |probe| {
-            let ping =
-                probe.header().is_some_and(|header| header.kind == FrameType::PING && !header.has(FrameHeader::ACK));
-            let client = &probe.state.client;
-            if !ping || client.strikes < 2 {
-                return;
-            }
-            let too_soon = client.is_ping_too_soon(probe.frame.time, probe.state.open_streams() == 0);
-            if probe.frame.direction == Direction::ToServer && too_soon {
-                probe.report(
-                    HEADER,
-                    format!(
-                        "{} PINGs came too soon: a server may answer with GOAWAY ENHANCE_YOUR_CALM",
-                        client.strikes + 1
-                    ),
-                );
+            // DATA or HEADERS of the server clear the count. Those that it sent before it read the PING come before its
+            // answer to the PING.
+            let Some(TooSoon { data, mark, pings }) = &probe.state.client.too_soon else { return };
+            let answers = is_ack(probe, FrameType::PING) && probe.frame.payload() == Some(data);
+            let refuses = probe.frame.goaway().is_some_and(|(_, code)| code == Http2Error::ENHANCE_YOUR_CALM);
+            if probe.frame.direction == Direction::ToClient && (answers || refuses) {
+                let text = format!("{pings} PINGs came too soon: a server may answer with GOAWAY ENHANCE_YOUR_CALM");
+                probe.report_at(*mark, Direction::ToServer, FrameType::PING, text);
             }
         },
     )
@@ -140,7 +134,7 @@ pub(super) const RULES: [LintRule; 22] = [
             let Some(limit) = probe.state.server.max_streams.filter(|_| opens(probe)) else { return };
             let open = probe.state.open_streams();
             // The limit binds the client only after it has acknowledged the SETTINGS.
-            if open as u64 >= u64::from(limit) && probe.state.server.settings.is_empty() {
+            if open as u64 >= u64::from(limit) && probe.state.server.is_acknowledged() {
                 probe.report(HEADER, format!("{} streams are open, but the server allows {limit}", open + 1));
             }
         },
@@ -206,10 +200,10 @@ pub(super) const RULES: [LintRule; 22] = [
         },
     ),
     rule("window-overflow", Error, Rule::http2("6.9.1"), 0, "A window must not exceed 2147483647.", |probe| {
-        let over = probe.state.changes.iter().find(|change| change.after > LARGEST && change.cause != Cause::Data);
+        let over = probe.state.changes.iter().find(|change| change.least > LARGEST && change.cause != Cause::Data);
         if let Some(change) = over {
             let range = probe.payload_range();
-            probe.report(range, format!("the window of {} becomes {}", whose(change.stream), change.after));
+            probe.report(range, format!("the window of {} becomes {}", whose(change.stream), change.least));
         }
     })
     .needs(Needs::Both),

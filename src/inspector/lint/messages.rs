@@ -160,8 +160,11 @@ pub(super) const RULES: [LintRule; 12] = [
             (_, Some(stream)) if header.kind == FrameType::DATA => (stream.kind, stream.request.messages),
             _ => return,
         };
+        // DATA of a call that was not followed are not decoded.
+        let empty =
+            probe.stream().is_none_or(|stream| stream.request.data == 0) && probe.frame.meaning != Meaning::Data;
         let due = kind.is_some_and(|kind| !kind.streams(Direction::ToServer));
-        probe.report_if(due && before + probe.frame.messages.len() as u64 == 0, HEADER);
+        probe.report_if(due && empty && before + probe.frame.messages.len() as u64 == 0, HEADER);
     })
     .needs(Needs::Side),
     rule(
@@ -174,7 +177,10 @@ pub(super) const RULES: [LintRule; 12] = [
             let Some(fields) = probe.fields(&[Place::ResponseAlone, Place::Trailers]) else { return };
             let ok = find(fields, "grpc-status").is_some_and(|status| status.value == b"0");
             let missing = probe.stream().is_some_and(|stream| {
-                stream.kind.is_some_and(|kind| !kind.streams(Direction::ToClient)) && stream.response.messages == 0
+                stream.kind.is_some_and(|kind| !kind.streams(Direction::ToClient))
+                    // DATA of a call that was not followed are not decoded.
+                    && stream.response.messages == 0
+                    && stream.response.data == 0
             });
             probe.report_if(ok && missing, HEADER);
         },

@@ -4,7 +4,7 @@ use std::fmt;
 use std::ops::Range;
 
 use super::state::{Place, State};
-use super::stream::Stream;
+use super::stream::{Mark, Stream};
 use crate::inspector::follow::borders::Prefix;
 use crate::inspector::model::annotation::{Annotation, Layer, Rule};
 use crate::inspector::model::frame::{Direction, Frame};
@@ -173,6 +173,14 @@ impl<'a> Probe<'a> {
         self.report(prefix.range.clone(), sentence);
         if let Some(finding) = self.findings.last_mut() {
             (finding.frame, finding.kind) = (prefix.frame, Some(FrameType::DATA));
+        }
+    }
+
+    /// Reports a violation by an earlier frame of the connection itself.
+    pub(super) fn report_at(&mut self, mark: Mark, direction: Direction, kind: FrameType, sentence: String) {
+        self.report(HEADER, sentence);
+        if let Some(finding) = self.findings.last_mut() {
+            (finding.frame, finding.direction, finding.kind, finding.stream) = (mark.number, direction, Some(kind), 0);
         }
     }
 
