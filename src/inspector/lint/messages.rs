@@ -188,8 +188,11 @@ pub(super) const RULES: [LintRule; 12] = [
     .needs(Needs::Side),
 ];
 
-/// Returns the decoder's fault of a stream that ends inside a message.
+/// Returns the decoder's fault of a stream that ends inside a message. A server may give up a message with an error.
 fn truncated(frame: &Frame) -> Option<String> {
+    if matches!(&frame.meaning, Meaning::Trailers { status: Some(status) } if status != "0") {
+        return None;
+    }
     frame.faults.iter().find(|fault| fault.starts_with("the stream ends inside a message")).cloned()
 }
 

@@ -94,6 +94,28 @@ impl fmt::Display for Finding {
     }
 }
 
+impl Finding {
+    /// Returns the finding without its frame, as a mark below that frame: "✗ error  bytes 9..14  te-missing: …". The
+    /// sentence can be left out if the frame shows it already.
+    pub(crate) fn mark(&self, with_sentence: bool) -> String {
+        let Range { start, end } = self.range;
+        let (severity, name) = (self.severity, self.name);
+        let sentence = if with_sentence { format!(": {}", self.sentence) } else { String::new() };
+        format!("{} {severity}  bytes {start}..{end}  {name}{sentence}", severity.sign())
+    }
+}
+
+impl Severity {
+    /// Returns a sign for marks.
+    pub(crate) fn sign(self) -> char {
+        match self {
+            Self::Note => '·',
+            Self::Warning => '!',
+            Self::Error => '✗',
+        }
+    }
+}
+
 impl fmt::Display for Severity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

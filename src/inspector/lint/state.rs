@@ -217,9 +217,8 @@ impl State {
         (self.changes, self.long_waits) = (changes, stalls);
     }
 
-    /// Ends the connection at this time or later; returns the waits of a second or more that were not reported yet.
-    pub(super) fn finish(&mut self, time: Duration) -> Vec<Stall> {
-        self.stalls.until(time);
+    /// Ends the connection; returns the waits of a second or more that were not reported yet.
+    pub(super) fn finish(&mut self) -> Vec<Stall> {
         let mut stalls = self.stalls.finish(false);
         stalls.retain(|stall| stall.is_long() && !stall.told);
         stalls

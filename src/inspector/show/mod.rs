@@ -3,6 +3,7 @@
 //! ```text
 //! view.rs                          the interface of all views
 //! names.rs                         the views by their names
+//! marks.rs                         findings beside frames
 //! line.rs, print.rs, explain.rs    a line for each frame; every byte; explanations
 //! json.rs                          JSON lines
 //! ladder.rs, flow.rs, flow_svg.rs, svg.rs      frames and windows over time
@@ -19,6 +20,7 @@ pub(super) mod hpack_costs;
 pub(super) mod json;
 pub(super) mod ladder;
 pub(super) mod line;
+mod marks;
 pub(super) mod names;
 pub(super) mod print;
 mod svg;

@@ -145,7 +145,8 @@ fn traffic_like_that_of_grpc_go_breaks_no_rule() {
     it.go_away(ToClient, 0x7fff_ffff, 0).frame(ToClient, FrameType::PING, NONE, 0, &[1; 8]);
     it.frame(ToServer, FrameType::PING, ACK, 0, &[1; 8]).go_away(ToClient, 9, 0);
     assert_eq!(found(&it.frames()), []);
-    assert_eq!(Connection::new().unary(1).shown(&mut Lint::new(Schema::new())), "no rule is broken\n");
+    let shown = Connection::new().unary(1).shown(&mut Lint::new(Connection::schema()));
+    assert_eq!(shown, "no violations found  (checked: 109 rules on 10 frames, 1 call)\n");
 }
 
 #[test]
@@ -156,7 +157,9 @@ fn a_finding_is_a_line_with_its_place_and_its_rule() {
     assert_eq!(
         shown,
         "error  frame 6 client ──▶ server  stream 1  bytes 152..169  timeout-malformed: \"1s\" is not one to eight digits \
-         and a unit  (PROTOCOL-HTTP2.md, requests; rule 6)\n"
+         and a unit  (PROTOCOL-HTTP2.md, requests; rule 6)\n1 error  (checked: 109 rules on 6 frames, 1 call)\n\
+         not checked: kind and messages of 1 call, whose method the schema lacks (/a.B/Get): give it with --proto, \
+         --descriptor-set or --reflection\n"
     );
 }
 

@@ -292,6 +292,18 @@ fn data_that_cross_a_reset_are_messages_all_the_same() {
 }
 
 #[test]
+fn a_server_may_give_up_a_message_with_an_error() {
+    let given_up = |status: &'static str| {
+        found_in(move |it| {
+            it.request(1, &[(":path", "/a.B/List")]).message(ToServer, END_STREAM, 1, &[8, 1]).response(1, &[]);
+            it.data(ToClient, NONE, 1, &[0, 0, 0, 0, 9, 10]).trailers(1, &[("grpc-status", status)]);
+        })
+    };
+    assert_eq!(given_up("4"), [""; 0]);
+    assert_eq!(given_up("0"), ["message-truncated"]);
+}
+
+#[test]
 fn what_follows_headers_that_are_broken_is_not_debris_of_its_own() {
     let broken = found_in(|it| {
         it.request(1, &[]).message(ToServer, END_STREAM, 1, &[8, 1]);

@@ -127,7 +127,8 @@ fn notes(connection: &mut Connection, wait: u64) -> Vec<String> {
     let frames = connection.frames();
     let mut lint = Lint::new(Connection::schema());
     let mut findings: Vec<_> = frames.iter().flat_map(|frame| lint.check(frame)).collect();
-    findings.extend(lint.finish_at(frames.last().unwrap().time + Duration::from_millis(wait)));
+    lint.until(frames.last().unwrap().time + Duration::from_millis(wait));
+    findings.extend(lint.finish());
     assert!(findings.iter().all(|finding| finding.severity == Severity::Note), "{findings:?}");
     findings.into_iter().map(|finding| finding.to_string()).collect()
 }

@@ -17,17 +17,17 @@ fn a_ladder_as_text() {
     slow_call().frames().iter().for_each(|frame| ladder.add(frame));
     let text = ladder.text();
     let expected = "\
-     time        gap  client                                                                  server
-     0 ms             │── HEADERS END_HEADERS: Request-Headers ───────────────────────────────────▶│
-                      │   /a.B/Get                                                                 │
-     0 ms             │── DATA END_STREAM: Length-Prefixed-Message, EOS ──────────────────────────▶│
-                      │   a.Question, 2 bytes: number: 42                                          │
-   340 ms    +340 ms  │◀─ HEADERS END_HEADERS: Response-Headers ───────────────────────────────────│
-   340 ms             │◀─ DATA: Length-Prefixed-Message ───────────────────────────────────────────│
-                      │   a.Answer, 4 bytes: text: \"hi\"                                            │
-   340 ms             │◀─ HEADERS END_STREAM END_HEADERS: Trailers, grpc-status 0 OK ──────────────│
+frame      time        gap  client                                                            server
+    6      0 ms             │── HEADERS END_HEADERS: Request-Headers ─────────────────────────────▶│
+                            │   /a.B/Get                                                           │
+    7      0 ms             │── DATA END_STREAM: Length-Prefixed-Message, EOS ────────────────────▶│
+                            │   a.Question, 2 bytes: number: 42                                    │
+    8    340 ms    +340 ms  │◀─ HEADERS END_HEADERS: Response-Headers ─────────────────────────────│
+    9    340 ms             │◀─ DATA: Length-Prefixed-Message ─────────────────────────────────────│
+                            │   a.Answer, 4 bytes: text: \"hi\"                                      │
+   10    340 ms             │◀─ HEADERS END_STREAM END_HEADERS: Trailers, grpc-status 0 OK ────────│
 ";
-    assert_eq!(text.trim_start(), expected, "\n{text}");
+    assert_eq!(text, expected, "\n{text}");
     let mut all = slow_call().shown(&mut LadderText::default());
     assert_eq!(all.lines().count(), 1 + 8 + 5, "{all}");
     all.retain(|c| c != '\n');
@@ -42,9 +42,9 @@ fn a_ladder_for_mermaid() {
     connection.frames().iter().for_each(|frame| ladder.add(frame));
     let mermaid = ladder.mermaid();
     assert!(mermaid.starts_with("sequenceDiagram\n    participant C as client\n"), "{mermaid}");
-    assert!(mermaid.contains("    C->>S: 1: DATA END_STREAM: Length-Prefixed-Message, EOS\n"), "{mermaid}");
+    assert!(mermaid.contains("    C->>S: 7. stream 1: DATA END_STREAM: Length-Prefixed-Message, EOS\n"), "{mermaid}");
     assert!(mermaid.contains("    Note right of S: a.Question, 2 bytes: number: 42\n"), "{mermaid}");
-    assert!(mermaid.contains("    Note over C,S: 340 ms\n    S->>C: 1: HEADERS"), "{mermaid}");
+    assert!(mermaid.contains("    Note over C,S: 340 ms\n    S->>C: 8. stream 1: HEADERS"), "{mermaid}");
     assert!(mermaid.contains("    Note right of S: /a#59;b#35;#60;script#62;#34;/C\n"), "{mermaid}");
 }
 
@@ -201,6 +201,123 @@ fn what_was_not_seen_is_not_judged() {
             view.finish();
         }
     }
+}
+
+/// Shows frames in a view that gets their findings.
+fn marked(name: &str, connection: &mut Connection) -> String {
+    let mut lint = Lint::new(Connection::schema());
+    let mut view = view(name, &Connection::schema(), &PrintOptions::default()).unwrap();
+    let mut shown = String::new();
+    for frame in connection.frames() {
+        let findings = lint.check(&frame);
+        shown.extend(findings.iter().filter(|finding| finding.frame == frame.number).map(|finding| view.mark(finding)));
+        shown += &view.push(&frame);
+        shown.extend(findings.iter().filter(|finding| finding.frame != frame.number).map(|finding| view.mark(finding)));
+    }
+    let late: String = lint.finish().iter().map(|finding| view.mark(finding)).collect();
+    shown + &late + &view.finish()
+}
+
+#[test]
+fn frames_and_calls_with_findings_are_marked() {
+    let connection = || {
+        let mut it = Connection::new();
+        it.request(1, &[("te", ""), ("user-agent", "")]).message(ToServer, END_STREAM, 1, &[8, 1]);
+        it.response(1, &[]).message(ToClient, END_STREAM, 1, &[10, 1, b'a']);
+        // Found when the client goes on.
+        it.window(ToClient, 3, 5).go_on();
+        it
+    };
+    let shown = marked("lines", &mut connection());
+    for expected in [
+        "    te: trailers\n",
+        "\n    ✗ error  bytes 0..9  te-missing: te: trailers is missing: a proxy may drop the trailers\n",
+        "\n    · note  bytes 0..9  user-agent-missing: user-agent is missing\nframe 7 client ──▶ server  DATA",
+        "\nframe 9 client ◀── server  DATA  stream 1  END_STREAM",
+        "\n    ✗ error  bytes 0..9  end-without-trailers: A response must end with trailers, not with DATA.\n",
+        "\n✗ error  frame 10 client ◀── server  stream 3  bytes 5..9  stream-never-opened: ",
+    ] {
+        assert_eq!(shown.contains(expected), expected != "    te: trailers\n", "{expected}: {shown}");
+    }
+    let shown = marked("hex", &mut connection());
+    assert!(shown.contains("\n    ✗ error  bytes 0..9  te-missing: te: trailers is missing: a proxy"), "{shown}");
+    assert!(
+        shown.contains(
+            "drop the trailers\n    · note  bytes 0..9  user-agent-missing: user-agent is missing\n\nframe 7"
+        ),
+        "{shown}"
+    );
+    let shown = marked("ladder", &mut connection());
+    assert!(shown.contains("│   ✗ error  bytes 0..9  end-without-trailers: A response must end"), "{shown}");
+    assert!(shown.contains("│ frame 10: ✗ error  bytes 5..9  stream-never-opened: DATA"), "{shown}");
+    assert!(shown.lines().all(|line| line.chars().count() <= 100), "{shown}");
+    let shown = marked("calls", &mut connection());
+    assert!(
+        shown.contains(
+            "without trailers  ✗ 2 errors, 1 note: te-missing in frame 6, end-without-trailers in frame 9, \
+             user-agent-missing in frame 6\n"
+        ),
+        "{shown}"
+    );
+    assert!(shown.ends_with("stream 3  ✗ 1 error: stream-never-opened in frame 10\n"), "{shown}");
+    let mut ladder = Ladder::new();
+    let frames = connection().frames();
+    frames.iter().for_each(|frame| ladder.add(frame));
+    super::lint::found(&frames).iter().for_each(|finding| ladder.mark(finding));
+    assert!(ladder.svg().contains("✗ error  bytes 0..9  te-missing"));
+}
+
+#[test]
+fn findings_of_a_call_that_is_shown_come_later() {
+    let mut it = Connection::new();
+    it.unary(1).wait(2_000).go_on().reset(ToServer, 1, 0).go_on();
+    let shown = marked("calls", &mut it);
+    assert!(shown.contains("stream 1  ! found later: warning  frame 13 client ──▶ server  stream 1"), "{shown}");
+}
+
+#[test]
+fn what_was_not_checked_is_said() {
+    let summary = |connection: &mut Connection| {
+        let mut lint = Lint::new(Connection::schema());
+        connection.frames().iter().for_each(|frame| drop(lint.check(frame)));
+        lint.finish();
+        lint.summary()
+    };
+    let all = summary(Connection::new().unary(1).lose(ToServer, 70).request(3, &[(":path", "/x.Y/Z")]));
+    assert_eq!(
+        all,
+        [
+            "no violations found  (checked: 109 rules on 12 frames, 2 calls)",
+            "not checked: what depends on 70 bytes that were not recorded, and on frames before them",
+            "not checked: kind and messages of 1 call, whose method the schema lacks (/x.Y/Z): give it with --proto, \
+             --descriptor-set or --reflection",
+        ]
+    );
+    let mut one = Connection::bare();
+    one.setting(ToClient, 5, 16_384).frame(ToClient, FrameType::PING, NONE, 0, &[1; 8]).data(ToClient, NONE, 7, &[0]);
+    assert_eq!(
+        summary(&mut one)[1..],
+        [
+            "not checked: what depends on the client: none of its frames was recorded",
+            "not checked: 1 possible violation that the recording neither confirms nor refutes",
+        ]
+    );
+    let mut late = Connection::bare();
+    late.window(ToClient, 0, 9).bytes(ToServer, &[0x16, 3, 1, 2, 0, 1]);
+    assert!(summary(&mut late).contains(&"not checked: TLS that was not decrypted".to_owned()));
+}
+
+#[test]
+fn a_filtered_ladder_has_its_head_and_its_own_gaps() {
+    let mut connection = slow_call();
+    connection.request(3, &[]).wait(60).trailers(3, &[]);
+    let mut view = LadderText::default();
+    let steps: Vec<_> = connection.frames().iter().map(|frame| view.step(frame)).collect();
+    let shown: String = steps.iter().filter(|step| step.stream == 3).map(|step| view.show(step)).collect();
+    let lines: Vec<_> = shown.lines().collect();
+    assert!(lines[0].starts_with("frame      time        gap  client"), "{shown}");
+    assert!(lines[1].starts_with("   11    340 ms             │"), "{shown}");
+    assert!(lines[3].starts_with("   12    400 ms     +60 ms  │"), "{shown}");
 }
 
 #[test]

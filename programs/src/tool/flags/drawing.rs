@@ -7,7 +7,7 @@ use clap::Args;
 
 use crate::cli::Stop;
 use barewire::inspector::capture::Capture;
-use barewire::inspector::{Filter, Flow, Frame, Ladder, Schema, Sieve};
+use barewire::inspector::{Filter, Flow, Frame, Ladder, Lint, Schema, Sieve};
 
 /// The files to draw.
 #[derive(Clone, Debug, Args)]
@@ -50,10 +50,14 @@ impl Drawings {
         if let Some(file) = &self.ladder {
             let is_svg = of_type(file, &["svg", "mmd"])? == "svg";
             let (mut sieve, mut ladder) = (Sieve::new(filter.clone(), schema.clone()), Ladder::new());
+            let mut lint = Lint::new(schema.clone());
+            let mut findings: Vec<_> = frames.iter().flat_map(|frame| lint.check(frame)).collect();
+            findings.extend(lint.finish());
             for frame in frames {
                 sieve.push(frame).iter().for_each(|frame| ladder.add(frame));
             }
             sieve.finish().iter().for_each(|frame| ladder.add(frame));
+            findings.iter().for_each(|finding| ladder.mark(finding));
             write(file, &if is_svg { ladder.svg() } else { ladder.mermaid() })?;
         }
         Ok(())
