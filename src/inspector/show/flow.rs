@@ -108,6 +108,13 @@ impl Flow {
         self.senders.until(time);
     }
 
+    /// Ends the waits that have not ended: with the connection if it is `closed`; otherwise they stay open. Returns them.
+    pub fn close(&mut self, closed: bool) -> Vec<Stall> {
+        let rest = self.senders.finish(closed);
+        self.keep(&rest);
+        rest
+    }
+
     /// Returns the last known time.
     pub(crate) fn last(&self) -> Duration {
         self.senders.now()
@@ -137,8 +144,7 @@ impl Flow {
 
     /// Ends the view: with the connection if it is `closed`.
     fn ends(&mut self, closed: bool) -> String {
-        let rest = self.senders.finish(closed);
-        self.keep(&rest);
+        let rest = self.close(closed);
         let mut out: String = rest.iter().map(|stall| lines(stall, self.last())).collect();
         out.extend(self.senders.blind().map(|blind| format!("{blind}\n")));
         out.push_str(&self.summary());

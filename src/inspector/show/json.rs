@@ -6,6 +6,8 @@
 //! {"record":"end","connection":1,"time":1.5,"dropped":0}
 //! ```
 //!
+//! The page gets two more records, which `json_notes.rs` describes: `finding` and `wait`.
+//!
 //! | of a frame | |
 //! |---|---|
 //! | `connection`, `number` | the connection; the number counts the frames of both directions from 1 |
@@ -44,7 +46,7 @@ use crate::inspector::model::tree::Node;
 /// Writes conversations as JSON lines; each line ends with a line break.
 #[derive(Clone, Debug)]
 pub struct JsonLines {
-    redaction: Redaction,
+    pub(super) redaction: Redaction,
     kinds: Schema,
 }
 
@@ -148,7 +150,7 @@ impl JsonLines {
     }
 }
 
-fn line(record: &impl Serialize) -> String {
+pub(super) fn line(record: &impl Serialize) -> String {
     // Serialising a record can't fail: its keys are strings, its numbers finite.
     let mut line = serde_json::to_string(record).unwrap_or_default();
     line.push('\n');

@@ -241,6 +241,30 @@ fn calls_pass_a_filter() {
 }
 
 #[test]
+fn a_filter_knows_if_a_call_that_it_shows_is_in_progress() {
+    let frames = three_calls().frames();
+    for (filter, expected) in [("stream=3", 7..=11), ("method~Get", 6..=15), ("stream=9", 1..=0), ("status=14", 6..=15)]
+    {
+        let mut sieve = Sieve::new(filter.parse().unwrap(), Connection::schema());
+        let open = frames.iter().filter(|frame| {
+            sieve.push(Frame::clone(frame));
+            sieve.has_open_calls()
+        });
+        assert_eq!(open.map(|frame| frame.number).collect::<Vec<_>>(), expected.collect::<Vec<_>>(), "{filter}");
+    }
+}
+
+#[test]
+fn frames_that_cross_the_end_of_their_call_pass_its_filter() {
+    let mut it = Connection::new();
+    it.request(1, &[]).request(3, &[(":path", "/a.B/List")]).reset(ToServer, 1, 8).reset(ToServer, 3, 8);
+    let frames = it.response(1, &[]).message(ToClient, NONE, 1, &[]).trailers(1, &[]).response(3, &[]).frames();
+    let mut sieve = Sieve::new("method=/a.B/Get".parse().unwrap(), Connection::schema());
+    let shown: Vec<_> = frames.into_iter().flat_map(|frame| sieve.push(frame)).map(|frame| frame.number).collect();
+    assert_eq!(shown, [6, 8, 10, 11, 12]);
+}
+
+#[test]
 fn what_waits_for_a_status_is_bounded() {
     let limits = Limits { waiting: 4_000, ..Limits::default() };
     let mut sieve = Sieve::with_limits("status=0".parse().unwrap(), Schema::new(), &limits);

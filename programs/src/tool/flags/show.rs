@@ -34,8 +34,8 @@ pub(in crate::tool) struct Only {
     /// Only calls of this method: its path, or ~ and a part of it; a leading ! inverts
     #[arg(long, value_name = "PATH")]
     method: Option<String>,
-    /// Only calls with this status: its number or name, none for calls without a status, or several separated by commas; a
-    /// leading ! inverts
+    /// Only calls with this status: its number or its name in any spelling (CANCELLED, canceled, deadline-exceeded), none for
+    /// calls without a status, or several separated by commas; a leading ! inverts
     #[arg(long, value_name = "CODE,…")]
     status: Option<String>,
     /// Only frames of this type: DATA, HEADERS, RST_STREAM …, or several separated by commas; a leading ! inverts
@@ -58,7 +58,7 @@ enum View {
     Flow,
     /// The cost of each header, and the contents of HPACK's tables
     Hpack,
-    /// Violations of the rules of gRPC and HTTP/2
+    /// Violations of the rules of gRPC and HTTP/2; "rule N" is a number in docs/rules.md
     Lint,
     /// Nothing
     None,

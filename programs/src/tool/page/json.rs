@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use crate::tool::feed::{Event, EventKind, Observer};
 use barewire::inspector::capture::{self, Capture};
-use barewire::inspector::{Conversation, Endpoints, JsonLines, Redaction, Schema};
+use barewire::inspector::{Conversation, Endpoints, Finding, Flow, Frame, JsonLines, Lint, Redaction, Schema, Stall};
 
 /// Accepts JSON lines, each with its line break.
 pub(in crate::tool) trait Lines: Send {
@@ -23,16 +23,30 @@ pub(in crate::tool) struct LineWriter<L> {
     schema: Schema,
     /// The start of the time that events count from.
     began: SystemTime,
-    conversations: BTreeMap<usize, Conversation>,
+    connections: BTreeMap<usize, Followed>,
     /// The time of the last event.
     now: Duration,
     lines: L,
 }
 
+/// A connection whose frames are written, with the rules and waits that are written beside them.
+struct Followed {
+    conversation: Conversation,
+    lint: Lint,
+    flow: Flow,
+}
+
+impl Followed {
+    fn new(conversation: Conversation) -> Self {
+        let lint = Lint::new(conversation.schema().clone());
+        Self { conversation, lint, flow: Flow::new() }
+    }
+}
+
 impl<L: Lines> LineWriter<L> {
     pub(in crate::tool) fn new(redaction: Redaction, schema: Schema, began: SystemTime, lines: L) -> Self {
         let (json, now) = (JsonLines::new(redaction).naming(&schema), Duration::ZERO);
-        Self { json, schema, began, conversations: BTreeMap::new(), now, lines }
+        Self { json, schema, began, connections: BTreeMap::new(), now, lines }
     }
 
     /// Writes a whole capture, one connection after the other, and ends the output.
@@ -46,13 +60,13 @@ impl<L: Lines> LineWriter<L> {
     /// Writes a connection of a capture that ends at this time.
     fn connection(&mut self, number: usize, connection: &capture::Connection, end: Duration) -> io::Result<()> {
         self.open(number, connection.client.to_string(), connection.server.to_string())?;
-        let mut conversation = connection.begin(self.schema.clone());
+        let mut followed = Followed::new(connection.begin(self.schema.clone()));
         let time = connection.end.map_or(end, |end| end.time);
         for chunk in &connection.chunks {
-            chunk.push_into(&mut conversation);
-            self.frames(number, &mut conversation)?;
+            chunk.push_into(&mut followed.conversation);
+            self.frames(number, &mut followed)?;
         }
-        self.over(number, time, conversation)
+        self.over(number, time, connection.end.is_some(), followed)
     }
 
     fn open(&mut self, number: usize, client: String, server: String) -> io::Result<()> {
@@ -60,25 +74,42 @@ impl<L: Lines> LineWriter<L> {
         self.lines.line(&self.json.connection(number as u64, &endpoints))
     }
 
-    fn frames(&mut self, number: usize, conversation: &mut Conversation) -> io::Result<()> {
-        for frame in conversation.take_frames() {
+    fn frames(&mut self, number: usize, followed: &mut Followed) -> io::Result<()> {
+        for frame in followed.conversation.take_frames() {
             self.lines.line(&self.json.frame(number as u64, &frame))?;
+            let findings = followed.lint.check(&frame);
+            findings.iter().try_for_each(|finding| self.finding(number, finding, Some(&frame)))?;
+            let waits = followed.flow.advance(&frame);
+            waits.iter().try_for_each(|stall| self.wait(number, stall))?;
         }
         Ok(())
     }
 
-    fn over(&mut self, number: usize, time: Duration, mut conversation: Conversation) -> io::Result<()> {
-        conversation.finish();
-        self.frames(number, &mut conversation)?;
-        self.lines.line(&self.json.end(number as u64, time, conversation.dropped_frames()))
+    fn finding(&mut self, number: usize, finding: &Finding, frame: Option<&Frame>) -> io::Result<()> {
+        self.lines.line(&self.json.finding(number as u64, finding, frame))
+    }
+
+    fn wait(&mut self, number: usize, stall: &Stall) -> io::Result<()> {
+        self.lines.line(&self.json.wait(number as u64, stall))
+    }
+
+    /// Ends a connection, or only its recording unless it is `closed`.
+    fn over(&mut self, number: usize, time: Duration, closed: bool, mut followed: Followed) -> io::Result<()> {
+        followed.conversation.finish();
+        self.frames(number, &mut followed)?;
+        followed.lint.until(time);
+        followed.lint.finish().iter().try_for_each(|finding| self.finding(number, finding, None))?;
+        followed.flow.until(time);
+        followed.flow.close(closed).iter().try_for_each(|stall| self.wait(number, stall))?;
+        self.lines.line(&self.json.end(number as u64, time, followed.conversation.dropped_frames()))
     }
 
     /// Changes a connection's conversation, and writes the resulting frames.
     fn with(&mut self, number: usize, act: impl FnOnce(&mut Conversation)) -> io::Result<()> {
-        let Some(mut conversation) = self.conversations.remove(&number) else { return Ok(()) };
-        act(&mut conversation);
-        self.frames(number, &mut conversation)?;
-        self.conversations.insert(number, conversation);
+        let Some(mut followed) = self.connections.remove(&number) else { return Ok(()) };
+        act(&mut followed.conversation);
+        self.frames(number, &mut followed)?;
+        self.connections.insert(number, followed);
         Ok(())
     }
 }
@@ -89,7 +120,8 @@ impl<L: Lines> Observer for LineWriter<L> {
         self.now = time;
         match kind {
             EventKind::Opened { client, server } => {
-                self.conversations.insert(connection, Conversation::new(self.schema.clone()));
+                let followed = Followed::new(Conversation::new(self.schema.clone()));
+                self.connections.insert(connection, followed);
                 self.open(connection, client.to_string(), server.to_string())
             }
             EventKind::Passed { direction, lost, bytes } => self.with(connection, |conversation| {
@@ -101,8 +133,8 @@ impl<L: Lines> Observer for LineWriter<L> {
                 conversation.set_time(time);
                 conversation.lose(direction, lost);
             }),
-            EventKind::Closed { .. } => match self.conversations.remove(&connection) {
-                Some(conversation) => self.over(connection, time, conversation),
+            EventKind::Closed { .. } => match self.connections.remove(&connection) {
+                Some(followed) => self.over(connection, time, true, followed),
                 None => Ok(()),
             },
             EventKind::Note(_) => Ok(()),
@@ -115,8 +147,8 @@ impl<L: Lines> Observer for LineWriter<L> {
 
     fn end(&mut self, time: Duration) -> io::Result<()> {
         self.now = self.now.max(time);
-        for (number, conversation) in std::mem::take(&mut self.conversations) {
-            self.over(number, self.now, conversation)?;
+        for (number, followed) in std::mem::take(&mut self.connections) {
+            self.over(number, self.now, false, followed)?;
         }
         self.lines.end()
     }
