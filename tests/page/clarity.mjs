@@ -5,7 +5,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { pathToFileURL } from "node:url";
 
 import { bytes, calls, fine, rows, tab, text, until } from "./browser.mjs";
-import { endings, lengths } from "./lines.mjs";
+import { endings, findings, lengths } from "./lines.mjs";
 
 const methods = (page) => page.locator("#calls .method b").allInnerTexts();
 const box = (page, selector) => page.locator(selector).first().boundingBox();
@@ -72,6 +72,25 @@ export function clarity(file) {
       await filtered(page, "status=9");
       assert.equal(await page.locator("#filter").getAttribute("aria-invalid"), null);
       assert.equal(await text(page, "#filter-error"), "");
+      fine(page);
+    },
+
+    async "marks what breaks rules, and what waits"({ browser, saved }) {
+      const page = await opened(browser, saved, "findings.jsonl", findings());
+      assert.equal(await page.locator("#calls .row", { hasText: "Broken" }).locator(".wait").count(), 1);
+      assert.match(await page.locator("#calls .row", { hasText: "Broken" }).locator(".status").innerText(), /no status !/);
+      assert.match(await page.locator("#frames .fault").innerText(), /✗/);
+      assert.equal(await page.locator("#frames .fault").count(), 1, "a note is no fault");
+      await page.locator("#frames .fault").click();
+      assert.match(await text(page, "#details"), /✗ error end-without-trailers, bytes 0\.\.9: broken: end-without-trailers \(RFC 9113, section 8\.1; rule 41\)/);
+      assert.match(await text(page, "#details"), /END_STREAM on DATA, without trailers[^]*still waits for the client's WINDOW_UPDATE on stream 1: since 2 s[^]*1 error, 1 note/);
+      assert.match(await page.locator("#calls .row", { hasText: "Broken" }).locator(".kind").innerText(), /\?/);
+      await page.locator("#calls .row", { hasText: "Sound" }).click();
+      assert.match(await text(page, "#details"), /NOT_FOUND[^]*ended by the server's Trailers-Only/);
+      for (const [wanted, found] of [["fault", ["Broken"]], ["status=NOT-FOUND", ["Sound"]]]) {
+        await filtered(page, wanted);
+        assert.deepEqual(await methods(page), found, wanted);
+      }
       fine(page);
     },
 

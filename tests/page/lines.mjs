@@ -28,6 +28,14 @@ export function connection(number = 1) {
     data: (time, direction, stream) => frame(time, direction, "DATA", stream, { record: { meaning: "messages" } }, "00"),
     reset: (time, direction, stream, code, name) => frame(time, direction, "RST_STREAM", stream, { node: { label: "error code", value: name, rule: { document: "RFC 9113", section: "7", url: "" } } }, hex(code, 8)),
     goAway: (time, last, code, name) => frame(time, "to_client", "GOAWAY", 0, { node: { label: "error code", value: name } }, hex(last, 8) + hex(code, 8)),
+    /** What the rules found in the last frame, and a wait of its stream. */
+    finding: (stream, severity, name) => lines.push(JSON.stringify({
+      record: "finding", connection: number, frame: frames, stream, severity, name, range: [0, 9], sentence: `broken: ${name}`, rule: "RFC 9113, section 8.1", url: "https://www.rfc-editor.org/rfc/rfc9113#section-8.1", number: 41,
+    })),
+    wait: (stream, begun, ended) => lines.push(JSON.stringify({
+      record: "wait", connection: number, frame: frames, stream, direction: "to_client", windows: "stream", begun, ended, waited: (ended ?? 9) - begun, certain: true,
+      text: `still waits for the client's WINDOW_UPDATE on stream ${stream}`, details: "since 2 s (frame 3), after 65535 bytes of DATA",
+    })),
     end: (time) => lines.push(JSON.stringify({ record: "end", connection: number, time, dropped: 0 })),
   };
 }
@@ -66,5 +74,20 @@ export function lengths() {
   it.trailers(100, 5, "0");
   it.trailers(100, 1, "0");
   it.end(100);
+  return it.lines;
+}
+
+/** A call that breaks rules and waits for a window. */
+export function findings() {
+  const it = connection();
+  it.request(1, 1, "/demo.Demo/Broken");
+  it.finding(1, "note", "user-agent-missing");
+  it.data(2, "to_client", 1);
+  it.wait(1, 2, undefined);
+  it.frame(3, "to_client", "DATA", 1, { record: { meaning: "messages", flag_names: ["END_STREAM"] } }, "00");
+  it.finding(1, "error", "end-without-trailers");
+  it.request(3, 3, "/demo.Demo/Sound");
+  it.frame(4, "to_client", "HEADERS", 3, { record: { meaning: "trailers_only", status: "5", headers: [] } });
+  it.end(9);
   return it.lines;
 }

@@ -22,6 +22,8 @@ pub struct RecordedCall {
     pub story: &'static str,
     /// The frames of the call in both directions, in order. Those of the first call include the start of the connection.
     pub frames: Vec<Frame>,
+    /// The lines that the inspector's views print about it; empty for the four kinds.
+    pub said: Vec<String>,
 }
 
 /// The method, kind and story of each call.
@@ -57,7 +59,7 @@ pub async fn four_kinds() -> Result<Vec<RecordedCall>, Failure> {
         let entries = recording.entries();
         record(&mut conversation, &entries[seen..]);
         seen = entries.len();
-        recorded.push(RecordedCall { method, kind, story, frames: conversation.take_frames() });
+        recorded.push(RecordedCall { method, kind, story, frames: conversation.take_frames(), said: Vec::new() });
     }
     server.abort();
     Ok(recorded)

@@ -2,11 +2,12 @@
 //!
 //! [`run`] is what the program `barewire` does without a command. It starts a server on a free port of the loopback interface,
 //! calls all four methods over a real connection, and prints the bytes of the first call, as they went through the socket.
-//! [`four_kinds`] returns the frames of one call of each kind. [`wire_format`] writes `docs/wire-format.md`; its calls use the
+//! [`four_kinds`] returns the frames of one call of each kind, and [`failures`] those of calls that fail or wait. [`wire_format`] writes `docs/wire-format.md`; its calls use the
 //! in-memory transport, so that the text does not depend on time or ports. [`wire_format_svg`] draws its first call.
 
 mod document;
 mod failure;
+mod failures;
 mod kinds;
 mod picture;
 mod recorded;
@@ -14,6 +15,7 @@ mod story;
 
 pub use document::{wire_format, wire_format_svg};
 pub use failure::Failure;
+pub use failures::failures;
 pub use kinds::{RecordedCall, four_kinds};
 
 use std::io::Write;

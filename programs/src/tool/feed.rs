@@ -61,8 +61,8 @@ pub(super) trait Observer: Send {
     /// Called when the queue is empty: buffered output can be written.
     fn pause(&mut self) -> io::Result<()>;
 
-    /// Called when the proxy ends.
-    fn end(&mut self) -> io::Result<()>;
+    /// Called when the proxy ends, at this time.
+    fn end(&mut self, time: Duration) -> io::Result<()>;
 }
 
 /// All observers of a proxy.
@@ -83,7 +83,7 @@ impl Feed {
         let (event, failed) = (queue.clone(), self.failures.0.clone());
         let thread = std::thread::Builder::new().name("observer".to_owned()).spawn(move || {
             if let Err(error) = event.empty_into(&mut *observer) {
-                event.close();
+                event.close(Duration::ZERO);
                 // The receiver is dropped only when the program ends.
                 let _: Result<(), _> = failed.send(error);
             }
@@ -107,7 +107,8 @@ impl Feed {
     /// Ends all observers once they have handled their queues. Returns the failures that were not reported before.
     pub(super) fn end(mut self) -> Vec<io::Error> {
         // Closes all queues at the same time, so that all observers receive the same events.
-        self.observers.iter().for_each(|(queue, _)| queue.close());
+        let time = self.began.elapsed();
+        self.observers.iter().for_each(|(queue, _)| queue.close(time));
         for (_, thread) in self.observers.drain(..) {
             // If the observer panicked, its message is on stderr.
             let _: Result<(), _> = thread.join();
@@ -188,7 +189,8 @@ struct Queue {
 #[derive(Default)]
 struct QueueState {
     events: VecDeque<Event>,
-    closed: bool,
+    /// The time at which the queue was closed.
+    closed: Option<Duration>,
 }
 
 impl Queue {
@@ -203,7 +205,7 @@ impl Queue {
 
     fn push(&self, event: Event) {
         let mut state = self.lock();
-        if state.closed {
+        if state.closed.is_some() {
             return;
         }
         self.cost.fetch_add(cost(&event), Ordering::Relaxed);
@@ -216,8 +218,8 @@ impl Queue {
     }
 
     /// Accepts no more events; those in the queue will still be handled.
-    fn close(&self) {
-        self.lock().closed = true;
+    fn close(&self, time: Duration) {
+        self.lock().closed = Some(time);
         self.news.notify_one();
     }
 
@@ -229,11 +231,11 @@ impl Queue {
             drop(state);
             if events.is_empty() {
                 observer.pause()?;
-                if closed {
-                    return observer.end();
+                if let Some(time) = closed {
+                    return observer.end(time);
                 }
                 let state = self.lock();
-                let news = |state: &mut QueueState| state.events.is_empty() && !state.closed;
+                let news = |state: &mut QueueState| state.events.is_empty() && state.closed.is_none();
                 drop(self.news.wait_while(state, news).unwrap_or_else(PoisonError::into_inner));
             }
             for event in events {
@@ -276,7 +278,7 @@ mod tests {
             Ok(())
         }
 
-        fn end(&mut self) -> io::Result<()> {
+        fn end(&mut self, _: Duration) -> io::Result<()> {
             Ok(())
         }
     }

@@ -5,7 +5,7 @@
 //! barewire tap             forwards connections unchanged, shows what passes         tap/
 //! barewire decode FILE     explains a capture                                        decode/
 //! barewire replay FILE     sends a captured call again, compares the answers         replay/
-//! barewire tour            shows the four kinds of call, frame by frame              tour/
+//! barewire tour            shows calls of all kinds, and failing ones, by frame      tour/
 //! barewire wire-format     prints docs/wire-format.md
 //!
 //! --proto --descriptor-set --reflection                                           flags/names.rs, flags/reflection.rs

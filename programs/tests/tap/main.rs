@@ -370,8 +370,15 @@ async fn views_show_a_capture_and_filters_leave_lines_out() {
         };
         let (all, some) = (shown(&[]).await, shown(&["--method", "~ListFeatures"]).await);
         assert!(some.lines().count() < all.lines().count(), "{view}: {some}");
-        let odd = some.lines().find(|line| !all.lines().any(|known| known == *line));
+        // The gaps of a ladder are those between the frames that it shows.
+        let gap = if view == "ladder" { 20..34 } else { 0..0 };
+        let but_gap = |line: &str| {
+            let columns = line.chars().enumerate().filter(|(column, _)| !gap.contains(column));
+            columns.map(|(_, letter)| letter).collect::<String>()
+        };
+        let odd = some.lines().find(|line| !all.lines().any(|known| but_gap(known) == but_gap(line)));
         assert_eq!(odd, None, "{view}");
+        assert!(view != "ladder" || some.starts_with("[1]  frame      time        gap  client"), "{some}");
     }
     let ladder_lines = barewire(&["decode", &pcapng, "--show", "ladder"]).await;
     assert!(ladder_lines.lines().all(|line| line.starts_with("[1] ")), "{ladder_lines}");

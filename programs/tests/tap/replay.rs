@@ -186,11 +186,13 @@ async fn keys_from_a_pipe_lead_through_the_tour() {
     let shown = String::from_utf8(output.stdout).unwrap();
     let titles: Vec<&str> = shown.lines().filter(|line| line.contains(".  Frame ")).collect();
     assert_eq!(titles.len(), 3, "{shown}");
-    assert!(titles[2].starts_with("3 of 4: RecordRoute, client streaming.  Frame 1 of "), "{titles:?}");
+    assert!(titles[2].starts_with("3 of 8: RecordRoute, client streaming.  Frame 1 of "), "{titles:?}");
     drop(keys);
     let (without, all) = (prints(&["tour"]).await, prints(&["tour", "--no-pause"]).await);
     assert_eq!(without, all);
-    assert!(all.contains("4 of 4: RouteChat, bidirectional streaming."));
+    assert!(all.contains("4 of 8: RouteChat, bidirectional streaming."));
+    assert!(all.contains("7 of 8: ListFeatures, a wait for two windows."), "{all}");
+    assert!(all.contains("waited 340 ms for the client's WINDOW_UPDATE of both windows"), "{all}");
 }
 
 #[tokio::test]

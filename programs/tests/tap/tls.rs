@@ -158,6 +158,9 @@ async fn tshark_agrees(pcapng: &str, keys: &str, printed: &str) {
     for line in printed.lines() {
         let words: Vec<&str> = line.split("  ").collect();
         let [_, direction, kind, stream, ..] = words[..] else { continue };
+        let Some((_, direction)) = direction.strip_prefix("frame ").and_then(|rest| rest.split_once(' ')) else {
+            continue;
+        };
         let Some(kind) = TYPES.iter().position(|name| *name == kind) else { continue };
         let stream = stream.strip_prefix("stream ").unwrap_or("0");
         ours.entry(direction).or_default().push(format!("{kind} {stream}"));

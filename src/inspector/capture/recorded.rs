@@ -79,6 +79,13 @@ impl Capture {
         }
     }
 
+    /// Returns the last known time of the capture, counted from its start.
+    pub fn end(&self) -> Duration {
+        let chunks = self.connections.iter().filter_map(|connection| connection.chunks.last()).map(|chunk| chunk.time);
+        let ends = self.connections.iter().filter_map(|connection| connection.end).map(|end| end.time);
+        chunks.chain(ends).max().unwrap_or_default()
+    }
+
     /// Splits chunks that are longer than [`PIECE`].
     pub(super) fn in_pieces(mut self) -> Self {
         for connection in &mut self.connections {

@@ -131,10 +131,8 @@ impl Conversation {
             && direction == Direction::ToServer
         {
             self.forget_call(block.stream);
-            if self.calls.len() >= self.limits.calls
-                && let Some((&oldest, _)) = self.calls.first_key_value()
-            {
-                self.forget_call(oldest);
+            if self.calls.len() >= self.limits.calls {
+                self.forget_oldest();
             }
             self.calls.insert(block.stream, Call::new(path, &self.schema));
         }

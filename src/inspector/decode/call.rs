@@ -27,15 +27,23 @@ pub(super) struct CallHalf {
     pub(crate) foreign: bool,
     /// True if bytes of the direction were lost, so that message boundaries are unknown.
     pub(crate) lost: bool,
-    /// True if END_STREAM was seen.
+    /// True if END_STREAM was seen, or RST_STREAM.
     pub(crate) ended: bool,
+    /// True if its sender has sent RST_STREAM.
+    pub(super) reset: bool,
 }
 
 impl Call {
     /// Returns a call that begins with a request for `path`.
     pub(crate) fn new(path: &str, schema: &Schema) -> Self {
-        let half =
-            CallHalf { messages: MessageReader::new(), encoding: None, foreign: false, lost: false, ended: false };
+        let half = CallHalf {
+            messages: MessageReader::new(),
+            encoding: None,
+            foreign: false,
+            lost: false,
+            ended: false,
+            reset: false,
+        };
         Self { types: schema.method(path).cloned(), to_server: half.clone(), to_client: half }
     }
 
@@ -74,10 +82,11 @@ impl Call {
 impl CallHalf {
     /// Returns the reason why the data are not read as messages, if there is one.
     pub(crate) fn opaque(&self) -> Option<&'static str> {
-        match (self.foreign, self.lost) {
-            (true, _) => Some("not messages: the content-type is not gRPC"),
-            (_, true) => Some("message boundaries unknown: earlier bytes were lost"),
-            (false, false) => None,
+        match (self.foreign, self.lost, self.reset) {
+            (true, ..) => Some("not messages: the content-type is not gRPC"),
+            (_, true, _) => Some("message boundaries unknown: earlier bytes were lost"),
+            (.., true) => Some("sent after RST_STREAM of the same side"),
+            (false, false, false) => None,
         }
     }
 

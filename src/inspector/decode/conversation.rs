@@ -26,6 +26,9 @@ use crate::inspector::model::text;
 use crate::inspector::model::tree::{Gap, Tree, check_tiling};
 use crate::wire::http2::{FRAME_HEADER, FrameHeader, FrameType, PREFACE, Setting, settings};
 
+/// The most calls that are followed after a reset.
+const MOST_RESET: usize = 256;
+
 /// The bytes of a connection, decoded as they arrive.
 #[derive(Clone, Debug)]
 pub struct Conversation {
@@ -35,6 +38,8 @@ pub struct Conversation {
     to_server: Half,
     to_client: Half,
     pub(super) calls: BTreeMap<u32, Call>,
+    /// The calls among them that were reset, oldest first; DATA that crossed the reset may still come.
+    reset: VecDeque<u32>,
     /// Bytes buffered for incomplete messages.
     waiting: usize,
     /// Bytes that decompression may still produce.
@@ -64,6 +69,7 @@ impl Conversation {
             to_server: Half::new(Expects::Preface, limits),
             to_client: Half::new(Expects::Settings, limits),
             calls: BTreeMap::new(),
+            reset: VecDeque::new(),
             waiting: 0,
             restorable: limits.restored,
             frames: VecDeque::new(),
@@ -299,7 +305,7 @@ impl Conversation {
                     }
                 }
             }
-            FrameType::RST_STREAM => self.forget_call(header.stream),
+            FrameType::RST_STREAM => self.reset_call(direction, header.stream),
             _ => {}
         }
         self.keep(frame);
@@ -383,6 +389,38 @@ impl Conversation {
             let half = call.half_mut(direction);
             self.waiting = self.waiting.saturating_sub(half.messages.cost());
             (half.messages, half.lost) = (MessageReader::new(), true);
+        }
+    }
+
+    /// Handles RST_STREAM: its sender sends nothing more on the stream, but frames of the other side may be on their way.
+    fn reset_call(&mut self, direction: Direction, stream: u32) {
+        let Some(call) = self.calls.get_mut(&stream) else { return };
+        let half = call.half_mut(direction);
+        self.waiting = self.waiting.saturating_sub(half.messages.cost());
+        (half.messages, half.ended, half.reset) = (MessageReader::new(), true, true);
+        if call.is_over() {
+            return self.forget_call(stream);
+        }
+        if !self.reset.contains(&stream) {
+            self.reset.push_back(stream);
+        }
+        // Calls in progress need the memory more.
+        while self.reset.len() > MOST_RESET || (!self.reset.is_empty() && self.waiting > self.limits.waiting / 4) {
+            if let Some(oldest) = self.reset.pop_front() {
+                self.forget_call(oldest);
+            }
+        }
+    }
+
+    /// Makes room for a call: forgets one that was reset, or the oldest.
+    pub(super) fn forget_oldest(&mut self) {
+        while let Some(stream) = self.reset.pop_front() {
+            if self.calls.contains_key(&stream) {
+                return self.forget_call(stream);
+            }
+        }
+        if let Some((&oldest, _)) = self.calls.first_key_value() {
+            self.forget_call(oldest);
         }
     }
 

@@ -6,19 +6,23 @@
 //! ```
 //!
 //! A call lasts from its Request-Headers to the end of both directions of its stream. The end is classified from the
-//! frames alone: "deadline" means that the client sent RST_STREAM with CANCEL after `grpc-timeout` had passed.
+//! frames alone: "deadline" means that the client sent RST_STREAM with CANCEL when `grpc-timeout` had passed. `ending.rs`
+//! has the ways to end.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use crate::inspector::decode::call::value;
+use super::ending::CallEnd;
+use super::stall::{Stall, StallEnd};
+use super::stalls::Stalls;
+use crate::inspector::decode::call::{is_grpc, value};
 use crate::inspector::decode::headers::{percent_decoded, status_name, timeout};
 use crate::inspector::model::frame::{Direction, Frame, Meaning};
 use crate::inspector::model::limits::Limits;
 use crate::inspector::model::schema::{CallKind, Schema};
 use crate::inspector::model::text::{self, Count, Plain, Time};
-use crate::wire::http2::{FrameType, Http2Error};
+use crate::wire::http2::FrameType;
 
 /// The summary of a call, up to the last frame seen.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,7 +31,8 @@ pub struct CallSummary {
     pub stream: u32,
     /// The method: "/routeguide.RouteGuide/GetFeature". Empty if it is unknown.
     pub path: String,
-    /// Its kind, from the schema or guessed from the messages that were seen.
+    /// Its kind, from the schema. Otherwise the narrowest kind that allows the messages that were seen; the method may allow
+    /// more.
     pub kind: CallKind,
     /// True if the schema defines the kind.
     pub kind_is_known: bool,
@@ -43,7 +48,8 @@ pub struct CallSummary {
     pub response: Traffic,
     /// Time from the Request-Headers to the first frame of the response.
     pub first_byte: Option<Duration>,
-    /// Time from the Request-Headers to the frame that ended the call.
+    /// Time from the Request-Headers to the frame that ended the call, or to the end of its connection. Of a call that is
+    /// open when the recording ends, the time up to there.
     pub total: Option<Duration>,
     /// `grpc-timeout`.
     pub timeout: Option<Duration>,
@@ -70,6 +76,12 @@ pub struct Traffic {
     pub plain: u64,
     /// Compressed messages that could not be decompressed.
     pub unrestored: u64,
+    /// Waits for flow-control windows.
+    pub waits: u64,
+    /// The duration of these waits together.
+    pub waited: Duration,
+    /// The longest of them.
+    pub longest_wait: Option<Stall>,
 }
 
 /// `grpc-status` and `grpc-message`.
@@ -81,27 +93,13 @@ pub struct CallStatus {
     pub message: String,
 }
 
-/// The way in which a call ended, and which side ended it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CallEnd {
-    /// The call has not ended.
-    Open,
-    /// The server's Trailers or Trailers-Only.
-    Trailers,
-    /// The end of a response that is not gRPC.
-    HttpResponse,
-    /// The client's RST_STREAM.
-    ClientReset(Http2Error),
-    /// The client's RST_STREAM with CANCEL after `grpc-timeout` had passed.
-    Deadline,
-    /// The server's RST_STREAM.
-    ServerReset(Http2Error),
-    /// The server's GOAWAY, with a lower last stream or with a connection error.
-    GoAway(Http2Error),
-    /// The end of the connection.
-    ConnectionLost,
-    /// Unknown: the call was forgotten because too many calls were open.
-    Forgotten,
+impl CallSummary {
+    fn way_mut(&mut self, direction: Direction) -> &mut Traffic {
+        match direction {
+            Direction::ToServer => &mut self.request,
+            Direction::ToClient => &mut self.response,
+        }
+    }
 }
 
 impl CallStatus {
@@ -117,8 +115,11 @@ pub struct Calls {
     schema: Schema,
     limit: usize,
     open: BTreeMap<u32, Open>,
-    /// The error code of the server's last GOAWAY, if it reports an error.
-    broken: Option<Http2Error>,
+    stalls: Stalls,
+    /// The end of calls that the connection's end cuts off: by a GOAWAY that reports an error, or by the end alone.
+    broken: Option<CallEnd>,
+    /// The last stream and the code of the server's GOAWAY.
+    excluded: Option<(u32, CallEnd)>,
 }
 
 /// A call in progress.
@@ -128,6 +129,10 @@ struct Open {
     client_ended: bool,
     /// True if the last header block of the server is that of a PUSH_PROMISE.
     promised: bool,
+    /// True if the response has begun with headers that did not end it.
+    answered: bool,
+    /// True if the response is not gRPC.
+    foreign: bool,
 }
 
 impl Calls {
@@ -138,12 +143,15 @@ impl Calls {
 
     /// Follows at most `limit` calls at a time.
     pub fn with_limit(schema: Schema, limit: usize) -> Self {
-        Self { schema, limit: limit.max(1), open: BTreeMap::new(), broken: None }
+        let limit = limit.max(1);
+        Self { schema, limit, open: BTreeMap::new(), stalls: Stalls::new(limit), broken: None, excluded: None }
     }
 
     /// Takes the next frame; returns the calls that ended with it.
     pub fn advance(&mut self, frame: &Frame) -> Vec<CallSummary> {
         let mut ended = Vec::new();
+        let (_, stalls) = self.stalls.push(frame);
+        self.waited(&stalls);
         let stream = frame.stream();
         if let (Meaning::RequestHeaders { path }, Direction::ToServer, false) =
             (&frame.meaning, frame.direction, frame.headers.is_empty())
@@ -153,7 +161,7 @@ impl Calls {
         if self.open.get_mut(&stream).is_some_and(|call| call.advance(frame)) {
             ended.extend(self.open.remove(&stream).map(|call| call.summary));
         }
-        if frame.direction == Direction::ToClient && frame.goaway().is_some() {
+        if frame.goaway().is_some() {
             ended.extend(self.go_away(frame));
         }
         ended
@@ -164,15 +172,48 @@ impl Calls {
         self.open.values().map(|call| &call.summary)
     }
 
-    /// Ends the connection at `time`, and with it the calls that are still open.
+    /// Lets time pass without a frame: up to the end of the connection, or of its recording.
+    pub fn until(&mut self, time: Duration) {
+        self.stalls.until(time);
+    }
+
+    /// Ends the connection at `time`, and with it the calls that are still open. Returns the calls by the times of their
+    /// ends.
     pub fn close(&mut self, time: Option<Duration>) -> Vec<CallSummary> {
-        let end = self.broken.map_or(CallEnd::ConnectionLost, CallEnd::GoAway);
-        std::mem::take(&mut self.open).into_values().map(|call| call.close(end, time)).collect()
+        self.stalls.until(time.unwrap_or_default());
+        let stalls = self.stalls.finish(true);
+        self.waited(&stalls);
+        let end = self.broken.unwrap_or(CallEnd::ConnectionLost);
+        let excluded = self.excluded;
+        let open = std::mem::take(&mut self.open).into_values();
+        let close = |call: Open| {
+            // A request that crossed the GOAWAY.
+            let excluded = excluded.filter(|(last, _)| call.summary.stream > *last).map(|(_, end)| end);
+            call.close(excluded.unwrap_or(end), time)
+        };
+        in_order(open.map(close).collect())
     }
 
     /// Returns the open calls as still open, because no more of the connection is known.
     pub fn leave(&mut self) -> Vec<CallSummary> {
-        std::mem::take(&mut self.open).into_values().map(|call| call.summary).collect()
+        let stalls = self.stalls.finish(false);
+        self.waited(&stalls);
+        let now = self.stalls.now();
+        let open = std::mem::take(&mut self.open).into_values();
+        in_order(open.map(|call| call.close(CallEnd::Open, Some(now))).collect())
+    }
+
+    /// Adds waits to their calls.
+    fn waited(&mut self, stalls: &[Stall]) {
+        for stall in stalls {
+            let Some(call) = self.open.get_mut(&stall.stream) else { continue };
+            let way = call.summary.way_mut(stall.direction);
+            way.waits += 1;
+            way.waited += stall.waited;
+            if way.longest_wait.is_none_or(|longest| longest.waited <= stall.waited) {
+                way.longest_wait = Some(*stall);
+            }
+        }
     }
 
     /// Starts a call. Returns the call that this ends: the one on the same stream, or the oldest of too many.
@@ -198,16 +239,22 @@ impl Calls {
             http_status: None,
             end: CallEnd::Open,
         };
-        self.open.insert(stream, Open { summary, client_ended: false, promised: false });
+        let call = Open { summary, client_ended: false, promised: false, answered: false, foreign: false };
+        self.open.insert(stream, call);
         oldest.map(|call| call.close(CallEnd::Forgotten, None))
     }
 
     /// Streams beyond a GOAWAY's last were not, and will not be, processed (RFC 9113, section 6.8).
     fn go_away(&mut self, frame: &Frame) -> Vec<CallSummary> {
         let Some((last, code)) = frame.goaway() else { return Vec::new() };
+        let from_client = frame.direction == Direction::ToServer;
         if code.0 != 0 {
-            self.broken = Some(code);
+            self.broken = Some(if from_client { CallEnd::ClientGoAway(code) } else { CallEnd::GoAway(code) });
         }
+        if from_client {
+            return Vec::new();
+        }
+        self.excluded = Some((last, CallEnd::GoAway(code)));
         let beyond = self.open.split_off(&last.saturating_add(1));
         let end = |mut call: Open| {
             call.summary.last_frame = frame.number;
@@ -217,16 +264,24 @@ impl Calls {
     }
 }
 
+/// Returns true if a reset after this time is one at the deadline. Times on the way vary a little.
+fn is_due(elapsed: Duration, timeout: Duration) -> bool {
+    elapsed + (timeout / 20).min(Duration::from_millis(20)) >= timeout
+}
+
+/// Orders calls by the times of their ends.
+fn in_order(mut calls: Vec<CallSummary>) -> Vec<CallSummary> {
+    calls.sort_by_key(|call| call.total.map_or(Duration::MAX, |total| call.begun.saturating_add(total)));
+    calls
+}
+
 impl Open {
     /// Takes a frame of the stream; returns true if it ends the call.
     fn advance(&mut self, frame: &Frame) -> bool {
         let call = &mut self.summary;
         let elapsed = frame.time.saturating_sub(call.begun);
         call.last_frame = frame.number;
-        let way = match frame.direction {
-            Direction::ToServer => &mut call.request,
-            Direction::ToClient => &mut call.response,
-        };
+        let way = call.way_mut(frame.direction);
         way.wire += frame.bytes.len() as u64;
         for message in &frame.messages {
             way.messages += 1;
@@ -251,7 +306,9 @@ impl Open {
             // A reset after the trailers does not replace the end: it ends the other direction.
             if call.end == CallEnd::Open {
                 call.end = match frame.direction {
-                    Direction::ToServer if code.0 == 8 && call.timeout.is_some_and(|timeout| elapsed >= timeout) => {
+                    Direction::ToServer
+                        if code.0 == 8 && call.timeout.is_some_and(|timeout| is_due(elapsed, timeout)) =>
+                    {
                         CallEnd::Deadline
                     }
                     Direction::ToServer => CallEnd::ClientReset(code),
@@ -262,7 +319,11 @@ impl Open {
             return true;
         }
         match &frame.meaning {
-            Meaning::HttpResponse { status } => call.http_status = Some(status.clone()),
+            Meaning::HttpResponse { status } => {
+                self.foreign =
+                    !value(&frame.headers, "content-type").is_some_and(|content_type| is_grpc(&content_type));
+                call.http_status = Some(status.clone()).filter(|status| self.foreign || status != "200");
+            }
             Meaning::Trailers { status: Some(code) } | Meaning::TrailersOnly { status: code }
                 if !frame.headers.is_empty() && frame.direction == Direction::ToClient =>
             {
@@ -273,11 +334,18 @@ impl Open {
             _ => {}
         }
         if frame.ends_stream && frame.direction == Direction::ToClient && call.end == CallEnd::Open {
-            let foreign = call.http_status.is_some() && call.status.is_none();
-            call.end = if foreign { CallEnd::HttpResponse } else { CallEnd::Trailers };
             call.status_is_unknown = frame.meaning == Meaning::Headers;
+            call.end = match kind {
+                _ if self.foreign && call.status.is_none() => CallEnd::HttpResponse,
+                Some(FrameType::DATA) => CallEnd::EndStream,
+                _ if self.answered || matches!(frame.meaning, Meaning::Trailers { .. }) => CallEnd::Trailers,
+                _ if call.status_is_unknown => CallEnd::UnknownHeaders,
+                _ => CallEnd::TrailersOnly,
+            };
             call.total = Some(elapsed);
         }
+        let block = matches!(kind, Some(FrameType::HEADERS | FrameType::CONTINUATION)) && !self.promised;
+        self.answered |= block && frame.direction == Direction::ToClient && frame.meaning != Meaning::Informational;
         self.client_ended |= frame.ends_stream && frame.direction == Direction::ToServer;
         self.client_ended && call.end != CallEnd::Open
     }
@@ -295,24 +363,50 @@ impl Open {
 impl fmt::Display for CallSummary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let path = if self.path.is_empty() { "method unknown" } else { &self.path };
-        write!(f, "stream {}  {}  {}  ", self.stream, Plain(path.as_bytes()), self.kind)?;
-        write!(f, "↑ {}  ↓ {}", self.request, self.response)?;
+        write!(f, "stream {}  {}  ", self.stream, Plain(path.as_bytes()))?;
+        match (self.kind_is_known, self.kind) {
+            (true, kind) | (false, kind @ CallKind::BidiStreaming) => write!(f, "{kind}")?,
+            // One message each way at most, which every kind allows.
+            (false, CallKind::Unary) => f.write_str("kind unknown")?,
+            (false, kind) => write!(f, "at least {kind}")?,
+        }
+        write!(f, "  ↑ {}  ↓ {}", self.request, self.response)?;
         if let Some(first_byte) = self.first_byte {
             write!(f, "  first byte {}", Time(first_byte))?;
         }
-        if let Some(total) = self.total {
-            write!(f, "  total {}", Time(total))?;
+        match (self.total, self.end) {
+            (Some(total), CallEnd::Open) => write!(f, "  {} so far", Time(total))?,
+            (Some(total), _) => write!(f, "  total {}", Time(total))?,
+            (None, _) => {}
+        }
+        for way in [&self.request, &self.response] {
+            way.write_waits(f)?;
         }
         match (&self.status, &self.http_status) {
             (Some(status), _) => write!(f, "  {status}")?,
             (None, Some(status)) => write!(f, "  HTTP {status}")?,
             (None, None) if self.status_is_unknown => write!(f, "  status unknown")?,
-            (None, None) if self.end == CallEnd::Trailers => write!(f, "  no grpc-status")?,
+            (None, None) if self.end.is_answer() => write!(f, "  no grpc-status")?,
             (None, None) => {}
         }
         match self.timeout.filter(|_| self.end == CallEnd::Deadline) {
             Some(timeout) => write!(f, "  {} of {}", self.end, text::time(timeout)),
             None => write!(f, "  {}", self.end),
+        }
+    }
+}
+
+impl Traffic {
+    /// Writes the waits that matter: those of a millisecond or more, and those that did not end with an open window.
+    fn write_waits(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(longest) = self.longest_wait else { return Ok(()) };
+        if self.waited < Duration::from_millis(1) && longest.end == StallEnd::Opened {
+            return Ok(());
+        }
+        write!(f, "  {}", longest.of_call())?;
+        match self.waits {
+            1 => Ok(()),
+            waits => write!(f, " ({} in {waits} waits)", Time(self.waited)),
         }
     }
 }
@@ -335,21 +429,5 @@ impl fmt::Display for CallStatus {
             None => write!(f, "grpc-status {}", text::plain(self.code.as_bytes()))?,
         }
         if self.message.is_empty() { Ok(()) } else { write!(f, ": {}", self.message) }
-    }
-}
-
-impl fmt::Display for CallEnd {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Open => f.write_str("still open"),
-            Self::Trailers => f.write_str("ended by the server's trailers"),
-            Self::HttpResponse => f.write_str("ended by a response that is not gRPC"),
-            Self::ClientReset(code) => write!(f, "ended by the client's RST_STREAM {code}"),
-            Self::Deadline => f.write_str("ended by the client at its deadline"),
-            Self::ServerReset(code) => write!(f, "ended by the server's RST_STREAM {code}"),
-            Self::GoAway(code) => write!(f, "ended by the server's GOAWAY {code}"),
-            Self::ConnectionLost => f.write_str("ended by the connection's end"),
-            Self::Forgotten => f.write_str("no longer followed"),
-        }
     }
 }

@@ -163,12 +163,20 @@ impl Term {
     }
 }
 
-/// Parses a status number or name into digits; "none" gives `Some(None)`.
+/// Parses a status number or name into digits; "none" gives `Some(None)`. Names may be spelled in any case, with other
+/// separators or none: "deadline-exceeded", "DeadlineExceeded", "StatusCode.CANCELLED", "CANCELED", "CANCEL".
 fn status(text: &str) -> Option<Option<String>> {
-    if text.eq_ignore_ascii_case("none") {
-        return Some(None);
-    }
-    if let Some(number) = CODES.iter().position(|name| name.eq_ignore_ascii_case(text)) {
+    let plain = |text: &str| {
+        let letters = text.chars().filter(char::is_ascii_alphanumeric);
+        letters.map(|letter| letter.to_ascii_lowercase()).collect::<String>()
+    };
+    let name = plain(text.rsplit('.').next().unwrap_or(text));
+    let name = match name.as_str() {
+        "none" => return Some(None),
+        "canceled" | "cancel" => "cancelled".to_owned(),
+        _ => name,
+    };
+    if let Some(number) = CODES.iter().position(|code| plain(code) == name) {
         return Some(Some(number.to_string()));
     }
     let digits = text.bytes().all(|digit| digit.is_ascii_digit());
@@ -266,13 +274,22 @@ impl<T> Sieve<T> {
         self.keep(verdict, &[], stream, Waiting { number: 0, cost, said })
     }
 
+    /// Returns true if a call that the filter shows, or may show, is in progress: frames of the connection may matter to it.
+    pub fn has_open_calls(&self) -> bool {
+        let may_be = |call: &CallSummary| self.filter.asks_for_status() || self.filter.shows_call(call);
+        self.calls.open().any(may_be)
+    }
+
     fn judge(&mut self, frame: &Frame) -> (Verdict, Vec<CallSummary>) {
         let kind = frame.header().map(|header| header.kind);
         let of_frame = if self.filter.shows_frame(kind, frame.stream()) { Verdict::Shown } else { Verdict::Hidden };
-        if !self.filter.asks_for_calls() {
+        if self.filter.is_empty() {
             return (of_frame, Vec::new());
         }
         let ended = self.calls.advance(frame);
+        if !self.filter.asks_for_calls() {
+            return (of_frame, Vec::new());
+        }
         for call in &ended {
             self.ended.push_back((call.stream, self.filter.shows_call(call)));
         }
@@ -287,6 +304,10 @@ impl<T> Sieve<T> {
         let verdict = match (known, of_frame) {
             (Some(_), Verdict::Shown) if self.filter.asks_for_status() => Verdict::Waits,
             (Some(call), of_frame) if self.filter.shows_call(call) => of_frame,
+            // A frame that crossed the end of its call.
+            (None, of_frame) if self.ended.iter().rfind(|(ended, _)| *ended == stream).is_some_and(|it| it.1) => {
+                of_frame
+            }
             // A frame of the connection, or of a call that is not followed.
             _ => Verdict::Hidden,
         };
@@ -413,6 +434,14 @@ mod tests {
         assert_eq!(of("stream=1,3"), Term { not: false, of: Of::Stream(vec![1, 3]) });
         assert_eq!(of("status!=ok"), Term { not: true, of: Of::Status(vec![Some("0".into())]) });
         assert_eq!(of("status=14,none"), Term { not: false, of: Of::Status(vec![Some("14".into()), None]) });
+        for cancelled in ["CANCEL", "CANCELLED", "CANCELED", "cancelled", "Canceled", "1", "01", "StatusCode.CANCELLED"]
+        {
+            assert_eq!(of(&format!("status={cancelled}")).of, Of::Status(vec![Some("1".into())]), "{cancelled}");
+        }
+        for late in ["DEADLINE_EXCEEDED", "deadline-exceeded", "DeadlineExceeded", "codes.DeadlineExceeded", "4"] {
+            assert_eq!(of(&format!("status={late}")).of, Of::Status(vec![Some("4".into())]), "{late}");
+        }
+        assert!("status=+1".parse::<Filter>().is_err() && "status=-1".parse::<Filter>().is_err());
         assert_eq!(of("frame=rst"), Term { not: false, of: Of::Frame(vec![FrameType::RST_STREAM]) });
         assert_eq!(of("frame=PING,16").of, Of::Frame(vec![FrameType::PING, FrameType(16)]));
         assert_eq!(of("method~Get").of, Of::MethodPart("Get".into()));

@@ -45,6 +45,8 @@ pub(crate) struct Change {
     pub(crate) stream: u32,
     pub(crate) before: i64,
     pub(crate) after: i64,
+    /// The value after it for a sender that has read all SETTINGS, acknowledged or not.
+    pub(crate) least: i64,
     pub(crate) cause: Cause,
 }
 
@@ -152,7 +154,8 @@ impl Way {
             self.streams.pop_first();
         }
         self.streams.insert(stream, self.initial);
-        Some(Change { way, stream, before: self.initial, after: self.initial, cause: Cause::Opened })
+        let (before, least) = (self.initial, self.initial - self.unread());
+        Some(Change { way, stream, before, after: before, least, cause: Cause::Opened })
     }
 
     fn used(&mut self, way: Direction, header: &FrameHeader, changes: &mut Vec<Change>) {
@@ -164,11 +167,19 @@ impl Way {
     }
 
     fn change(&mut self, way: Direction, stream: u32, by: i64, cause: Cause) -> Option<Change> {
+        let unread = if stream == 0 { 0 } else { self.unread() };
         let window = if stream == 0 { &mut self.connection } else { self.streams.get_mut(&stream)? };
         let before = *window;
+        let after = before.saturating_add(by);
         // An overflow is reported once; the window is then limited to the bound.
-        *window = before.saturating_add(by).clamp(-LARGEST, LARGEST);
-        Some(Change { way, stream, before, after: before.saturating_add(by), cause })
+        *window = after.clamp(-LARGEST, LARGEST + unread);
+        Some(Change { way, stream, before, after, least: after - unread, cause })
+    }
+
+    /// Returns the part of the windows that announced SETTINGS will take away.
+    fn unread(&self) -> i64 {
+        let last = self.announced.iter().rev().copied().flatten().next();
+        last.map_or(0, |last| (self.initial - last).max(0))
     }
 
     fn announced(&mut self, way: Direction, value: Option<i64>, changes: &mut Vec<Change>) {

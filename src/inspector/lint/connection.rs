@@ -1,16 +1,18 @@
 //! Rules over time: streams, windows, acknowledgements, PING, RST_STREAM and GOAWAY.
 
-use super::rule::{HEADER, LintRule, Needs, Probe, Severity, rule};
+use super::rule::{Finding, HEADER, LintRule, Needs, Probe, Severity, rule};
 use super::state::Place;
+use super::state::TooSoon;
 use super::stream::PATIENCE;
+use crate::inspector::follow::stall::Stall;
 use crate::inspector::follow::windows::{Cause, LARGEST};
 use crate::inspector::model::annotation::{Document, Rule};
 use crate::inspector::model::frame::{Direction, FrameKind};
 use crate::inspector::model::text;
-use crate::wire::http2::{FrameHeader, FrameType};
+use crate::wire::http2::{FrameHeader, FrameType, Http2Error};
 use Severity::{Error, Note, Warning};
 
-pub(super) const RULES: [LintRule; 21] = [
+pub(super) const RULES: [LintRule; 22] = [
     rule("settings-first", Error, Rule::http2("3.4"), 68, "Each side's first frame must be SETTINGS.", |probe| {
         let first = probe.state.sender(probe.frame.direction).frames == 0;
         let other =
@@ -81,21 +83,14 @@ pub(super) const RULES: [LintRule; 21] = [
         64,
         "By default servers allow a PING every 5 minutes, or every 2 hours without calls.",
         |probe| {
-            let ping =
-                probe.header().is_some_and(|header| header.kind == FrameType::PING && !header.has(FrameHeader::ACK));
-            let client = &probe.state.client;
-            if !ping || client.strikes < 2 {
-                return;
-            }
-            let too_soon = client.is_ping_too_soon(probe.frame.time, probe.state.open_streams() == 0);
-            if probe.frame.direction == Direction::ToServer && too_soon {
-                probe.report(
-                    HEADER,
-                    format!(
-                        "{} PINGs came too soon: a server may answer with GOAWAY ENHANCE_YOUR_CALM",
-                        client.strikes + 1
-                    ),
-                );
+            // DATA or HEADERS of the server clear the count. Those that it sent before it read the PING come before its
+            // answer to the PING.
+            let Some(TooSoon { data, mark, pings }) = &probe.state.client.too_soon else { return };
+            let answers = is_ack(probe, FrameType::PING) && probe.frame.payload() == Some(data);
+            let refuses = probe.frame.goaway().is_some_and(|(_, code)| code == Http2Error::ENHANCE_YOUR_CALM);
+            if probe.frame.direction == Direction::ToClient && (answers || refuses) {
+                let text = format!("{pings} PINGs came too soon: a server may answer with GOAWAY ENHANCE_YOUR_CALM");
+                probe.report_at(*mark, Direction::ToServer, FrameType::PING, text);
             }
         },
     )
@@ -139,7 +134,7 @@ pub(super) const RULES: [LintRule; 21] = [
             let Some(limit) = probe.state.server.max_streams.filter(|_| opens(probe)) else { return };
             let open = probe.state.open_streams();
             // The limit binds the client only after it has acknowledged the SETTINGS.
-            if open as u64 >= u64::from(limit) && probe.state.server.settings.is_empty() {
+            if open as u64 >= u64::from(limit) && probe.state.server.is_acknowledged() {
                 probe.report(HEADER, format!("{} streams are open, but the server allows {limit}", open + 1));
             }
         },
@@ -205,10 +200,10 @@ pub(super) const RULES: [LintRule; 21] = [
         },
     ),
     rule("window-overflow", Error, Rule::http2("6.9.1"), 0, "A window must not exceed 2147483647.", |probe| {
-        let over = probe.state.changes.iter().find(|change| change.after > LARGEST && change.cause != Cause::Data);
+        let over = probe.state.changes.iter().find(|change| change.least > LARGEST && change.cause != Cause::Data);
         if let Some(change) = over {
             let range = probe.payload_range();
-            probe.report(range, format!("the window of {} becomes {}", whose(change.stream), change.after));
+            probe.report(range, format!("the window of {} becomes {}", whose(change.stream), change.least));
         }
     })
     .needs(Needs::Both),
@@ -225,6 +220,19 @@ pub(super) const RULES: [LintRule; 21] = [
         }
     })
     .needs(Needs::Both),
+    rule(
+        WINDOW_WAIT,
+        Note,
+        Rule::http2("5.2.1"),
+        57,
+        "A sender with more to send should not wait a second or more for a window.",
+        |probe| {
+            for stall in &probe.state.long_waits {
+                probe.findings.push(waited(stall));
+            }
+        },
+    )
+    .needs(Needs::Silence),
     rule("data-after-end", Error, Rule::http2("5.1"), 49, "DATA must not follow END_STREAM or trailers.", |probe| {
         let data = probe.header().is_some_and(|header| header.kind == FrameType::DATA);
         let ended = probe.stream().is_some_and(|stream| stream.way(probe.frame.direction).ended.is_some());
@@ -289,6 +297,26 @@ pub(super) const RULES: [LintRule; 21] = [
     })
     .needs(Needs::End),
 ];
+
+/// The name of the rule about waits, which may be broken by the end of the recording alone.
+const WINDOW_WAIT: &str = "window-wait";
+
+/// Returns the finding for a wait, at the frame that used up the window.
+pub(super) fn waited(stall: &Stall) -> Finding {
+    let (kind, direction) = stall.cause;
+    Finding {
+        name: WINDOW_WAIT,
+        severity: Note,
+        rule: const { Rule::http2("5.2.1") },
+        number: Some(57),
+        frame: stall.frame,
+        direction,
+        kind: Some(kind),
+        stream: stall.stream,
+        range: HEADER,
+        sentence: format!("{stall}: {}", stall.details()),
+    }
+}
 
 fn is_ack(probe: &Probe<'_>, kind: FrameType) -> bool {
     probe.header().is_some_and(|header| header.kind == kind && header.has(FrameHeader::ACK))

@@ -172,7 +172,7 @@ pub(super) const RULES: [LintRule; 16] = [
         |probe| {
             let receiver = probe.state.receiver(probe.frame.direction);
             // The limit binds the sender only after it has acknowledged the SETTINGS.
-            let Some(limit) = receiver.max_headers.filter(|_| receiver.settings.is_empty()) else { return };
+            let Some(limit) = receiver.max_headers.filter(|_| receiver.is_acknowledged()) else { return };
             let Some(fields) = probe.fields(&ALL) else { return };
             let size: usize = fields.iter().map(|field| field.name.len() + field.value.len() + 32).sum();
             if size as u64 > u64::from(limit) {

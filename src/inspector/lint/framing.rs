@@ -204,7 +204,7 @@ pub(super) const RULES: [LintRule; 20] = [
             let pushes = probe.header().is_some_and(|header| header.kind == FrameType::PUSH_PROMISE);
             let client = &probe.state.client;
             // The client's SETTINGS bind the server only after it has acknowledged them.
-            let allowed = probe.frame.direction == Direction::ToClient && (client.push || !client.settings.is_empty());
+            let allowed = probe.frame.direction == Direction::ToClient && (client.push || !client.is_acknowledged());
             probe.report_if(pushes && !allowed, HEADER);
         },
     )

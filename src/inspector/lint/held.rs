@@ -48,11 +48,14 @@ impl PendingFindings {
         self.findings.extract_if(.., certain).map(|(_, finding)| finding).collect()
     }
 
-    /// Returns the waiting findings that are valid at the end of the capture.
-    pub(super) fn finish(&mut self) -> Vec<Finding> {
+    /// Returns the waiting findings that are valid at the end of the capture, and the number of those that may not be.
+    pub(super) fn finish(&mut self) -> (Vec<Finding>, u64) {
+        let waiting = self.findings.len();
         let both = self.seen == [true; 2];
         let certain = |needs: Needs| needs == Needs::End || (needs == Needs::Silence && both);
         let findings = self.findings.drain(..).filter(|(needs, _)| certain(*needs));
-        findings.map(|(_, finding)| finding).collect()
+        let findings: Vec<_> = findings.map(|(_, finding)| finding).collect();
+        let uncertain = waiting - findings.len();
+        (findings, uncertain as u64)
     }
 }

@@ -1,7 +1,10 @@
 //! Rules for Length-Prefixed-Messages: their framing, compression and number.
 
+use std::ops::Range;
+
 use super::rule::{HEADER, LintRule, Needs, Probe, Severity, find, rule};
 use super::state::Place;
+use crate::inspector::follow::borders::Prefix;
 use crate::inspector::model::annotation::{Document, Layer, Rule};
 use crate::inspector::model::frame::{Direction, Frame, Meaning};
 use crate::inspector::model::text;
@@ -14,13 +17,51 @@ const COMPRESSION: Rule = Rule::new(Document::Compression, "specification");
 /// The default message limit of receivers.
 const DEFAULT_LIMIT: u32 = 4 << 20;
 
-pub(super) const RULES: [LintRule; 11] = [
+pub(super) const RULES: [LintRule; 12] = [
     rule("message-truncated", Error, REQUESTS, 34, "A stream must not end inside a message.", |probe| {
-        let fault = probe.frame.faults.iter().find(|fault| fault.starts_with("the stream ends inside a message"));
-        if let Some(fault) = fault.cloned() {
-            probe.report(HEADER, fault);
+        let Some(fault) = truncated(probe.frame) else { return };
+        let (last, before) = probe.state.stalls.prefixes(probe.frame.direction, probe.frame.stream());
+        match (last, before) {
+            (Some(last @ Prefix { length: Some(length), .. }), _) => {
+                let number = probe.frame.number;
+                probe.report_prefix(
+                    last,
+                    format!("{fault} (frame {number}): the length in its prefix, {length}, may be too large"),
+                );
+            }
+            (Some(last), None) => probe.report_prefix(last, fault),
+            // The rule about lengths points at the prefix before.
+            _ => probe.report(HEADER, fault),
         }
     }),
+    rule(
+        "length-doubtful",
+        Note,
+        REQUESTS,
+        25,
+        "If the bytes after a message are not a message, the length in its prefix may be wrong.",
+        |probe| {
+            let truncated = truncated(probe.frame).map(|fault| {
+                let (last, before) = probe.state.stalls.prefixes(probe.frame.direction, probe.frame.stream());
+                (last, before, fault)
+            });
+            let of_flag = |last: &Prefix| format!("the Compressed-Flag is 0x{:02x}", last.flag);
+            let reserved = probe.state.stalls.reserved().iter();
+            let reserved = reserved.map(|(last, before)| (Some(last), before.as_ref(), of_flag(last)));
+            for (last, before, why) in reserved.chain(truncated) {
+                let (Some(last), Some(before)) = (last, before) else { continue };
+                let (message, length) = (before.message, text::count(before.length.unwrap_or(0).into(), "byte"));
+                let (frame, Range { start, end }) = (last.frame, &last.range);
+                probe.report_prefix(
+                    before,
+                    format!(
+                        "the length of message {message}, {length}, may be wrong: where the next message begins (frame \
+                         {frame}, bytes {start}..{end}), {why}"
+                    ),
+                );
+            }
+        },
+    ),
     rule("flag-reserved", Error, REQUESTS, 26, "The Compressed-Flag must be 0 or 1.", |probe| {
         probe.report_faults(Layer::Grpc, |fault| fault == "the Compressed-Flag must be 0 or 1");
     }),
@@ -119,8 +160,11 @@ pub(super) const RULES: [LintRule; 11] = [
             (_, Some(stream)) if header.kind == FrameType::DATA => (stream.kind, stream.request.messages),
             _ => return,
         };
+        // DATA of a call that was not followed are not decoded.
+        let empty =
+            probe.stream().is_none_or(|stream| stream.request.data == 0) && probe.frame.meaning != Meaning::Data;
         let due = kind.is_some_and(|kind| !kind.streams(Direction::ToServer));
-        probe.report_if(due && before + probe.frame.messages.len() as u64 == 0, HEADER);
+        probe.report_if(due && empty && before + probe.frame.messages.len() as u64 == 0, HEADER);
     })
     .needs(Needs::Side),
     rule(
@@ -133,13 +177,24 @@ pub(super) const RULES: [LintRule; 11] = [
             let Some(fields) = probe.fields(&[Place::ResponseAlone, Place::Trailers]) else { return };
             let ok = find(fields, "grpc-status").is_some_and(|status| status.value == b"0");
             let missing = probe.stream().is_some_and(|stream| {
-                stream.kind.is_some_and(|kind| !kind.streams(Direction::ToClient)) && stream.response.messages == 0
+                stream.kind.is_some_and(|kind| !kind.streams(Direction::ToClient))
+                    // DATA of a call that was not followed are not decoded.
+                    && stream.response.messages == 0
+                    && stream.response.data == 0
             });
             probe.report_if(ok && missing, HEADER);
         },
     )
     .needs(Needs::Side),
 ];
+
+/// Returns the decoder's fault of a stream that ends inside a message. A server may give up a message with an error.
+fn truncated(frame: &Frame) -> Option<String> {
+    if matches!(&frame.meaning, Meaning::Trailers { status: Some(status) } if status != "0") {
+        return None;
+    }
+    frame.faults.iter().find(|fault| fault.starts_with("the stream ends inside a message")).cloned()
+}
 
 /// Reports the second message in a direction that allows one.
 fn too_many(probe: &mut Probe<'_>, direction: Direction) {
@@ -152,6 +207,6 @@ fn too_many(probe: &mut Probe<'_>, direction: Direction) {
 }
 
 /// Returns the range of the message's part in the frame.
-fn place(frame: &Frame, segment: Option<&(u64, std::ops::Range<usize>)>) -> std::ops::Range<usize> {
+fn place(frame: &Frame, segment: Option<&(u64, Range<usize>)>) -> Range<usize> {
     segment.filter(|(number, _)| *number == frame.number).map_or(HEADER, |(_, range)| range.clone())
 }

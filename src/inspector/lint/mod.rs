@@ -16,6 +16,7 @@
 //! A rule reports only if everything it depends on was captured: each rule declares what it [needs](rule::Needs).
 
 mod connection;
+mod coverage;
 mod fields;
 mod framing;
 mod held;
@@ -26,6 +27,9 @@ mod rule;
 mod state;
 mod stream;
 
+use std::time::Duration;
+
+use self::coverage::Coverage;
 use self::held::PendingFindings;
 use self::rule::{Field, HEADER, Needs, Probe};
 use self::state::State;
@@ -33,6 +37,7 @@ use crate::inspector::model::annotation::{Annotation, Layer};
 use crate::inspector::model::frame::Frame;
 use crate::inspector::model::limits::Limits;
 use crate::inspector::model::schema::Schema;
+use crate::inspector::model::text;
 use crate::inspector::model::tree::Node;
 
 pub use self::rule::{Finding, LintRule, Severity};
@@ -43,12 +48,24 @@ pub struct Lint {
     state: State,
     held: PendingFindings,
     findings: u64,
+    /// The findings by severity: notes, warnings, errors.
+    by_severity: [u64; 3],
+    coverage: Coverage,
+    /// The findings that were held back at the end.
+    uncertain: u64,
 }
 
 impl Lint {
     /// Checks a connection from its first frame on; the schema defines the allowed number of messages.
     pub fn new(schema: Schema) -> Self {
-        Self { state: State::new(schema, Limits::default().calls), held: PendingFindings::default(), findings: 0 }
+        Self {
+            state: State::new(schema, Limits::default().calls),
+            held: PendingFindings::default(),
+            findings: 0,
+            by_severity: [0; 3],
+            coverage: Coverage::default(),
+            uncertain: 0,
+        }
     }
 
     /// Returns all rules.
@@ -70,16 +87,50 @@ impl Lint {
                 self.held.hold(rule.needs, findings.drain(before..));
             }
         }
+        self.coverage.add(frame, place, &self.state.schema, self.state.lossy);
         self.state.end(frame, place);
-        self.findings += findings.len() as u64;
+        self.count(&findings);
         findings
+    }
+
+    /// Lets time pass without a frame: up to the end of the connection, or of its recording.
+    pub fn until(&mut self, time: Duration) {
+        self.state.stalls.until(time);
     }
 
     /// Ends the connection; returns the findings that only now became certain.
     pub fn finish(&mut self) -> Vec<Finding> {
-        let findings = self.held.finish();
-        self.findings += findings.len() as u64;
+        let waits = self.state.finish();
+        if !self.state.lossy {
+            self.held.hold(Needs::Silence, waits.iter().map(connection::waited));
+        }
+        let (findings, uncertain) = self.held.finish();
+        self.uncertain += uncertain;
+        self.count(&findings);
         findings
+    }
+
+    fn count(&mut self, findings: &[Finding]) {
+        self.findings += findings.len() as u64;
+        for finding in findings {
+            if let Some(count) = self.by_severity.get_mut(finding.severity as usize) {
+                *count += 1;
+            }
+        }
+    }
+
+    /// Returns the result as lines: the number of findings, what was checked, and what could not be checked.
+    pub fn summary(&self) -> Vec<String> {
+        let [notes, warnings, errors] = self.by_severity;
+        let counts = [(errors, "error"), (warnings, "warning"), (notes, "note")];
+        let counts: Vec<_> =
+            counts.into_iter().filter(|(count, _)| *count > 0).map(|(count, name)| text::count(count, name)).collect();
+        let result = if counts.is_empty() { "no violations found".to_owned() } else { counts.join(", ") };
+        let gaps = self.coverage.gaps(self.uncertain);
+        let extent = self.coverage.extent(Self::rules().count());
+        let mut lines = vec![format!("{result}  ({extent})")];
+        lines.extend(gaps.iter().map(|gap| format!("not checked: {gap}")));
+        lines
     }
 
     /// Returns the number of findings so far.

@@ -4,7 +4,8 @@ use std::fmt;
 use std::ops::Range;
 
 use super::state::{Place, State};
-use super::stream::Stream;
+use super::stream::{Mark, Stream};
+use crate::inspector::follow::borders::Prefix;
 use crate::inspector::model::annotation::{Annotation, Layer, Rule};
 use crate::inspector::model::frame::{Direction, Frame};
 use crate::inspector::model::text;
@@ -93,6 +94,28 @@ impl fmt::Display for Finding {
     }
 }
 
+impl Finding {
+    /// Returns the finding without its frame, as a mark below that frame: "✗ error  bytes 9..14  te-missing: …". The
+    /// sentence can be left out if the frame shows it already.
+    pub(crate) fn mark(&self, with_sentence: bool) -> String {
+        let Range { start, end } = self.range;
+        let (severity, name) = (self.severity, self.name);
+        let sentence = if with_sentence { format!(": {}", self.sentence) } else { String::new() };
+        format!("{} {severity}  bytes {start}..{end}  {name}{sentence}", severity.sign())
+    }
+}
+
+impl Severity {
+    /// Returns a sign for marks.
+    pub(crate) fn sign(self) -> char {
+        match self {
+            Self::Note => '·',
+            Self::Warning => '!',
+            Self::Error => '✗',
+        }
+    }
+}
+
 impl fmt::Display for Severity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -165,6 +188,22 @@ impl<'a> Probe<'a> {
             range,
             sentence: sentence.into(),
         });
+    }
+
+    /// Reports a violation at the prefix of a message, which may be in an earlier frame.
+    pub(super) fn report_prefix(&mut self, prefix: &Prefix, sentence: impl Into<String>) {
+        self.report(prefix.range.clone(), sentence);
+        if let Some(finding) = self.findings.last_mut() {
+            (finding.frame, finding.kind) = (prefix.frame, Some(FrameType::DATA));
+        }
+    }
+
+    /// Reports a violation by an earlier frame of the connection itself.
+    pub(super) fn report_at(&mut self, mark: Mark, direction: Direction, kind: FrameType, sentence: String) {
+        self.report(HEADER, sentence);
+        if let Some(finding) = self.findings.last_mut() {
+            (finding.frame, finding.direction, finding.kind, finding.stream) = (mark.number, direction, Some(kind), 0);
+        }
     }
 
     /// Reports a violation with the rule's own sentence if `broken` is true.

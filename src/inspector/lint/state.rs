@@ -7,7 +7,9 @@ use super::stream::{Mark, Stream, Way, data_length};
 use crate::inspector::decode::call::value;
 use crate::inspector::decode::headers::timeout;
 use crate::inspector::decode::http1::upgrade_settings;
-use crate::inspector::follow::windows::{Change, Windows};
+use crate::inspector::follow::stall::Stall;
+use crate::inspector::follow::stalls::Stalls;
+use crate::inspector::follow::windows::Change;
 use crate::inspector::model::frame::HeaderField;
 use crate::inspector::model::frame::{Direction, Frame, FrameKind};
 use crate::inspector::model::schema::Schema;
@@ -34,9 +36,12 @@ pub(super) struct State {
     pub(super) highest_stream: u32,
     /// The highest stream that was forgotten because of the limit.
     pub(super) forgotten_stream: u32,
-    windows: Windows,
+    /// The windows, the waits for them, and the boundaries of messages; the checked frame is counted.
+    pub(super) stalls: Stalls,
     /// The changes of windows that the checked frame causes.
     pub(super) changes: Vec<Change>,
+    /// The waits of a second or more that the checked frame proves.
+    pub(super) long_waits: Vec<Stall>,
     limit: usize,
     /// The call of a request in HTTP/1.1 that asks for HTTP/2, until it is answered.
     upgraded: Option<Stream>,
@@ -79,10 +84,21 @@ pub(super) struct Speaker {
     /// The time of its last PING. The counter holds the PINGs that came too soon since the last other activity.
     pub(super) last_ping: Option<Duration>,
     pub(super) strikes: u32,
+    /// Its last PING, if too many came too soon.
+    pub(super) too_soon: Option<TooSoon>,
     /// The last stream of its GOAWAY, and the frame of the GOAWAY.
     pub(super) goaway: Option<(u32, Mark)>,
     /// The stream of a header block that is not complete; true if it is that of a PUSH_PROMISE.
     block: Option<(u32, bool)>,
+}
+
+/// A PING after too many others.
+#[derive(Clone, Debug)]
+pub(super) struct TooSoon {
+    pub(super) data: [u8; 8],
+    pub(super) mark: Mark,
+    /// The PINGs that came too soon, with this one.
+    pub(super) pings: u32,
 }
 
 /// The role of a complete header block, by its place on the stream.
@@ -117,6 +133,7 @@ impl State {
             foreign: false,
             last_ping: None,
             strikes: 0,
+            too_soon: None,
             goaway: None,
             block: None,
         };
@@ -129,8 +146,9 @@ impl State {
             last_stream: 0,
             highest_stream: 0,
             forgotten_stream: 0,
-            windows: Windows::new(limit),
+            stalls: Stalls::new(limit),
             changes: Vec::new(),
+            long_waits: Vec::new(),
             limit,
             upgraded: None,
             preface: false,
@@ -204,7 +222,17 @@ impl State {
             FrameKind::Before(_) => self.before(frame),
             _ => {}
         }
-        self.changes = self.windows.push(frame);
+        let (changes, mut stalls) = self.stalls.push(frame);
+        stalls.retain(|stall| stall.is_long() && !stall.told);
+        stalls.extend(self.stalls.long());
+        (self.changes, self.long_waits) = (changes, stalls);
+    }
+
+    /// Ends the connection; returns the waits of a second or more that were not reported yet.
+    pub(super) fn finish(&mut self) -> Vec<Stall> {
+        let mut stalls = self.stalls.finish(false);
+        stalls.retain(|stall| stall.is_long() && !stall.told);
+        stalls
     }
 
     /// Takes a piece before HTTP/2. A request that asks for HTTP/2 opens stream 1, and has the client's first settings
@@ -306,8 +334,9 @@ impl State {
         self.sender_mut(frame.direction).foreign |= frame.kind == FrameKind::NotHttp2;
         let FrameKind::Http2(header) = &frame.kind else { return };
         self.connection(frame, header);
-        if let Some(place) = place {
-            self.headers(frame, header, place);
+        match place {
+            Some(place) => self.headers(frame, header, place),
+            None => self.unknown_headers(frame, header),
         }
         let Some(stream) = self.streams.get_mut(&header.stream) else { return };
         let was_over = stream.is_over();
@@ -352,7 +381,10 @@ impl State {
                     self.sender_mut(frame.direction).has_read(answered);
                 }
             }
-            FrameType::DATA | FrameType::HEADERS => self.sender_mut(opposite).strikes = 0,
+            FrameType::DATA | FrameType::HEADERS => {
+                let peer = self.sender_mut(opposite);
+                (peer.strikes, peer.too_soon) = (0, None);
+            }
             _ => {}
         }
         let side = self.sender_mut(frame.direction);
@@ -378,7 +410,10 @@ impl State {
                     Some(_) => side.forgotten = true,
                     None => {}
                 }
-                side.strikes += u32::from(timed && side.is_ping_too_soon(mark.time, idle));
+                let strikes = side.strikes + u32::from(timed && side.is_ping_too_soon(mark.time, idle));
+                let too_soon = payload.first_chunk().filter(|_| strikes > side.strikes && strikes > 2);
+                side.too_soon = too_soon.map(|data| TooSoon { data: *data, mark, pings: strikes });
+                side.strikes = strikes;
                 side.last_ping = Some(mark.time);
             }
             _ => {}
@@ -404,6 +439,15 @@ impl State {
             let Some(id) = self.over.pop_front().or_else(|| self.streams.keys().next().copied()) else { return };
             self.streams.remove(&id);
             self.forgotten_stream = self.forgotten_stream.max(id);
+        }
+    }
+
+    /// Records that a response has begun with headers that could not be decoded.
+    fn unknown_headers(&mut self, frame: &Frame, header: &FrameHeader) {
+        let block = matches!(header.kind, FrameType::HEADERS | FrameType::CONTINUATION);
+        let complete = block && header.has(FrameHeader::END_HEADERS) && frame.direction == Direction::ToClient;
+        if let Some(stream) = self.streams.get_mut(&header.stream).filter(|stream| complete && !stream.response.begun) {
+            stream.response.begun = true;
         }
     }
 
@@ -446,6 +490,11 @@ impl Speaker {
     pub(super) fn is_ping_too_soon(&self, time: Duration, idle: bool) -> bool {
         let least = Duration::from_secs(if idle { 2 * 60 * 60 } else { 5 * 60 });
         self.last_ping.is_some_and(|last| time.saturating_sub(last) < least)
+    }
+
+    /// Returns true if its peer has acknowledged all its SETTINGS.
+    pub(super) fn is_acknowledged(&self) -> bool {
+        self.settings.is_empty() && !self.forgotten
     }
 
     /// Records that this side has read a frame, and all frames before it.

@@ -1,5 +1,7 @@
 //! Shows the findings of the lint rules as lines.
 
+use std::time::Duration;
+
 use super::view::View;
 use crate::inspector::lint::Lint;
 use crate::inspector::model::frame::Frame;
@@ -9,11 +11,13 @@ impl View for Lint {
         self.check(frame).iter().map(|finding| format!("{finding}\n")).collect()
     }
 
+    fn until(&mut self, time: Duration) {
+        Lint::until(self, time);
+    }
+
     fn finish(&mut self) -> String {
         let rest = Lint::finish(self);
-        match self.findings() {
-            0 => "no rule is broken\n".to_owned(),
-            _ => rest.iter().map(|finding| format!("{finding}\n")).collect(),
-        }
+        let rest = rest.iter().map(|finding| format!("{finding}\n"));
+        rest.chain(self.summary().iter().map(|line| format!("{line}\n"))).collect()
     }
 }

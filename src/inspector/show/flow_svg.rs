@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::flow::{Flow, WindowSeries};
 use super::svg::Svg;
+use crate::inspector::follow::stall::{Stall, StallEnd, UsedUp};
 use crate::inspector::model::frame::Direction;
 use crate::inspector::model::text;
 
@@ -17,11 +18,15 @@ const STEP: usize = 110;
 /// The most charts in one drawing; those of the connection come first.
 const MOST: usize = 18;
 
+/// The most waits without an end that are listed below the charts.
+const LISTED: usize = 12;
+
 impl Flow {
     /// Returns the windows over time as a self-contained SVG with light and dark colours.
     pub fn svg(&self) -> String {
         let count = self.series().count().min(MOST);
-        let mut svg = Svg::new(1_000, TOP + STEP * count + 30, "Flow-control windows over time");
+        let waits = self.listed();
+        let mut svg = Svg::new(1_000, TOP + STEP * count + 30 + 36 * waits.len(), "Flow-control windows over time");
         svg.text(20, 26, "bold", "start", "Window for DATA in bytes, over time; shaded while a sender waited");
         let begin = self.series().flat_map(|series| series.points.first()).map(|point| point.time).min();
         let scale = Scale { begin: begin.unwrap_or_default(), end: self.last() };
@@ -40,15 +45,33 @@ impl Flow {
                 &format!("{} not drawn", text::count(more as u64, "more window")),
             );
         }
+        for (place, stall) in waits.iter().enumerate() {
+            let line = bottom + 40 + 36 * place;
+            svg.text(20, line, "warn", "start", &format!("◷ {stall}"));
+            svg.text(36, line + 16, "dim", "start", &stall.details());
+        }
         svg.finish()
+    }
+
+    /// Returns the waits to list: the longest of those that did not end with an open window.
+    fn listed(&self) -> Vec<Stall> {
+        let all = self.stalls().iter().copied().chain(self.waiting());
+        let mut waits: Vec<_> = all.filter(|stall| stall.end != StallEnd::Opened).collect();
+        waits.sort_by_key(|stall| std::cmp::Reverse(stall.waited));
+        waits.truncate(LISTED);
+        waits
     }
 
     fn chart(&self, svg: &mut Svg, series: &WindowSeries, top: usize, scale: &Scale) {
         let bottom = top + HEIGHT;
         let to_server = series.direction == Direction::ToServer;
         for stall in self.stalls().iter().copied().chain(self.waiting()) {
-            let whose = if stall.by_connection { 0 } else { stall.stream };
-            if stall.direction == series.direction && whose == series.stream {
+            let own = match stall.windows {
+                UsedUp::Stream => series.stream == stall.stream,
+                UsedUp::Connection => series.stream == 0,
+                UsedUp::Both => series.stream == stall.stream || series.stream == 0,
+            };
+            if stall.direction == series.direction && own {
                 let (from, to) = (scale.x(stall.begun), scale.x(stall.ended.unwrap_or(scale.end)));
                 svg.rect("shade", [from, top, (to - from.min(to)).max(2), HEIGHT]);
             }

@@ -216,9 +216,9 @@ impl BlockCost {
     /// Returns the block as lines: its headers with their costs, and the change of the table.
     pub fn text(&self) -> String {
         let mut out = format!(
-            "{}  frame {}  stream {}  {}: {}\n",
-            self.direction,
+            "frame {} {}  stream {}  {}: {}\n",
             self.frame,
+            self.direction,
             self.stream,
             text::count(self.headers.len() as u64, "header"),
             saved(self.plain as u64, self.wire as u64)

@@ -9,6 +9,7 @@
 //!
 //! The last record is there only if the output reached its size limit; it is then the last line.
 //! The line of a connection has `roles_guessed` if the ports alone suggest which side is the client.
+//! The page gets two more records, which `json_notes.rs` describes: `finding` and `wait`.
 //!
 //! | of a frame | |
 //! |---|---|
@@ -48,7 +49,7 @@ use crate::inspector::model::tree::Node;
 /// Writes conversations as JSON lines; each line ends with a line break.
 #[derive(Clone, Debug)]
 pub struct JsonLines {
-    redaction: Redaction,
+    pub(super) redaction: Redaction,
     kinds: Schema,
 }
 
@@ -180,7 +181,7 @@ impl JsonLines {
     }
 }
 
-fn line(record: &impl Serialize) -> String {
+pub(super) fn line(record: &impl Serialize) -> String {
     // Serialising a record can't fail: its keys are strings, its numbers finite.
     let mut line = serde_json::to_string(record).unwrap_or_default();
     line.push('\n');

@@ -1,19 +1,21 @@
 //! The ladder: a sequence diagram of a call, or of all streams, as text, Mermaid or SVG.
 //!
 //! ```text
-//!      time        gap   client                                                    server
-//!      0 ms              │── HEADERS END_HEADERS: Request-Headers ──────────────────▶│
-//!                        │   /routeguide.RouteGuide/GetFeature                       │
-//!     12 ms     +12 ms   │◀── HEADERS END_HEADERS: Response-Headers ─────────────────│
+//! frame      time        gap  client                                                    server
+//!     5      0 ms             │── HEADERS END_HEADERS: Request-Headers ──────────────────▶│
+//!                             │   /routeguide.RouteGuide/GetFeature                       │
+//!     9     12 ms     +12 ms  │◀─ HEADERS END_HEADERS: Response-Headers ──────────────────│
 //! ```
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::line::{before, outline, values};
-use super::print::Gloss;
+use super::marks::Marks;
+use super::print::{Gloss, wrap};
 use super::svg::Svg;
 use super::view::View;
+use crate::inspector::lint::Finding;
 use crate::inspector::model::annotation::Layer;
 use crate::inspector::model::frame::{Direction, Frame, FrameKind, Meaning};
 use crate::inspector::model::text;
@@ -45,6 +47,8 @@ pub struct Step {
     pub notes: Vec<String>,
     /// The errors of the frame.
     pub faults: Vec<String>,
+    /// The findings of the lint rules that are not among the errors, each with the sign of its severity.
+    pub marks: Vec<String>,
 }
 
 /// The shortest pause that is drawn as a line of its own.
@@ -79,6 +83,13 @@ impl Ladder {
             self.dropped += 1;
         }
         self.steps.push_back(Step::of(frame));
+    }
+
+    /// Takes a finding of the lint rules, and marks the step of its frame.
+    pub fn mark(&mut self, finding: &Finding) {
+        if let Some(step) = self.steps.iter_mut().find(|step| step.frame == finding.frame) {
+            step.mark(finding);
+        }
     }
 
     /// Returns the steps in order.
@@ -116,12 +127,12 @@ impl Ladder {
             let stream = match step.stream {
                 0 => String::new(),
                 _ if self.stream.is_some() => String::new(),
-                stream => format!("{stream}: "),
+                stream => format!("stream {stream}: "),
             };
-            out.push_str(&format!("    {arrow}: {stream}{}\n", mermaid_text(&step.label)));
+            out.push_str(&format!("    {arrow}: {}. {stream}{}\n", step.frame, mermaid_text(&step.label)));
             let side = if step.direction == Direction::ToServer { "right of S" } else { "left of C" };
-            let faults = step.faults.iter().map(|fault| format!("✗ {fault}"));
-            let notes: Vec<_> = step.notes.iter().cloned().chain(faults).map(|note| mermaid_text(&note)).collect();
+            let notes: Vec<_> =
+                step.notes.iter().cloned().chain(step.wrong()).map(|note| mermaid_text(&note)).collect();
             if !notes.is_empty() {
                 out.push_str(&format!("    Note {side}: {}\n", notes.join("<br/>")));
             }
@@ -133,7 +144,7 @@ impl Ladder {
     pub fn svg(&self) -> String {
         let [left, right, row, top] = [190, 830, 16, 50];
         let height =
-            |step: &Step, gap: bool| 30 + row * (step.notes.len() + step.faults.len()) + if gap { 24 } else { 0 };
+            |step: &Step, gap: bool| 30 + row * (step.notes.len() + step.wrong().count()) + if gap { 24 } else { 0 };
         let mut before: Option<Duration> = None;
         let gaps: Vec<Option<Duration>> = self
             .steps
@@ -160,7 +171,7 @@ impl Ladder {
                 y += 24;
             }
             y += 14;
-            svg.text(left - 16, y + 8, "dim", "end", &text::time(step.time));
+            svg.text(left - 16, y + 8, "dim", "end", &format!("{}.  {}", step.frame, text::time(step.time)));
             svg.text(left + 24, y, "", "start", &fit(&step.label, 78));
             let (class, head, tip, wing) = match step.direction {
                 Direction::ToServer => ("out", "outhead", right - 2, right - 11),
@@ -177,9 +188,9 @@ impl Ladder {
                 y += row;
                 svg.text(left + 40, y - 10, "dim", "start", &fit(note, 80));
             }
-            for fault in &step.faults {
+            for wrong in step.wrong() {
                 y += row;
-                svg.text(left + 40, y - 10, "warn", "start", &fit(&format!("✗ {fault}"), 80));
+                svg.text(left + 40, y - 10, "warn", "start", &fit(&wrong, 80));
             }
         }
         svg.finish()
@@ -193,6 +204,25 @@ impl Default for Ladder {
 }
 
 impl Step {
+    /// Adds a finding, unless the step says the same already.
+    fn mark(&mut self, finding: &Finding) {
+        if self.faults.contains(&finding.sentence) {
+            return;
+        }
+        self.marks.push(finding.mark(true));
+    }
+
+    /// Returns the lines about faults and findings.
+    fn wrong(&self) -> impl Iterator<Item = String> {
+        self.faults.iter().map(|fault| format!("✗ {fault}")).chain(self.marks.iter().cloned())
+    }
+
+    /// Returns the approximate memory use.
+    pub fn cost(&self) -> usize {
+        let texts = self.notes.iter().chain(&self.faults).chain(&self.marks).map(|text| size_of_val(text) + text.len());
+        size_of::<Self>() + self.label.len() + texts.sum::<usize>()
+    }
+
     fn of(frame: &Frame) -> Self {
         let what = match &frame.kind {
             FrameKind::Before(preamble) => preamble.to_string(),
@@ -224,7 +254,7 @@ impl Step {
         }
         let (number, stream) = (frame.number, frame.stream());
         let (time, direction, faults) = (frame.time, frame.direction, frame.faults.clone());
-        Self { frame: number, time, direction, stream, label, notes, faults }
+        Self { frame: number, time, direction, stream, label, notes, faults, marks: Vec::new() }
     }
 
     /// Returns the arrow, and a line for each note; `before` is the time of the previous step.
@@ -242,22 +272,21 @@ impl Step {
             Direction::ToServer => format!("── {label} {line}▶"),
             Direction::ToClient => format!("◀─ {label} {line}─"),
         };
-        let mut out = format!("{:>9} {gap:>10}  │{arrow}│\n", text::time(self.time));
-        let notes = self.notes.iter().cloned().chain(self.faults.iter().map(|fault| format!("✗ {fault}")));
-        for note in notes {
-            let note = fit(&note, INNER - 4);
+        let mut out = format!("{:>5} {:>9} {gap:>10}  │{arrow}│\n", self.frame, text::time(self.time));
+        let notes = self.notes.iter().map(|note| fit(note, INNER - 4));
+        for note in notes.chain(self.wrong().flat_map(|wrong| wrap(&wrong, INNER - 4))) {
             let rest = " ".repeat(INNER - 3 - width(&note));
-            out.push_str(&format!("{:22}│   {note}{rest}│\n", ""));
+            out.push_str(&format!("{:28}│   {note}{rest}│\n", ""));
         }
         out
     }
 }
 
 /// Columns between the two sides.
-const INNER: usize = 76;
+const INNER: usize = 70;
 
 fn head() -> String {
-    format!("{:>9} {:>10}  client{}server\n", "time", "gap", " ".repeat(INNER - 10))
+    format!("{:>5} {:>9} {:>10}  client{}server\n", "frame", "time", "gap", " ".repeat(INNER - 10))
 }
 
 fn width(text: &str) -> usize {
@@ -296,14 +325,39 @@ fn mermaid_text(text: &str) -> String {
 pub struct LadderText {
     begun: bool,
     before: Option<Duration>,
+    marks: Marks,
+}
+
+impl LadderText {
+    /// Returns the step of the next frame, for callers that decide later if it is shown.
+    pub fn step(&mut self, frame: &Frame) -> Step {
+        let mut step = Step::of(frame);
+        for finding in self.marks.of(frame) {
+            step.mark(&finding);
+        }
+        step
+    }
+
+    /// Returns the lines of the next step to show. The gap is the time since the step shown before.
+    pub fn show(&mut self, step: &Step) -> String {
+        let text = step.text(self.before, true);
+        self.before = Some(step.time);
+        let head = if std::mem::replace(&mut self.begun, true) { String::new() } else { head() };
+        head + &text
+    }
 }
 
 impl View for LadderText {
     fn push(&mut self, frame: &Frame) -> String {
-        let step = Step::of(frame).text(self.before, true);
-        self.before = Some(frame.time);
-        let head = if std::mem::replace(&mut self.begun, true) { String::new() } else { head() };
-        head + &step
+        let step = self.step(frame);
+        self.show(&step)
+    }
+
+    fn mark(&mut self, finding: &Finding) -> String {
+        let late = self.marks.add(finding);
+        let line = |text: &String| format!("{:28}│ {text}\n", "");
+        let text = format!("frame {}: {}", finding.frame, finding.mark(true));
+        late.map(|_| wrap(&text, INNER).iter().map(line).collect()).unwrap_or_default()
     }
 
     fn finish(&mut self) -> String {

@@ -1,9 +1,9 @@
 //! Shows frames in outline: a line for each, followed by the headers and messages that it completes.
 //!
 //! ```text
-//! client ──▶ server  HEADERS  stream 1  END_HEADERS  Request-Headers
+//! frame 5 client ──▶ server  HEADERS  stream 1  END_HEADERS  Request-Headers
 //!     :path: /routeguide.RouteGuide/GetFeature
-//! client ──▶ server  DATA  stream 1  END_STREAM  Length-Prefixed-Message, EOS  11 bytes
+//! frame 6 client ──▶ server  DATA  stream 1  END_STREAM  Length-Prefixed-Message, EOS  11 bytes
 //!     routeguide.Point, 6 bytes: latitude: 409172122
 //! ```
 
@@ -22,7 +22,7 @@ const SHOWN: usize = 200;
 /// Returns a frame in outline; each line ends with a line break.
 pub fn lines(frame: &Frame) -> String {
     let mut out = String::with_capacity(ROOM);
-    push(&mut out, frame.direction);
+    push(&mut out, format_args!("frame {} {}", frame.number, frame.direction));
     push_word(&mut out, Description(frame));
     push_word(&mut out, Gloss(frame));
     match frame.header().filter(|header| header.kind == FrameType::DATA) {
@@ -215,15 +215,15 @@ mod tests {
         assert_eq!(
             outline_of(Direction::ToServer, &pieces),
             "\
-client ──▶ server  connection preface  this is HTTP/2
-client ──▶ server  SETTINGS  settings of the sender  MAX_CONCURRENT_STREAMS: 9
-client ──▶ server  HEADERS  stream 1  END_HEADERS  Request-Headers
+frame 1 client ──▶ server  connection preface  this is HTTP/2
+frame 2 client ──▶ server  SETTINGS  settings of the sender  MAX_CONCURRENT_STREAMS: 9
+frame 3 client ──▶ server  HEADERS  stream 1  END_HEADERS  Request-Headers
     :method: POST
     :path: /a.B/C
     te: yes
-client ──▶ server  DATA  stream 1  END_STREAM  Length-Prefixed-Message, EOS  7 bytes
+frame 4 client ──▶ server  DATA  stream 1  END_STREAM  Length-Prefixed-Message, EOS  7 bytes
     a.Question, 2 bytes: latitude: 42
-client ──▶ server  incomplete  the bytes end here  \\0\\0
+frame 5 client ──▶ server  incomplete  the bytes end here  \\0\\0
 "
         );
     }

@@ -5,6 +5,7 @@ use super::flow::Flow;
 use super::hpack_costs::HpackView;
 use super::ladder::LadderText;
 use super::line::lines;
+use super::marks::Each;
 use super::print::{PrintOptions, print_frame};
 use super::view::View;
 use crate::inspector::lint::Lint;
@@ -17,10 +18,10 @@ pub const VIEWS: [&str; 7] = ["lines", "hex", "calls", "ladder", "flow", "hpack"
 /// Returns the view with this name, for one connection.
 pub fn view(name: &str, schema: &Schema, options: &PrintOptions) -> Option<Box<dyn View>> {
     Some(match name {
-        "lines" => Box::new(Each(lines)),
+        "lines" => Box::new(Each::new(lines)),
         "hex" => {
             let options = *options;
-            Box::new(Each(move |frame: &Frame| format!("{}\n", print_frame(frame, &options))))
+            Box::new(Each::new(move |frame: &Frame| format!("{}\n", print_frame(frame, &options))))
         }
         "ladder" => Box::new(LadderText::default()),
         "flow" => Box::new(Flow::new()),
@@ -29,17 +30,4 @@ pub fn view(name: &str, schema: &Schema, options: &PrintOptions) -> Option<Box<d
         "calls" => Box::new(CallLines::new(schema.clone())),
         _ => return None,
     })
-}
-
-/// A view that shows each frame independently.
-struct Each<F>(F);
-
-impl<F: Fn(&Frame) -> String + Send> View for Each<F> {
-    fn push(&mut self, frame: &Frame) -> String {
-        (self.0)(frame)
-    }
-
-    fn finish(&mut self) -> String {
-        String::new()
-    }
 }

@@ -1,20 +1,21 @@
 //! Prints frames as text: the bytes, their encoding and their meaning, side by side.
 //!
 //! ```text
-//! client ──▶ server  DATA  stream 1  END_STREAM ─────────────────── Length-Prefixed-Message, EOS
-//!   0000  00000b 00 01 00000001    frame header             11 bytes, DATA, END_STREAM, stream 1
-//!   0009  00 00000006              Length-Prefixed-Message  uncompressed, 6 bytes: routeguide.Point
-//!   000e  08 9a f1 8d c3 01        field 1, VARINT            latitude: 409172122
+//! frame 6 client ──▶ server  DATA  stream 1  END_STREAM ─────────── Length-Prefixed-Message, EOS
+//!      0  00000b 00 01 00000001    frame header             11 bytes, DATA, END_STREAM, stream 1
+//!      9  00 00000006              Length-Prefixed-Message  uncompressed, 6 bytes: routeguide.Point
+//!     14  08 9a f1 8d c3 01        field 1, VARINT            latitude: 409172122
 //!   ▲     ▲                        ▲                        ▲
 //!   offset, bytes                  encoding                 meaning
 //! ```
 //!
-//! Hex digits of one number are printed without spaces. A line has at most 100 columns.
+//! The frame's number and the offsets in it are decimal, as in findings and JSON lines. Hex digits of one number are printed without spaces. A line has at most 100 columns.
 
 use std::fmt;
 
 use super::explain::{Explanation, explain};
 use crate::inspector::decode::headers::status_name;
+use crate::inspector::lint::Finding;
 use crate::inspector::model::annotation::{Annotation, Form, Layer, Part};
 use crate::inspector::model::frame::{Direction, Frame, FrameKind, Meaning, Message, Preamble, Restored};
 use crate::inspector::model::text::{self, Count};
@@ -73,6 +74,19 @@ pub fn print_frame(frame: &Frame, options: &PrintOptions) -> String {
     printer.out
 }
 
+/// Appends findings of a frame to its output, each on lines of its own.
+pub(super) fn push_findings<'a>(out: &mut String, frame: &Frame, findings: impl Iterator<Item = &'a Finding>) {
+    for finding in findings {
+        let of_bytes = frame.annotations.all().iter().filter_map(|annotation| annotation.fault.as_deref());
+        let is_said = frame.faults.iter().map(String::as_str).chain(of_bytes).any(|fault| fault == finding.sentence);
+        for (number, line) in wrap(&finding.mark(!is_said), WIDTH - 4).iter().enumerate() {
+            out.push_str(if number == 0 { "    " } else { "      " });
+            out.push_str(line);
+            out.push('\n');
+        }
+    }
+}
+
 /// Returns a line that explains the colours.
 pub fn legend(options: &PrintOptions) -> String {
     let layers = [
@@ -98,7 +112,7 @@ struct Printer<'a> {
 
 impl<'a> Printer<'a> {
     fn title(&mut self) {
-        let direction = self.frame.direction.to_string();
+        let direction = format!("frame {} {}", self.frame.number, self.frame.direction);
         let what = Description(self.frame).to_string();
         let gloss = Gloss(self.frame).to_string();
         let (title, gloss_width) = (width(&direction) + 2 + width(&what), width(&gloss));
@@ -166,7 +180,7 @@ impl<'a> Printer<'a> {
         let sound = texts.len();
         texts.extend(faults.iter().flat_map(|fault| wrap(&format!("✗ {fault}"), TEXT_WIDTH - indent)));
 
-        let offset = leaves.first().map(|leaf| format!("{:04x}", leaf.range.start)).unwrap_or_default();
+        let offset = leaves.first().map(|leaf| format!("{:>4}", leaf.range.start)).unwrap_or_default();
         for line in 0..hex.len().max(details.len()).max(texts.len()) {
             let (bytes, bytes_width) = hex.get(line).cloned().unwrap_or_default();
             let offset = pad(if line == 0 { &offset } else { "" }, 4);
@@ -375,7 +389,7 @@ fn pad(text: &str, columns: usize) -> String {
 }
 
 /// Wraps text into lines of at most `columns`, at spaces if possible. Empty text gives no line.
-fn wrap(text: &str, columns: usize) -> Vec<String> {
+pub(super) fn wrap(text: &str, columns: usize) -> Vec<String> {
     let mut lines = Vec::new();
     let mut rest = text;
     while !rest.is_empty() {

@@ -1,6 +1,9 @@
 //! Summaries of calls, and filters over calls and frames.
 
+use std::time::Duration;
+
 use super::connection::*;
+use super::lint_cases::Case;
 use super::*;
 use Direction::{ToClient, ToServer};
 
@@ -63,6 +66,74 @@ fn who_ended_a_call() {
 }
 
 #[test]
+fn how_a_response_ended() {
+    let call = |script: fn(&mut Connection)| {
+        let mut connection = Connection::new();
+        connection.request(1, &[("grpc-timeout", "1S")]).message(ToServer, END_STREAM, 1, &[8, 1]).wait(990);
+        script(&mut connection);
+        let line = lines_of(&mut connection).join("\n");
+        line.split_once("  total 990 ms  ").unwrap_or_else(|| panic!("{line}")).1.to_owned()
+    };
+    let cases: [Case; 9] = [
+        ("OK  ended by the server's Trailers-Only", |it| {
+            it.headers(ToClient, END_STREAM, 1, &[RESPONSE[0], RESPONSE[1], ("grpc-status", "0")]);
+        }),
+        ("no grpc-status  ended by the server's Trailers-Only", |it| {
+            it.headers(ToClient, END_STREAM, 1, &RESPONSE);
+        }),
+        ("HTTP 503  ended by the server's Trailers-Only", |it| {
+            it.headers(ToClient, END_STREAM, 1, &[(":status", "503"), RESPONSE[1]]);
+        }),
+        ("no grpc-status  ended by the server's END_STREAM on DATA, without trailers", |it| {
+            it.response(1, &[]).message(ToClient, END_STREAM, 1, &[]);
+        }),
+        ("no grpc-status  ended by the server's END_STREAM on DATA, without trailers", |it| {
+            it.headers(ToClient, NONE, 1, &[(":status", "103")]).response(1, &[]).data(ToClient, END_STREAM, 1, &[]);
+        }),
+        ("HTTP 200  ended by a response that is not gRPC", |it| {
+            it.response(1, &[("content-type", "text/html")]).data(ToClient, END_STREAM, 1, b"no");
+        }),
+        ("status unknown  ended by headers of the server that could not be decoded", |it| {
+            it.frame(ToClient, FrameType::HEADERS, END_HEADERS | END_STREAM, 1, &[0x80]);
+        }),
+        ("status unknown  ended by the server's trailers", |it| {
+            it.response(1, &[]).frame(ToClient, FrameType::HEADERS, END_HEADERS | END_STREAM, 1, &[0x80]);
+        }),
+        // The reset left at the deadline, and was less long on its way than the request.
+        ("ended by the client at its deadline of 1 s", |it| {
+            it.response(1, &[]).reset(ToServer, 1, 8);
+        }),
+    ];
+    for (expected, script) in cases {
+        assert_eq!(call(script), expected);
+    }
+    let mut connection = Connection::new();
+    connection.request(1, &[]).go_away(ToServer, 0, 1).wait(30);
+    let line = lines_of(connection.go_on()).join("");
+    assert!(
+        line.ends_with("  total 30 ms  ended by the connection's end after the client's GOAWAY PROTOCOL_ERROR"),
+        "{line}"
+    );
+}
+
+#[test]
+fn calls_that_the_connection_cuts_off_last_until_its_end() {
+    let mut connection = Connection::new();
+    connection.request(1, &[]).wait(10).request(3, &[(":path", "/a.B/Record")]);
+    connection.wait(10).response(3, &[]).trailers(3, &[]).wait(10).go_on();
+    let frames = connection.frames();
+    let mut view = CallLines::new(Connection::schema());
+    let shown: String = frames.iter().map(|frame| view.push(frame)).collect();
+    view.until(Duration::from_secs(5));
+    let lines = shown + &view.clone().finish();
+    // In the order of their ends.
+    let ends: Vec<_> = lines.lines().map(|line| line.split("  total ").nth(1).unwrap()).collect();
+    assert_eq!(ends, ["10 ms  OK  ended by the server's trailers", "5 s  ended by the connection's end"]);
+    let left = view.leave();
+    assert!(left.ends_with("  5 s so far  still open when the recording ends\n"), "{left}");
+}
+
+#[test]
 fn a_reset_behind_the_trailers_replaces_nothing() {
     let mut connection = Connection::new();
     connection.request(1, &[(":path", "/a.B/Record")]).response(1, &[]).wait(7).trailers(1, &[]);
@@ -77,13 +148,19 @@ fn a_reset_behind_the_trailers_replaces_nothing() {
 #[test]
 fn kinds_are_those_of_the_schema_or_what_they_look_like() {
     let mut connection = Connection::new();
-    for (stream, path) in [(1, "/a.B/Chat"), (3, "/x.Y/Z"), (5, "/x.Y/Z")] {
-        connection.request(stream, &[(":path", path)]).message(ToServer, NONE, stream, &[]);
+    for (stream, path) in [(1, "/a.B/Chat"), (3, "/x.Y/Z"), (5, "/x.Y/Z"), (7, "/x.Y/Z"), (9, "/x.Y/Z")] {
+        connection.request(stream, &[(":path", path)]).message(ToServer, NONE, stream, &[]).response(stream, &[]);
     }
-    connection.message(ToServer, END_STREAM, 5, &[]);
+    connection.message(ToServer, END_STREAM, 5, &[]).message(ToServer, NONE, 9, &[]);
+    for stream in [7, 7, 9, 9] {
+        connection.message(ToClient, NONE, stream, &[]);
+    }
     let lines = lines_of(&mut connection);
     let kinds: Vec<_> = lines.iter().map(|line| line.split("  ").nth(2).unwrap()).collect();
-    assert_eq!(kinds, ["bidi streaming", "unary", "client streaming"]);
+    assert_eq!(
+        kinds,
+        ["bidi streaming", "kind unknown", "at least client streaming", "at least server streaming", "bidi streaming"]
+    );
 }
 
 #[test]
@@ -161,6 +238,30 @@ fn calls_pass_a_filter() {
     assert_eq!(shown("status!=0"), [3, 5]);
     assert_eq!(shown("method~/a.B frame=PING"), [3, 1]);
     assert_eq!(shown("stream=1 status=14"), [0; 0]);
+}
+
+#[test]
+fn a_filter_knows_if_a_call_that_it_shows_is_in_progress() {
+    let frames = three_calls().frames();
+    for (filter, expected) in [("stream=3", 7..=11), ("method~Get", 6..=15), ("stream=9", 1..=0), ("status=14", 6..=15)]
+    {
+        let mut sieve = Sieve::new(filter.parse().unwrap(), Connection::schema());
+        let open = frames.iter().filter(|frame| {
+            sieve.push(Frame::clone(frame));
+            sieve.has_open_calls()
+        });
+        assert_eq!(open.map(|frame| frame.number).collect::<Vec<_>>(), expected.collect::<Vec<_>>(), "{filter}");
+    }
+}
+
+#[test]
+fn frames_that_cross_the_end_of_their_call_pass_its_filter() {
+    let mut it = Connection::new();
+    it.request(1, &[]).request(3, &[(":path", "/a.B/List")]).reset(ToServer, 1, 8).reset(ToServer, 3, 8);
+    let frames = it.response(1, &[]).message(ToClient, NONE, 1, &[]).trailers(1, &[]).response(3, &[]).frames();
+    let mut sieve = Sieve::new("method=/a.B/Get".parse().unwrap(), Connection::schema());
+    let shown: Vec<_> = frames.into_iter().flat_map(|frame| sieve.push(frame)).map(|frame| frame.number).collect();
+    assert_eq!(shown, [6, 8, 10, 11, 12]);
 }
 
 #[test]

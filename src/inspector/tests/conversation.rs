@@ -249,9 +249,9 @@ fn tls_is_not_taken_for_a_frame() {
     conversation.check().unwrap();
     let told: Vec<_> = conversation.frames().map(lines).collect();
     let hint = "TLS: decrypt with barewire tap --tls, or a recording with decode --key-log";
-    assert_eq!(told[0], format!("client ──▶ server  bytes  {hint}  11 bytes\n"));
-    assert_eq!(told[1], format!("client ◀── server  bytes  {hint}  6 bytes\n"));
-    assert_eq!(told[2], "client ◀── server  bytes  TLS  5 bytes\n");
+    assert_eq!(told[0], format!("frame 1 client ──▶ server  bytes  {hint}  11 bytes\n"));
+    assert_eq!(told[1], format!("frame 2 client ◀── server  bytes  {hint}  6 bytes\n"));
+    assert_eq!(told[2], "frame 3 client ◀── server  bytes  TLS  5 bytes\n");
 }
 
 #[test]

@@ -111,6 +111,10 @@ pub(super) const CASES: &[Case] = &[
             it.message(ToServer, NONE, 1, &[0x3a; 15_000]);
         }
     }),
+    ("window-wait", |it| {
+        it.setting(ToClient, 4, 3).frame(ToServer, FrameType::SETTINGS, ACK, 0, &[]);
+        it.request(1, &[]).data(ToServer, NONE, 1, &[0, 0, 0]).wait(2_000);
+    }),
     ("data-after-end", |it| {
         it.unary(1).message(ToClient, NONE, 1, &[]);
     }),
@@ -282,6 +286,10 @@ pub(super) const CASES: &[Case] = &[
     }),
     ("message-truncated", |it| {
         it.request(1, &[(":path", "/a.B/Record")]).data(ToServer, END_STREAM, 1, &[0, 0, 0, 0, 2, 8]);
+    }),
+    ("length-doubtful", |it| {
+        it.request(1, &[(":path", "/a.B/Record")]).message(ToServer, NONE, 1, &[8, 1]);
+        it.data(ToServer, END_STREAM, 1, &[0, 0, 0, 0, 2, 8]);
     }),
     ("flag-reserved", |it| {
         it.request(1, &[]).data(ToServer, NONE, 1, &prefixed(2, &[]));

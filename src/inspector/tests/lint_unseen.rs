@@ -146,7 +146,7 @@ fn messages_are_protobuf_where_someone_says_so() {
 
 #[test]
 fn frames_that_cross_each_other_answer_nothing() {
-    let crossing: [fn(&mut Connection); 7] = [
+    let crossing: [fn(&mut Connection); 17] = [
         |it| {
             it.request(1, &[]).reset(ToClient, 1, 0).reset(ToServer, 1, 8);
         },
@@ -170,6 +170,71 @@ fn frames_that_cross_each_other_answer_nothing() {
         },
         |it| {
             it.setting(ToClient, 6, 100).request(1, &[]).frame(ToServer, FrameType::SETTINGS, ACK, 0, &[]);
+        },
+        // An answer that was under way when the client reset its stream, whole and in parts.
+        |it| {
+            it.request(1, &[]).message(ToServer, END_STREAM, 1, &[8, 1]).reset(ToServer, 1, 8);
+            it.response(1, &[]).message(ToClient, NONE, 1, &[10, 1, b'a']).trailers(1, &[]);
+        },
+        |it| {
+            it.request(1, &[]).message(ToServer, END_STREAM, 1, &[8, 1]).response(1, &[]);
+            it.data(ToClient, NONE, 1, &[0, 0, 0]).reset(ToServer, 1, 8);
+            it.data(ToClient, NONE, 1, &[0, 3, 10, 1, b'a']).trailers(1, &[]);
+        },
+        // The rest of a request that was under way when the server reset the stream.
+        |it| {
+            it.request(1, &[(":path", "/a.B/Record")])
+                .data(ToServer, NONE, 1, &[0, 0, 0, 0, 2, 8])
+                .reset(ToClient, 1, 0);
+            it.data(ToServer, NONE, 1, &[1, 0, 0]).data(ToServer, END_STREAM, 1, &[0, 0, 2, 8, 1]);
+        },
+        // Requests that cross a GOAWAY, with an error and without.
+        |it| {
+            it.request(1, &[]).go_away(ToClient, 1, 0).request(3, &[]).message(ToServer, END_STREAM, 3, &[8, 1]);
+            it.response(1, &[]).message(ToClient, NONE, 1, &[]).trailers(1, &[]);
+        },
+        // More streams than SETTINGS that are not acknowledged allow, and after they were given up.
+        |it| {
+            it.setting(ToClient, 3, 1).request(1, &[]).request(3, &[]).frame(
+                ToServer,
+                FrameType::SETTINGS,
+                ACK,
+                0,
+                &[],
+            );
+        },
+        // DATA for a window that SETTINGS take away, and WINDOW_UPDATE of a server that has taken it away already.
+        |it| {
+            it.request(1, &[(":path", "/a.B/Record")]).setting(ToClient, 4, 0).message(ToServer, NONE, 1, &[8, 1]);
+            it.frame(ToServer, FrameType::SETTINGS, ACK, 0, &[]);
+        },
+        |it| {
+            it.setting(ToClient, 4, 0x7fff_ffff).frame(ToServer, FrameType::SETTINGS, ACK, 0, &[]);
+            it.request(1, &[(":path", "/a.B/Record")]).setting(ToClient, 4, 10).window(ToClient, 1, 100_000);
+            it.frame(ToServer, FrameType::SETTINGS, ACK, 0, &[]).message(ToServer, NONE, 1, &[0x10; 50]);
+        },
+        // A header block that uses a larger table than SETTINGS that are not acknowledged allow.
+        |it| {
+            it.setting(ToClient, 1, 0);
+            let block = [&[0x3f, 0xe1, 0x1f][..], &block(&REQUEST)].concat();
+            it.frame(ToServer, FrameType::HEADERS, END_HEADERS, 1, &block);
+            it.frame(ToServer, FrameType::SETTINGS, ACK, 0, &[]);
+        },
+        // PINGs that cross an answer, which clears their count.
+        |it| {
+            it.request(1, &[(":path", "/a.B/List")]).message(ToServer, END_STREAM, 1, &[8, 1]);
+            for _ in 0..3 {
+                it.wait(1_000).ping(ToServer, [1; 8]);
+            }
+            it.wait(1_000).frame(ToServer, FrameType::PING, NONE, 0, &[2; 8]).response(1, &[]);
+            it.frame(ToClient, FrameType::PING, ACK, 0, &[2; 8]);
+        },
+        // Trailers of the server that cross DATA of the client.
+        |it| {
+            it.request(1, &[(":path", "/a.B/Chat")]);
+            it.headers(ToClient, END_STREAM, 1, &[RESPONSE[0], RESPONSE[1], ("grpc-status", "9")])
+                .reset(ToClient, 1, 0);
+            it.message(ToServer, NONE, 1, &[8, 1]).message(ToServer, END_STREAM, 1, &[8, 1]);
         },
         // A second reset is allowed if the peer goes on sending (RFC 9113, section 5.4.2).
         |it| {
@@ -201,6 +266,61 @@ fn frames_that_cross_each_other_answer_nothing() {
     for (name, script) in proven {
         assert_eq!(found_in(script), [name]);
     }
+}
+
+#[test]
+fn data_that_cross_a_reset_are_messages_all_the_same() {
+    let mut it = Connection::new();
+    it.request(1, &[(":path", "/a.B/Record")]).data(ToServer, NONE, 1, &[0, 0, 0, 0, 2, 8]).reset(ToClient, 1, 8);
+    it.data(ToServer, END_STREAM, 1, &[42]);
+    it.request(3, &[]).message(ToServer, END_STREAM, 3, &[8, 1]).reset(ToServer, 3, 8);
+    it.response(3, &[("grpc-encoding", "gzip")]).message(ToClient, NONE, 3, &[10, 1, b'a']).trailers(3, &[]);
+    // What the side that reset the stream sends on it is not looked at.
+    it.request(5, &[]).reset(ToServer, 5, 8).data(ToServer, NONE, 5, &[0, 0, 0, 0, 0]);
+    let frames = it.frames();
+    let of = |stream: u32| {
+        frames
+            .iter()
+            .filter(move |frame| frame.stream() == stream)
+            .flat_map(|frame| &frame.messages)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!((of(1).len(), of(3).len(), of(5).len()), (1, 2, 0));
+    assert_eq!(of(3)[1].type_name.as_deref(), Some("a.Answer"));
+    let late = frames.iter().rev().find(|frame| frame.stream() == 5).unwrap();
+    assert!(lines(late).contains("DATA  stream 5  data  5 bytes"), "{}", lines(late));
+}
+
+#[test]
+fn a_server_may_give_up_a_message_with_an_error() {
+    let given_up = |status: &'static str| {
+        found_in(move |it| {
+            it.request(1, &[(":path", "/a.B/List")]).message(ToServer, END_STREAM, 1, &[8, 1]).response(1, &[]);
+            it.data(ToClient, NONE, 1, &[0, 0, 0, 0, 9, 10]).trailers(1, &[("grpc-status", status)]);
+        })
+    };
+    assert_eq!(given_up("4"), [""; 0]);
+    assert_eq!(given_up("0"), ["message-truncated"]);
+}
+
+#[test]
+fn what_follows_headers_that_are_broken_is_not_debris_of_its_own() {
+    let broken = found_in(|it| {
+        it.request(1, &[]).message(ToServer, END_STREAM, 1, &[8, 1]);
+        it.frame(ToClient, FrameType::HEADERS, END_HEADERS, 1, &[0x80])
+            .message(ToClient, NONE, 1, &[])
+            .reset(ToClient, 1, 0);
+    });
+    assert_eq!(broken, ["header-block-broken"]);
+}
+
+#[test]
+fn settings_that_are_never_acknowledged_bind_nobody() {
+    let findings = found_in(|it| {
+        it.setting(ToClient, 3, 1).setting(ToClient, 6, 50).setting(ToServer, 2, 0).wait(30_000).go_on();
+        it.request(1, &[]).request(3, &[]).frame(ToClient, FrameType::PUSH_PROMISE, END_HEADERS, 1, &[0, 0, 0, 2]);
+    });
+    assert_eq!(findings, ["settings-not-acknowledged"; 2]);
 }
 
 #[test]

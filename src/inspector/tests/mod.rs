@@ -16,6 +16,7 @@ mod print;
 mod push;
 mod redaction;
 mod restored;
+mod stalls;
 mod values;
 mod views;
 

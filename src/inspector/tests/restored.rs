@@ -60,7 +60,7 @@ fn what_is_restored_is_shown_below_the_leaf() {
     let printed = print_frame(&frame, &PrintOptions::default());
     let (wire, beside) = printed.split_once("┆ 104 bytes, decoded, not on the wire:").unwrap();
     assert!(wire.contains("Message") && !wire.contains("number"), "{printed}");
-    assert!(beside.contains("0000  08 2a") && beside.contains("number: 42"), "{printed}");
+    assert!(beside.contains("   0  08 2a") && beside.contains("number: 42"), "{printed}");
     assert!(printed.lines().all(|line| line.chars().count() <= 100), "{printed}");
 }
 

@@ -1,7 +1,5 @@
 //! The drawings: ladder, flow control, header compression.
 
-use std::time::Duration;
-
 use super::connection::*;
 use super::*;
 use Direction::{ToClient, ToServer};
@@ -19,17 +17,17 @@ fn a_ladder_as_text() {
     slow_call().frames().iter().for_each(|frame| ladder.add(frame));
     let text = ladder.text();
     let expected = "\
-     time        gap  client                                                                  server
-     0 ms             │── HEADERS END_HEADERS: Request-Headers ───────────────────────────────────▶│
-                      │   /a.B/Get                                                                 │
-     0 ms             │── DATA END_STREAM: Length-Prefixed-Message, EOS ──────────────────────────▶│
-                      │   a.Question, 2 bytes: number: 42                                          │
-   340 ms    +340 ms  │◀─ HEADERS END_HEADERS: Response-Headers ───────────────────────────────────│
-   340 ms             │◀─ DATA: Length-Prefixed-Message ───────────────────────────────────────────│
-                      │   a.Answer, 4 bytes: text: \"hi\"                                            │
-   340 ms             │◀─ HEADERS END_STREAM END_HEADERS: Trailers, grpc-status 0 OK ──────────────│
+frame      time        gap  client                                                            server
+    6      0 ms             │── HEADERS END_HEADERS: Request-Headers ─────────────────────────────▶│
+                            │   /a.B/Get                                                           │
+    7      0 ms             │── DATA END_STREAM: Length-Prefixed-Message, EOS ────────────────────▶│
+                            │   a.Question, 2 bytes: number: 42                                    │
+    8    340 ms    +340 ms  │◀─ HEADERS END_HEADERS: Response-Headers ─────────────────────────────│
+    9    340 ms             │◀─ DATA: Length-Prefixed-Message ─────────────────────────────────────│
+                            │   a.Answer, 4 bytes: text: \"hi\"                                      │
+   10    340 ms             │◀─ HEADERS END_STREAM END_HEADERS: Trailers, grpc-status 0 OK ────────│
 ";
-    assert_eq!(text.trim_start(), expected, "\n{text}");
+    assert_eq!(text, expected, "\n{text}");
     let mut all = slow_call().shown(&mut LadderText::default());
     assert_eq!(all.lines().count(), 1 + 8 + 5, "{all}");
     all.retain(|c| c != '\n');
@@ -44,14 +42,14 @@ fn a_ladder_for_mermaid() {
     connection.frames().iter().for_each(|frame| ladder.add(frame));
     let mermaid = ladder.mermaid();
     assert!(mermaid.starts_with("sequenceDiagram\n    participant C as client\n"), "{mermaid}");
-    assert!(mermaid.contains("    C->>S: 1: DATA END_STREAM: Length-Prefixed-Message, EOS\n"), "{mermaid}");
+    assert!(mermaid.contains("    C->>S: 7. stream 1: DATA END_STREAM: Length-Prefixed-Message, EOS\n"), "{mermaid}");
     assert!(mermaid.contains("    Note right of S: a.Question, 2 bytes: number: 42\n"), "{mermaid}");
-    assert!(mermaid.contains("    Note over C,S: 340 ms\n    S->>C: 1: HEADERS"), "{mermaid}");
+    assert!(mermaid.contains("    Note over C,S: 340 ms\n    S->>C: 8. stream 1: HEADERS"), "{mermaid}");
     assert!(mermaid.contains("    Note right of S: /a#59;b#35;#60;script#62;#34;/C\n"), "{mermaid}");
 }
 
 /// Checks that every element of the markup is closed, and that no text of the peer becomes an element.
-fn check_svg(svg: &str) {
+pub(super) fn check_svg(svg: &str) {
     assert!(svg.starts_with("<svg xmlns=\"http://www.w3.org/2000/svg\"") && svg.ends_with("</svg>\n"));
     assert!(svg.contains("prefers-color-scheme:dark"));
     let mut open = Vec::new();
@@ -95,81 +93,6 @@ fn a_ladder_keeps_its_last_steps() {
     assert!(ladder.steps().last().unwrap().label.starts_with("HEADERS END_STREAM"));
 }
 
-/// Fills a stream's window with one message, 65,535 bytes of `length` in all.
-fn fill(connection: &mut Connection, stream: u32, length: usize) {
-    let message = prefixed(0, &vec![0x3a; length]);
-    for chunk in message[..65_535].chunks(16_384) {
-        connection.data(ToClient, NONE, stream, chunk);
-    }
-}
-
-fn listing(stream: u32) -> Connection {
-    let mut connection = Connection::new();
-    connection.request(stream, &[(":path", "/a.B/List")]).message(ToServer, END_STREAM, stream, &[]);
-    connection.response(stream, &[]);
-    connection
-}
-
-fn flow_of(connection: &mut Connection) -> Flow {
-    let mut flow = Flow::new();
-    connection.frames().iter().for_each(|frame| drop(flow.advance(frame)));
-    flow
-}
-
-fn waits(flow: &Flow) -> Vec<String> {
-    flow.stalls().iter().copied().chain(flow.waiting()).map(|stall| stall.to_string()).collect()
-}
-
-#[test]
-fn who_waited_for_whom() {
-    let mut connection = listing(5);
-    fill(&mut connection, 5, 70_000);
-    // The stream has window again, the connection does not.
-    connection.wait(10).window(ToServer, 5, 65_535);
-    assert_eq!(
-        waits(&flow_of(&mut connection)),
-        ["stream 5 to the client still waits after 10 ms for the client's WINDOW_UPDATE of the stream"]
-    );
-
-    let mut connection = listing(5);
-    connection.window(ToServer, 5, 1 << 20);
-    fill(&mut connection, 5, 70_000);
-    connection.wait(340).window(ToServer, 0, 65_535).data(ToClient, NONE, 5, &[0x3a; 100]);
-    let flow = flow_of(&mut connection);
-    assert_eq!(waits(&flow), ["stream 5 to the client waited 340 ms for the client's WINDOW_UPDATE of the connection"]);
-    let stall = flow.stalls()[0];
-    assert_eq!((stall.begun, stall.ended), (Duration::ZERO, Some(Duration::from_millis(340))));
-
-    let mut connection = listing(5);
-    connection.window(ToServer, 0, 1 << 20);
-    fill(&mut connection, 5, 70_000);
-    connection.wait(25).window(ToServer, 5, 1).data(ToClient, NONE, 5, &[0x3a]);
-    connection.wait(25).window(ToServer, 5, 9_000).data(ToClient, NONE, 5, &[0x3a; 4_469]);
-    let expected = "stream 5 to the client waited 25 ms for the client's WINDOW_UPDATE of the stream";
-    assert_eq!(waits(&flow_of(&mut connection)), [expected, expected]);
-}
-
-#[test]
-fn who_has_nothing_to_say_does_not_wait() {
-    // Whole messages filled the window, and the next one came much later.
-    let mut connection = listing(1);
-    connection.window(ToServer, 0, 1 << 20);
-    fill(&mut connection, 1, 65_530);
-    connection.wait(10).window(ToServer, 1, 65_535).wait(500).message(ToClient, NONE, 1, &[]);
-    assert_eq!(waits(&flow_of(&mut connection)), [""; 0]);
-    // The same, but the sender continues at once.
-    let mut connection = listing(1);
-    connection.window(ToServer, 0, 1 << 20);
-    fill(&mut connection, 1, 65_530);
-    connection.wait(10).window(ToServer, 1, 65_535).message(ToClient, NONE, 1, &[]);
-    assert_eq!(waits(&flow_of(&mut connection)).len(), 1);
-    // Trailers need no window.
-    let mut connection = listing(1);
-    fill(&mut connection, 1, 65_530);
-    connection.wait(10).trailers(1, &[]);
-    assert_eq!(waits(&flow_of(&mut connection)), [""; 0]);
-}
-
 #[test]
 fn windows_follow_settings_updates_and_padding() {
     let mut connection = Connection::new();
@@ -194,34 +117,6 @@ fn windows_follow_settings_updates_and_padding() {
     // A larger window counts at once, a smaller one from its acknowledgement, and the window can become negative.
     assert_eq!((script(100_000, false), script(100_000, true)), (100_000 - 7, 100_000 - 7));
     assert_eq!((script(5, false), script(5, true)), (65_535 - 7, 5 - 7));
-}
-
-#[test]
-fn flow_control_as_text_and_svg() {
-    let mut connection = listing(5);
-    fill(&mut connection, 5, 70_000);
-    connection.wait(340).window(ToServer, 0, 65_535).window(ToServer, 5, 65_535).data(
-        ToClient,
-        NONE,
-        5,
-        &[0x3a; 4_470],
-    );
-    let frames = connection.frames();
-    let mut flow = Flow::new();
-    let text: String = frames.iter().map(|frame| flow.push(frame)).collect::<String>() + &flow.finish();
-    for expected in [
-        "     0 ms      12  DATA           to client  connection         -16383 ░░░░░░░░░░░░            0\n",
-        "   340 ms      14  WINDOW_UPDATE  to client  stream 5           +65535 ████████████        65535\n",
-        "   340 ms  ◷ stream 5 to the client waited 340 ms for the client's WINDOW_UPDATE of the stream\n",
-        "1 wait for windows, 340 ms in all\n",
-    ] {
-        assert!(text.contains(expected), "{expected}\n{text}");
-    }
-    assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
-    let svg = flow.svg();
-    check_svg(&svg);
-    assert_eq!(svg.matches("<polyline").count(), flow.series().count());
-    assert_eq!(svg.matches("class=\"shade\"").count(), 1);
 }
 
 #[test]
@@ -306,6 +201,123 @@ fn what_was_not_seen_is_not_judged() {
             view.finish();
         }
     }
+}
+
+/// Shows frames in a view that gets their findings.
+fn marked(name: &str, connection: &mut Connection) -> String {
+    let mut lint = Lint::new(Connection::schema());
+    let mut view = view(name, &Connection::schema(), &PrintOptions::default()).unwrap();
+    let mut shown = String::new();
+    for frame in connection.frames() {
+        let findings = lint.check(&frame);
+        shown.extend(findings.iter().filter(|finding| finding.frame == frame.number).map(|finding| view.mark(finding)));
+        shown += &view.push(&frame);
+        shown.extend(findings.iter().filter(|finding| finding.frame != frame.number).map(|finding| view.mark(finding)));
+    }
+    let late: String = lint.finish().iter().map(|finding| view.mark(finding)).collect();
+    shown + &late + &view.finish()
+}
+
+#[test]
+fn frames_and_calls_with_findings_are_marked() {
+    let connection = || {
+        let mut it = Connection::new();
+        it.request(1, &[("te", ""), ("user-agent", "")]).message(ToServer, END_STREAM, 1, &[8, 1]);
+        it.response(1, &[]).message(ToClient, END_STREAM, 1, &[10, 1, b'a']);
+        // Found when the client goes on.
+        it.window(ToClient, 3, 5).go_on();
+        it
+    };
+    let shown = marked("lines", &mut connection());
+    for expected in [
+        "    te: trailers\n",
+        "\n    ✗ error  bytes 0..9  te-missing: te: trailers is missing: a proxy may drop the trailers\n",
+        "\n    · note  bytes 0..9  user-agent-missing: user-agent is missing\nframe 7 client ──▶ server  DATA",
+        "\nframe 9 client ◀── server  DATA  stream 1  END_STREAM",
+        "\n    ✗ error  bytes 0..9  end-without-trailers: A response must end with trailers, not with DATA.\n",
+        "\n✗ error  frame 10 client ◀── server  stream 3  bytes 5..9  stream-never-opened: ",
+    ] {
+        assert_eq!(shown.contains(expected), expected != "    te: trailers\n", "{expected}: {shown}");
+    }
+    let shown = marked("hex", &mut connection());
+    assert!(shown.contains("\n    ✗ error  bytes 0..9  te-missing: te: trailers is missing: a proxy"), "{shown}");
+    assert!(
+        shown.contains(
+            "drop the trailers\n    · note  bytes 0..9  user-agent-missing: user-agent is missing\n\nframe 7"
+        ),
+        "{shown}"
+    );
+    let shown = marked("ladder", &mut connection());
+    assert!(shown.contains("│   ✗ error  bytes 0..9  end-without-trailers: A response must end"), "{shown}");
+    assert!(shown.contains("│ frame 10: ✗ error  bytes 5..9  stream-never-opened: DATA"), "{shown}");
+    assert!(shown.lines().all(|line| line.chars().count() <= 100), "{shown}");
+    let shown = marked("calls", &mut connection());
+    assert!(
+        shown.contains(
+            "without trailers  ✗ 2 errors, 1 note: te-missing in frame 6, end-without-trailers in frame 9, \
+             user-agent-missing in frame 6\n"
+        ),
+        "{shown}"
+    );
+    assert!(shown.ends_with("stream 3  ✗ 1 error: stream-never-opened in frame 10\n"), "{shown}");
+    let mut ladder = Ladder::new();
+    let frames = connection().frames();
+    frames.iter().for_each(|frame| ladder.add(frame));
+    super::lint::found(&frames).iter().for_each(|finding| ladder.mark(finding));
+    assert!(ladder.svg().contains("✗ error  bytes 0..9  te-missing"));
+}
+
+#[test]
+fn findings_of_a_call_that_is_shown_come_later() {
+    let mut it = Connection::new();
+    it.unary(1).wait(2_000).go_on().reset(ToServer, 1, 0).go_on();
+    let shown = marked("calls", &mut it);
+    assert!(shown.contains("stream 1  ! found later: warning  frame 13 client ──▶ server  stream 1"), "{shown}");
+}
+
+#[test]
+fn what_was_not_checked_is_said() {
+    let summary = |connection: &mut Connection| {
+        let mut lint = Lint::new(Connection::schema());
+        connection.frames().iter().for_each(|frame| drop(lint.check(frame)));
+        lint.finish();
+        lint.summary()
+    };
+    let all = summary(Connection::new().unary(1).lose(ToServer, 70).request(3, &[(":path", "/x.Y/Z")]));
+    assert_eq!(
+        all,
+        [
+            "no violations found  (checked: 109 rules on 12 frames, 2 calls)",
+            "not checked: what depends on 70 bytes that were not recorded, and on frames before them",
+            "not checked: kind and messages of 1 call, whose method the schema lacks (/x.Y/Z): give it with --proto, \
+             --descriptor-set or --reflection",
+        ]
+    );
+    let mut one = Connection::bare();
+    one.setting(ToClient, 5, 16_384).frame(ToClient, FrameType::PING, NONE, 0, &[1; 8]).data(ToClient, NONE, 7, &[0]);
+    assert_eq!(
+        summary(&mut one)[1..],
+        [
+            "not checked: what depends on the client: none of its frames was recorded",
+            "not checked: 1 possible violation that the recording neither confirms nor refutes",
+        ]
+    );
+    let mut late = Connection::bare();
+    late.window(ToClient, 0, 9).bytes(ToServer, &[0x16, 3, 1, 2, 0, 1]);
+    assert!(summary(&mut late).contains(&"not checked: TLS that was not decrypted".to_owned()));
+}
+
+#[test]
+fn a_filtered_ladder_has_its_head_and_its_own_gaps() {
+    let mut connection = slow_call();
+    connection.request(3, &[]).wait(60).trailers(3, &[]);
+    let mut view = LadderText::default();
+    let steps: Vec<_> = connection.frames().iter().map(|frame| view.step(frame)).collect();
+    let shown: String = steps.iter().filter(|step| step.stream == 3).map(|step| view.show(step)).collect();
+    let lines: Vec<_> = shown.lines().collect();
+    assert!(lines[0].starts_with("frame      time        gap  client"), "{shown}");
+    assert!(lines[1].starts_with("   11    340 ms             │"), "{shown}");
+    assert!(lines[3].starts_with("   12    400 ms     +60 ms  │"), "{shown}");
 }
 
 #[test]

@@ -15,13 +15,13 @@ const LENGTH: usize = 500;
 
 /// The redacted values of a connection.
 #[derive(Debug, Default)]
-pub(super) struct Concealed {
+pub(in crate::tool) struct Concealed {
     values: BTreeSet<String>,
 }
 
 impl Concealed {
     /// Returns the frame without its secrets, and remembers them.
-    pub(super) fn apply<'a>(&mut self, redaction: &Redaction, frame: &'a Frame) -> Cow<'a, Frame> {
+    pub(in crate::tool) fn apply<'a>(&mut self, redaction: &Redaction, frame: &'a Frame) -> Cow<'a, Frame> {
         let shown = redaction.apply(frame);
         if matches!(shown, Cow::Borrowed(_)) {
             return shown;
@@ -39,7 +39,7 @@ impl Concealed {
     }
 
     /// Replaces the secrets in a sentence, where they stand as words.
-    pub(super) fn conceal(&self, sentence: &str) -> String {
+    pub(in crate::tool) fn conceal(&self, sentence: &str) -> String {
         let mut out = sentence.to_owned();
         // The longest first, because a value may be a part of another.
         let mut values: Vec<&String> = self.values.iter().collect();

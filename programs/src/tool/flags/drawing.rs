@@ -7,7 +7,7 @@ use clap::Args;
 
 use crate::cli::{Stop, private};
 use barewire::inspector::capture::Capture;
-use barewire::inspector::{Filter, Flow, Frame, Ladder, Redaction, Schema, Sieve};
+use barewire::inspector::{Filter, Flow, Frame, Ladder, Lint, Redaction, Schema, Sieve};
 
 /// The files to draw.
 #[derive(Clone, Debug, Args)]
@@ -54,15 +54,22 @@ impl Drawings {
             for frame in &frames {
                 flow.advance(frame);
             }
+            let connection = capture.connections.get(self.connection.saturating_sub(1));
+            let end = connection.and_then(|connection| connection.end).map(|end| end.time);
+            flow.until(end.unwrap_or_else(|| capture.end()));
             write(file, &flow.svg())?;
         }
         if let Some(file) = &self.ladder {
             let is_svg = of_type(file, &["svg", "mmd"])? == "svg";
             let (mut sieve, mut ladder) = (Sieve::new(filter.clone(), schema.clone()), Ladder::new());
+            let mut lint = Lint::new(schema.clone());
+            let mut findings: Vec<_> = frames.iter().flat_map(|frame| lint.check(frame)).collect();
+            findings.extend(lint.finish());
             for frame in frames {
                 sieve.push(frame).iter().for_each(|frame| ladder.add(&redaction.apply(frame)));
             }
             sieve.finish().iter().for_each(|frame| ladder.add(&redaction.apply(frame)));
+            findings.iter().for_each(|finding| ladder.mark(finding));
             write(file, &if is_svg { ladder.svg() } else { ladder.mermaid() })?;
         }
         Ok(())

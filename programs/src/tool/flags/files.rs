@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::Args;
 
@@ -206,7 +207,7 @@ impl Observer for FileObserver {
         self.file.flush()
     }
 
-    fn end(&mut self) -> io::Result<()> {
+    fn end(&mut self, _: Duration) -> io::Result<()> {
         let time = self.file.elapsed();
         for (_, recorder) in std::mem::take(&mut self.recorders) {
             recorder.closed(time, false)?;

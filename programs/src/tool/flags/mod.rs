@@ -1,7 +1,7 @@
 //! Groups of flags that several commands share, each with its implementation.
 
 pub(super) mod address;
-mod conceal;
+pub(super) mod conceal;
 mod descriptors;
 pub(super) mod drawing;
 pub(super) mod files;

@@ -12,7 +12,9 @@ use crate::tool::feed::{Event, EventKind, Observer};
 use crate::watch::Wire;
 use crate::watch::budget::Budget;
 use barewire::inspector::capture::{self, Capture};
-use barewire::inspector::{self, Conversation, Filter, Finding, Lint, PrintOptions, Redaction, Schema, Sieve};
+use barewire::inspector::{
+    self, Conversation, Filter, Finding, LadderText, Lint, PrintOptions, Redaction, Schema, Sieve, Step,
+};
 
 /// The views to print.
 #[derive(Clone, Debug, Args)]
@@ -36,8 +38,8 @@ pub(in crate::tool) struct Only {
     /// Only calls of this method: its path, or ~ and a part of it; a leading ! inverts
     #[arg(long, value_name = "PATH")]
     method: Option<String>,
-    /// Only calls with this status: its number or name, none for calls without a status, or several separated by commas; a
-    /// leading ! inverts
+    /// Only calls with this status: its number or its name in any spelling (CANCELLED, canceled, deadline-exceeded), none for
+    /// calls without a status, or several separated by commas; a leading ! inverts
     #[arg(long, value_name = "CODE,…")]
     status: Option<String>,
     /// Only frames of this type: DATA, HEADERS, RST_STREAM …, or several separated by commas; a leading ! inverts
@@ -60,7 +62,7 @@ enum View {
     Flow,
     /// The cost of each header, and the contents of HPACK's tables
     Hpack,
-    /// Violations of the rules of gRPC and HTTP/2
+    /// Violations of the rules of gRPC and HTTP/2; "rule N" is a number in docs/rules.md
     Lint,
     /// Nothing
     None,
@@ -126,6 +128,8 @@ pub(in crate::tool) struct Screen<W: Write> {
     /// The cost of the output of all connections that waits for the end of its call.
     waiting: usize,
     connections: BTreeMap<usize, ConnectionState>,
+    /// Connections and frames that the rules were checked on, and the violations found.
+    checked: (u64, u64, u64),
     out: io::BufWriter<W>,
 }
 
@@ -139,7 +143,10 @@ struct ConnectionState {
     /// frames.
     sieve: Sieve<Entry>,
     views: Vec<(View, Box<dyn inspector::View>)>,
-    /// The rules; whether a frame violates one may be known only later.
+    /// The ladder, if frames are filtered: its gaps are those between the frames shown.
+    ladder: Option<LadderText>,
+    /// The rules, for their own view and to mark frames and calls in others; whether a frame violates one may be known only
+    /// later.
     lint: Option<Lint>,
     concealed: Concealed,
     /// The time of the last complete frame.
@@ -149,16 +156,46 @@ struct ConnectionState {
     passed: u64,
 }
 
+/// A violation of a rule, and the marks of the views that could not show it with its frame.
+type Marked = (Finding, Vec<(View, Output)>);
+
+impl ConnectionState {
+    /// Passes violations to the views, before their frame or later.
+    fn mark(&mut self, findings: Vec<Finding>) -> Vec<Marked> {
+        let concealed = &self.concealed;
+        let mark = |finding: Finding| {
+            let finding = Finding { sentence: concealed.conceal(&finding.sentence), ..finding };
+            let views = self.views.iter_mut().map(|(view, by)| (*view, by.mark(&finding)));
+            let ladder = self.ladder.iter_mut().map(|ladder| (View::Ladder, inspector::View::mark(ladder, &finding)));
+            let late = views.chain(ladder).filter(|(_, text)| !text.is_empty());
+            let late = late.map(|(view, text)| (view, Output::Text(text))).collect();
+            (finding, late)
+        };
+        findings.into_iter().map(mark).collect()
+    }
+}
+
 /// The output of the views for a frame.
 struct Entry {
     time: Duration,
-    texts: Vec<(View, String)>,
+    texts: Vec<(View, Output)>,
+}
+
+/// The output of a view.
+enum Output {
+    Text(String),
+    /// A step of the ladder, whose gap depends on the step that is shown before it.
+    Step(Box<Step>),
 }
 
 impl Entry {
     /// Returns the approximate memory use.
     fn cost(&self) -> usize {
-        size_of::<Self>() + self.texts.iter().map(|(_, text)| size_of_val(text) + text.len()).sum::<usize>()
+        let cost = |output: &Output| match output {
+            Output::Text(text) => text.len(),
+            Output::Step(step) => step.cost(),
+        };
+        size_of::<Self>() + self.texts.iter().map(|(_, output)| size_of_val(output) + cost(output)).sum::<usize>()
     }
 }
 
@@ -167,7 +204,8 @@ impl<W: Write> Screen<W> {
         let out = io::BufWriter::with_capacity(64 << 10, out);
         let options = PrintOptions { color, explain: show.explain, ..PrintOptions::default() };
         let (views, redaction, connections) = (show.show.clone(), Redaction::none(), BTreeMap::new());
-        Self { views, options, schema, filter, redaction, budget: Budget::default(), waiting: 0, connections, out }
+        let (budget, checked) = (Budget::default(), (0, 0, 0));
+        Self { views, options, schema, filter, redaction, budget, waiting: 0, connections, checked, out }
     }
 
     /// Prints no secrets; without this, everything is printed.
@@ -178,12 +216,14 @@ impl<W: Write> Screen<W> {
     /// Prints a whole capture, one connection after the other.
     pub(in crate::tool) fn capture(&mut self, capture: &Capture) -> io::Result<()> {
         for (at, connection) in capture.connections.iter().enumerate() {
-            self.connection(at + 1, connection)?;
+            self.connection(at + 1, connection, capture.end())?;
         }
+        self.all()?;
         self.out.flush()
     }
 
-    fn connection(&mut self, number: usize, connection: &capture::Connection) -> io::Result<()> {
+    /// Prints a connection of a capture that ends at this time.
+    fn connection(&mut self, number: usize, connection: &capture::Connection, end: Duration) -> io::Result<()> {
         let began = connection.chunks.first().map_or(Duration::ZERO, |chunk| chunk.time);
         match (connection.client, connection.server) {
             (capture::NOWHERE, capture::NOWHERE) => {
@@ -200,13 +240,17 @@ impl<W: Write> Screen<W> {
             self.budget.push(&mut shown.conversation, *time, *direction, *lost, bytes);
             self.frames(number, &mut shown)?;
         }
-        self.over(number, shown, connection.end.is_some())?;
+        let (time, ended) = connection.end.map_or((end, false), |end| (end.time, true));
+        self.over(number, shown, time, ended)?;
         connection.end.map_or(Ok(()), |end| self.closed(number, end.time, end.reset))
     }
 
     fn begin(&self, conversation: Conversation) -> ConnectionState {
-        let lint = self.views.contains(&View::Lint).then(|| Lint::new(self.schema.clone()));
-        let views = self.views.iter().filter(|view| **view != View::Lint).filter_map(|view| {
+        let marks = |view: &View| !matches!(view, View::Flow | View::Hpack | View::None);
+        let lint = self.views.iter().any(marks).then(|| Lint::new(self.schema.clone()));
+        let ladder = (self.views.contains(&View::Ladder) && !self.filter.is_empty()).then(LadderText::default);
+        let own = |view: &&View| **view != View::Lint && (**view != View::Ladder || ladder.is_none());
+        let views = self.views.iter().filter(own).filter_map(|view| {
             let name = view.to_possible_value()?;
             Some((*view, inspector::view(name.get_name(), &self.schema, &self.options)?))
         });
@@ -215,6 +259,7 @@ impl<W: Write> Screen<W> {
             conversation,
             sieve,
             views: views.collect(),
+            ladder,
             lint,
             concealed: Concealed::default(),
             time: Duration::ZERO,
@@ -230,20 +275,29 @@ impl<W: Write> Screen<W> {
             shown.frames += 1;
             let findings = shown.lint.as_mut().map(|lint| lint.check(&frame)).unwrap_or_default();
             let printed = shown.concealed.apply(&self.redaction, &frame);
+            let marks = shown.mark(findings);
             if self.filter.is_empty() {
                 for (view, by) in &mut shown.views {
                     self.text(connection, frame.time, *view, &by.push(&printed))?;
                 }
-                self.findings(connection, shown, findings)?;
+                self.findings(connection, shown, marks)?;
                 continue;
             }
-            let texts: Vec<_> = shown.views.iter_mut().map(|(view, by)| (*view, by.push(&printed))).collect();
+            let mut texts: Vec<_> =
+                shown.views.iter_mut().map(|(view, by)| (*view, Output::Text(by.push(&printed)))).collect();
+            if let Some(ladder) = &mut shown.ladder {
+                texts.push((View::Ladder, Output::Step(Box::new(ladder.step(&printed)))));
+            }
+            // Windows of the connection matter to every stream.
+            let refills = frame.stream() == 0 && shown.sieve.has_open_calls();
+            let flow = texts.extract_if(.., |(view, _)| refills && *view == View::Flow).collect();
+            self.entry(connection, shown, vec![Entry { time: frame.time, texts: flow }])?;
             let entry = Entry { time: frame.time, texts };
             let cost = entry.cost();
             let passed = self.sift(shown, |sieve| sieve.push_text(&frame, entry, cost));
             shown.passed += passed.len() as u64;
-            self.entry(connection, passed)?;
-            self.findings(connection, shown, findings)?;
+            self.entry(connection, shown, passed)?;
+            self.findings(connection, shown, marks)?;
         }
         Ok(())
     }
@@ -257,47 +311,81 @@ impl<W: Write> Screen<W> {
         passed
     }
 
-    /// Prints violations of rules, by the latest frame or by earlier ones.
-    fn findings(&mut self, connection: usize, shown: &mut ConnectionState, findings: Vec<Finding>) -> io::Result<()> {
-        for finding in findings {
-            let sentence = shown.concealed.conceal(&finding.sentence);
-            let finding = Finding { sentence, ..finding };
-            let texts = vec![(View::Lint, finding.to_string())];
+    /// Prints violations of rules, with the marks that come too late for their frames.
+    fn findings(&mut self, connection: usize, shown: &mut ConnectionState, marks: Vec<Marked>) -> io::Result<()> {
+        for (finding, mut texts) in marks {
+            if self.views.contains(&View::Lint) {
+                texts.push((View::Lint, Output::Text(finding.to_string())));
+            }
             let entry = Entry { time: shown.time, texts };
             let cost = entry.cost();
             let passed = self.sift(shown, |sieve| sieve.push_late(finding.kind, finding.stream, entry, cost));
-            self.entry(connection, passed)?;
+            self.entry(connection, shown, passed)?;
         }
         Ok(())
     }
 
     /// Prints output that has passed the filter.
-    fn entry(&mut self, connection: usize, entry: Vec<Entry>) -> io::Result<()> {
-        for Entry { time, texts } in entry {
-            texts.iter().try_for_each(|(view, text)| self.text(connection, time, *view, text))?;
+    fn entry(&mut self, connection: usize, shown: &mut ConnectionState, entries: Vec<Entry>) -> io::Result<()> {
+        for Entry { time, texts } in entries {
+            for (view, output) in texts {
+                let text = match (output, &mut shown.ladder) {
+                    (Output::Text(text), _) => text,
+                    (Output::Step(step), Some(ladder)) => ladder.show(&step),
+                    (Output::Step(_), None) => continue,
+                };
+                self.text(connection, time, view, &text)?;
+            }
         }
         Ok(())
+    }
+
+    /// Prints the extent of the checks on all connections.
+    fn all(&mut self) -> io::Result<()> {
+        let (connections, frames, violations) = self.checked;
+        if !self.views.contains(&View::Lint) {
+            return Ok(());
+        }
+        let counted = |count: u64, name: &str| format!("{count} {name}{}", if count == 1 { "" } else { "s" });
+        let (connections, frames) = (counted(connections, "connection"), counted(frames, "frame"));
+        let violations = if violations == 0 { "no violations".to_owned() } else { counted(violations, "violation") };
+        let rules = Lint::rules().count();
+        writeln!(
+            self.out,
+            "{violations} found by {rules} rules in {frames} of {connections}; docs/rules.md lists the rules by number"
+        )
     }
 
     fn closed(&mut self, connection: usize, time: Duration, reset: bool) -> io::Result<()> {
         self.line(connection, time, format_args!("{}", if reset { "reset" } else { "closed" }))
     }
 
-    /// Prints output that was held back at the end of the bytes; `ended` is false if only the recording has ended.
-    fn over(&mut self, connection: usize, mut shown: ConnectionState, ended: bool) -> io::Result<()> {
+    /// Prints output that was held back at the end of the bytes, at this time; `ended` is false if only the recording has
+    /// ended.
+    fn over(&mut self, connection: usize, mut shown: ConnectionState, time: Duration, ended: bool) -> io::Result<()> {
         self.budget.finish(&mut shown.conversation);
         self.frames(connection, &mut shown)?;
-        let rest = shown.lint.as_mut().map(Lint::finish).unwrap_or_default();
-        self.findings(connection, &mut shown, rest)?;
+        shown.time = shown.time.max(time);
+        let mut rest = Vec::new();
+        if let Some(lint) = &mut shown.lint {
+            lint.until(time);
+            rest = lint.finish();
+        }
+        let marks = shown.mark(rest);
+        self.findings(connection, &mut shown, marks)?;
         let passed = self.sift(&mut shown, Sieve::finish);
         shown.passed += passed.len() as u64;
-        self.entry(connection, passed)?;
+        self.entry(connection, &mut shown, passed)?;
         for (view, by) in &mut shown.views {
+            by.until(time);
             let text = if ended { by.finish() } else { by.leave() };
             self.text(connection, shown.time, *view, &text)?;
         }
-        if shown.lint.as_ref().is_some_and(|lint| lint.findings() == 0) {
-            self.line(connection, shown.time, format_args!("no violations found"))?;
+        if let Some(lint) = shown.lint.as_ref().filter(|_| self.views.contains(&View::Lint)) {
+            self.checked = (self.checked.0 + 1, self.checked.1 + shown.frames, self.checked.2 + lint.findings());
+            for line in lint.summary() {
+                self.line(connection, shown.time, format_args!("{line}"))?;
+            }
         }
         if !self.filter.is_empty() && shown.passed == 0 && shown.frames > 0 {
             self.line(connection, shown.time, format_args!("the filter hides all frames: {}", shown.frames))?;
@@ -376,7 +464,7 @@ impl<W: Write + Send> Observer for Screen<W> {
             }
             EventKind::Closed { reset } => {
                 if let Some(shown) = self.connections.remove(&connection) {
-                    self.over(connection, shown, true)?;
+                    self.over(connection, shown, time, true)?;
                 }
                 self.closed(connection, time, reset)
             }
@@ -387,10 +475,11 @@ impl<W: Write + Send> Observer for Screen<W> {
         self.out.flush()
     }
 
-    fn end(&mut self) -> io::Result<()> {
+    fn end(&mut self, time: Duration) -> io::Result<()> {
         for (connection, shown) in std::mem::take(&mut self.connections) {
-            self.over(connection, shown, false)?;
+            self.over(connection, shown, time, false)?;
         }
+        self.all()?;
         self.out.flush()
     }
 }

@@ -23,6 +23,8 @@ function callFrom(frame, record) {
     // How it ended: in a word, by number, in the server's words, and who ended it.
     status: undefined, code: undefined, message: undefined, end: undefined,
     up: 0, down: 0, bytesUp: 0, bytesDown: 0, fault: false,
+    // What the rules found in it, its waits for windows, and whether its response has begun.
+    findings: [], waits: [], answered: false,
     // How many of its frames pass the filter.
     passing: 0,
   };
@@ -35,18 +37,20 @@ function close(call, time, status, end, ok = false) {
 /** Takes a frame of the call's stream. */
 function advance(call, frame, record) {
   call.fault ||= frame.fault;
+  call.answered ||= record.meaning === "response_headers";
   call[frame.up ? "up" : "down"] += record.messages.length;
   call[frame.up ? "bytesUp" : "bytesDown"] += frame.size;
   if (!call.open) return;
   const { meaning, status } = record;
   if (meaning === "trailers" || meaning === "trailers_only") {
     const name = status === undefined || status === null ? "no status" : STATUS[Number(status)] ?? `status ${status}`;
-    close(call, frame.time, name, "ended by the server's trailers", status === "0");
+    const only = meaning === "trailers_only" && !call.answered;
+    close(call, frame.time, name, only ? "ended by the server's Trailers-Only" : "ended by the server's trailers", status === "0");
     Object.assign(call, { code: status ?? undefined, message: unescaped(headerOf(record, "grpc-message")) });
   } else if (meaning === "http_response") {
     close(call, frame.time, `HTTP ${status}`, "ended by an answer that is not gRPC");
   } else if (frame.type === "DATA" && !frame.up && record.flag_names.includes("END_STREAM")) {
-    close(call, frame.time, "no status", "ended by the server without a grpc-status");
+    close(call, frame.time, "no status", "ended by the server's END_STREAM on DATA, without trailers");
   } else if (frame.type === "RST_STREAM") {
     const code = errorOf(record);
     // A deadline is one that the client kept.
@@ -54,6 +58,12 @@ function advance(call, frame, record) {
     const who = frame.up ? "the client" : "the server";
     close(call, frame.time, code, late ? `ended by the client at its deadline of ${span(call.timeout)}` : `ended by ${who}'s RST_STREAM ${code}`);
   }
+}
+
+/** What the rules found, in short: "1 error, 2 notes". */
+function foundIn(findings) {
+  const of = (severity) => findings.filter((one) => one.severity === severity).length;
+  return ["error", "warning", "note"].filter(of).map((severity) => count(of(severity), severity)).join(", ");
 }
 
 /** The error code of an RST_STREAM or GOAWAY, by name. */
@@ -73,11 +83,11 @@ function unescaped(message) {
 
 const SHAPES = { unary: "unary", server_streaming: "server ≫", client_streaming: "client ≫", bidi_streaming: "bidi ≫" };
 
-/** The kind of a call: as the schema has it, otherwise by the messages seen so far. */
+/** The kind of a call: as the schema has it, otherwise as far as the messages seen so far prove it. */
 function kindOf(call) {
   if (call.kind) return SHAPES[call.kind] ?? call.kind;
   const shape = `${call.up > 1 ? "client" : ""}${call.down > 1 ? "server" : ""}`;
-  return { "": "unary", client: "client ≫", server: "server ≫", clientserver: "bidi ≫" }[shape];
+  return { "": "?", client: "client ≫?", server: "server ≫?", clientserver: "bidi ≫" }[shape];
 }
 
 const signOf = (call) => (call.open ? "◌" : call.ok ? "✓" : "✗");

@@ -8,6 +8,7 @@ function detailsOf(state, go) {
   return [
     ...(node ? fieldOf(node, open, go) : []),
     ...open.faults.map((fault) => make("p", { className: "wrong" }, `✗ ${fault}`)),
+    ...frame.findings.map((one) => findingOf(one)),
     ...(frame.call ? aboutCall(frame.call) : []),
   ];
 }
@@ -47,6 +48,13 @@ function explanationsOf({ layer, label = "", value, rule }) {
   ].filter(Boolean);
 }
 
+/** A finding: its rule, its bytes, and what is wrong. */
+function findingOf({ severity, name, sentence, range, rule, url, number }) {
+  const [from, until] = range;
+  return make("p", { className: severity === "note" ? "remark" : "wrong" }, `${severity === "note" ? "·" : "✗"} ${severity} ${name}, bytes ${from}..${until}: ${sentence} (`,
+    make("a", { href: url, target: "_blank", rel: "noreferrer noopener" }, rule), number ? `; rule ${number})` : ")");
+}
+
 /** The call: how it went, who ended it, and how. */
 function aboutCall(call) {
   const way = (arrow, messages, bytes) => `${arrow} ${count(messages, "message")}, ${count(bytes, "byte")}`;
@@ -55,6 +63,8 @@ function aboutCall(call) {
     make("dl", {},
       ...entry("status", make("span", { className: call.open ? "open" : call.ok ? "ok" : "wrong" }, `${signOf(call)} ${statusOf(call)}${call.message ? `: ${call.message}` : ""}`)),
       ...entry("end", call.end),
+      ...entry("waits", ...call.waits.slice(-6).map((wait) => make("p", {}, `${wait.text}: ${wait.details}`))),
+      ...entry("rules", call.findings.length && foundIn(call.findings)),
       ...entry("time", call.open ? undefined : span(call.ended - call.began)),
       ...entry("deadline", call.timeout !== undefined && span(call.timeout)),
       ...entry("messages", way("↑", call.up, call.bytesUp), make("br"), way("↓", call.down, call.bytesDown)),

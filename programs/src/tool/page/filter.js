@@ -23,6 +23,7 @@ const OF_FRAMES = {
 function outcomes({ path, open, status, code }) {
   if (path === undefined) return [];
   if (open) return ["open"];
+  if (code === "1") return [status, "CANCEL"];
   return code === undefined ? [status, "none"] : [status];
 }
 
@@ -54,14 +55,16 @@ function parseTerm(text) {
   const any = wanted.split(",").map((one) => comparable(name, one, wrong));
   const value = ofCalls ? OF_CALLS[name] : OF_FRAMES[name];
   // What a frame does not have is equal to nothing, and different from everything.
-  const has = (it) => value(it).filter(Boolean).map((one) => one.toLowerCase().replaceAll(" ", "_"));
+  const has = (it) => value(it).filter(Boolean).map((one) => one.toLowerCase().replaceAll(/[ -]/g, "_"));
   const found = operator === "~" ? (it) => has(it).some((one) => any.some((part) => one.includes(part))) : (it) => has(it).some((one) => any.includes(one));
   return { name, ofCalls, holds: operator === "!=" ? (it) => !found(it) : found };
 }
 
 function comparable(name, wanted, wrong) {
-  const lower = wanted.toLowerCase();
+  const lower = name === "status" ? wanted.toLowerCase().replaceAll("-", "_") : wanted.toLowerCase();
   if ((name === "stream" || name === "connection") && !/^\d+$/.test(lower)) throw wrong(`"${wanted}" is no number of a ${name}`);
+  // CANCEL is also the name of a reset.
+  if (name === "status" && lower === "canceled") return "cancelled";
   return name === "status" && /^\d+$/.test(lower) ? (STATUS[Number(lower)] ?? `status_${lower}`).toLowerCase() : lower;
 }
 

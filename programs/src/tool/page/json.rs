@@ -6,9 +6,12 @@ use std::time::{Duration, SystemTime};
 
 use crate::cli;
 use crate::tool::feed::{Event, EventKind, Observer};
+use crate::tool::flags::conceal::Concealed;
 use crate::watch::budget::{Allowance, Budget, ends_here};
 use barewire::inspector::capture::{self, Capture};
-use barewire::inspector::{Conversation, Direction, Endpoints, JsonLines, Redaction, Schema};
+use barewire::inspector::{
+    Conversation, Direction, Endpoints, Finding, Flow, Frame, JsonLines, Lint, Redaction, Schema, Stall,
+};
 
 /// Accepts JSON lines, each with its line break.
 pub(in crate::tool) trait Lines: Send {
@@ -84,7 +87,8 @@ pub(in crate::tool) struct LineWriter<L> {
     schema: Schema,
     /// The start of the time that events count from.
     began: SystemTime,
-    conversations: BTreeMap<usize, Conversation>,
+    connections: BTreeMap<usize, Followed>,
+    redaction: Redaction,
     budget: Budget,
     allowance: Allowance,
     /// The time of the last event.
@@ -92,35 +96,52 @@ pub(in crate::tool) struct LineWriter<L> {
     lines: L,
 }
 
+/// A connection whose frames are written, with the rules and waits that are written beside them.
+struct Followed {
+    conversation: Conversation,
+    lint: Lint,
+    flow: Flow,
+    /// The secrets of the connection, which findings must not repeat.
+    concealed: Concealed,
+}
+
+impl Followed {
+    fn new(conversation: Conversation) -> Self {
+        let lint = Lint::new(conversation.schema().clone());
+        Self { conversation, lint, flow: Flow::new(), concealed: Concealed::default() }
+    }
+}
+
 impl<L: Lines> LineWriter<L> {
     pub(in crate::tool) fn new(redaction: Redaction, schema: Schema, began: SystemTime, lines: L) -> Self {
-        let (json, now) = (JsonLines::new(redaction).naming(&schema), Duration::ZERO);
-        let (conversations, budget, allowance) = (BTreeMap::new(), Budget::default(), Allowance::default());
-        Self { json, schema, began, conversations, budget, allowance, now, lines }
+        let (json, now) = (JsonLines::new(redaction.clone()).naming(&schema), Duration::ZERO);
+        let (connections, budget, allowance) = (BTreeMap::new(), Budget::default(), Allowance::default());
+        Self { json, schema, began, connections, redaction, budget, allowance, now, lines }
     }
 
     /// Writes a whole capture, one connection after the other, and ends the output.
     pub(in crate::tool) fn capture(&mut self, capture: &Capture) -> io::Result<()> {
         for (at, connection) in capture.connections.iter().enumerate() {
-            self.connection(at + 1, connection)?;
+            self.connection(at + 1, connection, capture.end())?;
         }
         self.lines.end()
     }
 
-    fn connection(&mut self, number: usize, connection: &capture::Connection) -> io::Result<()> {
+    /// Writes a connection of a capture that ends at this time.
+    fn connection(&mut self, number: usize, connection: &capture::Connection, end: Duration) -> io::Result<()> {
         let (client, server) = (connection.client.to_string(), connection.server.to_string());
         self.open(number, client, server, connection.roles_guessed)?;
-        let mut conversation = connection.begin(self.schema.clone());
-        let mut time = Duration::ZERO;
+        let mut followed = Followed::new(connection.begin(self.schema.clone()));
+        let time = connection.end.map_or(end, |end| end.time);
         for chunk in &connection.chunks {
             if self.lines.is_full() {
                 return Ok(());
             }
-            time = chunk.time;
-            self.budget.push(&mut conversation, time, chunk.direction, chunk.lost, &chunk.bytes);
-            self.frames(number, &mut conversation)?;
+            let capture::Chunk { time, direction, lost, bytes } = chunk;
+            self.budget.push(&mut followed.conversation, *time, *direction, *lost, bytes);
+            self.frames(number, &mut followed)?;
         }
-        self.over(number, time, conversation)
+        self.over(number, time, connection.end.is_some(), followed)
     }
 
     fn open(&mut self, number: usize, client: String, server: String, roles_guessed: bool) -> io::Result<()> {
@@ -129,28 +150,54 @@ impl<L: Lines> LineWriter<L> {
         self.lines.line(&self.json.connection(number as u64, &endpoints))
     }
 
-    fn frames(&mut self, number: usize, conversation: &mut Conversation) -> io::Result<()> {
-        for frame in conversation.take_frames() {
+    fn frames(&mut self, number: usize, followed: &mut Followed) -> io::Result<()> {
+        for frame in followed.conversation.take_frames() {
             if self.lines.is_full() {
                 break;
             }
+            followed.concealed.apply(&self.redaction, &frame);
             self.lines.line(&self.allowance.line(&self.json, number as u64, &frame))?;
+            let findings = followed.lint.check(&frame);
+            findings.into_iter().try_for_each(|finding| self.finding(number, followed, finding, Some(&frame)))?;
+            let waits = followed.flow.advance(&frame);
+            waits.iter().try_for_each(|stall| self.wait(number, stall))?;
         }
         Ok(())
     }
 
-    fn over(&mut self, number: usize, time: Duration, mut conversation: Conversation) -> io::Result<()> {
-        self.budget.finish(&mut conversation);
-        self.frames(number, &mut conversation)?;
-        self.lines.line(&self.json.end(number as u64, time, conversation.dropped_frames()))
+    fn finding(
+        &mut self,
+        number: usize,
+        followed: &Followed,
+        finding: Finding,
+        frame: Option<&Frame>,
+    ) -> io::Result<()> {
+        let finding = Finding { sentence: followed.concealed.conceal(&finding.sentence), ..finding };
+        self.lines.line(&self.json.finding(number as u64, &finding, frame))
+    }
+
+    fn wait(&mut self, number: usize, stall: &Stall) -> io::Result<()> {
+        self.lines.line(&self.json.wait(number as u64, stall))
+    }
+
+    /// Ends a connection, or only its recording unless it is `closed`.
+    fn over(&mut self, number: usize, time: Duration, closed: bool, mut followed: Followed) -> io::Result<()> {
+        self.budget.finish(&mut followed.conversation);
+        self.frames(number, &mut followed)?;
+        followed.lint.until(time);
+        let rest = followed.lint.finish();
+        rest.into_iter().try_for_each(|finding| self.finding(number, &followed, finding, None))?;
+        followed.flow.until(time);
+        followed.flow.close(closed).iter().try_for_each(|stall| self.wait(number, stall))?;
+        self.lines.line(&self.json.end(number as u64, time, followed.conversation.dropped_frames()))
     }
 
     /// Pushes bytes into a connection's conversation, and writes the resulting frames.
     fn push(&mut self, number: usize, time: Duration, direction: Direction, lost: u64, bytes: &[u8]) -> io::Result<()> {
-        let Some(mut conversation) = self.conversations.remove(&number) else { return Ok(()) };
-        self.budget.push(&mut conversation, time, direction, lost, bytes);
-        self.frames(number, &mut conversation)?;
-        self.conversations.insert(number, conversation);
+        let Some(mut followed) = self.connections.remove(&number) else { return Ok(()) };
+        self.budget.push(&mut followed.conversation, time, direction, lost, bytes);
+        self.frames(number, &mut followed)?;
+        self.connections.insert(number, followed);
         Ok(())
     }
 }
@@ -160,18 +207,19 @@ impl<L: Lines> Observer for LineWriter<L> {
         let Event { connection, time, kind } = event;
         self.now = time;
         if self.lines.is_full() {
-            self.conversations.clear();
+            self.connections.clear();
             return Ok(());
         }
         match kind {
             EventKind::Opened { client, server } => {
-                self.conversations.insert(connection, Conversation::new(self.schema.clone()));
+                let followed = Followed::new(Conversation::new(self.schema.clone()));
+                self.connections.insert(connection, followed);
                 self.open(connection, client.to_string(), server.to_string(), false)
             }
             EventKind::Passed { direction, lost, bytes } => self.push(connection, time, direction, lost, &bytes),
             EventKind::Ended { direction, lost } => self.push(connection, time, direction, lost, &[]),
-            EventKind::Closed { .. } => match self.conversations.remove(&connection) {
-                Some(conversation) => self.over(connection, time, conversation),
+            EventKind::Closed { .. } => match self.connections.remove(&connection) {
+                Some(followed) => self.over(connection, time, true, followed),
                 None => Ok(()),
             },
             EventKind::Note(_) => Ok(()),
@@ -182,9 +230,10 @@ impl<L: Lines> Observer for LineWriter<L> {
         Ok(())
     }
 
-    fn end(&mut self) -> io::Result<()> {
-        for (number, conversation) in std::mem::take(&mut self.conversations) {
-            self.over(number, self.now, conversation)?;
+    fn end(&mut self, time: Duration) -> io::Result<()> {
+        self.now = self.now.max(time);
+        for (number, followed) in std::mem::take(&mut self.connections) {
+            self.over(number, self.now, false, followed)?;
         }
         self.lines.end()
     }

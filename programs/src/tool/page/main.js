@@ -70,7 +70,7 @@ function listCalls() {
   state.axis = axisOf(state.calls, capture.end);
   byId("axis").textContent = state.calls.length ? span(state.axis.length) : "";
   const longest = (words) => [...words].reduce((most, word) => Math.max(most, word.length), 4);
-  byId("calls-pane").style.setProperty("--status", 2 + longest(capture.statuses));
+  byId("calls-pane").style.setProperty("--status", 4 + longest(capture.statuses));
   byId("frames-pane").style.setProperty("--type", longest(capture.types));
   rows.calls.resize(state.calls.length);
   byId("calls-count").textContent = outOf(state.calls.length, capture.calls.length);

@@ -29,6 +29,8 @@ class Capture {
     if (record?.record === "connection") this.connections.set(record.connection, { ...record, line });
     else if (record?.record === "end") this.over(record, line);
     else if (record?.record === "limit") this.limit = String(record.text);
+    else if (record?.record === "finding") this.finding(record, line);
+    else if (record?.record === "wait") this.wait(record, line);
     else if (record?.record === "frame" && typeof record.bytes === "string") return this.whole(record, line);
     else this.unread += 1;
     return undefined;
@@ -67,6 +69,8 @@ class Capture {
       size: record.bytes.length / 2,
       fault: record.faults.length > 0 || line.includes('"fault":"'),
       call: undefined,
+      // What the rules found in it, and lines about it that came later.
+      findings: [], beside: [],
     };
     this.end = Math.max(this.end, time);
     this.types.add(frame.type);
@@ -76,6 +80,30 @@ class Capture {
     this.frames.push(frame);
     this.length += line.length;
     return frame;
+  }
+
+  /** The frame of a connection with this number; it is looked for from the newest on, which is mostly it. */
+  numbered(connection, number) {
+    return this.frames.findLast((frame) => frame.connection === connection && frame.number === number);
+  }
+
+  /** Marks the frame and the call that break a rule. */
+  finding(record, line) {
+    const frame = this.numbered(record.connection, record.frame);
+    if (!frame) return;
+    frame.findings.push(record);
+    frame.beside.push(line);
+    frame.fault ||= record.severity !== "note";
+    const call = this.byStream.get(`${record.connection}/${record.stream}`);
+    if (!call) return;
+    call.findings.push(record);
+    call.fault ||= record.severity !== "note";
+  }
+
+  /** Adds a wait for a window to its call. */
+  wait(record, line) {
+    this.numbered(record.connection, record.frame)?.beside.push(line);
+    this.byStream.get(`${record.connection}/${record.stream}`)?.waits.push(record);
   }
 
   /** Lets go of the oldest frames if there are too many, and of the calls that ended with them; gives their number. */
@@ -159,7 +187,7 @@ class Capture {
     const starts = [...this.connections.values()];
     return [
       ...starts.map((connection) => connection.line),
-      ...this.frames.map((frame) => frame.line),
+      ...this.frames.flatMap((frame) => [frame.line, ...frame.beside]),
       ...starts.map((connection) => connection.endLine).filter(Boolean),
     ];
   }

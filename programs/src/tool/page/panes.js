@@ -4,6 +4,12 @@ const LAYERS = {
   before: "before HTTP/2", frame: "frame header", payload: "frame payload", hpack: "HPACK", grpc: "gRPC", protobuf: "Protocol Buffers", opaque: "other bytes",
 };
 
+/** A finding in a line. */
+const sentenceOf = ({ severity, name, sentence }) => `${severity}: ${name}: ${sentence}`;
+
+/** The waits of a call for windows that last a millisecond, or that did not end with an open window. */
+const waitsOf = (call) => call.waits.filter((wait) => wait.waited >= 1e-3 || wait.ended === undefined).map((wait) => wait.text);
+
 /** A row of a list. Its id lets the list say which of its rows is active. */
 function row(list, index, length, selected, className, ...cells) {
   return make("div", {
@@ -23,13 +29,13 @@ function callRow(state, index) {
   const took = span((call.ended ?? capture.end) - call.began);
   const element = row("calls", index, calls.length, state.call === call, `call-row ${outcome}${state.frame?.call === call ? " own-selected" : ""}${state.pointed?.call === call ? " own-hover" : ""}`,
     make("span", { className: "method", title: call.path }, make("b", {}, call.method), make("small", {}, `${many}stream ${call.stream} · ${call.service}`)),
-    cell("kind", kindOf(call), call.kind ? undefined : "by the messages so far"),
+    cell("kind", kindOf(call), call.kind ? undefined : "at least, by the messages so far: the schema lacks the method"),
     make("span", { className: "messages", title: `${count(call.bytesUp, "byte")} up, ${count(call.bytesDown, "byte")} down, frames included` },
       make("span", { className: "up" }, `↑${call.up}`), " ", make("span", { className: "down" }, `↓${call.down}`)),
-    cell("status", `${signOf(call)} ${status}`, [status, call.message, call.end].filter(Boolean).join("\n")),
+    cell("status", `${signOf(call)} ${status}${call.fault ? " !" : ""}`, [status, call.message, call.end, ...waitsOf(call), foundIn(call.findings)].filter(Boolean).join("\n")),
     cell("number", took),
     trackOf(state, call));
-  element.setAttribute("aria-label", `${call.method} of ${call.service}, stream ${call.stream}, ${kindOf(call)}, ${count(call.up, "message")} up, ${call.down} down, ${status}${call.end ? `, ${call.end}` : ""}, ${took}`);
+  element.setAttribute("aria-label", `${call.method} of ${call.service}, stream ${call.stream}, ${kindOf(call)}, ${count(call.up, "message")} up, ${call.down} down, ${status}${call.end ? `, ${call.end}` : ""}${call.findings.length ? `, ${foundIn(call.findings)}` : ""}, ${took}`);
   return element;
 }
 
@@ -44,8 +50,8 @@ function frameRow(state, index) {
     cell("type", frame.type),
     cell("number", String(stream)),
     cell("number", String(frame.size)),
-    make("span", { className: "summary", title: `${frame.summary}${frame.gist ? `\n${frame.gist}` : ""}` },
-      frame.fault ? "✗ " : "", make("span", { className: frame.gist ? "gist" : "" }, frame.gist || frame.summary)));
+    make("span", { className: "summary", title: [frame.summary, frame.gist, ...frame.findings.map(sentenceOf)].filter(Boolean).join("\n") },
+      frame.fault ? "✗ " : frame.findings.length ? "· " : "", make("span", { className: frame.gist ? "gist" : "" }, frame.gist || frame.summary)));
   element.setAttribute("aria-label", `Frame ${frame.number}, ${frame.up ? "client to server" : "server to client"}, ${frame.type}${stream ? `, stream ${stream}` : ""}, ${count(frame.size, "byte")}. ${frame.summary}${frame.gist ? `: ${frame.gist}` : ""}${frame.fault ? ". Something is wrong with it." : ""}`);
   return element;
 }
@@ -100,7 +106,7 @@ function hexRow(state, index) {
     texts.push(make("span", { className: marks, "data-at": at, "aria-hidden": "true" }, shown));
   }
   return make("div", { className: "row hex", role: "row" },
-    make("span", { className: "offset", role: "rowheader" }, start.toString(16).padStart(4, "0")),
+    make("span", { className: "offset", role: "rowheader" }, String(start).padStart(4, "\u2007")),
     make("span", { className: "bytes", role: "presentation" }, ...cells),
     make("span", { className: "ascii", role: "presentation", "aria-hidden": "true" }, ...texts));
 }

@@ -19,7 +19,14 @@ function trackOf(state, call) {
   const bar = make("i", { className: "bar" });
   bar.style.setProperty("--from", from);
   bar.style.setProperty("--part", to - from);
-  return make("span", { className: "track", title: "Click to go to the nearest frame" }, bar, make("i", { className: "mark pointed" }), make("i", { className: "mark chosen" }));
+  const waits = call.waits.map((wait) => {
+    const [from, to] = [placeOf(wait.begun, axis), placeOf(wait.ended ?? capture.end, axis)];
+    const part = make("i", { className: "wait", title: wait.text });
+    part.style.setProperty("--from", from);
+    part.style.setProperty("--part", to - from);
+    return part;
+  });
+  return make("span", { className: "track", title: "Click to go to the nearest frame" }, bar, ...waits, make("i", { className: "mark pointed" }), make("i", { className: "mark chosen" }));
 }
 
 /** Moves the marks, without drawing anything anew: on the track of the frame's own call, and faintly on the others. */

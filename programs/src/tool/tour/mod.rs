@@ -1,4 +1,4 @@
-//! `barewire tour`: shows the four kinds of call, frame by frame, at the pace of the user's keys.
+//! `barewire tour`: shows the four kinds of call and four that fail or wait, frame by frame, at the pace of the user's keys.
 //!
 //! All calls are made before the first frame is shown, so that the user can go back. A terminal delivers single keys. From a
 //! pipe, each character is a key and an empty line is Enter. If there is no input, all frames are printed.
@@ -26,7 +26,8 @@ pub(super) struct Flags {
 }
 
 pub(super) async fn run(flags: Flags, color: bool) -> Result<(), Stop> {
-    let calls = demonstration::four_kinds().await.map_err(|stopped| Stop::Failed(stopped.to_string()))?;
+    let mut calls = demonstration::four_kinds().await.map_err(|stopped| Stop::Failed(stopped.to_string()))?;
+    calls.extend(demonstration::failures());
     let (from, to) = (io::stdin().is_terminal(), io::stdout().is_terminal());
     // If the output goes into a pipe, a user at the terminal can't turn pages.
     if flags.no_pause || (from && !to) {

@@ -8,12 +8,13 @@ use barewire::inspector::{Frame, FrameHeader, FrameKind, FrameType, Meaning, Pri
 /// The ANSI sequence that clears the screen.
 const CLEAR: &str = "\x1b[2J\x1b[H";
 
-const KEYS: &str = "Enter, space or n: next · p: back · 1-4: to a kind of call · h: help · q: end";
+const KEYS: &str = "Enter, space or n: next · p: back · 1-8: to a call · h: help · q: end";
 
 const HELP: &str = "\
 Enter, space, n, →    the next frame
 p, Backspace, ←       the previous frame
 1 2 3 4               the unary, server streaming, client streaming or bidirectional call
+5 6 7 8               a call with an error status, Trailers-Only, a wait for two windows, a reset at the deadline
 h, ?                  this help
 q, Ctrl-C, Ctrl-D     quit
 
@@ -76,7 +77,7 @@ impl<'a> Tour<'a> {
                 Key::Quit => return Ok(()),
                 Key::Help => self.show(out, HELP)?,
                 Key::Next if at + 1 == self.stops.len() => {
-                    self.show(out, "That was the last frame. p goes back, 1 to 4 to a kind of call, q ends.\n")?;
+                    self.show(out, "That was the last frame. p goes back, 1 to 8 to a call, q ends.\n")?;
                 }
                 pressed => {
                     at = match pressed {
@@ -124,6 +125,10 @@ impl<'a> Tour<'a> {
         for rule in rules(frame) {
             page.push_str(&format!("  {rule}: {}\n", rule.link()));
         }
+        if at + 1 == call.frames.len() && !call.said.is_empty() {
+            page.push_str("\nThe views of barewire tap and barewire decode say about this call:\n");
+            call.said.iter().for_each(|line| page.push_str(&format!("  {line}\n")));
+        }
         page
     }
 }
@@ -151,6 +156,9 @@ fn explanation(frame: &Frame) -> &'static str {
         (Meaning::ResponseHeaders, ..) => {
             "The answer begins. Its HTTP status is 200 whatever the outcome of the call, which comes at the end."
         }
+        (Meaning::Trailers { status: Some(status) }, ..) if status != "0" => {
+            "The call fails: the status and its message come in the trailers, although the HTTP status was 200."
+        }
         (Meaning::Trailers { .. }, ..) => {
             "The call ends: grpc-status is in a second header block, after all messages, because it is known only now."
         }
@@ -162,12 +170,15 @@ fn explanation(frame: &Frame) -> &'static str {
             "The limits of this side: windows, concurrent streams, sizes. The other side acknowledges and respects them."
         }
         (_, _, Some(FrameType::WINDOW_UPDATE)) => {
-            "Flow control: the other side may send this many more bytes of DATA. No side has to accept more than it has room for."
+            "Flow control: the other side may send this many more bytes of DATA, on this stream, or on all if it has none. A \
+             sender needs room in both windows."
         }
         (_, _, Some(FrameType::PING)) => {
             "Checks that the other side is there, and measures the round trip. It must send the same eight bytes back."
         }
-        (_, _, Some(FrameType::RST_STREAM)) => "The stream ends at once, and no trailers will come.",
+        (_, _, Some(FrameType::RST_STREAM)) => {
+            "The stream ends at once. Frames of the other side that are under way still arrive, and count for nothing."
+        }
         (_, _, Some(FrameType::GOAWAY)) => "The connection accepts no new streams; open ones may finish.",
         _ => "A frame without a meaning of its own in gRPC.",
     }
@@ -201,7 +212,7 @@ impl Keys<'_> {
                 b'\n' if line_was_empty => Key::Next,
                 b'\r' | b' ' | b'n' => Key::Next,
                 b'p' | 0x7f | 0x08 => Key::Back,
-                b'1'..=b'4' => Key::Kind(usize::from(byte - b'1')),
+                b'1'..=b'8' => Key::Kind(usize::from(byte - b'1')),
                 b'h' | b'?' => Key::Help,
                 b'q' | 0x03 | 0x04 => Key::Quit,
                 0x1b => match self.arrow()? {
@@ -255,9 +266,9 @@ mod tests {
         use Key::{Back, Help, Kind, Next, Quit};
         assert_eq!(keys(b"\n\nn\np\n\n"), [Next, Next, Next, Back, Next]);
         assert_eq!(keys(b"\r n"), [Next, Next, Next]);
-        assert_eq!(keys(b"14h?q\x03\x04"), [Kind(0), Kind(3), Help, Help, Quit, Quit, Quit]);
+        assert_eq!(keys(b"189h?q\x03\x04"), [Kind(0), Kind(7), Help, Help, Quit, Quit, Quit]);
         assert_eq!(keys(b"\x1b[C\x1b[D\x1b[Z\x7f"), [Next, Back, Back]);
-        assert_eq!(keys(b"x5\x1b"), []);
+        assert_eq!(keys(b"x9\x1b"), []);
     }
 
     /// Returns the titles of the pages that these keys show.
@@ -284,6 +295,12 @@ mod tests {
             ]
             .map(|title| title.to_owned())
         );
+        let failures = demonstration::failures();
+        for (at, call) in failures.iter().enumerate() {
+            let tour = Tour::new(&failures, false, false);
+            let last = failures.iter().take(at + 1).map(|call| call.frames.len()).sum::<usize>() - 1;
+            assert!(tour.page(last).contains(&format!("  {}\n", call.said[0])), "{}", call.kind);
+        }
         assert_eq!(titles(b"q n").await.len(), 1);
         let all = titles(b"").await;
         assert!(all.len() > 20, "without a key everything is printed");
@@ -292,6 +309,9 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn every_frame_of_the_four_kinds_is_explained() {
+        for frame in demonstration::failures().iter().flat_map(|call| &call.frames) {
+            assert!(!explanation(frame).contains("without a meaning") && !rules(frame).is_empty());
+        }
         let calls = demonstration::four_kinds().await.unwrap();
         for call in &calls {
             let path = format!("/routeguide.RouteGuide/{}", call.method);
