@@ -19,7 +19,7 @@ use crate::inspector::decode::half::{Expects, Half, Piece};
 use crate::inspector::decode::http1::Lines;
 use crate::inspector::decode::http2;
 use crate::inspector::decode::huffman;
-use crate::inspector::decode::opening::Opening;
+use crate::inspector::decode::opening_state::Opening;
 use crate::inspector::model::annotation::Layer;
 use crate::inspector::model::frame::Direction;
 use crate::inspector::model::frame::HeaderField;

@@ -98,7 +98,7 @@ fn data_in_the_syn_counts_once() {
         ends.packet(CLIENT, PSH | ACK, &PREFACE[10..]),
         ends.packet(SERVER, PSH | ACK, SETTINGS),
     ];
-    assert_eq!(connections(&[&[syn.clone()], &rest[..]].concat()), [whole()]);
+    assert_eq!(connections(&[std::slice::from_ref(&syn), &rest[..]].concat()), [whole()]);
     assert_eq!(connections(&[&[syn.clone(), syn.clone()], &rest[..]].concat()), [whole()]);
     // On the ports of an open connection.
     let (_, before) = opening(4_000_000, 3);

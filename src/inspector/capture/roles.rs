@@ -4,7 +4,7 @@
 //! table, so that they can be decoded in mid-connection. Other frames hint at the side that sent them. Ports decide only
 //! if no frame does.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::recorded::Connection;
 use crate::inspector::decode::half::{Expects, Half, Piece};
@@ -15,6 +15,9 @@ use crate::wire::http2::{FRAME_HEADER, FrameHeader, FrameType, Setting, settings
 
 /// The most bytes of a connection that are searched.
 const MOST: usize = 4 << 20;
+
+/// The most streams with DATA that are remembered.
+const MOST_STREAMS: usize = 1 << 16;
 
 /// The weight of something that only one side may send, and of something that one side usually sends.
 const PROOF: i64 = 1_000;
@@ -60,6 +63,8 @@ struct Side {
     promise: bool,
     /// The place of the first HEADERS on each odd stream.
     headers: BTreeMap<u32, usize>,
+    /// Streams with DATA.
+    data: BTreeSet<u32>,
     /// Positive if a client sent it, negative if a server did.
     score: i64,
 }
@@ -69,7 +74,7 @@ impl Side {
         let mut half = Half::new(Expects::Preface, Limits::default());
         half.expects = Expects::Lost { from: 0 };
         half.hpack.lose_track();
-        Self { half, block: Vec::new(), promise: false, headers: BTreeMap::new(), score: 0 }
+        Self { half, block: Vec::new(), promise: false, headers: BTreeMap::new(), data: BTreeSet::new(), score: 0 }
     }
 
     fn push(&mut self, peer: &mut Side, at: usize, lost: u64, bytes: &[u8]) {
@@ -101,14 +106,16 @@ impl Side {
                 self.promise = header.kind == FrameType::PUSH_PROMISE;
                 self.score -= if self.promise { PROOF } else { 0 };
                 if !self.promise && header.stream % 2 == 1 {
-                    // Headers and trailers: requests of gRPC have no trailers.
-                    let again = self.headers.contains_key(&header.stream);
+                    // Headers or data before, and now trailers: requests of gRPC have no trailers.
+                    let data = header.ends_stream() && self.data.contains(&header.stream);
+                    let again = data || self.headers.contains_key(&header.stream);
                     self.score -= if again { HINT } else { 0 };
                     self.headers.entry(header.stream).or_insert(at);
                 }
                 self.block(header, bytes);
             }
             FrameType::CONTINUATION => self.block(header, bytes),
+            FrameType::DATA if self.data.len() < MOST_STREAMS => drop(self.data.insert(header.stream)),
             FrameType::SETTINGS => {
                 let push = settings(payload).find(|(id, _)| *id == Setting::ENABLE_PUSH);
                 // A server may only send 0, and need not.

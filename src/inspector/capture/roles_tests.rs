@@ -52,6 +52,7 @@ fn the_client_is_who_sends_requests_whatever_the_ports() {
         vec![(SERVER, [promise, response].concat()), (CLIENT, request)],
         // Headers, and trailers whose names are in the dynamic table.
         vec![(SERVER, [unknown(4), data, unknown(5)].concat())],
+        vec![(SERVER, [frame(0, 0, 5, b"data"), unknown(5)].concat())],
         // Who sends headers on a stream first.
         vec![(CLIENT, unknown(5)), (SERVER, unknown(4))],
         vec![(SERVER, frame(7, 0, 0, &[0, 0, 0, 5, 0, 0, 0, 0]))],

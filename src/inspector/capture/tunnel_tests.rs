@@ -230,9 +230,9 @@ fn packets_that_end_anywhere() {
             ),
         ),
     );
-    assert_eq!(text(&packets(101, &[deep.clone()])), TEXT);
+    assert_eq!(text(&packets(101, std::slice::from_ref(&deep))), TEXT);
     for end in 0..deep.len() {
-        let (notes, _) = cut(end, &[deep.clone()]);
+        let (notes, _) = cut(end, std::slice::from_ref(&deep));
         assert!(
             notes.iter().any(|note| note.contains(&format!("snap length of {end} bytes: 1 packet is cut"))),
             "{notes:?}"

@@ -8,7 +8,7 @@ use std::ops::Range;
 use super::call::{Call, value};
 use super::conversation::Conversation;
 use super::http1::{self, Head, Lines};
-use super::opening::Opening;
+use super::opening_state::Opening;
 use super::proxy;
 use crate::inspector::model::annotation::{Annotation, Layer, Rule};
 use crate::inspector::model::frame::{self, Direction, FrameKind, Meaning, Preamble};
@@ -47,7 +47,7 @@ impl Conversation {
                 let status = Head::read(bytes).status().to_string();
                 frame.meaning = Meaning::HttpResponse { status };
                 frame.ends_stream = true;
-                frame.annotations = http1_lines(bytes, self.limits.annotations);
+                frame.annotations = http1::foreign_head(bytes, self.limits.annotations);
                 self.keep(frame);
             }
         }
@@ -71,7 +71,7 @@ impl Conversation {
             return self.opaque(direction, bytes, FrameKind::NotHttp2, label);
         }
         let mut frame = self.frame(direction, bytes, FrameKind::NotHttp2);
-        frame.annotations = under(label, tree, bytes.len());
+        frame.annotations = http1::under(label, tree, bytes.len());
         self.keep(frame);
     }
 
@@ -129,17 +129,3 @@ impl Conversation {
 }
 
 const LINES: &Rule = &Rule::http1("2.1");
-
-/// Returns the annotations of a whole message head of HTTP/1, or of the beginning of one, that does not lead to HTTP/2.
-pub(super) fn http1_lines(bytes: &[u8], most: usize) -> Tree {
-    under(frame::HTTP1, Lines::default().annotate(bytes, Layer::Opaque, frame::HTTP1, most), bytes.len())
-}
-
-/// Puts a node without a value above a tree over the whole frame.
-fn under(label: &'static str, mut tree: Tree, length: usize) -> Tree {
-    let mut whole = Tree::with_room_for(tree.len() + 1);
-    let open = whole.open(Annotation::new(0..length, Layer::Opaque, label));
-    whole.append(&mut tree);
-    whole.close(open);
-    whole
-}

@@ -10,11 +10,11 @@ use std::ops::Range;
 use std::time::Duration;
 
 use super::assembly::Assembly;
-use super::before;
 use super::call::Call;
 use super::context::Context;
 use super::grpc::MessageReader;
 use super::half::{Expects, Half, Piece};
+use super::http1;
 use super::http2;
 use crate::call::Compressors;
 use crate::compression;
@@ -261,7 +261,7 @@ impl Conversation {
         if self.half(direction).is_http1(expected, bytes) {
             self.half_mut(direction).http1 = true;
             let mut frame = self.frame(direction, bytes, FrameKind::NotHttp2);
-            frame.annotations = before::http1_lines(bytes, self.limits.annotations);
+            frame.annotations = http1::foreign_head(bytes, self.limits.annotations);
             return self.keep(frame);
         }
         let in_preface = matches!(expected, Expects::Preface | Expects::Body { .. } | Expects::Chunk);

@@ -4,7 +4,7 @@
 use super::assembly::Assembly;
 use super::hpack::Decoder;
 use super::http1::Lines;
-use super::opening::{Opening, OpeningState, Step, is_record};
+use super::opening_state::{Opening, OpeningState, is_record};
 use super::resync::{Found, LONGEST, look_for_frames};
 use crate::inspector::model::limits::Limits;
 use crate::wire::http2::{FRAME_HEADER, FrameHeader, FrameType, PREFACE};
@@ -79,6 +79,15 @@ pub(crate) enum Piece<'a> {
     Rest(&'a [u8]),
     /// Bytes before the next frame, or bytes that can't begin one.
     Lost(&'a [u8]),
+}
+
+/// The result of reading an opening.
+pub(super) enum Step<'a> {
+    /// More bytes are needed.
+    More,
+    Piece(Piece<'a>, &'a [u8]),
+    /// The bytes are no opening.
+    Other,
 }
 
 impl Half {

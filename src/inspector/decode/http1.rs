@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use super::headers::base64;
 use crate::inspector::model::annotation::{Annotation, Layer, Part, Rule};
-use crate::inspector::model::frame::{Frame, HIDDEN_LINES, HeaderField, UNKNOWN_NAME};
+use crate::inspector::model::frame::{Frame, HIDDEN_LINES, HTTP1, HeaderField, UNKNOWN_NAME};
 use crate::inspector::model::text::{self, Text};
 use crate::inspector::model::tree::Tree;
 use crate::wire::http2::settings;
@@ -385,6 +385,20 @@ struct Line {
 fn text_leaf(range: Range<usize>, bytes: &[u8], layer: Layer, label: &'static str) -> Annotation {
     let value = text::plain(bytes.get(range.clone()).unwrap_or_default());
     Annotation::new(range, layer, label).value(value)
+}
+
+/// Returns the annotations of a whole message head of HTTP/1, or of the beginning of one, that does not lead to HTTP/2.
+pub(super) fn foreign_head(bytes: &[u8], most: usize) -> Tree {
+    under(HTTP1, Lines::default().annotate(bytes, Layer::Opaque, HTTP1, most), bytes.len())
+}
+
+/// Puts a node without a value above a tree over the whole frame.
+pub(super) fn under(label: &'static str, mut tree: Tree, length: usize) -> Tree {
+    let mut whole = Tree::with_room_for(tree.len() + 1);
+    let open = whole.open(Annotation::new(0..length, Layer::Opaque, label));
+    whole.append(&mut tree);
+    whole.close(open);
+    whole
 }
 
 /// Returns the settings of a request that asks for HTTP/2, as a payload of SETTINGS.

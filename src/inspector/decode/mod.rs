@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! bytes of a direction                    half.rs, resync.rs where a frame has to be looked for
-//!   ├ pieces before HTTP/2                opening.rs, before.rs: proxy.rs, http1.rs
+//!   ├ pieces before HTTP/2                opening.rs, opening_state.rs, before.rs: proxy.rs, http1.rs
 //!   └ frames of HTTP/2                    http2.rs
 //!       ├ header blocks                   blocks.rs, hpack.rs, huffman.rs, hpack_tables.rs; values in headers.rs
 //!       └ messages of gRPC                call.rs, grpc.rs, assembly.rs, restore.rs
@@ -27,6 +27,7 @@ pub(super) mod http1;
 pub(super) mod http2;
 pub(super) mod huffman;
 pub(super) mod opening;
+pub(super) mod opening_state;
 pub(super) mod protobuf;
 mod proxy;
 mod restore;

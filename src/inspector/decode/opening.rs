@@ -8,8 +8,9 @@
 //! A response is judged by the request that it answers. A request that asks for neither HTTP/2 nor a tunnel, and its
 //! response, are not HTTP/2.
 
-use super::half::{Expects, Half, Piece};
+use super::half::{Expects, Half, Piece, Step};
 use super::http1::{self, Head, Scan};
+use super::opening_state::{Opening, Request, is_record};
 use super::proxy;
 use crate::inspector::model::limits::Limits;
 use crate::wire::http2::PREFACE;
@@ -19,55 +20,6 @@ const MOST_REQUESTS: usize = 16;
 
 /// The longest piece of a body.
 const PIECE: u64 = 16 << 10;
-
-/// A piece before HTTP/2.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Opening {
-    Proxy,
-    /// A request that asks for HTTP/2, and becomes stream 1. True if a body follows.
-    Upgrade {
-        body: bool,
-    },
-    /// A request for a tunnel, or a response that does not end the opening.
-    Message,
-    /// Octets of a body with a length. True for the last ones.
-    Body {
-        last: bool,
-    },
-    /// A chunk of a body, or the last one with the trailers.
-    Chunk {
-        last: bool,
-    },
-    /// A response in HTTP/1.1 to a request that asked for HTTP/2.
-    Refusal,
-}
-
-/// A request of HTTP/1.1 that has no response yet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Request {
-    Upgrade,
-    Connect,
-}
-
-/// The state of a direction's opening.
-#[derive(Clone, Debug, Default)]
-pub(super) struct OpeningState {
-    /// The unanswered requests of this direction.
-    requests: std::collections::VecDeque<Request>,
-    /// True once the direction has asked for HTTP/2, which it may do once.
-    upgraded: bool,
-    /// The bytes in which the end of a message's head was not found.
-    searched: usize,
-}
-
-/// The result of reading an opening.
-pub(super) enum Step<'a> {
-    /// More bytes are needed.
-    More,
-    Piece(Piece<'a>, &'a [u8]),
-    /// The bytes are no opening.
-    Other,
-}
 
 /// Returns true if the bytes begin with something that a client sends before HTTP/2, false for a server's; `None` for
 /// other bytes.
@@ -98,11 +50,6 @@ pub(crate) fn length(bytes: &[u8], is_client: bool) -> usize {
         rest = after;
     }
     if is_record(rest) { bytes.len() - rest.len() } else { 0 }
-}
-
-/// Returns true if the bytes begin with a record of TLS: its type and its version (RFC 8446, section 5.1).
-pub(super) fn is_record(bytes: &[u8]) -> bool {
-    matches!(bytes, [20..=23, 3, 0..=4, ..])
 }
 
 impl Half {
