@@ -174,6 +174,31 @@ export function clarity(file) {
       fine(page);
     },
 
+    async "leaves out a bad line, says so, and links to specifications only"({ browser, saved }) {
+      const lines = endings();
+      const good = JSON.parse(lines.find((line) => line.includes("RST_STREAM")));
+      const bad = [{ annotations: [{}] }, { annotations: [] }, { headers: [null] }, { messages: [{ segments: null }] }, { faults: [1] },
+        { time: "soon" }, { bytes: "0g" }, { bytes: "00" }, { summary: {} }, { annotations: [{ range: [0, 99], layer: "frame" }] }, { path: 1 }];
+      const linked = (url, number) => JSON.stringify({ ...good, number, annotations: good.annotations.map((node) => ({ ...node, rule: { document: "RFC 9113", section: "7", url } })) });
+      const urls = ["javascript:alert(1)", "https://evil.example/", "http://www.rfc-editor.org/rfc/rfc9113", "https://github.com/evil/x",
+        "https://www.rfc-editor.org.evil.example/rfc/", "https://user@evil.example/rfc/", "https://www.rfc-editor.org/rfc/rfc9113#section-7"];
+      const all = [...bad.map((more) => JSON.stringify({ ...good, ...more })), "no JSON", "null", "[]", JSON.stringify({ record: "end", connection: 1, time: "x" }), ...lines, ...urls.map((url, at) => linked(url, 100 + at))];
+      const page = await opened(browser, saved, "bad.jsonl", all);
+      await until(page, (count) => document.getElementById("notice").textContent.includes(`${count} lines not understood`), bad.length + 4);
+      const frames = rows(page, "frames");
+      const shown = lines.filter((line) => line.includes('"frame"')).length;
+      assert.equal(await text(page, "#frames-count"), String(shown + urls.length));
+      for (let at = 0; at < urls.length; at += 1) {
+        await frames.nth(shown + at).click();
+        await rows(page, "tree").first().click();
+        const links = await page.locator("#details a").evaluateAll((all) => all.map((link) => link.href));
+        assert.deepEqual(links, at === urls.length - 1 ? [urls[at]] : [], urls[at]);
+        assert.match(await text(page, "#details"), /RFC 9113, section 7/);
+      }
+      fine(page);
+      await page.context().close();
+    },
+
     async "shows redacted bytes as dots, and marks only the byte at the cursor"({ browser, secret }) {
       const page = await tab(browser, secret);
       await page.goto(secret);

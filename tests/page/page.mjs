@@ -68,10 +68,10 @@ async function start(name, args, words) {
 const client = (address) => execFileSync(path.join(programs, "route_guide_client"), ["-addr", address], { stdio: "ignore" });
 
 /** Sends a request that a malicious page could make a browser send. */
-function request(address, headers, path = "/", method = "GET") {
-  const [host, port] = address.split(":");
+function request(web, headers, path = "/", method = "GET") {
+  const [host, port, token] = web.split(/[:/]/);
   return new Promise((done, fail) => {
-    const sent = http.request({ host, port, path, method, headers }, (response) => {
+    const sent = http.request({ host, port, path: token ? `/${token}${path}` : path, method, headers }, (response) => {
       response.destroy();
       done(response);
     });
@@ -116,7 +116,7 @@ const cases = {
 
   async "shows what it waits for, returns to it after a file, and shows its end"({ browser, server }) {
     const tap = await start("barewire", ["tap", "--listen", "127.0.0.1:0", "--to", server, "--show", "none", "--web", "0"],
-      [/listening on (\S+),/, /http:\/\/([^/]+)\//]);
+      [/listening on (\S+),/, /http:\/\/(\S+)\//]);
     const [address, web] = tap.match;
     const page = await tab(browser, `http://${web}/`);
     await page.goto(`http://${web}/`);
@@ -142,7 +142,8 @@ const cases = {
     for (const host of ["evil.example", "evil.example:80", "127.0.0.1.evil.example", "localhost.evil.example"]) {
       assert.equal((await request(web, { host })).statusCode, 421, host);
     }
-    for (const host of [web, "localhost", "LOCALHOST:1", "[::1]:9", "192.0.2.1"]) {
+    const [own] = web.split("/");
+    for (const host of [own, "localhost", "LOCALHOST:1", "[::1]:9", "192.0.2.1"]) {
       assert.equal((await request(web, { host })).statusCode, 200, host);
     }
     for (const site of ["cross-site", "same-site"]) {
@@ -150,6 +151,9 @@ const cases = {
     }
     assert.equal((await request(web, {}, "/", "POST")).statusCode, 405);
     assert.equal((await request(web, {}, "/nothing")).statusCode, 404);
+    for (const path of ["/", "/events", "/page.js", "/0123456789abcdef0123456789abcdef/events"]) {
+      assert.equal((await request(own, {}, path)).statusCode, 404, "without the token of its address");
+    }
     const { headers, statusCode } = await request(web, { origin: "http://evil.example" }, "/events");
     assert.equal(statusCode, 200);
     assert.equal(headers["access-control-allow-origin"], undefined);
@@ -309,7 +313,7 @@ const cases = {
   },
 
   async "shows a capture that the program has decoded"({ browser }) {
-    const decode = await start("barewire", ["decode", file("secret.bin"), "--show", "none", "--web"], [/http:\/\/([^/]+)\//]);
+    const decode = await start("barewire", ["decode", file("secret.bin"), "--show", "none", "--web"], [/http:\/\/(\S+)\//]);
     const page = await tab(browser, `http://${decode.match[0]}/`);
     await page.goto(`http://${decode.match[0]}/`);
     await until(page, calls, 1);
@@ -404,7 +408,7 @@ try {
   const server = await start("route_guide_server", ["-port", "0"], [/listening on (\S+)/]);
   const names = { capture: file("capture.jsonl"), html: file("saved.html") };
   const tap = await start("barewire", ["tap", "--listen", "127.0.0.1:0", "--to", server.match[0], "--show", "none", "--web", "0",
-    "--html", names.html, "--jsonl", names.capture], [/listening on (\S+),/, /http:\/\/([^/]+)\//]);
+    "--html", names.html, "--jsonl", names.capture], [/listening on (\S+),/, /http:\/\/(\S+)\//]);
   rawCapture();
   browser = await chromium.launch({ executablePath, args: ["--no-sandbox"] });
   const at = { browser, server: server.match[0], tap: tap.match[0], web: tap.match[1], capture: names.capture, saved: pathToFileURL(names.html).href, secret: pathToFileURL(file("secret.html")).href };

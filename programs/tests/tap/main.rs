@@ -402,10 +402,39 @@ async fn views_show_a_capture_and_filters_leave_lines_out() {
         (&["decode", &pcapng, "--frame", "DATUM"], "DATUM"),
         (&["decode", &pcapng, "--ladder", "a.png"], ".svg or .mmd"),
         (&["decode", &pcapng, "--connection", "7", "--windows", &windows], "no connection 7"),
+        (&["decode", &pcapng, "--connection", "7"], "no connection 7"),
+        (&["decode", &pcapng, "--connection", "0", "--show", "none"], "no connection 0"),
     ] {
         let (status, line) = complaint(flags).await;
         assert!(status == Some(2) && line.contains(part), "{part:?} is missing in: {line}");
     }
+}
+
+/// `--connection` is for every view and output.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_connection_is_shown_in_every_view() {
+    let folder = Folder::new("connection");
+    let (pcapng, html, ladder) = (folder.file("a.pcapng"), folder.file("a.html"), folder.file("a.mmd"));
+    let tap = route_guide(&["--show", "none", "--pcapng", &pcapng]).await;
+    for _ in 0..3 {
+        drop(call(&tap.address).await);
+    }
+    tap.end().await;
+    for view in ["lines", "hex", "calls", "ladder", "flow", "hpack", "lint"] {
+        let all = barewire(&["decode", &pcapng, "--show", view]).await;
+        let shown = barewire(&["decode", &pcapng, "--show", view, "--connection", "2"]).await;
+        let of = |number: &str| all.lines().filter(|line| line.starts_with(&format!("[{number}] "))).count();
+        assert!(of("1") > 0 && of("3") > 0, "{view}: {all}");
+        assert_eq!(shown.lines().filter(|line| line.starts_with("[2] ")).count(), of("2"), "{view}: {shown}");
+        // The ladder has numbers of streams within its lines.
+        let others = shown.lines().filter(|line| line.starts_with("[1] ") || line.starts_with("[3] "));
+        assert_eq!(others.count(), 0, "{view}: {shown}");
+    }
+    barewire(&["decode", &pcapng, "--show", "none", "--connection", "2", "--html", &html, "--ladder", &ladder]).await;
+    let page = std::fs::read_to_string(&html).unwrap();
+    assert!(
+        page.contains("\"connection\":2") && !page.contains("\"connection\":1") && !page.contains("\"connection\":3")
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -23,7 +23,8 @@ pub(super) fn read(file: &[u8]) -> Option<Capture> {
             capture.cut_short = Some(format!("the file is truncated: line {} is not a record", place + 1));
             break;
         };
-        if let (Some("limit"), Some(text)) = (record["record"].as_str(), record["text"].as_str()) {
+        let text = |key: &str| record.get(key).and_then(Value::as_str);
+        if let (Some("limit"), Some(text)) = (text("record"), text("text")) {
             let note = text::plain(text.as_bytes());
             if capture.notes.is_empty() {
                 capture.notes.push(note);

@@ -123,6 +123,11 @@ impl Annotation {
         self.rule.is_some_and(|rule| rule.document == Document::Hpack && rule.section == "6.3")
     }
 
+    /// Returns true for a header that its sender marked as never indexed.
+    pub(crate) fn is_never_indexed(&self) -> bool {
+        self.rule.is_some_and(|rule| rule.document == Document::Hpack && rule.section == "6.2.3")
+    }
+
     /// Returns the part of this annotation within `keep`, moved so that `keep.start` becomes `to`, without the
     /// annotations below it. `keep` and the annotation must overlap.
     pub(super) fn clip(&self, keep: &Range<usize>, to: usize) -> Annotation {

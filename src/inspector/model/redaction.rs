@@ -142,10 +142,10 @@ impl Redaction {
                 let mut frame = frame.clone();
                 // The details repeat the code and the message of the status.
                 let of_status = ["grpc-status-details-bin", "grpc-message", "grpc-status"];
-                if of_status.iter().any(|name| self.hides_name(name)) || !self.fields.is_empty() {
+                if of_status.iter().any(|name| self.hides_in(&frame, name)) || !self.fields.is_empty() {
                     frame.details = None;
                 }
-                self.meaning(&mut frame.meaning);
+                frame.meaning = self.meaning(&frame);
                 for field in frame.headers.iter_mut().filter(|field| self.hides(field)) {
                     field.value = Some(REDACTED.as_bytes().into());
                 }
@@ -190,24 +190,34 @@ impl Redaction {
                 || self.headers.contains(&name))
     }
 
-    /// Redacts what the meaning of a frame repeats of its headers.
-    fn meaning(&self, meaning: &mut Meaning) {
-        let (name, value) = match meaning {
+    /// Returns true if the value of a header of this name is secret in any frame, or in this one, whose sender marked it as
+    /// never indexed.
+    fn hides_in(&self, frame: &Frame, name: &str) -> bool {
+        let marked = |node: &Annotation| node.is_never_indexed() && node.label == name;
+        self.hides_name(name)
+            || frame.headers.iter().any(|field| field.is(name) && self.hides(field))
+            || frame.annotations.all().iter().any(marked)
+    }
+
+    /// Returns the meaning of a frame without what it repeats of secret headers.
+    fn meaning(&self, frame: &Frame) -> Meaning {
+        let mut meaning = frame.meaning.clone();
+        let (name, value) = match &mut meaning {
             Meaning::RequestHeaders { path } => (":path", path),
             Meaning::HttpResponse { status } => (":status", status),
             Meaning::Trailers { status: Some(status) } | Meaning::TrailersOnly { status } => ("grpc-status", status),
-            _ => return,
+            _ => return meaning,
         };
-        if self.hides_name(name) {
+        if self.hides_in(frame, name) {
             REDACTED.clone_into(value);
         }
+        meaning
     }
 
     /// Redacts a node of a frame with a header block, or with a part of one. The rule of a node tells its kind: a peer
     /// chooses the names of headers, which are labels, and may choose those of other nodes.
     fn block(&self, node: Node<'_>, bytes: &mut [u8], shown: &mut Tree) {
         let section = node.rule.filter(|rule| rule.document == Document::Hpack).map(|rule| rule.section);
-        let never_indexed = section == Some("6.2.3");
         match (node.layer, section) {
             (Layer::Hpack, Some("6.1" | "6.2.1" | "6.2.2" | "6.2.3")) => {}
             (Layer::Hpack, Some("6.3")) => return shown.push_node(node),
@@ -215,7 +225,7 @@ impl Redaction {
             (Layer::Hpack | Layer::Opaque, _) => return shown.push(hidden(&node, bytes, 0)),
             _ => return shown.push_node(node),
         }
-        if !never_indexed && node.label != UNKNOWN_NAME && !self.hides_octets(&node.label.octets_of()) {
+        if !node.is_never_indexed() && node.label != UNKNOWN_NAME && !self.hides_octets(&node.label.octets_of()) {
             return shown.push_node(node);
         }
         if node.is_leaf() && section == Some("6.1") {

@@ -212,7 +212,7 @@ fn a_wrong_length_is_found_at_its_prefix() {
             "message-truncated",
             7,
             9..12,
-            "the stream ends inside a message: 7 of 104 bytes (frame 9): the length in its prefix, 99, may be too large"
+            "the stream ends inside a message: 2 of its 99 bytes (frame 9): the length in its prefix, 99, may be too large"
                 .to_owned()
         )]
     );

@@ -184,6 +184,23 @@ fn a_name_of_any_kind_hides_only_its_own_value() {
     assert_eq!(out.windows(4).filter(|window| *window == b"open").count(), 3);
 }
 
+/// What repeats a header that its sender marked as never indexed is redacted, too.
+#[test]
+fn never_indexed_headers_are_redacted_everywhere() {
+    let never = |name: &[u8], value: &[u8]| [&[0x10][..], &literal(name, value)[1..]].concat();
+    let request = [&hex("83 86")[..], &never(b":path", b"/se.Cret/Call")].concat();
+    let details = never(b"grpc-status-details-bin", b"CAUSBnNlY3JldA");
+    let headers = [&hex("88")[..], &literal(b"content-type", b"application/grpc")].concat();
+    let trailers = [never(b"grpc-status", b"5"), details].concat();
+    for (bytes, gone) in [
+        (blocks(Direction::ToServer, &[&request]), &["/se.Cret/Call"][..]),
+        (blocks(Direction::ToClient, &[&headers, &trailers]), &["NOT_FOUND", "\"5\"", "secret"]),
+    ] {
+        let lines = lines_of(&decode(Schema::new(), &bytes), Redaction::default());
+        assert!(gone.iter().all(|part| !lines.contains(part)) && lines.contains("redacted"), "{lines}");
+    }
+}
+
 /// In a recorded file, too, an index of the static table does not tell the value of a named header.
 #[test]
 fn static_values_are_overwritten_in_recorded_bytes() {

@@ -64,6 +64,7 @@ pub(super) async fn run(flags: Flags, color: bool) -> Result<(), Stop> {
     for note in &capture.notes {
         cli::say(format_args!("{}: {note}", name(&flags.file)));
     }
+    let only = flags.drawings.only(&capture)?;
     flags.drawings.draw(&capture, &schema, &filter, &flags.secrets.redaction())?;
     if !filter.is_empty() && (flags.html.is_some() || flags.web.is_some()) {
         cli::say(
@@ -73,7 +74,7 @@ pub(super) async fn run(flags: Flags, color: bool) -> Result<(), Stop> {
     if let Some(file) = &flags.html {
         let page = page::create(file, &name(&flags.file), flags.size.of_file())?;
         let mut page = LineWriter::new(flags.secrets.redaction(), schema.clone(), capture.began, page);
-        page.capture(&capture).map_err(failed)?;
+        page.capture(&capture, only).map_err(failed)?;
     }
     let page = match &flags.web {
         Some(address) => {
@@ -87,10 +88,12 @@ pub(super) async fn run(flags: Flags, color: bool) -> Result<(), Stop> {
     let show = flags.show.or_as(&Wire::Off);
     if show.is_on() {
         let screen = Screen::new(&show, filter, color, schema.clone(), io::stdout());
-        written(screen.redacting(flags.secrets.of_screen()).capture(&capture))?;
+        written(screen.redacting(flags.secrets.of_screen()).capture(&capture, only))?;
     }
     if let Some((page, shutdown)) = page {
-        LineWriter::new(flags.secrets.redaction(), schema, capture.began, page).capture(&capture).map_err(failed)?;
+        LineWriter::new(flags.secrets.redaction(), schema, capture.began, page)
+            .capture(&capture, only)
+            .map_err(failed)?;
         shutdown.await;
     }
     match capture.cut_short {

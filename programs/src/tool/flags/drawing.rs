@@ -11,7 +11,7 @@ use barewire::inspector::{Filter, Flow, Frame, Ladder, Lint, Redaction, Schema, 
 
 /// The files to draw.
 #[derive(Clone, Debug, Args)]
-#[command(next_help_heading = "Drawings, of one connection")]
+#[command(next_help_heading = "Drawings and connections")]
 pub(in crate::tool) struct Drawings {
     /// Draws a sequence diagram of the frames between client and server: FILE.svg, or FILE.mmd for Mermaid
     #[arg(long, value_name = "FILE")]
@@ -19,12 +19,26 @@ pub(in crate::tool) struct Drawings {
     /// Draws the flow-control windows over time, and which side waited for the other: FILE.svg
     #[arg(long, value_name = "FILE")]
     windows: Option<PathBuf>,
-    /// Connection of the capture to draw, counted from 1
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    connection: usize,
+    /// Only this connection of the capture, counted from 1, in every output; the default is all of them, and the first one for
+    /// drawings
+    #[arg(long, value_name = "N")]
+    connection: Option<usize>,
 }
 
 impl Drawings {
+    /// Returns the number of the only connection to show, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// [`Stop::Usage`] for a connection that the capture does not have.
+    pub(in crate::tool) fn only(&self, capture: &Capture) -> Result<Option<usize>, Stop> {
+        let count = capture.connections.len();
+        match self.connection {
+            Some(number) if !(1..=count).contains(&number) => Err(no_connection(number, count)),
+            only => Ok(only),
+        }
+    }
+
     /// Returns the files to write, each with the flag that names it.
     pub(in crate::tool) fn outputs(&self) -> Vec<(&'static str, &Path)> {
         let files = [("--ladder", &self.ladder), ("--windows", &self.windows)];
@@ -76,11 +90,9 @@ impl Drawings {
     }
 
     fn frames(&self, capture: &Capture, schema: &Schema) -> Result<Vec<Frame>, Stop> {
-        let connection = self.connection.checked_sub(1).and_then(|at| capture.connections.get(at));
-        let count = capture.connections.len();
-        let connection = connection.ok_or_else(|| {
-            Stop::Usage(format!("no connection {}: the capture has {count}, counted from 1", self.connection))
-        })?;
+        let (number, count) = (self.connection.unwrap_or(1), capture.connections.len());
+        let connection = number.checked_sub(1).and_then(|at| capture.connections.get(at));
+        let connection = connection.ok_or_else(|| no_connection(number, count))?;
         let mut conversation = connection.begin(schema.clone());
         let mut frames = Vec::new();
         for chunk in &connection.chunks {
@@ -91,6 +103,12 @@ impl Drawings {
         frames.append(&mut conversation.take_frames());
         Ok(frames)
     }
+}
+
+fn no_connection(number: usize, count: usize) -> Stop {
+    Stop::Usage(format!(
+        "--connection {number}: the capture has no connection {number}; it has {count}, counted from 1"
+    ))
 }
 
 /// Returns the extension of a file's name, which selects the format.

@@ -213,10 +213,10 @@ impl<W: Write> Screen<W> {
         Self { redaction, ..self }
     }
 
-    /// Prints a whole capture, one connection after the other.
-    pub(in crate::tool) fn capture(&mut self, capture: &Capture) -> io::Result<()> {
-        for (at, connection) in capture.connections.iter().enumerate() {
-            self.connection(at + 1, connection, capture.end())?;
+    /// Prints a capture, one connection after the other, or only the connection with this number.
+    pub(in crate::tool) fn capture(&mut self, capture: &Capture, only: Option<usize>) -> io::Result<()> {
+        for (number, connection) in numbered(capture, only) {
+            self.connection(number, connection, capture.end())?;
         }
         self.all()?;
         self.out.flush()
@@ -443,6 +443,14 @@ impl<W: Write> Screen<W> {
         self.connections.insert(connection, shown);
         Ok(())
     }
+}
+
+/// Returns the connections of a capture with their numbers, which count from 1, or only the one with this number.
+pub(in crate::tool) fn numbered(
+    capture: &Capture,
+    only: Option<usize>,
+) -> impl Iterator<Item = (usize, &capture::Connection)> {
+    (1..).zip(&capture.connections).filter(move |(number, _)| only.is_none_or(|only| only == *number))
 }
 
 impl<W: Write + Send> Observer for Screen<W> {

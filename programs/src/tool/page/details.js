@@ -29,10 +29,21 @@ function fieldOf(node, open, go) {
       ...entry("encoding", node.label ? node.detail : undefined),
       ...entry("where", where),
       ...entry("bytes", make("code", {}, digits + (until - from > 64 ? " …" : ""))),
-      ...entry("rule", node.rule && make("a", { href: node.rule.url, target: "_blank", rel: "noreferrer noopener" }, `${node.rule.document}, ${/^\d/.test(node.rule.section) ? "section " : ""}${node.rule.section}`)),
+      ...entry("rule", node.rule && ruleOf(node.rule)),
       ...(parts.length > 1 ? entry("lies in", ...parts.slice(0, 12).map((number) => make("button", { type: "button", onclick: () => go(number) }, `frame ${number}`)), parts.length > 12 ? ` and ${parts.length - 12} more` : "") : []),
       ...entry("wrong", node.fault && make("span", { className: "wrong" }, node.fault))),
   ];
+}
+
+/** The hosts of the specifications, and where on them they are: a file may name any other address. */
+const SPECIFICATIONS = { "www.rfc-editor.org": "/rfc/", "github.com": "/grpc/", "protobuf.dev": "/" };
+
+/** A rule, with a link if it is one of a specification. */
+function ruleOf({ document, section, url }) {
+  const name = `${document}, ${/^\d/.test(section) ? "section " : ""}${section}`;
+  const { protocol, host, pathname } = URL.canParse(url) ? new URL(url) : {};
+  const known = protocol === "https:" && Object.hasOwn(SPECIFICATIONS, host) && pathname.startsWith(SPECIFICATIONS[host]);
+  return known ? make("a", { href: url, target: "_blank", rel: "noreferrer noopener" }, name) : name;
 }
 
 /** What a node is there for, in the sentences of `--explain`: first what it means, then how it is encoded. */

@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 use crate::cli;
 use crate::tool::feed::{Event, EventKind, Observer};
 use crate::tool::flags::conceal::Concealed;
+use crate::tool::flags::show::numbered;
 use crate::watch::budget::{Allowance, Budget, ends_here};
 use barewire::inspector::capture::{self, Capture};
 use barewire::inspector::{
@@ -119,10 +120,10 @@ impl<L: Lines> LineWriter<L> {
         Self { json, schema, began, connections, redaction, budget, allowance, now, lines }
     }
 
-    /// Writes a whole capture, one connection after the other, and ends the output.
-    pub(in crate::tool) fn capture(&mut self, capture: &Capture) -> io::Result<()> {
-        for (at, connection) in capture.connections.iter().enumerate() {
-            self.connection(at + 1, connection, capture.end())?;
+    /// Writes a capture, one connection after the other, or only the connection with this number; ends the output.
+    pub(in crate::tool) fn capture(&mut self, capture: &Capture, only: Option<usize>) -> io::Result<()> {
+        for (number, connection) in numbered(capture, only) {
+            self.connection(number, connection, capture.end())?;
         }
         self.lines.end()
     }

@@ -40,9 +40,8 @@ pub(super) const CAPTURE_KEPT: u64 = 256 << 20;
 pub(super) async fn open(address: &str, kept: u64, listening: Option<SocketAddr>) -> Result<Handle, Stop> {
     let handle = server::serve(address, usize::try_from(kept).unwrap_or(usize::MAX), listening).await;
     let handle = handle.map_err(|error| Stop::Usage(format!("{error}; choose another address with --web")))?;
-    let at = handle.address();
-    cli::say(format_args!("the page is at http://{at}/"));
-    if !at.ip().is_loopback() {
+    cli::say(format_args!("the page is at {}", handle.url()));
+    if !handle.address().ip().is_loopback() {
         cli::say("warning: everyone who can reach that address can see the traffic");
     }
     Ok(handle)

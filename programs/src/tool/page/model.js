@@ -6,6 +6,44 @@ const MOST = { frames: 200000, length: 2 ** 29 };
 
 const KIND = { before: "before HTTP/2", preface: "preface", truncated: "cut short", bytes: "bytes", fragment: "fragment", lost: "lost" };
 
+// ---- what a line must have, so that one bad line of a file is left out and the others are shown
+
+const isText = (value) => value === undefined || value === null || typeof value === "string";
+const isList = (value, of) => Array.isArray(value) && value.every((one) => one !== null && typeof one === "object" && of(one));
+const isRange = (range, from, until) => Array.isArray(range) && range.length === 2 && range.every(Number.isInteger) && from <= range[0] && range[0] <= range[1] && range[1] <= until;
+
+/** A node of a tree over the bytes from one place to another. */
+function isNode(node, from, until) {
+  const { range, label, value, detail, layer, fault, form, part, rule, children } = node;
+  if (!isRange(range, from, until) || ![label, value, detail, layer, fault, form, part].every(isText)) return false;
+  if (rule !== undefined && ![rule?.document, rule?.section, rule?.url].every((text) => typeof text === "string")) return false;
+  return children === undefined || isList(children, (child) => isNode(child, ...range));
+}
+
+const isTree = (nodes, size) => isList(nodes, (node) => isNode(node, 0, size)) && (nodes.length > 0 || size === 0);
+const isHex = (text) => typeof text === "string" && text.length % 2 === 0 && /^[0-9a-f]*$/i.test(text);
+
+function isMessage({ number, length, segments, type, tree, restored }) {
+  if (![number, length].every(Number.isFinite) || !isText(type)) return false;
+  if (!isList(segments, (segment) => Number.isFinite(segment.frame) && isRange(segment.range, 0, Infinity))) return false;
+  if (tree !== undefined && !isList([tree], (node) => isNode(node, 0, Infinity))) return false;
+  return restored === undefined || (isHex(restored?.bytes) && isTree(restored.annotations, restored.bytes.length / 2));
+}
+
+function isFrame(record) {
+  const { connection, number, time, stream = 0, bytes, headers, messages, faults, annotations, flag_names: flags = [] } = record;
+  return [connection, number, time, stream].every(Number.isFinite) && [record.type, record.kind, record.summary, record.path, record.status].every(isText)
+    && isHex(bytes) && isTree(annotations, bytes.length / 2) && isList(messages, isMessage)
+    && isList(headers, ({ name, value }) => isText(name) && isText(value))
+    && [faults, flags].every((list) => Array.isArray(list) && list.every((one) => typeof one === "string"));
+}
+
+const isFinding = (record) => [record.connection, record.frame, record.stream].every(Number.isFinite) && isRange(record.range, 0, Infinity)
+  && [record.severity, record.name, record.sentence, record.rule].every((text) => typeof text === "string") && isText(record.url);
+
+const isWait = (record) => [record.connection, record.frame, record.stream, record.begun, record.waited].every(Number.isFinite)
+  && (record.ended === undefined || Number.isFinite(record.ended)) && [record.text, record.details].every((text) => typeof text === "string");
+
 class Capture {
   constructor() {
     Object.assign(this, { frames: [], calls: [], connections: new Map(), dropped: 0, unread: 0, end: 0, length: 0, endings: 0 });
@@ -26,25 +64,18 @@ class Capture {
       this.unread += 1;
       return undefined;
     }
-    if (record?.record === "connection") this.connections.set(record.connection, { ...record, line });
-    else if (record?.record === "end") this.over(record, line);
-    else if (record?.record === "limit") this.limit = String(record.text);
-    else if (record?.record === "finding") this.finding(record, line);
-    else if (record?.record === "wait") this.wait(record, line);
-    else if (record?.record === "frame" && typeof record.bytes === "string") return this.whole(record, line);
-    else this.unread += 1;
-    return undefined;
-  }
-
-  /** A frame, or nothing if its line has not what a frame must have. */
-  whole(record, line) {
-    const all = [record.headers, record.messages, record.faults, record.annotations].every(Array.isArray);
     try {
-      if (all) return this.frame(record, line);
+      if (record?.record === "frame" && isFrame(record)) return this.frame(record, line);
+      if (record?.record === "connection" && Number.isFinite(record.connection)) this.connections.set(record.connection, { ...record, line });
+      else if (record?.record === "end" && Number.isFinite(record.time)) this.over(record, line);
+      else if (record?.record === "limit" && typeof record.text === "string") this.limit = record.text;
+      else if (record?.record === "finding" && isFinding(record)) this.finding(record, line);
+      else if (record?.record === "wait" && isWait(record)) this.wait(record, line);
+      else this.unread += 1;
     } catch {
-      // What it says can't be understood.
+      // It has the parts of a record, and still says what none can say.
+      this.unread += 1;
     }
-    this.unread += 1;
     return undefined;
   }
 

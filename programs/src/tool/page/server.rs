@@ -1,15 +1,20 @@
 //! Serves the page and its events: HTTP/1.1 by hyper, Server-Sent Events
 //! (<https://html.spec.whatwg.org/multipage/server-sent-events.html>).
 //!
-//! The traffic of a tap is confidential. The page is bound to the loopback interface unless an address is given. A request's
-//! Host must be an IP address or localhost, so that a foreign name can't be made to point here (DNS rebinding). Other origins
-//! can't read the responses, and the page may load from this server only.
+//! The traffic of a tap is confidential. The page is bound to the loopback interface unless an address is given, and all paths
+//! begin with a random token, because every user of the machine can connect to it. A request's Host must be an IP address or
+//! localhost, so that a foreign name can't be made to point here (DNS rebinding). Other origins can't read the responses, and
+//! the page may load from this server only.
+//!
+//! A browser that does not read is dropped. At the limit of connections a new one takes the place of one without the token, or
+//! of the oldest, so that nobody can lock others out.
 
 use std::convert::Infallible;
 use std::future::Future;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -20,18 +25,24 @@ use hyper::header::{self, HeaderValue};
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::task::AbortHandle;
+use tokio::time::Sleep;
 
 use super::html::{SCRIPT, STYLE, served};
 use super::json::Lines;
 use super::ring::{News, Ring};
+use crate::tool::flags::to_tls::provider;
 
 /// Maximum number of connections from browsers.
 const CONNECTIONS: usize = 64;
 
 /// Maximum size of a chunk of lines, in bytes.
 const CHUNK: usize = 256 << 10;
+
+/// Time for which a browser may not read what is sent.
+const UNREAD: Duration = Duration::from_secs(10);
 
 /// Maximum silence of a connection, after which a browser that has gone is noticed.
 const SILENCE: Duration = Duration::from_secs(15);
@@ -47,15 +58,22 @@ const FAREWELL: Duration = Duration::from_secs(1);
 pub(in crate::tool) struct Handle {
     ring: Arc<Ring>,
     address: SocketAddr,
+    /// The beginning of every path.
+    token: Arc<str>,
     readers: Arc<Readers>,
     /// True if the program ends after the last line.
     is_tap: bool,
 }
 
 impl Handle {
-    /// Returns the address of the page.
+    /// Returns the address that the page is served at.
     pub(in crate::tool) fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Returns the page's URL, with its token.
+    pub(in crate::tool) fn url(&self) -> String {
+        format!("http://{}/{}/", self.address, self.token)
     }
 }
 
@@ -117,11 +135,13 @@ pub(in crate::tool) async fn serve(address: &str, limit: usize, listening: Optio
     let listener =
         listener.map_err(|error| io::Error::new(error.kind(), format!("can't listen on {address}: {error}")))?;
     let (ring, readers) = (Arc::new(Ring::new(limit)), Arc::default());
-    let handle = Handle { ring, address: listener.local_addr()?, readers, is_tap: listening.is_some() };
+    let token: Arc<str> = token()?.into();
+    let address = listener.local_addr()?;
+    let handle = Handle { ring, address, token: token.clone(), readers, is_tap: listening.is_some() };
     // A page that is still open when the program restarts must not mistake its position for one in the new session.
     let began = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
     let session = format!("{began:x}-{:x}", std::process::id()).into();
-    let source = Source { ring: handle.ring.clone(), session, listening, readers: handle.readers.clone() };
+    let source = Source { ring: handle.ring.clone(), token, session, listening, readers: handle.readers.clone() };
     tokio::spawn(accept(listener, source));
     Ok(handle)
 }
@@ -129,48 +149,111 @@ pub(in crate::tool) async fn serve(address: &str, limit: usize, listening: Optio
 #[derive(Clone)]
 struct Source {
     ring: Arc<Ring>,
+    token: Arc<str>,
     session: Arc<str>,
     listening: Option<SocketAddr>,
     readers: Arc<Readers>,
 }
 
+/// Returns 128 random bits in hex digits.
+fn token() -> io::Result<String> {
+    let mut bits = [0; 16];
+    provider().secure_random.fill(&mut bits).map_err(|_| io::Error::other("found no random numbers"))?;
+    Ok(bits.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// A connection of a browser.
+struct Browser {
+    task: AbortHandle,
+    /// True once it has sent a request with the token.
+    is_known: Arc<AtomicBool>,
+}
+
 async fn accept(listener: TcpListener, source: Source) {
-    let free = Arc::new(Semaphore::new(CONNECTIONS));
+    // The oldest first.
+    let mut browsers: Vec<Browser> = Vec::new();
     loop {
-        let Ok(permit) = free.clone().acquire_owned().await else { return };
         match listener.accept().await {
             Ok((stream, _)) => {
-                let source = source.clone();
-                tokio::spawn(async move {
-                    connection(stream, source).await;
-                    drop(permit);
-                });
+                browsers.retain(|browser| !browser.task.is_finished());
+                if browsers.len() >= CONNECTIONS {
+                    let stranger = browsers.iter().position(|browser| !browser.is_known.load(Ordering::Relaxed));
+                    browsers.remove(stranger.unwrap_or(0)).task.abort();
+                }
+                let is_known: Arc<AtomicBool> = Arc::default();
+                let task = tokio::spawn(connection(stream, source.clone(), is_known.clone())).abort_handle();
+                browsers.push(Browser { task, is_known });
             }
             Err(_) => tokio::time::sleep(REST).await,
         }
     }
 }
 
-async fn connection(stream: TcpStream, source: Source) {
+async fn connection(stream: TcpStream, source: Source, is_known: Arc<AtomicBool>) {
+    let stream = Impatient { stream, waits: None };
     let mut http = hyper::server::conn::http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(SILENCE).max_buf_size(16 << 10);
     let service = service_fn(move |request: Request<Incoming>| {
-        let response = answer(&request, &source);
+        let response = answer(&request, &source, &is_known);
         async move { Ok::<_, Infallible>(response) }
     });
     // A browser that disconnects is not a failure.
     let _: Result<(), _> = http.serve_connection(TokioIo::new(stream), service).await;
 }
 
-fn answer<B>(request: &Request<B>, source: &Source) -> Response<Answer> {
+/// A stream that fails if what is written to it is not read for [`UNREAD`].
+struct Impatient {
+    stream: TcpStream,
+    /// Set while the browser does not read.
+    waits: Option<Pin<Box<Sleep>>>,
+}
+
+impl Impatient {
+    fn written<T>(&mut self, written: Poll<io::Result<T>>, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
+        if written.is_ready() {
+            self.waits = None;
+            return written;
+        }
+        let waits = self.waits.get_or_insert_with(|| Box::pin(tokio::time::sleep(UNREAD)));
+        waits.as_mut().poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
+    }
+}
+
+impl AsyncRead for Impatient {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, space: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, space)
+    }
+}
+
+impl AsyncWrite for Impatient {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.written(written, cx)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+fn answer<B>(request: &Request<B>, source: &Source, is_known: &AtomicBool) -> Response<Answer> {
     let header = |name| request.headers().get(name).and_then(|value: &HeaderValue| value.to_str().ok());
     let host = header(header::HOST).unwrap_or_default();
     let site = request.headers().get("sec-fetch-site").map(HeaderValue::as_bytes);
-    let path = request.uri().path();
-    match (request.method(), path) {
+    let path = request.uri().path().strip_prefix('/').and_then(|path| path.strip_prefix(&*source.token));
+    is_known.fetch_or(path.is_some(), Ordering::Relaxed);
+    match (request.method(), path.unwrap_or_default()) {
         _ if !is_local_name(host) => {
             let text = "This page is served only at an IP address or localhost, but the request names another host.\n";
             respond(StatusCode::MISDIRECTED_REQUEST, "text/plain", text.into())
+        }
+        _ if path.is_none() => {
+            let text = "Not found. The page's address has a token: see the line that the program printed.\n";
+            respond(StatusCode::NOT_FOUND, "text/plain", text.into())
         }
         (&Method::GET | &Method::HEAD, "/") => respond(StatusCode::OK, "text/html; charset=utf-8", served().into()),
         (&Method::GET | &Method::HEAD, _) if !matches!(site, None | Some(b"same-origin" | b"none")) => {
@@ -307,114 +390,5 @@ impl Body for Answer {
 }
 
 #[cfg(test)]
-mod tests {
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
-
-    use super::*;
-
-    /// Returns the server's response to a request line with these headers, up to `until` or to the end.
-    async fn ask(address: SocketAddr, line: &str, headers: &str, until: &str) -> String {
-        let mut stream = TcpStream::connect(address).await.unwrap();
-        let request = format!("{line} HTTP/1.1\r\n{headers}connection: close\r\n\r\n");
-        stream.write_all(request.as_bytes()).await.unwrap();
-        let mut answer = String::new();
-        let mut piece = [0; 4096];
-        while until.is_empty() || !answer.contains(until) {
-            let read = stream.read(&mut piece).await.unwrap();
-            if read == 0 {
-                break;
-            }
-            answer.push_str(std::str::from_utf8(&piece[..read]).unwrap());
-        }
-        answer
-    }
-
-    #[tokio::test]
-    async fn lines_are_events_and_a_reader_resumes_where_it_was() {
-        let mut handle = serve("0", 1 << 20, None).await.unwrap();
-        let address = handle.address();
-        assert!(address.ip().is_loopback(), "a port alone means the loopback interface");
-        handle.line("{\"a\":1}\n").unwrap();
-        handle.line("{\"b\":2}\n").unwrap();
-        let seen = ask(address, "GET /events", "host: localhost\r\n", "{\"b\":2}\n\n").await;
-        assert!(seen.contains("content-type: text/event-stream") && seen.contains("event: begin\n"), "{seen}");
-        let (_, id) = seen.rsplit_once("id: ").unwrap();
-        let last = format!("host: localhost\r\nlast-event-id: {}\r\n", id.lines().next().unwrap());
-        handle.line("{\"c\":3}\n").unwrap();
-        handle.end().unwrap();
-        let seen = ask(address, "GET /events", &last, "").await;
-        assert!(seen.contains("data: {\"c\":3}\n\n") && seen.contains("event: over\n"), "{seen}");
-        assert!(!seen.contains("{\"b\":2}") && !seen.contains("event: begin"), "{seen}");
-        let stranger = ask(address, "GET /events", "host: localhost\r\nlast-event-id: other.7\r\n", "").await;
-        assert!(stranger.contains("{\"a\":1}") && stranger.contains("event: begin"), "{stranger}");
-    }
-
-    #[tokio::test]
-    async fn a_late_reader_learns_what_it_missed() {
-        let tap = SocketAddr::from(([127, 0, 0, 1], 50052));
-        let mut handle = serve("127.0.0.1:0", 100, Some(tap)).await.unwrap();
-        for line in ["first", "second", "third"] {
-            handle.line(&line.repeat(10)).unwrap();
-        }
-        handle.end().unwrap();
-        let seen = ask(handle.address(), "GET /events", "host: localhost\r\n", "").await;
-        assert!(
-            seen.contains("event: missed\ndata: 2\n\n") && !seen.contains("second") && seen.contains("third"),
-            "{seen}"
-        );
-        assert!(seen.contains("event: listening\ndata: 127.0.0.1:50052\n\n"), "{seen}");
-    }
-
-    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    async fn the_end_of_a_tap_waits_for_its_readers() {
-        let mut handle = serve("0", 1 << 20, Some(SocketAddr::from(([127, 0, 0, 1], 50052)))).await.unwrap();
-        let address = handle.address();
-        handle.line("{\"a\":1}").unwrap();
-        let reader = tokio::spawn(ask(address, "GET /events", "host: localhost\r\n", ""));
-        while *handle.readers.count.lock().unwrap() == 0 {
-            tokio::task::yield_now().await;
-        }
-        handle.end().unwrap();
-        assert_eq!(*handle.readers.count.lock().unwrap(), 0);
-        assert!(reader.await.unwrap().contains("event: over"));
-    }
-
-    #[tokio::test]
-    async fn other_hosts_and_other_origins_are_refused() {
-        let address = serve(":0", 1 << 20, None).await.unwrap().address();
-        for (line, headers, status) in [
-            ("GET /", "host: evil.example\r\n", "421"),
-            ("GET /events", "host: evil.example\r\n", "421"),
-            ("GET /", "", "421"),
-            ("GET /", "host: 127.0.0.1\r\nsec-fetch-site: cross-site\r\n", "200"),
-            ("GET /events", "host: 127.0.0.1\r\nsec-fetch-site: cross-site\r\n", "403"),
-            ("GET /page.js", "host: 127.0.0.1\r\nsec-fetch-site: same-origin\r\n", "200"),
-            ("POST /", "host: 127.0.0.1\r\n", "405"),
-            ("GET /page", "host: 127.0.0.1\r\n", "404"),
-        ] {
-            let answer = ask(address, line, headers, "\r\n\r\n").await;
-            assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{line} {headers}: {answer}");
-            assert!(answer.contains("content-security-policy: default-src 'none'"), "{answer}");
-            assert!(!answer.contains("access-control"), "{answer}");
-        }
-    }
-
-    #[test]
-    fn hosts() {
-        for host in ["localhost", "LocalHost:80", "127.0.0.1", "127.0.0.1:8080", "[::1]", "[::1]:8080", "192.0.2.7:1"] {
-            assert!(is_local_name(host), "{host}");
-        }
-        for host in
-            ["", "evil.example", "localhost.evil.example", "127.0.0.1.evil.example:80", "localhost:port", "[localhost]"]
-        {
-            assert!(!is_local_name(host), "{host}");
-        }
-    }
-
-    #[tokio::test]
-    async fn an_error_names_the_address_in_use() {
-        let taken = serve("0", 1, None).await.unwrap().address().to_string();
-        let error = serve(&taken, 1, None).await.unwrap_err().to_string();
-        assert!(error.starts_with(&format!("can't listen on {taken}: ")), "{error}");
-    }
-}
+#[path = "server_tests.rs"]
+mod tests;

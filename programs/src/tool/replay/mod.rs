@@ -117,7 +117,7 @@ pub(super) async fn run(flags: Flags, color: bool) -> Result<(), Stop> {
             return Ok(());
         }
         let capture = Capture { connections: vec![record], ..Capture::new(SystemTime::now()) };
-        written(Screen::new(&show, Filter::default(), color, schema.clone(), io::stdout()).capture(&capture))
+        written(Screen::new(&show, Filter::default(), color, schema.clone(), io::stdout()).capture(&capture, None))
     };
     if let Some(file) = &flags.raw {
         let script = Script::parse(&text_of(file, flags.input)?).map_err(|error| usage(file, &error))?;

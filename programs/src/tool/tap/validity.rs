@@ -35,8 +35,11 @@ fn sequence(bytes: &[u8]) -> Option<&[u8]> {
     (tag == SEQUENCE).then_some(content)
 }
 
-/// Returns the tag and the content of the first element, and the bytes after it.
-fn element(bytes: &[u8]) -> Option<((u8, &[u8]), &[u8])> {
+/// The tag and the content of an element.
+type Element<'a> = (u8, &'a [u8]);
+
+/// Returns the first element, and the bytes after it.
+fn element(bytes: &[u8]) -> Option<(Element<'_>, &[u8])> {
     let (tag, rest) = bytes.split_first()?;
     let (first, rest) = rest.split_first()?;
     let (length, rest) = match first {
@@ -51,7 +54,7 @@ fn element(bytes: &[u8]) -> Option<((u8, &[u8]), &[u8])> {
 }
 
 /// Parses YYMMDDHHMMSSZ or YYYYMMDDHHMMSSZ.
-fn time((tag, text): (u8, &[u8])) -> Option<i64> {
+fn time((tag, text): Element<'_>) -> Option<i64> {
     let digits = text.strip_suffix(b"Z").filter(|digits| digits.iter().all(u8::is_ascii_digit))?;
     let (year, rest) = digits.split_at_checked(digits.len().checked_sub(10)?)?;
     let number = |digits: &[u8]| digits.iter().fold(0, |number, digit| 10 * number + i64::from(digit - b'0'));
