@@ -190,7 +190,14 @@ impl MessageReader {
                 let (mut tree, bytes) = (Tree::default(), assembly.bytes());
                 message.restored = self.tree(&mut tree, bytes, 0..bytes.len(), context, found);
                 let here = bytes.len() - range.len()..bytes.len();
+                let node = found.annotations.len();
                 found.annotations.append(&mut tree.cutter().part(&here, range.start));
+                // The frame that completes the prefix shows what it says.
+                if seen < PREFIX_LEN
+                    && let Some(node) = found.annotations.get_mut(node)
+                {
+                    node.value = self.summary(context);
+                }
                 message.segments = assembly.segments();
                 message.tree = Some(Box::new(tree));
                 found.complete.push(message);

@@ -102,6 +102,11 @@ impl Tree {
         self.nodes.last_mut()
     }
 
+    /// Returns the annotation at this place among all, each before those below it.
+    pub(crate) fn get_mut(&mut self, at: usize) -> Option<&mut Annotation> {
+        self.nodes.get_mut(at)
+    }
+
     /// Returns the number of all annotations.
     pub(crate) fn len(&self) -> usize {
         self.nodes.len()

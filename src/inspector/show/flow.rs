@@ -154,22 +154,21 @@ impl Flow {
     /// Returns the number and the duration of the waits, as a line.
     fn summary(&self) -> String {
         let Waits { count, all, unopened, unknown } = self.waits;
-        let waits = match (count, unknown, self.senders.blind()) {
-            (0, 0, None) => "no waits for windows".to_owned(),
-            (0, 0, Some(_)) => "no waits for windows were found".to_owned(),
-            (0, ..) => "no certain waits for windows".to_owned(),
-            _ => format!("{} for windows, {} in all", text::count(count, "wait"), text::time(all)),
-        };
-        let unopened = match unopened {
-            0 => String::new(),
-            unopened => format!("; {unopened} of them without an open window at the end"),
-        };
-        let unknown = match unknown {
-            0 => String::new(),
-            1 => "; 1 stream had no window, and may have had more to send".to_owned(),
-            unknown => format!("; {unknown} streams had no window, and may have had more to send"),
-        };
-        format!("{waits}{unopened}{unknown}\n")
+        let mut parts = Vec::new();
+        if count > 0 {
+            parts.push(format!("{} for windows, {} in all", text::count(count, "wait"), text::time(all)));
+        }
+        if unopened > 0 {
+            parts.push(format!("{unopened} of them without an open window at the end"));
+        }
+        if unknown > 0 {
+            parts.push(format!("{} had no window, and may have had more to send", text::count(unknown, "stream")));
+        }
+        match (parts.is_empty(), self.senders.blind()) {
+            (true, None) => "no waits for windows\n".to_owned(),
+            (true, Some(_)) => "no waits for windows were found\n".to_owned(),
+            (false, _) => format!("{}\n", parts.join("; ")),
+        }
     }
 
     fn record(&mut self, frame: &Frame, change: &Change) {

@@ -268,6 +268,28 @@ fn frames_and_calls_with_findings_are_marked() {
 }
 
 #[test]
+fn a_prefix_that_is_cut_in_two_is_shown_where_it_ends() {
+    let mut it = Connection::new();
+    it.request(1, &[(":path", "/x.Y/Z")]).data(ToServer, NONE, 1, &[0, 0, 0]);
+    let first = it.frames().pop().unwrap();
+    let second = it.data(ToServer, NONE, 1, &[0, 3, 8, 1]).frames().pop().unwrap();
+    let third = it.data(ToServer, END_STREAM, 1, &[8]).frames().pop().unwrap();
+    let hex = |frame: &Frame| print_frame(frame, &PrintOptions::default());
+    assert!(
+        hex(&first).contains("     9  00 0000                  Length-Prefixed-Message  message 1: inside the prefix")
+    );
+    assert!(
+        hex(&second).contains("     9  0003 08 01               Length-Prefixed-Message  message 1: bytes 0 to 2 of 3"),
+        "{}",
+        hex(&second)
+    );
+    assert!(!hex(&third).contains("uncompressed"), "{}", hex(&third));
+    it.request(3, &[(":path", "/x.Y/Z")]).data(ToServer, NONE, 3, &[0, 0]).frames();
+    let last = it.data(ToServer, NONE, 3, &[0, 0, 2, 8, 1]).frames().pop().unwrap();
+    assert!(hex(&last).contains("Length-Prefixed-Message  uncompressed, 2 bytes (continued)"), "{}", hex(&last));
+}
+
+#[test]
 fn findings_of_a_call_that_is_shown_come_later() {
     let mut it = Connection::new();
     it.unary(1).wait(2_000).go_on().reset(ToServer, 1, 0).go_on();

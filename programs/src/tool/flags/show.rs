@@ -348,11 +348,12 @@ impl<W: Write> Screen<W> {
         }
         let counted = |count: u64, name: &str| format!("{count} {name}{}", if count == 1 { "" } else { "s" });
         let (connections, frames) = (counted(connections, "connection"), counted(frames, "frame"));
-        let violations = if violations == 0 { "no violations".to_owned() } else { counted(violations, "violation") };
+        let violations =
+            if violations == 0 { "no violations found".to_owned() } else { counted(violations, "finding") };
         let rules = Lint::rules().count();
         writeln!(
             self.out,
-            "{violations} found by {rules} rules in {frames} of {connections}; docs/rules.md lists the rules by number"
+            "{violations} by {rules} rules in {frames} of {connections}; docs/rules.md lists the rules by number"
         )
     }
 
