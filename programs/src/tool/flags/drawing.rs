@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
+use super::conceal::Concealed;
 use crate::cli::{Stop, private};
 use barewire::inspector::capture::Capture;
-use barewire::inspector::{Filter, Flow, Frame, Ladder, Lint, Redaction, Schema, Sieve};
+use barewire::inspector::{Filter, Finding, Flow, Frame, Ladder, Lint, Redaction, Schema, Sieve};
 
 /// The files to draw.
 #[derive(Clone, Debug, Args)]
@@ -45,7 +46,8 @@ impl Drawings {
         files.into_iter().filter_map(|(name, file)| Some((name, file.as_deref()?))).collect()
     }
 
-    /// Writes the files that the flags ask for, without secrets. The filters apply to the ladder only, because windows depend on every frame.
+    /// Writes the files that the flags ask for, without secrets. The filters apply to the ladder only, because windows depend
+    /// on every frame.
     ///
     /// # Errors
     ///
@@ -68,7 +70,7 @@ impl Drawings {
             for frame in &frames {
                 flow.advance(frame);
             }
-            let connection = capture.connections.get(self.connection.saturating_sub(1));
+            let connection = capture.connections.get(self.connection.unwrap_or(1).saturating_sub(1));
             let end = connection.and_then(|connection| connection.end).map(|end| end.time);
             flow.until(end.unwrap_or_else(|| capture.end()));
             write(file, &flow.svg())?;
@@ -79,11 +81,15 @@ impl Drawings {
             let mut lint = Lint::new(schema.clone());
             let mut findings: Vec<_> = frames.iter().flat_map(|frame| lint.check(frame)).collect();
             findings.extend(lint.finish());
+            let mut concealed = Concealed::default();
             for frame in frames {
-                sieve.push(frame).iter().for_each(|frame| ladder.add(&redaction.apply(frame)));
+                sieve.push(frame).iter().for_each(|frame| ladder.add(&concealed.apply(redaction, frame)));
             }
-            sieve.finish().iter().for_each(|frame| ladder.add(&redaction.apply(frame)));
-            findings.iter().for_each(|finding| ladder.mark(finding));
+            sieve.finish().iter().for_each(|frame| ladder.add(&concealed.apply(redaction, frame)));
+            for finding in findings {
+                let sentence = concealed.conceal(&finding.sentence);
+                ladder.mark(&Finding { sentence, ..finding });
+            }
             write(file, &if is_svg { ladder.svg() } else { ladder.mermaid() })?;
         }
         Ok(())
