@@ -1,8 +1,8 @@
 //! Rules over time: streams, windows, acknowledgements, PING, RST_STREAM and GOAWAY.
 
 use super::rule::{Finding, HEADER, LintRule, Needs, Probe, Severity, rule};
+use super::speaker::TooSoon;
 use super::state::Place;
-use super::state::TooSoon;
 use super::stream::PATIENCE;
 use crate::inspector::follow::stall::Stall;
 use crate::inspector::follow::windows::{Cause, LARGEST};

@@ -24,6 +24,7 @@ mod messages;
 mod request;
 mod response;
 mod rule;
+mod speaker;
 mod state;
 mod stream;
 
