@@ -103,7 +103,8 @@ pub(super) const RULES: [LintRule; 16] = [
         "A call must end at its deadline: with trailers, or with RST_STREAM from the client.",
         |probe| {
             let Some(stream) = probe.stream().filter(|stream| !stream.is_over()) else { return };
-            let Some(timeout) = stream.timeout.filter(|timeout| stream.is_overdue(*timeout, probe.frame.time)) else {
+            let Some(timeout) = stream.timeout.filter(|it| probe.state.is_overdue(stream, *it, probe.frame.time))
+            else {
                 return;
             };
             let late = probe.frame.time.saturating_sub(stream.begun.time.saturating_add(timeout));

@@ -19,7 +19,7 @@ use crate::wire::http2::{FrameHeader, FrameType, settings};
 /// Unanswered SETTINGS and PINGs that are remembered for each side.
 const MOST: usize = 1_024;
 
-/// A generous upper bound for the time that bytes are in transit.
+/// A generous upper bound for the time that bytes are in transit, unless answers are seen to take longer.
 const ON_THE_WAY: Duration = Duration::from_secs(1);
 
 /// The state of a connection up to the frame that is checked.
@@ -53,6 +53,8 @@ pub(super) struct State {
     /// The time of the first frame. The flag is set when another time is seen, because captures may have no times.
     first: Option<Duration>,
     timed: bool,
+    /// The time after which a frame has certainly arrived: a second, or twice the time that an acknowledgement took.
+    on_the_way: Duration,
     /// The number of the last frame; a jump in the numbers means that frames were withheld.
     last_frame: u64,
 }
@@ -111,6 +113,7 @@ impl State {
             lossy: false,
             first: None,
             timed: false,
+            on_the_way: ON_THE_WAY,
             last_frame: 0,
         }
     }
@@ -136,10 +139,15 @@ impl State {
     }
 
     /// Returns true if the sender of a frame must have known of an earlier frame. The order of frames in the capture
-    /// does not prove that, because frames cross on their way. Proof is that the sender has answered since, or that a
-    /// second has passed, which is longer than bytes are in transit.
+    /// does not prove that, because frames cross on their way. Proof is that the sender has answered since, or that more
+    /// time has passed than bytes are in transit.
     pub(super) fn must_know(&self, frame: &Frame, other: Mark) -> bool {
-        self.sender(frame.direction).read >= other.number || frame.time.saturating_sub(other.time) >= ON_THE_WAY
+        self.sender(frame.direction).read >= other.number || frame.time.saturating_sub(other.time) >= self.on_the_way
+    }
+
+    /// Returns true if a call certainly goes on after its deadline.
+    pub(super) fn is_overdue(&self, stream: &Stream, timeout: Duration, time: Duration) -> bool {
+        stream.is_overdue(timeout, time, self.on_the_way)
     }
 
     /// Returns true if the receiver may accept binary metadata without base64.
@@ -311,7 +319,8 @@ impl State {
         if stream.is_over() && !was_over {
             self.over.push_back(header.stream);
         }
-        let overdue = stream.timeout.is_some_and(|timeout| stream.is_overdue(timeout, frame.time));
+        let slack = self.on_the_way;
+        let overdue = stream.timeout.is_some_and(|timeout| stream.is_overdue(timeout, frame.time, slack));
         if overdue {
             stream.timeout = None;
         }
@@ -336,6 +345,8 @@ impl State {
                 };
                 // Otherwise the ACK may answer another frame.
                 if let Some(answered) = answered.filter(|_| complete && !peer.forgotten) {
+                    let took = mark.time.saturating_sub(answered.time);
+                    self.on_the_way = self.on_the_way.max(took.saturating_mul(2));
                     self.sender_mut(frame.direction).has_read(answered);
                 }
             }

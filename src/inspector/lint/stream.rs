@@ -90,9 +90,9 @@ impl Stream {
         (request.ended.is_some() && response.ended.is_some()) || request.reset.is_some() || response.reset.is_some()
     }
 
-    /// Returns true if the call goes on long after its deadline.
-    pub(super) fn is_overdue(&self, timeout: Duration, time: Duration) -> bool {
-        time > self.begun.time.saturating_add(timeout).saturating_add(Duration::from_secs(1))
+    /// Returns true if the call goes on after its deadline, and after the time in which its reset would have arrived.
+    pub(super) fn is_overdue(&self, timeout: Duration, time: Duration, slack: Duration) -> bool {
+        time > self.begun.time.saturating_add(timeout).saturating_add(slack)
     }
 }
 

@@ -146,7 +146,7 @@ fn messages_are_protobuf_where_someone_says_so() {
 
 #[test]
 fn frames_that_cross_each_other_answer_nothing() {
-    let crossing: [fn(&mut Connection); 17] = [
+    let crossing: [fn(&mut Connection); 18] = [
         |it| {
             it.request(1, &[]).reset(ToClient, 1, 0).reset(ToServer, 1, 8);
         },
@@ -235,6 +235,15 @@ fn frames_that_cross_each_other_answer_nothing() {
             it.headers(ToClient, END_STREAM, 1, &[RESPONSE[0], RESPONSE[1], ("grpc-status", "9")])
                 .reset(ToClient, 1, 0);
             it.message(ToServer, NONE, 1, &[8, 1]).message(ToServer, END_STREAM, 1, &[8, 1]);
+        },
+        // Bytes take a second each way, as the acknowledgement shows.
+        |it| {
+            it.setting(ToServer, 3, 9).wait(2_000).frame(ToClient, FrameType::SETTINGS, ACK, 0, &[]);
+            it.unary(1)
+                .request(3, &[("grpc-timeout", "500m")])
+                .wait(1_900)
+                .reset(ToServer, 1, 8)
+                .window(ToClient, 3, 9);
         },
         // A second reset is allowed if the peer goes on sending (RFC 9113, section 5.4.2).
         |it| {
