@@ -134,7 +134,6 @@ async fn half_duplex_stores_requests_for_a_thousand_responses_only() {
     let nothing = tokio::time::timeout(Duration::from_secs(1), answers.recv()).await;
     assert!(nothing.is_err(), "{nothing:?}");
     requests.send(asks(vec![wanted(1, 0)])).await.unwrap();
-    requests.flush().await.unwrap();
     let status = answers.recv().await.expect_err("before the half-close");
     assert_eq!(status.code(), Code::InvalidArgument);
     assert_eq!(status.message(), "at most 1000 responses may be requested, not 1001");
@@ -148,7 +147,7 @@ async fn half_duplex_ends_with_the_first_error_status() {
         let request = StreamingOutputCallRequest { response_status: status(code), ..asks(vec![wanted(size, 0)]) };
         requests.send(request).await.unwrap();
     }
-    requests.finish().await.unwrap();
+    assert_eq!(requests.finish().await.map_err(|status| status.number()), Err(9));
     assert_eq!(answers.recv().await.unwrap().unwrap().payload.unwrap().body.len(), 3);
     assert_eq!(answers.recv().await.unwrap_err().number(), 9);
 }
