@@ -250,6 +250,25 @@ fn a_refused_upgrade_is_not_http2_and_names_http1() {
     }
 }
 
+/// A body that is shorter than the header of a frame has findings within its bytes.
+#[test]
+fn a_finding_about_a_body_is_within_it() {
+    let pieces = [
+        (ToServer, of_length(&POINT[..6])),
+        (ToClient, [SWITCH, SETTINGS, &response(1)].concat()),
+        (ToServer, PREFACE.to_vec()),
+    ];
+    let conversation = decode(route_guide(), &pieces);
+    let body = conversation.frames().find(|frame| frame.kind == FrameKind::Before(Preamble::Body)).unwrap();
+    assert_eq!(body.faults, ["the stream ends inside a message: 6 of 7 bytes"]);
+    let findings = findings(&conversation);
+    assert!(findings.iter().any(|finding| finding.name == "message-truncated"), "{findings:?}");
+    for finding in findings {
+        let frame = conversation.frames().find(|frame| frame.number == finding.frame).unwrap();
+        assert!(!finding.range.is_empty() && finding.range.end <= frame.bytes.len(), "{finding}");
+    }
+}
+
 /// TLS behind the PROXY protocol is named with its remedy, once.
 #[test]
 fn tls_behind_a_proxy_is_named() {
