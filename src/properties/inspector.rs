@@ -32,11 +32,13 @@ pub fn inspector_law(data: &[u8]) {
     let mut whole = Conversation::with_limits(schema(), limits);
     let mut pieces = Conversation::with_limits(schema(), limits);
     let mut pushed = [Vec::new(), Vec::new()];
+    let mut all = Conversation::with_limits(schema(), Limits { frames: usize::MAX, ..SMALL });
     while let Some((head, tail)) = rest.split_first_chunk() {
         let head = u16::from_le_bytes(*head);
         let (bytes, after) = tail.split_at(tail.len().min(usize::from(head & 0x7FFF)));
         let direction = if head >> 15 == 0 { Direction::ToServer } else { Direction::ToClient };
         whole.push(direction, bytes);
+        all.push(direction, bytes);
         cut(bytes).for_each(|piece| pieces.push(direction, piece));
         pushed[usize::from(head >> 15)].extend_from_slice(bytes);
         assert_eq!(whole.check(), Ok(()));
@@ -45,8 +47,10 @@ pub fn inspector_law(data: &[u8]) {
     whole.finish();
     pieces.finish();
     assert_eq!(whole.check(), Ok(()));
-    // Bytes that are not HTTP/2 are shown as they arrive.
-    if speak_http2(&pushed) {
+    // Bytes that are not HTTP/2 are shown as they arrive. The frames of `whole` do not show whether there are any, because
+    // some may have been dropped.
+    all.finish();
+    if all.frames().all(|frame| frame.kind != FrameKind::NotHttp2) {
         assert!(whole.frames().eq(pieces.frames()), "the split into pieces does not matter");
     }
     let kept: usize = whole.frames().map(|frame| frame.bytes.len()).sum();
@@ -60,16 +64,6 @@ pub fn inspector_law(data: &[u8]) {
     }
     frames.iter().for_each(|frame| check_beside(frame, &limits));
     show(&frames);
-}
-
-/// Returns true if both directions are HTTP/2. The stored frames do not show it, because others may have been dropped.
-fn speak_http2(pushed: &[Vec<u8>; 2]) -> bool {
-    let mut all = Conversation::with_limits(schema(), Limits { frames: usize::MAX, ..SMALL });
-    for (direction, bytes) in [Direction::ToServer, Direction::ToClient].into_iter().zip(pushed) {
-        all.push(direction, bytes);
-    }
-    all.finish();
-    all.frames().all(|frame| frame.kind != FrameKind::NotHttp2)
 }
 
 /// Checks that the leaves contain every pushed byte, in its place.

@@ -149,8 +149,8 @@ impl HalfRedactor {
     /// Writes bytes after which nothing follows, or a gap.
     fn unfinished(&self, redaction: &Redaction, expected: Expects, pending: &[u8], out: &mut Vec<u8>) {
         match expected {
-            // These bytes may be from anywhere in a frame.
-            Expects::Lost { .. } => out.extend(pending.iter().map(|_| b'x')),
+            // These bytes may be from anywhere in a frame, or in a body.
+            Expects::Lost { .. } | Expects::Body { .. } | Expects::Chunk => out.extend(pending.iter().map(|_| b'x')),
             _ if self.half.is_http1(expected, pending) => {
                 overwrite_lines(redaction, &mut Lines::default(), pending, out);
             }

@@ -58,6 +58,7 @@ impl Conversation {
         let most = self.limits.annotations;
         let half = self.half_mut(direction);
         let label = match (half.tls, half.http1) {
+            (true, _) if std::mem::replace(&mut half.tls_shown, true) => frame::MORE_TLS,
             (true, _) => frame::TLS,
             (false, true) => frame::HTTP1,
             (false, false) => "not HTTP/2",

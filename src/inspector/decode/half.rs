@@ -21,6 +21,8 @@ pub(crate) struct Half {
     pub(super) block: Option<OpenBlock>,
     /// True if the direction begins with a TLS record instead of HTTP/2.
     pub(crate) tls: bool,
+    /// True if the first bytes of TLS were shown.
+    pub(super) tls_shown: bool,
     /// True if it begins with a message of HTTP/1 instead.
     pub(crate) http1: bool,
     /// The position in the lines of a direction that is not HTTP/2.
@@ -99,6 +101,7 @@ impl Half {
             hpack: Decoder::new(limits),
             block: None,
             tls: false,
+            tls_shown: false,
             http1: false,
             lines: Lines::default(),
             begins_with: expects,

@@ -15,6 +15,9 @@ pub(super) const RULES: [LintRule; 20] = [
         "A connection must begin with the HTTP/2 preface, and with SETTINGS of both sides.",
         |probe| {
             let range = 0..probe.frame.bytes.len();
+            if is_foreign(probe) && probe.frame.is_http1() {
+                return probe.report(range, "HTTP/1.1 where the preface or SETTINGS of HTTP/2 are expected");
+            }
             probe.report_if(is_foreign(probe) && !probe.frame.is_tls(), range);
         },
     ),

@@ -176,6 +176,9 @@ pub(super) struct Field<'a> {
 impl<'a> Probe<'a> {
     /// Reports a violation at these bytes of the frame.
     pub(super) fn report(&mut self, range: Range<usize>, sentence: impl Into<String>) {
+        // A piece before HTTP/2 may be shorter than the header of a frame.
+        let length = self.frame.bytes.len();
+        let range = if range.end > length { 0..length } else { range };
         self.findings.push(Finding {
             name: self.rule.name,
             severity: self.rule.severity,

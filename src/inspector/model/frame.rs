@@ -188,6 +188,9 @@ pub struct Restored {
 /// The label of a direction's bytes that begin with a TLS record instead of HTTP/2.
 pub(crate) const TLS: &str = "TLS";
 
+/// The label of further bytes of such a direction.
+pub(crate) const MORE_TLS: &str = "TLS, continued";
+
 /// The label of the lines of HTTP/1, in a direction of HTTP/2 or instead of it.
 pub(crate) const HTTP1: &str = "HTTP/1.1";
 
@@ -200,6 +203,11 @@ pub(crate) const HIDDEN_LINES: &str = "more lines";
 impl Frame {
     /// Returns true if these are bytes of TLS where HTTP/2 is expected.
     pub(crate) fn is_tls(&self) -> bool {
+        self.begins_tls() || self.is_not_http2_but(MORE_TLS)
+    }
+
+    /// Returns true if these are the first bytes of TLS in a direction.
+    pub(crate) fn begins_tls(&self) -> bool {
         self.is_not_http2_but(TLS)
     }
 

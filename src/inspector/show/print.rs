@@ -335,7 +335,7 @@ fn connection_gloss(frame: &Frame) -> &'static str {
     let Some(header) = frame.header() else {
         return match frame.kind {
             FrameKind::Preface => "this is HTTP/2",
-            FrameKind::NotHttp2 if frame.is_tls() && frame.offset == 0 => {
+            FrameKind::NotHttp2 if frame.begins_tls() => {
                 "TLS: decrypt with barewire tap --tls, or a recording with decode --key-log"
             }
             FrameKind::NotHttp2 if frame.is_tls() => "TLS",

@@ -233,7 +233,8 @@ fn a_refused_upgrade_is_not_http2_and_names_http1() {
         let calls = ended_calls(&conversation);
         let [call] = &calls[..] else { panic!("{calls:?}") };
         assert_eq!((call.http_status.as_deref(), call.end), (Some(&status[..3]), CallEnd::HttpResponse));
-        assert!(findings(&conversation).iter().any(|finding| finding.name == "not-http2"));
+        let named = |finding: &Finding| finding.name == "not-http2" && finding.sentence.starts_with("HTTP/1.1");
+        assert!(findings(&conversation).iter().any(named));
     }
     for other in
         [&b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"[..], b"GET / HT", b"GET / HTTP/1.1\r\nHo", b"BREW /pot HTTP/1.0\n\n"]
@@ -247,6 +248,35 @@ fn a_refused_upgrade_is_not_http2_and_names_http1() {
         let said: String = decode(Schema::new(), &[(ToServer, other.to_vec())]).frames().map(lines).collect();
         assert!(said.contains("  not HTTP/2  "), "{said}");
     }
+}
+
+/// A body that is shorter than the header of a frame has findings within its bytes.
+#[test]
+fn a_finding_about_a_body_is_within_it() {
+    let pieces = [
+        (ToServer, of_length(&POINT[..6])),
+        (ToClient, [SWITCH, SETTINGS, &response(1)].concat()),
+        (ToServer, PREFACE.to_vec()),
+    ];
+    let conversation = decode(route_guide(), &pieces);
+    let body = conversation.frames().find(|frame| frame.kind == FrameKind::Before(Preamble::Body)).unwrap();
+    assert_eq!(body.faults, ["the stream ends inside a message: 6 of 7 bytes"]);
+    let findings = findings(&conversation);
+    assert!(findings.iter().any(|finding| finding.name == "message-truncated"), "{findings:?}");
+    for finding in findings {
+        let frame = conversation.frames().find(|frame| frame.number == finding.frame).unwrap();
+        assert!(!finding.range.is_empty() && finding.range.end <= frame.bytes.len(), "{finding}");
+    }
+}
+
+/// TLS behind the PROXY protocol is named with its remedy, once.
+#[test]
+fn tls_behind_a_proxy_is_named() {
+    let record = hex("16 03 01 0006 01 000002 0303");
+    let pieces = [(ToServer, [V1, &record].concat()), (ToServer, record)];
+    let said: Vec<_> = decode(Schema::new(), &pieces).frames().map(lines).collect();
+    assert!(said[0].contains("PROXY protocol") && said[1].contains("TLS: decrypt with"), "{said:?}");
+    assert!(said[2].ends_with("bytes  TLS  11 bytes\n"), "{said:?}");
 }
 
 #[test]

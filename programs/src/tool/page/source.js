@@ -57,7 +57,7 @@ function tell() {
   const { capture } = state;
   const { size } = capture.connections;
   const first = [...capture.connections.values()][0];
-  const ends = first && (first.client || first.server) ? `${first.client ?? "?"} → ${first.server ?? "?"}` : "";
+  const ends = first && (first.client || first.server) ? `${first.client ?? "?"} → ${first.server ?? "?"}${first.roles_guessed ? " (roles guessed from the port numbers)" : ""}` : "";
   byId("source").textContent = [state.name, size === 1 ? ends : size > 1 && `${size} connections`].filter(Boolean).join(" · ");
   const over = state.listening ? "the tap has ended" : "";
   byId("state").textContent = waiting.length ? `reading, ${count(waiting.length, "line")} to go` : live === "over" ? over : live || "";
