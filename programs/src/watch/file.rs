@@ -213,6 +213,9 @@ impl Recorder {
     ///
     /// Fails if the file can't be written.
     pub fn passed(&mut self, time: Duration, direction: Direction, lost: u64, bytes: &[u8]) -> io::Result<()> {
+        if self.file.lock().full {
+            return Ok(());
+        }
         match &mut self.form {
             Form::Pcapng { packets, redactor } => {
                 let (mut shown, mut out) = (Vec::new(), Vec::new());

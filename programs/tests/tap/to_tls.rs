@@ -167,11 +167,11 @@ async fn a_server_that_wants_a_client_certificate() {
 }
 
 /// Sends bytes through a tap, and returns the line that it logs.
-async fn line_for(to: &str, flags: &[&str], bytes: &[u8]) -> String {
+async fn line_for(to: &str, flags: &[&str], bytes: &[u8], part: &str) -> String {
     let mut tap = Tap::start(to, flags).await;
     let mut socket = soon("a connection", TcpStream::connect(&tap.address)).await.unwrap();
     socket.write_all(bytes).await.unwrap();
-    let line = tap.line("; ").await;
+    let line = tap.line(part).await;
     drop(socket);
     line
 }
@@ -197,8 +197,8 @@ async fn only_one_side_speaks_tls() {
     for (to, flags, bytes, part) in [
         (&serve().await, &["--tls", "--ca-dir", &ca][..], PREFACE, "speaks HTTP/2 in plaintext, but --tls expects TLS"),
         (&serve().await, &["--tls", "--ca-dir", &ca], b"GET / HTTP/1.1", "leave out --tls"),
-        (&serve().await, &[], hello, "the client speaks TLS"),
-        (&answering(b"HTTP/1.1 400 Bad Request\r\n\r\n").await, &[], hello, "--tls"),
+        (&serve().await, &[], hello, "the client speaks TLS, but the server does not; use --tls"),
+        (&answering(b"HTTP/1.1 400 Bad Request\r\n\r\n").await, &[], hello, "but the server does not; use --tls"),
         (&tls, &[], PREFACE, "use --to-tls"),
         (&answering(b"").await, &[], PREFACE, "use --to-tls"),
         (
@@ -209,7 +209,7 @@ async fn only_one_side_speaks_tls() {
         ),
         (&serve().await, &["--to-tls", "--insecure"], PREFACE, "does not speak TLS; leave out --to-tls"),
     ] {
-        let line = line_for(to, flags, bytes).await;
+        let line = line_for(to, flags, bytes, part).await;
         assert!(line.contains(part), "{part}: {line}");
     }
     // A client that does not trust the authority is told which file to trust.

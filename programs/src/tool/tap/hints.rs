@@ -25,7 +25,11 @@ pub(super) struct Hints {
     forwards_tls: Arc<AtomicBool>,
     client_has_sent: AtomicBool,
     client_has_tls: AtomicBool,
+    /// True once the server has begun without TLS, as a server of HTTP/2 may before the client.
+    server_is_plain: AtomicBool,
 }
+
+const NO_TLS: &str = "the client speaks TLS, but the server does not; use --tls, which ends TLS at the tap";
 
 impl Hints {
     pub(super) fn new(
@@ -34,8 +38,8 @@ impl Hints {
         to_tls: Option<TlsClient>,
         forwards_tls: Arc<AtomicBool>,
     ) -> Hints {
-        let [client_has_sent, client_has_tls] = [false, false].map(AtomicBool::new);
-        Hints { client, terminates, to_tls, forwards_tls, client_has_sent, client_has_tls }
+        let [client_has_sent, client_has_tls, server_is_plain] = [false; 3].map(AtomicBool::new);
+        Hints { client, terminates, to_tls, forwards_tls, client_has_sent, client_has_tls, server_is_plain }
     }
 
     /// Takes the first bytes of a direction.
@@ -46,17 +50,21 @@ impl Hints {
             Direction::ToServer => {
                 self.client_has_sent.store(true, Ordering::Relaxed);
                 self.client_has_tls.store(is_tls, Ordering::Relaxed);
+                if is_tls && !self.terminates && self.server_is_plain.load(Ordering::Relaxed) {
+                    return Some(self.about(NO_TLS));
+                }
                 let is_new = is_tls && !self.terminates && !self.forwards_tls.swap(true, Ordering::Relaxed);
                 is_new.then_some("the client speaks TLS, which is forwarded as it is; --tls shows what is inside")?
             }
             Direction::ToClient if self.to_tls.is_some() => return None,
-            Direction::ToClient if client_has_tls() && !is_tls => {
-                "the client speaks TLS, but the server does not; use --tls, which ends TLS at the tap"
-            }
+            Direction::ToClient if client_has_tls() && !is_tls => NO_TLS,
             Direction::ToClient if !client_has_tls() && (is_tls || wants_https(bytes)) => {
                 "the server speaks TLS, but the bytes to it are plaintext; use --to-tls"
             }
-            Direction::ToClient => return None,
+            Direction::ToClient => {
+                self.server_is_plain.store(true, Ordering::Relaxed);
+                return None;
+            }
         };
         Some(self.about(why))
     }
