@@ -80,7 +80,7 @@ pub struct Traffic {
     pub waits: u64,
     /// The duration of these waits together.
     pub waited: Duration,
-    /// The longest of them.
+    /// The longest of those that did not end with an open window; otherwise the longest of all.
     pub longest_wait: Option<Stall>,
 }
 
@@ -210,7 +210,8 @@ impl Calls {
             let way = call.summary.way_mut(stall.direction);
             way.waits += 1;
             way.waited += stall.waited;
-            if way.longest_wait.is_none_or(|longest| longest.waited <= stall.waited) {
+            let weight = |stall: Stall| (stall.end != StallEnd::Opened, stall.waited);
+            if way.longest_wait.is_none_or(|longest| weight(longest) <= weight(*stall)) {
                 way.longest_wait = Some(*stall);
             }
         }

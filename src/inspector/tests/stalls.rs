@@ -403,6 +403,15 @@ fn waits_are_not_guessed_from_a_part_of_a_recording() {
 }
 
 #[test]
+fn the_line_of_a_call_prefers_the_wait_that_never_ended() {
+    let mut connection = without_window_of_the_connection();
+    connection.wait(3_000).window(ToServer, 0, 4_000).data(ToClient, NONE, 5, &[7; 4_000]).wait(40).go_on();
+    let shown = ends(&mut connection, "calls", 0, false);
+    let expected = "still waits after 40 ms for the client's WINDOW_UPDATE on the connection (3.04 s in 2 waits)";
+    assert!(shown.contains(expected), "{shown}");
+}
+
+#[test]
 fn a_long_wait_is_noted_while_it_lasts() {
     let mut connection = without_window_of_the_connection();
     connection.wait(1_100).go_on().wait(5_000).window(ToServer, 0, 9_000).data(ToClient, NONE, 5, &[7; 4_470]).go_on();
