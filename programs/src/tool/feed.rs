@@ -284,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slow_observer_misses_bytes_and_learns_how_many() {
+    fn slow_listener_gets_the_number_of_skipped_bytes() {
         let (go, wait) = mpsc::channel();
         let (event, handled) = mpsc::channel();
         let mut feed = Feed::new();
@@ -324,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_is_reported_and_delays_nothing() {
+    fn failed_listener_is_reported_and_delays_nothing() {
         let (go, wait) = mpsc::channel();
         let (event, _) = mpsc::channel();
         let mut feed = Feed::new();

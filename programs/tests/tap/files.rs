@@ -19,7 +19,7 @@ fn set_mode(file: &str, mode: u32) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn only_their_owner_reads_files() {
+async fn output_files_are_readable_only_by_their_owner() {
     let folder = Folder::new("private");
     let [pcapng, jsonl, html, ladder, windows, again] =
         ["a.pcapng", "a.jsonl", "a.html", "l.svg", "w.svg", "b.html"].map(|name| folder.file(name));
@@ -37,7 +37,7 @@ async fn only_their_owner_reads_files() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn links_are_not_followed_and_no_file_is_written_twice() {
+async fn links_are_not_followed_and_duplicate_paths_are_refused() {
     let folder = Folder::new("links");
     let (target, link, capture) = (folder.file("target"), folder.file("link.svg"), folder.file("a.pcapng"));
     let tap = route_guide(&["--show", "none", "--pcapng", &capture]).await;
@@ -76,7 +76,7 @@ async fn links_are_not_followed_and_no_file_is_written_twice() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_authority_is_renewed_and_its_key_is_private() {
+async fn expiring_authority_is_renewed_and_its_key_is_private() {
     let (folder, server) = (Folder::new("renewed"), serve().await);
     let (inside, key_file, certificate) = (folder.file("ca"), folder.file("ca/ca.key"), folder.file("ca/ca.pem"));
     let flags = ["--tls", "--ca-dir", &inside];
@@ -115,7 +115,7 @@ async fn the_authority_is_renewed_and_its_key_is_private() {
 }
 
 #[tokio::test]
-async fn what_never_ends_is_not_read_without_end() {
+async fn endless_input_is_read_up_to_the_limit() {
     for flags in [
         &["decode", "/dev/zero", "--max-input", "100000"][..],
         &["decode", "-", "--max-input", "100000"],

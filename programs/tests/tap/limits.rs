@@ -59,7 +59,7 @@ fn size(file: &str) -> u64 {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_page_is_in_proportion_to_its_capture() {
+async fn page_size_is_proportional_to_its_capture() {
     let folder = Folder::new("amplify");
     for (name, wire) in [("gzip", gzip()), ("hpack", hpack())] {
         let (raw, html) = (folder.file(name), folder.file("a.html"));
@@ -72,7 +72,7 @@ async fn a_page_is_in_proportion_to_its_capture() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn files_of_a_tap_are_in_proportion_to_what_passed() {
+async fn file_sizes_of_a_tap_are_proportional_to_its_traffic() {
     let folder = Folder::new("amplify-tap");
     let (jsonl, html) = (folder.file("a.jsonl"), folder.file("a.html"));
     let (listener, address) = listener().await;
@@ -95,7 +95,7 @@ async fn files_of_a_tap_are_in_proportion_to_what_passed() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_output_at_its_limit_says_so_and_stays_valid() {
+async fn output_at_its_limit_reports_it_and_stays_valid() {
     let folder = Folder::new("max-bytes");
     let (pcapng, jsonl, html) = (folder.file("a.pcapng"), folder.file("a.jsonl"), folder.file("a.html"));
     let most = 150_000;

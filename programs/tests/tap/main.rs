@@ -90,7 +90,7 @@ async fn read_all(mut socket: impl tokio::io::AsyncRead + Unpin) -> Vec<u8> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn bytes_pass_unchanged_both_ways_at_once() {
+async fn bytes_are_forwarded_unchanged_both_ways() {
     let (listener, address) = listener().await;
     let tap = Tap::start(&address, &["--show", "none"]).await;
     for seed in 0..4 {
@@ -111,7 +111,7 @@ async fn bytes_pass_unchanged_both_ways_at_once() {
 }
 
 #[tokio::test]
-async fn a_side_that_has_half_closed_still_receives() {
+async fn half_closed_side_still_receives() {
     let (listener, address) = listener().await;
     let tap = Tap::start(&address, &[]).await;
     let (mut client, mut server) = through(&tap, &listener).await;
@@ -130,7 +130,7 @@ async fn a_side_that_has_half_closed_still_receives() {
 }
 
 #[tokio::test]
-async fn a_reset_resets_the_other_side() {
+async fn tcp_reset_is_forwarded_to_the_other_side() {
     let (listener, address) = listener().await;
     let tap = Tap::start(&address, &[]).await;
     for by_client in [true, false] {
@@ -149,7 +149,7 @@ async fn a_reset_resets_the_other_side() {
 }
 
 #[tokio::test]
-async fn a_server_that_refuses_is_one_line_and_later_connections_work() {
+async fn refused_connection_is_one_line_and_later_ones_work() {
     let (socket, address) = refusing();
     let mut tap = Tap::start(&address, &["--wait"]).await;
     expect_reset(&tap.address).await;
@@ -163,7 +163,7 @@ async fn a_server_that_refuses_is_one_line_and_later_connections_work() {
 }
 
 #[tokio::test]
-async fn a_server_that_was_never_reached_is_one_line_and_exit_status_2() {
+async fn unreachable_server_is_one_line_and_exit_status_2() {
     let (_socket, address) = refusing();
     let mut tap = Tap::start(&address, &[]).await;
     expect_reset(&tap.address).await;
@@ -173,7 +173,7 @@ async fn a_server_that_was_never_reached_is_one_line_and_exit_status_2() {
 }
 
 #[tokio::test]
-async fn a_side_that_does_not_read_is_reported_and_stops_the_other() {
+async fn side_that_does_not_read_is_reported_and_blocks_the_other() {
     let (listener, address) = listener().await;
     let tap = Tap::start(&address, &[]).await;
     let (mut client, mut server) = through(&tap, &listener).await;
@@ -208,7 +208,7 @@ async fn complaint(flags: &[&str]) -> (Option<i32>, String) {
 }
 
 #[tokio::test]
-async fn a_mistake_of_the_user_is_one_line() {
+async fn invalid_flags_are_one_line() {
     let (_listener, address) = listener().await;
     let folder = Folder::new("mend");
     let (text, empty) = (folder.file("text"), folder.file("empty"));
@@ -270,7 +270,7 @@ async fn call(address: &str) -> Client {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn files_are_whole_after_sigterm_and_have_no_secrets() {
+async fn files_are_complete_and_redacted_after_sigterm() {
     let folder = Folder::new("whole");
     let (pcapng, jsonl) = (folder.file("a.pcapng"), folder.file("a.jsonl"));
     let tap = route_guide(&["--pcapng", &pcapng, "--jsonl", &jsonl]).await;
@@ -304,7 +304,7 @@ async fn files_are_whole_after_sigterm_and_have_no_secrets() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn named_headers_are_redacted_and_nothing_with_no_redact() {
+async fn named_headers_are_redacted_unless_no_redact_is_given() {
     let folder = Folder::new("secret");
     let (some, all) = (folder.file("some.pcapng"), folder.file("all.pcapng"));
     for (file, flags) in [(&some, &["--redact", "user-agent"][..]), (&all, &["--no-redact"])] {
@@ -319,7 +319,7 @@ async fn named_headers_are_redacted_and_nothing_with_no_redact() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_file_does_not_grow_beyond_its_limit() {
+async fn file_size_is_limited() {
     let folder = Folder::new("limit");
     let file = folder.file("a.pcapng");
     let mut tap = route_guide(&["--show", "none", "--pcapng", &file, "--max-bytes", "2000"]).await;
@@ -343,7 +343,7 @@ async fn tshark_decodes_the_same_packets() {
 
 /// Each view shows a capture in its way, and filters only leave lines out.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn views_show_a_capture_and_filters_leave_lines_out() {
+async fn views_and_filters_apply_to_a_capture() {
     let folder = Folder::new("views");
     let (pcapng, ladder) = (folder.file("a.pcapng"), folder.file("ladder.svg"));
     let (mermaid, windows) = (folder.file("ladder.mmd"), folder.file("windows.svg"));
@@ -438,7 +438,7 @@ async fn one_connection_is_shown_in_every_view() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_environment_of_a_server_asks_for_files() {
+async fn environment_variable_of_a_server_writes_files() {
     let folder = Folder::new("wire");
     let (server_file, client_file) = (folder.file("server.pcapng"), folder.file("client.jsonl"));
     let mut server = Command::new(env!("CARGO_BIN_EXE_route_guide_server"));

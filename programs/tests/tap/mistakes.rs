@@ -16,7 +16,7 @@ use super::process::{BAREWIRE, Folder, Tap, barewire, soon};
 use super::{call, complaint, route_guide, serve};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_port_alone_is_an_address() {
+async fn port_alone_is_an_address() {
     let address = serve().await;
     let port = address.rsplit(':').next().unwrap();
     for (to, listen) in [(format!(":{port}"), ":0"), (port.to_owned(), "0")] {
@@ -39,7 +39,7 @@ async fn refusal(to: &str, flags: &[&str]) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_error_of_the_servers_tls_names_the_flag_that_helps() {
+async fn tls_error_of_the_server_names_the_flag_to_use() {
     let folder = Folder::new("to-tls");
     let names = ["right", "wrong"].map(|name| {
         let key = KeyPair::generate().unwrap();
@@ -72,7 +72,7 @@ async fn an_error_of_the_servers_tls_names_the_flag_that_helps() {
 }
 
 #[tokio::test]
-async fn an_error_names_the_address_once() {
+async fn error_names_the_address_once() {
     let line = refusal("127.0.0.1:9", &[]).await;
     assert_eq!(line.matches("127.0.0.1:9").count(), 1, "{line}");
     let line = refusal("host.invalid:9", &[]).await;
@@ -109,7 +109,7 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn captures_come_from_standard_input_and_addresses_are_optional() {
+async fn capture_is_read_from_stdin_and_addresses_are_optional() {
     let folder = Folder::new("stdin");
     let (file, address) = (folder.file("a.pcapng"), serve().await);
     let tap = Tap::start(&address, &["--show", "none", "--pcapng", &file]).await;
@@ -150,7 +150,7 @@ async fn captures_come_from_standard_input_and_addresses_are_optional() {
 }
 
 #[tokio::test]
-async fn flags_are_named_as_they_were_typed() {
+async fn errors_name_flags_as_they_were_typed() {
     let folder = Folder::new("typed");
     let file = folder.file("a.jsonl");
     std::fs::write(&file, "").unwrap();
@@ -170,7 +170,7 @@ async fn flags_are_named_as_they_were_typed() {
 
 #[cfg(target_os = "linux")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_error_names_the_file_that_decode_can_not_write() {
+async fn error_names_the_file_that_decode_can_not_write() {
     let folder = Folder::new("dev-full");
     let file = folder.file("a.jsonl");
     let tap = route_guide(&["--show", "none", "--jsonl", &file]).await;

@@ -95,7 +95,7 @@ async fn shown(to: &str, flags: &[&str]) -> String {
 const NAMED: &str = "dictionary.v7.Word, 7 bytes: spelling: \"HELLO\"";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn names_come_from_reflection_in_either_version() {
+async fn message_names_are_read_by_either_version_of_reflection() {
     let v1 = serve(|router| router.bidi_streaming(SERVER_REFLECTION_INFO, Dictionary::reflect)).await;
     let v1alpha = serve(|router| router.bidi_streaming(SERVER_REFLECTION_INFO_V1ALPHA, Dictionary::reflect)).await;
     let silent = serve(|router| router).await;
@@ -156,7 +156,7 @@ async fn a_hostile_server_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn files_have_them() {
+async fn files_have_message_names() {
     let server = serve(|router| router).await;
     let folder = Folder::new("names");
     let (proto, word, set) = (folder.file("dictionary.proto"), folder.file("lib/word.proto"), folder.file("set.bin"));

@@ -9,7 +9,7 @@ use super::process::{Folder, Tap, barewire, soon};
 use super::{call, listener, route_guide, serve, through};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_reader_that_closes_stdout_ends_only_the_screen() {
+async fn closed_stdout_ends_only_the_output_on_screen() {
     let folder = Folder::new("head");
     let file = folder.file("a.jsonl");
     let (reader, writer) = std::io::pipe().unwrap();
@@ -34,7 +34,7 @@ async fn a_reader_that_closes_stdout_ends_only_the_screen() {
 
 #[cfg(target_os = "linux")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_full_disk_ends_only_the_file() {
+async fn full_disk_ends_only_its_file() {
     let folder = Folder::new("full");
     let file = folder.file("a.pcapng");
     let mut tap = route_guide(&["--pcapng", &file, "--jsonl", "/dev/full"]).await;
@@ -59,7 +59,7 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
 const PING: &[u8] = b"\0\0\x08\x06\0\0\0\0\0barewire";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_file_has_all_bytes_forwarded_before_the_end() {
+async fn every_file_has_all_forwarded_bytes() {
     let folder = Folder::new("same");
     let (pcapng, jsonl, html) = (folder.file("a.pcapng"), folder.file("a.jsonl"), folder.file("a.html"));
     let (listener, address) = listener().await;

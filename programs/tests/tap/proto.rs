@@ -162,7 +162,7 @@ async fn single_field_is_not_packed() {
 }
 
 #[tokio::test]
-async fn what_a_limit_hides_names_the_flag_that_shows_it() {
+async fn text_of_a_hidden_part_names_the_flag_that_shows_it() {
     let source =
         format!("syntax = \"proto3\"; package t; message M {{ repeated M m = 1; repeated int32 b = 2; }} {SERVICE}");
     let folder = Folder::new("proto-limits");

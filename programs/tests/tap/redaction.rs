@@ -38,7 +38,7 @@ fn is_free_of_secrets(what: &str, text: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_output_has_what_redact_names() {
+async fn outputs_do_not_contain_redacted_headers() {
     let folder = Folder::new("redact");
     let (raw, html, svg) = (folder.file("a.raw"), folder.file("a.html"), folder.file("a.svg"));
     std::fs::write(&raw, request()).unwrap();
@@ -65,7 +65,7 @@ async fn no_output_has_what_redact_names() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn files_of_a_tap_have_nothing_that_redact_names() {
+async fn files_of_a_tap_do_not_contain_redacted_headers() {
     let folder = Folder::new("redact-tap");
     let (pcapng, jsonl, html) = (folder.file("a.pcapng"), folder.file("a.jsonl"), folder.file("a.html"));
     let long = "n".repeat(600);

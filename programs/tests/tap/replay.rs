@@ -100,7 +100,7 @@ fn captured() -> File {
 }
 
 #[tokio::test]
-async fn a_call_is_sent_unchanged() {
+async fn captured_call_is_sent_unchanged() {
     let (address, capture) = (serve().await, captured());
     for flags in [&[][..], &["--call", "1"], &["--stream", "1"], &["--timing", "as-was"]] {
         let shown = prints(&[&["replay", capture.path(), "--to", &address], flags].concat()).await;
@@ -115,7 +115,7 @@ async fn a_call_is_sent_unchanged() {
 }
 
 #[tokio::test]
-async fn a_call_is_sent_with_another_message_or_header() {
+async fn captured_call_is_sent_with_an_edited_message_or_header() {
     let (address, capture) = (serve().await, captured());
     let nowhere = File::new("message", [8, 1]);
     let file = format!("1=@{}", nowhere.path());
@@ -140,7 +140,7 @@ async fn a_call_is_sent_with_another_message_or_header() {
 
 /// Replays a capture of our client and our server over a real connection, as `BAREWIRE_WIRE` writes it.
 #[tokio::test]
-async fn the_answer_is_compared_with_the_captured_one() {
+async fn answer_is_compared_with_the_captured_one() {
     let address = serve().await;
     let capture = File::new("calls.pcapng", "");
     let mut command = Command::new(env!("CARGO_BIN_EXE_route_guide_client"));
@@ -176,7 +176,7 @@ async fn the_answer_is_compared_with_the_captured_one() {
 
 /// Keys from a pipe lead through the tour; without any, it prints everything.
 #[tokio::test]
-async fn keys_from_a_pipe_lead_through_the_tour() {
+async fn keys_from_a_pipe_control_the_tour() {
     let mut command = Command::new(BAREWIRE);
     command.arg("tour").stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
     let mut tour = command.spawn().unwrap();
@@ -208,7 +208,7 @@ async fn messages_larger_than_the_window_are_sent() {
 }
 
 #[tokio::test]
-async fn frames_may_be_wrong_on_purpose() {
+async fn invalid_frames_can_be_sent() {
     let address = serve().await;
     for (script, expected) in [
         ("preface\nsettings\nframe PING 0 0102 # six octets are missing", "GOAWAY"),
@@ -228,7 +228,7 @@ async fn frames_may_be_wrong_on_purpose() {
 }
 
 #[tokio::test]
-async fn mistakes_of_the_user_are_errors() {
+async fn invalid_arguments_are_errors() {
     let (address, capture) = (serve().await, captured());
     let (path, nothing) = (capture.path(), File::new("nothing", "hello"));
     let broken = File::new("script", "preface\nfoo");
@@ -327,7 +327,7 @@ async fn a_hostile_server_costs_neither_memory_nor_time() {
 }
 
 #[tokio::test]
-async fn a_server_that_does_not_end_the_call_is_a_failure() {
+async fn server_that_does_not_end_the_call_is_a_failure() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     tokio::spawn(async move {

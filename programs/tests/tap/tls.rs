@@ -86,7 +86,7 @@ async fn decoded(flags: &[&str]) -> (String, String) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_call_between_two_openssl_ends_is_decoded() {
+async fn call_between_two_openssl_processes_is_decoded() {
     let suite = "TLS in captures, between two ends of OpenSSL";
     if !is_installed("python3", "--version", suite) || !is_installed("openssl", "version", suite) {
         return;
@@ -259,7 +259,7 @@ fn read<Data>(end: &mut ConnectionCommon<Data>, mut said: &[u8]) {
 
 /// All suites, a HelloRetryRequest, a key update during the connection, records that span packets, and a lost packet.
 #[test]
-fn data_between_two_rustls_ends_is_decrypted() {
+fn data_between_two_rustls_endpoints_is_decrypted() {
     let of = |suite| CryptoProvider { cipher_suites: vec![suite], ..ring::default_provider() };
     let among = |groups: &[_]| CryptoProvider { kx_groups: groups.to_vec(), ..ring::default_provider() };
     let (p256, x25519) = (ring::kx_group::SECP256R1, ring::kx_group::X25519);
@@ -325,7 +325,7 @@ fn data_between_two_rustls_ends_is_decrypted() {
 
 /// Behind a gap, ciphertext may look like the header of a record that is longer than all that comes.
 #[test]
-fn records_behind_a_gap_are_found_behind_what_looks_like_a_header() {
+fn records_after_a_gap_are_found_despite_a_false_header() {
     let mut pair = Pair::new(&TLS13, ring::default_provider(), ring::default_provider());
     pair.pass(None);
     for _ in 0..5 {
@@ -352,7 +352,7 @@ fn records_behind_a_gap_are_found_behind_what_looks_like_a_header() {
 }
 
 #[tokio::test]
-async fn an_invalid_key_log_is_one_line() {
+async fn invalid_key_log_is_one_line() {
     let folder = Folder::new("key-log");
     let (none, absent, capture) = (folder.file("none"), folder.file("absent"), folder.file("a.pcapng"));
     std::fs::write(

@@ -7,7 +7,7 @@ use super::process::{BAREWIRE, soon};
 
 #[cfg(unix)]
 #[tokio::test]
-async fn a_tour_restores_the_terminal_however_it_ends() {
+async fn tour_restores_the_terminal_on_every_exit() {
     if !is_installed("python3", "--version", "the tour on a terminal") {
         return;
     }

@@ -143,13 +143,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_example_of_rfc_1071() {
+    fn checksum_of_the_rfc_1071_example_is_correct() {
         assert_eq!(checksum(&[&[0x00, 0x01, 0xf2, 0x03, 0xf4, 0xf5, 0xf6, 0xf7]]), !0xddf2);
         assert_eq!(checksum(&[&[0x00, 0x01], &[0xf2]]), !0xf201);
     }
 
     #[test]
-    fn a_packet_whose_checksums_hold_and_whose_numbers_go_on() {
+    fn packets_have_valid_checksums_and_consecutive_sequence_numbers() {
         for (client, server) in [
             ("10.0.0.1:4000", "10.0.0.2:50051"),
             ("[::1]:4000", "[::2]:50051"),
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_long_is_several_packets() {
+    fn long_data_is_split_into_several_packets() {
         let mut ends = Ends::new("1.1.1.1:1".parse().unwrap(), "2.2.2.2:2".parse().unwrap());
         let lengths: Vec<_> = ends.data(Direction::ToClient, &[0; 150_000]).map(|packet| packet.len()).collect();
         assert_eq!(lengths, [65_040, 65_040, 20_040]);

@@ -45,7 +45,7 @@ fn text(capture: &Capture, direction: Direction) -> (u64, Vec<u8>) {
 }
 
 #[test]
-fn every_order_of_five_segments() {
+fn five_segments_are_reassembled_in_every_order() {
     let (opening, data) = conversation(5);
     let mut orders = vec![vec![]];
     for at in 0..data.len() {
@@ -63,7 +63,7 @@ fn every_order_of_five_segments() {
 }
 
 #[test]
-fn what_comes_again_and_what_overlaps() {
+fn retransmitted_and_overlapping_segments_are_merged() {
     let (opening, data) = conversation(5);
     let twice = opening.iter().chain(&data).chain(&data).chain(&opening[2..]);
     assert_eq!(text(&followed(twice), Direction::ToServer), (0, TEXT.to_vec()));
@@ -82,7 +82,7 @@ fn what_comes_again_and_what_overlaps() {
 }
 
 #[test]
-fn a_gap_is_one_when_it_is_acknowledged_or_at_the_end() {
+fn gap_is_reported_once_acknowledged_or_at_the_end() {
     let (opening, data) = conversation(5);
     let lost = data[2].len() as u64 - 40;
     let expected = [&TEXT[..22], &TEXT[33..]].concat();
@@ -100,7 +100,7 @@ fn a_gap_is_one_when_it_is_acknowledged_or_at_the_end() {
 }
 
 #[test]
-fn a_gap_that_goes_on_for_a_mebibyte_is_one() {
+fn gap_is_reported_after_a_mebibyte_of_later_data() {
     let mut ends = ends();
     let mut packets = vec![ends.packet(Direction::ToServer, SYN, &[])];
     ends.skip(Direction::ToServer, 77);
@@ -114,7 +114,7 @@ fn a_gap_that_goes_on_for_a_mebibyte_is_one() {
 }
 
 #[test]
-fn sequence_numbers_begin_again_at_zero() {
+fn sequence_numbers_wrap_around() {
     let mut ends = ends();
     ends.skip(Direction::ToServer, u64::from(u32::MAX) - 10);
     let mut packets = vec![ends.packet(Direction::ToServer, SYN, &[])];
@@ -124,7 +124,7 @@ fn sequence_numbers_begin_again_at_zero() {
 }
 
 #[test]
-fn joined_late_the_client_is_who_has_the_preface_or_the_higher_port() {
+fn client_without_a_handshake_is_found_by_preface_or_port() {
     let (_, data) = conversation(3);
     let capture = followed(&data);
     assert_eq!((capture.connections[0].client, capture.connections[0].from_the_beginning), (addresses().0, true));
@@ -146,7 +146,7 @@ fn joined_late_the_client_is_who_has_the_preface_or_the_higher_port() {
 }
 
 #[test]
-fn the_same_ports_again_are_another_connection() {
+fn reused_ports_start_another_connection() {
     let (opening, data) = conversation(2);
     let mut end = ends();
     end.skip(Direction::ToServer, 1 + TEXT.len() as u64);
@@ -160,7 +160,7 @@ fn the_same_ports_again_are_another_connection() {
 }
 
 #[test]
-fn link_headers_of_every_kind() {
+fn every_link_header_is_parsed() {
     let (opening, data) = conversation(1);
     let in_front = |link: u16, header: &[u8], behind: &[u8]| {
         let mut packets = Packets::default();
@@ -193,7 +193,7 @@ fn link_headers_of_every_kind() {
 }
 
 #[test]
-fn ipv6_with_extension_headers_and_packets_that_were_cut() {
+fn ipv6_extension_headers_and_truncated_packets_are_parsed() {
     let mut ends = Ends::new("[::1]:1234".parse().unwrap(), "[::2]:5".parse().unwrap());
     let syn = ends.packet(Direction::ToServer, SYN, &[]);
     let mut data = ends.packet(Direction::ToServer, PSH | ACK, TEXT);
@@ -210,7 +210,7 @@ fn ipv6_with_extension_headers_and_packets_that_were_cut() {
 }
 
 #[test]
-fn what_was_written_is_read_again() {
+fn written_pcapng_is_read_back() {
     let (client, server) = addresses();
     let began = SystemTime::UNIX_EPOCH + Duration::from_nanos(1_700_000_000_123_456_789);
     let mut file = begin("the test");
@@ -240,7 +240,7 @@ fn what_was_written_is_read_again() {
 }
 
 #[test]
-fn pcap_of_every_byte_order_and_resolution() {
+fn pcap_is_read_in_every_byte_order_and_resolution() {
     let (opening, data) = conversation(1);
     for (magic, nanos) in [(0xa1b2_c3d4_u32, 1000), (0xa1b2_3c4d, 1)] {
         for big in [true, false] {
@@ -261,7 +261,7 @@ fn pcap_of_every_byte_order_and_resolution() {
 }
 
 #[test]
-fn pcapng_of_two_interfaces_and_every_packet_block() {
+fn pcapng_is_read_with_two_interfaces_and_every_packet_block() {
     let (opening, data) = conversation(2);
     for big in [true, false] {
         let word = |number: u32| if big { number.to_be_bytes() } else { number.to_le_bytes() }.to_vec();
@@ -310,7 +310,7 @@ fn pcapng_of_two_interfaces_and_every_packet_block() {
 }
 
 #[test]
-fn a_connection_ends_when_both_sides_have_closed_it_or_one_resets_it() {
+fn connection_ends_with_two_fins_or_a_reset() {
     let end = |flags: &[(Direction, u8)]| {
         let (mut packets, _) = conversation(1);
         let mut ends = ends();

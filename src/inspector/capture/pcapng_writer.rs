@@ -152,7 +152,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn blocks_have_their_length_twice_and_end_on_a_word() {
+    fn pcapng_blocks_repeat_their_length_and_are_padded() {
         let mut file = begin("barewire of the test");
         let (client, server) = ("127.0.0.1:1".parse().unwrap(), "127.0.0.1:2".parse().unwrap());
         let mut connection = PcapngConnection::new(client, server, SystemTime::UNIX_EPOCH);

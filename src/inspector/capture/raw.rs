@@ -53,7 +53,7 @@ mod tests {
     use crate::inspector::Schema;
 
     #[test]
-    fn every_frame_of_a_long_dump_comes_out() {
+    fn long_dump_is_read_completely() {
         let ping = [&[0, 0, 8, 6, 0, 0, 0, 0, 0][..], &[7; 8]].concat();
         let dump = [PREFACE, &ping.repeat(250_000)].concat();
         let capture = read(&dump).unwrap();

@@ -40,12 +40,12 @@ fn headers(bytes: &[u8]) -> Vec<(String, String)> {
 }
 
 #[test]
-fn the_coded_secret_is_one() {
+fn huffman_test_data_decodes_to_the_secret() {
     assert_eq!(huffman::decode(&HUFFMAN), Ok(b"secret-of-mine".to_vec()));
 }
 
 #[test]
-fn every_form_of_a_value_in_any_cutting() {
+fn secrets_are_redacted_in_every_encoding_and_for_every_cut() {
     let block = block();
     let whole = [PREFACE, &frame(1, 4, &block), &frame(0, 1, b"\0\0\0\0\x06secret")].concat();
     for cut in 0..block.len() {
@@ -69,7 +69,7 @@ fn every_form_of_a_value_in_any_cutting() {
 }
 
 #[test]
-fn nothing_is_secret_unless_somebody_says_so() {
+fn only_configured_headers_are_redacted() {
     let bytes = [PREFACE, &frame(1, 4, &block())].concat();
     assert_eq!(redacted(&Redaction::none(), &[&bytes]), bytes);
     let out = redacted(&Redaction::default().header("Open"), &[&bytes]);
@@ -79,7 +79,7 @@ fn nothing_is_secret_unless_somebody_says_so() {
 }
 
 #[test]
-fn what_does_not_come_to_its_end_or_can_not_be_decoded_is_overwritten() {
+fn incomplete_or_undecodable_header_blocks_are_overwritten() {
     let block = block();
     for end in 0..block.len() {
         let bytes = [PREFACE, &frame(1, 4, &block)].concat();
@@ -103,7 +103,7 @@ fn what_does_not_come_to_its_end_or_can_not_be_decoded_is_overwritten() {
 }
 
 #[test]
-fn after_a_loss_what_may_be_secret_is_overwritten() {
+fn possible_secrets_after_a_gap_are_overwritten() {
     let mut redactor = Redactor::new(Redaction::default(), true);
     let mut out = Vec::new();
     let headers = frame(1, 4, &block());
@@ -154,7 +154,7 @@ fn behind_what_comes_before_http2() {
 
 /// The headers in TLS are encrypted, so TLS is recorded unchanged.
 #[test]
-fn tls_passes_at_once() {
+fn tls_is_recorded_unchanged() {
     let hello = [0x16, 3, 3, 4, 0xba, 2, 0, 4, 0xb6, 3, 3];
     let mut redactor = Redactor::new(Redaction::default(), true);
     let mut out = Vec::new();
@@ -163,7 +163,7 @@ fn tls_passes_at_once() {
 }
 
 #[test]
-fn lines_of_another_protocol() {
+fn secrets_in_http1_headers_are_redacted() {
     let request = b"GET / HTTP/1.1\r\nHost: a:1\r\nAuthorization: Basic c2VjcmV0\r\nX-Api-Key:k\r\n\r\nbody: y";
     let expected = b"GET / HTTP/1.1\r\nHost: a:1\r\nAuthorization:xxxxxxxxxxxxxxx\r\nX-Api-Key:x\r\n\r\nbody: y";
     for size in [1, 7, request.len()] {

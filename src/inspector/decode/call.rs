@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn every_production_of_the_grammar() {
+    fn every_production_of_the_grammar_is_recognised() {
         let ok = ("grpc-status", "0");
         let grpc = ("content-type", "application/grpc+proto");
         for (list, ends_stream, expected) in [
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn content_types_of_grpc() {
+    fn grpc_content_types_are_recognised() {
         for yes in ["application/grpc", "application/grpc+proto", "Application/gRPC;charset=utf-8"] {
             assert!(is_grpc(yes), "{yes}");
         }

@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn a_gap_within_a_frame_of_data_costs_that_message_and_no_more() {
+    fn gap_within_data_loses_only_its_message() {
         let mut conversation = conversation();
         let data = data(1, b"\x0a\x04long");
         conversation.push(Direction::ToServer, &data[..12]);
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn a_gap_over_a_border_loses_the_table_and_finds_the_frames_again() {
+    fn gap_over_a_frame_boundary_loses_the_table_and_resynchronises() {
         let mut conversation = conversation();
         conversation.push(Direction::ToServer, &data(1, b"\x08\x01")[..10]);
         conversation.lose(Direction::ToServer, 100);
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn joining_late_finds_frames_and_knows_no_table() {
+    fn late_start_finds_frames_with_an_unknown_table() {
         let mut conversation = Conversation::joined_late(Schema::new());
         let bytes = [&b"\x01\x02\x03"[..], PING, PING, &[0, 0, 2, 1, 4, 0, 0, 0, 3, 0x83, 0xbe]].concat();
         conversation.push(Direction::ToServer, &bytes);
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_frame_is_shown_as_bytes_and_held_only_for_a_while() {
+    fn bytes_that_cannot_begin_a_frame_are_shown_after_a_bounded_wait() {
         let mut conversation = Conversation::joined_late(Schema::new());
         for _ in 0..64 {
             conversation.push(Direction::ToClient, &[0xff; 4096]);

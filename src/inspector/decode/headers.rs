@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn values_of_grpc_headers() {
+    fn grpc_header_values_are_explained() {
         assert_eq!(show("grpc-status", "0"), "0 (OK)");
         assert_eq!(show("grpc-status", "16"), "16 (UNAUTHENTICATED)");
         assert_eq!(show("grpc-status", "17"), "17");
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn binary_values() {
+    fn binary_header_values_are_decoded() {
         assert_eq!(show("key-bin", "AAEC"), "AAEC (3 bytes: 00 01 02)");
         assert_eq!(show("key-bin", "AQ==,AQI"), "AQ==,AQI (1 byte: 01, 2 bytes: 01 02)");
         assert_eq!(show("key-bin", ""), " (0 bytes)");

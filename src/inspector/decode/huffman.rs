@@ -148,7 +148,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_codes_printed_in_appendix_b() {
+    fn codes_equal_those_of_appendix_b() {
         for (code, length, expected) in [
             (0x0, 5, b'0'),
             (0x8, 5, b's'),
@@ -179,13 +179,13 @@ mod tests {
     }
 
     #[test]
-    fn the_code_is_complete() {
+    fn code_lengths_form_a_complete_code() {
         let sum: u64 = CODE_LENGTHS.iter().map(|&length| 1 << (LONGEST - usize::from(length))).sum();
         assert_eq!(sum, 1 << LONGEST);
     }
 
     #[test]
-    fn a_filler_is_as_long_and_has_as_many_symbols() {
+    fn filler_has_the_requested_length_and_symbols() {
         for symbols in 0..40 {
             for octets in 0..=(symbols * 30_usize).div_ceil(8) {
                 let filler = filler(octets, symbols);
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn a_filler_is_a_value_that_a_header_may_have() {
+    fn filler_decodes_to_a_legal_header_value() {
         for symbols in 1..40 {
             for octets in 0..=(symbols * 30_usize).div_ceil(8) {
                 let Some(text) = filler(octets, symbols).map(|filler| decode(&filler).unwrap()) else { continue };
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn padding_is_at_most_seven_ones() {
+    fn huffman_padding_is_at_most_seven_one_bits() {
         assert_eq!(decode(&[]), Ok(vec![]));
         assert_eq!(decode(&[0b0000_0111]), Ok(b"0".to_vec()));
         assert_eq!(decode(&[0b0000_0110]), Err(HpackError::HuffmanPadding));

@@ -404,7 +404,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_no_filter_is_named_with_the_reason() {
+    fn invalid_filter_is_reported_with_the_reason() {
         for (text, expected) in [
             ("stream", "invalid filter \"stream\": expected =, != or ~"),
             ("stream=x", "invalid filter \"stream=x\": invalid stream number \"x\""),
@@ -429,7 +429,7 @@ mod tests {
     }
 
     #[test]
-    fn terms_by_every_spelling() {
+    fn every_spelling_of_a_term_is_parsed() {
         let of = |text: &str| text.parse::<Filter>().unwrap().terms.remove(0);
         assert_eq!(of("stream=1,3"), Term { not: false, of: Of::Stream(vec![1, 3]) });
         assert_eq!(of("status!=ok"), Term { not: true, of: Of::Status(vec![Some("0".into())]) });

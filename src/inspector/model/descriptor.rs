@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn methods_messages_and_enums_by_their_full_names() {
+    fn methods_messages_and_enums_are_found_by_full_name() {
         let schema = Schema::from_descriptor_set(&descriptor_set()).unwrap();
         let method = schema.method("/demo.Guide/Get").unwrap();
         assert_eq!((&*method.request, &*method.response), ("demo.Point", "demo.Point.Inner"));
@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_descriptor_set_is_an_error_and_nothing_else() {
+    fn invalid_descriptor_set_is_an_error_and_never_a_panic() {
         let set = descriptor_set();
         let failed = (0..set.len()).filter(|&end| Schema::from_descriptor_set(&set[..end]).is_err()).count();
         // A set that is cut at the start of a file is a valid, shorter set.

@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn every_wire_type() {
+    fn fields_of_every_wire_type_are_read() {
         #[rustfmt::skip]
         let bytes = [
             0x08, 0x96, 0x01,
@@ -265,13 +265,13 @@ mod tests {
     }
 
     #[test]
-    fn ranges_tile_a_field() {
+    fn ranges_of_tag_length_and_value_tile_a_field() {
         let field = Fields::within(&[9, 9, 0x1a, 2, b'h', b'i'], 2..6).next().unwrap().unwrap();
         assert_eq!((field.tag, field.length, field.value), (2..3, 3..4, 4..6));
     }
 
     #[test]
-    fn what_is_not_a_field() {
+    fn invalid_fields_are_errors() {
         assert_eq!(walk(&[0x08]), [Err(FieldError::Truncated)]);
         assert_eq!(walk(&[0x08, 0x80]), [Err(FieldError::Truncated)]);
         assert_eq!(walk(&[0x11, 1, 2]), [Err(FieldError::Truncated)]);

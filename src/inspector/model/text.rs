@@ -286,7 +286,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn text_is_shown_as_it_is_and_control_characters_are_escaped() {
+    fn text_is_unchanged_except_for_escaped_control_characters() {
         assert_eq!(quoted("Berkshire Valley's \"trail\""), r#""Berkshire Valley's \"trail\"""#);
         assert_eq!(quoted("Grüße 🌍"), "\"Grüße 🌍\"");
         assert_eq!(plain(b"a\x1b[31m\r\n\xff\"'"), r#"a\u{1b}[31m\r\n\xff"'"#);
@@ -295,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn times_have_three_digits() {
+    fn durations_have_three_significant_digits() {
         for (nanoseconds, expected) in [
             (0, "0 ms"),
             (999, "999 ns"),

@@ -291,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tree_that_tiles_and_trees_that_do_not() {
+    fn check_tiling_accepts_a_tiling_and_reports_gaps() {
         let whole = tree(0..2, 2..5, &[2..4, 4..4, 4..5], 5..6);
         assert_eq!(check_tiling(0..6, &whole), Ok(()));
         assert_eq!(whole.leaves().map(|leaf| leaf.range.clone()).collect::<Vec<_>>(), [0..2, 2..4, 4..5, 5..6]);
@@ -303,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn cutting_gives_each_frame_its_part() {
+    fn cut_tree_gives_each_frame_its_part() {
         let whole = tree(0..0, 0..10, &[0..4, 4..8, 8..10], 10..12);
         let parts = |borders: &[usize]| {
             let mut cutter = whole.cutter();
@@ -327,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn a_node_takes_the_place_of_another() {
+    fn node_can_be_replaced_by_another() {
         let mut whole = tree(0..2, 2..5, &[2..4, 4..5], 5..6);
         whole.replace(&(2..5), Tree::from(leaf(2..5)));
         assert_eq!(whole.all().len(), 3);

@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn a_call_is_a_line_a_frame_with_its_headers_and_messages() {
+    fn call_is_printed_as_one_line_for_each_frame() {
         let path = b"\x04\x06/a.B/C";
         let headers =
             [&[0, 0, 23, 1, 4, 0, 0, 0, 1, 0x83, 0x40, 5], &b":path"[..], &path[1..], &[0x40, 2], b"te", &[3], b"yes"];
@@ -229,7 +229,7 @@ frame 5 client ──▶ server  incomplete  the bytes end here  \\0\\0
     }
 
     #[test]
-    fn what_is_wrong_is_said() {
+    fn faults_are_printed_below_their_line() {
         let seen = outline_of(Direction::ToClient, &[b"HTTP/1.1 400 Bad Request\r\n\r\n"]);
         assert!(seen.contains("HTTP/1.1 400 Bad Request"), "{seen}");
         let reset = [0, 0, 6, 4, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 9, 0, 0, 3, 3, 0, 0, 0, 0, 1, 0, 0, 8];

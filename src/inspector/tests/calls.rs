@@ -19,7 +19,7 @@ fn ending(connection: &mut Connection) -> String {
 }
 
 #[test]
-fn a_unary_call_in_one_line() {
+fn unary_call_is_summarised_in_one_line() {
     let mut connection = Connection::new();
     connection.wait(5).request(1, &[]).message(ToServer, END_STREAM, 1, &[8, 42]).wait(12).response(1, &[]);
     connection.wait(3).message(ToClient, NONE, 1, &[10, 2, b'h', b'i']);
@@ -34,7 +34,7 @@ fn a_unary_call_in_one_line() {
 }
 
 #[test]
-fn who_ended_a_call() {
+fn line_names_the_side_that_ended_the_call() {
     let call = |timeout: &str| {
         let mut connection = Connection::new();
         connection.request(1, &[("grpc-timeout", timeout)]).message(ToServer, END_STREAM, 1, &[]).wait(100);
@@ -134,7 +134,7 @@ fn calls_that_the_connection_cuts_off_last_until_its_end() {
 }
 
 #[test]
-fn a_reset_behind_the_trailers_replaces_nothing() {
+fn reset_after_the_trailers_does_not_change_the_outcome() {
     let mut connection = Connection::new();
     connection.request(1, &[(":path", "/a.B/Record")]).response(1, &[]).wait(7).trailers(1, &[]);
     let before = lines_of(&mut connection);
@@ -146,7 +146,7 @@ fn a_reset_behind_the_trailers_replaces_nothing() {
 }
 
 #[test]
-fn kinds_are_those_of_the_schema_or_what_they_look_like() {
+fn kind_of_a_call_is_from_the_schema_or_guessed() {
     let mut connection = Connection::new();
     for (stream, path) in [(1, "/a.B/Chat"), (3, "/x.Y/Z"), (5, "/x.Y/Z"), (7, "/x.Y/Z"), (9, "/x.Y/Z")] {
         connection.request(stream, &[(":path", path)]).message(ToServer, NONE, stream, &[]).response(stream, &[]);
@@ -164,7 +164,7 @@ fn kinds_are_those_of_the_schema_or_what_they_look_like() {
 }
 
 #[test]
-fn calls_beyond_the_limit_are_let_go() {
+fn calls_over_the_limit_are_dropped() {
     let mut connection = Connection::new();
     for stream in [1, 3, 5, 7] {
         connection.request(stream, &[]);
@@ -200,7 +200,7 @@ fn passed(filter: &str) -> Vec<u64> {
 }
 
 #[test]
-fn frames_pass_a_filter_by_stream_method_status_and_type() {
+fn frames_are_filtered_by_stream_method_status_and_type() {
     assert_eq!(passed(""), (1..=15).collect::<Vec<_>>());
     assert_eq!(passed("stream=3"), [7, 10, 12]);
     assert_eq!(passed("stream!=0,1,3"), [8, 11]);
@@ -217,7 +217,7 @@ fn frames_pass_a_filter_by_stream_method_status_and_type() {
 }
 
 #[test]
-fn a_call_is_not_ended_by_the_end_of_a_recording() {
+fn end_of_a_recording_leaves_the_call_open() {
     let mut view = CallLines::new(Connection::schema());
     three_calls().frames().iter().for_each(|frame| drop(view.push(frame)));
     let left = view.clone().leave();
@@ -226,7 +226,7 @@ fn a_call_is_not_ended_by_the_end_of_a_recording() {
 }
 
 #[test]
-fn calls_pass_a_filter() {
+fn calls_are_filtered() {
     let mut calls = Calls::new(Connection::schema());
     let frames = three_calls().frames();
     let mut ended: Vec<_> = frames.iter().flat_map(|frame| calls.advance(frame)).collect();
@@ -269,7 +269,7 @@ fn frames_that_cross_the_end_of_their_call_pass_its_filter() {
 }
 
 #[test]
-fn what_waits_for_a_status_is_bounded() {
+fn frames_waiting_for_a_status_are_bounded() {
     let limits = Limits { waiting: 4_000, ..Limits::default() };
     let mut sieve = Sieve::with_limits("status=0".parse().unwrap(), Schema::new(), &limits);
     let mut connection = Connection::new();

@@ -46,7 +46,7 @@ fn call_then(pieces: &[(Direction, &str)]) -> Conversation {
 use Direction::{ToClient, ToServer};
 
 #[test]
-fn get_feature_frame_by_frame() {
+fn get_feature_is_decoded_frame_by_frame() {
     let conversation = decode(route_guide(), &bytes_of(&GET_FEATURE));
     let expected = [
         (ToServer, "Preface"),
@@ -105,7 +105,7 @@ fn get_feature_frame_by_frame() {
 }
 
 #[test]
-fn a_message_in_three_frames_is_shown_in_each_of_them() {
+fn message_in_three_frames_is_shown_in_each_of_them() {
     let conversation = call_then(&[
         (ToServer, "000007 00 00 00000001  00 00000008 08 9a"),
         (ToServer, "000003 00 00 00000001  f18dc3"),
@@ -123,7 +123,7 @@ fn a_message_in_three_frames_is_shown_in_each_of_them() {
 }
 
 #[test]
-fn frames_that_were_taken_keep_what_was_known_then() {
+fn taken_frames_do_not_change_later() {
     let mut conversation = Conversation::new(route_guide());
     for (direction, bytes) in &bytes_of(&GET_FEATURE)[..5] {
         conversation.push(*direction, bytes);
@@ -142,7 +142,7 @@ fn frames_that_were_taken_keep_what_was_known_then() {
 }
 
 #[test]
-fn several_messages_in_one_frame() {
+fn several_messages_in_one_frame_are_decoded() {
     let conversation = call_then(&[(ToServer, "000010 00 00 00000001  00 00000000  00 00000002 0801  00 00 00 00")]);
     let data = frame(&conversation, 6);
     assert_eq!(
@@ -175,7 +175,7 @@ fn compressed_messages_name_their_encoding() {
 }
 
 #[test]
-fn a_header_block_in_three_frames() {
+fn header_block_in_three_frames_is_decoded() {
     let conversation = call_then(&[
         (ToClient, "000001 01 01 00000001  88"),
         (ToClient, "000008 09 00 00000001  40 0b 677270632d73"),
@@ -191,7 +191,7 @@ fn a_header_block_in_three_frames() {
 }
 
 #[test]
-fn a_stream_that_ends_inside_a_message() {
+fn stream_that_ends_inside_a_message_is_a_fault() {
     let faults = |digits| frame(&call_then(&[(ToServer, digits)]), 6).faults.clone();
     assert_eq!(faults("000006 00 01 00000001  00 00000008 08"), ["the stream ends inside a message: 1 of its 8 bytes"]);
     assert_eq!(faults("000002 00 01 00000001  00 00"), ["the stream ends inside a message's prefix: 2 of 5 bytes"]);
@@ -212,7 +212,7 @@ fn only_continuation_may_follow_an_open_header_block() {
 }
 
 #[test]
-fn a_header_block_that_is_not_hpack() {
+fn invalid_header_block_is_a_compression_error() {
     let conversation = call_then(&[(ToClient, "000002 01 04 00000001  88 ff")]);
     let expected = ["COMPRESSION_ERROR: the header block ends inside an instruction"];
     assert_eq!(frame(&conversation, 6).faults, expected);
@@ -220,7 +220,7 @@ fn a_header_block_that_is_not_hpack() {
 }
 
 #[test]
-fn what_is_not_http2() {
+fn bytes_that_are_not_http2_are_shown_as_such() {
     let mut conversation = Conversation::new(Schema::new());
     conversation.push(ToServer, b"PRI * HTTP/2");
     assert_eq!(conversation.frames().len(), 0);
@@ -240,7 +240,7 @@ fn what_is_not_http2() {
 
 /// The length of a ServerHello with a key share of ML-KEM has the type of SETTINGS at the place of a frame's type.
 #[test]
-fn tls_is_not_taken_for_a_frame() {
+fn tls_is_recognised_and_not_parsed_as_a_frame() {
     let mut conversation = Conversation::new(Schema::new());
     conversation.push(ToServer, &hex("16 03 01 0006 01 000002 0303"));
     conversation.push(ToClient, &hex("16 03 03 04ba 02"));
@@ -255,7 +255,7 @@ fn tls_is_not_taken_for_a_frame() {
 }
 
 #[test]
-fn the_end_inside_a_frame() {
+fn end_inside_a_frame_is_a_fault() {
     let conversation = call_then(&[(ToServer, "000008 06 00 00000000  0102"), (ToClient, "000008 06")]);
     assert_eq!(frame(&conversation, 6).kind, FrameKind::Truncated);
     assert_eq!(frame(&conversation, 6).faults, ["the bytes end inside a frame: 2 of 8 bytes of payload"]);
@@ -265,7 +265,7 @@ fn the_end_inside_a_frame() {
 }
 
 #[test]
-fn data_outside_a_call_of_grpc() {
+fn data_outside_a_grpc_call_is_shown_as_bytes() {
     let conversation = call_then(&[
         (ToClient, "00000c 01 04 00000001  88 5f 09 746578742f68746d6c"), // content-type: text/html
         (ToClient, "000005 00 01 00000001  3c68313e0a"),

@@ -29,7 +29,7 @@ fn all_kinds_of_frames() -> Vec<Frame> {
 }
 
 #[test]
-fn whatever_has_a_rule_has_a_sentence() {
+fn every_annotation_with_a_rule_has_an_explanation() {
     let mut seen = 0;
     for frame in all_kinds_of_frames() {
         for node in frame.annotations.all() {
@@ -45,7 +45,7 @@ fn whatever_has_a_rule_has_a_sentence() {
 }
 
 #[test]
-fn what_it_means_comes_before_how_it_is_encoded() {
+fn meaning_is_explained_before_the_encoding() {
     let frames = all_kinds_of_frames();
     let sentences = |label: &str, value: &str| {
         let mut found = Vec::new();
@@ -72,7 +72,7 @@ fn what_it_means_comes_before_how_it_is_encoded() {
 }
 
 #[test]
-fn explanations_are_printed_once_in_a_frame_with_their_links() {
+fn explanations_are_printed_once_for_each_frame_with_links() {
     let frame = &decode(route_guide(), &bytes_of(&GET_FEATURE)).take_frames()[4];
     let plain = print_frame(frame, &PrintOptions::default());
     let explained = print_frame(frame, &PrintOptions { explain: true, ..PrintOptions::default() });

@@ -31,7 +31,7 @@ fn faulty(digits: &str, expected: &str) {
 }
 
 #[test]
-fn the_nine_bytes() {
+fn frame_header_is_parsed() {
     let header = FrameHeader::parse(&hex("010203 01 2d 80000005")).unwrap();
     assert_eq!(header, FrameHeader { length: 0x010203, kind: FrameType::HEADERS, flags: 0x2d, stream: 5 });
     assert_eq!(header.flag_names(), "END_STREAM END_HEADERS PADDED PRIORITY");
@@ -42,7 +42,7 @@ fn the_nine_bytes() {
 }
 
 #[test]
-fn data_and_headers_with_all_their_fields() {
+fn all_fields_of_data_and_headers_are_annotated() {
     sound("000003 00 00 00000001  616263", &["body: "]);
     sound("000005 00 08 00000001  02 6162 0000", &["pad length: 2 bytes", "body: ", "padding: 2 bytes"]);
     sound("000001 00 08 00000001  00", &["pad length: 0 bytes"]);
@@ -56,7 +56,7 @@ fn data_and_headers_with_all_their_fields() {
 }
 
 #[test]
-fn the_other_types() {
+fn fields_of_the_other_frame_types_are_annotated() {
     sound("000005 02 00 00000003  00000001 ff", &["stream dependency: stream 1", "weight: 256"]);
     sound("000004 03 00 00000001  00000008", &["error code: CANCEL"]);
     sound("000004 03 00 00000001  000000ff", &["error code: error 0xff"]);
@@ -71,7 +71,7 @@ fn the_other_types() {
 }
 
 #[test]
-fn sizes_that_are_wrong() {
+fn wrong_frame_sizes_are_faults() {
     faulty("000004 02 00 00000003  00000001", "FRAME_SIZE_ERROR: PRIORITY must have 5 bytes");
     faulty("000003 03 00 00000001  000000", "FRAME_SIZE_ERROR: RST_STREAM must have 4 bytes");
     faulty("000005 04 00 00000000  0001000010", "FRAME_SIZE_ERROR: SETTINGS must have 6 bytes for each setting");
@@ -86,7 +86,7 @@ fn sizes_that_are_wrong() {
 }
 
 #[test]
-fn values_that_are_wrong() {
+fn wrong_field_values_are_faults() {
     faulty("000000 00 00 00000000", "PROTOCOL_ERROR: DATA belongs to a stream");
     faulty("000000 04 00 00000001", "PROTOCOL_ERROR: SETTINGS belongs to the connection");
     faulty("000004 08 00 00000001  80000000", "PROTOCOL_ERROR: the increment must not be 0");
@@ -97,7 +97,7 @@ fn values_that_are_wrong() {
 }
 
 #[test]
-fn settings_without_end_are_not_told_apart_without_end() {
+fn annotations_of_many_settings_are_bounded() {
     let frame = [hex("004650 04 00 00000000"), hex("0003 00000001").repeat(3000)].concat();
     let dissection = dissect(&FrameHeader::parse(&frame).unwrap(), &frame);
     assert_eq!(check_tiling(0..frame.len(), &dissection.before), Ok(()));

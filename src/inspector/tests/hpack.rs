@@ -152,7 +152,7 @@ fn c_6_responses_with_huffman_evict() {
 }
 
 #[test]
-fn an_instruction_is_divided_into_its_parts() {
+fn instruction_is_annotated_in_parts() {
     let block = decoder().decode(&hex("400a 6375 7374 6f6d 2d6b 6579 0d63 7573 746f 6d2d 6865 6164 6572 82"));
     let parts: Vec<_> = block.annotations.leaves().map(|leaf| (leaf.range.clone(), leaf.label.to_string())).collect();
     let expected = [
@@ -168,7 +168,7 @@ fn an_instruction_is_divided_into_its_parts() {
 }
 
 #[test]
-fn what_is_not_a_header_block() {
+fn invalid_header_blocks_are_errors() {
     let allowed = HpackError::TableSize { size: 4097, allowed: 4096 };
     for (digits, error) in [
         ("80", HpackError::IndexZero),
@@ -194,7 +194,7 @@ fn what_is_not_a_header_block() {
 }
 
 #[test]
-fn a_larger_table_is_right_once_the_other_side_allowed_it() {
+fn larger_table_is_valid_once_the_peer_allowed_it() {
     let mut decoder = decoder();
     decoder.allow_table_size(8192);
     assert_eq!(decoder.decode(&hex("3f e1 3f 82")).error, None);
@@ -202,7 +202,7 @@ fn a_larger_table_is_right_once_the_other_side_allowed_it() {
 }
 
 #[test]
-fn a_size_update_in_the_middle_is_a_fault() {
+fn size_update_after_a_field_is_a_fault() {
     let block = decoder().decode(&hex("20 20 82"));
     assert!(block.annotations.all().iter().all(|node| node.fault.is_none()));
     let block = decoder().decode(&hex("82 20"));
@@ -210,7 +210,7 @@ fn a_size_update_in_the_middle_is_a_fault() {
 }
 
 #[test]
-fn after_losing_track_the_table_is_unknown_and_never_guessed() {
+fn table_is_unknown_after_missing_bytes() {
     let mut decoder = decoder();
     decoder.decode(&hex("4001 6101 62"));
     decoder.lose_track();
@@ -223,7 +223,7 @@ fn after_losing_track_the_table_is_unknown_and_never_guessed() {
 }
 
 #[test]
-fn a_table_over_this_decoders_own_bound_becomes_unknown_not_wrong() {
+fn table_over_the_limit_of_the_decoder_becomes_unknown() {
     let mut decoder = Decoder::new(Limits { header_table: 40, ..Limits::default() });
     assert_eq!(decoder.decode(&hex("4001 6101 62")).error, None);
     let block = decoder.decode(&hex("4001 6301 64 be bf"));
@@ -233,7 +233,7 @@ fn a_table_over_this_decoders_own_bound_becomes_unknown_not_wrong() {
 }
 
 #[test]
-fn a_header_list_over_the_limit_costs_one_leaf() {
+fn header_list_over_the_limit_ends_in_one_leaf() {
     let mut decoder = Decoder::new(Limits { header_list: 100, ..Limits::default() });
     let bytes = [&hex("400a 6375 7374 6f6d 2d6b 6579 0d63 7573 746f 6d2d 6865 6164 6572")[..], &[0xbe; 1000]].concat();
     let block = decoder.decode(&bytes);

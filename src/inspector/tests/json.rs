@@ -16,7 +16,7 @@ pub(super) fn objects(lines: &str) -> Vec<Value> {
 }
 
 #[test]
-fn get_feature_as_a_program_sees_it() {
+fn get_feature_is_written_as_json() {
     let lines = JsonLines::new(Redaction::default());
     let began = UNIX_EPOCH + Duration::from_millis(1_764_079_677_250);
     let endpoints = Endpoints {
@@ -34,7 +34,7 @@ fn get_feature_as_a_program_sees_it() {
 
 /// The law, checked from the lines alone.
 #[test]
-fn the_leaves_tile_the_bytes() {
+fn json_leaves_tile_the_bytes() {
     fn tile(nodes: &Value, mut at: u64) -> u64 {
         for node in nodes.as_array().unwrap() {
             assert_eq!(node["range"][0], at);
@@ -52,7 +52,7 @@ fn the_leaves_tile_the_bytes() {
 }
 
 #[test]
-fn a_message_over_several_frames_has_its_own_tree() {
+fn message_over_several_frames_has_its_own_tree() {
     let mut pieces = bytes_of(&GET_FEATURE)[..5].to_vec();
     pieces.push((Direction::ToServer, hex("000008 00 00 00000001  00 00000011 08 9af1")));
     pieces.push((Direction::ToServer, hex("00000e 00 01 00000001  8dc301 10 86e2e29bfdffffffff01")));
@@ -73,7 +73,7 @@ fn a_message_over_several_frames_has_its_own_tree() {
 }
 
 #[test]
-fn what_can_not_be_text_or_is_not_known_is_said() {
+fn json_marks_binary_and_unknown_values() {
     let mut pieces = bytes_of(&GET_FEATURE)[..2].to_vec();
     pieces.push((Direction::ToServer, hex("000007 01 04 00000001  40 01 61 03 ff0a22")));
     pieces.push((Direction::ToServer, hex("000001 01 04 00000003  ff")));
@@ -95,7 +95,7 @@ fn what_can_not_be_text_or_is_not_known_is_said() {
 }
 
 #[test]
-fn the_kind_of_a_call_is_said_where_it_is_known() {
+fn json_has_the_kind_of_a_call_if_known() {
     let mut schema = route_guide();
     let path = "/routeguide.RouteGuide/GetFeature";
     schema.set_kind(path, CallKind::new(false, true));

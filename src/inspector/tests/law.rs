@@ -125,7 +125,7 @@ fn what_comes_before_http2_in_pieces_and_changed() {
 }
 
 #[test]
-fn whole_conversations_in_pieces_of_every_size() {
+fn conversations_are_tiled_for_every_chunk_size() {
     for pieces in conversations() {
         hold(&pieces, Limits::default());
         hold(&pieces, SMALL);
@@ -141,7 +141,7 @@ fn whole_conversations_in_pieces_of_every_size() {
 }
 
 #[test]
-fn pieces_of_every_size_give_the_same_frames() {
+fn chunk_size_does_not_change_the_frames() {
     for pieces in conversations() {
         let whole = decode(route_guide(), &pieces);
         let bytewise: Vec<_> =
@@ -151,7 +151,7 @@ fn pieces_of_every_size_give_the_same_frames() {
 }
 
 #[test]
-fn truncated_at_every_offset() {
+fn conversation_truncated_at_any_offset_is_tiled() {
     for pieces in conversations() {
         let total: usize = pieces.iter().map(|(_, bytes)| bytes.len()).sum();
         for end in 0..total {
@@ -170,7 +170,7 @@ fn truncated_at_every_offset() {
 }
 
 #[test]
-fn every_byte_changed() {
+fn conversation_with_any_byte_changed_is_tiled() {
     for pieces in conversations() {
         for (place, (_, bytes)) in pieces.iter().enumerate() {
             for at in 0..bytes.len() {
@@ -185,7 +185,7 @@ fn every_byte_changed() {
 }
 
 #[test]
-fn bytes_changed_removed_and_repeated_at_random() {
+fn randomly_damaged_conversations_are_tiled() {
     let mut numbers = Numbers(7541);
     for round in 0..1500 {
         let mut pieces = conversations()[round % 2].clone();
@@ -210,7 +210,7 @@ fn bytes_changed_removed_and_repeated_at_random() {
 }
 
 #[test]
-fn frames_of_every_type_with_random_payloads() {
+fn random_payloads_of_every_frame_type_are_tiled() {
     let mut numbers = Numbers(9113);
     for _ in 0..1500 {
         let mut pieces = bytes_of(&GET_FEATURE)[..5].to_vec();
@@ -234,7 +234,7 @@ fn frames_of_every_type_with_random_payloads() {
 }
 
 #[test]
-fn random_messages() {
+fn random_messages_are_tiled() {
     let mut numbers = Numbers(1);
     for _ in 0..2000 {
         let bytes: Vec<u8> = (0..numbers.below(60))

@@ -27,7 +27,7 @@ pub(super) fn names(findings: &[Finding]) -> Vec<&'static str> {
 }
 
 #[test]
-fn each_rule_is_broken_by_its_case() {
+fn every_rule_reports_its_case() {
     for (name, script) in CASES {
         let mut connection = Connection::new();
         assert_eq!(found(&connection.frames()), [], "before {name}");
@@ -42,7 +42,7 @@ fn each_rule_is_broken_by_its_case() {
 }
 
 #[test]
-fn trailers_without_a_field_are_trailers() {
+fn empty_trailers_are_reported_as_missing_status() {
     let mut it = Connection::new();
     it.request(1, &[(":path", "/a.B/List")]).message(ToServer, END_STREAM, 1, &[]).response(1, &[]);
     it.headers(ToClient, END_STREAM, 1, &[]);
@@ -51,7 +51,7 @@ fn trailers_without_a_field_are_trailers() {
 
 /// Lists the further rules that a case breaks, because one mistake can violate several rules.
 #[test]
-fn most_cases_break_one_rule_and_no_other() {
+fn cases_break_only_one_rule_except_listed_ones() {
     let alone = |(name, script): &&Case| {
         let names: BTreeSet<_> = names(&found(&case(*script))).into_iter().collect();
         names == BTreeSet::from([*name])
@@ -61,7 +61,7 @@ fn most_cases_break_one_rule_and_no_other() {
 }
 
 #[test]
-fn connections_that_do_not_begin_or_end_as_they_should() {
+fn invalid_beginnings_and_ends_of_connections_are_reported() {
     for (expected, script) in [
         (
             "not-http2",
@@ -91,7 +91,7 @@ fn connections_that_do_not_begin_or_end_as_they_should() {
 }
 
 #[test]
-fn every_rule_has_a_case_and_a_name_of_its_own() {
+fn every_rule_has_a_case_and_a_unique_name() {
     let beside = ["not-http2", "tls-not-decrypted", "settings-first", "cut-short", "preface-missing"];
     let cases: BTreeSet<_> = CASES.iter().map(|case| case.0).chain(beside).collect();
     let rules: Vec<_> = Lint::rules().map(|rule| rule.name).collect();
@@ -105,7 +105,7 @@ fn every_rule_has_a_case_and_a_name_of_its_own() {
 
 /// The numbers are those of docs/rules.md.
 #[test]
-fn numbers_are_in_the_document() {
+fn rule_numbers_are_in_the_document() {
     let document = include_str!("../../../docs/rules.md");
     for rule in Lint::rules() {
         if let Some(number) = rule.number {
@@ -115,7 +115,7 @@ fn numbers_are_in_the_document() {
 }
 
 #[test]
-fn traffic_like_that_of_grpc_go_breaks_no_rule() {
+fn traffic_like_grpc_go_passes_all_lint_rules() {
     let mut it = Connection::bare();
     it.bytes(ToServer, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").frame(ToServer, FrameType::SETTINGS, NONE, 0, &[]);
     it.setting(ToClient, 5, 16_384).frame(ToServer, FrameType::SETTINGS, ACK, 0, &[]);
@@ -150,7 +150,7 @@ fn traffic_like_that_of_grpc_go_breaks_no_rule() {
 }
 
 #[test]
-fn a_finding_is_a_line_with_its_place_and_its_rule() {
+fn finding_is_printed_with_its_place_and_rule() {
     let mut connection = Connection::new();
     connection.request(1, &[("grpc-timeout", "1s")]);
     let shown = connection.shown(&mut Lint::new(Schema::new()));
@@ -164,7 +164,7 @@ fn a_finding_is_a_line_with_its_place_and_its_rule() {
 }
 
 #[test]
-fn a_field_in_a_continuation_is_found_there() {
+fn field_in_a_continuation_is_reported_there() {
     let headers = block(&changed(&REQUEST, &[("grpc-timeout", "1s")]));
     let mut connection = Connection::new();
     connection.frame(ToServer, FrameType::HEADERS, NONE, 1, &headers[..100]);
@@ -225,7 +225,7 @@ fn a_wrong_length_is_found_at_its_prefix() {
 }
 
 #[test]
-fn what_the_rules_remember_is_bounded() {
+fn memory_of_the_rules_is_bounded() {
     let mut lint = Lint::new(Schema::new());
     let mut connection = Connection::new();
     for stream in 0..3_000 {

@@ -16,7 +16,7 @@ fn found_in(script: impl Fn(&mut Connection)) -> Vec<&'static str> {
 }
 
 #[test]
-fn one_direction_alone_is_not_judged_by_the_other() {
+fn one_captured_direction_gives_no_findings_about_the_other() {
     let mut server = Connection::bare();
     server.setting(ToClient, 5, 16_384).frame(ToClient, FrameType::SETTINGS, ACK, 0, &[]);
     server.response(1, &[]).message(ToClient, NONE, 1, &[]).window(ToClient, 3, 7).trailers(1, &[]);
@@ -36,7 +36,7 @@ fn one_direction_alone_is_not_judged_by_the_other() {
 }
 
 #[test]
-fn without_times_nothing_comes_too_soon() {
+fn ping_intervals_are_not_checked_without_times() {
     let pings = |wait: u64| {
         found_in(move |it| {
             (0..4).for_each(|_| {
@@ -50,7 +50,7 @@ fn without_times_nothing_comes_too_soon() {
 
 /// A missing packet of the client shows only after the server's response to it.
 #[test]
-fn what_a_gap_hides_is_not_judged_though_it_shows_late() {
+fn gap_suppresses_findings_even_if_it_shows_late() {
     let mut it = Connection::new();
     it.unary(1).frame(ToClient, FrameType::PING, ACK, 0, &[7; 8]).window(ToClient, 3, 5).response(3, &[]);
     it.message(ToClient, NONE, 3, &[]).trailers(3, &[]).frame(ToClient, FrameType::SETTINGS, ACK, 0, &[]);
@@ -66,14 +66,14 @@ fn what_a_gap_hides_is_not_judged_though_it_shows_late() {
 }
 
 #[test]
-fn what_is_wrong_before_a_gap_or_beside_it_is_found() {
+fn faults_before_and_beside_a_gap_are_reported() {
     let mut it = Connection::new();
     it.data(ToServer, NONE, 7, &[0; 5]).go_on().lose(ToServer, 9).go_on().request(9, &[("te", "")]).go_on();
     assert_eq!(names(&found(&it.frames())), ["stream-never-opened", "te-missing"]);
 }
 
 #[test]
-fn what_a_filter_hides_is_not_judged() {
+fn filtered_frames_give_no_findings() {
     let mut it = Connection::new();
     let headers = block(&REQUEST);
     it.frame(ToServer, FrameType::HEADERS, NONE, 1, &headers[..40]);
@@ -95,7 +95,7 @@ fn what_a_filter_hides_is_not_judged() {
 }
 
 #[test]
-fn bytes_that_were_not_recorded_are_nobodys_fault() {
+fn missing_bytes_give_no_findings() {
     let mut it = Connection::bare();
     it.setting(ToClient, 5, 16_384).bytes(ToServer, &PREFACE[..20]).lose(ToServer, 13).frame(
         ToServer,
@@ -109,7 +109,7 @@ fn bytes_that_were_not_recorded_are_nobodys_fault() {
 }
 
 #[test]
-fn binary_metadata_is_sent_as_it_is_to_who_takes_it() {
+fn raw_binary_metadata_is_reported_unless_the_peer_accepts_it() {
     let headers = |it: &mut Connection| {
         it.request(1, &[("key-bin", "\0a\nb, "), ("other-bin", "\0=")]);
     };
@@ -132,7 +132,7 @@ fn binary_metadata_is_sent_as_it_is_to_who_takes_it() {
 }
 
 #[test]
-fn messages_are_protobuf_where_someone_says_so() {
+fn messages_are_checked_as_protobuf_only_if_declared() {
     let sent = |path: &'static str, content_type: &'static str| {
         found_in(move |it| {
             it.request(1, &[(":path", path), ("content-type", content_type)]).message(ToServer, NONE, 1, &[0xff]);
@@ -145,7 +145,7 @@ fn messages_are_protobuf_where_someone_says_so() {
 }
 
 #[test]
-fn frames_that_cross_each_other_answer_nothing() {
+fn crossing_frames_give_no_findings() {
     let crossing: [fn(&mut Connection); 18] = [
         |it| {
             it.request(1, &[]).reset(ToClient, 1, 0).reset(ToServer, 1, 8);
@@ -333,7 +333,7 @@ fn settings_that_are_never_acknowledged_bind_nobody() {
 }
 
 #[test]
-fn pings_of_the_same_bytes_are_answered_each() {
+fn each_of_equal_pings_needs_an_ack() {
     let answers = |count: usize| {
         found_in(move |it| {
             (0..2).for_each(|_| {
@@ -349,7 +349,7 @@ fn pings_of_the_same_bytes_are_answered_each() {
 }
 
 #[test]
-fn headers_that_are_broken_open_their_stream_all_the_same() {
+fn invalid_headers_still_open_their_stream() {
     let broken = found_in(|it| {
         it.frame(ToServer, FrameType::HEADERS, END_HEADERS, 1, &[0x80]).data(ToServer, NONE, 1, &[0; 5]);
     });
@@ -357,7 +357,7 @@ fn headers_that_are_broken_open_their_stream_all_the_same() {
 }
 
 #[test]
-fn what_is_not_http2_is_said_once_for_each_direction() {
+fn not_http2_is_reported_once_for_each_direction() {
     let mut it = Connection::bare();
     (0..3).for_each(|_| {
         it.bytes(ToServer, b"GET / HTTP/1.1\r\n\r\n").bytes(ToClient, b"HTTP/1.1 200 OK\r\n\r\n");
@@ -373,7 +373,7 @@ fn what_is_not_http2_is_said_once_for_each_direction() {
 }
 
 #[test]
-fn who_is_joined_late_has_begun_before() {
+fn late_start_gives_no_findings_about_the_beginning() {
     let mut late = Conversation::joined_late(Connection::schema());
     let wire = |frames: &mut Connection| frames.frames().into_iter().flat_map(|frame| frame.bytes).collect::<Vec<_>>();
     let answer = wire(Connection::new().request(1, &[]).response(1, &[]).trailers(1, &[]));

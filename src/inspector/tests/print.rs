@@ -7,13 +7,13 @@ fn plain(conversation: &Conversation) -> String {
 }
 
 #[test]
-fn get_feature_as_a_person_sees_it() {
+fn get_feature_is_printed_as_expected() {
     let printed = plain(&decode(route_guide(), &bytes_of(&GET_FEATURE)));
     assert!(printed == include_str!("get_feature.txt"), "\n{printed}");
 }
 
 #[test]
-fn no_line_is_wider_than_100_columns() {
+fn lines_have_at_most_100_columns() {
     let mut schema = route_guide();
     schema.add_field("routeguide.Point", 2, &"long_name".repeat(30), FieldType::Int32);
     let printed = plain(&decode(schema, &bytes_of(&GET_FEATURE)));
@@ -21,7 +21,7 @@ fn no_line_is_wider_than_100_columns() {
 }
 
 #[test]
-fn colour_changes_nothing_but_the_colour() {
+fn colour_adds_only_escape_sequences() {
     let conversation = decode(route_guide(), &bytes_of(&GET_FEATURE));
     let options = PrintOptions { color: true, ..PrintOptions::default() };
     let colored = print(conversation.frames(), &options);
@@ -36,7 +36,7 @@ fn colour_changes_nothing_but_the_colour() {
 }
 
 #[test]
-fn faults_are_marked_and_control_characters_are_not_let_through() {
+fn faults_are_marked_and_control_characters_escaped() {
     let pieces = [
         (Direction::ToServer, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec()),
         (Direction::ToServer, hex("000007 06 00 00000000  01020304050607")),
@@ -50,7 +50,7 @@ fn faults_are_marked_and_control_characters_are_not_let_through() {
 }
 
 #[test]
-fn long_fields_are_cut_short() {
+fn long_fields_are_shortened() {
     let bytes = [hex("000069 10 00 00000000"), vec![b'x'; 0x69]].concat();
     let mut pieces = bytes_of(&GET_FEATURE)[..2].to_vec();
     pieces.push((Direction::ToServer, bytes));

@@ -20,7 +20,7 @@ const SECRETS: [(Direction, &str); 3] = [
 ];
 
 #[test]
-fn secrets_are_neither_in_values_nor_in_bytes() {
+fn secrets_are_redacted_in_values_and_bytes() {
     let conversation = decode(Schema::new(), &bytes_of(&SECRETS));
     conversation.check().unwrap();
     let open = lines_of(&conversation, Redaction::none());
@@ -38,7 +38,7 @@ fn secrets_are_neither_in_values_nor_in_bytes() {
 
 /// Redacted bytes are still valid HTTP/2 and HPACK; decoding finds the same headers, except for the values.
 #[test]
-fn redacted_bytes_decode() {
+fn redacted_bytes_still_decode() {
     let conversation = decode(Schema::new(), &bytes_of(&SECRETS[..2]));
     let redaction = Redaction::default();
     let bytes: Vec<_> =
@@ -55,7 +55,7 @@ fn redacted_bytes_decode() {
 }
 
 #[test]
-fn names_are_added_and_nothing_is_taken_out_of_what_has_no_secret() {
+fn header_names_can_be_added_and_other_frames_stay_borrowed() {
     let conversation = decode(Schema::new(), &bytes_of(&SECRETS));
     let first = conversation.frames().next().unwrap();
     assert!(matches!(Redaction::default().apply(first), std::borrow::Cow::Borrowed(_)));
@@ -118,7 +118,7 @@ fn literal(name: &[u8], value: &[u8]) -> Vec<u8> {
 
 /// JSON repeats some headers in fields of their own and in its summary. An index of the static table tells a value too.
 #[test]
-fn headers_that_a_frame_repeats_are_redacted_everywhere() {
+fn repeated_headers_are_redacted_in_every_output() {
     let request = [&hex("83 86")[..], &literal(b":path", b"/se.Cret/Call"), &literal(b":authority", b"secret.example")];
     let request = blocks(Direction::ToServer, &[&request.concat()]);
     let details = literal(b"grpc-status-details-bin", b"CAUSBnNlY3JldA");
@@ -158,7 +158,7 @@ fn headers_that_a_frame_repeats_are_redacted_everywhere() {
 
 /// The labels of nodes are chosen by the peer where they are names of headers, and are shortened.
 #[test]
-fn a_name_of_any_kind_hides_only_its_own_value() {
+fn redacted_name_hides_only_its_own_value() {
     let long = [&[b'n'; 600][..], b"-token"].concat();
     let never = |name: &[u8]| [&[0x10][..], &literal(name, b"secret")[1..]].concat();
     let block = [
@@ -214,7 +214,7 @@ fn static_values_are_overwritten_in_recorded_bytes() {
 }
 
 #[test]
-fn fields_of_messages() {
+fn message_fields_are_redacted() {
     let conversation = decode(route_guide(), &bytes_of(&GET_FEATURE));
     let redaction = Redaction::default().field("name").field("longitude");
     let lines = lines_of(&conversation, redaction.clone());
@@ -237,7 +237,7 @@ fn fields_of_messages() {
 }
 
 #[test]
-fn headers_of_http_1() {
+fn http1_headers_are_redacted() {
     let request = b"GET / HTTP/1.1\r\nHost: a\r\nAuthorization: Basic b3BlbnNlc2FtZQ==\r\n\r\n".to_vec();
     let lines = lines_of(&decode(Schema::new(), &[(Direction::ToServer, request)]), Redaction::default());
     assert!(!lines.contains("b3Blbn") && !lines.contains("6233426c"), "{lines}");

@@ -32,7 +32,7 @@ fn sent(encoding: &str, content: &[u8], size: usize) -> (Frame, Message) {
 }
 
 #[test]
-fn every_encoding_is_restored_and_stays_one_leaf_on_the_wire() {
+fn messages_of_every_encoding_are_decompressed_into_one_leaf() {
     for encoding in [Encoding::Gzip, Encoding::Deflate, Encoding::Zstd, Encoding::Brotli, Encoding::Snappy] {
         for size in [7, 1 << 14] {
             let content = compressed(encoding, &question());
@@ -53,7 +53,7 @@ fn every_encoding_is_restored_and_stays_one_leaf_on_the_wire() {
 }
 
 #[test]
-fn what_is_restored_is_shown_below_the_leaf() {
+fn decompressed_content_is_shown_below_its_leaf() {
     let (frame, _) = sent("gzip", &compressed(Encoding::Gzip, &question()), 1 << 14);
     let lines = lines(&frame);
     assert!(lines.contains("compressed from 104 bytes: number: 42"), "{lines}");
@@ -65,7 +65,7 @@ fn what_is_restored_is_shown_below_the_leaf() {
 }
 
 #[test]
-fn what_can_not_be_restored_says_why() {
+fn failed_decompression_is_reported_with_the_reason() {
     let (frame, message) = sent("gzip", &[1, 2, 3], 100);
     assert_eq!((&message.restored, message.size()), (&None, None));
     let leaf = frame.message_tree(&message).unwrap().children().nth(2).unwrap();
@@ -79,7 +79,7 @@ fn what_can_not_be_restored_says_why() {
 
 /// A few bytes decompress to a million, again and again.
 #[test]
-fn what_is_restored_in_a_frame_is_bounded() {
+fn decompressed_bytes_of_a_frame_are_bounded() {
     let bomb = prefixed(1, &compressed(Encoding::Gzip, &vec![0; 1_000_000]));
     let mut connection = Connection::new();
     connection.request(1, &[("grpc-encoding", "gzip")]).data(ToServer, NONE, 1, &bomb.repeat(10));
@@ -93,7 +93,7 @@ fn what_is_restored_in_a_frame_is_bounded() {
 
 /// Over many frames and streams, decompressed bytes are in proportion to those received.
 #[test]
-fn what_is_restored_in_a_connection_is_bounded() {
+fn decompressed_bytes_of_a_connection_are_bounded() {
     let bomb = prefixed(1, &compressed(Encoding::Gzip, &vec![0; 1_000_000]));
     let mut connection = Connection::new();
     for stream in 0..50 {
@@ -131,7 +131,7 @@ fn rpc_schema() -> Schema {
 }
 
 #[test]
-fn details_of_a_status_are_expanded() {
+fn status_details_are_expanded() {
     let len = |number: u8, content: &[u8]| [&[number << 3 | 2, content.len() as u8][..], content].concat();
     let any =
         |name: &str| [len(1, format!("type.googleapis.com/{name}").as_bytes()), len(2, &len(1, b"FULL"))].concat();
@@ -154,7 +154,7 @@ fn details_of_a_status_are_expanded() {
 }
 
 #[test]
-fn what_is_restored_is_written_without_its_secrets() {
+fn secrets_in_decompressed_messages_are_redacted() {
     let (frame, _) = sent("gzip", &compressed(Encoding::Gzip, &question()), 1 << 14);
     let message = |redaction| -> serde_json::Value {
         let line: serde_json::Value = serde_json::from_str(&JsonLines::new(redaction).frame(1, &frame)).unwrap();

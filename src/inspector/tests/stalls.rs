@@ -34,7 +34,7 @@ fn waits(flow: &Flow) -> Vec<String> {
 }
 
 #[test]
-fn who_waited_for_whom() {
+fn flow_reports_which_side_waited_for_which_window() {
     let mut connection = listing(5);
     fill(&mut connection, 5, 70_000);
     // The stream has window again, the connection does not.
@@ -63,7 +63,7 @@ fn who_waited_for_whom() {
 }
 
 #[test]
-fn who_has_nothing_to_say_does_not_wait() {
+fn sender_without_data_is_not_reported_as_waiting() {
     // Whole messages filled the window, and the next one came much later.
     let mut connection = listing(1);
     connection.window(ToServer, 0, 1 << 20);
@@ -84,7 +84,7 @@ fn who_has_nothing_to_say_does_not_wait() {
 }
 
 #[test]
-fn flow_control_as_text_and_svg() {
+fn flow_control_is_drawn_as_text_and_svg() {
     let mut connection = listing(5);
     fill(&mut connection, 5, 70_000);
     connection.wait(340).window(ToServer, 0, 65_535).window(ToServer, 5, 65_535).data(

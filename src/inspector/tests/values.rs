@@ -53,7 +53,7 @@ fn unnamed(bytes: &[u8], expected: &str) {
 }
 
 #[test]
-fn values_as_their_types_say() {
+fn values_are_decoded_by_their_types() {
     named(&[0x08, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01], "i32: -1");
     named(&[0x10, 0x03], "s32: -2");
     named(&[0x18, 0x96, 0x01], "u64: 150");
@@ -75,7 +75,7 @@ fn values_as_their_types_say() {
 }
 
 #[test]
-fn values_without_a_schema() {
+fn values_without_a_schema_are_guessed() {
     unnamed(&[0x08, 0x96, 0x01], "1: 150");
     unnamed(&[0x08, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01], "1: 18446744073709551615 (or -1)");
     unnamed(&[0x0d, 0, 0, 0x80, 0x3f], "1: 0x3f800000 (or 1e0)");
@@ -89,7 +89,7 @@ fn values_without_a_schema() {
 }
 
 #[test]
-fn what_is_wrong_is_said_where_it_is() {
+fn faults_are_annotated_where_they_occur() {
     let cases: [(&[u8], &str); 8] = [
         (&[0x0d, 1, 0, 0, 0], "i32 can't have wire type I32"),
         (&[0x4a, 1, 0xff], "the string is not UTF-8"),
@@ -106,7 +106,7 @@ fn what_is_wrong_is_said_where_it_is() {
 }
 
 #[test]
-fn a_varint_that_is_longer_than_needed_is_pointed_out() {
+fn overlong_varint_is_annotated() {
     named(&[0x08, 0x81, 0x00], "i32: 1 (longer than needed)");
     let tree = annotated(&[0x88, 0x00, 1], None, 10, 1);
     assert_eq!(tree.all()[1].value, "field 1, VARINT (longer than needed)");

@@ -12,7 +12,7 @@ fn slow_call() -> Connection {
 }
 
 #[test]
-fn a_ladder_as_text() {
+fn ladder_is_drawn_as_text() {
     let mut ladder = Ladder::of_stream(1);
     slow_call().frames().iter().for_each(|frame| ladder.add(frame));
     let text = ladder.text();
@@ -35,7 +35,7 @@ frame      time        gap  client                                              
 }
 
 #[test]
-fn a_ladder_for_mermaid() {
+fn ladder_is_drawn_for_mermaid() {
     let mut connection = slow_call();
     connection.request(3, &[(":path", "/a;b#<script>\"/C")]);
     let mut ladder = Ladder::new();
@@ -72,7 +72,7 @@ pub(super) fn check_svg(svg: &str) {
 }
 
 #[test]
-fn a_ladder_as_svg() {
+fn ladder_is_drawn_as_svg() {
     let mut connection = slow_call();
     connection.request(3, &[(":path", "/a.B/<script>&\"")]).data(ToServer, END_STREAM, 3, &[0, 0]);
     let mut ladder = Ladder::new();
@@ -86,7 +86,7 @@ fn a_ladder_as_svg() {
 }
 
 #[test]
-fn a_ladder_keeps_its_last_steps() {
+fn limited_ladder_keeps_its_last_steps() {
     let mut ladder = Ladder::new().limited(3);
     slow_call().frames().iter().for_each(|frame| ladder.add(frame));
     assert_eq!((ladder.steps().len(), ladder.dropped()), (3, 7));
@@ -120,7 +120,7 @@ fn windows_follow_settings_updates_and_padding() {
 }
 
 #[test]
-fn what_flow_control_remembers_is_bounded() {
+fn memory_of_the_flow_view_is_bounded() {
     let mut flow = Flow::new();
     let mut connection = Connection::new();
     for stream in 0..2_000 {
@@ -134,7 +134,7 @@ fn what_flow_control_remembers_is_bounded() {
 }
 
 #[test]
-fn what_each_header_costs_and_what_the_table_becomes() {
+fn hpack_view_shows_the_cost_of_each_header_and_the_table() {
     let mut view = HpackView::new();
     let conversation = decode(route_guide(), &bytes_of(&GET_FEATURE));
     let blocks: Vec<_> = conversation.frames().filter_map(|frame| view.advance(frame)).collect();
@@ -152,7 +152,7 @@ fn what_each_header_costs_and_what_the_table_becomes() {
 }
 
 #[test]
-fn entries_that_are_evicted_are_named() {
+fn evicted_entries_are_named() {
     let field = |name: &str, value: &str| {
         [&[0x40, name.len() as u8], name.as_bytes(), &[value.len() as u8], value.as_bytes()].concat()
     };
@@ -178,7 +178,7 @@ fn entries_that_are_evicted_are_named() {
 }
 
 #[test]
-fn what_was_not_seen_is_not_judged() {
+fn views_do_not_judge_missing_bytes() {
     let pieces = bytes_of(&GET_FEATURE);
     let mut late = Conversation::joined_late(route_guide());
     pieces[3..].iter().for_each(|(direction, bytes)| late.push(*direction, bytes));
@@ -343,7 +343,7 @@ fn a_filtered_ladder_has_its_head_and_its_own_gaps() {
 }
 
 #[test]
-fn a_block_that_can_not_be_decoded_is_said_to_be_so() {
+fn undecodable_header_block_is_reported() {
     let mut connection = Connection::new();
     connection.frame(ToServer, FrameType::HEADERS, END_HEADERS, 1, &[0x82, 0x80]);
     let shown = connection.shown(&mut HpackView::new());

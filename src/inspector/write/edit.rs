@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn one_field_changes_and_the_others_stay() {
+    fn editing_a_field_keeps_the_others() {
         let unknown = [0x48, 9];
         let note = [&[0x12, 2, b'h', b'i'][..], &unknown, &[0x0a, 2, 8, 1]].concat();
         assert_eq!(set(&note, "text", "hello").unwrap(), [&b"\x12\x05hello"[..], &unknown, &[0x0a, 2, 8, 1]].concat());
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_said() {
+    fn invalid_edits_are_errors() {
         for (path, value, expected) in [
             ("name", "x", "a.Note has no field \"name\""),
             ("text.x", "x", "text is not a message and has no fields"),

@@ -129,7 +129,7 @@ mod tests {
     use crate::wire::http2::PREFACE;
 
     #[test]
-    fn what_is_written_is_read_back() {
+    fn written_frames_are_read_back() {
         let (long, octets) = ("x".repeat(40_000), [0, 255, 10, 13]);
         let fields: [(&str, &[u8]); 5] =
             [(":path", b"/a.B/C"), ("UPPER", b""), ("", b"no name"), ("long", long.as_bytes()), ("any", &octets)];
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn lengths_and_reserved_bits_may_be_wrong() {
+    fn wrong_lengths_and_reserved_bits_can_be_written() {
         let mut wire = Vec::new();
         let frame = RawFrame { length: Some(0x1_02_03_04), ..RawFrame::new(FrameType(0xfe), 0xff, 0x8000_0001, "x") };
         frame.write(&mut wire);

@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn each_line_is_what_it_says() {
+    fn every_script_command_writes_its_bytes() {
         assert_eq!(Script::parse("# nothing\n\n  # here\n"), Ok(Script::default()));
         assert_eq!(sent("preface # the magic"), PREFACE);
         assert_eq!(sent("settings 4=1"), [0, 0, 6, 4, 0, 0, 0, 0, 0, 0, 4, 0, 0, 0, 1]);
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_not_be_understood_is_named_with_its_line() {
+    fn invalid_script_is_reported_with_its_line() {
         for (text, expected) in [
             ("\nfoo", "line 2: unknown command \"foo\": use preface, settings, headers, message, frame, hex or wait"),
             ("hex 0", "line 1: odd number of hex digits"),

@@ -69,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_are_replaced_where_they_stand_as_words() {
+    fn secret_values_are_replaced_as_whole_words() {
         let values = ["5", "top secret", "a\"b"].map(str::to_owned).into();
         let concealed = Concealed { values };
         for (sentence, shown) in [

@@ -102,7 +102,7 @@ mod tests {
     use barewire::inspector::{Conversation, Direction, JsonLines, Redaction, Schema};
 
     #[test]
-    fn bytes_of_a_peer_can_not_end_the_script_around_them() {
+    fn bytes_from_a_peer_cannot_close_the_script_element() {
         let mut conversation = Conversation::new(Schema::new());
         conversation.push(Direction::ToServer, b"</script><script>alert(1)</script><!--<script>");
         let frame = conversation.take_frames().remove(0);
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn the_page_is_complete_and_loads_nothing_else() {
+    fn page_is_complete_and_loads_no_other_file() {
         let served = served();
         assert!(served.contains("page.css") && served.contains("page.js") && !served.contains("<!--"), "{served}");
         for text in [&served, STYLE, &SCRIPT] {

@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn readers_wait_catch_up_and_learn_what_they_missed() {
+    async fn readers_wait_catch_up_and_get_the_number_of_missed_lines() {
         let ring = Arc::new(Ring::new(3 * (LINE + 1)));
         let waiting = tokio::spawn({
             let ring = ring.clone();

@@ -27,7 +27,7 @@ async fn send(address: SocketAddr, line: &str, headers: &str, until: &str) -> St
 }
 
 #[tokio::test]
-async fn lines_are_events_and_a_reader_resumes_where_it_was() {
+async fn lines_are_sent_as_events_and_a_reader_can_resume() {
     let mut handle = serve("0", 1 << 20, None).await.unwrap();
     assert!(handle.address().ip().is_loopback(), "a port alone means the loopback interface");
     handle.line("{\"a\":1}\n").unwrap();
@@ -46,7 +46,7 @@ async fn lines_are_events_and_a_reader_resumes_where_it_was() {
 }
 
 #[tokio::test]
-async fn a_late_reader_learns_what_it_missed() {
+async fn late_reader_gets_the_number_of_missed_lines() {
     let tap = SocketAddr::from(([127, 0, 0, 1], 50052));
     let mut handle = serve("127.0.0.1:0", 100, Some(tap)).await.unwrap();
     for line in ["first", "second", "third"] {
@@ -62,7 +62,7 @@ async fn a_late_reader_learns_what_it_missed() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_end_of_a_tap_waits_for_its_readers() {
+async fn end_of_a_tap_waits_for_its_readers() {
     let mut handle = serve("0", 1 << 20, Some(SocketAddr::from(([127, 0, 0, 1], 50052)))).await.unwrap();
     handle.line("{\"a\":1}").unwrap();
     let reader = tokio::spawn(ask(handle.clone(), "GET /events", "host: localhost\r\n", ""));
@@ -151,7 +151,7 @@ fn hosts() {
 }
 
 #[tokio::test]
-async fn an_error_names_the_address_in_use() {
+async fn error_names_the_address_in_use() {
     let taken = serve("0", 1, None).await.unwrap().address().to_string();
     let error = serve(&taken, 1, None).await.unwrap_err().to_string();
     assert!(error.starts_with(&format!("can't listen on {taken}: ")), "{error}");

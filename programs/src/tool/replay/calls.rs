@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn a_call_with_messages_in_pieces_and_an_answer() {
+    fn captured_call_with_split_messages_is_collected() {
         let request =
             header_block([(":method", "POST"), (":path", "/routeguide.RouteGuide/GetFeature"), ("te", "trailers")]);
         let answer = header_block([(":status", "200"), ("content-type", "application/grpc")]);

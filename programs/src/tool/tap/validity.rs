@@ -83,7 +83,7 @@ mod tests {
     use rcgen::{CertificateParams, KeyPair, date_time_ymd};
 
     #[test]
-    fn the_validity_is_read_back() {
+    fn validity_of_a_certificate_is_read() {
         for (from, to) in
             [((1999, 12, 31), (2049, 12, 31)), ((2024, 2, 29), (2050, 3, 1)), ((1970, 1, 1), (2100, 2, 28))]
         {

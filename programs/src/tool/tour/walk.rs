@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn each_key_and_a_line_feed_that_only_ends_a_line() {
+    fn keys_are_parsed_and_a_line_feed_after_a_key_is_skipped() {
         use Key::{Back, Help, Kind, Next, Quit};
         assert_eq!(keys(b"\n\nn\np\n\n"), [Next, Next, Next, Back, Next]);
         assert_eq!(keys(b"\r n"), [Next, Next, Next]);
@@ -282,7 +282,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn keys_lead_from_frame_to_frame_and_from_kind_to_kind() {
+    async fn keys_move_between_frames_and_kinds_of_call() {
         assert_eq!(
             titles(b"n3n1p").await,
             [

@@ -80,14 +80,14 @@ fn chunk(second: u64, direction: Direction, lost: u64, bytes: &[u8]) -> Chunk {
 }
 
 #[test]
-fn the_handshake_of_rfc_8448_section_3() {
+fn handshake_of_rfc_8448_section_3_is_decrypted() {
     let (chunks, note) = decrypted(records(&SIMPLE), &simple_log());
     assert_eq!(chunks, [chunk(5, ToServer, 0, &fifty()), chunk(6, ToClient, 0, &fifty())]);
     assert_eq!(note, "connection 1: TLS 1.3, TLS_AES_128_GCM_SHA256: decrypted");
 }
 
 #[test]
-fn the_secrets_of_the_handshake_are_not_needed() {
+fn application_data_is_decrypted_without_handshake_secrets() {
     let (chunks, note) = decrypted(records(&SIMPLE), &log_of(simple::RANDOM, &SECRETS[..2]));
     assert_eq!(chunks, [chunk(5, ToServer, 0, &fifty()), chunk(6, ToClient, 0, &fifty())]);
     assert!(note.ends_with(": decrypted"), "{note}");
@@ -133,14 +133,14 @@ fn behind_a_proxy_and_a_tunnel() {
 }
 
 #[test]
-fn a_direction_without_a_secret_is_named() {
+fn direction_without_a_secret_is_reported() {
     let (chunks, note) = decrypted(records(&SIMPLE), &log_of(simple::RANDOM, &SECRETS[..1]));
     assert_eq!(chunks, [chunk(5, ToServer, 0, &fifty()), chunk(8, ToClient, 679 + 227 + 72 + 24, &[])]);
     assert!(note.contains("of the server nothing, records that the secrets do not open"), "{note}");
 }
 
 #[test]
-fn early_data_of_rfc_8448_section_4() {
+fn early_data_of_rfc_8448_section_4_is_decrypted() {
     let secrets = [
         ("CLIENT_EARLY_TRAFFIC_SECRET", resumed::CLIENT_EARLY_TRAFFIC_SECRET),
         ("CLIENT_HANDSHAKE_TRAFFIC_SECRET", resumed::CLIENT_HANDSHAKE_TRAFFIC_SECRET),
@@ -170,7 +170,7 @@ fn early_data_of_rfc_8448_section_4() {
 
 /// The records do not depend on how the bytes are cut; a prefix gives the records it contains.
 #[test]
-fn every_cut_and_every_truncation() {
+fn records_are_decrypted_for_every_cut_and_truncation() {
     let whole = records(&SIMPLE);
     let log = simple_log();
     let bytes = whole.iter().flat_map(|(direction, bytes)| bytes.iter().map(|byte| (*direction, vec![*byte])));
@@ -197,7 +197,7 @@ fn every_cut_and_every_truncation() {
 }
 
 #[test]
-fn behind_a_gap_records_are_found_again() {
+fn records_after_a_gap_are_decrypted() {
     // The first record of application data is lost from its third byte on, and the beginning of the next ends the gap.
     let mut lossy = capture(records(&SIMPLE));
     let chunks = &mut lossy.connections[0].chunks;
@@ -229,7 +229,7 @@ fn behind_a_gap_records_are_found_again() {
 
 /// A gap in the handshake does not affect the data after it.
 #[test]
-fn what_a_gap_takes_of_the_handshake_is_not_missing() {
+fn gap_in_the_handshake_does_not_affect_later_data() {
     let mut lossy = capture(records(&SIMPLE));
     let chunks = &mut lossy.connections[0].chunks;
     chunks[3].bytes.drain(..20);
@@ -239,7 +239,7 @@ fn what_a_gap_takes_of_the_handshake_is_not_missing() {
 }
 
 #[test]
-fn what_is_not_decrypted_stays_and_is_said_to() {
+fn undecryptable_records_are_kept_and_reported() {
     let others = log_of(&"00".repeat(32), &SECRETS);
     let wrong = log_of(simple::RANDOM, &SECRETS.map(|(label, _)| (label, resumed::CLIENT_TRAFFIC_SECRET_0)));
     let changed = |at: usize, digits: &'static str, by: &'static str| {
@@ -274,7 +274,7 @@ fn what_is_not_decrypted_stays_and_is_said_to() {
 }
 
 #[test]
-fn connections_with_the_same_fate_share_a_note() {
+fn connections_with_the_same_result_share_a_note() {
     let mut many = capture(records(&SIMPLE));
     many.connections = vec![many.connections.remove(0); 12];
     many.connections[1].chunks.truncate(1);
@@ -285,7 +285,7 @@ fn connections_with_the_same_fate_share_a_note() {
 }
 
 #[test]
-fn a_key_log_is_read_line_by_line_and_never_shown() {
+fn key_log_is_parsed_by_line_and_never_printed() {
     let mut log = KeyLog::default();
     let (random, secret) = ("aB".repeat(32), "01".repeat(48));
     let text = [
