@@ -48,7 +48,7 @@ async fn said(folder: &Folder, turns: &[(bool, Vec<u8>)]) -> String {
 }
 
 #[tokio::test]
-async fn an_upgrade_behind_a_proxy_is_a_call_and_its_secrets_stay_out_of_files() {
+async fn upgrade_behind_a_proxy_is_a_call_and_files_hide_its_secrets() {
     let folder = Folder::new("before-upgrade");
     let turns = [
         (true, [PROXY, UPGRADE].concat().into_bytes()),
@@ -73,7 +73,7 @@ async fn an_upgrade_behind_a_proxy_is_a_call_and_its_secrets_stay_out_of_files()
 }
 
 #[tokio::test]
-async fn a_refused_upgrade_is_named() {
+async fn refused_upgrade_is_named() {
     let folder = Folder::new("before-refused");
     let answer = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n".to_vec();
     let said = said(&folder, &[(true, UPGRADE.as_bytes().to_vec()), (false, answer)]).await;

@@ -112,7 +112,7 @@ async fn message_names_are_read_by_either_version_of_reflection() {
 
 /// A server whose descriptors are few bytes and many messages.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_hostile_server_is_refused() {
+async fn hostile_reflection_server_is_refused() {
     async fn hostile(
         mut questions: Inbound<ServerReflectionRequest>,
         mut answers: Outbound<ServerReflectionResponse>,

@@ -306,7 +306,7 @@ async fn hostile(kind: Hostile) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_hostile_server_costs_neither_memory_nor_time() {
+async fn hostile_reflection_server_costs_little_memory_and_time() {
     let capture = captured();
     let large = File::new("large", [&[0x1a, 0x80, 0x80, 0x80, 0x10][..], &vec![b'x'; 32 << 20]].concat());
     let message = format!("1=@{}", large.path());

@@ -101,7 +101,7 @@ async fn asks(tap: &Tap, trust: &str, alpn: &[&[u8]]) -> (Option<Vec<u8>>, Vec<u
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_client_gets_the_protocol_that_the_server_chose() {
+async fn client_gets_the_protocol_that_the_server_chose() {
     let folder = Folder::new("alpn");
     let own = own(&folder, "own");
     let ca = folder.file("ca");
@@ -130,7 +130,7 @@ async fn the_client_gets_the_protocol_that_the_server_chose() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_server_that_wants_a_client_certificate() {
+async fn server_with_required_client_certificate_is_reached() {
     let folder = Folder::new("client-cert");
     let (own, client, other) = (own(&folder, "own"), own(&folder, "client"), own(&folder, "other"));
     let to_tls = ["--to-tls", "--ca-file", &own.certificate];

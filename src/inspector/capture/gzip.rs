@@ -65,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn a_compressed_capture_is_the_same() {
+    fn compressed_capture_decodes_like_the_original() {
         let dump = dump();
         let plain = read(&dump).unwrap();
         assert_eq!(read(&compressed(&dump)).unwrap(), plain);
@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn a_truncated_or_damaged_one_is_read_up_to_there() {
+    fn truncated_or_damaged_capture_is_read_up_to_the_damage() {
         let whole = compressed(&dump());
         for broken in [whole[..whole.len() / 2].to_vec(), [&whole[..], b"and more"].concat()] {
             let capture = read(&broken).unwrap();

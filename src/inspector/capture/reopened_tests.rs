@@ -51,7 +51,7 @@ fn whole() -> (Vec<u8>, Vec<u8>, u64) {
 }
 
 #[test]
-fn an_old_syn_begins_nothing() {
+fn old_syn_does_not_begin_a_connection() {
     for start in [0, 1_000, u32::MAX - 12] {
         let (mut last, packets) = opening(start, 5_000);
         let (syn, answer) = (packets[0].clone(), packets[1].clone());
@@ -70,7 +70,7 @@ fn an_old_syn_begins_nothing() {
 }
 
 #[test]
-fn the_same_ports_with_new_numbers_are_another_connection() {
+fn reused_ports_with_new_sequence_numbers_begin_a_connection() {
     let (mut first, packets) = opening(1_000, 5_000);
     let (_, again) = opening(9_000_000, 77);
     let fin = [first.packet(CLIENT, FIN | ACK, b""), first.packet(SERVER, FIN | ACK, b"")];

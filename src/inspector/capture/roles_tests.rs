@@ -30,7 +30,7 @@ fn client_of(ports: (u16, u16), said: &[(Direction, Vec<u8>)]) -> (u16, bool) {
 }
 
 #[test]
-fn the_client_is_who_sends_requests_whatever_the_ports() {
+fn sender_of_requests_is_the_client_at_any_port() {
     let request = frame(1, 4, 5, &[0x83, 0x86, 0xc5, 0xc4]);
     let response = frame(1, 4, 5, &[0x88, 0xc1]);
     let literal = frame(1, 4, 5, &[&[0x10, 7][..], b":method", &[4], b"POST"].concat());
@@ -101,7 +101,7 @@ fn guessed_roles_are_noted() {
 
 /// A raw dump has one direction: requests make it the client's.
 #[test]
-fn the_sender_of_a_raw_dump() {
+fn raw_dump_decides_its_sender_by_its_frames() {
     let ping = frame(6, 0, 0, &[0; 8]);
     for (headers, direction) in [(vec![0x83, 0x86, 0xc4], CLIENT), (vec![0x88, 0xc4], SERVER)] {
         for first in [&b""[..], b"\0\0\0\x04\0\0\0\0\0"] {

@@ -130,7 +130,7 @@ fn tcp_in_every_tunnel() {
 }
 
 #[test]
-fn what_is_not_read_is_named() {
+fn unread_encapsulation_is_named() {
     let tcp = v4()[1].clone();
     for (link, packet, expected) in [
         (101, udp(2152, &[0x30; 40]), "GTP-U is not read: 1 packet was skipped"),
@@ -181,7 +181,7 @@ fn cut(snap: usize, all: &[Vec<u8>]) -> (Vec<String>, u64) {
 }
 
 #[test]
-fn a_snap_length_is_reported() {
+fn snap_length_is_reported() {
     let mut ends = Ends::new("10.0.0.1:40000".parse().unwrap(), "10.0.0.2:50051".parse().unwrap());
     let all = [
         ends.packet(CLIENT, SYN, b""),

@@ -102,7 +102,7 @@ mod tests {
     use std::time::Duration;
 
     #[test]
-    fn a_finding_shows_no_secret() {
+    fn findings_hide_secrets() {
         let finding = Finding {
             name: "te-other",
             severity: Severity::Error,
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn an_open_wait_has_no_end() {
+    fn open_wait_has_an_unknown_end() {
         let stall = Stall {
             direction: Direction::ToClient,
             stream: 3,

@@ -176,7 +176,7 @@ fn it_may_be_cut_anywhere() {
 }
 
 #[test]
-fn the_upgraded_request_is_stream_1_with_its_body_and_settings() {
+fn upgraded_request_is_stream_1_with_body_and_settings() {
     let (_, _, pieces) = openings().into_iter().find(|(name, ..)| *name == "upgrade with a body in chunks").unwrap();
     let conversation = decode(route_guide(), &pieces);
     let request = conversation.frames().next().unwrap();
@@ -204,7 +204,7 @@ fn the_upgraded_request_is_stream_1_with_its_body_and_settings() {
 }
 
 #[test]
-fn a_request_that_only_asks_for_http2_is_not_a_call() {
+fn upgrade_request_without_a_message_is_not_a_call() {
     let pieces = [
         (ToServer, upgrade("OPTIONS", "", b"")),
         (ToClient, [SWITCH, SETTINGS, b"\0\0\x01\x01\x05\0\0\0\x01\x89"].concat()),
@@ -218,7 +218,7 @@ fn a_request_that_only_asks_for_http2_is_not_a_call() {
 }
 
 #[test]
-fn a_refused_upgrade_is_not_http2_and_names_http1() {
+fn refused_upgrade_is_not_http2_and_names_http1() {
     for status in ["200 OK", "400 Bad Request", "426 Upgrade Required", "505 No"] {
         let answer = format!("HTTP/1.1 {status}\r\nContent-Length: 2\r\n\r\nno");
         let pieces = [
@@ -252,7 +252,7 @@ fn a_refused_upgrade_is_not_http2_and_names_http1() {
 
 /// A body that is shorter than the header of a frame has findings within its bytes.
 #[test]
-fn a_finding_about_a_body_is_within_it() {
+fn finding_about_a_body_points_into_it() {
     let pieces = [
         (ToServer, of_length(&POINT[..6])),
         (ToClient, [SWITCH, SETTINGS, &response(1)].concat()),
@@ -280,7 +280,7 @@ fn tls_behind_a_proxy_is_named() {
 }
 
 #[test]
-fn a_head_without_an_end_is_held_up_to_a_limit() {
+fn endless_http1_head_is_held_up_to_a_limit() {
     let mut conversation = Conversation::new(Schema::new());
     conversation.push(ToServer, b"POST / HTTP/1.1\r\nUpgrade: h2c\r\n");
     for _ in 0..20 {
@@ -293,7 +293,7 @@ fn a_head_without_an_end_is_held_up_to_a_limit() {
 }
 
 #[test]
-fn a_gap_in_what_comes_before_is_survived() {
+fn gap_before_http2_is_survived() {
     let request = of_length(POINT);
     for at in [3, 30, request.len() - 3] {
         let mut conversation = Conversation::new(route_guide());
@@ -312,7 +312,7 @@ fn a_gap_in_what_comes_before_is_survived() {
 }
 
 #[test]
-fn headers_of_the_proxy_protocol_are_told_apart() {
+fn proxy_protocol_headers_are_recognized() {
     let words = |bytes: &[u8]| lines(decode(Schema::new(), &[(ToServer, bytes.to_vec())]).frames().next().unwrap());
     let said = words(V1);
     assert!(said.contains("family: TCP4, source: 192.168.0.1, destination: 192.168.0.11"), "{said}");

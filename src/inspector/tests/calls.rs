@@ -241,7 +241,7 @@ fn calls_are_filtered() {
 }
 
 #[test]
-fn a_filter_knows_if_a_call_that_it_shows_is_in_progress() {
+fn filter_reports_open_calls_that_it_shows() {
     let frames = three_calls().frames();
     for (filter, expected) in [("stream=3", 7..=11), ("method~Get", 6..=15), ("status=14", 6..=15)] {
         let mut sieve = Sieve::new(filter.parse().unwrap(), Connection::schema());

@@ -97,7 +97,7 @@ fn conversations() -> [Vec<(Direction, Vec<u8>)>; 2] {
 }
 
 #[test]
-fn what_comes_before_http2_in_pieces_and_changed() {
+fn bytes_before_http2_decode_in_any_pieces_and_when_changed() {
     let mut numbers = Numbers(9112);
     for (_, _, pieces) in super::before::openings() {
         printable(&hold(&pieces, SMALL));

@@ -177,7 +177,7 @@ fn field_in_a_continuation_is_reported_there() {
 }
 
 #[test]
-fn a_wrong_length_is_found_at_its_prefix() {
+fn wrong_length_is_found_at_its_prefix() {
     let of = |script: fn(&mut Connection)| {
         let mut it = Connection::new();
         script(it.request(1, &[(":path", "/x.Y/Z")]));

@@ -301,7 +301,7 @@ fn data_that_cross_a_reset_are_messages_all_the_same() {
 }
 
 #[test]
-fn a_server_may_give_up_a_message_with_an_error() {
+fn server_may_abandon_a_message_with_an_error() {
     let given_up = |status: &'static str| {
         found_in(move |it| {
             it.request(1, &[(":path", "/a.B/List")]).message(ToServer, END_STREAM, 1, &[8, 1]).response(1, &[]);
@@ -313,7 +313,7 @@ fn a_server_may_give_up_a_message_with_an_error() {
 }
 
 #[test]
-fn what_follows_headers_that_are_broken_is_not_debris_of_its_own() {
+fn broken_headers_do_not_cause_further_findings() {
     let broken = found_in(|it| {
         it.request(1, &[]).message(ToServer, END_STREAM, 1, &[8, 1]);
         it.frame(ToClient, FrameType::HEADERS, END_HEADERS, 1, &[0x80])

@@ -38,7 +38,7 @@ fn promise(pieces: &[&[u8]]) -> Vec<u8> {
 }
 
 #[test]
-fn a_promise_in_any_number_of_frames_changes_nothing_of_the_call() {
+fn push_promise_in_any_number_of_frames_leaves_the_call_unchanged() {
     let block = b"\x82\x87\x44\x02/x\x41\x01a";
     for place in 0..3 {
         for cut in 0..block.len() {
@@ -71,7 +71,7 @@ fn a_promise_in_any_number_of_frames_changes_nothing_of_the_call() {
 }
 
 #[test]
-fn the_first_byte_of_a_response_is_not_that_of_a_promise() {
+fn push_promise_is_not_the_first_byte_of_the_response() {
     let mut conversation = Conversation::new(route_guide());
     let promise = promise(&[b"\x82", b"\x87", b"\x44\x02/x"]);
     for (at, (direction, bytes)) in call(0, &promise).into_iter().enumerate() {
@@ -87,7 +87,7 @@ fn the_first_byte_of_a_response_is_not_that_of_a_promise() {
 
 /// A block that can't be decoded completely is not taken for a response or for trailers.
 #[test]
-fn a_promise_with_unknown_headers_is_only_headers() {
+fn push_promise_with_unknown_headers_is_shown_as_headers() {
     let mut conversation = Conversation::joined_late(route_guide());
     let promise = promise(&[b"\xc0", b"\xc1\x40\x0bgrpc-status\x010"]);
     conversation.push(ToClient, &[frame(6, 0, 0, &[0; 8]), frame(6, 0, 0, &[0; 8]), promise].concat());

@@ -142,7 +142,7 @@ fn without_window_of_the_connection() -> Connection {
 }
 
 #[test]
-fn a_wait_that_never_ends_is_told_everywhere() {
+fn endless_wait_is_shown_in_every_view() {
     let sentence = "stream 5 to the client still waits after 5 s for the client's WINDOW_UPDATE of the connection";
     let details = "since 7 ms (frame 13), after 65535 bytes of DATA; 4470 bytes of the message are left";
     let shown = ends(&mut without_window_of_the_connection(), "flow", 5_000, false);
@@ -317,7 +317,7 @@ fn waits_that_end_otherwise_than_with_a_window() {
 }
 
 #[test]
-fn a_window_at_zero_is_no_wait_by_itself() {
+fn window_at_zero_alone_is_not_a_wait() {
     let conversation = |script: fn(&mut Connection)| {
         let mut connection = Connection::new();
         connection.setting(ToClient, 4, 7).frame(ToServer, FrameType::SETTINGS, ACK, 0, &[]);
@@ -403,7 +403,7 @@ fn waits_are_not_guessed_from_a_part_of_a_recording() {
 }
 
 #[test]
-fn the_line_of_a_call_prefers_the_wait_that_never_ended() {
+fn line_of_a_call_prefers_the_endless_wait() {
     let mut connection = without_window_of_the_connection();
     connection.wait(3_000).window(ToServer, 0, 4_000).data(ToClient, NONE, 5, &[7; 4_000]).wait(40).go_on();
     let shown = ends(&mut connection, "calls", 0, false);
@@ -412,7 +412,7 @@ fn the_line_of_a_call_prefers_the_wait_that_never_ended() {
 }
 
 #[test]
-fn a_long_wait_is_noted_while_it_lasts() {
+fn long_wait_is_noted_while_it_lasts() {
     let mut connection = without_window_of_the_connection();
     connection.wait(1_100).go_on().wait(5_000).window(ToServer, 0, 9_000).data(ToClient, NONE, 5, &[7; 4_470]).go_on();
     let mut lint = Lint::new(Connection::schema());

@@ -268,7 +268,7 @@ fn frames_and_calls_with_findings_are_marked() {
 }
 
 #[test]
-fn a_prefix_that_is_cut_in_two_is_shown_where_it_ends() {
+fn split_prefix_is_shown_where_it_ends() {
     let mut it = Connection::new();
     it.request(1, &[(":path", "/x.Y/Z")]).data(ToServer, NONE, 1, &[0, 0, 0]);
     let first = it.frames().pop().unwrap();
@@ -298,7 +298,7 @@ fn findings_of_a_call_that_is_shown_come_later() {
 }
 
 #[test]
-fn what_was_not_checked_is_said() {
+fn unchecked_rules_are_listed() {
     let summary = |connection: &mut Connection| {
         let mut lint = Lint::new(Connection::schema());
         connection.frames().iter().for_each(|frame| drop(lint.check(frame)));
@@ -330,7 +330,7 @@ fn what_was_not_checked_is_said() {
 }
 
 #[test]
-fn a_filtered_ladder_has_its_head_and_its_own_gaps() {
+fn filtered_ladder_keeps_its_heading_and_computes_its_own_gaps() {
     let mut connection = slow_call();
     connection.request(3, &[]).wait(60).trailers(3, &[]);
     let mut view = LadderText::default();

@@ -96,7 +96,7 @@ mod tests {
     use prost_types::{DescriptorProto, EnumDescriptorProto, EnumValueDescriptorProto, FileDescriptorProto};
 
     #[test]
-    fn an_outline_has_the_name_and_the_imports_and_counts_entries() {
+    fn outline_has_name_imports_and_entry_count() {
         let values = vec![EnumValueDescriptorProto::default(); 3];
         let inner = DescriptorProto {
             enum_type: vec![EnumDescriptorProto { value: values, ..Default::default() }],

@@ -113,7 +113,7 @@ async fn nothing_is_served_without_the_token() {
 
 /// Browsers that do not read, and connections without a request, don't keep others out.
 #[tokio::test]
-async fn a_new_browser_takes_the_place_of_an_old_one() {
+async fn new_browser_replaces_the_oldest_one() {
     let mut handle = serve("0", 1 << 20, None).await.unwrap();
     handle.line("{\"a\":1}").unwrap();
     let mut idle = Vec::new();
