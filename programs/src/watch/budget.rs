@@ -103,6 +103,11 @@ impl Allowance {
     /// Returns true if a frame may have this line, which then counts.
     pub fn admits(&mut self, frame: &Frame, line: &str) -> bool {
         self.left = self.left.saturating_add((frame.bytes.len() as u64).saturating_mul(PER_BYTE));
+        self.admits_beside(line)
+    }
+
+    /// Returns true if a line beside the frames may be written, which then counts.
+    pub fn admits_beside(&mut self, line: &str) -> bool {
         let left = self.left.checked_sub(line.len() as u64);
         self.left = left.unwrap_or(self.left);
         left.is_some()

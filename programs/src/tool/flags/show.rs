@@ -385,7 +385,7 @@ impl<W: Write> Screen<W> {
         if let Some(lint) = shown.lint.as_ref().filter(|_| self.views.contains(&View::Lint)) {
             self.checked = (self.checked.0 + 1, self.checked.1 + shown.frames, self.checked.2 + lint.findings());
             for line in lint.summary() {
-                self.line(connection, shown.time, format_args!("{line}"))?;
+                self.line(connection, shown.time, format_args!("{}", shown.concealed.conceal(&line)))?;
             }
         }
         if !self.filter.is_empty() && shown.passed == 0 && shown.frames > 0 {

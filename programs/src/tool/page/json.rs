@@ -104,12 +104,15 @@ struct Followed {
     flow: Flow,
     /// The secrets of the connection, which findings must not repeat.
     concealed: Concealed,
+    /// The number of findings and waits that were left out, and the last finding of them.
+    left_out: u64,
+    last: Option<Finding>,
 }
 
 impl Followed {
     fn new(conversation: Conversation) -> Self {
         let lint = Lint::new(conversation.schema().clone());
-        Self { conversation, lint, flow: Flow::new(), concealed: Concealed::default() }
+        Self { conversation, lint, flow: Flow::new(), concealed: Concealed::default(), left_out: 0, last: None }
     }
 }
 
@@ -161,7 +164,7 @@ impl<L: Lines> LineWriter<L> {
             let findings = followed.lint.check(&frame);
             findings.into_iter().try_for_each(|finding| self.finding(number, followed, finding, Some(&frame)))?;
             let waits = followed.flow.advance(&frame);
-            waits.iter().try_for_each(|stall| self.wait(number, stall))?;
+            waits.iter().try_for_each(|stall| self.wait(number, followed, stall))?;
         }
         Ok(())
     }
@@ -169,16 +172,39 @@ impl<L: Lines> LineWriter<L> {
     fn finding(
         &mut self,
         number: usize,
-        followed: &Followed,
+        followed: &mut Followed,
         finding: Finding,
         frame: Option<&Frame>,
     ) -> io::Result<()> {
         let finding = Finding { sentence: followed.concealed.conceal(&finding.sentence), ..finding };
-        self.lines.line(&self.json.finding(number as u64, &finding, frame))
+        let line = self.json.finding(number as u64, &finding, frame);
+        if self.allowance.admits_beside(&line) {
+            return self.lines.line(&line);
+        }
+        followed.left_out += 1;
+        followed.last = Some(finding);
+        Ok(())
     }
 
-    fn wait(&mut self, number: usize, stall: &Stall) -> io::Result<()> {
-        self.lines.line(&self.json.wait(number as u64, stall))
+    fn wait(&mut self, number: usize, followed: &mut Followed, stall: &Stall) -> io::Result<()> {
+        let line = self.json.wait(number as u64, stall);
+        if self.allowance.admits_beside(&line) {
+            return self.lines.line(&line);
+        }
+        followed.left_out += 1;
+        Ok(())
+    }
+
+    /// Writes one finding in the place of those that were left out because a few bytes caused too many.
+    fn left_out(&mut self, number: usize, followed: &mut Followed) -> io::Result<()> {
+        let Some(last) = followed.last.take() else { return Ok(()) };
+        let sentence = format!(
+            "{} findings and waits of this connection are left out, this is the last: they would take more than 256 times \
+             the bytes that were recorded",
+            followed.left_out
+        );
+        let finding = Finding { sentence, ..last };
+        self.lines.line(&self.json.finding(number as u64, &finding, None))
     }
 
     /// Ends a connection, or only its recording unless it is `closed`.
@@ -187,9 +213,11 @@ impl<L: Lines> LineWriter<L> {
         self.frames(number, &mut followed)?;
         followed.lint.until(time);
         let rest = followed.lint.finish();
-        rest.into_iter().try_for_each(|finding| self.finding(number, &followed, finding, None))?;
+        rest.into_iter().try_for_each(|finding| self.finding(number, &mut followed, finding, None))?;
         followed.flow.until(time);
-        followed.flow.close(closed).iter().try_for_each(|stall| self.wait(number, stall))?;
+        let waits = followed.flow.close(closed);
+        waits.iter().try_for_each(|stall| self.wait(number, &mut followed, stall))?;
+        self.left_out(number, &mut followed)?;
         self.lines.line(&self.json.end(number as u64, time, followed.conversation.dropped_frames()))
     }
 
