@@ -1,4 +1,4 @@
-// A call: what its frames say of it, and who ended it.
+// A call: its state as its frames show it, and the side that ended it.
 
 const STATUS = ["OK", "CANCELLED", "UNKNOWN", "INVALID_ARGUMENT", "DEADLINE_EXCEEDED", "NOT_FOUND", "ALREADY_EXISTS",
   "PERMISSION_DENIED", "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION", "ABORTED", "OUT_OF_RANGE", "UNIMPLEMENTED", "INTERNAL",
@@ -20,12 +20,12 @@ function callFrom(frame, record) {
   return {
     connection: frame.connection, stream: frame.stream, path: record.path, service, method: method || record.path,
     began: frame.time, ended: undefined, open: true, ok: undefined, kind: record.call_kind, timeout: timeoutOf(headerOf(record, "grpc-timeout")),
-    // How it ended: in a word, by number, in the server's words, and who ended it.
+    // The end: a word, the status number, the server's message, and the side that ended it.
     status: undefined, code: undefined, message: undefined, end: undefined,
     up: 0, down: 0, bytesUp: 0, bytesDown: 0, fault: false,
-    // What the rules found in it, its waits for windows, and whether its response has begun.
+    // Findings, waits for windows, and true if the response has begun.
     findings: [], waits: [], answered: false,
-    // How many of its frames pass the filter.
+    // The number of its frames that pass the filter.
     passing: 0,
   };
 }
@@ -53,7 +53,7 @@ function advance(call, frame, record) {
     close(call, frame.time, "no status", "ended by the server's END_STREAM on DATA, without trailers");
   } else if (frame.type === "RST_STREAM") {
     const code = errorOf(record);
-    // A deadline is one that the client kept.
+    // A reset at the deadline is the client's.
     const late = frame.up && code === "CANCEL" && frame.time - call.began >= call.timeout;
     const who = frame.up ? "the client" : "the server";
     close(call, frame.time, code, late ? `ended by the client at its deadline of ${span(call.timeout)}` : `ended by ${who}'s RST_STREAM ${code}`);

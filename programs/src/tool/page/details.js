@@ -1,4 +1,4 @@
-// What is to be said of the selected field, and of the call that the frame belongs to.
+// Describes the selected field, and the call of its frame.
 
 const entry = (name, ...value) => (value.length && value[0] ? [make("dt", {}, name), make("dd", {}, ...value)] : []);
 

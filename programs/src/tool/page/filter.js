@@ -1,4 +1,4 @@
-// The filter: words and comparisons, all of which have to hold.
+// The filter: words and comparisons. All of them must hold.
 //
 //   stream=5  method~Route  status!=OK  type=DATA,HEADERS  connection=2  from=client  fault  some words
 //
@@ -54,7 +54,7 @@ function parseTerm(text) {
   if (!wanted) throw wrong("nothing stands behind the sign");
   const any = wanted.split(",").map((one) => comparable(name, one, wrong));
   const value = ofCalls ? OF_CALLS[name] : OF_FRAMES[name];
-  // What a frame does not have is equal to nothing, and different from everything.
+  // A frame without the property equals no value and differs from every value.
   const has = (it) => value(it).filter(Boolean).map((one) => one.toLowerCase().replaceAll(/[ -]/g, "_"));
   const found = operator === "~" ? (it) => has(it).some((one) => any.some((part) => one.includes(part))) : (it) => has(it).some((one) => any.includes(one));
   return { name, ofCalls, holds: operator === "!=" ? (it) => !found(it) : found };

@@ -1,4 +1,4 @@
-// The field of the filter, and what the lists say when nothing is in them.
+// The input of the filter, and the texts of empty lists.
 
 function filter() {
   const field = byId("filter");
@@ -58,7 +58,7 @@ function sayChoices() {
 
 byId("filter-hints").append(...["stream=1", "method~", "status!=OK", "type=HEADERS,DATA", "from=client", "fault"].map((value) => make("option", { value })));
 
-// ---- lists with nothing in them
+// ---- empty lists
 
 /** Says why a pane is empty, and what can be done. */
 function note() {

@@ -37,7 +37,7 @@ function refilter() {
   const { capture, filter } = state;
   for (const call of capture.calls) call.passing = 0;
   const passing = filter.text ? capture.frames.filter(passes) : capture.frames;
-  // A call that the filter hides is selected no longer, and is again when it comes back.
+  // A selected call that the filter hides is deselected, and selected again when it is shown again.
   const call = state.call ?? state.hidden;
   const isCall = call && filter.call(call);
   Object.assign(state, { call: isCall ? call : undefined, hidden: isCall ? undefined : call });
@@ -99,7 +99,7 @@ function selectFrame(frame) {
     }
     return within(at, leaves[low]) ? leaves[low] : undefined;
   };
-  // The leaves of what says itself what it means are how that is encoded: closed until someone asks.
+  // If a node has a value, its leaves show only the encoding: they stay closed until a click.
   state.closed = new Set();
   const fold = (node) => {
     if (node.children?.length && node.children.every((child) => !child.children?.length && !child.fault)) state.closed.add(node);
@@ -152,7 +152,7 @@ function goTo(number) {
   selectFrame(frame);
 }
 
-// ---- bytes and meaning of the frame that is open
+// ---- bytes and meaning of the selected frame
 
 function drawOpen() {
   state.perRow = PER_ROW();
@@ -253,7 +253,7 @@ byId("hex").addEventListener("pointermove", (event) => {
   const leaf = at === undefined ? undefined : state.open?.leafAt(at);
   if (leaf === state.hover) return;
   hover(leaf);
-  // The node is shown in the tree: itself, or the closed one that it is in.
+  // Marks the node in the tree, or the closed node around it.
   let seen = leaf;
   while (seen && !state.nodes.includes(seen)) seen = seen.parent;
   if (seen) rows.tree.reveal(state.nodes.indexOf(seen));

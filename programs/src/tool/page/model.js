@@ -1,12 +1,12 @@
-// The capture: frames as they come, line by line, and the calls that they make up.
-// Of each frame only an outline is kept besides its line; the line is read again when the frame is looked at.
+// The capture: frames, line by line, and their calls.
+// The page keeps the line of a frame and an outline, and parses the line again when the frame is selected.
 
 /** Frames that are kept, and the length of their lines together; beyond, the oldest go. */
 const MOST = { frames: 200000, length: 2 ** 29 };
 
 const KIND = { before: "before HTTP/2", preface: "preface", truncated: "cut short", bytes: "bytes", fragment: "fragment", lost: "lost" };
 
-// ---- what a line must have, so that one bad line of a file is left out and the others are shown
+// ---- checks of a line: a bad line of a file is left out, and the others are shown
 
 const isText = (value) => value === undefined || value === null || typeof value === "string";
 const isList = (value, of) => Array.isArray(value) && value.every((one) => one !== null && typeof one === "object" && of(one));
@@ -73,7 +73,7 @@ class Capture {
       else if (record?.record === "wait" && isWait(record)) this.wait(record, line);
       else this.unread += 1;
     } catch {
-      // It has the parts of a record, and still says what none can say.
+      // The record has valid parts that contradict each other.
       this.unread += 1;
     }
     return undefined;
@@ -100,7 +100,7 @@ class Capture {
       size: record.bytes.length / 2,
       fault: record.faults.length > 0 || line.includes('"fault":"'),
       call: undefined,
-      // What the rules found in it, and lines about it that came later.
+      // Its findings, and later lines about it.
       findings: [], beside: [],
     };
     this.end = Math.max(this.end, time);
@@ -137,7 +137,7 @@ class Capture {
     this.byStream.get(`${record.connection}/${record.stream}`)?.waits.push(record);
   }
 
-  /** Lets go of the oldest frames if there are too many, and of the calls that ended with them; gives their number. */
+  /** Drops the oldest frames if there are too many, and the calls that ended before the rest; returns the number of frames. */
   trim() {
     if (this.frames.length <= MOST.frames && this.length <= MOST.length) return 0;
     const gone = this.frames.splice(0, Math.ceil(this.frames.length / 10));

@@ -1,4 +1,4 @@
-// The four panes: calls, frames, bytes, meaning. Each shows what the state says and changes nothing by itself.
+// The four panes: calls, frames, bytes, meaning. Each shows the state and never changes it.
 
 const LAYERS = {
   before: "before HTTP/2", frame: "frame header", payload: "frame payload", hpack: "HPACK", grpc: "gRPC", protobuf: "Protocol Buffers", opaque: "other bytes",
@@ -141,7 +141,7 @@ function treeRow(state, index) {
   node.label && node.detail ? make("span", { className: "detail" }, node.detail) : null,
   node.fault ? make("span", { className: "wrong" }, `✗ ${node.fault}`) : null);
   element.style.paddingInlineStart = `${0.4 + 1.05 * node.depth}rem`;
-  // Deep in the tree there is room for some words still, to which one can scroll.
+  // Deep nodes keep a minimal width; the tree scrolls sideways.
   element.style.minWidth = `${16 + 1.05 * node.depth}rem`;
   return element;
 }

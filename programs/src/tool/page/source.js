@@ -1,4 +1,4 @@
-// Where frames come from: the page itself, a file, or the program while calls run.
+// The sources of frames: the page itself, a file, or the running program.
 
 /** Lines that wait to be read, so many at a time that the page stays quick. */
 const waiting = [];
@@ -30,7 +30,7 @@ function read() {
   waiting.splice(0, place);
   const gone = capture.trim();
   reading = waiting.length ? setTimeout(read, 0) : 0;
-  // How a call has ended decides about its earlier frames too.
+  // The end of a call decides if its earlier frames pass the filter.
   if (gone || (filter.asksForStatus && endings !== capture.endings)) {
     refilter();
   } else {
@@ -98,7 +98,7 @@ async function openFile(file) {
     const lines = (rest + piece.value).split("\n");
     rest = lines.pop();
     take(lines.filter(Boolean));
-    // What is read waits for the page, so that a large file is not in memory twice.
+    // Reading waits for the page, so that a large file is not in memory twice.
     while (waiting.length > 20000) await new Promise((done) => setTimeout(done, 10));
   }
   take(rest ? [rest] : []);
@@ -115,7 +115,7 @@ async function unreadable(file) {
   if (Object.hasOwn(PACKETS, magic)) {
     return [`${file.name} is a ${PACKETS[magic]}, which the program reads: `, code(`barewire decode ${file.name} --html page.html`), " makes a page of it, ", code("--web"), " shows it."];
   }
-  // The first line may be longer than what is looked at here.
+  // The first line may be longer than this excerpt.
   const [line = ""] = new TextDecoder().decode(begins).split("\n").filter((one) => one.trim());
   if (line.trim().startsWith("{") && line.includes('"record"')) return undefined;
   return [`${file.name} is no capture that the page can read: those are JSON lines, as `, code("--jsonl FILE"), " writes them."];
@@ -157,7 +157,7 @@ function listen(address) {
   events.onerror = () => { live = "the program does not answer"; tell(); };
   events.onmessage = (event) => take([event.data]);
   events.addEventListener("listening", (event) => { state.listening = event.data; tell(); });
-  // The program was started anew: what is here belongs to the one before.
+  // The program was restarted: the frames here belong to the earlier one.
   events.addEventListener("begin", (event) => {
     if (state.session && state.session !== event.data) begin("");
     state.session = event.data;
@@ -186,7 +186,7 @@ function follow(on) {
   if (on && events && state.shown.length) rows.frames.reveal(state.shown.length - 1);
 }
 byId("follow").addEventListener("click", () => follow(!state.follow));
-// Whoever looks at something else than the newest wants it to stay.
+// A reader who has scrolled away from the newest frame stays there.
 byId("frames").addEventListener("wheel", (event) => event.deltaY < 0 && follow(false), { passive: true });
 
 const inside = byId("capture");

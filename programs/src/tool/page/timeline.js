@@ -1,4 +1,4 @@
-// The timeline: a bar for each call on one axis, and marks where the frame that is selected and the one under the pointer stand.
+// The timeline: a bar for each call on one axis, with marks for the selected frame and the frame under the pointer.
 
 /** From the first of the calls to the end of the last: a program may have waited for them long. */
 function axisOf(calls, end) {

@@ -1,4 +1,4 @@
-// Small tools. Nothing a peer sent is ever parsed as HTML: text goes into the page as text.
+// Helpers. Bytes from a peer are never parsed as HTML: they enter the page as text.
 
 const byId = (id) => document.getElementById(id);
 
