@@ -228,7 +228,7 @@ impl fmt::Display for FieldError {
             Self::Varint => write!(f, "a varint of more than 64 bits"),
             Self::Number(number) => write!(f, "{number} is not a field number"),
             Self::WireType(wire_type) => write!(f, "{wire_type} is not a wire type"),
-            Self::Length { declared, left } => write!(f, "a length of {declared} where {left} bytes are left"),
+            Self::Length { declared, left } => write!(f, "length {declared} exceeds the remaining {left} bytes"),
         }
     }
 }

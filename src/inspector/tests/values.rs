@@ -95,7 +95,7 @@ fn faults_are_annotated_where_they_occur() {
         (&[0x4a, 1, 0xff], "the string is not UTF-8"),
         (&[0x0a, 2, 1, 0x80], "the packed numbers end inside a number"),
         (&[0x08, 0x01, 0x00], "0 is not a field number"),
-        (&[0x5a, 2, 0x0a, 9], "a length of 9 where 0 bytes are left"),
+        (&[0x5a, 2, 0x0a, 9], "length 9 exceeds the remaining 0 bytes"),
         (&[0x63, 0x08, 0x01], "the end of the group is missing"),
         (&[0x63], "the end of the group is missing"),
         (&[0x64, 0x08, 0x01], "the end of group 12, which was not started"),
