@@ -127,7 +127,7 @@ async fn flush_waits_for_the_window_of_the_peer() {
     out.send(note("hi")).await.unwrap();
     quiet().await;
     let mut flushing = std::pin::pin!(out.flush());
-    assert!(flushing.as_mut().now_or_never().is_none(), "there is no window");
+    assert!(flushing.as_mut().now_or_never().is_none(), "the window is empty");
     server.send(window_update(1, 100)).await;
     soon("the flush", flushing).await.unwrap();
     server.expect(data(1, text("hi"))).await;

@@ -1,4 +1,4 @@
-//! What comes before HTTP/2 passes the tap unchanged, is shown, and does not hide secrets from redaction.
+//! Bytes before HTTP/2 pass the tap unchanged, are shown, and do not hide secrets from redaction.
 
 use super::*;
 

@@ -258,7 +258,7 @@ async fn invalid_arguments_are_errors() {
     assert!(line.contains("can't connect: ") && line.contains(&free), "{line}");
 }
 
-/// What a server may do to a replay.
+/// The ways in which a server can misuse a replay.
 #[derive(Clone, Copy)]
 enum Hostile {
     /// Sends DATA without end.
@@ -306,7 +306,7 @@ async fn hostile(kind: Hostile) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn hostile_reflection_server_costs_little_memory_and_time() {
+async fn hostile_server_costs_little_memory_and_time() {
     let capture = captured();
     let large = File::new("large", [&[0x1a, 0x80, 0x80, 0x80, 0x10][..], &vec![b'x'; 32 << 20]].concat());
     let message = format!("1=@{}", large.path());

@@ -252,7 +252,7 @@ fn read<Data>(end: &mut ConnectionCommon<Data>, mut said: &[u8]) {
     while !said.is_empty() {
         end.read_tls(&mut said).unwrap();
         end.process_new_packets().unwrap();
-        // Reads until there is nothing left, which is a WouldBlock error.
+        // Reads until nothing is left, which is a WouldBlock error.
         let _ = end.reader().read_to_end(&mut Vec::new());
     }
 }

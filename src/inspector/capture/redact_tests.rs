@@ -117,7 +117,7 @@ fn possible_secrets_after_a_gap_are_overwritten() {
     assert!(out.ends_with(b"data"));
 }
 
-/// What comes before HTTP/2 does not hide the secrets behind it, and its own are overwritten.
+/// Bytes before HTTP/2 do not hide the secrets behind them, and their own secrets are overwritten.
 #[test]
 fn behind_what_comes_before_http2() {
     let names = b"Authorization: secret\r\n\tsecret\r\nX-API-KEY:secret\r\nSet-Cookie: secret";

@@ -88,7 +88,7 @@ pub(super) enum Step<'a> {
     /// More bytes are needed.
     More,
     Piece(Piece<'a>, &'a [u8]),
-    /// The bytes are no opening.
+    /// The bytes do not lead to HTTP/2.
     Other,
 }
 

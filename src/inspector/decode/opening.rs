@@ -1,4 +1,4 @@
-//! What may come before HTTP/2 in a direction: a PROXY protocol header, an upgrade from HTTP/1.1, a tunnel by CONNECT.
+//! Recognizes the bytes that may come before HTTP/2: a PROXY protocol header, an upgrade from HTTP/1.1, a tunnel by CONNECT.
 //!
 //! ```text
 //! client → *(proxy / connect) [upgrade body] preface / TLS

@@ -1,4 +1,4 @@
-//! What the rules were checked on, and what could not be checked.
+//! The traffic that the rules were checked on, and the checks that were impossible.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! What comes before HTTP/2: the PROXY protocol, an upgrade from HTTP/1.1, a tunnel.
+//! Bytes before HTTP/2: the PROXY protocol, an upgrade from HTTP/1.1, a tunnel.
 
 use super::*;
 use Direction::{ToClient, ToServer};

@@ -216,7 +216,7 @@ fn wrong_length_is_found_at_its_prefix() {
                 .to_owned()
         )]
     );
-    // The length of the first message is a byte too small, and what is left is no prefix.
+    // The length of the first message is a byte too small, and the rest does not begin with a prefix.
     let rest = of(|it| {
         it.data(ToServer, END_STREAM, 1, &[0, 0, 0, 0, 1, 8, 1]);
     });

@@ -184,7 +184,7 @@ fn redacted_name_hides_only_its_own_value() {
     assert_eq!(out.windows(4).filter(|window| *window == b"open").count(), 3);
 }
 
-/// What repeats a header that its sender marked as never indexed is redacted, too.
+/// Repetitions of a header that its sender marked as never indexed are redacted, too.
 #[test]
 fn never_indexed_headers_are_redacted_everywhere() {
     let never = |name: &[u8], value: &[u8]| [&[0x10][..], &literal(name, value)[1..]].concat();

@@ -196,7 +196,7 @@ impl Exchange {
     fn received(&mut self, buffer: &[u8], count: io::Result<usize>) {
         // Bytes before a reset are kept.
         let count = count.unwrap_or_else(|error| {
-            // An alert of TLS; the end of a connection, in whatever way, is no trouble.
+            // A TLS alert. The end of a connection is not an error here.
             self.trouble = Some(error).filter(|error| error.kind() == io::ErrorKind::InvalidData);
             0
         });

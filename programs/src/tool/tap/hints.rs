@@ -14,7 +14,7 @@ use barewire::inspector::Direction;
 const ALERT: u8 = 21;
 const HANDSHAKE: u8 = 22;
 
-/// What is known of a connection.
+/// The facts known about a connection.
 pub(super) struct Hints {
     client: SocketAddr,
     /// True if the tap terminates the client's TLS.
