@@ -195,9 +195,10 @@ impl<'a> Probe<'a> {
 
     /// Reports a violation at the prefix of a message, which may be in an earlier frame.
     pub(super) fn report_prefix(&mut self, prefix: &Prefix, sentence: impl Into<String>) {
-        self.report(prefix.range.clone(), sentence);
+        self.report(HEADER, sentence);
         if let Some(finding) = self.findings.last_mut() {
-            (finding.frame, finding.kind) = (prefix.frame, Some(FrameType::DATA));
+            // The frame of the prefix may be longer than this one.
+            (finding.frame, finding.kind, finding.range) = (prefix.frame, Some(FrameType::DATA), prefix.range.clone());
         }
     }
 
