@@ -133,7 +133,7 @@ fn million_small_messages_wait_at_the_sender_for_a_slow_reader() {
 /// While the request is open, the caller that waits for the answer gets the error, with or without a deadline.
 #[tokio::test(start_paused = true)]
 async fn overflow_of_a_stream_window_by_the_server_fails_the_call() {
-    let words = "the stream was reset with FLOW_CONTROL_ERROR, because the server violated HTTP/2";
+    let words = "the stream was reset with FLOW_CONTROL_ERROR because the server violated HTTP/2";
     let (client, mut server) = client_and_raw_server().await;
     let overflow = |stream| [window_update(stream, MOST), window_update(stream, MOST)];
     // Before the answer has begun, and after that.

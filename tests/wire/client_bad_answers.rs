@@ -111,7 +111,7 @@ async fn status_in_headers_without_end_stream_is_ignored() {
 
 #[tokio::test(start_paused = true)]
 async fn second_header_block_without_end_stream_is_internal() {
-    let words = "the stream was reset with PROTOCOL_ERROR, because the server violated HTTP/2";
+    let words = "the stream was reset with PROTOCOL_ERROR because the server violated HTTP/2";
     assert_status(&status_of([response(1), response(1)]).await, Code::Internal, words);
     // Trailers without END_STREAM.
     let open = headers(1, [("grpc-status", "0")]);

@@ -127,7 +127,7 @@ async fn pseudo_header_fields_in_trailers_are_accepted() {
 async fn indexed_fields_over_eight_times_the_limit_are_a_protocol_error() {
     let literal = [&[0x88, 0x40, 1, b'k', 0x7f, 0xd1, 0x0e][..], &[b'x'; 2000]].concat();
     let status = outcome(raw(HEADERS, END_HEADERS, 1, &[&literal[..], &[0xbe; 300]].concat())).await.unwrap_err();
-    let words = "the stream was reset with PROTOCOL_ERROR, because the server violated HTTP/2";
+    let words = "the stream was reset with PROTOCOL_ERROR because the server violated HTTP/2";
     assert_eq!((status.code(), status.message()), (Code::Internal, words));
 }
 
