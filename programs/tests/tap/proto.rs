@@ -1,7 +1,6 @@
 //! Message names from `.proto` files of every syntax and from descriptor sets.
 
-use std::process::Command;
-
+use super::complaint;
 use super::process::{Folder, barewire};
 
 fn case(name: &str) -> String {
@@ -79,11 +78,9 @@ async fn imports_of_options_may_be_missing() {
           rpc Do(M) returns (M) { option (google.api.http) = { get: \"/v1/{a}\" additional_bindings { post: \"/b\" } }; } }";
     let line = decoded(&folder, source, b"\x08\x05\x12\x02\x08\x03").await;
     assert_eq!(line, "t.M, 6 bytes: a: 5, status: google.rpc.Status { code: 3 }");
-    let program = Command::new(env!("CARGO_BIN_EXE_barewire"))
-        .args(["decode", &folder.file("request"), "--proto", &folder.file("names.proto")])
-        .output()
-        .unwrap();
-    let stderr = String::from_utf8(program.stderr).unwrap();
+    let (request, names) = (folder.file("request"), folder.file("names.proto"));
+    let flags = ["decode", &request, "--proto", &names];
+    let (_, stderr) = complaint(&flags).await;
     assert!(
         stderr.contains("imports not found, nothing of them is used: google/api/annotations.proto, gogoproto"),
         "{stderr}"
@@ -91,12 +88,8 @@ async fn imports_of_options_may_be_missing() {
 
     let source = source.replace("int32 b = 3", "google.api.HttpBody b = 3");
     std::fs::write(folder.file("names.proto"), source).unwrap();
-    let program = Command::new(env!("CARGO_BIN_EXE_barewire"))
-        .args(["decode", &folder.file("request"), "--proto", &folder.file("names.proto")])
-        .output()
-        .unwrap();
-    let stderr = String::from_utf8(program.stderr).unwrap();
-    assert_eq!((program.status.code(), stderr.lines().count()), (Some(2), 1), "{stderr}");
+    let (status, stderr) = complaint(&flags).await;
+    assert_eq!(status, Some(2), "{stderr}");
     for part in ["google.api.HttpBody", "imports not found: google/api/annotations.proto", "--proto-path"] {
         assert!(stderr.contains(part), "{part}: {stderr}");
     }
@@ -112,12 +105,9 @@ async fn unknown_edition_and_syntax_errors_name_the_remedy() {
         ("syntax = \"proto3\"; message M { Missing m = 1; }", ["Missing", "--proto-path"]),
     ] {
         std::fs::write(folder.file("names.proto"), source).unwrap();
-        let program = Command::new(env!("CARGO_BIN_EXE_barewire"))
-            .args(["decode", &folder.file("request"), "--proto", &folder.file("names.proto")])
-            .output()
-            .unwrap();
-        let stderr = String::from_utf8(program.stderr).unwrap();
-        assert_eq!((program.status.code(), stderr.lines().count()), (Some(2), 1), "{stderr}");
+        let flags = ["decode", &folder.file("request"), "--proto", &folder.file("names.proto")];
+        let (status, stderr) = complaint(&flags).await;
+        assert_eq!(status, Some(2), "{stderr}");
         parts.iter().for_each(|part| assert!(stderr.contains(part), "{part}: {stderr}"));
     }
 }
@@ -179,9 +169,7 @@ async fn text_of_a_hidden_part_names_the_flag_that_shows_it() {
         let printed = barewire(&flags[..4]).await;
         assert!(!printed.contains("--limit"), "{printed}");
     }
-    let wrong =
-        Command::new(env!("CARGO_BIN_EXE_barewire")).args(["decode", "x", "--limit", "fields=1"]).output().unwrap();
-    let stderr = String::from_utf8(wrong.stderr).unwrap();
-    assert_eq!((wrong.status.code(), stderr.lines().count()), (Some(2), 1), "{stderr}");
+    let (status, stderr) = complaint(&["decode", "x", "--limit", "fields=1"]).await;
+    assert_eq!(status, Some(2), "{stderr}");
     assert!(stderr.contains("annotations, calls, depth"), "{stderr}");
 }
