@@ -7,6 +7,8 @@
 #   benches/instructions.sh client     the client under callgrind, the bare h2 server to answer it
 #   benches/instructions.sh both       one after the other
 #   benches/instructions.sh messages   the server, for each message that it streams (ListFeatures) and decodes (RecordRoute)
+#   benches/instructions.sh interceptor  barewire's server and client without and with an interceptor, which reads a header and
+#                                        the final status of each call; fails above MAX_INTERCEPTOR instructions (300)
 #   benches/instructions.sh guard      the figures of benches/guard.sh: a unary call at 100 in flight, and messages
 #
 # Each program runs twice, with FEW and with MANY calls. The difference divided by the difference of calls is the cost of one
@@ -20,6 +22,7 @@ messages=10000 # of one call, where messages are counted
 few_streams=2
 many_streams=12
 max_ratio=${MAX_RATIO:-}
+max_interceptor=${MAX_INTERCEPTOR:-300}
 patience=600 # seconds for one run: far above what one needs, so that a hang ends
 
 refuse() {
@@ -39,7 +42,8 @@ case "$#:${1:-server}" in
 1:both) rows=("${on_server[@]}" "${on_client[@]}") ;;
 1:messages) rows=("${of_messages[@]}") ;;
 1:guard) rows=("${on_server[0]}" "${of_messages[@]}") ;;
-*) refuse "unknown arguments \"$*\": give server, client, both, messages or guard" ;;
+1:interceptor) rows=() ;;
+*) refuse "unknown arguments \"$*\": give server, client, both, messages, interceptor or guard" ;;
 esac
 [[ $few =~ ^[0-9]+$ && $many =~ ^[0-9]+$ ]] && ((many > few)) || refuse "MANY=$many must be a number above FEW=$few"
 [[ -z $max_ratio || $max_ratio =~ ^[0-9]+(\.[0-9]+)?$ ]] || refuse "MAX_RATIO=$max_ratio: give a number such as 1.2"
@@ -126,6 +130,23 @@ count() {
         ;;
     esac
 }
+
+if [[ ${1:-} == interceptor ]]; then
+    failed=0
+    features=100
+    for side in server client; do
+        slope "$side" barewire "$few" "$many" 1 --in-flight 100
+        without=$instructions
+        INTERCEPTOR=1 slope "$side" barewire "$few" "$many" 1 --in-flight 100
+        printf '{"bench":"interceptor","side":"%s","without":%d,"with":%d,"difference":%d}\n' \
+            "$side" "$without" "$instructions" $((instructions - without))
+        if ((instructions - without > max_interceptor)); then
+            echo "instructions.sh: an interceptor costs the $side more than $max_interceptor instructions a call" >&2
+            failed=1
+        fi
+    done
+    exit "$failed"
+fi
 
 json='{"bench":"instructions","side":"%s","kind":"%s","in_flight":%d,"headers":"%s","bare":%s,"barewire":%s,"ratio":%s}'
 table='%-7s %-7s %9s  %-9s %10s %10s %7s\n'

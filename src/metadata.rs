@@ -32,6 +32,9 @@ pub struct Metadata {
     headers: HeaderMap,
 }
 
+/// Up to this many entries are compared one by one, which costs less than the hash of a key.
+const FEW: usize = 8;
+
 /// One entry of [`Metadata::iter`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Entry<'a> {
@@ -106,7 +109,11 @@ impl Metadata {
 
     /// Returns the first value of a text key that is printable ASCII.
     pub fn get(&self, key: &str) -> Option<&str> {
-        self.get_all(key).next()
+        if self.headers.len() > FEW || !is_delivered(key) {
+            return self.get_all(key).next();
+        }
+        let values = self.headers.iter().filter(|(name, _)| name.as_str().eq_ignore_ascii_case(key));
+        values.filter_map(|(_, value)| value.to_str().ok()).next()
     }
 
     /// Returns the values of a text key that are printable ASCII, in order.

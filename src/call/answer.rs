@@ -137,9 +137,10 @@ impl Answer {
         let section = if end_stream { Section::Trailing } else { Section::Initial };
         check_section(link, section, field_size(":status", 3), &parts.headers, id)?;
         match ResponseHead::parse(parts.status, parts.headers, end_stream, self.compressors.encodings())? {
-            ResponseHead::Headers(ResponseHeaders { encoding, metadata, has_status, .. }) => {
+            ResponseHead::Headers(ResponseHeaders { encoding, mut metadata, has_status, .. }) => {
                 self.claimed = has_status.then(|| Box::new(Trailers::parse(metadata.received().clone())));
                 self.charges[0] = link.budget.charge_answer(metadata.memory())?;
+                self.body.watchers.initial_received(&mut metadata)?;
                 self.body.set_compressor(self.compressors.get(encoding).cloned());
                 self.metadata.get_or_insert_default().initial = metadata;
                 self.stage = Stage::Messages;

@@ -301,7 +301,9 @@ impl Batch {
         let leave = self.headers == Headers::Requested || (self.headers == Headers::Pending && !self.buffer.is_empty());
         leave.then(|| {
             self.headers = Headers::Sent;
-            (std::mem::take(&mut self.metadata.initial), self.packing.encoding())
+            let mut initial = std::mem::take(&mut self.metadata.initial);
+            self.packing.watchers().initial_sent(&mut initial);
+            (initial, self.packing.encoding())
         })
     }
 

@@ -29,6 +29,7 @@ use super::compress::{Compressor, restore};
 use super::failure::{check_section, status_of_stream};
 use super::link::Link;
 use super::payload::Payload;
+use super::watch::Watchers;
 use crate::limits::{BATCH, DECODED_FREELY};
 use crate::status::Status;
 use crate::wire::message::{MessageDecoder, PREFIX_LENGTH, Prefix};
@@ -47,6 +48,8 @@ pub(crate) struct Body {
     decoder: MessageDecoder,
     /// Decompresses messages that are flagged as compressed.
     compressor: Option<Arc<dyn Compressor>>,
+    /// The observers of the call.
+    pub(super) watchers: Watchers,
     /// Bytes at the front of the decoder whose window was returned before their message was complete.
     returned: usize,
     /// Bytes of messages already taken out whose window is still to be returned.
@@ -168,6 +171,7 @@ impl Body {
             stream,
             decoder: MessageDecoder::new(limit),
             compressor: None,
+            watchers: Watchers::None,
             returned: 0,
             owed: 0,
             admission: None,
@@ -198,6 +202,11 @@ impl Body {
         self.compressor = compressor;
     }
 
+    /// Reports the messages to these observers.
+    pub(crate) fn watch(&mut self, watchers: &Watchers) {
+        self.watchers = watchers.clone();
+    }
+
     /// Expects a single message, after which the stream is dropped.
     pub(crate) fn expect_one(&mut self) {
         self.is_unary = true;
@@ -206,6 +215,11 @@ impl Body {
     /// Returns true if the body has ended: no more data will arrive.
     pub(crate) fn has_ended(&self) -> bool {
         !matches!(self.end, End::Open)
+    }
+
+    /// Returns true if data of messages waits to be read.
+    pub(crate) fn has_messages(&self) -> bool {
+        self.decoder.unfinished() > 0
     }
 
     /// Returns the status with which the call failed, if it did.
@@ -303,7 +317,7 @@ impl Body {
             }
             matches!(admitted, Poll::Ready(Ok(())))
         };
-        let (compressor, limit) = (self.compressor.as_ref(), self.decoder.limit());
+        let (compressor, limit, watchers) = (self.compressor.as_ref(), self.decoder.limit(), &self.watchers);
         let next = self.decoder.next_when(admit, |prefix, mut payload| {
             let length = prefix.length as usize;
             let (message, added) = if prefix.compressed {
@@ -312,14 +326,16 @@ impl Body {
                     Ok(mut restored) => {
                         let whole = restored.len();
                         let mut payload = Payload::new((&mut restored).take(whole));
-                        let message = budget.count_restored(length, whole).and_then(|()| read(true, &mut payload));
+                        let counted = budget.count_restored(length, whole);
+                        let seen = counted.and_then(|()| watchers.received(whole, length, true));
+                        let message = seen.and_then(|()| read(true, &mut payload));
                         (message, whole.max(payload.elements_cost()).saturating_sub(length))
                     }
                     Err(status) => (Err(status), 0),
                 }
             } else {
                 let mut payload = Payload::new(payload);
-                let message = read(false, &mut payload);
+                let message = watchers.received(length, length, false).and_then(|()| read(false, &mut payload));
                 (message, if length > DECODED_FREELY { payload.elements_cost().saturating_sub(length) } else { 0 })
             };
             (PREFIX_LENGTH + length, message, added)

@@ -12,6 +12,7 @@ use bytes::{Bytes, BytesMut};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
+use super::watch::Watchers;
 use crate::limits::INLINE_COMPRESSION;
 use crate::status::{Code, Status};
 use crate::wire::encoding::{Encoding, EncodingSet};
@@ -104,12 +105,24 @@ pub(crate) struct MessageEncoder {
     /// The encodings that the peer accepts.
     accepted: EncodingSet,
     chosen: Option<Arc<dyn Compressor>>,
+    /// The observers of the call.
+    watchers: Watchers,
 }
 
 impl MessageEncoder {
     /// Creates an encoder that does not compress yet.
     pub(crate) fn new(options: Arc<SendingOptions>, accepted: EncodingSet) -> MessageEncoder {
-        MessageEncoder { options, accepted, chosen: None }
+        MessageEncoder { options, accepted, chosen: None, watchers: Watchers::None }
+    }
+
+    /// Reports the messages to these observers.
+    pub(crate) fn watch(&mut self, watchers: &Watchers) {
+        self.watchers = watchers.clone();
+    }
+
+    /// Returns the observers of the call.
+    pub(crate) fn watchers(&self) -> &Watchers {
+        &self.watchers
     }
 
     /// Chooses an encoding if the peer accepts it and this side supports it; otherwise keeps the previous choice.
@@ -147,11 +160,14 @@ impl MessageEncoder {
         }
         let Some(compressor) = self.compressor_for(length).filter(|_| compress) else {
             buffer.reserve(PREFIX_LENGTH + length);
-            return encode_message(buffer, false, limit, payload).map_err(too_large);
+            encode_message(buffer, false, limit, payload).map_err(too_large)?;
+            return self.watchers.sent(length, length, false);
         };
         let mut plain = BytesMut::with_capacity(length);
         payload(&mut plain);
-        append_packed(&**compressor, &plain, limit, buffer)
+        let before = buffer.len();
+        append_packed(&**compressor, &plain, limit, buffer)?;
+        was_packed(&self.watchers, length, buffer.get(before..).unwrap_or_default())
     }
 
     /// Returns the compressor for a message of `length` bytes, if it should be compressed.
@@ -179,7 +195,8 @@ impl MessageEncoder {
         plain: Bytes,
     ) -> impl Future<Output = Result<BytesMut, Status>> + Send + use<> {
         let (limit, compressor) = (self.options.max_message_size, self.compressor_for(plain.len()).cloned());
-        off_worker(move || {
+        let (watchers, length) = (self.watchers.clone(), plain.len());
+        let packing = off_worker(move || {
             let mut buffer = BytesMut::new();
             match compressor {
                 Some(compressor) => append_packed(&*compressor, &plain, limit, &mut buffer)?,
@@ -187,8 +204,18 @@ impl MessageEncoder {
                     .map_err(too_large)?,
             }
             Ok(buffer)
-        })
+        });
+        async move {
+            let packed = packing.await?;
+            was_packed(&watchers, length, &packed)?;
+            Ok(packed)
+        }
     }
+}
+
+/// Reports a message of `length` bytes that was encoded as `packed`.
+fn was_packed(watchers: &Watchers, length: usize, packed: &[u8]) -> Result<(), Status> {
+    watchers.sent(length, packed.len().saturating_sub(PREFIX_LENGTH), packed.first() == Some(&1))
 }
 
 /// Appends `plain` as a Length-Prefixed-Message: compressed, or uncompressed if the compressor fails.

@@ -6,6 +6,8 @@ use std::task::{Context, Poll, Waker};
 use super::answer::Answer;
 use super::body::{Body, Receive};
 use super::lock::{register, wake, wake_elsewhere};
+use super::watch::Watch;
+use crate::metadata::Metadata;
 use crate::status::Status;
 
 pub(crate) type SharedInbox = Arc<Mutex<Inbox>>;
@@ -19,6 +21,8 @@ pub(crate) struct Inbox {
     abandoned: bool,
     /// The call's task, to be woken when the reader is dropped.
     driver: Option<Waker>,
+    /// On a client: reports the end of a call that has ended, once its messages have been read.
+    watch: Option<Watch>,
 }
 
 /// The source that an inbox reads.
@@ -32,7 +36,7 @@ pub(crate) enum Source {
 impl Inbox {
     /// Creates an empty inbox.
     pub(crate) fn new(source: Source) -> SharedInbox {
-        Arc::new(Mutex::new(Inbox { source, reader: None, abandoned: false, driver: None }))
+        Arc::new(Mutex::new(Inbox { source, reader: None, abandoned: false, driver: None, watch: None }))
     }
 
     /// Returns the body: the messages and their end.
@@ -58,8 +62,26 @@ impl Inbox {
         self.abandoned
     }
 
+    /// On a client: reports the end of the call, which has ended, when its messages have been read.
+    pub(crate) fn report_end_with(&mut self, watch: Watch) {
+        self.watch = Some(watch);
+        if self.abandoned || !self.body().has_messages() {
+            self.report_end();
+        }
+    }
+
+    /// On a client: reports the end of the call, if it has ended. Nothing will be read any more.
+    pub(crate) fn report_end(&mut self) {
+        if let Some(mut watch) = self.watch.take() {
+            let failure = self.body().failure();
+            let trailing = self.answer().and_then(|answer| answer.trailing_metadata()).unwrap_or(Metadata::none());
+            watch.end_on_client(failure.as_ref().map_or(Ok(()), Err), trailing);
+        }
+    }
+
     /// Marks the reader as dropped.
     pub(crate) fn abandon(&mut self) {
+        self.report_end();
         self.abandoned = true;
         self.wake_driver();
     }

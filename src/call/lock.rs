@@ -5,7 +5,7 @@ use std::task::{Context, Waker};
 
 /// Locks the state that a call shares with its handles. Ignores poisoning: a message whose encoding panicked leaves
 /// nothing half done behind.
-pub(crate) fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn lock<T: ?Sized>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

@@ -49,12 +49,15 @@ mod foreign;
 pub(crate) mod inbox;
 pub(crate) mod link;
 pub(crate) mod lock;
+mod observer;
 pub(crate) mod payload;
 pub(crate) mod send;
 pub(crate) mod typed;
 pub(crate) mod unary;
+pub(crate) mod watch;
 
 pub use compress::{Compressor, Compressors, DecompressError};
 pub use context::Context;
 pub use envelope::{Request, Response};
+pub use observer::{CallEnd, CallObserver, EndReason, MessageInfo};
 pub use typed::{Inbound, Outbound};

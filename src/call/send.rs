@@ -61,6 +61,15 @@ impl Stream {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct StreamGone;
 
+/// The way in which a stream was lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Gone {
+    /// RST_STREAM, or GOAWAY with an error.
+    Reset(Http2Error),
+    /// The connection was lost.
+    Connection,
+}
+
 impl SendHalf {
     /// Creates the sending half of a stream whose headers have been sent. The data that h2 holds is charged to `budget`.
     pub(crate) fn stream(stream: SendStream<Piece>, budget: Arc<Budget>) -> SendHalf {
@@ -144,9 +153,9 @@ impl SendHalf {
     /// Sends the trailers, which end the stream.
     pub(crate) fn trailers(&mut self, trailers: HeaderMap) -> Result<(), StreamGone> {
         let SendHalf::Stream(Stream { stream, .. }) = self else { return Err(StreamGone) };
-        let sent = stream.send_trailers(trailers);
+        stream.send_trailers(trailers).map_err(|_| StreamGone)?;
         *self = SendHalf::Closed;
-        sent.map_err(|_| StreamGone)
+        Ok(())
     }
 
     /// Resets the stream; data that h2 still holds is dropped.
@@ -160,12 +169,13 @@ impl SendHalf {
     }
 
     /// Ready when the peer has reset the stream or the connection has ended.
-    pub(crate) fn poll_reset(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        match self {
-            SendHalf::Response(respond, _) => respond.poll_reset(cx).map(drop),
-            SendHalf::Stream(Stream { stream, .. }) => stream.poll_reset(cx).map(drop),
-            SendHalf::Closed => Poll::Pending,
-        }
+    pub(crate) fn poll_reset(&mut self, cx: &mut Context<'_>) -> Poll<Gone> {
+        let reset = match self {
+            SendHalf::Response(respond, _) => respond.poll_reset(cx),
+            SendHalf::Stream(Stream { stream, .. }) => stream.poll_reset(cx),
+            SendHalf::Closed => return Poll::Pending,
+        };
+        reset.map(|reset| reset.map_or(Gone::Connection, |reason| Gone::Reset(Http2Error(reason.into()))))
     }
 }
 

@@ -76,6 +76,9 @@ impl<T: Message + Default> Inbound<T> {
             inbox.wait(cx);
             return Poll::Pending;
         };
+        if !matches!(next, Ok(Some(_))) {
+            inbox.report_end();
+        }
         Poll::Ready(next.inspect_err(|_| inbox.wake_driver()))
     }
 

@@ -5,15 +5,16 @@
 //! the two handles that the caller holds, and ends the call at its deadline even while the caller does not poll.
 //! [`crate::call`] lists the ways in which a call ends.
 
+use std::borrow::Cow;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use bytes::Bytes;
 use pin_project_lite::pin_project;
 use prost::Message;
 
 use super::caller::Caller;
 use super::invoke::{Begin, CallStream, Head};
+use super::options::CallOptions;
 use crate::call::batch::{Batch, SharedBatch};
 use crate::call::body::Receive;
 use crate::call::compress::MessageEncoder;
@@ -24,10 +25,12 @@ use crate::call::inbox::{Inbox, Source};
 use crate::call::lock::lock;
 use crate::call::send::{SendHalf, StreamGone};
 use crate::call::unary::{encode, only};
+use crate::call::watch::{Watch, Watchers};
 use crate::call::{Inbound, Outbound, Response};
+use crate::metadata::Metadata;
 use crate::status::{Code, Status};
 use crate::wire::http2::Http2Error;
-use crate::wire::request::Outgoing;
+use crate::wire::outgoing::Outgoing;
 use crate::wire::{By, ProtocolError, What};
 
 /// Sends one message and receives one, within the deadline.
@@ -40,16 +43,22 @@ where
     Req: Message,
     Resp: Message + Default,
 {
-    let message = encode(message, &packing(client)?, client.options.may_compress())?.freeze();
     let mut deadline = Deadline::after(client.options.timeout);
+    let mut watch = client.watch();
     let call = async {
-        let mut answer = begin_with_only(client, path, message).await?.answer;
+        let call = Call::prepare(client, path, &mut watch)?.ready().await?;
+        let mut answer = call.begin_with_only(message).await?.answer;
         let outcome = only(&mut answer).await;
         let metadata = answer.take_metadata();
         let (message, compressed) = outcome.map_err(|status| with_headers(status, metadata.as_deref()))?;
         Ok(Response::received(message, compressed, metadata))
     };
-    within(&mut deadline, call).await
+    let outcome: Result<Response<Resp>, Status> = within(&mut deadline, call).await;
+    if let Some(mut watch) = watch {
+        let trailing = outcome.as_ref().map_or(Metadata::none(), Response::trailing_metadata);
+        watch.end_on_client(outcome.as_ref().map(drop), trailing);
+    }
+    outcome
 }
 
 /// Sends one message and receives a stream.
@@ -62,10 +71,16 @@ where
     Req: Message,
     Resp: Message + Default,
 {
-    let message = encode(message, &packing(client)?, client.options.may_compress())?.freeze();
     let mut deadline = Deadline::after(client.options.timeout);
-    let opened = within(&mut deadline, begin_with_only(client, path, message)).await?;
-    Ok(drive(opened, None, deadline))
+    let mut watch = client.watch();
+    let opening = async {
+        let call = Call::prepare(client, path, &mut watch)?.ready().await?;
+        call.begin_with_only(message).await
+    };
+    match within(&mut deadline, opening).await {
+        Ok(opened) => Ok(drive(opened, None, deadline, watch)),
+        Err(status) => Err(not_sent(status, watch)),
+    }
 }
 
 /// Sends a stream and receives a stream.
@@ -77,54 +92,126 @@ where
     Req: Message,
     Resp: Message + Default,
 {
-    let packing = packing(client)?;
     let mut deadline = Deadline::after(client.options.timeout);
-    let mut opened = within(&mut deadline, begin(client, path)).await?;
-    let budget = opened.answer.body().link().budget.clone();
-    let batch = Batch::request(packing, budget, client.options.may_compress());
-    let outbound = Outbound::new(batch.clone());
-    Ok((outbound, drive(opened, Some(batch), deadline)))
+    let mut watch = client.watch();
+    let opening = async {
+        let call = Call::prepare(client, path, &mut watch)?.ready().await?;
+        let packing = call.packing()?;
+        let mut opened = call.begin().await?;
+        let budget = opened.answer.body().link().budget.clone();
+        Ok((opened, Batch::request(packing, budget, call.options.may_compress())))
+    };
+    match within(&mut deadline, opening).await {
+        Ok((opened, batch)) => Ok((Outbound::new(batch.clone()), drive(opened, Some(batch), deadline, watch))),
+        Err(status) => Err(not_sent(status, watch)),
+    }
 }
 
-/// Returns the encoder for the messages of a request.
-fn packing(client: &Caller) -> Result<MessageEncoder, Status> {
-    // The client learns from the response if the server supports the encoding.
-    let mut packing = MessageEncoder::new(client.shared.sending.clone(), client.shared.encodings);
-    if let Some(encoding) = client.options.encoding {
-        packing.choose(encoding);
-        if packing.encoding() != encoding {
-            return Err(Status::internal(format!(
-                "this client has no compressor for {encoding}: add one to ClientOptions::compressors"
-            )));
+/// Reports the end of a call that could not begin.
+fn not_sent(status: Status, watch: Option<Watch>) -> Status {
+    if let Some(mut watch) = watch {
+        watch.end_on_client(Err(&status), Metadata::none());
+    }
+    status
+}
+
+/// A call that is about to be sent.
+struct Call<'a> {
+    client: &'a Caller,
+    path: &'static str,
+    /// The options of the call, as the interceptors have changed them.
+    options: Cow<'a, CallOptions>,
+    watchers: Watchers,
+}
+
+/// A call that its interceptors have seen, or wait to decide about.
+enum Prepared<'a> {
+    Now(Call<'a>),
+    Later(Pin<Box<dyn Future<Output = Result<Call<'a>, Status>> + Send + 'a>>),
+}
+
+impl<'a> Prepared<'a> {
+    async fn ready(self) -> Result<Call<'a>, Status> {
+        match self {
+            Prepared::Now(call) => Ok(call),
+            Prepared::Later(call) => call.await,
         }
     }
-    Ok(packing)
 }
 
-/// Sends the headers of a call.
-async fn begin(client: &Caller, path: &'static str) -> Result<CallStream, Status> {
-    let outgoing = Outgoing {
-        timeout: client.options.timeout,
-        encoding: client.options.encoding.unwrap_or_default(),
-        accept_encoding: client.shared.encodings,
-        user_agent: Some(&client.shared.user_agent),
-    };
-    let headers = outgoing.encode(client.options.initial_metadata()?);
-    let receive_limit = client.shared.options.limits.max_receive_message_size;
-    let compressors = client.shared.options.compressors.clone();
-    let code_of_http_status = client.shared.options.code_of_http_status;
-    match client.invoke.begin(Head { path, headers, receive_limit, compressors, code_of_http_status }) {
-        Begin::Now(opened) => opened,
-        Begin::Later(opening) => opening.await,
+impl<'a> Call<'a> {
+    /// Passes the call to the interceptors, if the client has any; `watch` is `None` if not.
+    fn prepare(client: &'a Caller, path: &'static str, watch: &'a mut Option<Watch>) -> Result<Prepared<'a>, Status> {
+        let Some(watch) = watch else {
+            let options = Cow::Borrowed(&client.options);
+            return Ok(Prepared::Now(Call { client, path, options, watchers: Watchers::None }));
+        };
+        let mut interception = client.interceptors.pass(path, client.options.clone());
+        let waits = interception.begin(watch)?;
+        let prepared = move |options, watch: &Watch| {
+            let watchers = watch.watchers.clone();
+            Call { client, path, options: Cow::Owned(options), watchers }
+        };
+        Ok(match waits {
+            false => Prepared::Now(prepared(interception.into_options(), watch)),
+            true => Prepared::Later(Box::pin(async move {
+                let options = interception.wait(watch).await?;
+                Ok(prepared(options, watch))
+            })),
+        })
     }
-}
 
-/// Sends the headers and the only message of a call, and half-closes the stream.
-async fn begin_with_only(client: &Caller, path: &'static str, message: Bytes) -> Result<CallStream, Status> {
-    let mut opened = begin(client, path).await?;
-    // If the stream is gone already, the receiving half reports it.
-    let _: Result<(), StreamGone> = opened.sending.send_now(message, true);
-    Ok(opened)
+    /// Returns the encoder for the messages of the request.
+    fn packing(&self) -> Result<MessageEncoder, Status> {
+        let shared = &self.client.shared;
+        // The client learns from the response if the server supports the encoding.
+        let mut packing = MessageEncoder::new(shared.sending.clone(), shared.encodings);
+        packing.watch(&self.watchers);
+        if let Some(encoding) = self.options.encoding {
+            packing.choose(encoding);
+            if packing.encoding() != encoding {
+                return Err(Status::internal(format!(
+                    "this client has no compressor for {encoding}: add one to ClientOptions::compressors"
+                )));
+            }
+        }
+        Ok(packing)
+    }
+
+    /// Sends the headers of the call.
+    async fn begin(&self) -> Result<CallStream, Status> {
+        let Call { client, path, options, watchers } = self;
+        let outgoing = Outgoing {
+            timeout: options.timeout,
+            encoding: options.encoding.unwrap_or_default(),
+            accept_encoding: client.shared.encodings,
+            user_agent: Some(&client.shared.user_agent),
+        };
+        let headers = outgoing.encode(options.initial_metadata()?);
+        let receive_limit = client.shared.options.limits.max_receive_message_size;
+        let compressors = client.shared.options.compressors.clone();
+        let code_of_http_status = client.shared.options.code_of_http_status;
+        let mut opened =
+            match client.invoke.begin(Head { path, headers, receive_limit, compressors, code_of_http_status }) {
+                Begin::Now(opened) => opened?,
+                Begin::Later(opening) => opening.await?,
+            };
+        if !watchers.is_empty() {
+            let body = opened.answer.body();
+            watchers.attempt(&body.link().connection, 1);
+            body.watch(watchers);
+        }
+        Ok(opened)
+    }
+
+    /// Sends the headers and the only message of the call, and half-closes the stream.
+    async fn begin_with_only<Req: Message>(&self, message: &Req) -> Result<CallStream, Status> {
+        let message = encode(message, &self.packing()?, self.options.may_compress())?.freeze();
+        let mut opened = self.begin().await?;
+        // If the stream is gone already, the receiving half reports it.
+        let _: Result<(), StreamGone> = opened.sending.send_now(message, true);
+        Ok(opened)
+    }
 }
 
 /// Adds the initial metadata that arrived before a failure to its status.
@@ -136,11 +223,16 @@ fn with_headers(status: Status, metadata: Option<&CallMetadata>) -> Status {
 }
 
 /// Spawns the task of a streaming call, and returns the receiving handle.
-fn drive<Resp: Message + Default>(opened: CallStream, batch: Option<SharedBatch>, deadline: Deadline) -> Inbound<Resp> {
+fn drive<Resp: Message + Default>(
+    opened: CallStream,
+    batch: Option<SharedBatch>,
+    deadline: Deadline,
+    watch: Option<Watch>,
+) -> Inbound<Resp> {
     let CallStream { sending, answer } = opened;
     let inbox = Inbox::new(Source::Answer(Box::new(answer)));
     let inbound = Inbound::new(inbox.clone(), None);
-    tokio::spawn(Driver { exchange: Exchange::request(inbox, batch), sending, deadline });
+    tokio::spawn(Driver { exchange: Exchange::request(inbox, batch), sending, deadline, watch });
     inbound
 }
 
@@ -149,13 +241,14 @@ struct Driver {
     exchange: Exchange,
     sending: SendHalf,
     deadline: Deadline,
+    watch: Option<Watch>,
 }
 
 impl Future for Driver {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let Driver { exchange, sending, deadline } = &mut *self;
+        let Driver { exchange, sending, deadline, watch } = &mut *self;
         exchange.arrive(cx);
         let Some(inbox) = exchange.inbox.clone() else { return Poll::Ready(()) };
         let mut inbox = lock(&inbox);
@@ -176,6 +269,9 @@ impl Future for Driver {
             let refused = inbox.body().failed_here();
             sending.reset(if refused { Http2Error::CANCEL } else { Http2Error::NO_ERROR });
             let failure = inbox.body().failure();
+            if let Some(watch) = watch.take() {
+                inbox.report_end_with(watch);
+            }
             drop(inbox);
             match failure {
                 Some(status) => exchange.close(&status),

@@ -3,10 +3,14 @@
 use std::sync::Arc;
 
 use http::header::HeaderValue;
+use tokio::time::Instant;
 
+use super::interceptor::Interceptors;
 use super::invoke::Invoke;
 use super::options::{CallOptions, ClientOptions};
+use crate::call::EndReason;
 use crate::call::compress::SendingOptions;
+use crate::call::watch::Watch;
 use crate::status::Status;
 use crate::wire::encoding::EncodingSet;
 
@@ -17,6 +21,7 @@ pub(super) struct Caller {
     pub(super) invoke: Arc<dyn Invoke>,
     pub(super) shared: Arc<Shared>,
     pub(super) options: CallOptions,
+    pub(super) interceptors: Interceptors,
 }
 
 /// The state that all calls of a client share.
@@ -43,6 +48,13 @@ impl Caller {
             compressors: options.compressors.clone(),
         });
         let shared = Arc::new(Shared { options, user_agent, sending, encodings });
-        Ok(Caller { invoke, shared, options: CallOptions::new() })
+        Ok(Caller { invoke, shared, options: CallOptions::new(), interceptors: Interceptors::default() })
+    }
+
+    /// Begins to watch a call, if the client has interceptors.
+    #[inline]
+    pub(super) fn watch(&self) -> Option<Watch> {
+        let watches = !self.interceptors.is_empty();
+        watches.then(|| Watch::new(Instant::now(), EndReason::Cancelled))
     }
 }

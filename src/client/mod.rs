@@ -5,11 +5,13 @@
 mod call;
 mod caller;
 mod connection;
+mod interceptor;
 mod invoke;
 mod options;
 
 pub use call::Answer;
 pub use connection::Connection;
+pub use interceptor::{CallStart, Interceptor};
 pub use invoke::{Begin, CallStream, Head, Invoke};
 pub use options::{CallOptions, ClientOptions};
 
@@ -80,6 +82,23 @@ impl Client {
     pub fn with(&self, options: CallOptions) -> Client {
         let options = self.0.options.clone().merged_with(options);
         Client(Caller { options, ..self.0.clone() })
+    }
+
+    /// Returns a client on the same connection whose calls this interceptor sees, after those that were added before.
+    #[must_use]
+    pub fn interceptor(&self, interceptor: impl Interceptor) -> Client {
+        let mut caller = self.0.clone();
+        caller.interceptors.add(interceptor);
+        Client(caller)
+    }
+
+    /// Adds a function as an interceptor, like [`Client::interceptor`]; see [`Interceptor`] for an example.
+    #[must_use]
+    pub fn intercept(
+        &self,
+        begin: impl Fn(&mut CallStart<'_>) -> Result<(), Status> + Send + Sync + 'static,
+    ) -> Client {
+        self.interceptor(begin)
     }
 
     /// Sends one message and waits for the response.

@@ -133,8 +133,7 @@ impl CallOptions {
     /// names it; [`Metadata::append`] returns the error at once.
     #[must_use]
     pub fn header(mut self, key: &str, value: &str) -> CallOptions {
-        let metadata = Arc::make_mut(self.metadata.get_or_insert_default());
-        if let Err(error) = metadata.append(key, value) {
+        if let Err(error) = self.metadata_mut().append(key, value) {
             self.invalid.get_or_insert(Box::new(error));
         }
         self
@@ -158,6 +157,16 @@ impl CallOptions {
             encoding: other.encoding.or(self.encoding),
             compress: other.compress.or(self.compress),
         }
+    }
+
+    /// Returns the metadata that was set, for changes.
+    pub(super) fn metadata_mut(&mut self) -> &mut Metadata {
+        Arc::make_mut(self.metadata.get_or_insert_default())
+    }
+
+    /// Returns the metadata that was set.
+    pub(super) fn set_metadata(&self) -> Option<&Metadata> {
+        self.metadata.as_deref()
     }
 
     /// Returns the initial metadata to send.

@@ -13,7 +13,8 @@ use crate::metadata::{Entry, Metadata, is_binary};
 use crate::status::{Code, Status};
 use crate::wire::ProtocolError;
 use crate::wire::encoding::{Encoding, EncodingSet};
-use crate::wire::request::{GRPC_ENCODING, GRPC_TIMEOUT, Outgoing, Refusal, RequestHeaders};
+use crate::wire::outgoing::Outgoing;
+use crate::wire::request::{GRPC_ENCODING, GRPC_TIMEOUT, Refusal, RequestHeaders};
 use crate::wire::response::{GRPC_MESSAGE, GRPC_STATUS, GRPC_STATUS_DETAILS, ResponseHead, ResponseHeaders, Trailers};
 use crate::wire::section::SectionLimits;
 
@@ -42,9 +43,9 @@ pub fn request_headers(data: &[u8]) {
                 assert_eq!(entries(&head.metadata), reference::entries(&headers));
                 check_rewritten(&head, &method, supported);
             }
-            Err(refusal) => {
-                assert!(!expected, "refused {headers:?}: {refusal:?}");
-                check_refusal(refusal);
+            Err(refused) => {
+                assert!(!expected, "refused {headers:?}: {refused:?}");
+                check_refusal(refused.refusal);
             }
         }
     }

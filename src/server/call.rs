@@ -6,8 +6,9 @@
 //!
 //! ```text
 //!   begin ─┬─▶ Handling ── the handler returns, the deadline passes, the server ends ──▶ Ending ── trailers ──▶ Over
+//!          ├─▶ Intercepting ── an interceptor that waits decides ──▶ Handling, Refusing or Ending
 //!          ├─▶ Refusing ── the rest of the request has arrived, or took too long ──────▶ Ending
-//!          └─▶ Ending       a gRPC request with invalid headers
+//!          └─▶ Ending       a gRPC request that is refused
 //!   any state ── the stream was reset, or the connection is lost ──▶ Over
 //! ```
 
@@ -17,26 +18,29 @@ use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll, ready};
 
 use bytes::Bytes;
-use http::header::{self, HeaderMap, HeaderValue};
+use http::header::HeaderMap;
 use http::request::Parts;
 use http::{Extensions, Method, StatusCode};
+use tokio::time::Instant;
 
+use super::arrival::{Arrival, HttpAnswer, Refused};
+use super::interceptor::Interception;
 use super::router::{HandlerRun, IncomingCall, Outcome, Route};
 use super::shared::{Shared, ShutdownWatch};
-use crate::call::Context;
-use crate::call::body::Body;
+use crate::call::body::{Body, Receive};
 use crate::call::budget::Charge;
 use crate::call::deadline::Deadline;
 use crate::call::envelope::CallMetadata;
 use crate::call::exchange::{Exchange, respond};
 use crate::call::lock::lock;
-use crate::call::send::{SendHalf, StreamGone};
+use crate::call::send::{Gone, SendHalf, StreamGone};
+use crate::call::watch::{Ending, Watch, Watchers};
+use crate::call::{Context, EndReason};
 use crate::limits::REFUSAL_PATIENCE;
 use crate::metadata::Metadata;
 use crate::status::Status;
 use crate::wire::encoding::Encoding;
-use crate::wire::error::ProtocolError;
-use crate::wire::request::{GRPC_ACCEPT_ENCODING, Refusal, RequestHeaders};
+use crate::wire::request::{GRPC_ACCEPT_ENCODING, RefusedRequest, RequestHeaders};
 use crate::wire::response::{ResponseHeaders, Trailers};
 
 /// A call in progress: a future that is ready when the call has ended. It is `Unpin`, so that it can begin on its
@@ -49,34 +53,30 @@ pub(super) struct Call {
     deadline: Deadline,
     cut: ShutdownWatch,
     /// The charge for the fixed cost of the call, until it has ended.
-    _cost: Charge,
+    cost: Charge,
+    /// Reports the end of the call to its observers, if it has any.
+    watch: Option<Watch>,
 }
 
 /// The current work of a call.
 enum Work {
+    /// An interceptor waits.
+    Intercepting(Box<(Interception, Arrival, Option<Refused>)>),
     /// The handler runs.
     Handling(Pin<Box<dyn Future<Output = Outcome> + Send>>),
     /// A request that is not gRPC is read to its end.
-    Refusing(Box<HttpRefusal>),
+    Refusing(Box<(Body, HttpAnswer)>),
     /// The last messages wait for window; the trailers follow them.
-    Ending { last: Bytes, trailers: HeaderMap },
+    Ending { last: Bytes, trailers: HeaderMap, ending: Ending },
     /// The call has ended.
     Over,
-}
-
-struct HttpRefusal {
-    body: Body,
-    status: StatusCode,
-    error: ProtocolError,
-    /// False for a response to HEAD, which may not have a body.
-    has_body: bool,
 }
 
 /// An event outside the handler that ends a call.
 enum Interruption {
     Deadline,
     Cut,
-    Gone,
+    Gone(Gone),
 }
 
 impl Call {
@@ -88,54 +88,143 @@ impl Call {
             exchange: None,
             deadline: Deadline::default(),
             cut: ShutdownWatch::of(shared),
-            _cost: Charge::default(),
+            cost: Charge::default(),
+            watch: None,
         }
     }
 
-    /// Begins the call whose headers have arrived. Returns its route, if it has one.
-    pub(super) fn begin<'a>(&mut self, parts: Parts, mut body: Body, shared: &'a Shared) -> Option<&'a Route> {
+    /// Begins the call whose headers have arrived. Returns its route, if it has one. `clock` is the time of this turn of the
+    /// connection, once it was read.
+    pub(super) fn begin<'a>(
+        &mut self,
+        cx: &mut TaskContext<'_>,
+        clock: &mut Option<Instant>,
+        parts: Parts,
+        body: Body,
+        shared: &'a Shared,
+    ) -> Option<&'a Route> {
         let has_body = parts.method != Method::HEAD;
         let link = body.link();
-        let head = match RequestHeaders::parse(parts, shared.encodings, link.section_limits()) {
-            Ok(head) => head,
-            Err(Refusal::Http(status, error)) => {
-                self.deadline = Deadline::after(Some(REFUSAL_PATIENCE));
-                self.work = Work::Refusing(Box::new(HttpRefusal { body, status, error, has_body }));
-                return None;
-            }
-            Err(Refusal::Grpc(error)) => {
-                self.refuse(error, shared);
-                return None;
-            }
-        };
-        self.deadline = Deadline::after(head.timeout);
-        let admitted = match shared.routes.find(head.path()) {
-            Ok(_) if self.deadline.has_passed() => Err(deadline_exceeded()),
-            Ok(route) => link.budget.charge_call(head.metadata.memory()).map(|cost| (route, cost)),
-            Err(status) => Err(status),
-        };
-        let route = match admitted {
-            Ok((route, cost)) => {
-                self._cost = cost;
-                route
-            }
-            Err(status) => {
-                self.leave(Bytes::new(), Encoding::Identity, None, Err(status));
-                return None;
-            }
-        };
-        let RequestHeaders { uri, encoding, accept_encoding, metadata, .. } = head;
         let connection = link.connection.clone();
+        let (context, encoding, admitted) = match RequestHeaders::parse(parts, shared.encodings, link.section_limits())
+        {
+            Ok(head) => {
+                self.deadline = Deadline::after(head.timeout);
+                let admitted = match shared.routes.find(head.path()) {
+                    Ok(_) if self.deadline.has_passed() => Err(deadline_exceeded()),
+                    Ok(route) => link.budget.charge_call(head.metadata.memory()).map(|cost| {
+                        self.cost = cost;
+                        route
+                    }),
+                    Err(status) => Err(status),
+                };
+                let RequestHeaders { uri, encoding, accept_encoding, metadata, .. } = head;
+                let (deadline, extensions) = (self.deadline.at(), Extensions::new());
+                let context = Context { uri, metadata, connection, deadline, accept_encoding, extensions };
+                (context, encoding, admitted.map_err(Refused::Grpc))
+            }
+            Err(refused) => {
+                let RefusedRequest { refusal, uri, metadata } = *refused;
+                let context = Context { uri, metadata, connection, ..Context::default() };
+                (context, Encoding::Identity, Err(Refused::new(refusal, has_body, shared.encodings)))
+            }
+        };
+        let mut arrival = Arrival { context, encoding, body };
+        if shared.interceptors.is_empty() {
+            return self.decide(arrival, admitted, shared);
+        }
+        let began = *clock.get_or_insert_with(Instant::now);
+        let watch = self.watch.insert(Watch::new(began, EndReason::ConnectionLost));
+        let mut interception = Interception::new(admitted.as_ref().err());
+        match interception.poll(cx, &mut arrival.context, watch, &shared.interceptors) {
+            Poll::Ready(answer) => {
+                self.deadline.change(arrival.context.deadline);
+                let admitted = if let Err(status) = answer { Err(answered(admitted, status)) } else { admitted };
+                self.decide(arrival, admitted, shared)
+            }
+            Poll::Pending => {
+                // A call that waits is charged even if it will be refused.
+                match arrival.body.link().budget.charge_call(arrival.context.metadata.memory()) {
+                    Ok(cost) => {
+                        self.cost = cost;
+                        self.work = Work::Intercepting(Box::new((interception, arrival, admitted.err())));
+                    }
+                    Err(status) => self.leave(Bytes::new(), Encoding::Identity, None, Err(status), EndReason::Refused),
+                }
+                None
+            }
+        }
+    }
+
+    fn poll_interceptors(&mut self, cx: &mut TaskContext<'_>) -> Poll<()> {
+        let Work::Intercepting(waiting) = &mut self.work else { return Poll::Ready(()) };
+        let (interception, arrival, _) = &mut **waiting;
+        let shared = self.cut.shared().clone();
+        // h2 allows only a few small frames to wait.
+        arrival.body.arrive(cx);
+        let Some(watch) = &mut self.watch else { return Poll::Ready(()) };
+        let answer = interception.poll(cx, &mut arrival.context, watch, &shared.interceptors);
+        let Poll::Ready(answer) = answer else { return self.poll_interrupted(cx) };
+        let Work::Intercepting(waiting) = std::mem::replace(&mut self.work, Work::Over) else { return Poll::Ready(()) };
+        let (_, arrival, refused) = *waiting;
+        self.deadline.change(arrival.context.deadline);
+        let admitted = match refused {
+            Some(refused) => Err(refused),
+            None => shared.routes.find(arrival.context.path()).map_err(Refused::Grpc),
+        };
+        let admitted = if let Err(status) = answer { Err(answered(admitted, status)) } else { admitted };
+        let _: Option<&Route> = self.decide(arrival, admitted, &shared);
+        Poll::Ready(())
+    }
+
+    /// Returns the observers of the call, if it has any.
+    fn watchers(&self) -> Option<&Watchers> {
+        self.watch.as_ref().map(|watch| &watch.watchers).filter(|watchers| !watchers.is_empty())
+    }
+
+    /// Starts the handler, or refuses the call.
+    fn decide<'a>(
+        &mut self,
+        arrival: Arrival,
+        admitted: Result<&'a Route, Refused>,
+        shared: &'a Shared,
+    ) -> Option<&'a Route> {
+        match admitted {
+            Ok(route) => {
+                self.start(route, arrival, shared);
+                return Some(route);
+            }
+            Err(Refused::Grpc(status)) => {
+                self.leave(Bytes::new(), Encoding::Identity, None, Err(status), EndReason::Refused);
+            }
+            Err(Refused::Encoding(status, supported)) => {
+                self.leave(Bytes::new(), Encoding::Identity, None, Err(status), EndReason::Refused);
+                if let Work::Ending { trailers, .. } = &mut self.work {
+                    trailers.extend(supported.map(|list| (GRPC_ACCEPT_ENCODING, list)));
+                }
+            }
+            Err(Refused::Http(answer)) => {
+                self.deadline = Deadline::after(Some(REFUSAL_PATIENCE));
+                self.work = Work::Refusing(Box::new((arrival.body, answer)));
+            }
+        }
+        None
+    }
+
+    /// Starts the handler.
+    fn start(&mut self, route: &Route, arrival: Arrival, shared: &Shared) {
+        let Arrival { context, encoding, mut body } = arrival;
         if encoding != Encoding::Identity {
             body.set_compressor(shared.sending.compressors.get(encoding).cloned());
         }
-        let deadline = self.deadline.at();
-        let context = Context { uri, metadata, connection, deadline, accept_encoding, extensions: Extensions::new() };
-        let HandlerRun { future, exchange } =
-            route.serve(IncomingCall { body, context, packing: shared.packing(accept_encoding) });
+        let mut packing = shared.packing(context.accept_encoding);
+        if let Some(watchers) = self.watchers() {
+            body.watch(watchers);
+            packing.watch(watchers);
+        }
+        let HandlerRun { future, exchange } = route.serve(IncomingCall { body, context, packing });
         self.exchange = exchange;
         self.work = Work::Handling(future);
-        Some(route)
     }
 
     /// Runs a turn of the handler: takes in what has arrived, polls the handler until it waits, and sends what it has
@@ -169,16 +258,16 @@ impl Call {
     /// Ready when an event outside the handler has ended the call.
     fn poll_interrupted(&mut self, cx: &mut TaskContext<'_>) -> Poll<()> {
         match ready!(self.poll_interruption(cx)) {
-            Interruption::Gone => self.work = Work::Over,
-            Interruption::Deadline => self.interrupt(deadline_exceeded()),
-            Interruption::Cut => self.interrupt(shutting_down()),
+            Interruption::Gone(gone) => self.lose(gone),
+            Interruption::Deadline => self.interrupt(deadline_exceeded(), EndReason::Deadline),
+            Interruption::Cut => self.interrupt(shutting_down(), EndReason::Shutdown),
         }
         Poll::Ready(())
     }
 
     fn poll_interruption(&mut self, cx: &mut TaskContext<'_>) -> Poll<Interruption> {
-        if self.sending.poll_reset(cx).is_ready() {
-            return Poll::Ready(Interruption::Gone);
+        if let Poll::Ready(gone) = self.sending.poll_reset(cx) {
+            return Poll::Ready(Interruption::Gone(gone));
         }
         if self.deadline.poll(cx).is_ready() {
             return Poll::Ready(Interruption::Deadline);
@@ -187,36 +276,56 @@ impl Call {
     }
 
     /// Ends the call with the result of its handler: sends the messages written so far, and then the trailers.
-    fn end(&mut self, outcome: Outcome) {
+    fn end(&mut self, mut outcome: Outcome) {
+        if let Some(watchers) = self.watchers() {
+            outcome = watchers.check().and(outcome);
+        }
         let exchange = self.exchange.as_deref();
         if let Some(inbox) = exchange.and_then(|exchange| exchange.inbox.as_ref()) {
             // h2 discards data that still arrives, and handles that outlive the handler fail.
             lock(inbox).close(Status::cancelled("the call has ended"));
         }
         let batch = exchange.and_then(|exchange| exchange.batch.as_ref());
+        let reason = EndReason::Finished;
         match (outcome, batch) {
-            (Ok(reply), None) => self.leave(reply.message, reply.encoding, reply.metadata.as_deref(), Ok(())),
-            (Err(status), None) => self.leave(Bytes::new(), Encoding::Identity, None, Err(status)),
+            (Ok(reply), None) => self.leave(reply.message, reply.encoding, reply.metadata.as_deref(), Ok(()), reason),
+            (Err(status), None) => self.leave(Bytes::new(), Encoding::Identity, None, Err(status), reason),
             (outcome, Some(batch)) => {
                 let (last, encoding, metadata) = lock(batch).close(Status::cancelled("the call has ended"));
-                self.leave(last, encoding, Some(&metadata), outcome.map(drop));
+                self.leave(last, encoding, Some(&metadata), outcome.map(drop), reason);
             }
         }
     }
 
     /// Ends the call from outside its handler: messages that were not sent are dropped.
-    fn interrupt(&mut self, status: Status) {
+    fn interrupt(&mut self, status: Status, reason: EndReason) {
         if let Some(exchange) = &mut self.exchange {
             if let Some(batch) = &exchange.batch {
                 lock(batch).close(Status::cancelled("the call has ended"));
             }
             exchange.drop_outgoing();
         }
-        self.leave(Bytes::new(), Encoding::Identity, None, Err(status));
+        self.leave(Bytes::new(), Encoding::Identity, None, Err(status), reason);
+    }
+
+    /// Ends a call whose stream was reset or whose connection was lost.
+    fn lose(&mut self, gone: Gone) {
+        self.work = Work::Over;
+        if let Some(watch) = &mut self.watch {
+            watch.lose(gone);
+        }
     }
 
     /// Chooses between Trailers-Only and Trailers: Trailers-Only if nothing was sent before.
-    fn leave(&mut self, last: Bytes, encoding: Encoding, metadata: Option<&CallMetadata>, status: Result<(), Status>) {
+    fn leave(
+        &mut self,
+        last: Bytes,
+        encoding: Encoding,
+        metadata: Option<&CallMetadata>,
+        status: Result<(), Status>,
+        reason: EndReason,
+    ) {
+        let watchers = self.watchers().cloned();
         let initial = metadata.map_or(Metadata::none(), |metadata| &metadata.initial);
         let mut fields = HeaderMap::new();
         if self.sending.awaits_headers() {
@@ -224,19 +333,27 @@ impl Call {
                 fields = ResponseHeaders::encode(Encoding::Identity, initial);
             } else {
                 // If the stream is gone, the headers can't be sent, and the call ends.
-                let _: Result<(), StreamGone> = respond(&mut self.sending, initial, encoding);
+                let _: Result<(), StreamGone> = match &watchers {
+                    None => respond(&mut self.sending, initial, encoding),
+                    Some(watchers) => respond(&mut self.sending, &watchers.changed_initial(initial), encoding),
+                };
             }
         }
         Trailers::encode(status.as_ref().copied(), &mut fields);
-        if let Some(metadata) = metadata {
-            metadata.trailing.append_to(&mut fields);
+        let trailing = metadata.map(|metadata| &metadata.trailing);
+        let changed = watchers.as_ref().map(|watchers| watchers.changed_trailing(status.as_ref().copied(), trailing));
+        let trailing = changed.as_ref().or(trailing);
+        if let Some(trailing) = trailing {
+            trailing.append_to(&mut fields);
         }
-        self.work = Work::Ending { last, trailers: fields };
+        let reported = trailing.filter(|trailing| self.watch.is_some() && !trailing.is_empty());
+        let ending = Ending { status, reason, trailing: reported.cloned().map(Box::new) };
+        self.work = Work::Ending { last, trailers: fields, ending };
     }
 
     /// Sends the trailers after the last messages; the only function that does.
     fn poll_end(&mut self, cx: &mut TaskContext<'_>) -> Poll<()> {
-        let Work::Ending { last, trailers } = &mut self.work else { return Poll::Ready(()) };
+        let Work::Ending { last, .. } = &mut self.work else { return Poll::Ready(()) };
         let has_left = match &mut self.exchange {
             Some(exchange) => exchange.poll_outgoing(cx, &mut self.sending).is_ready(),
             None => true,
@@ -244,55 +361,37 @@ impl Call {
         if !has_left || (!last.is_empty() && self.sending.poll_data(cx, last, false).is_pending()) {
             return self.poll_interrupted(cx);
         }
-        let trailers = std::mem::take(trailers);
-        let _: Result<(), StreamGone> = match self.sending.awaits_headers() {
+        let Work::Ending { trailers, ending, .. } = std::mem::replace(&mut self.work, Work::Over) else {
+            return Poll::Ready(());
+        };
+        let sent = match self.sending.awaits_headers() {
             true => self.sending.respond(StatusCode::OK, trailers, true),
             false => self.sending.trailers(trailers),
         };
-        self.work = Work::Over;
+        if let Some(watch) = &mut self.watch {
+            match sent.is_err().then(|| self.sending.poll_reset(cx)) {
+                // The handler may have returned because its client is gone.
+                Some(Poll::Ready(gone)) => watch.lose(gone),
+                _ => watch.end(&ending),
+            }
+        }
         Poll::Ready(())
     }
 
-    /// Refuses a gRPC request whose headers are invalid, with Trailers-Only.
-    fn refuse(&mut self, error: ProtocolError, shared: &Shared) {
-        let is_encoding = matches!(error, ProtocolError::UnsupportedRequestEncoding { .. });
-        self.leave(Bytes::new(), Encoding::Identity, None, Err(error.into_status()));
-        if let (Work::Ending { trailers, .. }, true) = (&mut self.work, is_encoding) {
-            // compression.md: the response lists the supported encodings. Their names are visible ASCII.
-            let supported = HeaderValue::try_from(shared.encodings.to_list());
-            trailers.extend(supported.map(|list| (GRPC_ACCEPT_ENCODING, list)));
-        }
-    }
-
     /// Answers a request that is not gRPC. Reads it to its end first, so that HTTP/2 reports other errors in it before this
-    /// response. The body is a sentence for a person, and the trailers are for a gRPC client.
+    /// response.
     fn poll_refusal(&mut self, cx: &mut TaskContext<'_>) -> Poll<()> {
         let Work::Refusing(refused) = &mut self.work else { return Poll::Ready(()) };
-        if refused.body.poll_discard(cx).is_pending() {
-            match self.poll_interruption(cx) {
-                Poll::Pending => return Poll::Pending,
-                Poll::Ready(Interruption::Gone) => {
-                    self.work = Work::Over;
-                    return Poll::Ready(());
-                }
-                Poll::Ready(_) => {}
-            }
+        if refused.0.poll_discard(cx).is_pending()
+            && let Interruption::Gone(gone) = ready!(self.poll_interruption(cx))
+        {
+            self.lose(gone);
+            return Poll::Ready(());
         }
         let Work::Refusing(refused) = std::mem::replace(&mut self.work, Work::Over) else { return Poll::Ready(()) };
         self.deadline = Deadline::after(Some(REFUSAL_PATIENCE));
-        let HttpRefusal { status, error, has_body, .. } = *refused;
-        let mut headers = HeaderMap::new();
-        headers.append(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
-        if status == StatusCode::METHOD_NOT_ALLOWED {
-            headers.append(header::ALLOW, HeaderValue::from_static("POST"));
-        }
-        let responded = self.sending.respond(status, headers, !has_body);
-        if responded.is_ok() && has_body {
-            let last = Bytes::from(format!("{error}\n"));
-            let mut trailers = HeaderMap::new();
-            Trailers::encode(Err(&error.into_status()), &mut trailers);
-            self.work = Work::Ending { last, trailers };
-        }
+        let (last, trailers, ending) = refused.1.respond(&mut self.sending);
+        self.work = Work::Ending { last, trailers, ending };
         Poll::Ready(())
     }
 }
@@ -303,6 +402,7 @@ impl Future for Call {
     fn poll(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<()> {
         loop {
             let turn = match &self.work {
+                Work::Intercepting(_) => self.poll_interceptors(cx),
                 Work::Handling(_) => self.poll_handler(cx),
                 Work::Refusing(_) => self.poll_refusal(cx),
                 Work::Ending { .. } => self.poll_end(cx),
@@ -312,6 +412,14 @@ impl Future for Call {
                 return Poll::Pending;
             }
         }
+    }
+}
+
+/// Returns the answer to a call that an interceptor answers with this status.
+fn answered<T>(admitted: Result<T, Refused>, status: Status) -> Refused {
+    match admitted {
+        Ok(_) => Refused::Grpc(status),
+        Err(refused) => refused.or_answer(status),
     }
 }
 

@@ -20,16 +20,14 @@ use http::Request;
 
 use super::call::Call;
 use super::options::ServerOptions;
+use super::pings::PingStrikes;
 use super::shared::{Shared, until};
 use crate::call::body::Body;
 use crate::call::budget::Budget;
 use crate::call::link::{Link, Side};
 use crate::call::send::{Piece, SendHalf};
-use crate::io::{ByteStream, ConnectionInfo, Fault, Gather, Outlet, PeerLimits, Pings, gather, h2_limit};
-use crate::limits::{
-    DATA_FRAME_BUDGET, MAX_PING_STRIKES, MIN_IDLE_PING_INTERVAL, PENDING_RESETS, RESET_MEMORY, TURN, TURN_CALLS,
-    UNSENT_OF_CALL,
-};
+use crate::io::{ByteStream, ConnectionInfo, Fault, Gather, Outlet, PeerLimits, gather, h2_limit};
+use crate::limits::{DATA_FRAME_BUDGET, PENDING_RESETS, RESET_MEMORY, TURN, TURN_CALLS, UNSENT_OF_CALL};
 
 /// Serves a connection until it ends. The client's preface and SETTINGS must arrive before `greeting`.
 pub(super) async fn serve(connected: ByteStream, shared: Arc<Shared>, greeting: Option<tokio::time::Instant>) {
@@ -69,7 +67,7 @@ pub(super) async fn serve(connected: ByteStream, shared: Arc<Shared>, greeting: 
             }
             let ended = driver.poll(cx);
             if let Some(pings) = outlet.end_turn(cx)
-                && driver.are_too_many(pings)
+                && driver.strikes.are_too_many(pings, driver.connection.has_streams(), &driver.shared.options)
             {
                 outlet.end(Fault::TooManyPings);
                 cx.waker().wake_by_ref();
@@ -125,13 +123,6 @@ struct Driver {
     strikes: PingStrikes,
 }
 
-/// Counts PINGs that followed another one too soon (gRFC A8).
-#[derive(Debug, Default)]
-struct PingStrikes {
-    count: u32,
-    last: Option<tokio::time::Instant>,
-}
-
 impl Driver {
     fn new(connection: Connection<Gather, Piece>, shared: Arc<Shared>, link: Link) -> Driver {
         Driver {
@@ -175,35 +166,16 @@ impl Driver {
         }
     }
 
-    /// Counts PINGs and returns true if they are too many. A PING that follows another faster than
-    /// [`ServerOptions::min_ping_interval`] is a strike; HEADERS and DATA that this side sends clear the strikes (gRFC
-    /// A8, "Server Enforcement").
-    fn are_too_many(&mut self, pings: Pings) -> bool {
-        let mut interval = self.shared.options.min_ping_interval;
-        if !interval.is_zero() && !self.connection.has_streams() {
-            interval = interval.max(MIN_IDLE_PING_INTERVAL);
-        }
-        let now = tokio::time::Instant::now();
-        let strikes = &mut self.strikes;
-        if pings.data_sent {
-            *strikes = PingStrikes::default();
-        }
-        let too_soon = strikes.last.is_some_and(|last| now < last + interval);
-        let others = if interval.is_zero() { 0 } else { pings.fresh - 1 };
-        strikes.count = strikes.count.saturating_add(u32::from(too_soon) + others);
-        strikes.last = Some(now);
-        strikes.count > MAX_PING_STRIKES
-    }
-
     fn run_calls(&mut self, cx: &mut Context<'_>) {
         let mut begun: Option<Instant> = None;
+        let mut clock = None;
         let mut count: u32 = 0;
         while let Some((request, respond)) = self.began.pop_front() {
             let (parts, stream) = request.into_parts();
             let mut call = Call::new(SendHalf::Response(respond, self.link.budget.clone()), &self.shared);
             let limit = self.shared.options.limits.max_receive_message_size;
             let body = Body::new(Some(stream), limit, self.link.clone());
-            let route = call.begin(parts, body, &self.shared);
+            let route = call.begin(cx, &mut clock, parts, body, &self.shared);
             self.calls = self.calls.wrapping_add(1);
             // The call is not moved before it has to wait: moving it would cost a part of running it.
             let has_ended = match route {

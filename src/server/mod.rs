@@ -3,15 +3,19 @@
 //! See [`connection`](self) (`connection.rs`) for one connection, `call.rs` for one call, and `router.rs` for the way
 //! from path to handler.
 
+mod arrival;
 mod call;
 mod connection;
 mod handler;
+mod interceptor;
 mod options;
 mod pace;
+mod pings;
 mod router;
 mod shared;
 
 pub use handler::{Handler, StreamingHandler};
+pub use interceptor::{CallStart, Interceptor};
 pub use options::ServerOptions;
 pub use router::{Router, Routes};
 
@@ -24,10 +28,12 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use interceptor::Interceptors;
 use shared::{OnAccept, Phase, Shared, until};
 
 use crate::io::{ConnectionInfo, Listener};
 use crate::limits::{ACCEPT_PAUSE, CUT_PATIENCE};
+use crate::status::Status;
 
 /// A gRPC server.
 ///
@@ -43,12 +49,14 @@ pub struct Server {
     routes: Routes,
     options: ServerOptions,
     on_accept: Option<OnAccept>,
+    interceptors: Interceptors,
 }
 
 impl Server {
     /// Creates a server with default options.
     pub fn new(routes: impl Into<Routes>) -> Server {
-        Server { routes: routes.into(), options: ServerOptions::default(), on_accept: None }
+        let (options, interceptors) = (ServerOptions::default(), Interceptors::default());
+        Server { routes: routes.into(), options, on_accept: None, interceptors }
     }
 
     /// Replaces the options.
@@ -79,6 +87,19 @@ impl Server {
         self
     }
 
+    /// Adds an interceptor, which sees each call after those that were added before.
+    #[must_use]
+    pub fn interceptor(mut self, interceptor: impl Interceptor) -> Server {
+        self.interceptors.add(interceptor);
+        self
+    }
+
+    /// Adds a function as an interceptor, like [`Server::interceptor`]; see [`Interceptor`] for an example.
+    #[must_use]
+    pub fn intercept(self, begin: impl Fn(&mut CallStart<'_>) -> Result<(), Status> + Send + Sync + 'static) -> Server {
+        self.interceptor(begin)
+    }
+
     /// Serves until the task is dropped, which ends all connections at once.
     pub async fn serve(self, listener: impl Listener) -> io::Result<()> {
         self.serve_until(listener, pending()).await
@@ -93,7 +114,7 @@ impl Server {
     /// None at present: the server retries after an error of accepting.
     pub async fn serve_until(self, mut listener: impl Listener, shutdown: impl Future<Output = ()>) -> io::Result<()> {
         let (phases, phase) = watch::channel(Phase::Serving);
-        let shared = Arc::new(Shared::new(self.routes, self.options, self.on_accept, phase));
+        let shared = Arc::new(Shared::new(self.routes, self.options, self.on_accept, self.interceptors, phase));
         let mut connections = JoinSet::new();
         let mut shutdown = std::pin::pin!(shutdown);
         while let Some(accepted) = until(shutdown.as_mut(), listener.accept()).await {

@@ -8,6 +8,7 @@ use std::task::{Context, Poll};
 
 use tokio::sync::watch;
 
+use super::interceptor::Interceptors;
 use super::options::ServerOptions;
 use super::router::Routes;
 use crate::call::compress::{MessageEncoder, SendingOptions};
@@ -29,6 +30,7 @@ pub(super) struct Shared {
     pub(super) routes: Routes,
     pub(super) options: ServerOptions,
     pub(super) on_accept: Option<OnAccept>,
+    pub(super) interceptors: Interceptors,
     pub(super) sending: Arc<SendingOptions>,
     /// The encodings of the compressors, and identity.
     pub(super) encodings: EncodingSet,
@@ -53,6 +55,7 @@ impl Shared {
         routes: Routes,
         options: ServerOptions,
         on_accept: Option<OnAccept>,
+        interceptors: Interceptors,
         phase: watch::Receiver<Phase>,
     ) -> Shared {
         let sending = Arc::new(SendingOptions {
@@ -61,7 +64,7 @@ impl Shared {
             compressors: options.compressors.clone(),
         });
         let encodings = options.compressors.encodings();
-        Shared { routes, options, on_accept, sending, encodings, phase }
+        Shared { routes, options, on_accept, interceptors, sending, encodings, phase }
     }
 
     /// Returns the encoder of responses to a client that accepts these encodings.
@@ -99,6 +102,10 @@ pub(super) struct ShutdownWatch {
 impl ShutdownWatch {
     pub(super) fn of(shared: &Arc<Shared>) -> ShutdownWatch {
         ShutdownWatch { shared: shared.clone(), wait: None }
+    }
+
+    pub(super) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
     }
 
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {

@@ -7,7 +7,7 @@
 //! Request  → Request-Headers *Length-Prefixed-Message EOS
 //! Response → (Response-Headers *Length-Prefixed-Message Trailers) / Trailers-Only
 //!
-//! Request-Headers  → Call-Definition *Custom-Metadata                        request.rs
+//! Request-Headers  → Call-Definition *Custom-Metadata                        request.rs, outgoing.rs
 //! Call-Definition  → Method Scheme Path TE [Authority] [Timeout]
 //!                    Content-Type [Message-Type] [Message-Encoding]
 //!                    [Message-Accept-Encoding] [User-Agent]
@@ -36,6 +36,7 @@ mod later;
 
 pub mod encoding;
 pub mod message;
+pub mod outgoing;
 pub mod percent;
 pub mod request;
 pub mod response;

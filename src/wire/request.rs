@@ -10,12 +10,12 @@
 //! Content-Type    → "content-type" "application/grpc" [("+proto" / "+json" / {custom})]
 //! ```
 //!
-//! PROTOCOL-HTTP2.md, "Requests"; gRFC A41 for `:authority` and `host`. Called by `server/call.rs` (parse) and
-//! `client/call.rs` (encode).
+//! PROTOCOL-HTTP2.md, "Requests"; gRFC A41 for `:authority` and `host`. Called by `server/call.rs`; [`super::outgoing`]
+//! writes what this file reads.
 
 use std::time::Duration;
 
-use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::header::{HeaderMap, HeaderName, HeaderValue};
 use http::request::Parts;
 use http::{Method, StatusCode, Uri};
 
@@ -59,6 +59,17 @@ pub enum Refusal {
     Grpc(ProtocolError),
 }
 
+/// A request that is refused: the reason, and the parts of the request that a report of it names.
+#[derive(Debug)]
+pub struct RefusedRequest {
+    /// The reason.
+    pub refusal: Refusal,
+    /// The scheme, the authority and the path with its query.
+    pub uri: Uri,
+    /// The headers, unchecked.
+    pub metadata: Metadata,
+}
+
 impl RequestHeaders {
     /// Reads the headers of a request. `supported` are the encodings that this server can decompress, `limits` the limits of
     /// metadata.
@@ -68,34 +79,21 @@ impl RequestHeaders {
     /// [`Refusal::Http`]: 405 for a method that is not POST, 415 for a `content-type` that is not gRPC's, 400 for a missing
     /// authority or more than one. [`Refusal::Grpc`]: metadata over the limits, a `te` other than `trailers`, a malformed
     /// `grpc-timeout`, an unsupported `grpc-encoding`, a `-bin` value that is not base64.
-    pub fn parse(parts: Parts, supported: EncodingSet, limits: SectionLimits) -> Result<RequestHeaders, Refusal> {
+    pub fn parse(
+        parts: Parts,
+        supported: EncodingSet,
+        limits: SectionLimits,
+    ) -> Result<RequestHeaders, Box<RefusedRequest>> {
         let Parts { method, uri, headers, .. } = parts;
-        if method != Method::POST {
-            let error = ProtocolError::MethodNotPost { method: excerpt(method.as_str().as_bytes()) };
-            return Err(Refusal::Http(StatusCode::METHOD_NOT_ALLOWED, error));
-        }
-        let mut fields = Fields { size: pseudo_size(&method, &uri), ..Fields::default() };
-        // One pass: each look-up by name would compute a hash, mostly for absent headers.
-        for (name, value) in &headers {
-            fields.read(name, value.as_bytes(), supported);
-        }
-        if let Some(error) = fields.content_type {
-            return Err(Refusal::Http(StatusCode::UNSUPPORTED_MEDIA_TYPE, error));
-        }
-        if fields.hosts > 1 || (fields.hosts == 0 && uri.authority().is_none()) {
-            let error = if fields.hosts > 1 { ProtocolError::SeveralHosts } else { ProtocolError::NoAuthority };
-            return Err(Refusal::Http(StatusCode::BAD_REQUEST, error));
-        }
-        limits.check_counted(Section::Request, fields.size, headers.len()).map_err(Refusal::Grpc)?;
-        match fields.error {
-            Some(error) => Err(Refusal::Grpc(error)),
-            None => Ok(RequestHeaders {
-                uri,
-                timeout: fields.timeout,
-                encoding: fields.encoding,
-                accept_encoding: fields.accept_encoding,
-                metadata: Metadata::from_received(headers),
-            }),
+        match Fields::check(&method, &uri, &headers, supported, limits) {
+            Ok(Fields { timeout, encoding, accept_encoding, .. }) => {
+                let metadata = Metadata::from_received(headers);
+                Ok(RequestHeaders { uri, timeout, encoding, accept_encoding, metadata })
+            }
+            Err(refusal) => {
+                let metadata = Metadata::from_received(headers);
+                Err(Box::new(RefusedRequest { refusal, uri, metadata }))
+            }
         }
     }
 
@@ -139,6 +137,37 @@ impl Default for Fields {
 }
 
 impl Fields {
+    /// Checks the headers of a request, and reads their values.
+    fn check(
+        method: &Method,
+        uri: &Uri,
+        headers: &HeaderMap,
+        supported: EncodingSet,
+        limits: SectionLimits,
+    ) -> Result<Fields, Refusal> {
+        if method != Method::POST {
+            let error = ProtocolError::MethodNotPost { method: excerpt(method.as_str().as_bytes()) };
+            return Err(Refusal::Http(StatusCode::METHOD_NOT_ALLOWED, error));
+        }
+        let mut fields = Fields { size: pseudo_size(method, uri), ..Fields::default() };
+        // One pass: each look-up by name would compute a hash, mostly for absent headers.
+        for (name, value) in headers {
+            fields.read(name, value.as_bytes(), supported);
+        }
+        if let Some(error) = fields.content_type {
+            return Err(Refusal::Http(StatusCode::UNSUPPORTED_MEDIA_TYPE, error));
+        }
+        if fields.hosts > 1 || (fields.hosts == 0 && uri.authority().is_none()) {
+            let error = if fields.hosts > 1 { ProtocolError::SeveralHosts } else { ProtocolError::NoAuthority };
+            return Err(Refusal::Http(StatusCode::BAD_REQUEST, error));
+        }
+        limits.check_counted(Section::Request, fields.size, headers.len()).map_err(Refusal::Grpc)?;
+        match fields.error {
+            Some(error) => Err(Refusal::Grpc(error)),
+            None => Ok(fields),
+        }
+    }
+
     fn read(&mut self, name: &HeaderName, value: &[u8], supported: EncodingSet) {
         let name = name.as_str();
         self.size += field_size(name, value.len());
@@ -189,53 +218,6 @@ pub(super) fn is_grpc(content_type: &[u8]) -> bool {
     head.eq_ignore_ascii_case(GRPC) && matches!(rest.trim_ascii_start(), [] | [b';', ..])
 }
 
-/// The headers that a client sends before its messages, except the path and the authority, which h2 writes.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Outgoing<'a> {
-    /// The time that the call may take; `None` without a limit.
-    pub timeout: Option<Duration>,
-    /// The compression of messages whose compressed flag is set.
-    pub encoding: Encoding,
-    /// The encodings that this client can decompress.
-    pub accept_encoding: EncodingSet,
-    /// The user agent, `grpc-rust-barewire/0.1.0` after the application's own.
-    pub user_agent: Option<&'a HeaderValue>,
-}
-
-impl Outgoing<'_> {
-    /// Writes the headers, in the order of the grammar: the timeout first, custom metadata last.
-    pub fn encode(&self, metadata: Option<&Metadata>) -> HeaderMap {
-        let mut headers = HeaderMap::new();
-        if let Some(timeout) = self.timeout
-            && let Ok(value) = HeaderValue::try_from(timeout::encode(timeout))
-        {
-            headers.append(GRPC_TIMEOUT, value);
-        }
-        headers.append(header::TE, HeaderValue::from_static("trailers"));
-        headers.append(header::CONTENT_TYPE, CONTENT_TYPE);
-        encode_encodings(&mut headers, self.encoding, self.accept_encoding);
-        if let Some(user_agent) = self.user_agent {
-            headers.append(header::USER_AGENT, user_agent.clone());
-        }
-        if let Some(metadata) = metadata {
-            metadata.append_to(&mut headers);
-        }
-        headers
-    }
-}
-
-/// Writes Message-Encoding and Message-Accept-Encoding; leaves out identity alone, which is the default.
-pub(super) fn encode_encodings(headers: &mut HeaderMap, encoding: Encoding, accept_encoding: EncodingSet) {
-    if encoding != Encoding::Identity {
-        headers.append(GRPC_ENCODING, HeaderValue::from_static(encoding.name()));
-    }
-    if accept_encoding != EncodingSet::IDENTITY
-        && let Ok(value) = HeaderValue::try_from(accept_encoding.to_list())
-    {
-        headers.append(GRPC_ACCEPT_ENCODING, value);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -252,6 +234,7 @@ mod tests {
 
     fn parse(headers: &[(&str, &str)]) -> Result<RequestHeaders, Refusal> {
         RequestHeaders::parse(request(headers), EncodingSet::IDENTITY.with(Encoding::Gzip), LIMITS)
+            .map_err(|refused| refused.refusal)
     }
 
     #[test]
@@ -317,7 +300,7 @@ mod tests {
     fn other_http_methods_are_refused_with_405() {
         let mut parts = request(&[("content-type", "application/grpc")]);
         parts.method = Method::GET;
-        let refusal = RequestHeaders::parse(parts, EncodingSet::IDENTITY, LIMITS).unwrap_err();
+        let refusal = RequestHeaders::parse(parts, EncodingSet::IDENTITY, LIMITS).unwrap_err().refusal;
         assert_eq!(
             refusal,
             Refusal::Http(StatusCode::METHOD_NOT_ALLOWED, ProtocolError::MethodNotPost { method: "GET".into() })
@@ -329,7 +312,7 @@ mod tests {
         let grpc = ("content-type", "application/grpc");
         let mut parts = request(&[grpc]);
         parts.uri = "/s/m".parse().unwrap();
-        let refusal = RequestHeaders::parse(parts, EncodingSet::IDENTITY, LIMITS).unwrap_err();
+        let refusal = RequestHeaders::parse(parts, EncodingSet::IDENTITY, LIMITS).unwrap_err().refusal;
         assert_eq!(refusal, Refusal::Http(StatusCode::BAD_REQUEST, ProtocolError::NoAuthority));
         let mut parts = request(&[grpc, ("host", "a")]);
         parts.uri = "/s/m".parse().unwrap();
@@ -359,7 +342,7 @@ mod tests {
         let limits = SectionLimits { size: 301, fields: 9 };
         let length = |length| {
             let parts = request(&[grpc, ("k", &"x".repeat(length))]);
-            RequestHeaders::parse(parts, EncodingSet::IDENTITY, limits).map(|_| ())
+            RequestHeaders::parse(parts, EncodingSet::IDENTITY, limits).map(|_| ()).map_err(|refused| refused.refusal)
         };
         assert_eq!(length(1), Ok(()));
         let too_large = ProtocolError::MetadataTooLarge { section: Section::Request, limit: 301 };
@@ -368,31 +351,7 @@ mod tests {
         let parts = |count: usize| request(&[&[grpc][..], &vec![("k", "v"); count]].concat());
         assert!(RequestHeaders::parse(parts(1), EncodingSet::IDENTITY, limits).is_ok());
         let too_many = ProtocolError::TooManyFields { section: Section::Request, limit: 2 };
-        let refusal = RequestHeaders::parse(parts(2), EncodingSet::IDENTITY, limits).unwrap_err();
+        let refusal = RequestHeaders::parse(parts(2), EncodingSet::IDENTITY, limits).unwrap_err().refusal;
         assert_eq!(refusal, Refusal::Grpc(too_many));
-    }
-
-    #[test]
-    fn written_request_headers_follow_the_grammar_and_parse() {
-        let mut metadata = Metadata::new();
-        metadata.append("k", "v").unwrap();
-        let user_agent = HeaderValue::from_static("app grpc-rust-barewire/0.1.0");
-        let outgoing = Outgoing {
-            timeout: Some(Duration::from_secs(1)),
-            encoding: Encoding::Gzip,
-            accept_encoding: EncodingSet::IDENTITY.with(Encoding::Gzip),
-            user_agent: Some(&user_agent),
-        };
-        let headers = outgoing.encode(Some(&metadata));
-        let names: Vec<&str> = headers.keys().map(HeaderName::as_str).collect();
-        let expected =
-            ["grpc-timeout", "te", "content-type", "grpc-encoding", "grpc-accept-encoding", "user-agent", "k"];
-        assert_eq!(names, expected);
-        let mut parts = request(&[]);
-        parts.headers = headers;
-        let head = RequestHeaders::parse(parts, EncodingSet::IDENTITY.with(Encoding::Gzip), LIMITS).unwrap();
-        assert_eq!(head.timeout, Some(Duration::from_secs(1)));
-        assert_eq!(head.metadata.get("k"), Some("v"));
-        assert_eq!(Outgoing::default().encode(None).len(), 2, "te and content-type");
     }
 }

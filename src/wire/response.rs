@@ -19,8 +19,9 @@ use http::StatusCode;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
 use super::encoding::{Encoding, EncodingSet};
+use super::outgoing::encode_encodings;
 use super::percent;
-use super::request::{CONTENT_TYPE, encode_encodings, is_grpc};
+use super::request::{CONTENT_TYPE, is_grpc};
 use crate::metadata::{Metadata, is_binary};
 use crate::protocol::error::{ProtocolError, excerpt};
 use crate::protocol::{By, What, binary};

@@ -45,7 +45,7 @@ impl Compressor for Toy {
     }
 }
 
-fn toys() -> Compressors {
+pub fn toys() -> Compressors {
     Compressors::new([Arc::new(Toy) as Arc<dyn Compressor>])
 }
 

@@ -9,5 +9,8 @@ mod compression;
 mod compression_choice;
 mod context_and_options;
 mod deadline;
+mod intercepted_clients;
+mod intercepted_servers;
+mod observed;
 mod streaming;
 mod threads;

@@ -28,12 +28,19 @@ impl TestServer {
 
     /// Starts a server with other options than the defaults.
     pub fn with(change: impl FnOnce(&mut ServerOptions)) -> TestServer {
-        let mut options = ServerOptions::default();
-        change(&mut options);
+        TestServer::built(|server| {
+            let mut options = ServerOptions::default();
+            change(&mut options);
+            server.with_options(options)
+        })
+    }
+
+    /// Starts a server that was changed by a function.
+    pub fn built(change: impl FnOnce(Server) -> Server) -> TestServer {
         let (router, probe) = service();
         let (arrivals, incoming) = mpsc::unbounded_channel();
         let (shutdown, signal) = oneshot::channel::<()>();
-        let server = Server::new(router).with_options(options);
+        let server = change(Server::new(router));
         let serving = tokio::spawn(server.serve_until(PipeListener(incoming), async {
             // If the sender is dropped, the server runs for ever.
             if signal.await.is_err() {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use barewire::services::route_guide::GET_FEATURE;
 use barewire::services::route_guide::messages::{Feature, Point};
 use barewire::{CallOptions, Client, transport};
-use barewire_instructions::{Load, run_client};
+use barewire_instructions::{Load, intercepts, run_client};
 use tokio::task::JoinSet;
 
 const POINT: Point = Point { latitude: 409_146_138, longitude: -746_188_906 };
@@ -20,6 +20,15 @@ async fn load(load: Load) -> Result<(), String> {
     let mut client = Client::connect(connector).await.map_err(|error| error.to_string())?;
     if load.deadline {
         client = client.with(CallOptions::new().timeout(Duration::from_secs(10)));
+    }
+    if intercepts() {
+        client = client.intercept(|call| {
+            std::hint::black_box(call.metadata().get("user-agent"));
+            call.on_end(|end| {
+                std::hint::black_box(end.code());
+            });
+            Ok(())
+        });
     }
     let mut callers = JoinSet::new();
     for caller in 0..load.in_flight {

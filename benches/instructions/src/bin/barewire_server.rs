@@ -8,7 +8,7 @@ use std::time::Duration;
 use barewire::services::route_guide::messages::{Feature, Point, RouteSummary};
 use barewire::services::route_guide::{Features, GET_FEATURE, Guide, LIST_FEATURES, RECORD_ROUTE, RouteGuide};
 use barewire::{Inbound, Response, Router, Server, ServerOptions, Status, transport};
-use barewire_instructions::{announce, run_server, termination};
+use barewire_instructions::{announce, intercepts, run_server, termination};
 
 fn main() -> ExitCode {
     run_server(async |features| {
@@ -27,7 +27,17 @@ fn main() -> ExitCode {
             .unary(GET_FEATURE, Guide::get_feature)
             .server_streaming(LIST_FEATURES, Guide::list_features)
             .client_streaming(RECORD_ROUTE, count);
-        Server::new(router).with_options(options).serve_until(listener, termination).await
+        let mut server = Server::new(router).with_options(options);
+        if intercepts() {
+            server = server.intercept(|call| {
+                std::hint::black_box(call.metadata().get("user-agent"));
+                call.on_end(|end| {
+                    std::hint::black_box(end.code());
+                });
+                Ok(())
+            });
+        }
+        server.serve_until(listener, termination).await
     })
 }
 
