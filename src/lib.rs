@@ -124,6 +124,7 @@ mod protocol;
 pub mod server;
 pub mod services;
 pub mod status;
+pub mod testing;
 pub mod transport;
 pub mod wire;
 
