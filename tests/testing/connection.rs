@@ -5,7 +5,7 @@ use std::time::Duration;
 use barewire::testing;
 use barewire::{
     BidiStreaming, CallOptions, ClientOptions, ClientStreaming, Code, Inbound, Method, Outbound, Request, Router,
-    Server, ServerStreaming, Status, Unary,
+    Server, ServerOptions, ServerStreaming, Status, Unary,
 };
 use tokio::time::Instant;
 
@@ -81,6 +81,22 @@ async fn deadlines_run_on_the_paused_clock() {
     let status = client.unary(SLEEP, 61).await.unwrap_err();
     assert_eq!(status.code(), Code::DeadlineExceeded);
     assert_eq!(begun.elapsed().as_secs(), 59 + 60);
+}
+
+/// The front page of the documentation says so.
+#[tokio::test(start_paused = true)]
+async fn call_beyond_max_concurrent_streams_waits() {
+    let mut options = ServerOptions::default();
+    options.max_concurrent_streams = 1;
+    let server = Server::new(router()).with_options(options);
+    let client = testing::client_with(server, ClientOptions::default()).await.unwrap();
+    let begun = Instant::now();
+    let hurried = client.with(CallOptions::new().timeout(Duration::from_secs(5)));
+    let (first, second, third) =
+        tokio::join!(client.unary(SLEEP, 10), client.unary(SLEEP, 20), hurried.unary(SLEEP, 0));
+    assert_eq!((*first.unwrap(), *second.unwrap()), (10, 20));
+    assert_eq!(third.unwrap_err().code(), Code::DeadlineExceeded, "its deadline passes while it waits");
+    assert_eq!(begun.elapsed().as_secs(), 30);
 }
 
 #[tokio::test(start_paused = true)]
