@@ -135,6 +135,24 @@ async fn metadata_and_encoding_are_seen_once_sent() {
     assert_eq!(at_once(receiver.initial_metadata()).await, metadata("first"));
 }
 
+/// The library compresses large messages on the blocking pool of the runtime.
+#[tokio::test]
+async fn large_messages_are_compressed_and_keep_their_order() {
+    let call = Call::default().options(compressing()).accept_encoding(GZIP);
+    let (mut out, mut receiver) = call.outbound::<String>();
+    out.set_encoding(Encoding::Gzip);
+    let lengths = [3, 2 << 20, 5, 3 << 20];
+    for length in lengths {
+        out.send(text(length)).await.unwrap();
+    }
+    drop(out);
+    for length in lengths {
+        assert_eq!(receiver.recv().await, Some(text(length)));
+        assert!(receiver.was_compressed());
+    }
+    assert_eq!(receiver.recv().await, None);
+}
+
 #[tokio::test(start_paused = true)]
 async fn metadata_of_a_stream_without_messages_comes_at_its_end() {
     let (mut out, mut receiver) = testing::outbound::<i32>();
