@@ -10,6 +10,13 @@ use std::str::FromStr;
 /// The number of a variant is the number on the wire. According to `statuscodes.md`, only applications produce
 /// `InvalidArgument`, `NotFound`, `AlreadyExists`, `FailedPrecondition`, `Aborted`, `OutOfRange` and `DataLoss`; the library
 /// itself never does.
+///
+/// ```
+/// use barewire::Code;
+///
+/// assert_eq!((Code::NotFound.number(), Code::NotFound.name()), (5, "NOT_FOUND"));
+/// assert_eq!((Code::from(14), "UNAVAILABLE".parse()), (Code::Unavailable, Ok(Code::Unavailable)));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(i32)]
 pub enum Code {
@@ -106,6 +113,11 @@ impl From<i32> for Code {
 }
 
 /// The text is not the name of a code.
+///
+/// ```
+/// let error = "LOST".parse::<barewire::Code>().unwrap_err();
+/// assert_eq!(error.to_string(), "\"LOST\" is not a status code: use a name like NOT_FOUND");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnknownCodeName(String);
 

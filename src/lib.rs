@@ -102,6 +102,75 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! # Questions
+//!
+//! **How do I use my `.proto` files?** Messages are [prost](https://docs.rs/prost) structs: write them as above, or let
+//! `prost-build` make them in a `build.rs`. The crate `barewire-build` also makes the [`Method`] constants.
+//!
+//! **How do I set a deadline?** [`CallOptions::timeout`], for the calls of a client or, by [`Client::with`], for one call. It
+//! is sent to the server. A handler reads it from [`Request::deadline`] and is dropped when it passes.
+//!
+//! **How do I send metadata?** [`CallOptions::header`] on a client, [`Response::initial_metadata_mut`] or
+//! [`Outbound::set_initial_metadata`] on a server; the trailing metadata is beside them. An error carries
+//! [`Status::with_trailing_metadata`]. Handlers read [`Request::metadata`] and [`Inbound::metadata`].
+//!
+//! ```
+//! # use barewire::{Client, Method, Request, Response, Router, Status, Unary, testing};
+//! use std::time::Duration;
+//!
+//! use barewire::CallOptions;
+//!
+//! # const SHOUT: Method<String, String, Unary> = Method::new("/words.Words/Shout");
+//! # async fn shout(_: &(), request: Request<String>) -> Result<Response<String>, Status> {
+//! #     let mut response = Response::new(request.to_uppercase());
+//! #     response.trailing_metadata_mut().insert("tenant", request.metadata().get("tenant").unwrap())?;
+//! #     Ok(response)
+//! # }
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Status> {
+//! # let client = testing::client(Router::new(()).unary(SHOUT, shout)).await;
+//! let client = client.with(CallOptions::new().timeout(Duration::from_secs(5)).header("tenant", "blue"));
+//! let loud = client.unary(SHOUT, "hello".to_owned()).await?;
+//! assert_eq!(loud.trailing_metadata().get("tenant"), Some("blue"));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! **How do I use TLS?** `transport::tls` (feature `tls`) wraps any listener and any connector, for the server's certificate
+//! and for the client's. The examples `tls` and `mtls` are complete.
+//!
+//! **What are the limits?** [`Limits`], [`ServerOptions`] and [`ClientOptions`] have them, each with its default;
+//! `docs/security.md` lists all, with the effect of exceeding each one. Some that an application may meet:
+//!
+//! | limit | default | beyond it |
+//! |---|---|---|
+//! | [`Limits::max_receive_message_size`] | 4 MiB | RESOURCE_EXHAUSTED |
+//! | [`Limits::max_metadata_size`] | 64 KiB | RESOURCE_EXHAUSTED |
+//! | [`Limits::stream_window`] | 1 MiB | [`Outbound::send`] waits until the peer reads |
+//! | [`ServerOptions::max_concurrent_streams`], calls in progress on a connection | 1,000 | the client's call waits |
+//!
+//! The server announces `max_concurrent_streams` in its SETTINGS (MAX_CONCURRENT_STREAMS). A client opens a further call at
+//! once, and sends it when another call of the connection has ended; its deadline runs meanwhile. If a client does not obey,
+//! the server resets the stream with REFUSED_STREAM, and the call is UNAVAILABLE. A second [`Client::connect`] has a
+//! connection, and so a limit, of its own.
+//!
+//! **How do I test a handler?** The module [`testing`] calls it directly, or through a client over a connection in memory.
+//!
+//! **Why did my call fail?** [`Status::code`] and [`Status::message`]. [`Status::cause`] tells what happened on the wire, and
+//! `{:#}` prints both.
+//!
+//! # Features
+//!
+//! | feature | what it adds |
+//! |---|---|
+//! | `tls` (default) | `transport::tls`: TLS for both sides, by rustls |
+//! | `compression` | `compression` with all algorithms: `gzip`, `deflate`, `zstd`, `brotli`, `snappy`; each is also a feature |
+//! | `route-guide` | `services::route_guide`: the service of gRPC's tutorial |
+//! | `inspector` | `inspector`: explains recorded bytes |
+//! | `properties` | what the fuzz targets check; not for other users |
+//!
+//! Without default features the library is the core, with TCP, Unix sockets and connections in memory.
 
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
@@ -124,6 +193,7 @@ mod protocol;
 pub mod server;
 pub mod services;
 pub mod status;
+pub mod testing;
 pub mod transport;
 pub mod wire;
 

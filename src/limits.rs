@@ -6,6 +6,15 @@ use std::time::Duration;
 
 /// Limits and timeouts that apply to a connection on both sides: part of [`ServerOptions`](crate::ServerOptions) and of
 /// [`ClientOptions`](crate::ClientOptions).
+///
+/// ```
+/// use std::time::Duration;
+///
+/// let mut options = barewire::ServerOptions::default();
+/// assert_eq!(options.limits.max_receive_message_size, 4 << 20);
+/// options.limits.max_receive_message_size = 16 << 20;
+/// options.limits.peer_timeout = Duration::from_secs(5);
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Limits {

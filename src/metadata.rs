@@ -27,6 +27,19 @@ const VALUE_COST: usize = 2 * 72;
 /// Metadata of a call. Keys are lower case; a key may have several values, which keep their order.
 ///
 /// The values of a key that ends in `-bin` are arbitrary bytes; those of every other key are printable ASCII text.
+///
+/// ```
+/// use barewire::Metadata;
+///
+/// let mut metadata = Metadata::new();
+/// metadata.insert("tenant", "blue")?;
+/// metadata.append("tenant", "red")?;
+/// metadata.insert_bin("token-bin", &[0, 255])?;
+/// assert_eq!(metadata.get("tenant"), Some("blue"));
+/// assert_eq!(metadata.get_all("tenant").collect::<Vec<_>>(), ["blue", "red"]);
+/// assert_eq!(metadata.get_bin("token-bin"), Some(Ok(vec![0, 255])));
+/// # Ok::<(), barewire::metadata::MetadataError>(())
+/// ```
 #[derive(Clone, Default)]
 pub struct Metadata {
     headers: HeaderMap,
@@ -36,6 +49,14 @@ pub struct Metadata {
 const FEW: usize = 8;
 
 /// One entry of [`Metadata::iter`].
+///
+/// ```
+/// use barewire::Metadata;
+/// use barewire::metadata::Entry;
+///
+/// let metadata = Metadata::from_iter([("tenant", "blue")]);
+/// assert_eq!(metadata.iter().next(), Some(Entry::Ascii("tenant", b"blue")));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Entry<'a> {
     /// A text value, byte for byte. A peer may send octets outside printable ASCII (HTTP allows them).
@@ -45,6 +66,16 @@ pub enum Entry<'a> {
 }
 
 /// The error of adding an entry to [`Metadata`].
+///
+/// ```
+/// use barewire::Metadata;
+/// use barewire::metadata::MetadataError;
+///
+/// let mut metadata = Metadata::new();
+/// assert_eq!(metadata.insert("Tenant!", "blue"), Err(MetadataError::InvalidKey("Tenant!".into())));
+/// assert_eq!(metadata.insert("grpc-status", "0"), Err(MetadataError::ReservedKey("grpc-status".into())));
+/// assert_eq!(metadata.insert("token-bin", "text"), Err(MetadataError::WrongKind("token-bin".into())));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum MetadataError {

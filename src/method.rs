@@ -7,22 +7,40 @@ use std::fmt;
 use std::marker::PhantomData;
 
 /// The kind of call with one message to the server and one back.
+///
+/// [`Method`] has an example.
 #[derive(Clone, Copy, Debug)]
 pub struct Unary;
 
 /// The kind of call with one message to the server and any number back.
+///
+/// [`Method`] has an example.
 #[derive(Clone, Copy, Debug)]
 pub struct ServerStreaming;
 
 /// The kind of call with any number of messages to the server and one back.
+///
+/// [`Method`] has an example.
 #[derive(Clone, Copy, Debug)]
 pub struct ClientStreaming;
 
 /// The kind of call with any number of messages both ways, in any order.
+///
+/// [`Method`] has an example.
 #[derive(Clone, Copy, Debug)]
 pub struct BidiStreaming;
 
 /// A typed method descriptor: the path of one RPC, the message types `Req` and `Resp`, and its `Kind`.
+///
+/// ```
+/// use barewire::{BidiStreaming, ClientStreaming, Method, ServerStreaming, Unary};
+///
+/// const SHOUT: Method<String, String, Unary> = Method::new("/words.Words/Shout");
+/// const SPLIT: Method<String, String, ServerStreaming> = Method::new("/words.Words/Split");
+/// const JOIN: Method<String, String, ClientStreaming> = Method::new("/words.Words/Join");
+/// const ECHO: Method<String, String, BidiStreaming> = Method::new("/words.Words/Echo");
+/// assert_eq!(SHOUT.path(), "/words.Words/Shout");
+/// ```
 pub struct Method<Req, Resp, Kind> {
     path: &'static str,
     types: PhantomData<fn(Req, Kind) -> Resp>,
@@ -63,6 +81,13 @@ const fn is_method_path(path: &[u8]) -> bool {
 
 /// Splits a path at its last slash into service and method, as PROTOCOL-HTTP2.md does; `None` without a leading slash or a
 /// second one.
+///
+/// ```
+/// use barewire::method::split;
+///
+/// assert_eq!(split("/words.Words/Shout"), Some(("words.Words", "Shout")));
+/// assert_eq!(split("words"), None);
+/// ```
 pub fn split(path: &str) -> Option<(&str, &str)> {
     path.strip_prefix('/')?.rsplit_once('/')
 }

@@ -18,6 +18,18 @@ use crate::protocol::{By, Cause, ProtocolError, What};
 ///
 /// A `Status` is one pointer wide, so that a `Result` of a call stays small. It has the parts that are sent on the wire: the
 /// code, the message, the serialized `google.rpc.Status` with details, and the trailing metadata.
+///
+/// ```
+/// use barewire::{Code, Status};
+///
+/// let status = Status::not_found("the feature does not exist");
+/// assert_eq!((status.code(), status.message()), (Code::NotFound, "the feature does not exist"));
+/// assert_eq!(status.to_string(), "NOT_FOUND: the feature does not exist");
+///
+/// // Other errors convert with `?`, and stay as the source.
+/// let status = Status::from(std::io::Error::from(std::io::ErrorKind::TimedOut));
+/// assert_eq!(status.code(), Code::DeadlineExceeded);
+/// ```
 #[derive(Clone)]
 pub struct Status(Box<Parts>);
 

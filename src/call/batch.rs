@@ -251,6 +251,11 @@ impl Batch {
         self.metadata.trailing = metadata;
     }
 
+    /// Returns the metadata that has not been sent.
+    pub(crate) fn metadata(&self) -> &CallMetadata {
+        &self.metadata
+    }
+
     /// Chooses the encoding of the messages, unless the headers that name it have been sent.
     pub(crate) fn choose(&mut self, encoding: Encoding) {
         if self.headers != Headers::Sent {
@@ -292,12 +297,12 @@ impl Batch {
     }
 
     /// Begins a turn of the call's task. Until the turn ends, writing a message does not wake the task.
-    pub(super) fn begin_turn(&mut self) {
+    pub(crate) fn begin_turn(&mut self) {
         self.driver = None;
     }
 
     /// Takes the initial metadata and the encoding, if the headers should be sent now.
-    pub(super) fn take_headers(&mut self) -> Option<(Metadata, Encoding)> {
+    pub(crate) fn take_headers(&mut self) -> Option<(Metadata, Encoding)> {
         let leave = self.headers == Headers::Requested || (self.headers == Headers::Pending && !self.buffer.is_empty());
         leave.then(|| {
             self.headers = Headers::Sent;
@@ -310,7 +315,7 @@ impl Batch {
     /// Takes out the gathered messages, and true if they are the last; `None` if it gathered none. Call this only after
     /// the messages taken out before were sent. The second value is true if a sender that waited in this same task can
     /// write again.
-    pub(super) fn next(&mut self, cx: &Context<'_>, half_closes: bool) -> (Option<(Bytes, bool)>, bool) {
+    pub(crate) fn next(&mut self, cx: &Context<'_>, half_closes: bool) -> (Option<(Bytes, bool)>, bool) {
         if self.output == Output::Leaving {
             self.output = Output::Gathering;
             self.room = (2 * self.room).min(BATCH);

@@ -243,7 +243,7 @@ impl Body {
     }
 
     /// Ends the body as the peer or the connection ended it.
-    pub(super) fn end_with(&mut self, end: Result<(), Status>) {
+    pub(crate) fn end_with(&mut self, end: Result<(), Status>) {
         self.end = match end {
             Ok(()) => End::Trailers,
             Err(status) => End::Failed(self.link.witnessed(status)),
@@ -272,7 +272,7 @@ impl Body {
     }
 
     /// Adds DATA that carries gRPC messages.
-    pub(super) fn push(&mut self, data: Bytes) {
+    pub(crate) fn push(&mut self, data: Bytes) {
         self.decoder.push(data);
     }
 

@@ -20,6 +20,54 @@ use crate::wire::message::{PREFIX_LENGTH, encode_message};
 use crate::wire::{By, ProtocolError, What};
 
 /// Compresses and decompresses messages in one encoding.
+///
+/// ```
+/// use std::io;
+/// use std::sync::Arc;
+///
+/// use barewire::wire::encoding::Encoding;
+/// use barewire::{ClientOptions, Compressor, Compressors, DecompressError};
+/// use bytes::BytesMut;
+///
+/// /// Sends runs of one byte as their length and the byte.
+/// struct RunLength;
+///
+/// impl Compressor for RunLength {
+///     fn encoding(&self) -> Encoding {
+///         Encoding::Snappy
+///     }
+///
+///     fn compress(&self, message: &[u8], out: &mut BytesMut) -> io::Result<()> {
+///         for run in message.chunk_by(|a, b| a == b).flat_map(|run| run.chunks(255)) {
+///             out.extend([run.len() as u8, run[0]]);
+///         }
+///         Ok(())
+///     }
+///
+///     fn decompress(&self, message: &[u8], limit: usize, out: &mut BytesMut) -> Result<(), DecompressError> {
+///         for run in message.chunks(2) {
+///             let &[length, byte] = run else { return Err(DecompressError::Corrupt("a run is cut off".into())) };
+///             if out.len() + usize::from(length) > limit {
+///                 return Err(DecompressError::TooLarge);
+///             }
+///             out.resize(out.len() + usize::from(length), byte);
+///         }
+///         Ok(())
+///     }
+/// }
+///
+/// let (mut packed, mut restored) = (BytesMut::new(), BytesMut::new());
+/// RunLength.compress(b"aaab", &mut packed)?;
+/// assert_eq!(packed[..], *b"\x03a\x01b");
+/// RunLength.decompress(&packed, 100, &mut restored).unwrap();
+/// assert_eq!(restored[..], *b"aaab");
+/// assert_eq!(RunLength.decompress(&packed, 3, &mut BytesMut::new()), Err(DecompressError::TooLarge));
+///
+/// let mut options = ClientOptions::default();
+/// options.compressors = Compressors::new([Arc::new(RunLength) as Arc<dyn Compressor>]);
+/// assert!(options.compressors.encodings().contains(Encoding::Snappy));
+/// # Ok::<(), io::Error>(())
+/// ```
 pub trait Compressor: Send + Sync {
     /// Returns the encoding, as named in `grpc-encoding`.
     fn encoding(&self) -> Encoding;
@@ -41,6 +89,8 @@ pub trait Compressor: Send + Sync {
 }
 
 /// The reason why a message could not be decompressed.
+///
+/// [`Compressor`] has an example.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DecompressError {
     /// The decompressed message is larger than the limit.
@@ -50,6 +100,17 @@ pub enum DecompressError {
 }
 
 /// The compressors that a client or server supports, at most one per encoding. Cheap to clone.
+///
+/// ```
+/// use barewire::wire::encoding::Encoding;
+/// use barewire::{Compressors, ServerOptions};
+///
+/// // The module `compression` has a set of compressors for its features, `compression::all()`.
+/// let none = ServerOptions::default().compressors;
+/// assert!(none.is_empty() && none.get(Encoding::Gzip).is_none());
+/// assert!(none.encodings().contains(Encoding::Identity));
+/// # let _: Compressors = none;
+/// ```
 #[derive(Clone, Default)]
 pub struct Compressors {
     all: Arc<[Arc<dyn Compressor>]>,

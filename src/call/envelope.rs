@@ -20,6 +20,17 @@ pub(crate) struct CallMetadata {
 }
 
 /// A request with a single message, as passed to a handler. Dereferences to the message.
+///
+/// ```
+/// use barewire::{Request, Status};
+///
+/// /// A handler.
+/// async fn shout(_: &(), request: Request<String>) -> Result<String, Status> {
+///     let tenant = request.metadata().get("tenant").ok_or_else(|| Status::unauthenticated("no tenant"))?;
+///     println!("{tenant} at {} calls, and waits until {:?}", request.peer().address, request.deadline());
+///     Ok(request.to_uppercase())
+/// }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Request<T> {
     message: T,
@@ -102,6 +113,17 @@ impl<T> Deref for Request<T> {
 }
 
 /// A response with a single message, its initial and its trailing metadata. A handler returns it and a caller receives it.
+///
+/// ```
+/// use barewire::Response;
+///
+/// let mut response = Response::new("hello".to_owned());
+/// response.trailing_metadata_mut().insert("cost", "7")?;
+/// assert_eq!(response.len(), 5); // of the message
+/// assert_eq!(response.trailing_metadata().get("cost"), Some("7"));
+/// assert_eq!(response.into_message(), "hello");
+/// # Ok::<(), barewire::metadata::MetadataError>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Response<T> {
     message: T,

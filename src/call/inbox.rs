@@ -105,6 +105,15 @@ impl Inbox {
         wake(self.reader.take());
     }
 
+    /// Passes to the body something that does not come from HTTP/2, and wakes the reader. Drops it if the body has ended or its
+    /// reader was dropped.
+    pub(crate) fn feed(&mut self, feed: impl FnOnce(&mut Body)) {
+        if !self.abandoned && !self.body().has_ended() {
+            feed(self.body());
+        }
+        wake(self.reader.take());
+    }
+
     /// Takes in what has arrived, and wakes a reader in another task. The call's task calls this, and is woken when the
     /// reader is dropped.
     pub(crate) fn arrive(&mut self, cx: &mut Context<'_>) {

@@ -29,6 +29,25 @@ use crate::wire::encoding::Encoding;
 ///
 /// On a server it ends with the client's half-close, on a client with the status of the call. Dropping it cancels the
 /// call on a client; on a server, messages that still arrive are discarded.
+///
+/// ```
+/// use barewire::{Inbound, Status, testing};
+///
+/// /// A handler.
+/// async fn join(_: &(), mut words: Inbound<String>) -> Result<String, Status> {
+///     let mut joined = String::new();
+///     while let Some(word) = words.recv().await? {
+///         joined += &word;
+///     }
+///     Ok(joined)
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let words = testing::inbound(["one".to_owned(), "two".to_owned()]);
+/// assert_eq!(join(&(), words).await, Ok("onetwo".to_owned()));
+/// # }
+/// ```
 pub struct Inbound<T> {
     inbox: SharedInbox,
     /// The attributes of the call; `None` on a client.
@@ -171,6 +190,25 @@ impl<T> fmt::Debug for Inbound<T> {
 /// Messages sent without a pause share DATA frames, which are sent as soon as the sender waits for something. On a client,
 /// [`Outbound::finish`] or dropping this half-closes the stream. On a server, the stream ends when the handler returns,
 /// and its result becomes the trailers; an `Outbound` that outlives the handler fails.
+///
+/// ```
+/// use barewire::{Outbound, Request, Status, testing};
+///
+/// /// A handler.
+/// async fn split(_: &(), request: Request<String>, mut out: Outbound<String>) -> Result<(), Status> {
+///     for word in request.split(' ') {
+///         out.send(word.to_owned()).await?;
+///     }
+///     Ok(())
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let (out, mut receiver) = testing::outbound();
+/// assert_eq!(split(&(), Request::new("one two".to_owned()), out).await, Ok(()));
+/// assert_eq!(receiver.messages().await, ["one", "two"]);
+/// # }
+/// ```
 pub struct Outbound<T> {
     batch: SharedBatch,
     types: PhantomData<fn(T)>,

@@ -295,6 +295,21 @@ fn deadline_exceeded() -> Status {
 }
 
 /// A future of the single response to a client streaming call. Dropping it cancels the call.
+///
+/// ```
+/// # async fn example(client: barewire::Client) -> Result<(), barewire::Status> {
+/// use barewire::{ClientStreaming, Method};
+///
+/// const JOIN: Method<String, String, ClientStreaming> = Method::new("/words.Words/Join");
+///
+/// let (mut words, joined) = client.client_streaming(JOIN).await?;
+/// words.send("one".to_owned()).await?;
+/// words.send("two".to_owned()).await?;
+/// words.finish().await?;
+/// println!("{}", joined.await?.message());
+/// # Ok(())
+/// # }
+/// ```
 pub struct Answer<T> {
     inbound: Inbound<T>,
     message: Option<T>,

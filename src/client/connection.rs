@@ -30,6 +30,21 @@ use crate::wire::cause::{By, NoTls, What};
 use crate::wire::http2::{FrameHeader, FrameType};
 
 /// An HTTP/2 connection to a server. Closes when the last of its clients and calls is dropped.
+///
+/// ```no_run
+/// # async fn example() -> Result<(), barewire::Status> {
+/// use std::sync::Arc;
+///
+/// use barewire::client::Connection;
+/// use barewire::{Client, ClientOptions, transport};
+///
+/// // As `Client::connect_with` does, but the connection can be shared with other code.
+/// let options = ClientOptions::default();
+/// let connection = Arc::new(Connection::open(&transport::tcp::connect("localhost:50051"), &options).await?);
+/// let client = Client::over(connection.clone(), options)?;
+/// # Ok(())
+/// # }
+/// ```
 pub struct Connection {
     requests: SendRequest<Piece>,
     link: Arc<Link>,

@@ -11,12 +11,41 @@ use crate::call::send::SendHalf;
 use crate::status::{Code, Status};
 
 /// Begins calls: a single connection, or a channel with several.
+///
+/// Two connections that take turns:
+///
+/// ```
+/// use std::sync::atomic::{AtomicUsize, Ordering};
+///
+/// use barewire::client::{Begin, Connection, Head, Invoke};
+///
+/// struct InTurns {
+///     connections: [Connection; 2],
+///     calls: AtomicUsize,
+/// }
+///
+/// impl Invoke for InTurns {
+///     fn begin(&self, head: Head) -> Begin {
+///         let turn = self.calls.fetch_add(1, Ordering::Relaxed) % 2;
+///         self.connections[turn].begin(head)
+///     }
+/// }
+/// # let _ = |connections| {
+/// let client = barewire::Client::over(
+///     std::sync::Arc::new(InTurns { connections, calls: AtomicUsize::new(0) }),
+///     barewire::ClientOptions::default(),
+/// );
+/// # client
+/// # };
+/// ```
 pub trait Invoke: Send + Sync {
     /// Opens a stream with these Request-Headers.
     fn begin(&self, head: Head) -> Begin;
 }
 
 /// The headers and options that a call begins with.
+///
+/// [`Invoke`] has an example.
 #[derive(Clone, Debug)]
 pub struct Head {
     /// The path of the method.
@@ -32,6 +61,8 @@ pub struct Head {
 }
 
 /// The beginning of a call: at once, or once a connection is available.
+///
+/// [`Invoke`] has an example.
 #[allow(clippy::large_enum_variant)] // Created once per call and taken apart at once.
 pub enum Begin {
     /// The call has begun, or has failed to.
@@ -41,6 +72,8 @@ pub enum Begin {
 }
 
 /// The stream of a call whose Request-Headers have been sent.
+///
+/// [`Invoke`] has an example.
 pub struct CallStream {
     pub(crate) sending: SendHalf,
     pub(crate) answer: Answer,

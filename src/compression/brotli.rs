@@ -17,6 +17,16 @@ pub(super) const ALL: Constructors<1> = [|| Arc::new(Brotli::default())];
 
 /// `br`: designed for text that is compressed once and read often. The default level suits text that is compressed for
 /// each transfer.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use barewire::compression::Brotli;
+/// use barewire::{Compressor, Compressors, ServerOptions};
+///
+/// let mut options = ServerOptions::default();
+/// options.compressors = Compressors::new([Arc::new(Brotli::with_level(1)) as Arc<dyn Compressor>]);
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct Brotli {
     /// The chosen level.

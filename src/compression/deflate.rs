@@ -17,6 +17,16 @@ use crate::wire::encoding::Encoding;
 pub(super) const ALL: Constructors<1> = [|| Arc::new(Deflate::default())];
 
 /// `deflate`: the compression of `gzip` with a shorter header.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use barewire::compression::Deflate;
+/// use barewire::{Compressor, Compressors, ServerOptions};
+///
+/// let mut options = ServerOptions::default();
+/// options.compressors = Compressors::new([Arc::new(Deflate::with_level(1)) as Arc<dyn Compressor>]);
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct Deflate {
     /// The chosen level.

@@ -16,6 +16,16 @@ use crate::wire::encoding::Encoding;
 pub(super) const ALL: Constructors<1> = [|| Arc::new(Gzip::default())];
 
 /// `gzip`, which every gRPC implementation with compression supports.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use barewire::compression::Gzip;
+/// use barewire::{Compressor, Compressors, ServerOptions};
+///
+/// let mut options = ServerOptions::default();
+/// options.compressors = Compressors::new([Arc::new(Gzip::with_level(1)) as Arc<dyn Compressor>]);
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct Gzip {
     /// The chosen level.

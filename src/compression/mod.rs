@@ -90,6 +90,12 @@ pub use self::zstd::Zstd;
 use crate::call::Compressors;
 
 /// Returns all compiled-in compressors, each with its default level.
+///
+/// ```
+/// let mut options = barewire::ClientOptions::default();
+/// options.compressors = barewire::compression::all();
+/// assert!(!options.compressors.is_empty());
+/// ```
 pub fn all() -> Compressors {
     let all = zstd::ALL.iter().chain(&gzip::ALL).chain(&brotli::ALL).chain(&deflate::ALL).chain(&snappy::ALL);
     Compressors::new(all.map(|construct| construct()))

@@ -20,6 +20,16 @@ pub(super) const ALL: Constructors<1> = [|| Arc::new(Snappy)];
 const STREAM_IDENTIFIER: &[u8] = b"\xff\x06\x00\x00sNaPpY";
 
 /// `snappy`: fast, with the least compression.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use barewire::compression::Snappy;
+/// use barewire::{Compressor, Compressors, ServerOptions};
+///
+/// let mut options = ServerOptions::default();
+/// options.compressors = Compressors::new([Arc::new(Snappy) as Arc<dyn Compressor>]);
+/// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Snappy;
 

@@ -18,6 +18,16 @@ pub(super) const ALL: Constructors<1> = [|| Arc::new(Zstd::default())];
 const FIRST_TRY: usize = 4 << 10;
 
 /// `zstd`: compresses better than gzip in less time.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use barewire::compression::Zstd;
+/// use barewire::{Compressor, Compressors, ServerOptions};
+///
+/// let mut options = ServerOptions::default();
+/// options.compressors = Compressors::new([Arc::new(Zstd::with_level(1)) as Arc<dyn Compressor>]);
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct Zstd {
     /// The level; 0 is zstd's own default.

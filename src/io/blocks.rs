@@ -58,7 +58,7 @@ pub(crate) struct HeaderBlocks {
 }
 
 impl HeaderBlocks {
-    pub(super) fn new(max_metadata_size: u32) -> HeaderBlocks {
+    pub(crate) fn new(max_metadata_size: u32) -> HeaderBlocks {
         HeaderBlocks {
             max_metadata_size,
             long: Mutex::default(),

@@ -23,11 +23,15 @@ use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 /// A stream of bytes both ways: a socket, a TLS session, a pipe in memory.
+///
+/// [`Connector`] has an example.
 pub trait Io: AsyncRead + AsyncWrite + Send + Unpin + 'static {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin + 'static> Io for T {}
 
 /// A byte stream that is ready for HTTP/2, and the peer at its other end.
+///
+/// [`Connector`] has an example.
 pub struct ByteStream {
     /// The byte stream; with TLS, the plaintext inside it.
     pub io: Box<dyn Io>,
@@ -51,6 +55,8 @@ impl fmt::Debug for ByteStream {
 }
 
 /// The direction of bytes, as seen from this side of the connection.
+///
+/// [`Sink`](crate::transport::tap::Sink) has an example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Transfer {
     /// Written to the peer.
@@ -60,6 +66,25 @@ pub enum Transfer {
 }
 
 /// Remembers the last frames of a connection, for those of its calls that fail ([`Cause::frames`](crate::wire::Cause)).
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use barewire::io::{Address, ByteStream, Peer, Witness};
+///
+/// /// Reports the same text for each call that fails.
+/// struct Route(String);
+///
+/// impl Witness for Route {
+///     fn last_frames(&self) -> Vec<String> {
+///         vec![self.0.clone()]
+///     }
+/// }
+///
+/// let (stream, _) = tokio::io::duplex(1024);
+/// let mut stream = ByteStream::new(stream, Peer::plain(Address::Memory));
+/// stream.witness = Some(Arc::new(Route("through the proxy in Paris".into())));
+/// ```
 pub trait Witness: Send + Sync {
     /// Returns the last frames as text, newest last.
     fn last_frames(&self) -> Vec<String>;
@@ -69,6 +94,29 @@ pub trait Witness: Send + Sync {
 ///
 /// Accepting returns a [`Listener::Handshake`], which the server runs on a task of its own, so that a peer with a slow handshake
 /// never delays the next one.
+///
+/// A server of a single stream:
+///
+/// ```
+/// use std::future::{Ready, pending, ready};
+/// use std::io;
+///
+/// use barewire::io::{Address, ByteStream, Listener, Peer};
+/// use tokio::io::DuplexStream;
+///
+/// struct Once(Option<DuplexStream>);
+///
+/// impl Listener for Once {
+///     type Handshake = Ready<io::Result<ByteStream>>;
+///
+///     async fn accept(&mut self) -> io::Result<Self::Handshake> {
+///         match self.0.take() {
+///             Some(stream) => Ok(ready(Ok(ByteStream::new(stream, Peer::plain(Address::Memory))))),
+///             None => pending().await,
+///         }
+///     }
+/// }
+/// ```
 pub trait Listener: Send {
     /// The work left before HTTP/2 can begin: nothing, or a TLS handshake.
     type Handshake: Future<Output = std::io::Result<ByteStream>> + Send + 'static;
@@ -83,6 +131,36 @@ pub trait Listener: Send {
 }
 
 /// The source of a client's connections to its server.
+///
+/// A client that begins on a TCP socket with options of its own:
+///
+/// ```
+/// use std::io;
+/// use std::net::SocketAddr;
+///
+/// use barewire::io::{Address, ByteStream, Connector, Peer};
+/// use tokio::net::TcpSocket;
+///
+/// struct Tuned(SocketAddr);
+///
+/// impl Connector for Tuned {
+///     async fn connect(&self) -> io::Result<ByteStream> {
+///         let socket = TcpSocket::new_v4()?;
+///         socket.set_send_buffer_size(1 << 20)?;
+///         let stream = socket.connect(self.0).await?;
+///         stream.set_nodelay(true)?;
+///         Ok(ByteStream::new(stream, Peer::plain(Address::Tcp(self.0))))
+///     }
+///
+///     fn authority(&self) -> &str {
+///         "localhost"
+///     }
+///
+///     fn scheme(&self) -> &'static str {
+///         "http"
+///     }
+/// }
+/// ```
 pub trait Connector: Send + Sync {
     /// Opens a byte stream, TLS handshake included.
     ///

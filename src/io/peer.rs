@@ -10,6 +10,14 @@ use bytes::Bytes;
 use http::Extensions;
 
 /// The other end of a connection.
+///
+/// ```
+/// use barewire::io::{Address, Peer};
+///
+/// let peer = Peer::plain(Address::Tcp(([192, 0, 2, 1], 4711).into()));
+/// assert_eq!(peer.address.to_string(), "192.0.2.1:4711");
+/// assert!(peer.tls.is_none());
+/// ```
 #[derive(Clone, Debug)]
 pub struct Peer {
     /// Its address.
@@ -26,6 +34,8 @@ impl Peer {
 }
 
 /// The address of a peer.
+///
+/// [`Peer`] has an example.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Address {
     /// TCP over IPv4 or IPv6.
@@ -48,6 +58,18 @@ impl fmt::Display for Address {
 }
 
 /// The results of a TLS handshake.
+///
+/// A handler of callers with certificates:
+///
+/// ```
+/// use barewire::{Request, Status};
+///
+/// async fn admin(_: &(), request: Request<String>) -> Result<String, Status> {
+///     let tls = request.peer().tls.as_ref().ok_or_else(|| Status::unauthenticated("use TLS"))?;
+///     let certificate = tls.certificates.first().ok_or_else(|| Status::unauthenticated("no certificate"))?;
+///     Ok(format!("{} bytes of DER over {}", certificate.len(), tls.version))
+/// }
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TlsIdentity {
     /// The peer's verified certificates, each in DER, its own first; empty if it presented none.
@@ -64,6 +86,15 @@ pub struct TlsIdentity {
 ///
 /// A hook of the server may attach values before the first call; see [`Server::on_accept`](crate::Server::on_accept). All
 /// calls of the connection see them.
+///
+/// ```
+/// use barewire::io::{Address, ConnectionInfo, Peer};
+///
+/// let mut connection = ConnectionInfo::new(Peer::plain(Address::Memory));
+/// connection.extensions_mut().insert("blue");
+/// assert_eq!(connection.extensions().get(), Some(&"blue"));
+/// assert_ne!(connection.id(), ConnectionInfo::default().id());
+/// ```
 pub struct ConnectionInfo {
     id: u64,
     peer: Peer,

@@ -54,6 +54,17 @@ pub struct Router<S> {
 }
 
 /// The methods of any number of services, without their types: the routes of a server.
+///
+/// ```
+/// use barewire::server::Routes;
+/// use barewire::{Router, Server};
+///
+/// struct Words;
+/// struct Numbers;
+///
+/// let routes: Routes = Router::new(Words).merge(Router::new(Numbers)).into();
+/// let server = Server::new(routes);
+/// ```
 #[derive(Default)]
 pub struct Routes {
     methods: BTreeMap<&'static str, Route>,

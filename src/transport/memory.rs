@@ -17,12 +17,26 @@ pub const BUFFER: usize = 64 << 10;
 const BACKLOG: usize = 16;
 
 /// Creates a listener and the connector to it.
+///
+/// ```
+/// use barewire::{Client, Router, Server, transport};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), barewire::Status> {
+/// let (listener, connector) = transport::memory::pair();
+/// tokio::spawn(Server::new(Router::new(())).serve(listener));
+/// let client = Client::connect(connector).await?;
+/// # Ok(())
+/// # }
+/// ```
 pub fn pair() -> (MemoryListener, MemoryConnector) {
     let (connecting, connections) = mpsc::channel(BACKLOG);
     (MemoryListener { connections }, MemoryConnector { connecting })
 }
 
 /// A listener for clients in the same process.
+///
+/// [`pair`] has an example.
 #[derive(Debug)]
 pub struct MemoryListener {
     connections: mpsc::Receiver<DuplexStream>,
@@ -41,6 +55,8 @@ impl Listener for MemoryListener {
 }
 
 /// A connector to the listener of the same [`pair`]. The `:authority` of its calls is `localhost`.
+///
+/// [`pair`] has an example.
 #[derive(Clone, Debug)]
 pub struct MemoryConnector {
     connecting: mpsc::Sender<DuplexStream>,

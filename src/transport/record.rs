@@ -6,6 +6,8 @@ use super::tap::Sink;
 use crate::io::Transfer;
 
 /// The bytes of one read or one write, or of one piece of a vectored write.
+///
+/// [`Recording`] has an example.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
     /// The direction of the bytes.
@@ -19,6 +21,26 @@ pub struct Entry {
 /// Its memory is at most the limit in bytes, plus 16 bytes for each stored read or write. At the limit it stops recording, so
 /// that the record is a complete prefix of the conversation, as a stateful decoder needs, and [`is_full`](Self::is_full) returns
 /// true. The connection itself is not affected.
+///
+/// ```
+/// use barewire::io::Transfer;
+/// use barewire::transport::record::Recording;
+/// use barewire::transport::tap::TapExt;
+/// use barewire::{Client, Router, Server, transport};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), barewire::Status> {
+/// let (listener, connector) = transport::memory::pair();
+/// tokio::spawn(Server::new(Router::new(())).serve(listener));
+/// let recording = Recording::with_limit(1 << 20);
+/// let client = Client::connect(connector.tap(recording.clone())).await?;
+///
+/// let first = &recording.entries()[0];
+/// assert_eq!(first.transfer, Transfer::Sent);
+/// assert!(first.bytes.starts_with(b"PRI * HTTP/2.0"));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Recording {
     tape: Arc<Mutex<Tape>>,

@@ -26,6 +26,30 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use crate::io::{ByteStream, Connector, Io, LastFrames, Listener, Peer, Transfer};
 
 /// Receives the bytes of one connection, in the order of its reads and writes. Dropped with the connection.
+///
+/// ```
+/// use std::sync::Arc;
+/// use std::sync::atomic::{AtomicUsize, Ordering};
+///
+/// use barewire::io::Transfer;
+/// use barewire::transport::tap::{Sink, TapExt};
+/// use barewire::transport::tcp;
+///
+/// #[derive(Clone, Default)]
+/// struct Count {
+///     sent: Arc<AtomicUsize>,
+/// }
+///
+/// impl Sink for Count {
+///     fn passed(&mut self, transfer: Transfer, bytes: &[u8]) {
+///         if transfer == Transfer::Sent {
+///             self.sent.fetch_add(bytes.len(), Ordering::Relaxed);
+///         }
+///     }
+/// }
+///
+/// let connector = tcp::connect("localhost:50051").tap(Count::default());
+/// ```
 pub trait Sink: Send {
     /// Receives the bytes of one read or write, never empty. Called on the connection task, which it blocks.
     fn passed(&mut self, transfer: Transfer, bytes: &[u8]);
@@ -34,6 +58,17 @@ pub trait Sink: Send {
 type Open = dyn Fn(&Peer) -> Box<dyn Sink> + Send + Sync;
 
 /// Opens a [`Sink`] for each connection, or for no connection. Cheap to clone.
+///
+/// ```
+/// use barewire::transport::record::Recording;
+/// use barewire::transport::tap::Tap;
+/// use barewire::transport::tcp;
+///
+/// // On or off, as a flag of a program says; the type of the connector is the same.
+/// let is_on = true;
+/// let tap = if is_on { Tap::to(Recording::with_limit(1 << 20)) } else { Tap::none() };
+/// let connector = tap.around(tcp::connect("localhost:50051"));
+/// ```
 #[derive(Clone, Default)]
 pub struct Tap(Option<Arc<Open>>);
 
@@ -73,6 +108,8 @@ impl fmt::Debug for Tap {
 }
 
 /// Adds the method `.tap(sink)` to every [`Listener`] and [`Connector`].
+///
+/// [`Sink`] has an example.
 pub trait TapExt: Sized {
     /// Wraps it in a tap that passes each connection's bytes to a clone of `sink`, as with [`Tap::to`].
     fn tap<S: Sink + Clone + Sync + 'static>(self, sink: S) -> WithTap<Self> {
@@ -83,6 +120,8 @@ pub trait TapExt: Sized {
 impl<T> TapExt for T {}
 
 /// A [`Listener`] or a [`Connector`] with a [`Tap`] around it.
+///
+/// [`Tap`] has an example.
 #[derive(Clone, Debug)]
 pub struct WithTap<T> {
     inner: T,

@@ -20,6 +20,15 @@ use crate::io::{Address, ByteStream, Connector, Listener, Peer};
 /// never tries a second one, so that a server does not listen on `[::1]` by accident because the port is taken on `127.0.0.1`.
 /// IPv6 addresses need brackets: `[::]:50051`.
 ///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> std::io::Result<()> {
+/// let listener = barewire::transport::tcp::listen("127.0.0.1:0").await?;
+/// assert_ne!(listener.local_addr()?.port(), 0);
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Errors
 ///
 /// A name that can't be resolved, a port that is in use or not permitted; the text contains the address.
@@ -48,6 +57,13 @@ async fn everywhere(port: u16) -> io::Result<tokio::net::TcpListener> {
 
 /// Connects to the server at `address`, which is `host:port` and becomes the `:authority` of calls; `:port` and `port` mean
 /// localhost.
+///
+/// ```no_run
+/// # async fn example() -> Result<(), barewire::Status> {
+/// let client = barewire::Client::connect(barewire::transport::tcp::connect("localhost:50051")).await?;
+/// # Ok(())
+/// # }
+/// ```
 pub fn connect(address: impl Into<String>) -> TcpConnector {
     TcpConnector { address: with_host(&address.into(), "localhost").into_owned() }
 }
@@ -62,6 +78,8 @@ fn with_host<'a>(address: &'a str, host: &str) -> Cow<'a, str> {
 }
 
 /// A listening TCP socket.
+///
+/// [`listen`] has an example.
 #[derive(Debug)]
 pub struct TcpListener {
     socket: tokio::net::TcpListener,
@@ -98,6 +116,8 @@ impl Listener for TcpListener {
 }
 
 /// A connector to a server over TCP.
+///
+/// [`connect`] has an example.
 #[derive(Clone, Debug)]
 pub struct TcpConnector {
     address: String,

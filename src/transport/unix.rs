@@ -12,6 +12,13 @@ use crate::io::{Address, ByteStream, Connector, Listener, Peer};
 ///
 /// Must be called within a tokio runtime.
 ///
+/// ```no_run
+/// # async fn example(router: barewire::server::Routes) -> std::io::Result<()> {
+/// let listener = barewire::transport::unix::listen("/run/words.sock")?;
+/// barewire::Server::new(router).serve(listener).await
+/// # }
+/// ```
+///
 /// # Errors
 ///
 /// Errors of creating the socket, with the path in the text. An existing file is an error even if nothing listens on it any
@@ -30,11 +37,20 @@ pub fn listen(path: impl AsRef<Path>) -> io::Result<UnixListener> {
 }
 
 /// Connects to the server whose socket is at `path`. The `:authority` of its calls is `localhost`.
+///
+/// ```no_run
+/// # async fn example() -> Result<(), barewire::Status> {
+/// let client = barewire::Client::connect(barewire::transport::unix::connect("/run/words.sock")).await?;
+/// # Ok(())
+/// # }
+/// ```
 pub fn connect(path: impl Into<PathBuf>) -> UnixConnector {
     UnixConnector { path: path.into() }
 }
 
 /// A listening Unix socket.
+///
+/// [`listen`] has an example.
 #[derive(Debug)]
 pub struct UnixListener {
     socket: tokio::net::UnixListener,
@@ -66,6 +82,8 @@ impl Listener for UnixListener {
 }
 
 /// A connector to a server over a Unix socket.
+///
+/// [`connect`] has an example.
 #[derive(Clone, Debug)]
 pub struct UnixConnector {
     path: PathBuf,

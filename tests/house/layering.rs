@@ -46,11 +46,13 @@ const CORE: [(&str, &[&str]); 11] = [
 ];
 
 /// The outer modules that use other outer modules. Every outer module may use the core.
-const OUTER_MODULES: [(&str, &[&str]); 2] = [
+const OUTER_MODULES: [(&str, &[&str]); 3] = [
     // The inspector decompresses messages to show their contents.
     ("inspector", &["compression"]),
     // The properties also fuzz the code that decompresses messages, explains bytes and reads captures.
     ("properties", &["compression", "inspector"]),
+    // The tests' client and server meet in memory.
+    ("testing", &["transport"]),
 ];
 
 /// The modules of the programs, and the others each may use. All may use the library's public API.

@@ -14,6 +14,21 @@ use super::{Authorities, H2, Identity, TlsError, VERSIONS, explain, has_h2, iden
 use crate::io::{ByteStream, Connector, Peer};
 
 /// The TLS configuration of a client: the authorities that it trusts, and its own identity.
+///
+/// A client that also has a certificate (mTLS):
+///
+/// ```no_run
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// use barewire::Client;
+/// use barewire::transport::tcp;
+/// use barewire::transport::tls::{Authorities, ClientTls, Identity};
+///
+/// let tls = ClientTls::new(Authorities::from_file("ca.pem")?);
+/// let tls = tls.identity(Identity::from_files("client.pem", "client.key")?);
+/// let client = Client::connect(tls.connector(tcp::connect("localhost:50051"))?).await?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct ClientTls {
     authorities: Authorities,
@@ -83,6 +98,8 @@ fn host(authority: &str) -> &str {
 }
 
 /// A connector that adds TLS to the connections of another.
+///
+/// [`ClientTls`] has an example.
 pub struct TlsConnector<C> {
     connector: C,
     connect: tokio_rustls::TlsConnector,

@@ -21,6 +21,8 @@ pub(super) const REMEDY: &str = "rustls clients refuse as a server certificate; 
     -addext basicConstraints=critical,CA:FALSE -addext subjectAltName=DNS:localhost";
 
 /// A certificate with its chain and its private key, by which one side proves its identity.
+///
+/// [`ServerTls`](super::ServerTls) and [`ClientTls`](super::ClientTls) have examples.
 #[derive(Clone, Debug)]
 pub struct Identity {
     pub(super) key: Arc<CertifiedKey>,
@@ -95,6 +97,8 @@ impl Identity {
 }
 
 /// The certificate authorities that one side trusts.
+///
+/// [`ServerTls`](super::ServerTls) and [`ClientTls`](super::ClientTls) have examples.
 #[derive(Clone, Debug)]
 pub struct Authorities {
     pub(super) roots: Arc<RootCertStore>,
@@ -135,6 +139,13 @@ impl Authorities {
 }
 
 /// The error of a certificate, a key, or a TLS configuration.
+///
+/// ```
+/// use barewire::transport::tls::Authorities;
+///
+/// let error = Authorities::from_file("missing.pem").unwrap_err();
+/// assert!(error.to_string().starts_with("can't read missing.pem: "));
+/// ```
 #[derive(Debug)]
 pub struct TlsError {
     file: PathBuf,

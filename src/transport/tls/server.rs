@@ -18,6 +18,23 @@ use super::{Authorities, H2, Identity, TlsError, VERSIONS, explain, has_h2, iden
 use crate::io::{Address, ByteStream, Listener, Peer};
 
 /// The TLS configuration of a server: its identity, and the certificates that it requests from clients.
+///
+/// A server that requires certificates of its clients (mTLS), and prints the reasons of failed handshakes:
+///
+/// ```no_run
+/// # async fn example(router: barewire::server::Routes) -> Result<(), Box<dyn std::error::Error>> {
+/// use barewire::Server;
+/// use barewire::transport::tcp;
+/// use barewire::transport::tls::{Authorities, Identity, ServerTls};
+///
+/// let tls = ServerTls::new(Identity::from_files("server.pem", "server.key")?);
+/// let tls = tls.require_client_certificates(Authorities::from_file("clients.pem")?);
+/// let listener = tls.listener(tcp::listen("127.0.0.1:50051").await?)?;
+/// let listener = listener.on_failure(|address, error| eprintln!("{address}: {error}"));
+/// Server::new(router).serve(listener).await?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct ServerTls {
     identity: Identity,
@@ -91,6 +108,8 @@ impl ServerTls {
 type OnFailure = Arc<dyn Fn(&Address, &io::Error) + Send + Sync>;
 
 /// A listener that adds TLS to the connections of another.
+///
+/// [`ServerTls`] has an example.
 pub struct TlsListener<L> {
     listener: L,
     acceptor: TlsAcceptor,
