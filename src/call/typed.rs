@@ -29,6 +29,7 @@ use crate::wire::encoding::Encoding;
 ///
 /// On a server it ends with the client's half-close, on a client with the status of the call. Dropping it cancels the
 /// call on a client; on a server, messages that still arrive are discarded.
+#[must_use = "dropping an `Inbound` cancels the call on a client"]
 pub struct Inbound<T> {
     inbox: SharedInbox,
     /// The attributes of the call; `None` on a client.
@@ -168,6 +169,7 @@ impl<T> fmt::Debug for Inbound<T> {
 /// Messages sent without a pause share DATA frames, which are sent as soon as the sender waits for something. On a client,
 /// [`Outbound::finish`] or dropping this half-closes the stream. On a server, the stream ends when the handler returns,
 /// and its result becomes the trailers; an `Outbound` that outlives the handler fails.
+#[must_use = "dropping an `Outbound` half-closes the stream on a client"]
 pub struct Outbound<T> {
     batch: SharedBatch,
     types: PhantomData<fn(T)>,

@@ -199,6 +199,7 @@ fn deadline_exceeded() -> Status {
 }
 
 /// A future of the single response to a client streaming call. Dropping it cancels the call.
+#[must_use = "dropping an `Answer` cancels the call"]
 pub struct Answer<T> {
     inbound: Inbound<T>,
     message: Option<T>,

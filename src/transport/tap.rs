@@ -84,6 +84,7 @@ impl<T> TapExt for T {}
 
 /// A [`Listener`] or a [`Connector`] with a [`Tap`] around it.
 #[derive(Clone, Debug)]
+#[must_use = "a tap does nothing until a server or a client uses what it wraps"]
 pub struct WithTap<T> {
     inner: T,
     tap: Tap,
