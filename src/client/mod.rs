@@ -2,12 +2,14 @@
 //!
 //! See `connection.rs` for one connection and `call.rs` for one call, top to bottom.
 
+mod builder;
 mod call;
 mod caller;
 mod connection;
 mod invoke;
 mod options;
 
+pub use builder::ClientBuilder;
 pub use call::Answer;
 pub use connection::Connection;
 pub use invoke::{Begin, CallStream, Head, Invoke};
@@ -16,6 +18,7 @@ pub use options::{CallOptions, ClientOptions};
 use std::borrow::Borrow;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use prost::Message;
 
@@ -80,6 +83,50 @@ impl Client {
     pub fn with(&self, options: CallOptions) -> Client {
         let options = self.0.options.clone().merged_with(options);
         Client(Caller { options, ..self.0.clone() })
+    }
+
+    /// Returns a client on the same connection that limits the time of each of its calls, as [`CallOptions::timeout`]. For one
+    /// call, use the client at once:
+    ///
+    /// ```no_run
+    /// # #[derive(Clone, PartialEq, prost::Message)]
+    /// # struct Text {
+    /// #     #[prost(string, tag = "1")]
+    /// #     text: String,
+    /// # }
+    /// # const SHOUT: barewire::Method<Text, Text, barewire::Unary> = barewire::Method::new("/words.Words/Shout");
+    /// # async fn example(client: barewire::Client) -> Result<(), barewire::Status> {
+    /// use std::time::Duration;
+    ///
+    /// let text = Text { text: "hello".into() };
+    /// let loud = client.timeout(Duration::from_secs(2)).header("tenant", "blue").unary(SHOUT, text).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn timeout(&self, timeout: Duration) -> Client {
+        self.with(CallOptions::new().timeout(timeout))
+    }
+
+    /// Returns a client on the same connection that sends this text entry in the initial metadata of its calls. It replaces the
+    /// values that this client has for the key; to send several, use [`Client::with`]. Invalid entries make the calls fail, as
+    /// [`CallOptions::header`] describes.
+    #[must_use]
+    pub fn header(&self, key: &str, value: &str) -> Client {
+        self.with(CallOptions::new().header(key, value))
+    }
+
+    /// Returns a client on the same connection that sends this binary entry in the initial metadata of its calls, as
+    /// [`Client::header`]. The key ends in `-bin`.
+    ///
+    /// ```no_run
+    /// # async fn example(client: barewire::Client) {
+    /// let traced = client.header_bin("trace-bin", &[0x00, 0x11, 0x22]);
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn header_bin(&self, key: &str, value: &[u8]) -> Client {
+        self.with(CallOptions::new().header_bin(key, value))
     }
 
     /// Sends one message and waits for the response.

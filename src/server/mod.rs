@@ -3,6 +3,7 @@
 //! See [`connection`](self) (`connection.rs`) for one connection, `call.rs` for one call, and `router.rs` for the way
 //! from path to handler.
 
+mod builder;
 mod call;
 mod connection;
 mod handler;
@@ -11,6 +12,7 @@ mod pace;
 mod router;
 mod shared;
 
+pub use builder::ServerBuilder;
 pub use handler::{Handler, StreamingHandler};
 pub use options::ServerOptions;
 pub use router::{Router, Routes};
@@ -26,7 +28,7 @@ use tokio::time::Instant;
 
 use shared::{OnAccept, Phase, Shared, until};
 
-use crate::io::{ConnectionInfo, Listener};
+use crate::io::{ConnectionInfo, Listener, SecureHandshake, SecureListener};
 use crate::limits::{ACCEPT_PAUSE, CUT_PATIENCE};
 
 /// A gRPC server.
@@ -43,12 +45,14 @@ pub struct Server {
     routes: Routes,
     options: ServerOptions,
     on_accept: Option<OnAccept>,
+    /// TLS, from the builder.
+    handshake: Option<io::Result<SecureHandshake>>,
 }
 
 impl Server {
     /// Creates a server with default options.
     pub fn new(routes: impl Into<Routes>) -> Server {
-        Server { routes: routes.into(), options: ServerOptions::default(), on_accept: None }
+        Server { routes: routes.into(), options: ServerOptions::default(), on_accept: None, handshake: None }
     }
 
     /// Replaces the options.
@@ -90,8 +94,9 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// None at present: the server retries after an error of accepting.
-    pub async fn serve_until(self, mut listener: impl Listener, shutdown: impl Future<Output = ()>) -> io::Result<()> {
+    /// A TLS configuration that can't be used; the server retries after an error of accepting.
+    pub async fn serve_until(self, listener: impl Listener, shutdown: impl Future<Output = ()>) -> io::Result<()> {
+        let mut listener = SecureListener::new(listener, self.handshake.transpose()?);
         let (phases, phase) = watch::channel(Phase::Serving);
         let shared = Arc::new(Shared::new(self.routes, self.options, self.on_accept, phase));
         let mut connections = JoinSet::new();
