@@ -14,7 +14,11 @@
 //! not depend on these modules: any implementation of the two traits works.
 
 mod endpoint;
+#[cfg(not(feature = "tls-platform-roots"))]
 #[path = "https_explicit.rs"]
+mod https;
+#[cfg(feature = "tls-platform-roots")]
+#[path = "https_platform.rs"]
 mod https;
 pub mod memory;
 pub mod record;
