@@ -53,7 +53,7 @@ use crate::status::Status;
 pub struct Client(Caller);
 
 impl Client {
-    /// Connects with default options.
+    /// Connects with default options. [`Client::builder`] sets options, and connects to a URL.
     ///
     /// # Errors
     ///

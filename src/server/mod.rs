@@ -50,7 +50,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Creates a server with default options.
+    /// Creates a server with default options. [`Server::builder`] sets others.
     pub fn new(routes: impl Into<Routes>) -> Server {
         Server { routes: routes.into(), options: ServerOptions::default(), on_accept: None, handshake: None }
     }

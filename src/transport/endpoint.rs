@@ -1,11 +1,11 @@
 //! The URL of a server, for `Client::builder().connect(url)`.
 //!
 //! ```text
-//! http://host[:port]    TCP; port 80 if there is none           RFC 9110 section 4.2.1
-//! https://host[:port]   TLS over TCP; port 443 if there is none RFC 9110 section 4.2.2
-//! unix:path             a Unix socket, the path may be relative gRPC naming.md
-//! unix:///path          a Unix socket, absolute path            gRPC naming.md
-//! unix-abstract:name    an abstract name, on Linux              gRPC naming.md
+//! http://host[:port]    TCP, default port 80                      RFC 9110 section 4.2.1
+//! https://host[:port]   TLS over TCP, default port 443            RFC 9110 section 4.2.2
+//! unix:path             a Unix socket, the path may be relative   gRPC naming.md
+//! unix:///path          a Unix socket, absolute path              gRPC naming.md
+//! unix-abstract:name    an abstract name, on Linux                gRPC naming.md
 //! ```
 
 use std::io;

@@ -12,7 +12,7 @@ use super::{ClientTls, TlsError, VERSIONS, provider};
 impl ClientTls {
     /// Creates a configuration that trusts servers as the operating system does: by its own verifier on Windows, macOS, iOS and
     /// Android, by its certificate files on Linux and other systems. There `SSL_CERT_FILE` and `SSL_CERT_DIR` in the
-    /// environment name other files. Needs the feature `tls-platform-roots`.
+    /// environment name other files. Blocks while it reads files. Needs the feature `tls-platform-roots`.
     ///
     /// ```no_run
     /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
