@@ -198,9 +198,9 @@ pub mod transport;
 pub mod wire;
 
 pub use call::{Compressor, Compressors, Context, DecompressError, Inbound, Outbound, Request, Response};
-pub use client::{CallOptions, Client, ClientOptions};
+pub use client::{CallOptions, Client, ClientBuilder, ClientOptions};
 pub use limits::Limits;
 pub use metadata::Metadata;
 pub use method::{BidiStreaming, ClientStreaming, Method, ServerStreaming, Unary};
-pub use server::{Router, Server, ServerOptions};
+pub use server::{Router, Server, ServerBuilder, ServerOptions};
 pub use status::{Code, Status};

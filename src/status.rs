@@ -47,11 +47,13 @@ struct Parts {
 
 impl Status {
     /// Creates a status from a code and a message for people. The message may be any text; it is percent-encoded on the wire.
+    #[must_use]
     pub fn new(code: Code, message: impl Into<Cow<'static, str>>) -> Status {
         Status::from_number(code.number(), message)
     }
 
     /// Creates a status from the number on the wire, which may be one without a [`Code`].
+    #[must_use]
     pub fn from_number(number: i32, message: impl Into<Cow<'static, str>>) -> Status {
         Status(Box::new(Parts {
             number,
@@ -150,7 +152,7 @@ impl Status {
 macro_rules! constructors {
     ($($(#[$doc:meta])* $name:ident => $code:ident;)*) => {
         impl Status {
-            $($(#[$doc])* pub fn $name(message: impl Into<Cow<'static, str>>) -> Status {
+            $($(#[$doc])* #[must_use] pub fn $name(message: impl Into<Cow<'static, str>>) -> Status {
                 Status::new(Code::$code, message)
             })*
         }

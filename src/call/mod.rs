@@ -51,6 +51,7 @@ pub(crate) mod link;
 pub(crate) mod lock;
 mod observer;
 pub(crate) mod payload;
+pub(crate) mod piece;
 pub(crate) mod send;
 pub(crate) mod typed;
 pub(crate) mod unary;

@@ -48,6 +48,7 @@ use crate::wire::encoding::Encoding;
 /// assert_eq!(join(&(), words).await, Ok("onetwo".to_owned()));
 /// # }
 /// ```
+#[must_use = "dropping an `Inbound` cancels the call on a client"]
 pub struct Inbound<T> {
     inbox: SharedInbox,
     /// The attributes of the call; `None` on a client.
@@ -209,6 +210,7 @@ impl<T> fmt::Debug for Inbound<T> {
 /// assert_eq!(receiver.messages().await, ["one", "two"]);
 /// # }
 /// ```
+#[must_use = "dropping an `Outbound` half-closes the stream on a client"]
 pub struct Outbound<T> {
     batch: SharedBatch,
     types: PhantomData<fn(T)>,

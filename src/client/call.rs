@@ -310,6 +310,7 @@ fn deadline_exceeded() -> Status {
 /// # Ok(())
 /// # }
 /// ```
+#[must_use = "dropping an `Answer` cancels the call"]
 pub struct Answer<T> {
     inbound: Inbound<T>,
     message: Option<T>,

@@ -2,6 +2,7 @@
 //!
 //! See `connection.rs` for one connection and `call.rs` for one call, top to bottom.
 
+mod builder;
 mod call;
 mod caller;
 mod connection;
@@ -9,6 +10,7 @@ mod interceptor;
 mod invoke;
 mod options;
 
+pub use builder::ClientBuilder;
 pub use call::Answer;
 pub use connection::Connection;
 pub use interceptor::{CallStart, Interceptor};
@@ -18,6 +20,7 @@ pub use options::{CallOptions, ClientOptions};
 use std::borrow::Borrow;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use prost::Message;
 
@@ -52,7 +55,7 @@ use crate::status::Status;
 pub struct Client(Caller);
 
 impl Client {
-    /// Connects with default options.
+    /// Connects with default options. [`Client::builder`] sets options, and connects to a URL.
     ///
     /// # Errors
     ///
@@ -99,6 +102,50 @@ impl Client {
         begin: impl Fn(&mut CallStart<'_>) -> Result<(), Status> + Send + Sync + 'static,
     ) -> Client {
         self.interceptor(begin)
+    }
+
+    /// Returns a client on the same connection that limits the time of each of its calls, as [`CallOptions::timeout`]. For one
+    /// call, use the client at once:
+    ///
+    /// ```no_run
+    /// # #[derive(Clone, PartialEq, prost::Message)]
+    /// # struct Text {
+    /// #     #[prost(string, tag = "1")]
+    /// #     text: String,
+    /// # }
+    /// # const SHOUT: barewire::Method<Text, Text, barewire::Unary> = barewire::Method::new("/words.Words/Shout");
+    /// # async fn example(client: barewire::Client) -> Result<(), barewire::Status> {
+    /// use std::time::Duration;
+    ///
+    /// let text = Text { text: "hello".into() };
+    /// let loud = client.timeout(Duration::from_secs(2)).header("tenant", "blue").unary(SHOUT, text).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn timeout(&self, timeout: Duration) -> Client {
+        self.with(CallOptions::new().timeout(timeout))
+    }
+
+    /// Returns a client on the same connection that sends this text entry in the initial metadata of its calls. It replaces the
+    /// values that this client has for the key; to send several, use [`Client::with`]. Invalid entries make the calls fail, as
+    /// [`CallOptions::header`] describes.
+    #[must_use]
+    pub fn header(&self, key: &str, value: &str) -> Client {
+        self.with(CallOptions::new().header(key, value))
+    }
+
+    /// Returns a client on the same connection that sends this binary entry in the initial metadata of its calls, as
+    /// [`Client::header`]. The key ends in `-bin`.
+    ///
+    /// ```no_run
+    /// # async fn example(client: barewire::Client) {
+    /// let traced = client.header_bin("trace-bin", &[0x00, 0x11, 0x22]);
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn header_bin(&self, key: &str, value: &[u8]) -> Client {
+        self.with(CallOptions::new().header_bin(key, value))
     }
 
     /// Sends one message and waits for the response.

@@ -132,8 +132,26 @@ impl CallOptions {
     /// Adds a text entry to the initial metadata. If the key or the value is invalid, the call fails with INTERNAL and
     /// names it; [`Metadata::append`] returns the error at once.
     #[must_use]
-    pub fn header(mut self, key: &str, value: &str) -> CallOptions {
-        if let Err(error) = self.metadata_mut().append(key, value) {
+    pub fn header(self, key: &str, value: &str) -> CallOptions {
+        self.appended(|metadata| metadata.append(key, value))
+    }
+
+    /// Adds a binary entry to the initial metadata; its key ends in `-bin`. If the key is invalid, the call fails with
+    /// INTERNAL and names it.
+    ///
+    /// ```
+    /// use barewire::CallOptions;
+    ///
+    /// let options = CallOptions::new().header_bin("trace-bin", &[0x00, 0x11, 0x22]);
+    /// ```
+    #[must_use]
+    pub fn header_bin(self, key: &str, value: &[u8]) -> CallOptions {
+        self.appended(|metadata| metadata.append_bin(key, value))
+    }
+
+    /// Adds an entry to the metadata, and keeps the first error.
+    fn appended(mut self, append: impl FnOnce(&mut Metadata) -> Result<(), MetadataError>) -> CallOptions {
+        if let Err(error) = append(self.metadata_mut()) {
             self.invalid.get_or_insert(Box::new(error));
         }
         self

@@ -9,12 +9,14 @@ mod gather;
 mod guard;
 mod last;
 mod peer;
+mod secure;
 
 pub(crate) use blocks::{HeaderBlocks, h2_limit};
 pub(crate) use gather::{Gather, Outlet, gather};
 pub(crate) use guard::{Fault, PeerLimits, Pings};
 pub(crate) use last::LastFrames;
 pub use peer::{Address, ConnectionInfo, Peer, TlsIdentity};
+pub(crate) use secure::{ClientHandshake, SecureConnector, SecureHandshake, SecureListener};
 
 use std::fmt;
 use std::future::Future;

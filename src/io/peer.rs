@@ -35,13 +35,22 @@ impl Peer {
 
 /// The address of a peer.
 ///
-/// [`Peer`] has an example.
+/// Its text is `host:port`, `unix:path`, `unix-abstract:name`, or `memory`:
+///
+/// ```
+/// use barewire::io::Address;
+///
+/// assert_eq!(Address::Unix(Some("/run/a.sock".into())).to_string(), "unix:/run/a.sock");
+/// assert_eq!(Address::UnixAbstract("a".into()).to_string(), "unix-abstract:a");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Address {
     /// TCP over IPv4 or IPv6.
     Tcp(SocketAddr),
     /// A Unix socket and its path; `None` for most clients, whose sockets have no path.
     Unix(Option<PathBuf>),
+    /// A Unix socket with a name in the abstract namespace of Linux.
+    UnixAbstract(Bytes),
     /// A stream within this process.
     Memory,
 }
@@ -52,6 +61,7 @@ impl fmt::Display for Address {
             Address::Tcp(address) => write!(f, "{address}"),
             Address::Unix(Some(path)) => write!(f, "unix:{}", path.display()),
             Address::Unix(None) => f.write_str("unix:"),
+            Address::UnixAbstract(name) => write!(f, "unix-abstract:{}", name.escape_ascii()),
             Address::Memory => f.write_str("memory"),
         }
     }

@@ -25,7 +25,8 @@ use super::shared::{Shared, until};
 use crate::call::body::Body;
 use crate::call::budget::Budget;
 use crate::call::link::{Link, Side};
-use crate::call::send::{Piece, SendHalf};
+use crate::call::piece::Piece;
+use crate::call::send::SendHalf;
 use crate::io::{ByteStream, ConnectionInfo, Fault, Gather, Outlet, PeerLimits, gather, h2_limit};
 use crate::limits::{DATA_FRAME_BUDGET, PENDING_RESETS, RESET_MEMORY, TURN, TURN_CALLS, UNSENT_OF_CALL};
 

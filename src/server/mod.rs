@@ -4,6 +4,7 @@
 //! from path to handler.
 
 mod arrival;
+mod builder;
 mod call;
 mod connection;
 mod handler;
@@ -14,6 +15,7 @@ mod pings;
 mod router;
 mod shared;
 
+pub use builder::ServerBuilder;
 pub use handler::{Handler, StreamingHandler};
 pub use interceptor::{CallStart, Interceptor};
 pub use options::ServerOptions;
@@ -31,9 +33,8 @@ use tokio::time::Instant;
 use interceptor::Interceptors;
 use shared::{OnAccept, Phase, Shared, until};
 
-use crate::io::{ConnectionInfo, Listener};
+use crate::io::{Listener, SecureHandshake, SecureListener};
 use crate::limits::{ACCEPT_PAUSE, CUT_PATIENCE};
-use crate::status::Status;
 
 /// A gRPC server.
 ///
@@ -50,54 +51,21 @@ pub struct Server {
     options: ServerOptions,
     on_accept: Option<OnAccept>,
     interceptors: Interceptors,
+    /// TLS, from the builder.
+    handshake: Option<io::Result<SecureHandshake>>,
 }
 
 impl Server {
-    /// Creates a server with default options.
+    /// Creates a server with default options. [`Server::builder`] sets others.
     pub fn new(routes: impl Into<Routes>) -> Server {
-        let (options, interceptors) = (ServerOptions::default(), Interceptors::default());
-        Server { routes: routes.into(), options, on_accept: None, interceptors }
-    }
-
-    /// Replaces the options.
-    #[must_use]
-    pub fn with_options(mut self, options: ServerOptions) -> Server {
-        self.options = options;
-        self
-    }
-
-    /// Sets a function that decides about each new connection: the server serves it if the function returns true, and
-    /// closes it otherwise, before HTTP/2 begins. With TLS it runs after the handshake and sees the peer's certificates.
-    /// It may attach values to the connection, which the handlers of its calls see.
-    ///
-    /// ```
-    /// use barewire::{Router, Server};
-    ///
-    /// #[derive(Clone)]
-    /// struct Tenant(u8);
-    ///
-    /// let server = Server::new(Router::new(())).on_accept(|connection| {
-    ///     connection.extensions_mut().insert(Tenant(7));
-    ///     connection.peer().tls.is_some()
-    /// });
-    /// ```
-    #[must_use]
-    pub fn on_accept(mut self, accepts: impl Fn(&mut ConnectionInfo) -> bool + Send + Sync + 'static) -> Server {
-        self.on_accept = Some(Box::new(accepts));
-        self
-    }
-
-    /// Adds an interceptor, which sees each call after those that were added before.
-    #[must_use]
-    pub fn interceptor(mut self, interceptor: impl Interceptor) -> Server {
-        self.interceptors.add(interceptor);
-        self
-    }
-
-    /// Adds a function as an interceptor, like [`Server::interceptor`]; see [`Interceptor`] for an example.
-    #[must_use]
-    pub fn intercept(self, begin: impl Fn(&mut CallStart<'_>) -> Result<(), Status> + Send + Sync + 'static) -> Server {
-        self.interceptor(begin)
+        let options = ServerOptions::default();
+        Server {
+            routes: routes.into(),
+            options,
+            on_accept: None,
+            interceptors: Interceptors::default(),
+            handshake: None,
+        }
     }
 
     /// Serves until the task is dropped, which ends all connections at once.
@@ -111,8 +79,9 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// None at present: the server retries after an error of accepting.
-    pub async fn serve_until(self, mut listener: impl Listener, shutdown: impl Future<Output = ()>) -> io::Result<()> {
+    /// A TLS configuration that can't be used; the server retries after an error of accepting.
+    pub async fn serve_until(self, listener: impl Listener, shutdown: impl Future<Output = ()>) -> io::Result<()> {
+        let mut listener = SecureListener::new(listener, self.handshake.transpose()?);
         let (phases, phase) = watch::channel(Phase::Serving);
         let shared = Arc::new(Shared::new(self.routes, self.options, self.on_accept, self.interceptors, phase));
         let mut connections = JoinSet::new();

@@ -123,6 +123,7 @@ impl<T> TapExt for T {}
 ///
 /// [`Tap`] has an example.
 #[derive(Clone, Debug)]
+#[must_use = "a tap does nothing until a server or a client uses what it wraps"]
 pub struct WithTap<T> {
     inner: T,
     tap: Tap,

@@ -77,9 +77,7 @@ fn with_host<'a>(address: &'a str, host: &str) -> Cow<'a, str> {
     }
 }
 
-/// A listening TCP socket.
-///
-/// [`listen`] has an example.
+/// A listening TCP socket: from [`listen`], or from a socket that exists already.
 #[derive(Debug)]
 pub struct TcpListener {
     socket: tokio::net::TcpListener,
@@ -106,6 +104,47 @@ impl TcpListener {
     }
 }
 
+/// Takes over a socket that was bound elsewhere: by the service manager, or with options that [`listen`] does not set.
+///
+/// ```no_run
+/// # async fn example(router: barewire::server::Routes) -> std::io::Result<()> {
+/// use barewire::Server;
+/// use barewire::transport::tcp::TcpListener;
+///
+/// let socket = tokio::net::TcpListener::bind("127.0.0.1:50051").await?;
+/// Server::builder().serve(router, TcpListener::from(socket)).await
+/// # }
+/// ```
+impl From<tokio::net::TcpListener> for TcpListener {
+    fn from(socket: tokio::net::TcpListener) -> TcpListener {
+        TcpListener { socket }
+    }
+}
+
+/// Takes over a listening socket of the standard library, and makes it non-blocking. Must be called within a tokio runtime.
+///
+/// ```no_run
+/// # async fn example(router: barewire::server::Routes) -> std::io::Result<()> {
+/// use barewire::Server;
+/// use barewire::transport::tcp::TcpListener;
+///
+/// let socket = std::net::TcpListener::bind("127.0.0.1:50051")?;
+/// Server::builder().serve(router, TcpListener::try_from(socket)?).await
+/// # }
+/// ```
+///
+/// # Errors
+///
+/// Those of the system for making it non-blocking and for registering it with the runtime.
+impl TryFrom<std::net::TcpListener> for TcpListener {
+    type Error = io::Error;
+
+    fn try_from(socket: std::net::TcpListener) -> io::Result<TcpListener> {
+        socket.set_nonblocking(true)?;
+        Ok(TcpListener { socket: tokio::net::TcpListener::from_std(socket)? })
+    }
+}
+
 impl Listener for TcpListener {
     type Handshake = Ready<io::Result<ByteStream>>;
 
@@ -119,6 +158,7 @@ impl Listener for TcpListener {
 ///
 /// [`connect`] has an example.
 #[derive(Clone, Debug)]
+#[must_use = "a connector connects only when a client uses it"]
 pub struct TcpConnector {
     address: String,
 }
@@ -241,6 +281,18 @@ mod tests {
         assert_eq!(listen(&format!(":{port}")).await.unwrap_err().kind(), io::ErrorKind::AddrInUse);
         let error = listen(":65536").await.unwrap_err().to_string();
         assert!(error.starts_with("can't listen on :65536: "), "{error}");
+    }
+
+    #[tokio::test]
+    async fn existing_sockets_are_listened_on() {
+        let blocking = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let asynchronous = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        for mut listener in [TcpListener::try_from(blocking).unwrap(), TcpListener::from(asynchronous)] {
+            let connector = connect(listener.local_addr().unwrap().to_string());
+            // A socket that still blocks would stop the only thread before anything connects.
+            let (far, near) = tokio::join!(async { listener.accept().await.unwrap().await }, connector.connect());
+            assert!(near.is_ok() && far.is_ok());
+        }
     }
 
     #[tokio::test]

@@ -7,8 +7,9 @@ use barewire::io::{Address, ConnectionInfo, Peer};
 use barewire::{CallOptions, Client, Code, Context, Request, Router, Server, Status, transport};
 
 use crate::common::frames::*;
+use crate::common::peer::value;
 use crate::common::server::{client_and_raw_server, client_with};
-use crate::common::service::{CHAT, ECHO, Note, note};
+use crate::common::service::{CHAT, COUNT, ECHO, Note, note};
 use crate::common::{quiet, soon};
 
 /// The number that a hook gives to a connection.
@@ -120,6 +121,25 @@ async fn later_options_replace_only_what_they_set() {
     assert_eq!((values("tenant"), values("trace")), (vec!["red".into(), "green".into()], vec!["1".into()]));
     assert_eq!(values("grpc-timeout").len(), 1);
     call.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn options_at_a_call_are_those_of_one_call() {
+    let (client, mut server) = client_and_raw_server().await;
+    let usual = client.header("tenant", "blue").header("trace", "1");
+    let once = usual.timeout(Duration::from_secs(2)).header("tenant", "red").header_bin("id-bin", &[0, 255]);
+    let mut calls = Vec::new();
+    for (stream, client, tenant, id, timeouts) in [(1, once, "red", Some("AP8"), 1), (3, usual, "blue", None, 0)] {
+        let call = tokio::spawn(async move { client.server_streaming(COUNT, note("hi")).await });
+        let fields = server.expect_request(stream).await;
+        assert_eq!((value(&fields, "tenant"), value(&fields, "trace")), (Some(tenant), Some("1")));
+        assert_eq!(value(&fields, "id-bin"), id);
+        assert_eq!(fields.iter().filter(|field| field.name == "grpc-timeout").count(), timeouts);
+        server.expect(data(stream, text("hi")).end_stream()).await;
+        calls.push(call.await.unwrap().unwrap());
+    }
+    let status = client.header_bin("id", &[1]).unary(ECHO, note("hi")).await.unwrap_err();
+    assert!(status.message().contains("\"id\""), "{status}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -26,6 +26,16 @@ impl Authority {
         Authorities::from_pem(self.issuer.pem().as_bytes()).unwrap()
     }
 
+    pub fn certificate_pem(&self) -> String {
+        self.issuer.pem()
+    }
+
+    /// Creates a certificate for a name. Returns it and its key in PEM.
+    pub fn pem(&self, name: &str) -> (String, String) {
+        let (certificate, key) = self.make(name, |_| {});
+        (certificate.pem(), key.serialize_pem())
+    }
+
     /// Creates a certificate for a name. Returns the identity, and the certificate in DER.
     pub fn sign(&self, name: &str) -> (Identity, Vec<u8>) {
         self.sign_with(name, |_| {})

@@ -1,11 +1,15 @@
 //! Tests the route guide, client and server, over every transport, and the errors of TLS.
 
+mod builders;
 mod certificates;
 #[path = "../common/cpu.rs"]
 mod cpu;
 mod hostile_tls;
 #[path = "../common/installed.rs"]
 mod installed;
+#[cfg(feature = "tls-platform-roots")]
+mod platform_roots;
+mod reloading;
 mod service;
 mod tls;
 

@@ -147,7 +147,7 @@ async fn messages_are_compressed_as_the_call_says() {
 #[test]
 #[should_panic = "no compressor for gzip: add one to ServerOptions::compressors"]
 fn encoding_without_compressor_panics() {
-    Call::default().encoding(Encoding::Gzip).inbound_channel::<i32>();
+    let _ = Call::default().encoding(Encoding::Gzip).inbound_channel::<i32>();
 }
 
 #[test]

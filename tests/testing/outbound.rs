@@ -225,5 +225,5 @@ async fn sender_that_waits_is_woken_when_the_client_goes() {
 #[test]
 #[should_panic = "runtime"]
 fn outbound_outside_a_runtime_panics() {
-    testing::outbound::<i32>();
+    let _ = testing::outbound::<i32>();
 }

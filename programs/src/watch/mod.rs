@@ -128,8 +128,8 @@ fn ends(side: Side, peer: &Peer, number: u64) -> (SocketAddr, SocketAddr) {
     let nowhere = |port| SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), port);
     let there = match &peer.address {
         Address::Tcp(address) => *address,
-        Address::Unix(_) | Address::Memory if side == Side::Client => nowhere(USUAL_PORT),
-        Address::Unix(_) | Address::Memory => nowhere(number as u16),
+        _ if side == Side::Client => nowhere(USUAL_PORT),
+        _ => nowhere(number as u16),
     };
     match side {
         Side::Server => (there, nowhere(USUAL_PORT)),

@@ -1,8 +1,8 @@
 //! TLS over any other transport, by rustls: [`ServerTls`] wraps a listener, [`ClientTls`] wraps a connector.
 //!
 //! Supports TLS 1.2 and 1.3. Both sides negotiate HTTP/2 by ALPN as `h2` and refuse a peer that does not (RFC 9113 section 9.2,
-//! RFC 7301). The trusted authorities are always explicit, in [`Authorities`]: the root certificates of the platform are not
-//! used.
+//! RFC 7301). The trusted authorities are explicit, in [`Authorities`], or those of the operating system, with
+//! `ClientTls::platform_roots` of the feature `tls-platform-roots`.
 //!
 //! A server's handshakes run on the tasks of their connections and are limited by
 //! [`ServerOptions::handshake_timeout`](crate::ServerOptions::handshake_timeout).
@@ -12,30 +12,35 @@
 //! use barewire::transport::{tcp, tls};
 //!
 //! let tls = tls::ServerTls::new(tls::Identity::from_files("server.pem", "server.key")?);
-//! let listener = tls.listener(tcp::listen("127.0.0.1:50051").await?)?;
-//! barewire::Server::new(router).serve(listener).await?;
+//! barewire::Server::builder().tls(tls).serve(router, tcp::listen("127.0.0.1:50051").await?).await?;
 //!
 //! let tls = tls::ClientTls::new(tls::Authorities::from_file("ca.pem")?).server_name("x.test.example.com");
-//! let client = barewire::Client::connect(tls.connector(tcp::connect("localhost:50051"))?).await?;
+//! let client = barewire::Client::builder().tls(tls).connect("https://localhost:50051").await?;
 //! # Ok(())
 //! # }
 //! ```
 
+mod builder;
 mod client;
 mod pem;
+#[cfg(feature = "tls-platform-roots")]
+mod platform;
 mod provider;
+mod reload;
 mod server;
 
 pub use client::{ClientTls, TlsConnector};
 pub use pem::{Authorities, Identity, TlsError};
 pub(crate) use provider::provider;
+pub use reload::IdentityHandle;
 pub use server::{ServerTls, TlsListener};
+/// The version of rustls for [`ClientTls::from_config`] and [`ServerTls::from_config`].
+pub use tokio_rustls::rustls;
 
 use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tokio_rustls::rustls;
 
 use rustls::pki_types::UnixTime;
 use rustls::{CertificateError, CommonState, InvalidMessage, PeerIncompatible, SupportedProtocolVersion, version};
@@ -47,6 +52,21 @@ use crate::wire::cause::{By, NoTls};
 const H2: &[u8] = b"h2";
 
 static VERSIONS: [&SupportedProtocolVersion; 2] = [&version::TLS13, &version::TLS12];
+
+/// Checks that a configuration offers HTTP/2 by ALPN, or no protocol.
+///
+/// # Errors
+///
+/// [`TlsError`] if it offers only other protocols.
+fn check_alpn(protocols: &[Vec<u8>]) -> Result<(), TlsError> {
+    if protocols.is_empty() || protocols.iter().any(|protocol| protocol == H2) {
+        return Ok(());
+    }
+    let offered: Vec<String> = protocols.iter().map(|protocol| protocol.escape_ascii().to_string()).collect();
+    let offered = offered.join(", ");
+    let remedy = "gRPC needs HTTP/2: add b\"h2\" to alpn_protocols, or leave it empty";
+    Err(TlsError::unusable("TLS", format!("ALPN offers only {offered}: {remedy}")))
+}
 
 /// Tells whether HTTP/2 was negotiated.
 fn has_h2(session: &CommonState) -> bool {

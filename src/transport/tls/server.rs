@@ -10,12 +10,15 @@ use tokio::io::AsyncWriteExt;
 use tokio_rustls::{TlsAcceptor, rustls};
 
 use rustls::ServerConfig;
-use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{NoServerSessionStorage, ResolvesServerCert, WebPkiClientVerifier};
 use rustls::sign::SingleCertAndKey;
 
-use super::{Authorities, H2, Identity, TlsError, VERSIONS, explain, has_h2, identity, provider, refuse_without_h2};
-use crate::io::{Address, ByteStream, Listener, Peer};
+use super::reload::{CurrentIdentity, IdentityHandle};
+use super::{
+    Authorities, H2, Identity, TlsError, VERSIONS, check_alpn, explain, has_h2, identity, provider, refuse_without_h2,
+};
+use crate::io::{Address, ByteStream, Listener, Peer, SecureHandshake};
 
 /// The TLS configuration of a server: its identity, and the certificates that it requests from clients.
 ///
@@ -35,10 +38,18 @@ use crate::io::{Address, ByteStream, Listener, Peer};
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct ServerTls {
-    identity: Identity,
+    source: Source,
     clients: Clients,
+    on_failure: Option<OnFailure>,
+}
+
+#[derive(Clone, Debug)]
+enum Source {
+    Identity(Identity),
+    Reloadable(Arc<CurrentIdentity>),
+    Config(Arc<ServerConfig>),
 }
 
 #[derive(Clone, Debug)]
@@ -48,10 +59,54 @@ enum Clients {
     Required(Authorities),
 }
 
+/// The callback for failed handshakes.
+type OnFailure = Arc<dyn Fn(&Address, &io::Error) + Send + Sync>;
+
 impl ServerTls {
     /// Creates a configuration that presents this identity and does not request client certificates.
     pub fn new(identity: Identity) -> ServerTls {
-        ServerTls { identity, clients: Clients::Anonymous }
+        ServerTls::presenting(Source::Identity(identity))
+    }
+
+    /// As [`ServerTls::new`], with a handle that replaces the identity while the server runs: see [`IdentityHandle`]. Sessions
+    /// are not resumed, because a client that resumes one does not see the new certificate.
+    #[must_use]
+    pub fn reloadable(identity: Identity) -> (ServerTls, IdentityHandle) {
+        let (current, handle) = IdentityHandle::new(identity);
+        (ServerTls::presenting(Source::Reloadable(current)), handle)
+    }
+
+    /// Creates a configuration from one of rustls 0.23, which decides about versions, algorithms, certificates and those of
+    /// clients. Sets ALPN to `h2` alone, because a connection of gRPC speaks
+    /// nothing else.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    ///
+    /// use barewire::transport::tls::{Identity, ServerTls, rustls};
+    ///
+    /// # fn example(identity: Identity) -> Result<(), Box<dyn std::error::Error>> {
+    /// let provider = Arc::new(rustls::crypto::ring::default_provider());
+    /// let config = rustls::ServerConfig::builder_with_provider(provider)
+    ///     .with_protocol_versions(&[&rustls::version::TLS13])?
+    ///     .with_no_client_auth()
+    ///     .with_cert_resolver(Arc::new(rustls::sign::SingleCertAndKey::from(identity.certified_key())));
+    /// let tls = ServerTls::from_config(Arc::new(config))?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`TlsError`] if the configuration offers only other protocols by ALPN.
+    pub fn from_config(mut config: Arc<ServerConfig>) -> Result<ServerTls, TlsError> {
+        check_alpn(&config.alpn_protocols)?;
+        Arc::make_mut(&mut config).alpn_protocols = vec![H2.to_vec()];
+        Ok(ServerTls::presenting(Source::Config(config)))
+    }
+
+    fn presenting(source: Source) -> ServerTls {
+        ServerTls { source, clients: Clients::Anonymous, on_failure: None }
     }
 
     /// Refuses clients that do not present a certificate of these authorities (mTLS).
@@ -69,26 +124,58 @@ impl ServerTls {
         self
     }
 
+    /// Calls `report` with the client's address and a one-line error whenever a handshake fails, as
+    /// [`TlsListener::on_failure`].
+    #[must_use]
+    pub fn on_failure(mut self, report: impl Fn(&Address, &io::Error) + Send + Sync + 'static) -> ServerTls {
+        self.on_failure = Some(Arc::new(report));
+        self
+    }
+
     /// Adds TLS to the connections of another listener.
     ///
     /// # Errors
     ///
-    /// [`TlsError`] if the authorities can't be used.
+    /// [`TlsError`] if the authorities can't be used, or if they were set on a configuration from
+    /// [`ServerTls::from_config`], which has its own verifier of client certificates.
     pub fn listener<L: Listener>(&self, listener: L) -> Result<TlsListener<L>, TlsError> {
-        Ok(TlsListener { listener, acceptor: TlsAcceptor::from(Arc::new(self.config()?)), on_failure: None })
+        let acceptor = TlsAcceptor::from(self.config()?);
+        Ok(TlsListener { listener, acceptor, on_failure: self.on_failure.clone() })
     }
 
-    fn config(&self) -> Result<ServerConfig, TlsError> {
+    /// Returns the handshake of a server's builder. Errors as [`ServerTls::listener`].
+    pub(crate) fn handshake(self) -> Result<SecureHandshake, TlsError> {
+        let acceptor = TlsAcceptor::from(self.config()?);
+        Ok(Arc::new(move |below| Box::pin(accept(acceptor.clone(), below, self.on_failure.clone()))))
+    }
+
+    fn config(&self) -> Result<Arc<ServerConfig>, TlsError> {
+        let verifier = self.client_verifier()?;
+        let resolver: Arc<dyn ResolvesServerCert> = match (&self.source, &verifier) {
+            (Source::Identity(identity), _) => Arc::new(SingleCertAndKey::from(identity.key.clone())),
+            (Source::Reloadable(current), _) => current.clone(),
+            (Source::Config(config), None) => return Ok(config.clone()),
+            (Source::Config(_), Some(_)) => {
+                return Err(TlsError::unusable(
+                    "the clients' authorities",
+                    "set the verifier of client certificates in the rustls::ServerConfig",
+                ));
+            }
+        };
         let builder = ServerConfig::builder_with_provider(provider())
             .with_protocol_versions(&VERSIONS)
             .map_err(|error| TlsError::unusable("TLS", error))?;
-        let builder = match self.client_verifier()? {
+        let builder = match verifier {
             Some(verifier) => builder.with_client_cert_verifier(verifier),
             None => builder.with_no_client_auth(),
         };
-        let mut config = builder.with_cert_resolver(Arc::new(SingleCertAndKey::from(self.identity.key.clone())));
+        let mut config = builder.with_cert_resolver(resolver);
         config.alpn_protocols = vec![H2.to_vec()];
-        Ok(config)
+        if let Source::Reloadable(_) = &self.source {
+            config.session_storage = Arc::new(NoServerSessionStorage {});
+            config.send_tls13_tickets = 0;
+        }
+        Ok(Arc::new(config))
     }
 
     fn client_verifier(&self) -> Result<Option<Arc<dyn ClientCertVerifier>>, TlsError> {
@@ -104,12 +191,10 @@ impl ServerTls {
     }
 }
 
-/// The callback for failed handshakes.
-type OnFailure = Arc<dyn Fn(&Address, &io::Error) + Send + Sync>;
-
 /// A listener that adds TLS to the connections of another.
 ///
 /// [`ServerTls`] has an example.
+#[must_use = "a listener accepts only when a server uses it"]
 pub struct TlsListener<L> {
     listener: L,
     acceptor: TlsAcceptor,
@@ -119,7 +204,6 @@ pub struct TlsListener<L> {
 impl<L> TlsListener<L> {
     /// Calls `report` with the client's address and a one-line error whenever a handshake fails: plaintext on this port, a client
     /// that does not trust this server's certificate. Without it, such connections end silently.
-    #[must_use]
     pub fn on_failure(mut self, report: impl Fn(&Address, &io::Error) + Send + Sync + 'static) -> TlsListener<L> {
         self.on_failure = Some(Arc::new(report));
         self
@@ -132,17 +216,19 @@ impl<L: Listener> Listener for TlsListener<L> {
     async fn accept(&mut self) -> io::Result<Self::Handshake> {
         let below = self.listener.accept().await?;
         let (acceptor, on_failure) = (self.acceptor.clone(), self.on_failure.clone());
-        Ok(Box::pin(async move {
-            let ByteStream { io, peer, .. } = below.await?;
-            let address = peer.address.clone();
-            let result = shake_hands(acceptor, io, peer).await;
-            result.inspect_err(|error| {
-                if let Some(report) = on_failure {
-                    report(&address, error);
-                }
-            })
-        }))
+        Ok(Box::pin(async move { accept(acceptor, below.await?, on_failure).await }))
     }
+}
+
+async fn accept(acceptor: TlsAcceptor, below: ByteStream, on_failure: Option<OnFailure>) -> io::Result<ByteStream> {
+    let ByteStream { io, peer, .. } = below;
+    let address = peer.address.clone();
+    let result = shake_hands(acceptor, io, peer).await;
+    result.inspect_err(|error| {
+        if let Some(report) = on_failure {
+            report(&address, error);
+        }
+    })
 }
 
 async fn shake_hands(acceptor: TlsAcceptor, io: Box<dyn crate::io::Io>, peer: Peer) -> io::Result<ByteStream> {
@@ -155,6 +241,15 @@ async fn shake_hands(acceptor: TlsAcceptor, io: Box<dyn crate::io::Io>, peer: Pe
     }
     let tls = Some(identity(session, session.server_name()));
     Ok(ByteStream::new(stream, Peer { tls, ..peer }))
+}
+
+impl fmt::Debug for ServerTls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServerTls")
+            .field("source", &self.source)
+            .field("clients", &self.clients)
+            .finish_non_exhaustive()
+    }
 }
 
 impl<L: fmt::Debug> fmt::Debug for TlsListener<L> {
