@@ -99,7 +99,8 @@ fn items(tokens: TokenStream) -> Items {
         if ends {
             let item = std::mem::take(&mut item);
             let words: Vec<String> = item.iter().map(ToString::to_string).filter(|word| word != "pub").collect();
-            if !is_use(&item) && !(words[0] == "mod" && words.last().is_some_and(|word| word == ";")) {
+            let other_file = words[0] == "mod" && words.last().is_some_and(|word| word == ";");
+            if !is_use(&item) && !other_file {
                 found.insert(words[..2].join(" "), spelled(item));
             }
         }

@@ -1,8 +1,8 @@
 //! A service without one of its methods. It does not compile: `tests/forgotten.rs` reads the compiler's error.
 
 use barewire::{Inbound, Outbound, Request, Response, Status};
-use barewire_build_generated::words::Text;
-use barewire_build_generated::words::words::{Words, router};
+use barewire_build_generated::proto::Text;
+use barewire_build_generated::proto::words::{Words, router};
 
 struct Forgetful;
 

@@ -1,7 +1,7 @@
 //! Compiles the code that `barewire-build` generates for the files in `proto/`.
 
 /// The words of the README.
-pub mod words {
+pub mod proto {
     include!(concat!(env!("OUT_DIR"), "/words.v1.rs"));
 
     /// The descriptors, for server reflection.
@@ -10,7 +10,7 @@ pub mod words {
 
 /// Files that are hard to translate.
 #[allow(missing_docs)]
-pub mod tricky {
+pub mod protos {
     include!(concat!(env!("OUT_DIR"), "/protos.rs"));
 }
 

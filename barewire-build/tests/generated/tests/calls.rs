@@ -3,9 +3,9 @@
 use barewire::{
     BidiStreaming, Client, Inbound, Method, Outbound, Request, Response, Router, Server, Status, Unary, transport,
 };
-use barewire_build_generated::tricky::{other, tricky};
-use barewire_build_generated::words::words::{ECHO, JOIN, SHOUT, SPELL, Words, WordsClient, router};
-use barewire_build_generated::words::{DESCRIPTORS, Text};
+use barewire_build_generated::proto::words::{ECHO, JOIN, SHOUT, SPELL, Words, WordsClient, router};
+use barewire_build_generated::proto::{DESCRIPTORS, Text};
+use barewire_build_generated::protos::{other, tricky};
 use prost::Message;
 
 /// An implementation of the trait.
@@ -105,7 +105,7 @@ fn constants_spell_the_paths_of_the_proto_files() {
         tricky::names::LOWER_SNAKE.path(),
         tricky::same_names::NEW.path(),
         other::v1::imported::GET.path(),
-        barewire_build_generated::tricky::no_package::GET.path(),
+        barewire_build_generated::protos::no_package::GET.path(),
     ];
     let spelled = [
         "/tricky.Names/Self",

@@ -11,6 +11,7 @@ fn implementation_without_a_method_is_a_compile_error_that_names_it() {
     // The same packages as `cargo test` in the root, so that nothing but the example is compiled again.
     command.args(["build", "--offline", "--locked", "--quiet", "--workspace", "--example", "forgotten"]);
     command.args(["--features", "barewire-build-generated/forgotten"]).current_dir(env!("CARGO_MANIFEST_DIR"));
+    command.env("CARGO_TERM_COLOR", "never");
     let output = command.output().expect("cargo runs");
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success(), "it must not compile");
