@@ -45,10 +45,11 @@
 //! The code:
 //!
 //! ```ignore
-//! mod words {
+//! mod proto {
 //!     include!(concat!(env!("OUT_DIR"), "/words.v1.rs"));
 //! }
-//! use words::{Text, words::SHOUT};
+//! use proto::Text;
+//! use proto::words::SHOUT;
 //!
 //! // A server.
 //! let router = Router::new(Speaker).unary(SHOUT, Speaker::shout);
@@ -69,18 +70,20 @@
 //! ```
 //!
 //! ```ignore
-//! impl words::words::Words for Speaker {
+//! use proto::words::{Words, WordsClient, router};
+//!
+//! impl Words for Speaker {
 //!     async fn shout(&self, request: Request<Text>) -> Result<Response<Text>, Status> {
 //!         Ok(Response::new(Text { text: request.text.to_uppercase() }))
 //!     }
 //! }
 //!
-//! Server::new(words::words::router(Speaker)).serve(listener).await?;
+//! Server::new(router(Speaker)).serve(listener).await?;
 //!
-//! let loud = words::words::WordsClient::new(client).shout(Text { text: "hello".into() }).await?;
+//! let loud = WordsClient::new(client).shout(Text { text: "hello".into() }).await?;
 //! ```
 //!
-//! A handler that the `impl` lacks is the compiler's error E0046, which names it.
+//! If the `impl` lacks a handler, the compiler's error E0046 names it.
 //!
 //! # Names
 //!
@@ -127,6 +130,7 @@ mod service;
 mod sources;
 
 pub use error::Error;
+/// The version of prost-build whose options [`Config::prost`] changes.
 pub use prost_build;
 
 use std::collections::BTreeMap;

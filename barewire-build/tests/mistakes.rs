@@ -162,6 +162,22 @@ fn file_outside_the_folders_of_imports_is_refused() {
 }
 
 #[test]
+fn file_that_another_folder_hides_is_refused() {
+    let folder =
+        folder("hidden", &[("one/a.proto", "syntax = \"proto3\";\n"), ("two/a.proto", "syntax = \"proto3\";\n")]);
+    let (one, two) = (folder.join("one"), folder.join("two"));
+    let config = barewire_build::configure().out_dir(folder.join("out"));
+    let error = config.compile(&[two.join("a.proto")], &[&one, &two]).expect_err("the first folder hides it");
+    let (found, file) = (one.join("a.proto"), two.join("a.proto"));
+    let expected = format!(
+        "{}: {} is found first as \"a.proto\"; change the order of the folders",
+        file.display(),
+        found.display()
+    );
+    assert_eq!(error.to_string(), expected);
+}
+
+#[test]
 fn file_that_is_not_utf_8_is_refused() {
     let folder = folder("utf_8", &[]);
     fs::write(folder.join("a.proto"), b"// caf\xe9\n").expect("a file can be written");
