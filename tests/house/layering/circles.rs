@@ -1,18 +1,18 @@
-//! Checks that the imports of the library and of the programs form no circle.
+//! Checks that the imports of the library, the programs and the generator form no circle.
 //!
 //! An arrow leads from a file to the file that defines an item it uses. Re-exports are followed: a `mod.rs` that only re-exports
 //! its children's names does not use them, and a file that imports such a name from it uses the child.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::source::{Source, library, programs};
+use super::source::{Source, generator, library, programs};
 
 /// Maps each file to the files that it uses.
 pub(super) type Arrows<'a> = BTreeMap<&'a str, BTreeSet<&'a str>>;
 
 #[test]
 fn imports_form_no_circle() {
-    for (sources, least) in [(library(), 500), (programs(), 100)] {
+    for (sources, least) in [(library(), 500), (programs(), 100), (generator(), 10)] {
         assert_no_circles(&sources.iter().collect::<Vec<_>>(), least);
     }
 }

@@ -43,6 +43,12 @@ pub fn programs() -> &'static [Source] {
     &PROGRAMS
 }
 
+/// Returns every file of the generator, below `barewire-build/src/`.
+pub fn generator() -> &'static [Source] {
+    static GENERATOR: LazyLock<Vec<Source>> = LazyLock::new(|| read("barewire-build/src"));
+    &GENERATOR
+}
+
 fn read(folder: &str) -> Vec<Source> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut sources: Vec<Source> = files(&root.join(folder))
@@ -95,7 +101,8 @@ impl Source {
 
     /// Returns the path below `src/`.
     fn below_src(&self) -> &str {
-        let path = self.path.strip_prefix("programs/").unwrap_or(&self.path);
+        let package = ["programs/", "barewire-build/"].iter().find_map(|package| self.path.strip_prefix(package));
+        let path = package.unwrap_or(&self.path);
         path.strip_prefix("src/").unwrap_or(path)
     }
 
