@@ -24,9 +24,9 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use shared::{OnAccept, Phase, Shared, until};
+use shared::{OnAccept, Shared, until};
 
-use crate::io::{ConnectionInfo, Listener};
+use crate::io::{ConnectionInfo, Listener, Phase};
 use crate::limits::{ACCEPT_PAUSE, CUT_PATIENCE};
 
 /// A gRPC server.
