@@ -123,5 +123,5 @@ impl Operator {
 
 /// Returns the descriptors of everything that the programs serve.
 fn reflection() -> Result<Reflection, Stop> {
-    Reflection::new().add(FILE_DESCRIPTOR_SET).map_err(|error| Stop::Failed(error.to_string()))
+    Reflection::new().add_descriptor_set(FILE_DESCRIPTOR_SET).map_err(|error| Stop::Failed(error.to_string()))
 }

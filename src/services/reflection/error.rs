@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::fmt;
 
-/// The reason why [`Reflection::add`](super::Reflection::add) refuses a descriptor set.
+/// The reason why [`Reflection::add`](super::Reflection::add_descriptor_set) refuses a descriptor set.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum DescriptorError {

@@ -14,7 +14,7 @@
 //! use barewire::services::reflection::Reflection;
 //!
 //! // const WORDS: &[u8] = include_bytes!("words.bin");
-//! let server = Server::new(Reflection::new().add(WORDS)?.attach(words));
+//! let server = Server::new(Reflection::new().add_descriptor_set(WORDS)?.attach(words));
 //! # Ok(())
 //! # }
 //! # example(barewire::Router::new(())).unwrap();

@@ -37,7 +37,7 @@ impl Reflection {
     /// # Errors
     ///
     /// [`DescriptorError`] if the set does not decode, lacks an import or a type, or declares a name a second time.
-    pub fn add(mut self, set: &[u8]) -> Result<Reflection, DescriptorError> {
+    pub fn add_descriptor_set(mut self, set: &[u8]) -> Result<Reflection, DescriptorError> {
         self.files.add(Bytes::copy_from_slice(set))?;
         Ok(self)
     }
