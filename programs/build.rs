@@ -10,7 +10,8 @@ use prost_build::Config;
 const PROTO: &str = "../proto";
 
 /// Packages that are left out because the library already has their messages.
-const LIBRARY_PACKAGES: &[&str] = &["grpc.health.v1", "grpc.reflection.v1", "grpc.reflection.v1alpha", "routeguide"];
+const LIBRARY_PACKAGES: &[&str] =
+    &["google.rpc", "grpc.health.v1", "grpc.reflection.v1", "grpc.reflection.v1alpha", "routeguide"];
 
 const FILES: &[&str] = &[
     "connectrpc/conformance/v1/client_compat.proto",
