@@ -21,10 +21,12 @@ fn messages() {
     config.compile_fds(files).unwrap_or_else(|error| panic!("{error}"));
 }
 
-/// Writes a descriptor set of the library's services to OUT_DIR.
+/// Writes a descriptor set of the library's services, and of the details of errors, to OUT_DIR.
 #[cfg(feature = "reflection")]
 fn descriptors() {
-    const FILES: [&str; 4] = [
+    const FILES: [&str; 6] = [
+        "google/rpc/error_details.proto",
+        "google/rpc/status.proto",
         "grpc/health/v1/health.proto",
         "grpc/reflection/v1/reflection.proto",
         "grpc/reflection/v1alpha/reflection.proto",

@@ -67,9 +67,12 @@ impl RetryInfo {
         RetryInfo { retry_delay: Some(prost_types::Duration { seconds, nanos }) }
     }
 
-    /// Returns the time to wait; `None` if it is absent or negative.
+    /// Returns the time to wait; `None` if it is absent or not valid (duration.proto: negative, or a second of nanoseconds).
     pub fn delay(&self) -> Option<Duration> {
-        Duration::try_from(self.retry_delay?).ok()
+        let delay = self.retry_delay.as_ref()?;
+        let nanos = u32::try_from(delay.nanos).ok().filter(|nanos| *nanos < 1_000_000_000)?;
+        // prost-types' conversion would overflow at the lowest numbers, which a peer may send.
+        Some(Duration::new(u64::try_from(delay.seconds).ok()?, nanos))
     }
 }
 

@@ -3,6 +3,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod error_details;
 mod health;
 mod messages;
 mod reflection;

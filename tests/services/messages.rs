@@ -1,7 +1,8 @@
 //! Compares the messages that are written by hand with the descriptors of `proto/`, as reflection serves them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
+use barewire::error_details as rpc;
 use barewire::services::health::messages as health;
 use barewire::services::reflection::Reflection;
 use barewire::services::reflection::messages as reflection;
@@ -9,7 +10,7 @@ use barewire::{Router, Status};
 use prost::Message;
 use prost::encoding::{WireType, decode_key, skip_field};
 use prost_types::DescriptorProto;
-use prost_types::field_descriptor_proto::Type;
+use prost_types::field_descriptor_proto::{Label, Type};
 
 use super::reflection::Questions;
 use super::server::Running;
@@ -28,21 +29,23 @@ fn fields_on_the_wire(messages: &[Vec<u8>]) -> BTreeMap<u32, WireType> {
     fields
 }
 
-fn declared_fields(message: &DescriptorProto) -> BTreeMap<u32, WireType> {
-    let wire_type = |kind| match kind {
-        Type::String | Type::Bytes | Type::Message => WireType::LengthDelimited,
-        Type::Int32 | Type::Enum => WireType::Varint,
-        other => panic!("{other:?} is not expected here"),
-    };
-    let fields = message.field.iter();
-    fields
-        .map(|field| {
-            let is_packed =
-                field.r#type() == Type::Int32 && field.label() == prost_types::field_descriptor_proto::Label::Repeated;
-            let wire_type = if is_packed { WireType::LengthDelimited } else { wire_type(field.r#type()) };
-            (field.number() as u32, wire_type)
-        })
-        .collect()
+/// Returns the messages of a file by their names within its package, those for the entries of maps left out.
+fn declared(prefix: &str, messages: &[DescriptorProto]) -> BTreeMap<String, BTreeMap<u32, WireType>> {
+    let mut all = BTreeMap::new();
+    for message in
+        messages.iter().filter(|message| !message.options.as_ref().is_some_and(|options| options.map_entry()))
+    {
+        let name = format!("{prefix}{}", message.name());
+        all.extend(declared(&format!("{name}."), &message.nested_type));
+        let fields = message.field.iter().map(|field| {
+            let is_number = !matches!(field.r#type(), Type::String | Type::Bytes | Type::Message);
+            // Repeated numbers are packed.
+            let is_varint = is_number && field.label() != Label::Repeated;
+            (field.number() as u32, if is_varint { WireType::Varint } else { WireType::LengthDelimited })
+        });
+        all.insert(name, fields.collect());
+    }
+    all
 }
 
 fn bytes(messages: impl IntoIterator<Item = impl Message>) -> Vec<Vec<u8>> {
@@ -64,6 +67,9 @@ fn all(package: &str) -> Vec<(&'static str, Vec<Vec<u8>>)> {
             ("HealthListRequest", bytes([health::HealthListRequest {}])),
             ("HealthListResponse", bytes([health::HealthListResponse { statuses: [(text(), response)].into() }])),
         ];
+    }
+    if package == "google.rpc" {
+        return all_details();
     }
     let extension = reflection::ExtensionRequest { containing_type: text(), extension_number: 1 };
     let files = reflection::FileDescriptorResponse { file_descriptor_proto: vec!["x".into()] };
@@ -103,31 +109,69 @@ fn all(package: &str) -> Vec<(&'static str, Vec<Vec<u8>>)> {
     ]
 }
 
+fn all_details() -> Vec<(&'static str, Vec<Vec<u8>>)> {
+    let any = rpc::Any { type_url: text(), value: vec![1] };
+    let localized = rpc::LocalizedMessage { locale: text(), message: text() };
+    let quota = rpc::QuotaViolation {
+        subject: text(),
+        description: text(),
+        api_service: text(),
+        quota_metric: text(),
+        quota_id: text(),
+        quota_dimensions: [(text(), text())].into(),
+        quota_value: 1,
+        future_quota_value: Some(0),
+    };
+    let precondition = rpc::PreconditionViolation { r#type: text(), subject: text(), description: text() };
+    let field = rpc::FieldViolation {
+        field: text(),
+        description: text(),
+        reason: text(),
+        localized_message: Some(localized.clone()),
+    };
+    let resource =
+        rpc::ResourceInfo { resource_type: text(), resource_name: text(), owner: text(), description: text() };
+    vec![
+        ("Status", bytes([rpc::RpcStatus { code: 1, message: text(), details: vec![any] }])),
+        ("ErrorInfo", bytes([rpc::ErrorInfo::new("x", "x").entry("x", "x")])),
+        ("RetryInfo", bytes([rpc::RetryInfo::after(std::time::Duration::from_secs(1))])),
+        ("DebugInfo", bytes([rpc::DebugInfo { stack_entries: vec![text()], detail: text() }])),
+        ("QuotaFailure", bytes([rpc::QuotaFailure::new().violation("x", "x")])),
+        ("QuotaFailure.Violation", bytes([quota])),
+        ("PreconditionFailure", bytes([rpc::PreconditionFailure::new().violation("x", "x", "x")])),
+        ("PreconditionFailure.Violation", bytes([precondition])),
+        ("BadRequest", bytes([rpc::BadRequest::new().violation("x", "x")])),
+        ("BadRequest.FieldViolation", bytes([field])),
+        ("RequestInfo", bytes([rpc::RequestInfo { request_id: text(), serving_data: text() }])),
+        ("ResourceInfo", bytes([resource])),
+        ("Help", bytes([rpc::Help::new().link("x", "x")])),
+        ("Help.Link", bytes([rpc::Link { description: text(), url: text() }])),
+        ("LocalizedMessage", bytes([localized])),
+    ]
+}
+
 #[tokio::test(start_paused = true)]
 async fn handwritten_messages_have_the_fields_of_the_proto_files() -> Result<(), Status> {
     let server = Running::start(Reflection::new().attach(Router::new(())));
     let client = server.client().await;
-    for (package, service) in [
-        ("grpc.health.v1", "grpc.health.v1.Health"),
-        ("grpc.reflection.v1", "grpc.reflection.v1.ServerReflection"),
-        ("grpc.reflection.v1alpha", "grpc.reflection.v1alpha.ServerReflection"),
+    for (package, symbols) in [
+        ("grpc.health.v1", &["grpc.health.v1.Health"][..]),
+        ("grpc.reflection.v1", &["grpc.reflection.v1.ServerReflection"]),
+        ("grpc.reflection.v1alpha", &["grpc.reflection.v1alpha.ServerReflection"]),
+        ("google.rpc", &["google.rpc.Status", "google.rpc.BadRequest"]),
     ] {
-        let file = Questions::begin(&client).await.declaring(service).await;
-        assert_eq!(file.package(), package);
-        let declared: BTreeSet<&str> = file.message_type.iter().map(DescriptorProto::name).collect();
-        let written = all(package);
-        assert_eq!(written.iter().map(|(name, _)| *name).collect::<BTreeSet<_>>(), declared);
-        for (name, messages) in written {
-            let message = file.message_type.iter().find(|message| message.name() == name).expect("it is declared");
-            assert_eq!(fields_on_the_wire(&messages), declared_fields(message), "{name}");
-        }
-        for declared in file.message_type.iter().flat_map(|message| &message.enum_type) {
-            for value in &declared.value {
+        let mut in_files = BTreeMap::new();
+        for symbol in symbols {
+            let file = Questions::begin(&client).await.declaring(symbol).await;
+            assert_eq!(file.package(), package);
+            in_files.extend(declared("", &file.message_type));
+            for value in file.message_type.iter().flat_map(|message| &message.enum_type).flat_map(|kind| &kind.value) {
                 let status = health::ServingStatus::try_from(value.number()).expect("a known status");
-                let name = format!("{status:?}").to_uppercase();
-                assert_eq!(name, value.name().replace('_', ""));
+                assert_eq!(format!("{status:?}").to_uppercase(), value.name().replace('_', ""));
             }
         }
+        let written = all(package).into_iter().map(|(name, messages)| (name.to_owned(), fields_on_the_wire(&messages)));
+        assert_eq!(written.collect::<BTreeMap<_, _>>(), in_files);
     }
     Ok(())
 }

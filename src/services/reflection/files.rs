@@ -88,13 +88,14 @@ impl Files {
         Ok(())
     }
 
-    /// Adds the files of a set that links by itself, but none that declares a known name.
+    /// Adds the files of a set, except those that declare a known name or import a file that is left out.
     pub(super) fn add_unknown(&mut self, set: &[u8]) -> Result<(), DescriptorError> {
         let set = EncodedSet::decode(set).map_err(DescriptorError::Undecodable)?;
         for encoded in set.file {
             let file = FileDescriptorProto::decode(encoded.clone()).map_err(DescriptorError::Undecodable)?;
             let declared = Declarations::of(&file);
-            if !declared.symbols.iter().any(|(symbol, _)| self.symbols.contains_key(symbol)) {
+            let is_new = !declared.symbols.iter().any(|(symbol, _)| self.symbols.contains_key(symbol));
+            if is_new && file.dependency.iter().all(|import| self.by_name.contains_key(import)) {
                 self.add(EncodedSet { file: vec![encoded] }.encode_to_vec().into())?;
             }
         }

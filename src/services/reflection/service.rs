@@ -16,10 +16,11 @@ use super::{SERVER_REFLECTION_INFO, SERVER_REFLECTION_INFO_V1ALPHA};
 use crate::wire::error::excerpt;
 use crate::{Inbound, Outbound, Router, Status, method};
 
-/// The descriptors of this library's own services: route guide, health and reflection.
+/// The descriptors of this library's own services, and of the details of errors.
 const OWN: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/services.bin"));
 
-/// Descriptors to serve. Those of the library's own services are always among them.
+/// Descriptors to serve. Those of the library's own services and of `google.rpc`'s details of errors are always among them, unless a
+/// set declares the same names.
 #[derive(Clone, Debug, Default)]
 pub struct Reflection {
     files: Files,
