@@ -122,8 +122,7 @@ fn same<M: Name + Default + PartialEq + Debug>(
     received: &ErrorDetails,
     expected: &ErrorDetails,
 ) -> Result<(), Failure> {
-    let read =
-        |details: &ErrorDetails| details.get::<M>().map_err(|error| failure(&M::full_name(), "a message", error));
+    let read = |details: &ErrorDetails| details.get::<M>().map_err(|error| failure(M::full_name(), "a message", error));
     equal(&M::full_name(), read(received)?, read(expected)?)
 }
 
