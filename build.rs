@@ -1,5 +1,5 @@
-//! Compiles `.proto` files for the features that need them, through a compiler in Rust: the route guide's messages to Rust structs by
-//! prost, and the descriptors of the library's services for reflection. No `protoc`, no generated services.
+//! Compiles `.proto` files for the features that need them, through a compiler in Rust: the route guide's messages to Rust
+//! structs by prost, and the descriptors of the library's services for reflection. No `protoc`, no generated services.
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");

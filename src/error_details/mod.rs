@@ -63,7 +63,7 @@ impl ErrorDetails {
         self
     }
 
-    /// Returns the first message of a type; `None` if there is none.
+    /// Returns the first message of a type; `None` without one.
     ///
     /// # Errors
     ///
@@ -89,7 +89,7 @@ impl ErrorDetails {
         self.details.len()
     }
 
-    /// Returns true if there are no messages.
+    /// Returns true for an empty list.
     pub fn is_empty(&self) -> bool {
         self.details.is_empty()
     }

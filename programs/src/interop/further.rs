@@ -21,8 +21,8 @@ pub const DETAILS: &str = "x-echo-details-bin";
 /// Key in a unary call's metadata, with any value, that makes the call fail with [`status_of_every_detail`].
 pub const EVERY_DETAIL: &str = "x-error-details";
 
-/// Returns an error with a detail of every published type and one of an unknown type. `tests/peers/error_details.textproto` has the
-/// same values for the peers' programs.
+/// Returns an error with a detail of every published type and one of an unknown type. The peers' programs have the same values in
+/// `tests/peers/error_details.textproto`.
 pub(super) fn status_of_every_detail() -> Status {
     Status::failed_precondition("the printer is out of paper").with_error_details(&every_detail())
 }

@@ -1,5 +1,7 @@
 //! The services for operators of the server programs: flags, the admin listener, and health checks at the end.
 
+#![cfg(unix)] // The tests send signals.
+
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;

@@ -76,7 +76,7 @@ impl Health {
         });
     }
 
-    /// Returns the status of a service; `None` if it has none.
+    /// Returns the status of a service; `None` for a service without one.
     pub fn get(&self, service: &str) -> Option<ServingStatus> {
         self.statuses.borrow().services.get(service).copied()
     }

@@ -19,8 +19,10 @@ use crate::{Inbound, Outbound, Router, Status, method};
 /// The descriptors of this library's own services, and of the details of errors.
 const OWN: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/services.bin"));
 
-/// Descriptors to serve. Those of the library's own services and of `google.rpc`'s details of errors are always among them, unless a
-/// set declares the same names.
+/// Descriptors to serve. Every client that can make calls can read them.
+///
+/// The descriptors of the library's own services and of `google.rpc`'s details of errors are always among them, unless a set
+/// declares the same names.
 #[derive(Clone, Debug, Default)]
 pub struct Reflection {
     files: Files,

@@ -11,7 +11,7 @@ STATUS = text_format.Parse(_TEXT.read_text(), status_pb2.Status())
 
 
 def check_types(status):
-    """Reads each detail as the type that its name says. The last one is of a type that nobody knows."""
+    """Reads each detail as the type that its name says. The type of the last one is unknown."""
     for detail in status.details[:-1]:
         kind = getattr(error_details_pb2, detail.TypeName().rpartition(".")[2])
         if not detail.Unpack(kind()):
