@@ -30,7 +30,7 @@ pub(super) fn status_of_every_detail() -> Status {
 /// Returns a detail of every published type, and one of an unknown type.
 pub(super) fn every_detail() -> ErrorDetails {
     let text = str::to_owned;
-    let localized_message = Some(LocalizedMessage { locale: text("de"), message: text("muss positiv sein") });
+    let localized_message = Some(LocalizedMessage { locale: text("de"), message: text("mindestens eine Kopie") });
     let copies = FieldViolation {
         field: text("copies"),
         description: text("must be positive"),
