@@ -9,14 +9,16 @@ use prost_build::Config;
 /// The folder of the `.proto` files.
 const PROTO: &str = "../proto";
 
-/// A package that is left out because the library already has its messages.
-const LIBRARY_PACKAGE: &str = "routeguide";
+/// Packages that are left out because the library already has their messages.
+const LIBRARY_PACKAGES: &[&str] =
+    &["google.rpc", "grpc.health.v1", "grpc.reflection.v1", "grpc.reflection.v1alpha", "routeguide"];
 
 const FILES: &[&str] = &[
     "connectrpc/conformance/v1/client_compat.proto",
     "connectrpc/conformance/v1/server_compat.proto",
     "google/rpc/error_details.proto",
     "google/rpc/status.proto",
+    "grpc/health/v1/health.proto",
     "grpc/reflection/v1/reflection.proto",
     "grpc/reflection/v1alpha/reflection.proto",
     "grpc/testing/test.proto",
@@ -41,6 +43,6 @@ fn main() {
     // Payloads that wait to be sent are shared, not copied.
     config.bytes([".grpc.testing.Payload"]);
     let mut files = compiler.file_descriptor_set();
-    files.file.retain(|file| file.package() != LIBRARY_PACKAGE);
+    files.file.retain(|file| !LIBRARY_PACKAGES.contains(&file.package()));
     config.compile_fds(files).unwrap_or_else(|error| panic!("{error}"));
 }

@@ -180,6 +180,8 @@ pub mod client;
 mod code;
 #[cfg(any(feature = "gzip", feature = "deflate", feature = "zstd", feature = "brotli", feature = "snappy"))]
 pub mod compression;
+#[cfg(feature = "error-details")]
+pub mod error_details;
 #[cfg(feature = "inspector")]
 pub mod inspector;
 pub mod io;

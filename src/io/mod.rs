@@ -15,6 +15,7 @@ pub(crate) use blocks::{HeaderBlocks, h2_limit};
 pub(crate) use gather::{Gather, Outlet, gather};
 pub(crate) use guard::{Fault, PeerLimits, Pings};
 pub(crate) use last::LastFrames;
+pub(crate) use peer::Phase;
 pub use peer::{Address, ConnectionInfo, Peer, TlsIdentity};
 pub(crate) use secure::{ClientHandshake, SecureConnector, SecureHandshake, SecureListener};
 

@@ -1,6 +1,7 @@
 //! The other end of a connection, and the connection as the application sees it.
 
 use std::fmt;
+use std::future::{Future, pending};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -8,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use http::Extensions;
+use tokio::sync::watch;
 
 /// The other end of a connection.
 ///
@@ -109,13 +111,31 @@ pub struct ConnectionInfo {
     id: u64,
     peer: Peer,
     extensions: Extensions,
+    /// The phase of the server; `None` on a client.
+    phase: Option<watch::Receiver<Phase>>,
+}
+
+/// The phase of a server's life, which all its connections share; it only advances.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Phase {
+    Serving,
+    /// No new calls are accepted; calls in progress go on.
+    Draining,
+    /// Calls still in progress end with UNAVAILABLE.
+    Cut,
 }
 
 impl ConnectionInfo {
     /// Creates the description of a new connection. Its number is one that no other connection of this process has had.
     pub fn new(peer: Peer) -> ConnectionInfo {
         static NEXT: AtomicU64 = AtomicU64::new(1);
-        ConnectionInfo { id: NEXT.fetch_add(1, Ordering::Relaxed), peer, extensions: Extensions::new() }
+        ConnectionInfo { id: NEXT.fetch_add(1, Ordering::Relaxed), peer, extensions: Extensions::new(), phase: None }
+    }
+
+    /// Lets the handlers of this connection see the server's phase.
+    pub(crate) fn with_phase(mut self, phase: watch::Receiver<Phase>) -> ConnectionInfo {
+        self.phase = Some(phase);
+        self
     }
 
     /// Returns the number of the connection in this process, from 1.
@@ -136,6 +156,35 @@ impl ConnectionInfo {
     /// Returns the attached values for changes.
     pub fn extensions_mut(&mut self) -> &mut Extensions {
         &mut self.extensions
+    }
+
+    /// Returns a future that is ready once the server shuts down. A handler whose call has no end of its own, such as one that
+    /// sends changes, ends its call then: the server waits for it, up to
+    /// [`ServerOptions::shutdown_timeout`](crate::ServerOptions::shutdown_timeout). Never ready on a client.
+    ///
+    /// ```
+    /// use barewire::{Outbound, Request, Status};
+    /// use std::time::Duration;
+    ///
+    /// async fn ticks(request: Request<()>, mut out: Outbound<()>) -> Result<(), Status> {
+    ///     let mut draining = std::pin::pin!(request.context().connection().draining());
+    ///     loop {
+    ///         out.send(()).await?;
+    ///         if tokio::time::timeout(Duration::from_secs(1), draining.as_mut()).await.is_ok() {
+    ///             return Err(Status::unavailable("the server is shutting down"));
+    ///         }
+    ///     }
+    /// }
+    /// ```
+    pub fn draining(&self) -> impl Future<Output = ()> + Send + use<> {
+        let phase = self.phase.clone();
+        async {
+            let Some(mut phase) = phase else { return pending().await };
+            if phase.wait_for(|phase| *phase >= Phase::Draining).await.is_err() {
+                // The server was dropped, and its connections with it.
+                pending::<()>().await;
+            }
+        }
     }
 }
 

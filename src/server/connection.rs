@@ -33,7 +33,7 @@ use crate::limits::{DATA_FRAME_BUDGET, PENDING_RESETS, RESET_MEMORY, TURN, TURN_
 /// Serves a connection until it ends. The client's preface and SETTINGS must arrive before `greeting`.
 pub(super) async fn serve(connected: ByteStream, shared: Arc<Shared>, greeting: Option<tokio::time::Instant>) {
     let options = &shared.options;
-    let mut info = ConnectionInfo::new(connected.peer);
+    let mut info = shared.watched_by(ConnectionInfo::new(connected.peer));
     if shared.on_accept.as_ref().is_some_and(|accepts| !accepts(&mut info)) {
         return;
     }

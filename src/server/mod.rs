@@ -31,9 +31,9 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use interceptor::Interceptors;
-use shared::{OnAccept, Phase, Shared, until};
+use shared::{OnAccept, Shared, until};
 
-use crate::io::{Listener, SecureHandshake, SecureListener};
+use crate::io::{Listener, Phase, SecureHandshake, SecureListener};
 use crate::limits::{ACCEPT_PAUSE, CUT_PATIENCE};
 
 /// A gRPC server.

@@ -251,6 +251,19 @@ impl<S: Send + Sync + 'static> Router<S> {
         self
     }
 
+    /// Returns the full names of the services that have a method here, sorted.
+    ///
+    /// ```
+    /// # #[cfg(feature = "route-guide")] {
+    /// use barewire::services::route_guide::{Guide, router};
+    ///
+    /// assert_eq!(router(Guide::default()).services().collect::<Vec<_>>(), ["routeguide.RouteGuide"]);
+    /// # }
+    /// ```
+    pub fn services(&self) -> impl Iterator<Item = &'static str> + '_ {
+        self.routes.services.iter().copied()
+    }
+
     fn route(mut self, path: &'static str, serve: impl Fn(IncomingCall) -> HandlerRun + Send + Sync + 'static) -> Self {
         let route = Route { serve: Box::new(serve), pace: Pace::default() };
         let earlier = self.routes.methods.insert(path, route);

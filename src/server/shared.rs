@@ -12,7 +12,7 @@ use super::interceptor::Interceptors;
 use super::options::ServerOptions;
 use super::router::Routes;
 use crate::call::compress::{MessageEncoder, SendingOptions};
-use crate::io::ConnectionInfo;
+use crate::io::{ConnectionInfo, Phase};
 use crate::wire::encoding::EncodingSet;
 
 /// Returns the output of a future, or `None` if `stop` is ready first.
@@ -39,16 +39,6 @@ pub(super) struct Shared {
 
 /// Decides about a new connection: returns true to serve it.
 pub(super) type OnAccept = Box<dyn Fn(&mut ConnectionInfo) -> bool + Send + Sync>;
-
-/// The phase of a server's life; it only advances.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Phase {
-    Serving,
-    /// No new calls are accepted; calls in progress go on.
-    Draining,
-    /// Calls still in progress end with UNAVAILABLE.
-    Cut,
-}
 
 impl Shared {
     pub(super) fn new(
@@ -78,6 +68,11 @@ impl Shared {
 
     pub(super) fn phase_has_changed(&self) -> bool {
         self.phase.has_changed().unwrap_or(true)
+    }
+
+    /// Lets the handlers of a connection see the server's phase.
+    pub(super) fn watched_by(&self, connection: ConnectionInfo) -> ConnectionInfo {
+        connection.with_phase(self.phase.clone())
     }
 
     /// Ready when the server shuts down.

@@ -57,12 +57,14 @@ const OUTER_MODULES: [(&str, &[&str]); 3] = [
 ];
 
 /// The modules of the programs, and the others each may use. All may use the library's public API.
-const PROGRAMS: [(&str, &[&str]); 7] = [
+const PROGRAMS: [(&str, &[&str]); 8] = [
     ("cli", &[]),
     ("conformance", &[]),
     // The demonstration names the messages of a recorded call.
     ("demonstration", &["services"]),
     ("interop", &[]),
+    // Serves health checks and the descriptors, until a signal.
+    ("operator", &["cli", "services"]),
     ("services", &[]),
     // The program `barewire`, which uses nearly all of them.
     ("tool", &["cli", "demonstration", "services", "watch"]),

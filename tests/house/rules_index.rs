@@ -13,7 +13,7 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 /// The numbers of the rules.
-const RULES: RangeInclusive<usize> = 1..=69;
+const RULES: RangeInclusive<usize> = 1..=81;
 
 /// A row of one of the page's tables.
 struct Row {

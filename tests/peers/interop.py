@@ -419,9 +419,69 @@ def grpc_js(_):
     ])  # fmt: skip
 
 
+POINT = '{"latitude":409146138,"longitude":-746188906}'
+EVERYWHERE = '{"lo":{"latitude":-900000000,"longitude":-1800000000},"hi":{"latitude":900000000,"longitude":1800000000}}'
+# Arguments of grpcurl, a text in its output, and its exit status.
+GRPCURL = {
+    "list": ([], ["list"], "routeguide.RouteGuide", 0),
+    "describe_service": ([], ["describe", "routeguide.RouteGuide"], "rpc RouteChat ( stream .routeguide.RouteNote )", 0),
+    "describe_message": ([], ["describe", "grpc.health.v1.HealthListResponse"], "map<string, .grpc.health.v1.", 0),
+    "describe_unknown": ([], ["describe", "no.Such"], "Symbol not found: no.Such", 1),
+    "unary": (["-d", POINT], ["routeguide.RouteGuide/GetFeature"], "Berkshire Valley", 0),
+    "server_streaming": (["-d", EVERYWHERE], ["routeguide.RouteGuide/ListFeatures"], "Berkshire Valley", 0),
+    "client_streaming": (["-d", POINT + POINT], ["routeguide.RouteGuide/RecordRoute"], '"pointCount": 2', 0),
+    "bidi_streaming": (["-d", '{"message":"hello"}'], ["routeguide.RouteGuide/RouteChat"], '"message": "hello"', 0),
+    "health": ([], ["grpc.health.v1.Health/List"], '"routeguide.RouteGuide"', 0),
+}
+
+
+def services(_):
+    """Health checks, reflection and details of errors, with the programs and packages that people use for them."""
+    build_python()
+    go("services", "services", ".")
+    go("services", "grpcurl", "github.com/fullstorydev/grpcurl/cmd/grpcurl")
+    go("services", "grpc_health_probe", "github.com/grpc-ecosystem/grpc-health-probe")
+    details = ["-details", str(HERE / "error_details.textproto")]
+    with server([str(RELEASE / "route_guide_server"), "-port", "0"]) as port:
+        pairing = Pairing("services", "grpcurl → barewire server")
+        for name in wanted(GRPCURL):
+            flags, rest, expected, code = GRPCURL[name]
+            command = [str(PEERS / "grpcurl"), "-plaintext", *flags, f"127.0.0.1:{port}", *rest]
+            status, printed = run(command, timeout=60)
+            pairing.case(name, status == code and expected in printed, printed, words(command))
+        pairing.expect(len(GRPCURL)).end()
+        pairing = Pairing("services", "grpc-health-probe → barewire server")
+        for name, service, code in [("server", "", 0), ("service", "routeguide.RouteGuide", 0), ("unknown", "no.Such", 3)]:
+            if wanted([name]):
+                command = [str(PEERS / "grpc_health_probe"), "-addr", f"127.0.0.1:{port}", "-service", service]
+                status, printed = run(command, timeout=60)
+                pairing.case(name, status == code, printed, words(command))
+        pairing.expect(3).end()
+    with server(interop_server(OUR_SERVER, False, port="0")) as port:
+        python = [str(PYTHON), str(HERE / "python/services.py"), "--server_port", str(port)]
+        for peer, command, total in [
+            ("grpc-go", [str(PEERS / "services"), *details, "-server", f"127.0.0.1:{port}"], 5),
+            ("grpcio", python, 4),
+        ]:
+            pairing = Pairing("services", f"{peer} client → barewire server")
+            _, printed = run(command, timeout=120)
+            for outcome, case in re.findall(r"^(PASS|FAIL) (\w+)", printed, re.M):
+                if wanted([case]):
+                    pairing.case(case, outcome == "PASS", printed, words(command))
+            pairing.expect(total).end()
+    for peer, command in [
+        ("grpc-go", [str(PEERS / "services"), *details, "-serve"]),
+        ("grpcio", [str(PYTHON), str(HERE / "python/server.py")]),
+    ]:
+        with server(command) as port:
+            pairing = Pairing("services", f"barewire client → {peer} server")
+            cases_one_by_one(pairing, OUR_CLIENT, port, False, wanted(["error_details"]), command)
+            pairing.expect(1).end()
+
+
 SUITES = {
     "official": official, "compressed": compressed, "negative": negative, "conformance": conformance, "h2spec": h2spec,
-    "grpcio": grpcio, "grpc-js": grpc_js,
+    "grpcio": grpcio, "grpc-js": grpc_js, "services": services,
 }  # fmt: skip
 
 
@@ -440,6 +500,8 @@ def versions():
         "grpc-go in connectrpc's programs": found("go/conformance/go.mod", r"google\.golang\.org/grpc v(\S+)"),
         "connectrpc conformance": found("go/conformance/go.mod", r"connectrpc\.com/conformance v(\S+)"),
         "tonic": found("tonic/Cargo.lock", r'name = "tonic"\nversion = "(\S+)"'),
+        "grpcurl": found("go/services/go.mod", r"fullstorydev/grpcurl v(\S+)"),
+        "grpc-health-probe": found("go/services/go.mod", r"grpc-ecosystem/grpc-health-probe v(\S+)"),
         "h2spec": found("go/h2spec/go.mod", r"summerwind/h2spec v(\S+)"),
         "grpcio": found("python/requirements.txt", r"grpcio==(\S+)"),
         "grpc-js": found("node/package.json", r'grpc-js": "(\S+)"'),
@@ -474,6 +536,9 @@ TAIL = """
   several scripts; status details; deadlines; compression; messages from 0 bytes to 64 MiB; a thousand calls at a time;
   cancellation at each stage. grpc-js's server counts a deadline's milliseconds in 32 bits, so `deadline_units` is not run against
   it. grpc-js does not compress.
+* **services**: health checks, reflection and details of errors. grpcurl lists, describes and calls with no `.proto` file,
+  grpc-health-probe asks for statuses, and programs on grpc-go and grpcio use the packages that these projects have for it. Both
+  also send us an error with a detail of every published type.
 
 tonic has no programs for these suites. Ours in `tests/peers/tonic` are only for the conformance suite. tonic does not accept
 trailers from the handler of a successful call, so our program adds them to the frame that tonic makes.

@@ -6,14 +6,14 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use barewire::io::Listener;
 use barewire::transport::tap::Tap;
 use barewire::transport::tcp;
 use barewire::transport::tls::{Identity, ServerTls};
-use barewire::{Server, ServerOptions, compression};
+use barewire::{ServerOptions, compression};
 use barewire_programs::cli::{self, Stop};
 use barewire_programs::interop::orca::{Load, OpenRca};
 use barewire_programs::interop::{TestServer, router};
+use barewire_programs::operator::OperatorFlags;
 use barewire_programs::watch::{self, Side};
 use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Parser};
@@ -44,6 +44,8 @@ struct Flags {
     /// Largest message accepted from a client, in bytes
     #[arg(long, value_name = "N", default_value_t = 4 << 20)]
     max_message_size: usize,
+    #[command(flatten)]
+    operator: OperatorFlags,
 }
 
 impl Flags {
@@ -100,36 +102,20 @@ async fn listen(flags: &Flags, identity: Option<Identity>, tap: &Tap) -> Result<
     let listener =
         listener.map_err(|error| Stop::Usage(format!("{error}; choose another address with -port and -host")))?;
     let address = listener.local_addr().map_err(|error| Stop::Failed(error.to_string()))?;
+    let operator = flags.operator.open().await?;
+    let load = Load::default();
+    let reports = OpenRca::new(load.clone()).shortest_interval(REPORT_INTERVAL);
+    let id = format!("barewire-{}", std::process::id());
+    let router = router(TestServer::new(id, load)).merge(reports.router());
     let announcement = format!("listening on {address}");
     match identity {
-        None => serve(tap.around(listener), flags, &announcement, None).await,
+        None => operator.serve(tap.around(listener), router, flags.options(), &announcement, None).await,
         Some(identity) => {
             let flaw = identity.flaw().map(|flaw| format!("-tls_cert_file: {flaw}"));
             let listener =
                 ServerTls::new(identity).listener(listener).map_err(|error| Stop::Usage(error.to_string()))?;
             let listener = listener.on_failure(|client, error| cli::log(format_args!("{client}: {error}")));
-            serve(tap.around(listener), flags, &announcement, flaw).await
+            operator.serve(tap.around(listener), router, flags.options(), &announcement, flaw).await
         }
     }
-}
-
-/// Handles signals before it announces the address: a caller that waits for that line may end the server at once.
-async fn serve(
-    listener: impl Listener,
-    flags: &Flags,
-    announcement: &str,
-    warning: Option<String>,
-) -> Result<(), Stop> {
-    let failed = |error: std::io::Error| Stop::Failed(error.to_string());
-    let load = Load::default();
-    let reports = OpenRca::new(load.clone()).shortest_interval(REPORT_INTERVAL);
-    let id = format!("barewire-{}", std::process::id());
-    let service = router(TestServer::new(id, load)).merge(reports.router());
-    let server = Server::new(service).with_options(flags.options());
-    let shutdown = cli::shutdown().map_err(failed)?;
-    cli::announce(announcement);
-    if let Some(warning) = warning {
-        cli::log(warning);
-    }
-    server.serve_until(listener, shutdown).await.map_err(failed)
 }

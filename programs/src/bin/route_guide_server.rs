@@ -5,13 +5,13 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use barewire::Server;
-use barewire::io::Listener;
+use barewire::ServerOptions;
 use barewire::services::route_guide::{Features, Guide, router};
 use barewire::transport::tap::Tap;
 use barewire::transport::tcp;
 use barewire::transport::tls::{Identity, ServerTls};
 use barewire_programs::cli::{self, Stop};
+use barewire_programs::operator::OperatorFlags;
 use barewire_programs::watch::{self, Side};
 use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Parser};
@@ -39,6 +39,8 @@ struct Flags {
     /// JSON file of features, instead of the hundred published ones
     #[arg(long, value_name = "FILE")]
     json_db_file: Option<PathBuf>,
+    #[command(flatten)]
+    operator: OperatorFlags,
 }
 
 impl Flags {
@@ -93,26 +95,17 @@ async fn listen(flags: &Flags, identity: Option<Identity>, tap: &Tap, guide: Gui
     let listener =
         listener.map_err(|error| Stop::Usage(format!("{error}; choose another address with -port and -host")))?;
     let address = listener.local_addr().map_err(|error| Stop::Failed(error.to_string()))?;
+    let operator = flags.operator.open().await?;
+    let options = ServerOptions::default();
     let announcement = format!("listening on {address}");
     match identity {
-        None => serve(tap.around(listener), guide, &announcement, None).await,
+        None => operator.serve(tap.around(listener), router(guide), options, &announcement, None).await,
         Some(identity) => {
             let flaw = identity.flaw().map(|flaw| format!("-cert_file: {flaw}"));
             let listener =
                 ServerTls::new(identity).listener(listener).map_err(|error| Stop::Usage(error.to_string()))?;
             let listener = listener.on_failure(|client, error| cli::log(format_args!("{client}: {error}")));
-            serve(tap.around(listener), guide, &announcement, flaw).await
+            operator.serve(tap.around(listener), router(guide), options, &announcement, flaw).await
         }
     }
-}
-
-/// Handles signals before it announces the address: a caller that waits for that line may end the server at once.
-async fn serve(listener: impl Listener, guide: Guide, announcement: &str, warning: Option<String>) -> Result<(), Stop> {
-    let failed = |error: std::io::Error| Stop::Failed(error.to_string());
-    let shutdown = cli::shutdown().map_err(failed)?;
-    cli::announce(announcement);
-    if let Some(warning) = warning {
-        cli::log(warning);
-    }
-    Server::new(router(guide)).serve_until(listener, shutdown).await.map_err(failed)
 }

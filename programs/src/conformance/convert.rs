@@ -4,7 +4,7 @@ use prost::{Message, Name};
 use prost_types::Any;
 
 use super::messages::{Error, Header};
-use super::rpc;
+use barewire::error_details::RpcStatus;
 use barewire::metadata::{Entry, MetadataError};
 use barewire::wire::binary;
 use barewire::{Metadata, Status};
@@ -52,14 +52,14 @@ pub(super) fn status(error: Error) -> Status {
     if error.details.is_empty() {
         return status;
     }
-    let details = rpc::Status { code: error.code, message, details: error.details };
+    let details = RpcStatus { code: error.code, message, details: error.details };
     status.with_details(details.encode_to_vec())
 }
 
 /// Converts the status of a call to an error.
 pub(super) fn error(status: &Status) -> Error {
     // Details that are not a google.rpc.Status are ignored.
-    let details = rpc::Status::decode(status.details().clone()).unwrap_or_default().details;
+    let details = RpcStatus::decode(status.details().clone()).unwrap_or_default().details;
     Error { code: status.number(), message: Some(status.message().to_owned()), details }
 }
 

@@ -17,7 +17,6 @@ mod convert;
 mod delimited;
 pub mod messages;
 mod methods;
-mod rpc;
 mod server;
 mod service;
 

@@ -1,6 +1,5 @@
-//! Server reflection, and the descriptors of the messages in `proto/`.
+//! The descriptors of the messages in `proto/`.
 
 mod descriptors;
-pub mod reflection;
 
 pub use descriptors::FILE_DESCRIPTOR_SET;

@@ -14,6 +14,7 @@ mod line;
 #[allow(dead_code)]
 #[path = "../../../tests/held/memory_bound.rs"]
 mod memory_bound;
+mod operator;
 mod route_guide;
 #[allow(dead_code)]
 #[path = "../../../tests/held/service.rs"]

@@ -2,16 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use barewire::services::reflection::messages::{
+    ErrorResponse, FileDescriptorResponse, ListServiceResponse, MessageRequest, MessageResponse,
+    ServerReflectionRequest, ServerReflectionResponse, ServiceResponse,
+};
+use barewire::services::reflection::{SERVER_REFLECTION_INFO, SERVER_REFLECTION_INFO_V1ALPHA};
 use barewire::transport::tcp;
 use barewire::{Client, Inbound, Method, Outbound, Request, Response, Router, Server, Status, Unary};
 use barewire_programs::services::FILE_DESCRIPTOR_SET;
-use barewire_programs::services::reflection::messages::server_reflection_request::MessageRequest;
-use barewire_programs::services::reflection::messages::server_reflection_response::MessageResponse;
-use barewire_programs::services::reflection::messages::{
-    ErrorResponse, FileDescriptorResponse, ListServiceResponse, ServerReflectionRequest, ServerReflectionResponse,
-    ServiceResponse,
-};
-use barewire_programs::services::reflection::{SERVER_REFLECTION_INFO, SERVER_REFLECTION_INFO_V1ALPHA};
 use prost::Message;
 use prost_types::{FileDescriptorProto, FileDescriptorSet};
 
@@ -54,7 +52,7 @@ impl Dictionary {
     ) -> Result<(), Status> {
         while let Some(question) = questions.recv().await? {
             let file = |name: &str| {
-                let file_descriptor_proto = vec![self.0[name].clone()];
+                let file_descriptor_proto = vec![self.0[name].clone().into()];
                 MessageResponse::FileDescriptorResponse(FileDescriptorResponse { file_descriptor_proto })
             };
             let answer = match question.message_request.expect("a question") {
@@ -131,7 +129,7 @@ async fn hostile_reflection_server_is_refused() {
                     let name = format!("{number}.proto");
                     let file = [&[0x0a, name.len() as u8][..], name.as_bytes(), &[0x22, 0].repeat(100_000)].concat();
                     MessageResponse::FileDescriptorResponse(FileDescriptorResponse {
-                        file_descriptor_proto: vec![file],
+                        file_descriptor_proto: vec![file.into()],
                     })
                 }
             };

@@ -10,7 +10,9 @@ import threading
 import time
 
 import grpc
+from grpc_status import rpc_status
 
+import details
 import messages as m
 
 # C-core treats a later deadline as no deadline.
@@ -49,6 +51,8 @@ class TestService:
     def UnaryCall(self, request, context):
         echo(context)
         for key, value in context.invocation_metadata():
+            if key == details.KEY:
+                context.abort_with_status(rpc_status.to_status(details.STATUS))
             if key == m.DETAILS:
                 # The message of a google.rpc.Status is its second field.
                 status = m.EchoStatus.FromString(value)

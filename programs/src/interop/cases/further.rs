@@ -1,20 +1,27 @@
 //! Cases that the official suite leaves out: metadata, error messages, deadlines and messages of every size, many concurrent
 //! calls, cancellation at each stage.
 //!
-//! They work with every server of the test service, except two, which need the extensions in `interop/further.rs`.
+//! They work with every server of the test service, except three, which need the extensions in `interop/further.rs`.
 
+use std::fmt::Debug;
 use std::time::Duration;
+
+use prost::Name;
 
 use super::outcome::{Failure, equal, failure, ok, some, status};
 use super::streaming::{parameters, ping};
 use super::unary::check_payload;
 use crate::interop::client::TestServiceClient;
-use crate::interop::further::{DEADLINE_LEFT, DETAILS, REPORT_DEADLINE};
+use crate::interop::further::{DEADLINE_LEFT, DETAILS, EVERY_DETAIL, REPORT_DEADLINE, every_detail};
 use crate::interop::messages::{
     BoolValue, EchoStatus, Empty, SimpleRequest, StreamingInputCallRequest, StreamingOutputCallRequest,
 };
 use crate::interop::methods::{ECHO_INITIAL, ECHO_TRAILING};
 use crate::interop::payload::zeros;
+use barewire::error_details::{
+    BadRequest, DebugInfo, ErrorDetails, ErrorInfo, Help, LocalizedMessage, PreconditionFailure, QuotaFailure,
+    RequestInfo, ResourceInfo, RetryInfo,
+};
 use barewire::wire::encoding::Encoding;
 use barewire::{CallOptions, Code, Metadata, Response, Status};
 
@@ -84,6 +91,39 @@ pub(super) async fn status_details(service: &TestServiceClient) -> Result<(), Fa
     let status = status("UnaryCall", service.unary_call(SimpleRequest::default()).await, Code::NotFound)?;
     equal("the message", status.message(), "not here")?;
     equal("the details", &status.details()[..], SERIALIZED)
+}
+
+/// Reads a detail of every published type, and keeps one of an unknown type.
+pub(super) async fn error_details(service: &TestServiceClient) -> Result<(), Failure> {
+    let service = service.with(CallOptions::new().header(EVERY_DETAIL, "please"));
+    let status = status("UnaryCall", service.unary_call(SimpleRequest::default()).await, Code::FailedPrecondition)?;
+    equal("the message", status.message(), "the printer is out of paper")?;
+    let (received, expected) = (details(&status)?, every_detail());
+    equal("the number of details", received.len(), expected.len())?;
+    same::<ErrorInfo>(&received, &expected)?;
+    same::<RetryInfo>(&received, &expected)?;
+    same::<DebugInfo>(&received, &expected)?;
+    same::<QuotaFailure>(&received, &expected)?;
+    same::<PreconditionFailure>(&received, &expected)?;
+    same::<BadRequest>(&received, &expected)?;
+    same::<RequestInfo>(&received, &expected)?;
+    same::<ResourceInfo>(&received, &expected)?;
+    same::<Help>(&received, &expected)?;
+    same::<LocalizedMessage>(&received, &expected)?;
+    equal("the unknown detail", received.iter().last(), expected.iter().last())
+}
+
+fn details(status: &Status) -> Result<ErrorDetails, Failure> {
+    status.error_details().map_err(|error| failure("the details", "a google.rpc.Status", error))
+}
+
+/// Compares the details of one type, as they decode.
+fn same<M: Name + Default + PartialEq + Debug>(
+    received: &ErrorDetails,
+    expected: &ErrorDetails,
+) -> Result<(), Failure> {
+    let read = |details: &ErrorDetails| details.get::<M>().map_err(|error| failure(M::full_name(), "a message", error));
+    equal(&M::full_name(), read(received)?, read(expected)?)
 }
 
 const YEAR: u64 = 365 * 24 * 3600;

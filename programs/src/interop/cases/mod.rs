@@ -94,6 +94,7 @@ cases! {
     MetadataLarge "metadata_large" "More than 8 KiB of metadata.";
     StatusMessages "status_messages" "Every code, with messages in several scripts.";
     StatusDetails "status_details" "An error with a google.rpc.Status.";
+    ErrorDetails "error_details" "An error with a detail of every published type.";
     DeadlineUnits "deadline_units" "A timeout of every unit.";
     CompressionBothWays "compression_both_ways" "Requests and answers compressed with -encoding.";
     MessageSizes "message_sizes" "Messages from 0 bytes to 64 MiB, as far as -max_message_size allows.";
@@ -152,6 +153,7 @@ impl Case {
             Case::MetadataLarge => further::metadata_large(&service.await?).await,
             Case::StatusMessages => further::status_messages(&service.await?).await,
             Case::StatusDetails => further::status_details(&service.await?).await,
+            Case::ErrorDetails => further::error_details(&service.await?).await,
             Case::DeadlineUnits => further::deadline_units(&service.await?).await,
             Case::CompressionBothWays => further::compression_both_ways(&service.await?, settings.encoding).await,
             Case::MessageSizes => further::message_sizes(&service.await?, target.limit()).await,

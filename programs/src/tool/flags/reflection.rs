@@ -8,11 +8,11 @@ use std::time::Duration;
 use prost::encoding::encode_varint;
 
 use super::descriptors::outline;
-use crate::services::reflection::messages::ServerReflectionRequest;
-use crate::services::reflection::messages::server_reflection_request::MessageRequest;
-use crate::services::reflection::messages::server_reflection_response::MessageResponse;
-use crate::services::reflection::{SERVER_REFLECTION_INFO, SERVER_REFLECTION_INFO_V1ALPHA};
 use barewire::io::Connector;
+use barewire::services::reflection::messages::{
+    MessageRequest, MessageResponse, ServerReflectionRequest, ServerReflectionResponse,
+};
+use barewire::services::reflection::{SERVER_REFLECTION_INFO, SERVER_REFLECTION_INFO_V1ALPHA};
 use barewire::{BidiStreaming, CallOptions, Client, Code, Inbound, Method, Outbound, Status};
 
 /// Time limit for all requests together.
@@ -26,7 +26,7 @@ const LARGEST: usize = 32 << 20;
 const ENTRIES: usize = 250_000;
 
 type Request = ServerReflectionRequest;
-type Response = crate::services::reflection::messages::ServerReflectionResponse;
+type Response = ServerReflectionResponse;
 
 /// Returns a serialized `google.protobuf.FileDescriptorSet` of all services of a server. Tries version 1 first, and v1alpha if
 /// that is unimplemented.

@@ -1,0 +1,127 @@
+//! The services that operators of a server use, on its port and on a listener of their own: health checks and reflection.
+
+use barewire::io::Listener;
+use barewire::services::health::Health;
+use barewire::services::health::messages::ServingStatus;
+use barewire::services::reflection::Reflection;
+use barewire::transport::tcp::{self, TcpListener};
+use barewire::{Router, Server, ServerOptions};
+use clap::ArgAction;
+use clap::builder::BoolishValueParser;
+use std::time::Duration;
+use tokio::sync::oneshot;
+
+use crate::cli::{self, Stop};
+use crate::services::FILE_DESCRIPTOR_SET;
+
+/// Time limit for calls on the admin listener once the server has ended.
+const ADMIN_PATIENCE: Duration = Duration::from_secs(1);
+
+/// The flags of the operators' services.
+#[derive(Debug, clap::Args)]
+#[command(rename_all = "snake_case")]
+pub struct OperatorFlags {
+    /// Serve health checks (grpc.health.v1) on the same port
+    #[arg(long, value_name = "BOOL", action = ArgAction::Set, num_args = 0..=1, require_equals = true,
+          default_value_t = true, default_missing_value = "true", value_parser = BoolishValueParser::new())]
+    health: bool,
+    /// Serve reflection (grpc.reflection.v1 and v1alpha) on the same port
+    #[arg(long, value_name = "BOOL", action = ArgAction::Set, num_args = 0..=1, require_equals = true,
+          default_value_t = true, default_missing_value = "true", value_parser = BoolishValueParser::new())]
+    reflection: bool,
+    /// Second address to listen on, in plaintext, with health checks and reflection alone
+    #[arg(long, value_name = "HOST:PORT")]
+    admin_addr: Option<String>,
+}
+
+/// A server and the services for its operators.
+#[derive(Debug)]
+pub struct Operator {
+    health: bool,
+    reflection: bool,
+    admin: Option<TcpListener>,
+}
+
+impl OperatorFlags {
+    /// Opens the admin listener, if there is to be one.
+    ///
+    /// # Errors
+    ///
+    /// [`Stop::Usage`] if its address is invalid or taken.
+    pub async fn open(&self) -> Result<Operator, Stop> {
+        let admin = match &self.admin_addr {
+            None => None,
+            Some(address) => Some(tcp::listen(address).await.map_err(|error| {
+                Stop::Usage(format!("-admin_addr: {error}; choose another address of the form HOST:PORT"))
+            })?),
+        };
+        Ok(Operator { health: self.health, reflection: self.reflection, admin })
+    }
+}
+
+impl Operator {
+    /// Serves until SIGINT or SIGTERM. Writes `announcement` and the admin listener's address to stderr as soon as both
+    /// listen and signals are handled, then `warning`.
+    ///
+    /// At a signal all health checks get NOT_SERVING, and then the server shuts down. The admin listener stays open until
+    /// the server has ended.
+    ///
+    /// # Errors
+    ///
+    /// [`Stop::Failed`] if the system refuses a signal handler or an address.
+    pub async fn serve<S>(
+        self,
+        listener: impl Listener,
+        router: Router<S>,
+        options: ServerOptions,
+        announcement: &str,
+        warning: Option<String>,
+    ) -> Result<(), Stop>
+    where
+        S: Send + Sync + 'static,
+    {
+        let failed = |error: std::io::Error| Stop::Failed(error.to_string());
+        let health = Health::new();
+        for service in router.services() {
+            health.set(service, ServingStatus::Serving);
+        }
+        let router = if self.health { router.merge(health.router()) } else { router };
+        let router = if self.reflection { reflection()?.attach(router) } else { router };
+        let signal = cli::shutdown().map_err(failed)?;
+        cli::announce(announcement);
+        let (over, server_is_over) = oneshot::channel::<()>();
+        let admin = match self.admin {
+            None => None,
+            Some(listener) => {
+                let address = listener.local_addr().map_err(failed)?;
+                cli::announce(format_args!("admin listening on {address}"));
+                let router = reflection()?.attach(Router::new(()).merge(health.router()));
+                let mut options = ServerOptions::default();
+                options.shutdown_timeout = ADMIN_PATIENCE;
+                let server = Server::new(router).with_options(options);
+                Some(tokio::spawn(server.serve_until(listener, async {
+                    // The sender is only dropped.
+                    let _: Result<(), _> = server_is_over.await;
+                })))
+            }
+        };
+        if let Some(warning) = warning {
+            cli::log(warning);
+        }
+        let shutdown = async {
+            signal.await;
+            health.shutdown();
+        };
+        Server::new(router).with_options(options).serve_until(listener, shutdown).await.map_err(failed)?;
+        drop(over);
+        match admin {
+            Some(admin) => admin.await.map_err(|error| Stop::Failed(error.to_string()))?.map_err(failed),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Returns the descriptors of everything that the programs serve.
+fn reflection() -> Result<Reflection, Stop> {
+    Reflection::new().add_descriptor_set(FILE_DESCRIPTOR_SET).map_err(|error| Stop::Failed(error.to_string()))
+}
