@@ -53,7 +53,9 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 export CARGO_TARGET_DIR="$PWD/target/instructions"
 programs=$CARGO_TARGET_DIR/release
 counts=$CARGO_TARGET_DIR/callgrind
-cargo build --release --locked --quiet --manifest-path benches/instructions/Cargo.toml
+intercepted=()
+[[ ${1:-} == interceptor ]] && intercepted=(--features intercepted)
+cargo build --release --locked --quiet --manifest-path benches/instructions/Cargo.toml "${intercepted[@]}"
 mkdir -p "$counts"
 
 server=
@@ -137,7 +139,7 @@ if [[ ${1:-} == interceptor ]]; then
     for side in server client; do
         slope "$side" barewire "$few" "$many" 1 --in-flight 100
         without=$instructions
-        INTERCEPTOR=1 slope "$side" barewire "$few" "$many" 1 --in-flight 100
+        slope "$side" intercepted "$few" "$many" 1 --in-flight 100
         printf '{"bench":"interceptor","side":"%s","without":%d,"with":%d,"difference":%d}\n' \
             "$side" "$without" "$instructions" $((instructions - without))
         if ((instructions - without > max_interceptor)); then

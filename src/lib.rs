@@ -137,6 +137,16 @@
 //! # }
 //! ```
 //!
+//! **How do I run code around each call (middleware)?** [`Server::intercept`] and [`Client::intercept`] take a function that sees
+//! each call when it begins: for authentication, logging, limits and metrics. It may answer the call, attach values for the handler
+//! ([`Request::extensions`]), add metadata, wait, and see the messages and the end of the call ([`call::CallObserver`]).
+//!
+//! **How does a load balancer know that the server is healthy?** `services::health` (feature `health`) is gRPC's health service.
+//! `services::reflection` (feature `reflection`) lets tools like grpcurl call the server without its `.proto` files.
+//!
+//! **Does a client reconnect?** A [`Client`] has one connection. After it is lost, calls fail with UNAVAILABLE, and the application
+//! connects again. [`client::Invoke`] is the interface for a channel with several connections.
+//!
 //! **How do I use TLS?** `transport::tls` (feature `tls`) wraps any listener and any connector, for the server's certificate
 //! and for the client's. The examples `tls` and `mtls` are complete.
 //!
@@ -165,8 +175,12 @@
 //! | feature | what it adds |
 //! |---|---|
 //! | `tls` (default) | `transport::tls`: TLS for both sides, by rustls |
+//! | `tls-platform-roots` | `ClientTls::platform_roots`, which trusts the operating system's authorities; `https` URLs use it |
 //! | `compression` | `compression` with all algorithms: `gzip`, `deflate`, `zstd`, `brotli`, `snappy`; each is also a feature |
 //! | `route-guide` | `services::route_guide`: the service of gRPC's tutorial |
+//! | `health` | `services::health`: the health service of gRPC |
+//! | `reflection` | `services::reflection`: server reflection, from descriptor sets |
+//! | `error-details` | `error_details`: the details of errors, as types |
 //! | `inspector` | `inspector`: explains recorded bytes |
 //! | `properties` | what the fuzz targets check; not for other users |
 //!

@@ -45,9 +45,6 @@ pub struct Metadata {
     headers: HeaderMap,
 }
 
-/// Up to this many entries are compared one by one, which costs less than the hash of a key.
-const FEW: usize = 8;
-
 /// One entry of [`Metadata::iter`].
 ///
 /// ```
@@ -140,11 +137,16 @@ impl Metadata {
 
     /// Returns the first value of a text key that is printable ASCII.
     pub fn get(&self, key: &str) -> Option<&str> {
-        if self.headers.len() > FEW || !is_delivered(key) {
-            return self.get_all(key).next();
+        if !is_delivered(key) {
+            return None;
         }
-        let values = self.headers.iter().filter(|(name, _)| name.as_str().eq_ignore_ascii_case(key));
-        values.filter_map(|(_, value)| value.to_str().ok()).next()
+        // Comparing the names one by one costs less than the hash of a key, for as many entries as calls usually have.
+        let values = self.headers.iter().filter(|(name, _)| name.as_str() == key);
+        let value = values.filter_map(|(_, value)| value.to_str().ok()).next();
+        match value {
+            None if key.bytes().any(|byte| byte.is_ascii_uppercase()) => self.get(&key.to_ascii_lowercase()),
+            value => value,
+        }
     }
 
     /// Returns the values of a text key that are printable ASCII, in order.

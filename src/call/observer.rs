@@ -61,7 +61,7 @@ pub trait CallObserver: Send + 'static {
     fn end(&mut self, end: &CallEnd<'_>) {}
 }
 
-/// The size of a message, as [`CallObserver`] sees it.
+/// The size of a message, as a [`CallObserver`] sees it. [`CallObserver`] has an example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct MessageInfo {
@@ -73,7 +73,7 @@ pub struct MessageInfo {
     pub compressed: bool,
 }
 
-/// The end of a call, as [`CallObserver::end`] sees it.
+/// The end of a call, as [`CallObserver::end`] sees it. [`CallObserver`] has an example.
 #[derive(Debug)]
 pub struct CallEnd<'a> {
     pub(crate) status: Result<(), &'a Status>,
@@ -113,7 +113,7 @@ impl CallEnd<'_> {
     }
 }
 
-/// The reason for which a call ended.
+/// The reason for which a call ended, see [`CallEnd::reason`]. [`CallObserver`] has an example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum EndReason {

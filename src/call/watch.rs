@@ -99,10 +99,11 @@ impl Watchers {
     /// A message was received. Errors as [`Watchers::initial_received`].
     #[inline]
     pub(crate) fn received(&self, size: usize, wire_size: usize, compressed: bool) -> Result<(), Status> {
-        if self.is_empty() {
-            return Ok(());
-        }
-        let message = MessageInfo { size, wire_size, compressed };
+        if self.is_empty() { Ok(()) } else { self.see_received(MessageInfo { size, wire_size, compressed }) }
+    }
+
+    #[inline(never)]
+    fn see_received(&self, message: MessageInfo) -> Result<(), Status> {
         for slot in self.all() {
             slot.see(|observer| observer.message_received(&message));
         }
@@ -112,10 +113,11 @@ impl Watchers {
     /// A message was encoded. Errors as [`Watchers::initial_received`].
     #[inline]
     pub(crate) fn sent(&self, size: usize, wire_size: usize, compressed: bool) -> Result<(), Status> {
-        if self.is_empty() {
-            return Ok(());
-        }
-        let message = MessageInfo { size, wire_size, compressed };
+        if self.is_empty() { Ok(()) } else { self.see_sent(MessageInfo { size, wire_size, compressed }) }
+    }
+
+    #[inline(never)]
+    fn see_sent(&self, message: MessageInfo) -> Result<(), Status> {
         for slot in self.all().iter().rev() {
             slot.see(|observer| observer.message_sent(&message));
         }

@@ -47,7 +47,7 @@ impl<F: Fn(&mut CallStart<'_>) -> Result<(), Status> + Send + Sync + 'static> In
     }
 }
 
-/// A call that begins, as an [`Interceptor`] sees it.
+/// A call that begins, as an [`Interceptor`] sees it. [`Interceptor`] has an example.
 pub struct CallStart<'a> {
     path: &'static str,
     options: &'a mut CallOptions,

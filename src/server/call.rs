@@ -106,74 +106,93 @@ impl Call {
         let has_body = parts.method != Method::HEAD;
         let link = body.link();
         let connection = link.connection.clone();
-        let (context, encoding, admitted) = match RequestHeaders::parse(parts, shared.encodings, link.section_limits())
-        {
-            Ok(head) => {
-                self.deadline = Deadline::after(head.timeout);
-                let admitted = match shared.routes.find(head.path()) {
-                    Ok(_) if self.deadline.has_passed() => Err(deadline_exceeded()),
-                    Ok(route) => link.budget.charge_call(head.metadata.memory()).map(|cost| {
-                        self.cost = cost;
-                        route
-                    }),
-                    Err(status) => Err(status),
-                };
-                let RequestHeaders { uri, encoding, accept_encoding, metadata, .. } = head;
-                let (deadline, extensions) = (self.deadline.at(), Extensions::new());
-                let context = Context { uri, metadata, connection, deadline, accept_encoding, extensions };
-                (context, encoding, admitted.map_err(Refused::Grpc))
-            }
-            Err(refused) => {
-                let RefusedRequest { refusal, uri, metadata } = *refused;
-                let context = Context { uri, metadata, connection, ..Context::default() };
-                (context, Encoding::Identity, Err(Refused::new(refusal, has_body, shared.encodings)))
-            }
-        };
-        let mut arrival = Arrival { context, encoding, body };
+        let (mut context, encoding, mut admitted) =
+            match RequestHeaders::parse(parts, shared.encodings, link.section_limits()) {
+                Ok(head) => {
+                    self.deadline = Deadline::after(head.timeout);
+                    let admitted = match shared.routes.find(head.path()) {
+                        Ok(_) if self.deadline.has_passed() => Err(deadline_exceeded()),
+                        Ok(route) => link.budget.charge_call(head.metadata.memory()).map(|cost| {
+                            self.cost = cost;
+                            route
+                        }),
+                        Err(status) => Err(status),
+                    };
+                    let RequestHeaders { uri, encoding, accept_encoding, metadata, .. } = head;
+                    let (deadline, extensions) = (self.deadline.at(), Extensions::new());
+                    let context = Context { uri, metadata, connection, deadline, accept_encoding, extensions };
+                    (context, encoding, admitted.map_err(Refused::Grpc))
+                }
+                Err(refused) => {
+                    let RefusedRequest { refusal, uri, metadata } = *refused;
+                    let context = Context { uri, metadata, connection, ..Context::default() };
+                    (context, Encoding::Identity, Err(Refused::new(refusal, has_body, shared.encodings)))
+                }
+            };
         if shared.interceptors.is_empty() {
-            return self.decide(arrival, admitted, shared);
+            return self.decide(context, encoding, body, admitted, shared);
         }
         let began = *clock.get_or_insert_with(Instant::now);
+        self.intercept(cx, began, Arrival { context, encoding, body }, admitted, shared)
+    }
+
+    /// Passes the call to the interceptors, and starts or refuses it unless one waits.
+    #[inline(never)] // So that a call without interceptors is not moved for this.
+    fn intercept<'a>(
+        &mut self,
+        cx: &mut TaskContext<'_>,
+        began: Instant,
+        mut arrival: Arrival,
+        mut admitted: Result<&'a Route, Refused>,
+        shared: &'a Shared,
+    ) -> Option<&'a Route> {
         let watch = self.watch.insert(Watch::new(began, EndReason::ConnectionLost));
         let mut interception = Interception::new(admitted.as_ref().err());
-        match interception.poll(cx, &mut arrival.context, watch, &shared.interceptors) {
-            Poll::Ready(answer) => {
-                self.deadline.change(arrival.context.deadline);
-                let admitted = if let Err(status) = answer { Err(answered(admitted, status)) } else { admitted };
-                self.decide(arrival, admitted, shared)
+        let Poll::Ready(answer) = interception.poll(cx, &mut arrival.context, watch, &shared.interceptors) else {
+            self.wait(Box::new((interception, arrival, admitted.err())));
+            return None;
+        };
+        let Arrival { context, encoding, body } = arrival;
+        if interception.limits_time() {
+            self.deadline = Deadline::until(context.deadline);
+        }
+        if let Err(status) = answer {
+            admitted = Err(answered(admitted, status));
+        }
+        self.decide(context, encoding, body, admitted, shared)
+    }
+
+    /// Waits for an interceptor. A call that waits is charged even if it will be refused.
+    fn wait(&mut self, waiting: Box<(Interception, Arrival, Option<Refused>)>) {
+        let Arrival { context, body, .. } = &waiting.1;
+        match body.link().budget.charge_call(context.metadata.memory()) {
+            Ok(cost) => {
+                self.cost = cost;
+                self.work = Work::Intercepting(waiting);
             }
-            Poll::Pending => {
-                // A call that waits is charged even if it will be refused.
-                match arrival.body.link().budget.charge_call(arrival.context.metadata.memory()) {
-                    Ok(cost) => {
-                        self.cost = cost;
-                        self.work = Work::Intercepting(Box::new((interception, arrival, admitted.err())));
-                    }
-                    Err(status) => self.leave(Bytes::new(), Encoding::Identity, None, Err(status), EndReason::Refused),
-                }
-                None
-            }
+            Err(status) => self.leave(Bytes::new(), Encoding::Identity, None, Err(status), EndReason::Refused),
         }
     }
 
     fn poll_interceptors(&mut self, cx: &mut TaskContext<'_>) -> Poll<()> {
-        let Work::Intercepting(waiting) = &mut self.work else { return Poll::Ready(()) };
+        let (Work::Intercepting(waiting), Some(watch)) = (&mut self.work, &mut self.watch) else {
+            return Poll::Ready(());
+        };
         let (interception, arrival, _) = &mut **waiting;
         let shared = self.cut.shared().clone();
         // h2 allows only a few small frames to wait.
         arrival.body.arrive(cx);
-        let Some(watch) = &mut self.watch else { return Poll::Ready(()) };
         let answer = interception.poll(cx, &mut arrival.context, watch, &shared.interceptors);
         let Poll::Ready(answer) = answer else { return self.poll_interrupted(cx) };
         let Work::Intercepting(waiting) = std::mem::replace(&mut self.work, Work::Over) else { return Poll::Ready(()) };
-        let (_, arrival, refused) = *waiting;
-        self.deadline.change(arrival.context.deadline);
+        let (_, Arrival { context, encoding, body }, refused) = *waiting;
+        self.deadline = Deadline::until(context.deadline);
         let admitted = match refused {
             Some(refused) => Err(refused),
-            None => shared.routes.find(arrival.context.path()).map_err(Refused::Grpc),
+            None => shared.routes.find(context.path()).map_err(Refused::Grpc),
         };
         let admitted = if let Err(status) = answer { Err(answered(admitted, status)) } else { admitted };
-        let _: Option<&Route> = self.decide(arrival, admitted, &shared);
+        let _: Option<&Route> = self.decide(context, encoding, body, admitted, &shared);
         Poll::Ready(())
     }
 
@@ -183,37 +202,22 @@ impl Call {
     }
 
     /// Starts the handler, or refuses the call.
+    #[inline]
     fn decide<'a>(
         &mut self,
-        arrival: Arrival,
+        context: Context,
+        encoding: Encoding,
+        mut body: Body,
         admitted: Result<&'a Route, Refused>,
-        shared: &'a Shared,
+        shared: &Shared,
     ) -> Option<&'a Route> {
-        match admitted {
-            Ok(route) => {
-                self.start(route, arrival, shared);
-                return Some(route);
+        let route = match admitted {
+            Ok(route) => route,
+            Err(refused) => {
+                self.refuse(refused, body);
+                return None;
             }
-            Err(Refused::Grpc(status)) => {
-                self.leave(Bytes::new(), Encoding::Identity, None, Err(status), EndReason::Refused);
-            }
-            Err(Refused::Encoding(status, supported)) => {
-                self.leave(Bytes::new(), Encoding::Identity, None, Err(status), EndReason::Refused);
-                if let Work::Ending { trailers, .. } = &mut self.work {
-                    trailers.extend(supported.map(|list| (GRPC_ACCEPT_ENCODING, list)));
-                }
-            }
-            Err(Refused::Http(answer)) => {
-                self.deadline = Deadline::after(Some(REFUSAL_PATIENCE));
-                self.work = Work::Refusing(Box::new((arrival.body, answer)));
-            }
-        }
-        None
-    }
-
-    /// Starts the handler.
-    fn start(&mut self, route: &Route, arrival: Arrival, shared: &Shared) {
-        let Arrival { context, encoding, mut body } = arrival;
+        };
         if encoding != Encoding::Identity {
             body.set_compressor(shared.sending.compressors.get(encoding).cloned());
         }
@@ -225,6 +229,26 @@ impl Call {
         let HandlerRun { future, exchange } = route.serve(IncomingCall { body, context, packing });
         self.exchange = exchange;
         self.work = Work::Handling(future);
+        Some(route)
+    }
+
+    /// Answers a call that gets no handler.
+    fn refuse(&mut self, refused: Refused, body: Body) {
+        match refused {
+            Refused::Grpc(status) => {
+                self.leave(Bytes::new(), Encoding::Identity, None, Err(status), EndReason::Refused);
+            }
+            Refused::Encoding(status, supported) => {
+                self.leave(Bytes::new(), Encoding::Identity, None, Err(status), EndReason::Refused);
+                if let Work::Ending { trailers, .. } = &mut self.work {
+                    trailers.extend(supported.map(|list| (GRPC_ACCEPT_ENCODING, list)));
+                }
+            }
+            Refused::Http(answer) => {
+                self.deadline = Deadline::after(Some(REFUSAL_PATIENCE));
+                self.work = Work::Refusing(Box::new((body, answer)));
+            }
+        }
     }
 
     /// Runs a turn of the handler: takes in what has arrived, polls the handler until it waits, and sends what it has

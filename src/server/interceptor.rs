@@ -69,12 +69,12 @@ impl<F: Fn(&mut CallStart<'_>) -> Result<(), Status> + Send + Sync + 'static> In
 }
 
 /// A call that begins, as an [`Interceptor`] sees it. Dereferences to its [`Context`]: path, metadata, peer, deadline,
-/// extensions.
+/// extensions. [`Interceptor`] has an example.
 pub struct CallStart<'a> {
     context: &'a mut Context,
     refusal: Option<&'a Status>,
     watch: &'a mut Watch,
-    decision: &'a mut Option<Decision>,
+    progress: &'a mut Progress,
 }
 
 /// Attaches the value that a decision found to the call.
@@ -125,6 +125,7 @@ impl CallStart<'_> {
     pub fn limit_time(&mut self, time: Duration) {
         if let Some(limit) = Instant::now().checked_add(time) {
             self.context.deadline = Some(self.context.deadline.map_or(limit, |deadline| deadline.min(limit)));
+            self.progress.limits_time = true;
         }
     }
 
@@ -152,8 +153,8 @@ impl CallStart<'_> {
         &mut self,
         decision: impl Future<Output = Result<T, Status>> + Send + 'static,
     ) {
-        let earlier = self.decision.take();
-        *self.decision = Some(Box::pin(async move {
+        let earlier = self.progress.decision.take();
+        self.progress.decision = Some(Box::pin(async move {
             let attach_earlier = match earlier {
                 Some(earlier) => Some(earlier.await?),
                 None => None,
@@ -203,14 +204,27 @@ impl Interceptors {
 pub(super) struct Interception {
     /// The number of interceptors that have seen the call.
     seen: usize,
-    decision: Option<Decision>,
+    progress: Progress,
     /// The status of a call that gets no handler.
     refusal: Option<Status>,
 }
 
+/// The changes that interceptors ask for.
+#[derive(Default)]
+struct Progress {
+    decision: Option<Decision>,
+    /// True if the deadline was changed.
+    limits_time: bool,
+}
+
 impl Interception {
     pub(super) fn new(refused: Option<&Refused>) -> Interception {
-        Interception { seen: 0, decision: None, refusal: refused.map(Refused::status) }
+        Interception { seen: 0, progress: Progress::default(), refusal: refused.map(Refused::status) }
+    }
+
+    /// Returns true if an interceptor changed the deadline.
+    pub(super) fn limits_time(&self) -> bool {
+        self.progress.limits_time
     }
 
     /// Ready when all interceptors have seen the call, or one has answered it.
@@ -226,19 +240,19 @@ impl Interception {
         interceptors: &Interceptors,
     ) -> Poll<Result<(), Status>> {
         loop {
-            if let Some(decision) = &mut self.decision {
+            if let Some(decision) = &mut self.progress.decision {
                 let decided = catch_unwind(AssertUnwindSafe(|| decision.as_mut().poll(cx)));
                 match decided {
                     Ok(Poll::Pending) => return Poll::Pending,
                     Ok(Poll::Ready(attach)) => attach?(&mut context.extensions),
                     Err(_) => return Poll::Ready(Err(panicked())),
                 }
-                self.decision = None;
+                self.progress.decision = None;
             }
             let Some(interceptor) = interceptors.0.get(self.seen) else { return Poll::Ready(Ok(())) };
             self.seen += 1;
-            let (refusal, decision) = (self.refusal.as_ref(), &mut self.decision);
-            let mut start = CallStart { context, refusal, watch, decision };
+            let (refusal, progress) = (self.refusal.as_ref(), &mut self.progress);
+            let mut start = CallStart { context, refusal, watch, progress };
             catch_unwind(AssertUnwindSafe(|| interceptor.begin(&mut start))).unwrap_or_else(|_| Err(panicked()))?;
         }
     }

@@ -77,7 +77,7 @@ fn with_host<'a>(address: &'a str, host: &str) -> Cow<'a, str> {
     }
 }
 
-/// A listening TCP socket: from [`listen`], or from a socket that exists already.
+/// A listening TCP socket: from a socket that exists already, or from [`listen`], which has an example.
 #[derive(Debug)]
 pub struct TcpListener {
     socket: tokio::net::TcpListener,

@@ -84,7 +84,7 @@ fn os_string(bytes: Vec<u8>) -> std::ffi::OsString {
     std::os::unix::ffi::OsStringExt::from_vec(bytes)
 }
 
-/// A listening Unix socket: from [`listen`], or from a socket that exists already.
+/// A listening Unix socket: from a socket that exists already, or from [`listen`], which has an example.
 #[derive(Debug)]
 pub struct UnixListener {
     socket: tokio::net::UnixListener,

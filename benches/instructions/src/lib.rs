@@ -54,12 +54,6 @@ const CONCURRENT_STREAMS: u32 = 1_000;
 /// The largest header list that is accepted, in bytes: barewire's default.
 const HEADER_LIST: u32 = 64 << 10;
 
-/// Returns true if barewire's programs are to have an interceptor, which reads a header and the final status: if the environment
-/// has `INTERCEPTOR`.
-pub fn intercepts() -> bool {
-    std::env::var_os("INTERCEPTOR").is_some()
-}
-
 /// The bare server's side of HTTP/2, with barewire's limits.
 pub fn server_settings() -> h2::server::Builder {
     let mut settings = h2::server::Builder::new();
