@@ -8,6 +8,8 @@ mod chat;
 mod hello;
 #[path = "../../examples/mtls.rs"]
 mod mtls;
+#[path = "../../examples/proxy.rs"]
+mod proxy;
 #[path = "../../examples/testing.rs"]
 mod testing;
 #[path = "../../examples/tls.rs"]
@@ -56,6 +58,7 @@ example!(chat_runs, chat::run);
 example!(watch_runs, watch::run);
 example!(tls_runs, tls::run_alone);
 example!(mtls_runs, mtls::run);
+example!(proxy_runs, proxy::run);
 example!(testing_runs, testing::run, start_paused = true);
 
 /// Asserts that every example runs in these tests, and that README.md lists it.
