@@ -144,6 +144,9 @@
 //! own, and [`Client::raw`] calls a method by its path. Both have messages of the type [`Raw`], which are bytes; it is also the
 //! message type of methods with another codec than Protocol Buffers. The example `proxy` forwards the calls of any service.
 //!
+//! **How do I authenticate callers?** With an interceptor on each side, [`Client::intercept`] and [`Server::intercept`]: the
+//! example `auth`.
+//!
 //! **What are the limits?** [`Limits`], [`ServerOptions`] and [`ClientOptions`] have them, each with its default;
 //! `docs/security.md` lists all, with the effect of exceeding each one. Some that an application may meet:
 //!

@@ -2,6 +2,8 @@
 
 #![allow(dead_code)] // Each example also has a `main`.
 
+#[path = "../../examples/auth.rs"]
+mod auth;
 #[path = "../../examples/chat.rs"]
 mod chat;
 #[path = "../../examples/hello.rs"]
@@ -55,6 +57,7 @@ macro_rules! example {
 
 example!(hello_runs, hello::run);
 example!(chat_runs, chat::run);
+example!(auth_runs, auth::run);
 example!(watch_runs, watch::run);
 example!(tls_runs, tls::run_alone);
 example!(mtls_runs, mtls::run);
