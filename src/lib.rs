@@ -150,6 +150,13 @@
 //! **How do I use TLS?** `transport::tls` (feature `tls`) wraps any listener and any connector, for the server's certificate
 //! and for the client's. The examples `tls` and `mtls` are complete.
 //!
+//! **How do I write a proxy, or use JSON for messages?** [`Router::fallback`] handles all methods that have no handler of their
+//! own, and [`Client::raw`] calls a method by its path. Both have messages of the type [`Raw`], which are bytes; it is also the
+//! message type of methods with another codec than Protocol Buffers. The example `proxy` forwards the calls of any service.
+//!
+//! **How do I authenticate callers?** With an interceptor on each side, [`Client::intercept`] and [`Server::intercept`]: the
+//! example `auth`.
+//!
 //! **What are the limits?** [`Limits`], [`ServerOptions`] and [`ClientOptions`] have them, each with its default;
 //! `docs/security.md` lists all, with the effect of exceeding each one. Some that an application may meet:
 //!
@@ -213,7 +220,7 @@ pub mod testing;
 pub mod transport;
 pub mod wire;
 
-pub use call::{Compressor, Compressors, Context, DecompressError, Inbound, Outbound, Request, Response};
+pub use call::{Compressor, Compressors, Context, DecompressError, Inbound, Outbound, Raw, Request, Response};
 pub use client::{CallOptions, Client, ClientBuilder, ClientOptions};
 pub use limits::Limits;
 pub use metadata::Metadata;

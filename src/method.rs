@@ -65,7 +65,7 @@ impl<Req, Resp, Kind> Method<Req, Resp, Kind> {
 }
 
 /// Tells whether a path has a leading slash, a service name, a slash and a method name, all visible ASCII and not empty.
-const fn is_method_path(path: &[u8]) -> bool {
+pub(crate) const fn is_method_path(path: &[u8]) -> bool {
     let (mut last_slash, mut i) = (0, 0);
     while i < path.len() {
         if !path[i].is_ascii_graphic() || path[i] == b'?' || path[i] == b'#' {

@@ -3,7 +3,7 @@
 //! [`Inbound`] receives and [`Outbound`] sends; the types are the same on both sides. Neither touches HTTP/2: they read an
 //! [`Inbox`](super::inbox::Inbox) and fill a [`Batch`](super::batch::Batch).
 
-use std::borrow::Borrow;
+use std::borrow::{Borrow, Cow};
 use std::fmt;
 use std::future::poll_fn;
 use std::marker::PhantomData;
@@ -51,8 +51,7 @@ use crate::wire::encoding::Encoding;
 #[must_use = "dropping an `Inbound` cancels the call on a client"]
 pub struct Inbound<T> {
     inbox: SharedInbox,
-    /// The attributes of the call; `None` on a client.
-    context: Option<Box<Context>>,
+    origin: Origin,
     initial: Option<Metadata>,
     trailing: Metadata,
     /// True once the [`Stream`] has returned its error.
@@ -62,11 +61,29 @@ pub struct Inbound<T> {
     types: PhantomData<fn() -> T>,
 }
 
+/// The side that receives.
+pub(crate) enum Origin {
+    /// A server, which knows the attributes of the call.
+    Server(Box<Context>),
+    /// A client, which knows the path of the method.
+    Client(Cow<'static, str>),
+}
+
+impl Origin {
+    /// Returns the path of the method.
+    fn path(&self) -> &str {
+        match self {
+            Origin::Server(context) => context.path(),
+            Origin::Client(path) => path,
+        }
+    }
+}
+
 impl<T: Message + Default> Inbound<T> {
-    pub(crate) fn new(inbox: SharedInbox, context: Option<Box<Context>>) -> Inbound<T> {
+    pub(crate) fn new(inbox: SharedInbox, origin: Origin) -> Inbound<T> {
         Inbound {
             inbox,
-            context,
+            origin,
             initial: None,
             trailing: Metadata::new(),
             failed: false,
@@ -90,7 +107,7 @@ impl<T: Message + Default> Inbound<T> {
         let mut inbox = lock(&self.inbox);
         let next = inbox.body().poll_take(cx, |compressed, payload| {
             self.compressed = compressed;
-            decode(payload)
+            decode(payload, || self.origin.path())
         });
         let Poll::Ready(Some(next)) = next else {
             inbox.wait(cx);
@@ -150,12 +167,15 @@ impl<T> Inbound<T> {
 
     /// On a server: returns the attributes of the call. On a client: `None`.
     pub fn context(&self) -> Option<&Context> {
-        self.context.as_deref()
+        match &self.origin {
+            Origin::Server(context) => Some(context),
+            Origin::Client(_) => None,
+        }
     }
 
     /// On a server: returns the initial metadata that the client sent.
     pub fn metadata(&self) -> &Metadata {
-        self.context.as_ref().map_or(Metadata::none(), |context| &context.metadata)
+        self.context().map_or(Metadata::none(), |context| &context.metadata)
     }
 }
 
@@ -182,7 +202,7 @@ impl<T: Message + Default> Stream for Inbound<T> {
 
 impl<T> fmt::Debug for Inbound<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Inbound").field("context", &self.context).finish_non_exhaustive()
+        f.debug_struct("Inbound").field("context", &self.context()).finish_non_exhaustive()
     }
 }
 

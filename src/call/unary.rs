@@ -16,11 +16,15 @@ use crate::wire::ProtocolError;
 use crate::wire::message::PREFIX_LENGTH;
 
 /// Reads exactly one message and the end of the stream. Returns the message, and true if it was compressed. Fails
-/// without a message and after a second one.
-pub(crate) async fn only<T: Message + Default>(source: &mut impl Receive) -> Result<(T, bool), Status> {
+/// without a message and after a second one. `path` returns the path of the method, which the error of an undecodable message
+/// names.
+pub(crate) async fn only<'a, T: Message + Default>(
+    source: &mut impl Receive,
+    path: impl Fn() -> &'a str,
+) -> Result<(T, bool), Status> {
     source.body().expect_one();
     // An undecodable message fails the call only after the rest of the stream was read.
-    let read = |compressed, payload: &mut Payload<'_>| Ok((decode(payload), compressed));
+    let read = |compressed, payload: &mut Payload<'_>| Ok((decode(payload, &path), compressed));
     let (message, compressed) = poll_fn(|cx| source.poll_message(cx, read)).await?.ok_or(ProtocolError::NoMessage)?;
     match poll_fn(|cx| source.poll_message(cx, |_, _| Ok(()))).await? {
         None => Ok((message?, compressed)),
@@ -28,9 +32,11 @@ pub(crate) async fn only<T: Message + Default>(source: &mut impl Receive) -> Res
     }
 }
 
-/// Decodes a payload.
-pub(super) fn decode<T: Message + Default>(payload: impl Buf) -> Result<T, Status> {
-    T::decode(payload).map_err(|error| ProtocolError::UndecodableMessage { reason: error.to_string() }.into_status())
+/// Decodes a payload. `path` returns the path of the method, for the error.
+pub(super) fn decode<'a, T: Message + Default>(payload: impl Buf, path: impl Fn() -> &'a str) -> Result<T, Status> {
+    T::decode(payload).map_err(|error| {
+        ProtocolError::UndecodableMessage { method: path().to_owned(), reason: error.to_string() }.into_status()
+    })
 }
 
 /// Encodes a message as a Length-Prefixed-Message, in one buffer of exactly its size.

@@ -24,6 +24,7 @@ use crate::call::exchange::Exchange;
 use crate::call::inbox::{Inbox, Source};
 use crate::call::lock::lock;
 use crate::call::send::{SendHalf, StreamGone};
+use crate::call::typed::Origin;
 use crate::call::unary::{encode, only};
 use crate::call::watch::{Watch, Watchers};
 use crate::call::{Inbound, Outbound, Response};
@@ -46,9 +47,9 @@ where
     let mut deadline = Deadline::after(client.options.timeout);
     let mut watch = client.watch();
     let call = async {
-        let call = Call::prepare(client, path, &mut watch)?.ready().await?;
+        let call = Call::prepare(client, Cow::Borrowed(path), &mut watch)?.ready().await?;
         let mut answer = call.begin_with_only(message).await?.answer;
-        let outcome = only(&mut answer).await;
+        let outcome = only(&mut answer, || path).await;
         let metadata = answer.take_metadata();
         let (message, compressed) = outcome.map_err(|status| with_headers(status, metadata.as_deref()))?;
         Ok(Response::received(message, compressed, metadata))
@@ -74,11 +75,11 @@ where
     let mut deadline = Deadline::after(client.options.timeout);
     let mut watch = client.watch();
     let opening = async {
-        let call = Call::prepare(client, path, &mut watch)?.ready().await?;
+        let call = Call::prepare(client, Cow::Borrowed(path), &mut watch)?.ready().await?;
         call.begin_with_only(message).await
     };
     match within(&mut deadline, opening).await {
-        Ok(opened) => Ok(drive(opened, None, deadline, watch)),
+        Ok(opened) => Ok(drive(opened, Cow::Borrowed(path), None, deadline, watch)),
         Err(status) => Err(not_sent(status, watch)),
     }
 }
@@ -86,7 +87,7 @@ where
 /// Sends a stream and receives a stream.
 pub(super) async fn streaming<Req, Resp>(
     client: &Caller,
-    path: &'static str,
+    path: Cow<'static, str>,
 ) -> Result<(Outbound<Req>, Inbound<Resp>), Status>
 where
     Req: Message,
@@ -95,14 +96,14 @@ where
     let mut deadline = Deadline::after(client.options.timeout);
     let mut watch = client.watch();
     let opening = async {
-        let call = Call::prepare(client, path, &mut watch)?.ready().await?;
+        let call = Call::prepare(client, path.clone(), &mut watch)?.ready().await?;
         let packing = call.packing()?;
         let mut opened = call.begin().await?;
         let budget = opened.answer.body().link().budget.clone();
         Ok((opened, Batch::request(packing, budget, call.options.may_compress())))
     };
     match within(&mut deadline, opening).await {
-        Ok((opened, batch)) => Ok((Outbound::new(batch.clone()), drive(opened, Some(batch), deadline, watch))),
+        Ok((opened, batch)) => Ok((Outbound::new(batch.clone()), drive(opened, path, Some(batch), deadline, watch))),
         Err(status) => Err(not_sent(status, watch)),
     }
 }
@@ -118,7 +119,7 @@ fn not_sent(status: Status, watch: Option<Watch>) -> Status {
 /// A call that is about to be sent.
 struct Call<'a> {
     client: &'a Caller,
-    path: &'static str,
+    path: Cow<'static, str>,
     /// The options of the call, as the interceptors have changed them.
     options: Cow<'a, CallOptions>,
     watchers: Watchers,
@@ -141,12 +142,16 @@ impl<'a> Prepared<'a> {
 
 impl<'a> Call<'a> {
     /// Passes the call to the interceptors, if the client has any; `watch` is `None` if not.
-    fn prepare(client: &'a Caller, path: &'static str, watch: &'a mut Option<Watch>) -> Result<Prepared<'a>, Status> {
+    fn prepare(
+        client: &'a Caller,
+        path: Cow<'static, str>,
+        watch: &'a mut Option<Watch>,
+    ) -> Result<Prepared<'a>, Status> {
         let Some(watch) = watch else {
             let options = Cow::Borrowed(&client.options);
             return Ok(Prepared::Now(Call { client, path, options, watchers: Watchers::None }));
         };
-        let mut interception = client.interceptors.pass(path, client.options.clone());
+        let mut interception = client.interceptors.pass(path.clone(), client.options.clone());
         let waits = interception.begin(watch)?;
         let prepared = move |options, watch: &Watch| {
             let watchers = watch.watchers.clone();
@@ -181,6 +186,7 @@ impl<'a> Call<'a> {
     /// Sends the headers of the call.
     async fn begin(&self) -> Result<CallStream, Status> {
         let Call { client, path, options, watchers } = self;
+        let path = path.clone();
         let outgoing = Outgoing {
             timeout: options.timeout,
             encoding: options.encoding.unwrap_or_default(),
@@ -225,13 +231,14 @@ fn with_headers(status: Status, metadata: Option<&CallMetadata>) -> Status {
 /// Spawns the task of a streaming call, and returns the receiving handle.
 fn drive<Resp: Message + Default>(
     opened: CallStream,
+    path: Cow<'static, str>,
     batch: Option<SharedBatch>,
     deadline: Deadline,
     watch: Option<Watch>,
 ) -> Inbound<Resp> {
     let CallStream { sending, answer } = opened;
     let inbox = Inbox::new(Source::Answer(Box::new(answer)));
-    let inbound = Inbound::new(inbox.clone(), None);
+    let inbound = Inbound::new(inbox.clone(), Origin::Client(path));
     tokio::spawn(Driver { exchange: Exchange::request(inbox, batch), sending, deadline, watch });
     inbound
 }

@@ -3,6 +3,7 @@
 //! RFC 9113 section 3.4: the server's first frame is SETTINGS. Without waiting for it, a peer that speaks another
 //! protocol would be noticed only when the first call fails.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::future::poll_fn;
 use std::io;
@@ -13,7 +14,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use h2::client::{Builder, SendRequest};
-use http::uri::{Authority, Parts, PathAndQuery, Scheme};
+use http::uri::{Authority, InvalidUri, Parts, PathAndQuery, Scheme};
 use http::{HeaderMap, Method, Request, Uri};
 
 use super::invoke::{Begin, CallStream, Head, Invoke};
@@ -85,13 +86,11 @@ impl Connection {
         self.link.connection.peer()
     }
 
-    fn request(&self, path: &'static str, headers: HeaderMap) -> Result<Request<()>, Status> {
+    fn request(&self, path: Cow<'static, str>, headers: HeaderMap) -> Result<Request<()>, Status> {
         let mut parts = Parts::default();
         parts.scheme = Some(self.scheme.clone());
         parts.authority = Some(self.authority.clone());
-        let parsed = PathAndQuery::from_maybe_shared(Bytes::from_static(path.as_bytes()));
-        parts.path_and_query =
-            Some(parsed.map_err(|error| Status::internal(format!("invalid method path {path:?}: {error}")))?);
+        parts.path_and_query = Some(parse_path(path)?);
         let uri = Uri::from_parts(parts).map_err(|error| Status::internal(error.to_string()))?;
         let mut request = Request::new(());
         *request.method_mut() = Method::POST;
@@ -191,6 +190,16 @@ async fn drive(
     .await;
     drop(connection);
     outlet.linger().await;
+}
+
+/// Parses the path of a method; one of a constant is not copied.
+fn parse_path(path: Cow<'static, str>) -> Result<PathAndQuery, Status> {
+    let invalid = |path: &str, error| Status::internal(format!("invalid method path {path:?}: {error}"));
+    match path {
+        Cow::Borrowed(path) => PathAndQuery::from_maybe_shared(Bytes::from_static(path.as_bytes()))
+            .map_err(|error: InvalidUri| invalid(path, error)),
+        Cow::Owned(path) => PathAndQuery::try_from(path.as_str()).map_err(|error| invalid(&path, error)),
+    }
 }
 
 fn unavailable(message: impl Into<std::borrow::Cow<'static, str>>) -> Status {

@@ -1,5 +1,6 @@
 //! [`Interceptor`]: sees each call of a client before it is sent.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
@@ -26,7 +27,7 @@ use crate::status::Status;
 /// # async fn example(client: barewire::Client) {
 /// let client = client.intercept(|call| {
 ///     call.metadata_mut().insert("authorization", "Bearer sesame")?;
-///     let path = call.path();
+///     let path = call.path().to_owned();
 ///     call.on_end(move |end| println!("{path}: {} after {:?}", end.code(), end.elapsed()));
 ///     Ok(())
 /// });
@@ -49,7 +50,7 @@ impl<F: Fn(&mut CallStart<'_>) -> Result<(), Status> + Send + Sync + 'static> In
 
 /// A call that begins, as an [`Interceptor`] sees it. [`Interceptor`] has an example.
 pub struct CallStart<'a> {
-    path: &'static str,
+    path: &'a str,
     options: &'a mut CallOptions,
     watch: &'a mut Watch,
     /// Metadata that has to be waited for.
@@ -61,7 +62,7 @@ type Awaited = Pin<Box<dyn Future<Output = Result<Metadata, Status>> + Send>>;
 
 impl CallStart<'_> {
     /// Returns the path of the method, `/package.Service/Method`.
-    pub fn path(&self) -> &'static str {
+    pub fn path(&self) -> &str {
         self.path
     }
 
@@ -136,7 +137,7 @@ impl Interceptors {
     }
 
     /// Begins to pass a call to the interceptors; [`Interception::begin`] goes on.
-    pub(super) fn pass(&self, path: &'static str, options: CallOptions) -> Interception<'_> {
+    pub(super) fn pass(&self, path: Cow<'static, str>, options: CallOptions) -> Interception<'_> {
         Interception { interceptors: self, seen: 0, path, options, awaited: Vec::new() }
     }
 }
@@ -146,7 +147,7 @@ pub(super) struct Interception<'a> {
     interceptors: &'a Interceptors,
     /// The number of interceptors that have seen the call.
     seen: usize,
-    path: &'static str,
+    path: Cow<'static, str>,
     options: CallOptions,
     awaited: Vec<Awaited>,
 }
@@ -163,7 +164,7 @@ impl Interception<'_> {
             let Some(interceptor) = self.interceptors.0.get(self.seen) else { return Ok(false) };
             self.seen += 1;
             let (options, awaited) = (&mut self.options, &mut self.awaited);
-            let mut start = CallStart { path: self.path, options, watch, awaited };
+            let mut start = CallStart { path: &self.path, options, watch, awaited };
             catch_unwind(AssertUnwindSafe(|| interceptor.begin(&mut start))).unwrap_or_else(|_| Err(panicked()))?;
         }
         Ok(true)

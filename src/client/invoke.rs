@@ -1,5 +1,6 @@
 //! [`Invoke`]: the interface through which calls get their stream.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::pin::Pin;
 
@@ -49,7 +50,7 @@ pub trait Invoke: Send + Sync {
 #[derive(Clone, Debug)]
 pub struct Head {
     /// The path of the method.
-    pub path: &'static str,
+    pub path: Cow<'static, str>,
     /// Request-Headers without the pseudo-header fields.
     pub headers: HeaderMap,
     /// The largest message that the response may contain, in bytes.

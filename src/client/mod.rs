@@ -9,6 +9,7 @@ mod connection;
 mod interceptor;
 mod invoke;
 mod options;
+mod raw;
 
 pub use builder::ClientBuilder;
 pub use call::Answer;
@@ -17,7 +18,7 @@ pub use interceptor::{CallStart, Interceptor};
 pub use invoke::{Begin, CallStream, Head, Invoke};
 pub use options::{CallOptions, ClientOptions};
 
-use std::borrow::Borrow;
+use std::borrow::{Borrow, Cow};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -196,7 +197,7 @@ impl Client {
         Req: Message,
         Resp: Message + Default,
     {
-        let (outbound, inbound) = call::streaming(&self.0, method.path()).await?;
+        let (outbound, inbound) = call::streaming(&self.0, Cow::Borrowed(method.path())).await?;
         Ok((outbound, Answer::new(inbound)))
     }
 
@@ -213,7 +214,7 @@ impl Client {
         Req: Message,
         Resp: Message + Default,
     {
-        call::streaming(&self.0, method.path()).await
+        call::streaming(&self.0, Cow::Borrowed(method.path())).await
     }
 }
 

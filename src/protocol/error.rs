@@ -68,6 +68,8 @@ pub enum ProtocolError {
     },
     /// The bytes of a message are not a message of the expected type.
     UndecodableMessage {
+        /// The path of the method.
+        method: String,
         /// The text of the decoder's error.
         reason: String,
     },
@@ -216,7 +218,9 @@ impl ProtocolError {
             UndecodableCompression { encoding, reason } => {
                 row!(Internal, COMPRESSION, "can't decompress the message with {encoding}: {reason}")
             }
-            UndecodableMessage { reason } => row!(Internal, TYPE, "message can't be decoded: {reason}"),
+            UndecodableMessage { method, reason } => {
+                row!(Internal, TYPE, "message of {method} can't be decoded: {reason}")
+            }
             NoMessage => {
                 row!(CARDINALITY_CODE, KIND, "the stream ended without a message: exactly one is required")
             }

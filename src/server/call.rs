@@ -106,29 +106,29 @@ impl Call {
         let has_body = parts.method != Method::HEAD;
         let link = body.link();
         let connection = link.connection.clone();
-        let (mut context, encoding, mut admitted) =
-            match RequestHeaders::parse(parts, shared.encodings, link.section_limits()) {
-                Ok(head) => {
-                    self.deadline = Deadline::after(head.timeout);
-                    let admitted = match shared.routes.find(head.path()) {
-                        Ok(_) if self.deadline.has_passed() => Err(deadline_exceeded()),
-                        Ok(route) => link.budget.charge_call(head.metadata.memory()).map(|cost| {
-                            self.cost = cost;
-                            route
-                        }),
-                        Err(status) => Err(status),
-                    };
-                    let RequestHeaders { uri, encoding, accept_encoding, metadata, .. } = head;
-                    let (deadline, extensions) = (self.deadline.at(), Extensions::new());
-                    let context = Context { uri, metadata, connection, deadline, accept_encoding, extensions };
-                    (context, encoding, admitted.map_err(Refused::Grpc))
-                }
-                Err(refused) => {
-                    let RefusedRequest { refusal, uri, metadata } = *refused;
-                    let context = Context { uri, metadata, connection, ..Context::default() };
-                    (context, Encoding::Identity, Err(Refused::new(refusal, has_body, shared.encodings)))
-                }
-            };
+        let (context, encoding, admitted) = match RequestHeaders::parse(parts, shared.encodings, link.section_limits())
+        {
+            Ok(head) => {
+                self.deadline = Deadline::after(head.timeout);
+                let admitted = match shared.routes.find(head.path()) {
+                    Ok(_) if self.deadline.has_passed() => Err(deadline_exceeded()),
+                    Ok(route) => link.budget.charge_call(head.metadata.memory()).map(|cost| {
+                        self.cost = cost;
+                        route
+                    }),
+                    Err(status) => Err(status),
+                };
+                let RequestHeaders { uri, encoding, accept_encoding, metadata, .. } = head;
+                let (deadline, extensions) = (self.deadline.at(), Extensions::new());
+                let context = Context { uri, metadata, connection, deadline, accept_encoding, extensions };
+                (context, encoding, admitted.map_err(Refused::Grpc))
+            }
+            Err(refused) => {
+                let RefusedRequest { refusal, uri, metadata } = *refused;
+                let context = Context { uri, metadata, connection, ..Context::default() };
+                (context, Encoding::Identity, Err(Refused::new(refusal, has_body, shared.encodings)))
+            }
+        };
         if shared.interceptors.is_empty() {
             return self.decide(context, encoding, body, admitted, shared);
         }

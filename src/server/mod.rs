@@ -14,6 +14,7 @@ mod pace;
 mod pings;
 mod router;
 mod shared;
+mod streaming;
 
 pub use builder::ServerBuilder;
 pub use handler::{Handler, StreamingHandler};

@@ -1,5 +1,5 @@
 //! Maps `:path` to the handler of a method: a table, without generated code. Four short adapters give the handlers of
-//! the four kinds one common type.
+//! the four kinds one common type: that of unary methods is here, the others are in `streaming.rs`.
 //!
 //! A handler is a plain `async fn` on `&self`. The traits [`Handler`] and [`StreamingHandler`] describe such functions,
 //! with one argument beside `self` and with two; every such function implements them. The compiler refuses a handler
@@ -14,18 +14,16 @@ use std::sync::Arc;
 use bytes::Bytes;
 use prost::Message;
 
-use super::handler::{Handler, StreamingHandler};
+use super::handler::Handler;
 use super::pace::Pace;
-use crate::call::batch::Batch;
 use crate::call::body::Body;
 use crate::call::compress::MessageEncoder;
 use crate::call::envelope::CallMetadata;
 use crate::call::exchange::Exchange;
-use crate::call::inbox::{Inbox, Source};
 use crate::call::link::Link;
 use crate::call::unary::{encode, encode_within, is_small, only};
-use crate::call::{Context, Inbound, Outbound, Request, Response};
-use crate::method::{self, BidiStreaming, ClientStreaming, Method, ServerStreaming, Unary};
+use crate::call::{Context, Request, Response};
+use crate::method::{self, Method, Unary};
 use crate::status::Status;
 use crate::wire::ProtocolError;
 use crate::wire::encoding::Encoding;
@@ -49,8 +47,8 @@ use crate::wire::error::excerpt;
 /// let router = Router::new(Greeter).unary(GREET, Greeter::greet);
 /// ```
 pub struct Router<S> {
-    service: Arc<S>,
-    routes: Routes,
+    pub(super) service: Arc<S>,
+    pub(super) routes: Routes,
 }
 
 /// The methods of any number of services, without their types: the routes of a server.
@@ -69,6 +67,8 @@ pub struct Router<S> {
 pub struct Routes {
     methods: BTreeMap<&'static str, Route>,
     services: BTreeSet<&'static str>,
+    /// The handler of all other methods.
+    pub(super) fallback: Option<Route>,
 }
 
 /// One method.
@@ -150,7 +150,7 @@ impl<S: Send + Sync + 'static> Router<S> {
             let (service, handler) = (service.clone(), handler.clone());
             let IncomingCall { mut body, context, packing } = incoming;
             let future = Box::pin(async move {
-                let (message, compressed) = only(&mut body).await?;
+                let (message, compressed) = only(&mut body, || context.path()).await?;
                 // Charged until the handler returns, which may hold the message until then.
                 let _held = body.take_charge();
                 let link = body.into_link();
@@ -163,83 +163,6 @@ impl<S: Send + Sync + 'static> Router<S> {
         })
     }
 
-    /// Answers a server streaming method with a handler `async fn(&self, Request<Req>, Outbound<Resp>) -> Result<(),
-    /// Status>`.
-    #[must_use]
-    pub fn server_streaming<Req, Resp, F>(self, method: Method<Req, Resp, ServerStreaming>, handler: F) -> Self
-    where
-        Req: Message + Default + 'static,
-        Resp: Message + 'static,
-        F: for<'a> StreamingHandler<'a, S, Request<Req>, Outbound<Resp>, Result<(), Status>>,
-    {
-        let service = self.service.clone();
-        self.route(method.path(), move |incoming| {
-            let (service, handler) = (service.clone(), handler.clone());
-            let IncomingCall { mut body, context, packing } = incoming;
-            let batch = Batch::answer(packing, body.link().budget.clone());
-            let out = Outbound::new(batch.clone());
-            let future = Box::pin(async move {
-                let (message, compressed) = only(&mut body).await?;
-                let _held = body.take_charge();
-                admit(&body.into_link()).await?;
-                let request = Request::with_context(message, context, compressed);
-                handler.call(&service, request, out).await.map(|()| Reply::default())
-            });
-            HandlerRun { future, exchange: Some(Box::new(Exchange::answer(None, Some(batch)))) }
-        })
-    }
-
-    /// Answers a client streaming method with a handler `async fn(&self, Inbound<Req>) -> Result<Response<Resp>,
-    /// Status>`.
-    #[must_use]
-    pub fn client_streaming<Req, Resp, R, F>(self, method: Method<Req, Resp, ClientStreaming>, handler: F) -> Self
-    where
-        Req: Message + Default + 'static,
-        Resp: Message + 'static,
-        R: Into<Response<Resp>>,
-        F: for<'a> Handler<'a, S, Inbound<Req>, Result<R, Status>>,
-    {
-        let service = self.service.clone();
-        self.route(method.path(), move |incoming| {
-            let (service, handler) = (service.clone(), handler.clone());
-            let IncomingCall { body, context, packing } = incoming;
-            let link = body.link().clone();
-            let inbox = Inbox::new(Source::Request(body));
-            let inbound = Inbound::new(inbox.clone(), Some(Box::new(context)));
-            let future = Box::pin(async move {
-                admit(&link).await?;
-                let response = handler.call(&service, inbound).await?.into();
-                reply(response, packing, &link).await
-            });
-            HandlerRun { future, exchange: Some(Box::new(Exchange::answer(Some(inbox), None))) }
-        })
-    }
-
-    /// Answers a bidirectional streaming method with a handler `async fn(&self, Inbound<Req>, Outbound<Resp>) ->
-    /// Result<(), Status>`.
-    #[must_use]
-    pub fn bidi_streaming<Req, Resp, F>(self, method: Method<Req, Resp, BidiStreaming>, handler: F) -> Self
-    where
-        Req: Message + Default + 'static,
-        Resp: Message + 'static,
-        F: for<'a> StreamingHandler<'a, S, Inbound<Req>, Outbound<Resp>, Result<(), Status>>,
-    {
-        let service = self.service.clone();
-        self.route(method.path(), move |incoming| {
-            let (service, handler) = (service.clone(), handler.clone());
-            let IncomingCall { body, context, packing } = incoming;
-            let link = body.link().clone();
-            let (inbox, batch) = (Inbox::new(Source::Request(body)), Batch::answer(packing, link.budget.clone()));
-            let inbound = Inbound::new(inbox.clone(), Some(Box::new(context)));
-            let out = Outbound::new(batch.clone());
-            let future = Box::pin(async move {
-                admit(&link).await?;
-                handler.call(&service, inbound, out).await.map(|()| Reply::default())
-            });
-            HandlerRun { future, exchange: Some(Box::new(Exchange::answer(Some(inbox), Some(batch)))) }
-        })
-    }
-
     /// Adds the methods of another service.
     #[must_use]
     pub fn merge<T>(mut self, other: Router<T>) -> Self {
@@ -248,6 +171,7 @@ impl<S: Send + Sync + 'static> Router<S> {
             assert!(earlier.is_none(), "{path} is registered twice");
         }
         self.routes.services.extend(other.routes.services);
+        self.routes.add_fallback(other.routes.fallback);
         self
     }
 
@@ -264,9 +188,13 @@ impl<S: Send + Sync + 'static> Router<S> {
         self.routes.services.iter().copied()
     }
 
-    fn route(mut self, path: &'static str, serve: impl Fn(IncomingCall) -> HandlerRun + Send + Sync + 'static) -> Self {
-        let route = Route { serve: Box::new(serve), pace: Pace::default() };
-        let earlier = self.routes.methods.insert(path, route);
+    /// Adds a method.
+    pub(super) fn route(
+        mut self,
+        path: &'static str,
+        serve: impl Fn(IncomingCall) -> HandlerRun + Send + Sync + 'static,
+    ) -> Self {
+        let earlier = self.routes.methods.insert(path, Route::new(serve));
         assert!(earlier.is_none(), "{path} is registered twice");
         self.routes.services.extend(method::split(path).map(|(service, _)| service));
         self
@@ -280,13 +208,13 @@ impl<S> From<Router<S>> for Routes {
 }
 
 impl Routes {
-    /// Returns the method at a path.
+    /// Returns the method at a path, or the fallback.
     ///
     /// # Errors
     ///
     /// UNIMPLEMENTED, with a message that distinguishes an unknown service, an unknown method and a malformed path.
     pub(super) fn find(&self, path: &str) -> Result<&Route, Status> {
-        self.methods.get(path).ok_or_else(|| match method::split(path) {
+        self.methods.get(path).or_else(|| self.fallback_for(path)).ok_or_else(|| match method::split(path) {
             None => ProtocolError::MalformedPath { path: excerpt(path.as_bytes()) }.into_status(),
             Some((service, method)) if self.services.contains(service) => {
                 Status::unimplemented(format!("unknown method {} of service {service}", excerpt(method.as_bytes())))
@@ -297,6 +225,10 @@ impl Routes {
 }
 
 impl Route {
+    pub(super) fn new(serve: impl Fn(IncomingCall) -> HandlerRun + Send + Sync + 'static) -> Route {
+        Route { serve: Box::new(serve), pace: Pace::default() }
+    }
+
     /// Begins a call.
     pub(super) fn serve(&self, incoming: IncomingCall) -> HandlerRun {
         (self.serve)(incoming)
@@ -304,7 +236,7 @@ impl Route {
 }
 
 /// Waits until a handler may start, while large messages of other calls wait to be encoded.
-async fn admit(link: &Link) -> Result<(), Status> {
+pub(super) async fn admit(link: &Link) -> Result<(), Status> {
     match link.budget.admits_handler() {
         true => Ok(()),
         // Boxed because it is rare, and every call would carry its state.
@@ -312,7 +244,12 @@ async fn admit(link: &Link) -> Result<(), Status> {
     }
 }
 
-async fn reply<Resp: Message>(response: Response<Resp>, mut packing: MessageEncoder, link: &Link) -> Outcome {
+/// Encodes the message of a response.
+pub(super) async fn reply<Resp: Message>(
+    response: Response<Resp>,
+    mut packing: MessageEncoder,
+    link: &Link,
+) -> Outcome {
     if let Some(encoding) = response.encoding() {
         packing.choose(encoding);
     }

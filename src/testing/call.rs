@@ -15,6 +15,7 @@ use crate::call::budget::Budget;
 use crate::call::compress::{MessageEncoder, SendingOptions};
 use crate::call::inbox::{Inbox, Source};
 use crate::call::link::{Link, Side};
+use crate::call::typed::Origin;
 use crate::call::{Context, Inbound, Outbound, Request};
 use crate::io::{ConnectionInfo, HeaderBlocks, Peer};
 use crate::server::ServerOptions;
@@ -164,7 +165,7 @@ impl Call {
         packing.choose(*encoding);
         assert!(packing.encoding() == *encoding, "no compressor for {encoding}: add one to ServerOptions::compressors");
         let inbox = Inbox::new(Source::Request(body));
-        let inbound = Inbound::new(inbox.clone(), Some(Box::new(self.context.clone())));
+        let inbound = Inbound::new(inbox.clone(), Origin::Server(Box::new(self.context.clone())));
         (Sender::new(inbox, packing), inbound)
     }
 

@@ -155,7 +155,7 @@ async fn corrupt_or_oversized_compressed_message_is_refused() {
     }
     // Exactly the limit: decompression succeeds, and decoding then fails.
     peer.send([packed_request(7, "/test.Service/Echo"), data(7, bomb(4_194_304)).end_stream()]).await;
-    assert!(peer.answer(7).await.status().1.starts_with("message can't be decoded: "));
+    assert!(peer.answer(7).await.status().1.starts_with("message of /test.Service/Echo can't be decoded: "));
 }
 
 #[tokio::test(start_paused = true)]

@@ -2,6 +2,9 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+#[allow(dead_code)] // It also has a `main`.
+#[path = "../../examples/proxy.rs"]
+mod proxy;
 
 mod cancellation;
 mod causes;
@@ -9,8 +12,10 @@ mod compression;
 mod compression_choice;
 mod context_and_options;
 mod deadline;
+mod fallback;
 mod intercepted_clients;
 mod intercepted_servers;
 mod observed;
+mod proxied;
 mod streaming;
 mod threads;

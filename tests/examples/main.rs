@@ -2,12 +2,16 @@
 
 #![allow(dead_code)] // Each example also has a `main`.
 
+#[path = "../../examples/auth.rs"]
+mod auth;
 #[path = "../../examples/chat.rs"]
 mod chat;
 #[path = "../../examples/hello.rs"]
 mod hello;
 #[path = "../../examples/mtls.rs"]
 mod mtls;
+#[path = "../../examples/proxy.rs"]
+mod proxy;
 #[path = "../../examples/testing.rs"]
 mod testing;
 #[path = "../../examples/tls.rs"]
@@ -53,9 +57,11 @@ macro_rules! example {
 
 example!(hello_runs, hello::run);
 example!(chat_runs, chat::run);
+example!(auth_runs, auth::run);
 example!(watch_runs, watch::run);
 example!(tls_runs, tls::run_alone);
 example!(mtls_runs, mtls::run);
+example!(proxy_runs, proxy::run);
 example!(testing_runs, testing::run, start_paused = true);
 
 /// Asserts that every example runs in these tests, and that README.md lists it.

@@ -376,7 +376,15 @@ async fn zero_or_two_messages_in_a_unary_call_are_unimplemented() {
 async fn undecodable_message_is_internal() {
     let status = status_of([response(1), data(1, message([0x0a, 5, b'x'])), trailers(1, "0")]).await;
     assert_eq!(status.code(), Code::Internal);
-    assert!(status.message().starts_with("message can't be decoded: "), "{status}");
+    assert!(status.message().starts_with("message of /test.Service/Echo can't be decoded: "), "{status}");
+
+    let (client, mut server) = client_and_raw_server().await;
+    let (_out, mut notes) = client.bidi_streaming(CHAT).await.unwrap();
+    server.expect_request(1).await;
+    server.send([response(1), data(1, message([0x0a, 5, b'x']))]).await;
+    let status = soon("the failure", notes.recv()).await.unwrap_err();
+    assert_eq!(status.code(), Code::Internal);
+    assert!(status.message().starts_with("message of /test.Service/Chat can't be decoded: "), "{status}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -263,12 +263,12 @@ async fn second_message_is_refused_before_the_half_close() {
 
 #[tokio::test(start_paused = true)]
 async fn undecodable_message_is_internal() {
-    for path in ["/test.Service/Echo", "/test.Service/Collect"] {
+    for path in ["/test.Service/Echo", "/test.Service/Count", "/test.Service/Collect", "/test.Service/Chat"] {
         // Field 1 declares five bytes and has one.
         let answer = ask([request(1, path), data(1, message([0x0a, 5, b'x'])).end_stream()]).await;
         let (code, words) = answer.status();
         assert_eq!(code, "13");
-        assert!(words.starts_with("message can't be decoded: "), "{words}");
+        assert!(words.starts_with(&format!("message of {path} can't be decoded: ")), "{words}");
     }
 }
 
