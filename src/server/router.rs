@@ -75,6 +75,8 @@ pub struct Routes {
 pub(super) struct Route {
     serve: Box<dyn Fn(IncomingCall) -> HandlerRun + Send + Sync>,
     pub(super) pace: Pace,
+    /// True if its calls are exempt from the limit of a server's calls.
+    pub(super) is_exempt: bool,
 }
 
 /// A call, as it is passed to its method.
@@ -251,6 +253,14 @@ impl<S: Send + Sync + 'static> Router<S> {
         self
     }
 
+    /// Exempts the methods added so far from [`ServerOptions::max_concurrent_calls`](super::ServerOptions::max_concurrent_calls):
+    /// their calls are neither refused nor counted. For calls that a busy server must answer too, such as health checks.
+    #[must_use]
+    pub fn exempt_from_limits(mut self) -> Self {
+        self.routes.methods.values_mut().for_each(|route| route.is_exempt = true);
+        self
+    }
+
     /// Returns the full names of the services that have a method here, sorted.
     ///
     /// ```
@@ -265,7 +275,7 @@ impl<S: Send + Sync + 'static> Router<S> {
     }
 
     fn route(mut self, path: &'static str, serve: impl Fn(IncomingCall) -> HandlerRun + Send + Sync + 'static) -> Self {
-        let route = Route { serve: Box::new(serve), pace: Pace::default() };
+        let route = Route { serve: Box::new(serve), pace: Pace::default(), is_exempt: false };
         let earlier = self.routes.methods.insert(path, route);
         assert!(earlier.is_none(), "{path} is registered twice");
         self.routes.services.extend(method::split(path).map(|(service, _)| service));
