@@ -125,8 +125,8 @@ pub(crate) const DATA_FRAME_BUDGET: usize = 36 << 20;
 /// Time for which a stream that this side reset is remembered. Frames that the peer sent before it received the reset are
 /// ignored (RFC 9113 section 5.1). On a forgotten stream they count as errors of the peer; a thousand errors end the connection.
 pub(crate) const RESET_MEMORY: Duration = Duration::from_secs(10);
-/// Number of streams that a client may reset before the server accepts them, at most the number of concurrent calls; h2's own
-/// limit is 20.
+/// Number of streams that a client may reset before the server accepts them; the number of concurrent calls if that is more, up
+/// to [`RESETS_REMEMBERED`]; h2's own limit is 20.
 pub(crate) const PENDING_RESETS: usize = 1000;
 /// Number of streams reset by this side that a client remembers, at a few hundred bytes each; h2's own limit is 50.
 pub(crate) const RESETS_REMEMBERED: usize = 10_000;
