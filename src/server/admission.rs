@@ -7,7 +7,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use prost::encoding::encode_varint;
 
-use crate::code::Code;
 use crate::limits::CALL_RETRY_DELAY;
 use crate::status::Status;
 
@@ -67,13 +66,14 @@ impl Drop for CountedCall {
 /// Returns the status of a call beyond the limit.
 fn refusal(most: usize) -> Status {
     let message = format!("the server runs {most} calls, its limit (max_concurrent_calls): try again later");
-    let details = retry_details(&message, CALL_RETRY_DELAY);
-    Status::resource_exhausted(message).with_details(details)
+    let status = Status::resource_exhausted(message);
+    let details = retry_details(&status, CALL_RETRY_DELAY);
+    status.with_details(details)
 }
 
-/// Returns a `google.rpc.Status` (google/rpc/status.proto) of RESOURCE_EXHAUSTED with this message and a `RetryInfo`
+/// Returns a `google.rpc.Status` (google/rpc/status.proto) with the code and message of this status and a `RetryInfo`
 /// (google/rpc/error_details.proto). Written by hand, because the types are in the feature `error-details`.
-fn retry_details(message: &str, delay: Duration) -> Bytes {
+fn retry_details(status: &Status, delay: Duration) -> Bytes {
     // google.protobuf.Duration: seconds = 1, nanos = 2.
     let duration = [number(1, delay.as_secs()), number(2, delay.subsec_nanos().into())].concat();
     // RetryInfo: retry_delay = 1.
@@ -81,7 +81,7 @@ fn retry_details(message: &str, delay: Duration) -> Bytes {
     // google.protobuf.Any: type_url = 1, value = 2.
     let any = [field(1, b"type.googleapis.com/google.rpc.RetryInfo"), field(2, &retry)].concat();
     // google.rpc.Status: code = 1, message = 2, details = 3.
-    [number(1, Code::ResourceExhausted.number().unsigned_abs().into()), field(2, message.as_bytes()), field(3, &any)]
+    [number(1, status.number().unsigned_abs().into()), field(2, status.message().as_bytes()), field(3, &any)]
         .concat()
         .into()
 }
@@ -114,7 +114,7 @@ mod tests {
         let (first, second) = (limit.admit(false).unwrap(), limit.admit(false).unwrap());
         assert!(first.is_some() && second.is_some());
         let status = limit.admit(false).err().unwrap();
-        assert_eq!(status.code(), Code::ResourceExhausted);
+        assert_eq!(status.number(), 8);
         assert_eq!(status.message(), "the server runs 2 calls, its limit (max_concurrent_calls): try again later");
         assert!(limit.admit(true).unwrap().is_none(), "an exempt call is neither refused nor counted");
         drop(first);
@@ -138,7 +138,9 @@ mod tests {
             b"\x03",
         ]
         .concat();
-        assert_eq!(retry_details("hi", Duration::new(2, 3)), expected);
-        assert!(retry_details("hi", Duration::from_secs(1)).ends_with(b"\x12\x04\x0a\x02\x08\x01"));
+        assert_eq!(retry_details(&Status::resource_exhausted("hi"), Duration::new(2, 3)), expected);
+        assert!(
+            retry_details(&Status::resource_exhausted("hi"), CALL_RETRY_DELAY).ends_with(b"\x12\x04\x0a\x02\x08\x01")
+        );
     }
 }
