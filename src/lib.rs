@@ -166,6 +166,8 @@
 //! | [`Limits::max_metadata_size`] | 64 KiB | RESOURCE_EXHAUSTED |
 //! | [`Limits::stream_window`] | 1 MiB | [`Outbound::send`] waits until the peer reads |
 //! | [`ServerOptions::max_concurrent_streams`], calls in progress on a connection | 1,000 | the client's call waits |
+//! | [`ServerOptions::max_concurrent_calls`], calls in progress on all connections | unlimited | RESOURCE_EXHAUSTED at once |
+//! | [`ServerOptions::max_connections`] | unlimited | the connection is closed at once |
 //!
 //! The server announces `max_concurrent_streams` in its SETTINGS (MAX_CONCURRENT_STREAMS). A client opens a further call at
 //! once, and sends it when another call of the connection has ended; its deadline runs meanwhile. If a client does not obey,

@@ -69,6 +69,10 @@ pub(crate) const MAX_RECEIVE_MESSAGE_SIZE: usize = 4 << 20;
 pub(crate) const MAX_METADATA_SIZE: u32 = 64 << 10;
 /// Number of calls that a connection may have in progress.
 pub(crate) const MAX_CONCURRENT_STREAMS: u32 = 1000;
+/// Number of connections that a server may hold; 0 is unlimited.
+pub(crate) const MAX_CONNECTIONS: usize = 0;
+/// Number of calls that all connections of a server together may have in progress; 0 is unlimited.
+pub(crate) const MAX_CONCURRENT_CALLS: usize = 0;
 /// Flow-control window of a stream, in bytes.
 pub(crate) const STREAM_WINDOW: u32 = 1 << 20;
 /// Flow-control window of a connection, in bytes.
@@ -85,7 +89,9 @@ pub(crate) const PEER_TIMEOUT: Duration = Duration::from_secs(20);
 pub(crate) const KEEPALIVE_TIME: Duration = Duration::from_secs(2 * 60 * 60);
 /// Shortest time between the PINGs of a client that has calls in progress (gRFC A8).
 pub(crate) const MIN_PING_INTERVAL: Duration = Duration::from_secs(5 * 60);
-/// Longest time from the shutdown of a server to the end of its last call.
+/// Time for which a server that shuts down still accepts connections and calls.
+pub(crate) const LAME_DUCK: Duration = Duration::ZERO;
+/// Longest time from the end of accepting to the end of a server's last call.
 pub(crate) const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(10);
 
 // Fixed.
@@ -119,8 +125,8 @@ pub(crate) const DATA_FRAME_BUDGET: usize = 36 << 20;
 /// Time for which a stream that this side reset is remembered. Frames that the peer sent before it received the reset are
 /// ignored (RFC 9113 section 5.1). On a forgotten stream they count as errors of the peer; a thousand errors end the connection.
 pub(crate) const RESET_MEMORY: Duration = Duration::from_secs(10);
-/// Number of streams that a client may reset before the server accepts them, at most the number of concurrent calls; h2's own
-/// limit is 20.
+/// Number of streams that a client may reset before the server accepts them; the number of concurrent calls if that is more, up
+/// to [`RESETS_REMEMBERED`]; h2's own limit is 20.
 pub(crate) const PENDING_RESETS: usize = 1000;
 /// Number of streams reset by this side that a client remembers, at a few hundred bytes each; h2's own limit is 50.
 pub(crate) const RESETS_REMEMBERED: usize = 10_000;
@@ -172,5 +178,7 @@ pub(crate) const LINGER: Duration = Duration::from_secs(1);
 pub(crate) const REFUSAL_PATIENCE: Duration = Duration::from_secs(5);
 /// Longest time for sending trailers when a shutdown ends calls.
 pub(crate) const CUT_PATIENCE: Duration = Duration::from_secs(1);
+/// Time after which a call beyond `max_concurrent_calls` may be tried again, as its status tells the client.
+pub(crate) const CALL_RETRY_DELAY: Duration = Duration::from_secs(1);
 /// Pause of a server before it accepts again after an error, such as running out of file descriptors.
 pub(crate) const ACCEPT_PAUSE: Duration = Duration::from_millis(50);

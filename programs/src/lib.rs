@@ -6,7 +6,7 @@
 //! | [`interop`], [`conformance`] | the services and cases of the official suites |
 //! | [`demonstration`] | the route guide over a recorded connection, for the README and the documentation |
 //! | [`watch`] | shows and records the bytes of a program's connections, as `BAREWIRE_WIRE` asks |
-//! | [`operator`] | health checks and reflection beside a server's own services |
+//! | [`operator`] | health checks and reflection beside a server's own services; limits and shutdown |
 //! | [`services`] | the descriptors of the messages in `proto/` |
 //! | [`cli`] | flags, signals, stderr and memory of a program |
 //!

@@ -54,11 +54,11 @@ impl Refused {
         }
     }
 
-    /// Returns the answer if an interceptor answers the call with this status.
-    pub(super) fn or_answer(self, status: Status) -> Refused {
-        match self {
-            Refused::Http(_) => self,
-            Refused::Grpc(_) | Refused::Encoding(..) => Refused::Grpc(status),
+    /// Returns the answer to a call that an interceptor answers with this status.
+    pub(super) fn answered<T>(admitted: Result<T, Refused>, status: Status) -> Refused {
+        match admitted {
+            Err(refused @ Refused::Http(_)) => refused,
+            _ => Refused::Grpc(status),
         }
     }
 

@@ -173,6 +173,19 @@ impl ServerBuilder {
         self
     }
 
+    /// Limits the number of connections: [`ServerOptions::max_connections`], unlimited by default.
+    pub fn max_connections(mut self, connections: usize) -> ServerBuilder {
+        self.options.max_connections = connections;
+        self
+    }
+
+    /// Limits the number of calls that all connections together may have in progress:
+    /// [`ServerOptions::max_concurrent_calls`], unlimited by default.
+    pub fn max_concurrent_calls(mut self, calls: usize) -> ServerBuilder {
+        self.options.max_concurrent_calls = calls;
+        self
+    }
+
     /// Sets the compressors that decompress requests and compress responses: [`ServerOptions::compressors`], empty by default.
     pub fn compressors(mut self, compressors: Compressors) -> ServerBuilder {
         self.options.compressors = compressors;
@@ -207,6 +220,13 @@ impl ServerBuilder {
     /// Sets the shortest interval at which a client may send PINGs: [`ServerOptions::min_ping_interval`], 5 minutes by default.
     pub fn min_ping_interval(mut self, interval: Duration) -> ServerBuilder {
         self.options.min_ping_interval = interval;
+        self
+    }
+
+    /// Sets the time for which a server that shuts down still accepts connections and calls: [`ServerOptions::lame_duck`], zero
+    /// by default.
+    pub fn lame_duck(mut self, time: Duration) -> ServerBuilder {
+        self.options.lame_duck = time;
         self
     }
 
@@ -309,21 +329,28 @@ mod tests {
             .connection_window(11)
             .max_connection_memory(12)
             .min_compress_size(13)
-            .peer_timeout(second(14));
+            .peer_timeout(second(14))
+            .max_connections(15)
+            .max_concurrent_calls(16)
+            .lame_duck(second(17));
         // Every field is named, so that the compiler points here when an option is added.
         let ServerOptions {
             limits,
             max_concurrent_streams,
+            max_connections,
+            max_concurrent_calls,
             compressors,
             encoding,
             inline_limit,
             handshake_timeout,
             keepalive_time,
             min_ping_interval,
+            lame_duck,
             shutdown_timeout,
         } = builder.build(crate::Router::new(())).options;
         assert_eq!((max_concurrent_streams, encoding), (1, Some(Encoding::Gzip)));
         assert!(compressors.is_empty());
+        assert_eq!((max_connections, max_concurrent_calls, lame_duck.as_secs()), (15, 16, 17));
         let times = [inline_limit, handshake_timeout, keepalive_time, min_ping_interval, shutdown_timeout];
         assert_eq!(times.map(|time| time.as_secs()), [2, 3, 4, 5, 6]);
         let Limits {

@@ -23,6 +23,7 @@ use http::request::Parts;
 use http::{Extensions, Method, StatusCode};
 use tokio::time::Instant;
 
+use super::admission::CountedCall;
 use super::arrival::{Arrival, HttpAnswer, Refused};
 use super::interceptor::Interception;
 use super::router::{HandlerRun, IncomingCall, Outcome, Route};
@@ -54,6 +55,8 @@ pub(super) struct Call {
     cut: ShutdownWatch,
     /// The charge for the fixed cost of the call, until it has ended.
     cost: Charge,
+    /// The place of the call among those that the server may run, until it has ended.
+    place: Option<CountedCall>,
     /// Reports the end of the call to its observers, if it has any.
     watch: Option<Watch>,
 }
@@ -89,6 +92,7 @@ impl Call {
             deadline: Deadline::default(),
             cut: ShutdownWatch::of(shared),
             cost: Charge::default(),
+            place: None,
             watch: None,
         }
     }
@@ -112,9 +116,10 @@ impl Call {
                 self.deadline = Deadline::after(head.timeout);
                 let admitted = match shared.routes.find(head.path()) {
                     Ok(_) if self.deadline.has_passed() => Err(deadline_exceeded()),
-                    Ok(route) => link.budget.charge_call(head.metadata.memory()).map(|cost| {
-                        self.cost = cost;
-                        route
+                    Ok(route) => shared.call_limit.admit(route.is_exempt).and_then(|place| {
+                        self.place = place;
+                        self.cost = link.budget.charge_call(head.metadata.memory())?;
+                        Ok(route)
                     }),
                     Err(status) => Err(status),
                 };
@@ -157,7 +162,7 @@ impl Call {
             self.deadline = Deadline::until(context.deadline);
         }
         if let Err(status) = answer {
-            admitted = Err(answered(admitted, status));
+            admitted = Err(Refused::answered(admitted, status));
         }
         self.decide(context, encoding, body, admitted, shared)
     }
@@ -191,7 +196,7 @@ impl Call {
             Some(refused) => Err(refused),
             None => shared.routes.find(context.path()).map_err(Refused::Grpc),
         };
-        let admitted = if let Err(status) = answer { Err(answered(admitted, status)) } else { admitted };
+        let admitted = if let Err(status) = answer { Err(Refused::answered(admitted, status)) } else { admitted };
         let _: Option<&Route> = self.decide(context, encoding, body, admitted, &shared);
         Poll::Ready(())
     }
@@ -436,14 +441,6 @@ impl Future for Call {
                 return Poll::Pending;
             }
         }
-    }
-}
-
-/// Returns the answer to a call that an interceptor answers with this status.
-fn answered<T>(admitted: Result<T, Refused>, status: Status) -> Refused {
-    match admitted {
-        Ok(_) => Refused::Grpc(status),
-        Err(refused) => refused.or_answer(status),
     }
 }
 

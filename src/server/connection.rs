@@ -28,7 +28,9 @@ use crate::call::link::{Link, Side};
 use crate::call::piece::Piece;
 use crate::call::send::SendHalf;
 use crate::io::{ByteStream, ConnectionInfo, Fault, Gather, Outlet, PeerLimits, gather, h2_limit};
-use crate::limits::{DATA_FRAME_BUDGET, PENDING_RESETS, RESET_MEMORY, TURN, TURN_CALLS, UNSENT_OF_CALL};
+use crate::limits::{
+    DATA_FRAME_BUDGET, PENDING_RESETS, RESET_MEMORY, RESETS_REMEMBERED, TURN, TURN_CALLS, UNSENT_OF_CALL,
+};
 
 /// Serves a connection until it ends. The client's preface and SETTINGS must arrive before `greeting`.
 pub(super) async fn serve(connected: ByteStream, shared: Arc<Shared>, greeting: Option<tokio::time::Instant>) {
@@ -81,8 +83,10 @@ pub(super) async fn serve(connected: ByteStream, shared: Arc<Shared>, greeting: 
 }
 
 fn builder(options: &ServerOptions) -> Builder {
-    // A legitimate client may reset all its concurrent calls at once, and any number one after the other.
-    let resets = usize::try_from(options.max_concurrent_streams).unwrap_or(usize::MAX).max(PENDING_RESETS);
+    // A legitimate client may reset all its concurrent calls at once, and any number one after the other. The memory of a
+    // connection allows fewer than `RESETS_REMEMBERED` calls, whatever the options say.
+    let streams = usize::try_from(options.max_concurrent_streams).unwrap_or(usize::MAX);
+    let resets = streams.clamp(PENDING_RESETS, RESETS_REMEMBERED);
     let mut builder = Builder::new();
     builder
         .max_pending_accept_reset_streams(resets)

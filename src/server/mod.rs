@@ -3,6 +3,7 @@
 //! See [`connection`](self) (`connection.rs`) for one connection, `call.rs` for one call, and `router.rs` for the way
 //! from path to handler.
 
+mod admission;
 mod arrival;
 mod builder;
 mod call;
@@ -31,6 +32,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use admission::{end_of_accepting, has_room};
 use interceptor::Interceptors;
 use shared::{OnAccept, Shared, until};
 
@@ -74,9 +76,9 @@ impl Server {
         self.serve_until(listener, pending()).await
     }
 
-    /// Serves until `shutdown` is ready, and then shuts down gracefully: the server accepts no more connections, sends
-    /// GOAWAY to its clients, and lets calls in progress run to their end. After [`ServerOptions::shutdown_timeout`] it
-    /// ends the remaining calls with UNAVAILABLE.
+    /// Serves until `shutdown` is ready and [`ServerOptions::lame_duck`] has passed, and then shuts down gracefully: the
+    /// server accepts no more connections, sends GOAWAY to its clients (RFC 9113 section 6.8), and lets calls in progress run to
+    /// their end. After [`ServerOptions::shutdown_timeout`] it ends the remaining calls with UNAVAILABLE.
     ///
     /// # Errors
     ///
@@ -86,11 +88,15 @@ impl Server {
         let (phases, phase) = watch::channel(Phase::Serving);
         let shared = Arc::new(Shared::new(self.routes, self.options, self.on_accept, self.interceptors, phase));
         let mut connections = JoinSet::new();
-        let mut shutdown = std::pin::pin!(shutdown);
+        let mut shutdown = std::pin::pin!(end_of_accepting(shutdown, shared.options.lame_duck));
         while let Some(accepted) = until(shutdown.as_mut(), listener.accept()).await {
             match accepted {
                 Ok(handshake) => {
-                    connections.spawn(accept(handshake, shared.clone()));
+                    while connections.try_join_next().is_some() {}
+                    // Beyond the limit the handshake is dropped, which closes the connection.
+                    if has_room(shared.options.max_connections, connections.len()) {
+                        connections.spawn(accept(handshake, shared.clone()));
+                    }
                 }
                 // A peer that failed before it was accepted does not affect the next one.
                 Err(error) if is_of_one_peer(&error) => {}
@@ -101,7 +107,6 @@ impl Server {
                     }
                 }
             }
-            while connections.try_join_next().is_some() {}
         }
         drop(listener);
         phases.send_replace(Phase::Draining);

@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use crate::call::Compressors;
 use crate::limits::{
-    HANDSHAKE_TIMEOUT, KEEPALIVE_TIME, Limits, MAX_CONCURRENT_STREAMS, MIN_PING_INTERVAL, SHUTDOWN_TIMEOUT,
+    HANDSHAKE_TIMEOUT, KEEPALIVE_TIME, LAME_DUCK, Limits, MAX_CONCURRENT_CALLS, MAX_CONCURRENT_STREAMS,
+    MAX_CONNECTIONS, MIN_PING_INTERVAL, SHUTDOWN_TIMEOUT,
 };
 use crate::wire::encoding::Encoding;
 
-/// The options of a server. Each limit applies to one connection or one call.
+/// The options of a server. Each limit applies to one connection or one call, except `max_connections` and
+/// `max_concurrent_calls`, which apply to the whole server.
 ///
 /// ```
 /// use barewire::ServerOptions;
@@ -24,6 +26,15 @@ pub struct ServerOptions {
     pub limits: Limits,
     /// The number of calls that a connection may have in progress. 1,000 by default.
     pub max_concurrent_streams: u32,
+    /// The number of connections that the server may hold, including those whose handshake is in progress. It closes a
+    /// connection beyond this number as soon as it has accepted it, so that clients do not wait in the listener's backlog. 0 is
+    /// unlimited, the default.
+    pub max_connections: usize,
+    /// The number of calls that all connections together may have in progress. A call beyond this number ends at once with
+    /// RESOURCE_EXHAUSTED and a `google.rpc.RetryInfo` of 1 s in its details. A call counts from its headers to its end,
+    /// interceptors included. Calls of an exempt [`Router`](crate::Router::exempt_from_limits) are neither refused nor counted;
+    /// health checks are exempt. 0 is unlimited, the default.
+    pub max_concurrent_calls: usize,
     /// The compressors that decompress requests and compress responses. Empty by default: compressed requests get
     /// UNIMPLEMENTED.
     pub compressors: Compressors,
@@ -42,6 +53,9 @@ pub struct ServerOptions {
     /// more than two PINGs too soon the connection ends with GOAWAY ENHANCE_YOUR_CALM, `too_many_pings` (gRFC A8). Zero
     /// allows any number. 5 minutes by default.
     pub min_ping_interval: Duration,
+    /// The time for which a server that shuts down still accepts connections and calls, before it sends GOAWAY. Meanwhile load
+    /// balancers learn, for example from health checks, that they have to choose another server. Zero by default.
+    pub lame_duck: Duration,
     /// The time that calls in progress may take to end when the server shuts down; then they end with UNAVAILABLE. 10 s by
     /// default.
     pub shutdown_timeout: Duration,
@@ -52,12 +66,15 @@ impl Default for ServerOptions {
         ServerOptions {
             limits: Limits::default(),
             max_concurrent_streams: MAX_CONCURRENT_STREAMS,
+            max_connections: MAX_CONNECTIONS,
+            max_concurrent_calls: MAX_CONCURRENT_CALLS,
             compressors: Compressors::none(),
             encoding: None,
             inline_limit: Duration::from_millis(1),
             handshake_timeout: HANDSHAKE_TIMEOUT,
             keepalive_time: KEEPALIVE_TIME,
             min_ping_interval: MIN_PING_INTERVAL,
+            lame_duck: LAME_DUCK,
             shutdown_timeout: SHUTDOWN_TIMEOUT,
         }
     }

@@ -75,6 +75,8 @@ pub struct Routes {
 pub(super) struct Route {
     serve: Box<dyn Fn(IncomingCall) -> HandlerRun + Send + Sync>,
     pub(super) pace: Pace,
+    /// True if its calls are exempt from the limit of a server's calls.
+    pub(super) is_exempt: bool,
 }
 
 /// A call, as it is passed to its method.
@@ -175,6 +177,14 @@ impl<S: Send + Sync + 'static> Router<S> {
         self
     }
 
+    /// Exempts the methods added so far from [`ServerOptions::max_concurrent_calls`](super::ServerOptions::max_concurrent_calls):
+    /// their calls are neither refused nor counted. For calls that a busy server must answer too, such as health checks.
+    #[must_use]
+    pub fn exempt_from_limits(mut self) -> Self {
+        self.routes.methods.values_mut().for_each(|route| route.is_exempt = true);
+        self
+    }
+
     /// Returns the full names of the services that have a method here, sorted.
     ///
     /// ```
@@ -226,7 +236,7 @@ impl Routes {
 
 impl Route {
     pub(super) fn new(serve: impl Fn(IncomingCall) -> HandlerRun + Send + Sync + 'static) -> Route {
-        Route { serve: Box::new(serve), pace: Pace::default() }
+        Route { serve: Box::new(serve), pace: Pace::default(), is_exempt: false }
     }
 
     /// Begins a call.

@@ -8,6 +8,7 @@ use std::task::{Context, Poll};
 
 use tokio::sync::watch;
 
+use super::admission::CallLimit;
 use super::interceptor::Interceptors;
 use super::options::ServerOptions;
 use super::router::Routes;
@@ -31,6 +32,7 @@ pub(super) struct Shared {
     pub(super) options: ServerOptions,
     pub(super) on_accept: Option<OnAccept>,
     pub(super) interceptors: Interceptors,
+    pub(super) call_limit: CallLimit,
     pub(super) sending: Arc<SendingOptions>,
     /// The encodings of the compressors, and identity.
     pub(super) encodings: EncodingSet,
@@ -54,7 +56,8 @@ impl Shared {
             compressors: options.compressors.clone(),
         });
         let encodings = options.compressors.encodings();
-        Shared { routes, options, on_accept, interceptors, sending, encodings, phase }
+        let call_limit = CallLimit::new(options.max_concurrent_calls);
+        Shared { routes, options, on_accept, call_limit, interceptors, sending, encodings, phase }
     }
 
     /// Returns the encoder of responses to a client that accepts these encodings.

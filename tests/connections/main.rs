@@ -7,6 +7,7 @@ mod client_goaway;
 mod connection;
 mod flow_control;
 mod flow_control_client;
+mod limits;
 mod memory;
 mod shutdown;
 mod slow_peers;

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use barewire::Code;
+use barewire::{Client, Code};
 use tokio::time::Instant;
 
 use crate::common::frames::*;
 use crate::common::peer::RawPeer;
+use crate::common::pipe::{PipeConnector, connected, pipe};
 use crate::common::server::TestServer;
 use crate::common::service::{CHAT, ECHO, Event, Note, WAIT, note};
 use crate::common::{quiet, soon};
@@ -204,4 +205,53 @@ async fn shutdown_without_connections_ends_at_once() {
     let (_probe, serving) = server.shut_down();
     soon("the end", serving).await.unwrap().unwrap();
     assert_eq!(began.elapsed(), Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn lame_duck_accepts_connections_and_calls_until_its_end() {
+    let mut server = TestServer::with(|options| options.lame_duck = Duration::from_secs(5));
+    let mut peer = server.connect().await;
+    peer.send([request(1, "/test.Service/Wait"), data(1, text("hi")).end_stream()]).await;
+    server.probe.expect(Event::Began).await;
+    let arrivals = server.arrivals.clone();
+    let began = Instant::now();
+    let (probe, serving) = server.shut_down();
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    // Neither GOAWAY nor the end of the listener yet.
+    peer.send([request(3, "/test.Service/Echo"), data(3, text("late")).end_stream()]).await;
+    assert_eq!(peer.answer(3).await.status().0, "0");
+    let (near, far) = pipe();
+    arrivals.send(connected(near)).expect("the server listens");
+    let client = soon("a connection", Client::connect(PipeConnector::new(far))).await.expect("it connects");
+    client.unary(ECHO, note("later")).await.expect("an answer");
+    assert!(!arrivals.is_closed());
+    peer.expect(goaway(0x7fff_ffff, Http2Error::NO_ERROR)).await;
+    assert_eq!(began.elapsed().as_secs(), 5);
+    peer.expect(goaway(3, Http2Error::NO_ERROR)).await;
+    assert!(arrivals.is_closed());
+    // The shutdown timeout begins after it.
+    tokio::time::sleep(Duration::from_secs(9)).await;
+    probe.go(1);
+    assert_eq!(peer.answer(1).await.status().0, "0");
+    drop(peer);
+    soon("the end", serving).await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn client_that_ignores_goaway_is_cut_off_at_the_shutdown_timeout() {
+    let server = TestServer::start();
+    let mut peer = server.connect().await;
+    peer.expect_silence().await;
+    let began = Instant::now();
+    let (_probe, serving) = server.shut_down();
+    assert_eq!(peer.next_any().await, Some(goaway(0x7fff_ffff, Http2Error::NO_ERROR)));
+    let Some(Frame::Ping { ack: false, .. }) = peer.next_any().await else { panic!() };
+    // It does not acknowledge the PING, and goes on as if nothing had happened.
+    peer.send([request(1, "/test.Service/Chat"), data(1, text("a"))]).await;
+    peer.expect(response(1)).await;
+    peer.expect(data(1, text("a"))).await;
+    peer.send([request(3, "/test.Service/Chat"), data(3, text("b"))]).await;
+    assert_eq!((peer.answer(1).await.status(), peer.answer(3).await.status().0), (("14", WORDS), "14"));
+    soon("the end", serving).await.unwrap().unwrap();
+    assert!(began.elapsed() <= Duration::from_secs(12), "{:?}", began.elapsed());
 }

@@ -7,6 +7,7 @@
 //! | 2 | the user has to change something: a flag, a file, a port |
 
 mod clock;
+mod duration;
 mod flags;
 mod memory;
 mod plain;
@@ -16,10 +17,11 @@ mod stderr;
 mod stop;
 
 pub use clock::timestamp;
+pub use duration::{duration, positive_duration};
 pub use flags::parse;
 pub use memory::give_memory_back;
 pub use plain::{is_plain, plain};
-pub use signals::{leaving, shutdown};
+pub use signals::{Signals, leaving, shutdown};
 pub use stderr::{LINES_A_SECOND, PATIENCE, announce, log, log_text, say, say_text};
 pub use stop::Stop;
 

@@ -1,4 +1,8 @@
-//! The services that operators of a server use, on its port and on a listener of their own: health checks and reflection.
+//! The services that operators of a server use, on its port and on a listener of their own: health checks and reflection. And
+//! the limits of the server, and its end.
+
+mod ledger;
+mod limits;
 
 use barewire::io::Listener;
 use barewire::services::health::Health;
@@ -8,11 +12,16 @@ use barewire::transport::tcp::{self, TcpListener};
 use barewire::{Router, Server, ServerOptions};
 use clap::ArgAction;
 use clap::builder::BoolishValueParser;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::Poll;
 use std::time::Duration;
 use tokio::sync::oneshot;
 
-use crate::cli::{self, Stop};
+use crate::cli::{self, Signals, Stop};
 use crate::services::FILE_DESCRIPTOR_SET;
+use ledger::Ledger;
+use limits::LimitFlags;
 
 /// Time limit for calls on the admin listener once the server has ended.
 const ADMIN_PATIENCE: Duration = Duration::from_secs(1);
@@ -32,6 +41,8 @@ pub struct OperatorFlags {
     /// Second address to listen on, in plaintext, with health checks and reflection alone
     #[arg(long, value_name = "HOST:PORT")]
     admin_addr: Option<String>,
+    #[command(flatten)]
+    limits: LimitFlags,
 }
 
 /// A server and the services for its operators.
@@ -40,6 +51,7 @@ pub struct Operator {
     health: bool,
     reflection: bool,
     admin: Option<TcpListener>,
+    limits: LimitFlags,
 }
 
 impl OperatorFlags {
@@ -55,7 +67,7 @@ impl OperatorFlags {
                 Stop::Usage(format!("-admin_addr: {error}; choose another address of the form HOST:PORT"))
             })?),
         };
-        Ok(Operator { health: self.health, reflection: self.reflection, admin })
+        Ok(Operator { health: self.health, reflection: self.reflection, admin, limits: self.limits.clone() })
     }
 }
 
@@ -64,7 +76,8 @@ impl Operator {
     /// listen and signals are handled, then `warning`.
     ///
     /// At a signal all health checks get NOT_SERVING, and then the server shuts down. The admin listener stays open until
-    /// the server has ended.
+    /// the server has ended. Then a line on stderr has the number of calls that finished since the signal, and of those that
+    /// were cut. A second signal ends it at once.
     ///
     /// # Errors
     ///
@@ -73,7 +86,7 @@ impl Operator {
         self,
         listener: impl Listener,
         router: Router<S>,
-        options: ServerOptions,
+        mut options: ServerOptions,
         announcement: &str,
         warning: Option<String>,
     ) -> Result<(), Stop>
@@ -87,7 +100,8 @@ impl Operator {
         }
         let router = if self.health { router.merge(health.router()) } else { router };
         let router = if self.reflection { reflection()?.attach(router) } else { router };
-        let signal = cli::shutdown().map_err(failed)?;
+        self.limits.apply(&mut options);
+        let mut signals = Signals::new().map_err(failed)?;
         cli::announce(announcement);
         let (over, server_is_over) = oneshot::channel::<()>();
         let admin = match self.admin {
@@ -108,16 +122,38 @@ impl Operator {
         if let Some(warning) = warning {
             cli::log(warning);
         }
-        let shutdown = async {
-            signal.await;
-            health.shutdown();
+        let ledger = Ledger::default();
+        let (ends, ending) = oneshot::channel::<()>();
+        let serving = async {
+            let shutdown = async {
+                // The sender is not dropped before it has sent.
+                let _: Result<(), _> = ending.await;
+                health.shutdown();
+                ledger.begin();
+            };
+            let server = Server::new(router).with_options(options).interceptor(ledger.clone());
+            server.serve_until(listener, shutdown).await.map_err(failed)?;
+            ledger.settle().await;
+            drop(over);
+            match admin {
+                Some(admin) => admin.await.map_err(|error| Stop::Failed(error.to_string()))?.map_err(failed),
+                None => Ok(()),
+            }
         };
-        Server::new(router).with_options(options).serve_until(listener, shutdown).await.map_err(failed)?;
-        drop(over);
-        match admin {
-            Some(admin) => admin.await.map_err(|error| Stop::Failed(error.to_string()))?.map_err(failed),
-            None => Ok(()),
-        }
+        let second_signal = async {
+            signals.next().await;
+            // If the server has ended already, nothing receives it.
+            let _: Result<(), ()> = ends.send(());
+            signals.next().await;
+        };
+        let (mut serving, mut second_signal) = (pin!(serving), pin!(second_signal));
+        let ended = poll_fn(|cx| match serving.as_mut().poll(cx) {
+            Poll::Ready(ended) => Poll::Ready(ended),
+            Poll::Pending => second_signal.as_mut().poll(cx).map(Ok),
+        });
+        ended.await?;
+        cli::announce(ledger.line());
+        Ok(())
     }
 }
 

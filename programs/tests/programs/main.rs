@@ -6,6 +6,8 @@ mod attack_bytes;
 #[path = "../../../tests/common/mod.rs"]
 mod common;
 mod documents;
+#[cfg(unix)]
+mod ending;
 #[cfg(target_os = "linux")]
 mod held;
 mod lifecycle;

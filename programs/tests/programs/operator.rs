@@ -16,22 +16,22 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::TcpListener;
 use tokio::process::{Child, ChildStderr, Command};
 
-const ROUTE_GUIDE: &str = env!("CARGO_BIN_EXE_route_guide_server");
-const INTEROP: &str = env!("CARGO_BIN_EXE_interop_server");
+pub const ROUTE_GUIDE: &str = env!("CARGO_BIN_EXE_route_guide_server");
+pub const INTEROP: &str = env!("CARGO_BIN_EXE_interop_server");
 const PATIENCE: Duration = Duration::from_secs(60);
 
-async fn soon<F: Future>(what: &str, future: F) -> F::Output {
+pub async fn soon<F: Future>(what: &str, future: F) -> F::Output {
     tokio::time::timeout(PATIENCE, future).await.unwrap_or_else(|_| panic!("timed out waiting for {what}"))
 }
 
-struct Running {
-    child: Child,
-    stderr: BufReader<ChildStderr>,
-    address: String,
+pub struct Running {
+    pub child: Child,
+    pub stderr: BufReader<ChildStderr>,
+    pub address: String,
 }
 
 impl Running {
-    async fn start(program: &str, flags: &[&str]) -> Running {
+    pub async fn start(program: &str, flags: &[&str]) -> Running {
         let mut command = Command::new(program);
         command.args(["-port", "0"]).args(flags).stderr(Stdio::piped()).kill_on_drop(true);
         let mut child = command.spawn().expect("it starts");
@@ -42,21 +42,21 @@ impl Running {
     }
 
     /// Returns the address in the next line of stderr.
-    async fn announced(&mut self, words: &str) -> String {
+    pub async fn announced(&mut self, words: &str) -> String {
         let mut line = String::new();
         soon("the announcement", self.stderr.read_line(&mut line)).await.expect("a line");
         line.trim_end().strip_prefix(words).unwrap_or_else(|| panic!("{line}")).to_owned()
     }
 
     /// Sends SIGTERM, and returns a future of the exit status.
-    async fn terminate(&mut self) -> impl Future<Output = Option<i32>> + '_ {
+    pub async fn terminate(&mut self) -> impl Future<Output = Option<i32>> + '_ {
         let id = self.child.id().expect("it runs").to_string();
         assert!(Command::new("kill").args(["-TERM", &id]).status().await.expect("kill runs").success());
         async { soon("the end", self.child.wait()).await.expect("it ended").code() }
     }
 }
 
-async fn client(address: &str) -> Client {
+pub async fn client(address: &str) -> Client {
     soon("a connection", Client::connect(tcp::connect(address))).await.expect("it connects")
 }
 
@@ -64,7 +64,7 @@ fn named(service: &str) -> HealthCheckRequest {
     HealthCheckRequest { service: service.to_owned() }
 }
 
-async fn check(client: &Client, service: &str) -> Result<ServingStatus, Code> {
+pub async fn check(client: &Client, service: &str) -> Result<ServingStatus, Code> {
     let answer = soon("an answer", client.unary(CHECK, named(service))).await;
     answer.map(|answer| answer.status()).map_err(|status| status.code())
 }
@@ -148,7 +148,7 @@ async fn admin_address_that_is_taken_or_invalid_is_one_line_and_exit_status_2() 
 }
 
 /// Returns the first status that Watch sends, and the rest.
-async fn watch(client: &Client) -> (ServingStatus, Inbound<HealthCheckResponse>) {
+pub async fn watch(client: &Client) -> (ServingStatus, Inbound<HealthCheckResponse>) {
     let mut changes = client.server_streaming(WATCH, named("")).await.expect("it begins");
     let first = soon("a status", changes.recv()).await.expect("the call goes on").expect("a status").status();
     (first, changes)

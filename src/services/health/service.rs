@@ -81,12 +81,14 @@ impl Health {
         self.statuses.borrow().services.get(service).copied()
     }
 
-    /// Returns a router with the three methods.
+    /// Returns a router with the three methods, which are exempt from
+    /// [`ServerOptions::max_concurrent_calls`](crate::ServerOptions::max_concurrent_calls).
     pub fn router(&self) -> Router<Health> {
         Router::new(self.clone())
             .unary(CHECK, Health::check)
             .unary(LIST, Health::list)
             .server_streaming(WATCH, Health::watch)
+            .exempt_from_limits()
     }
 
     async fn check(&self, request: Request<HealthCheckRequest>) -> Result<HealthCheckResponse, Status> {
