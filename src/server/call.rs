@@ -143,6 +143,7 @@ impl Call {
                 self.decide(arrival, admitted, shared)
             }
             Poll::Pending => {
+                self.deadline.change(arrival.context.deadline);
                 // A call that waits is charged even if it will be refused.
                 match arrival.body.link().budget.charge_call(arrival.context.metadata.memory()) {
                     Ok(cost) => {
@@ -164,10 +165,10 @@ impl Call {
         arrival.body.arrive(cx);
         let Some(watch) = &mut self.watch else { return Poll::Ready(()) };
         let answer = interception.poll(cx, &mut arrival.context, watch, &shared.interceptors);
+        self.deadline.change(arrival.context.deadline);
         let Poll::Ready(answer) = answer else { return self.poll_interrupted(cx) };
         let Work::Intercepting(waiting) = std::mem::replace(&mut self.work, Work::Over) else { return Poll::Ready(()) };
         let (_, arrival, refused) = *waiting;
-        self.deadline.change(arrival.context.deadline);
         let admitted = match refused {
             Some(refused) => Err(refused),
             None => shared.routes.find(arrival.context.path()).map_err(Refused::Grpc),
