@@ -5,6 +5,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -189,12 +190,14 @@ pub(crate) struct Watch {
     began: Instant,
     /// The reason to report if the call is dropped.
     if_dropped: EndReason,
+    /// On a client: true if an interceptor refused the call, with a status that may come from another call.
+    refused: bool,
 }
 
 impl Watch {
     /// Begins to watch a call that began at this time.
     pub(crate) fn new(began: Instant, if_dropped: EndReason) -> Watch {
-        Watch { watchers: Watchers::None, reports: Reports::None, began, if_dropped }
+        Watch { watchers: Watchers::None, reports: Reports::None, began, if_dropped, refused: false }
     }
 
     /// Adds a function to call at the end.
@@ -210,15 +213,39 @@ impl Watch {
         };
     }
 
+    /// On a client: an interceptor refuses the call.
+    pub(crate) fn refuse(&mut self) {
+        self.refused = true;
+    }
+
+    /// Returns the time since the call began.
+    pub(crate) fn elapsed(&self) -> Duration {
+        self.began.elapsed()
+    }
+
     /// Reports the end.
     pub(crate) fn end(&mut self, ending: &Ending) {
         let trailing = ending.trailing.as_deref().unwrap_or(Metadata::none());
-        self.report(ending.status.as_ref().copied(), trailing, ending.reason);
+        let status = ending.status.as_ref().copied();
+        match status.map_or_else(Status::trailing_metadata, |()| Metadata::none()) {
+            of_status if of_status.is_empty() || trailing.is_empty() => self.report(status, trailing, ending.reason),
+            // The status of a handler has metadata, and observers have added some: both were sent.
+            of_status => {
+                let mut all = trailing.clone();
+                all.extend(of_status.clone());
+                self.report(status, &all, ending.reason);
+            }
+        }
     }
 
     /// Reports the end of a call on a client.
     pub(crate) fn end_on_client(&mut self, status: Result<(), &Status>, trailing: &Metadata) {
-        self.report(status, trailing, status.map_or_else(reason_on_client, |()| EndReason::Finished));
+        let reason = match status {
+            Ok(()) => EndReason::Finished,
+            Err(_) if self.refused => EndReason::Refused,
+            Err(status) => reason_on_client(status),
+        };
+        self.report(status, trailing, reason);
     }
 
     /// Reports the end of a call on a server whose stream was reset or whose connection was lost.

@@ -147,7 +147,7 @@ impl<'a> Call<'a> {
             return Ok(Prepared::Now(Call { client, path, options, watchers: Watchers::None }));
         };
         let mut interception = client.interceptors.pass(path, client.options.clone());
-        let waits = interception.begin(watch)?;
+        let waits = interception.begin(watch).inspect_err(|_| watch.refuse())?;
         let prepared = move |options, watch: &Watch| {
             let watchers = watch.watchers.clone();
             Call { client, path, options: Cow::Owned(options), watchers }
@@ -155,7 +155,8 @@ impl<'a> Call<'a> {
         Ok(match waits {
             false => Prepared::Now(prepared(interception.into_options(), watch)),
             true => Prepared::Later(Box::pin(async move {
-                let options = interception.wait(watch).await?;
+                let mut options = interception.wait(watch).await.inspect_err(|_| watch.refuse())?;
+                options.timeout = options.timeout.map(|timeout| timeout.saturating_sub(watch.elapsed()));
                 Ok(prepared(options, watch))
             })),
         })
