@@ -130,11 +130,15 @@ impl Watchers {
         metadata
     }
 
-    /// Returns the trailing metadata to send with this status, as the observers have changed it.
-    pub(crate) fn changed_trailing(&self, status: Result<(), &Status>, metadata: Option<&Metadata>) -> Metadata {
+    /// Returns the trailing metadata to send with this status, as the observers have changed it. If one has panicked since the
+    /// handler returned, OK becomes INTERNAL.
+    pub(crate) fn changed_trailing(&self, status: &mut Result<(), Status>, metadata: Option<&Metadata>) -> Metadata {
         let mut metadata = metadata.cloned().unwrap_or_default();
         for slot in self.all().iter().rev() {
-            slot.see(|observer| observer.trailing_metadata(status, &mut metadata));
+            slot.see(|observer| observer.trailing_metadata(status.as_ref().copied(), &mut metadata));
+            if status.is_ok() {
+                *status = self.check();
+            }
         }
         metadata
     }

@@ -323,7 +323,7 @@ impl Call {
         last: Bytes,
         encoding: Encoding,
         metadata: Option<&CallMetadata>,
-        status: Result<(), Status>,
+        mut status: Result<(), Status>,
         reason: EndReason,
     ) {
         let watchers = self.watchers().cloned();
@@ -340,9 +340,9 @@ impl Call {
                 };
             }
         }
-        Trailers::encode(status.as_ref().copied(), &mut fields);
         let trailing = metadata.map(|metadata| &metadata.trailing);
-        let changed = watchers.as_ref().map(|watchers| watchers.changed_trailing(status.as_ref().copied(), trailing));
+        let changed = watchers.as_ref().map(|watchers| watchers.changed_trailing(&mut status, trailing));
+        Trailers::encode(status.as_ref().copied(), &mut fields);
         let trailing = changed.as_ref().or(trailing);
         if let Some(trailing) = trailing {
             trailing.append_to(&mut fields);
