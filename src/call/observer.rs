@@ -9,7 +9,7 @@ use crate::metadata::Metadata;
 use crate::status::{Code, Status};
 
 /// Sees the events of one call. An interceptor attaches an observer when a call begins; the observer carries the state that
-/// belongs to the call, and is dropped after [`CallObserver::end`].
+/// belongs to the call, and is dropped after [`CallObserver::end`], also if the handles of the call are still held.
 ///
 /// Each event runs on the task that handles the call, between its other work: it must not block. A panic in an event fails the
 /// call with INTERNAL, and the observer sees no further event. Where a call has several observers, they see what arrives in

@@ -24,7 +24,25 @@ pub(crate) struct Slot<T: ?Sized> {
     observer: Mutex<T>,
 }
 
-pub(crate) type Observer = Arc<Slot<dyn CallObserver>>;
+pub(crate) type Observer = Arc<Slot<dyn Attached>>;
+
+/// An observer until its last event. The handles of a call may outlive the call, and share its [`Watchers`]: so the observer is
+/// dropped here, not with the last of them, and sees no event of a handle that was left over.
+pub(crate) trait Attached: Send {
+    fn observer(&mut self) -> Option<&mut dyn CallObserver>;
+
+    fn detach(&mut self);
+}
+
+impl<T: CallObserver> Attached for Option<T> {
+    fn observer(&mut self) -> Option<&mut dyn CallObserver> {
+        self.as_mut().map(|observer| observer as &mut dyn CallObserver)
+    }
+
+    fn detach(&mut self) {
+        *self = None;
+    }
+}
 
 /// The observers of a call, in the order in which they were attached. Shared by the parts of the call that see its events.
 #[derive(Clone, Default)]
@@ -38,7 +56,7 @@ pub(crate) enum Watchers {
 impl Watchers {
     /// Adds an observer behind the others.
     pub(crate) fn add(&mut self, observer: impl CallObserver) {
-        let added: Observer = Arc::new(Slot { panicked: AtomicBool::new(false), observer: Mutex::new(observer) });
+        let added: Observer = Arc::new(Slot { panicked: AtomicBool::new(false), observer: Mutex::new(Some(observer)) });
         *self = match std::mem::take(self) {
             Watchers::None => Watchers::One(added),
             Watchers::One(first) => Watchers::Several(Arc::new(vec![first, added])),
@@ -146,20 +164,31 @@ impl Watchers {
     fn end(&self, end: &CallEnd<'_>) {
         for slot in self.all().iter().rev() {
             slot.see(|observer| observer.end(end));
+            slot.detach();
         }
     }
 }
 
-impl Slot<dyn CallObserver> {
+impl Slot<dyn Attached> {
     /// Passes an event on. An observer that panics sees no further event.
     fn see(&self, event: impl FnOnce(&mut dyn CallObserver)) {
         if self.panicked.load(Ordering::Relaxed) {
             return;
         }
-        let seen = catch_unwind(AssertUnwindSafe(|| event(&mut *lock(&self.observer))));
+        let seen = catch_unwind(AssertUnwindSafe(|| {
+            if let Some(observer) = lock(&self.observer).observer() {
+                event(observer);
+            }
+        }));
         if seen.is_err() {
             self.panicked.store(true, Ordering::Relaxed);
         }
+    }
+
+    /// Drops the observer.
+    fn detach(&self) {
+        // A panic in the observer's drop must not reach the task of the connection.
+        let _: Result<(), _> = catch_unwind(AssertUnwindSafe(|| lock(&self.observer).detach()));
     }
 }
 
