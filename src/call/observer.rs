@@ -48,13 +48,16 @@ pub trait CallObserver: Send + 'static {
     /// that fails before its first message may end without initial metadata.
     fn initial_metadata(&mut self, metadata: &mut Metadata) {}
 
-    /// A message was received and is passed on to the handler or caller. Messages that nobody reads are not counted.
+    /// A message was received, and is decoded next for the handler or caller. Messages that nobody reads are not counted, nor
+    /// those that exceed a limit or can't be decompressed; one that can't be decoded is.
     fn message_received(&mut self, message: &MessageInfo) {}
 
-    /// A message was encoded, and is sent as flow control allows.
+    /// A message was encoded, and is sent as flow control allows. On a client whose call has a single request, it is encoded
+    /// before the call is sent, so this comes before [`CallObserver::attempt`].
     fn message_sent(&mut self, message: &MessageInfo) {}
 
-    /// On a server: the trailers are about to be sent with this status. The observer may add to the trailing metadata.
+    /// On a server: the trailers are about to be sent with this status. The observer may add to the trailing metadata. Comes
+    /// twice, with two statuses, if the call ends from outside while the handler's last messages wait for flow control.
     fn trailing_metadata(&mut self, status: Result<(), &Status>, metadata: &mut Metadata) {}
 
     /// The call has ended. This is the last event.
