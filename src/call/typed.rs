@@ -96,10 +96,20 @@ impl<T: Message + Default> Inbound<T> {
             inbox.wait(cx);
             return Poll::Pending;
         };
-        if !matches!(next, Ok(Some(_))) {
-            inbox.report_end();
+        if matches!(next, Ok(Some(_))) {
+            return Poll::Ready(next);
         }
-        Poll::Ready(next.inspect_err(|_| inbox.wake_driver()))
+        if inbox.is_reporting() {
+            inbox.wait(cx);
+            return Poll::Pending;
+        }
+        let ended = inbox.take_ended();
+        let end = next.inspect_err(|_| inbox.wake_driver());
+        drop(inbox);
+        if let Some(ended) = ended {
+            ended.report();
+        }
+        Poll::Ready(end)
     }
 
     /// On a client: waits for the initial metadata, which arrives with the first message or before it. Empty if the
@@ -161,7 +171,10 @@ impl<T> Inbound<T> {
 
 impl<T> Drop for Inbound<T> {
     fn drop(&mut self) {
-        lock(&self.inbox).abandon();
+        let ended = lock(&self.inbox).abandon();
+        if let Some(ended) = ended {
+            ended.report();
+        }
     }
 }
 

@@ -251,8 +251,8 @@ impl Future for Driver {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let Driver { exchange, sending, deadline, watch } = &mut *self;
         exchange.arrive(cx);
-        let Some(inbox) = exchange.inbox.clone() else { return Poll::Ready(()) };
-        let mut inbox = lock(&inbox);
+        let Some(shared) = exchange.inbox.clone() else { return Poll::Ready(()) };
+        let mut inbox = lock(&shared);
         if inbox.is_abandoned() {
             sending.reset(Http2Error::CANCEL);
             return Poll::Ready(());
@@ -270,13 +270,15 @@ impl Future for Driver {
             let refused = inbox.body().failed_here();
             sending.reset(if refused { Http2Error::CANCEL } else { Http2Error::NO_ERROR });
             let failure = inbox.body().failure();
-            if let Some(watch) = watch.take() {
-                inbox.report_end_with(watch);
-            }
+            let ended = watch.take().and_then(|watch| inbox.end_with(watch));
             drop(inbox);
             match failure {
                 Some(status) => exchange.close(&status),
                 None => exchange.succeed(&Status::cancelled("the server has ended the call")),
+            }
+            if let Some(ended) = ended {
+                ended.report();
+                lock(&shared).was_reported();
             }
             return Poll::Ready(());
         }

@@ -11,6 +11,7 @@ mod context_and_options;
 mod deadline;
 mod intercepted_clients;
 mod intercepted_servers;
+mod interception_edges;
 mod observed;
 mod streaming;
 mod threads;
