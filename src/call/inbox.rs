@@ -25,6 +25,8 @@ pub(crate) struct Inbox {
     watch: Option<Watch>,
     /// True while the call's task reports the end of the call.
     reporting: bool,
+    /// True if the reader expects a single message, and reports an end with OK after it has judged the messages.
+    judges: bool,
 }
 
 /// The end of a call on a client. Report it while the inbox is not locked: an observer may use or drop the call's handles.
@@ -60,7 +62,13 @@ impl Inbox {
             driver: None,
             watch: None,
             reporting: false,
+            judges: false,
         }))
+    }
+
+    /// Lets the reader report an end with OK: it expects a single message.
+    pub(crate) fn expect_verdict(&mut self) {
+        self.judges = true;
     }
 
     /// Returns the body: the messages and their end.
@@ -90,7 +98,8 @@ impl Inbox {
     /// [`Inbox::was_reported`]; `None` if it is to be reported when its messages have been read.
     pub(crate) fn end_with(&mut self, watch: Watch) -> Option<Ended> {
         self.watch = Some(watch);
-        let is_read = self.abandoned || !self.body().has_messages();
+        let awaits_verdict = self.judges && self.body().failure().is_none();
+        let is_read = self.abandoned || !(awaits_verdict || self.body().has_messages());
         self.reporting = is_read;
         is_read.then(|| self.take_ended())?
     }
@@ -112,6 +121,20 @@ impl Inbox {
         let failure = self.body().failure();
         let trailing = self.answer().and_then(|answer| answer.trailing_metadata()).cloned().unwrap_or_default();
         Some(Ended { watch, failure, trailing })
+    }
+
+    /// Ends the call as its reader judges: with an error of its own, or as the server ended it. Returns the end to report.
+    pub(crate) fn judge(&mut self, refused: Option<&Status>) -> Option<Ended> {
+        if let Some(status) = refused {
+            self.source.fail(status.clone());
+            self.wake_driver();
+        }
+        self.take_ended()
+    }
+
+    /// Returns true if the end of a call that ended with OK is not reported before [`Inbox::judge`].
+    pub(crate) fn awaits_verdict(&self) -> bool {
+        self.judges
     }
 
     /// Marks the reader as dropped. Returns the end to report.

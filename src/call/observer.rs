@@ -120,7 +120,8 @@ impl CallEnd<'_> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum EndReason {
-    /// On a server: the handler returned or panicked, and its status was sent. On a client: the server sent a status.
+    /// On a server: the handler returned or panicked, or could not be called because its only message is missing or malformed,
+    /// and the status was sent. On a client: the server sent a status.
     Finished,
     /// On a server: no handler ran, because the request is malformed, its method unknown, or an interceptor answered. On a
     /// client: the call was not sent, or this side refused the response, which is malformed or exceeds a limit.

@@ -103,7 +103,7 @@ impl<T: Message + Default> Inbound<T> {
             inbox.wait(cx);
             return Poll::Pending;
         }
-        let ended = inbox.take_ended();
+        let ended = if next.is_ok() && inbox.awaits_verdict() { None } else { inbox.take_ended() };
         let end = next.inspect_err(|_| inbox.wake_driver());
         drop(inbox);
         if let Some(ended) = ended {
@@ -151,6 +151,14 @@ impl<T> Inbound<T> {
     /// Returns true if the last message that [`Inbound::recv`] returned was compressed on the wire.
     pub fn was_compressed(&self) -> bool {
         self.compressed
+    }
+
+    /// On a client that expects a single message: ends the call with this error, or as the server ended it.
+    pub(crate) fn judge(&mut self, refused: Option<&Status>) {
+        let ended = lock(&self.inbox).judge(refused);
+        if let Some(ended) = ended {
+            ended.report();
+        }
     }
 
     /// Takes the initial and the trailing metadata of a response that has ended.

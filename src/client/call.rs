@@ -78,15 +78,16 @@ where
         call.begin_with_only(message).await
     };
     match within(&mut deadline, opening).await {
-        Ok(opened) => Ok(drive(opened, None, deadline, watch)),
+        Ok(opened) => Ok(drive(opened, None, deadline, watch, false)),
         Err(status) => Err(not_sent(status, watch)),
     }
 }
 
-/// Sends a stream and receives a stream.
+/// Sends a stream and receives a stream, or a single message.
 pub(super) async fn streaming<Req, Resp>(
     client: &Caller,
     path: &'static str,
+    single: bool,
 ) -> Result<(Outbound<Req>, Inbound<Resp>), Status>
 where
     Req: Message,
@@ -102,7 +103,7 @@ where
         Ok((opened, Batch::request(packing, budget, call.options.may_compress())))
     };
     match within(&mut deadline, opening).await {
-        Ok((opened, batch)) => Ok((Outbound::new(batch.clone()), drive(opened, Some(batch), deadline, watch))),
+        Ok((opened, batch)) => Ok((Outbound::new(batch.clone()), drive(opened, Some(batch), deadline, watch, single))),
         Err(status) => Err(not_sent(status, watch)),
     }
 }
@@ -229,9 +230,13 @@ fn drive<Resp: Message + Default>(
     batch: Option<SharedBatch>,
     deadline: Deadline,
     watch: Option<Watch>,
+    single: bool,
 ) -> Inbound<Resp> {
     let CallStream { sending, answer } = opened;
     let inbox = Inbox::new(Source::Answer(Box::new(answer)));
+    if single {
+        lock(&inbox).expect_verdict();
+    }
     let inbound = Inbound::new(inbox.clone(), None);
     tokio::spawn(Driver { exchange: Exchange::request(inbox, batch), sending, deadline, watch });
     inbound
@@ -253,7 +258,8 @@ impl Future for Driver {
         exchange.arrive(cx);
         let Some(shared) = exchange.inbox.clone() else { return Poll::Ready(()) };
         let mut inbox = lock(&shared);
-        if inbox.is_abandoned() {
+        // A reader that refuses a message drops its handle before this task runs.
+        if inbox.is_abandoned() && !inbox.body().failed_here() {
             sending.reset(Http2Error::CANCEL);
             return Poll::Ready(());
         }
@@ -323,6 +329,10 @@ impl<T: Message + Default> Answer<T> {
     pub(super) fn new(inbound: Inbound<T>) -> Answer<T> {
         Answer { inbound, message: None }
     }
+
+    fn failed(&mut self, status: Status) -> Status {
+        with_headers(status, self.inbound.take_metadata().as_deref())
+    }
 }
 
 impl<T: Message + Default + Unpin> Future for Answer<T> {
@@ -331,17 +341,18 @@ impl<T: Message + Default + Unpin> Future for Answer<T> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let end = loop {
             match ready!(self.inbound.poll_recv(cx)) {
-                Ok(Some(_)) if self.message.is_some() => break Err(ProtocolError::TooManyMessages.into_status()),
+                Ok(Some(_)) if self.message.is_some() => break Err(ProtocolError::TooManyMessages),
                 Ok(Some(message)) => self.message = Some(message),
-                Ok(None) => break self.message.take().ok_or_else(|| ProtocolError::NoMessage.into_status()),
-                Err(status) => break Err(status),
+                Ok(None) => break self.message.take().ok_or(ProtocolError::NoMessage),
+                Err(status) => return Poll::Ready(Err(self.failed(status))),
             }
         };
+        let end = end.map_err(ProtocolError::into_status);
+        self.inbound.judge(end.as_ref().err());
         let compressed = self.inbound.was_compressed();
-        let metadata = self.inbound.take_metadata();
         Poll::Ready(match end {
-            Ok(message) => Ok(Response::received(message, compressed, metadata)),
-            Err(status) => Err(with_headers(status, metadata.as_deref())),
+            Ok(message) => Ok(Response::received(message, compressed, self.inbound.take_metadata())),
+            Err(status) => Err(self.failed(status)),
         })
     }
 }

@@ -196,7 +196,7 @@ impl Client {
         Req: Message,
         Resp: Message + Default,
     {
-        let (outbound, inbound) = call::streaming(&self.0, method.path()).await?;
+        let (outbound, inbound) = call::streaming(&self.0, method.path(), true).await?;
         Ok((outbound, Answer::new(inbound)))
     }
 
@@ -213,7 +213,7 @@ impl Client {
         Req: Message,
         Resp: Message + Default,
     {
-        call::streaming(&self.0, method.path()).await
+        call::streaming(&self.0, method.path(), false).await
     }
 }
 

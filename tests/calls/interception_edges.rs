@@ -11,7 +11,7 @@ use super::observed::Record;
 use crate::common::frames::*;
 use crate::common::peer::value;
 use crate::common::server::{TestServer, client_and_raw_server};
-use crate::common::service::{CHAT, COUNT, ECHO, Note, count, note};
+use crate::common::service::{CHAT, COLLECT, COUNT, ECHO, Note, count, note};
 use crate::common::{quiet, soon};
 
 #[tokio::test(start_paused = true)]
@@ -22,7 +22,10 @@ async fn time_limit_of_an_interceptor_ends_the_wait_for_a_decision() {
         let server = server.intercept(move |call| {
             call.observe(ends.observer(""));
             match call.metadata().contains_key("late") {
-                true => call.wait_for(async { Ok(tokio::time::sleep(Duration::from_secs(1)).await) }),
+                true => call.wait_for(async {
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                    Ok(1_u8)
+                }),
                 false => call.limit_time(Duration::from_secs(2)),
             }
             Ok(())
@@ -238,4 +241,38 @@ async fn end_shows_the_trailing_metadata_of_the_status_and_of_observers() {
     let answer = peer.answer(1).await;
     assert_eq!((answer.trailer("hint"), answer.trailer("cost")), (Some("x"), Some("")));
     assert_eq!(record.take_end(), "end NOT_FOUND Finished 0s [cost,hint]");
+}
+
+#[tokio::test(start_paused = true)]
+async fn single_answer_that_is_refused_is_reported_as_refused() {
+    let (client, mut server) = client_and_raw_server().await;
+    let record = Record::default();
+    let ends = record.clone();
+    let client = client.intercept(move |call| {
+        call.observe(ends.observer(""));
+        Ok(())
+    });
+    let answers = [
+        vec![response(1), trailers(1, "0")],
+        vec![response(3), data(3, text("a")), data(3, text("b")), trailers(3, "0")],
+        // The call goes on when the second message arrives.
+        vec![response(5), data(5, text("a")), data(5, text("b"))],
+    ];
+    for (frames, stream) in answers.into_iter().zip([1, 3, 5]) {
+        let (out, answer) = client.client_streaming(COLLECT).await.unwrap();
+        while !matches!(server.next().await, Some(Frame::Headers { stream: other, .. }) if other == stream) {}
+        server.send(frames).await;
+        quiet().await;
+        let refused = soon("the answer", answer).await.unwrap_err();
+        quiet().await;
+        assert_eq!(record.take_end(), format!("end {} Refused 0s []", refused.code()), "{stream}");
+        drop(out);
+    }
+    // An answer that the caller does not wait for ends with the server's status.
+    let (_out, answer) = client.client_streaming(COLLECT).await.unwrap();
+    while !matches!(server.next().await, Some(Frame::Headers { stream: 7, .. })) {}
+    server.send([response(7), data(7, text("a")), trailers(7, "0")]).await;
+    quiet().await;
+    drop(answer);
+    assert_eq!(record.take_end(), "end OK Finished 0s []");
 }
