@@ -137,6 +137,10 @@
 //! # }
 //! ```
 //!
+//! **How do I add authentication, logging or metrics?** [`Server::intercept`] and [`Client::intercept`] take a function that sees
+//! each call, may refuse it, and may call [`on_end`](server::CallStart::on_end) to learn its status, time and reason. Handlers read
+//! the values that it attaches from [`Request::extensions`] or [`Inbound::context`].
+//!
 //! **How do I use TLS?** `transport::tls` (feature `tls`) wraps any listener and any connector, for the server's certificate
 //! and for the client's. The examples `tls` and `mtls` are complete.
 //!
@@ -167,6 +171,9 @@
 //! | `tls` (default) | `transport::tls`: TLS for both sides, by rustls |
 //! | `compression` | `compression` with all algorithms: `gzip`, `deflate`, `zstd`, `brotli`, `snappy`; each is also a feature |
 //! | `route-guide` | `services::route_guide`: the service of gRPC's tutorial |
+//! | `tls-platform-roots` | TLS that trusts the certificate authorities of the operating system |
+//! | `health`, `reflection` | `services::health` and `services::reflection`: gRPC's services for operators |
+//! | `error-details` | `error_details`: details of errors as types |
 //! | `inspector` | `inspector`: explains recorded bytes |
 //! | `properties` | what the fuzz targets check; not for other users |
 //!
