@@ -22,9 +22,11 @@ impl Deadline {
         Deadline { at: timeout.and_then(|timeout| Instant::now().checked_add(timeout)), timer: None }
     }
 
-    /// Creates a deadline at a point in time, or none.
-    pub(crate) fn until(at: Option<Instant>) -> Deadline {
-        Deadline { at, timer: None }
+    /// Replaces the point in time.
+    pub(crate) fn change(&mut self, at: Option<Instant>) {
+        if self.at != at {
+            *self = Deadline { at, timer: None };
+        }
     }
 
     pub(crate) fn at(&self) -> Option<Instant> {

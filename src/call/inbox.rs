@@ -23,6 +23,25 @@ pub(crate) struct Inbox {
     driver: Option<Waker>,
     /// On a client: reports the end of a call that has ended, once its messages have been read.
     watch: Option<Watch>,
+    /// True while the call's task reports the end of the call.
+    reporting: bool,
+    /// True if the reader expects a single message, and reports an end with OK after it has judged the messages.
+    judges: bool,
+}
+
+/// The end of a call on a client. Report it while the inbox is not locked: an observer may use or drop the call's handles.
+#[must_use]
+pub(crate) struct Ended {
+    watch: Watch,
+    failure: Option<Status>,
+    trailing: Metadata,
+}
+
+impl Ended {
+    /// Reports the end to the observers.
+    pub(crate) fn report(mut self) {
+        self.watch.end_on_client(self.failure.as_ref().map_or(Ok(()), Err), &self.trailing);
+    }
 }
 
 /// The source that an inbox reads.
@@ -36,7 +55,20 @@ pub(crate) enum Source {
 impl Inbox {
     /// Creates an empty inbox.
     pub(crate) fn new(source: Source) -> SharedInbox {
-        Arc::new(Mutex::new(Inbox { source, reader: None, abandoned: false, driver: None, watch: None }))
+        Arc::new(Mutex::new(Inbox {
+            source,
+            reader: None,
+            abandoned: false,
+            driver: None,
+            watch: None,
+            reporting: false,
+            judges: false,
+        }))
+    }
+
+    /// Lets the reader report an end with OK: it expects a single message.
+    pub(crate) fn expect_verdict(&mut self) {
+        self.judges = true;
     }
 
     /// Returns the body: the messages and their end.
@@ -62,28 +94,54 @@ impl Inbox {
         self.abandoned
     }
 
-    /// On a client: reports the end of the call, which has ended, when its messages have been read.
-    pub(crate) fn report_end_with(&mut self, watch: Watch) {
+    /// On a client: passes the watch of the call, which has ended. Returns the end to report now, before
+    /// [`Inbox::was_reported`]; `None` if it is to be reported when its messages have been read.
+    pub(crate) fn end_with(&mut self, watch: Watch) -> Option<Ended> {
         self.watch = Some(watch);
-        if self.abandoned || !self.body().has_messages() {
-            self.report_end();
-        }
+        let awaits_verdict = self.judges && self.body().failure().is_none();
+        let is_read = self.abandoned || !(awaits_verdict || self.body().has_messages());
+        self.reporting = is_read;
+        is_read.then(|| self.take_ended())?
     }
 
-    /// On a client: reports the end of the call, if it has ended. Nothing will be read any more.
-    pub(crate) fn report_end(&mut self) {
-        if let Some(mut watch) = self.watch.take() {
-            let failure = self.body().failure();
-            let trailing = self.answer().and_then(|answer| answer.trailing_metadata()).unwrap_or(Metadata::none());
-            watch.end_on_client(failure.as_ref().map_or(Ok(()), Err), trailing);
-        }
+    /// Lets the reader see the end, which was reported.
+    pub(crate) fn was_reported(&mut self) {
+        self.reporting = false;
+        wake(self.reader.take());
     }
 
-    /// Marks the reader as dropped.
-    pub(crate) fn abandon(&mut self) {
-        self.report_end();
+    /// Returns true while the reader must wait because the end is being reported.
+    pub(crate) fn is_reporting(&self) -> bool {
+        self.reporting
+    }
+
+    /// On a client: takes the end of the call to report, if it has ended and was not reported. Nothing will be read any more.
+    pub(crate) fn take_ended(&mut self) -> Option<Ended> {
+        let watch = self.watch.take()?;
+        let failure = self.body().failure();
+        let trailing = self.answer().and_then(|answer| answer.trailing_metadata()).cloned().unwrap_or_default();
+        Some(Ended { watch, failure, trailing })
+    }
+
+    /// Ends the call as its reader judges: with an error of its own, or as the server ended it. Returns the end to report.
+    pub(crate) fn judge(&mut self, refused: Option<&Status>) -> Option<Ended> {
+        if let Some(status) = refused {
+            self.source.fail(status.clone());
+            self.wake_driver();
+        }
+        self.take_ended()
+    }
+
+    /// Returns true if the end of a call that ended with OK is not reported before [`Inbox::judge`].
+    pub(crate) fn awaits_verdict(&self) -> bool {
+        self.judges
+    }
+
+    /// Marks the reader as dropped. Returns the end to report.
+    pub(crate) fn abandon(&mut self) -> Option<Ended> {
         self.abandoned = true;
         self.wake_driver();
+        self.take_ended()
     }
 
     /// Wakes the call's task.

@@ -9,7 +9,7 @@ use crate::metadata::Metadata;
 use crate::status::{Code, Status};
 
 /// Sees the events of one call. An interceptor attaches an observer when a call begins; the observer carries the state that
-/// belongs to the call, and is dropped after [`CallObserver::end`].
+/// belongs to the call, and is dropped after [`CallObserver::end`], also if the handles of the call are still held.
 ///
 /// Each event runs on the task that handles the call, between its other work: it must not block. A panic in an event fails the
 /// call with INTERNAL, and the observer sees no further event. Where a call has several observers, they see what arrives in
@@ -48,13 +48,16 @@ pub trait CallObserver: Send + 'static {
     /// that fails before its first message may end without initial metadata.
     fn initial_metadata(&mut self, metadata: &mut Metadata) {}
 
-    /// A message was received and is passed on to the handler or caller. Messages that nobody reads are not counted.
+    /// A message was received, and is decoded next for the handler or caller. Messages that nobody reads are not counted, nor
+    /// those that exceed a limit or can't be decompressed; one that can't be decoded is.
     fn message_received(&mut self, message: &MessageInfo) {}
 
-    /// A message was encoded, and is sent as flow control allows.
+    /// A message was encoded, and is sent as flow control allows. On a client whose call has a single request, it is encoded
+    /// before the call is sent, so this comes before [`CallObserver::attempt`].
     fn message_sent(&mut self, message: &MessageInfo) {}
 
-    /// On a server: the trailers are about to be sent with this status. The observer may add to the trailing metadata.
+    /// On a server: the trailers are about to be sent with this status. The observer may add to the trailing metadata. Comes
+    /// twice, with two statuses, if the call ends from outside while the handler's last messages wait for flow control.
     fn trailing_metadata(&mut self, status: Result<(), &Status>, metadata: &mut Metadata) {}
 
     /// The call has ended. This is the last event.
@@ -117,7 +120,8 @@ impl CallEnd<'_> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum EndReason {
-    /// On a server: the handler returned or panicked, and its status was sent. On a client: the server sent a status.
+    /// On a server: the handler returned or panicked, or could not be called because its only message is missing or malformed,
+    /// and the status was sent. On a client: the server sent a status.
     Finished,
     /// On a server: no handler ran, because the request is malformed, its method unknown, or an interceptor answered. On a
     /// client: the call was not sent, or this side refused the response, which is malformed or exceeds a limit.

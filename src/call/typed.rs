@@ -113,10 +113,20 @@ impl<T: Message + Default> Inbound<T> {
             inbox.wait(cx);
             return Poll::Pending;
         };
-        if !matches!(next, Ok(Some(_))) {
-            inbox.report_end();
+        if matches!(next, Ok(Some(_))) {
+            return Poll::Ready(next);
         }
-        Poll::Ready(next.inspect_err(|_| inbox.wake_driver()))
+        if inbox.is_reporting() {
+            inbox.wait(cx);
+            return Poll::Pending;
+        }
+        let ended = if next.is_ok() && inbox.awaits_verdict() { None } else { inbox.take_ended() };
+        let end = next.inspect_err(|_| inbox.wake_driver());
+        drop(inbox);
+        if let Some(ended) = ended {
+            ended.report();
+        }
+        Poll::Ready(end)
     }
 
     /// On a client: waits for the initial metadata, which arrives with the first message or before it. Empty if the
@@ -160,6 +170,14 @@ impl<T> Inbound<T> {
         self.compressed
     }
 
+    /// On a client that expects a single message: ends the call with this error, or as the server ended it.
+    pub(crate) fn judge(&mut self, refused: Option<&Status>) {
+        let ended = lock(&self.inbox).judge(refused);
+        if let Some(ended) = ended {
+            ended.report();
+        }
+    }
+
     /// Takes the initial and the trailing metadata of a response that has ended.
     pub(crate) fn take_metadata(&mut self) -> Option<Box<CallMetadata>> {
         lock(&self.inbox).answer().and_then(Answer::take_metadata)
@@ -181,7 +199,10 @@ impl<T> Inbound<T> {
 
 impl<T> Drop for Inbound<T> {
     fn drop(&mut self) {
-        lock(&self.inbox).abandon();
+        let ended = lock(&self.inbox).abandon();
+        if let Some(ended) = ended {
+            ended.report();
+        }
     }
 }
 

@@ -5,6 +5,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -23,7 +24,25 @@ pub(crate) struct Slot<T: ?Sized> {
     observer: Mutex<T>,
 }
 
-pub(crate) type Observer = Arc<Slot<dyn CallObserver>>;
+pub(crate) type Observer = Arc<Slot<dyn Attached>>;
+
+/// An observer until its last event. The handles of a call may outlive the call, and share its [`Watchers`]: so the observer is
+/// dropped here, not with the last of them, and sees no event of a handle that was left over.
+pub(crate) trait Attached: Send {
+    fn observer(&mut self) -> Option<&mut dyn CallObserver>;
+
+    fn detach(&mut self);
+}
+
+impl<T: CallObserver> Attached for Option<T> {
+    fn observer(&mut self) -> Option<&mut dyn CallObserver> {
+        self.as_mut().map(|observer| observer as &mut dyn CallObserver)
+    }
+
+    fn detach(&mut self) {
+        *self = None;
+    }
+}
 
 /// The observers of a call, in the order in which they were attached. Shared by the parts of the call that see its events.
 #[derive(Clone, Default)]
@@ -37,7 +56,7 @@ pub(crate) enum Watchers {
 impl Watchers {
     /// Adds an observer behind the others.
     pub(crate) fn add(&mut self, observer: impl CallObserver) {
-        let added: Observer = Arc::new(Slot { panicked: AtomicBool::new(false), observer: Mutex::new(observer) });
+        let added: Observer = Arc::new(Slot { panicked: AtomicBool::new(false), observer: Mutex::new(Some(observer)) });
         *self = match std::mem::take(self) {
             Watchers::None => Watchers::One(added),
             Watchers::One(first) => Watchers::Several(Arc::new(vec![first, added])),
@@ -131,11 +150,15 @@ impl Watchers {
         metadata
     }
 
-    /// Returns the trailing metadata to send with this status, as the observers have changed it.
-    pub(crate) fn changed_trailing(&self, status: Result<(), &Status>, metadata: Option<&Metadata>) -> Metadata {
+    /// Returns the trailing metadata to send with this status, as the observers have changed it. If one has panicked since the
+    /// handler returned, OK becomes INTERNAL.
+    pub(crate) fn changed_trailing(&self, status: &mut Result<(), Status>, metadata: Option<&Metadata>) -> Metadata {
         let mut metadata = metadata.cloned().unwrap_or_default();
         for slot in self.all().iter().rev() {
-            slot.see(|observer| observer.trailing_metadata(status, &mut metadata));
+            slot.see(|observer| observer.trailing_metadata(status.as_ref().copied(), &mut metadata));
+            if status.is_ok() {
+                *status = self.check();
+            }
         }
         metadata
     }
@@ -143,20 +166,31 @@ impl Watchers {
     fn end(&self, end: &CallEnd<'_>) {
         for slot in self.all().iter().rev() {
             slot.see(|observer| observer.end(end));
+            slot.detach();
         }
     }
 }
 
-impl Slot<dyn CallObserver> {
+impl Slot<dyn Attached> {
     /// Passes an event on. An observer that panics sees no further event.
     fn see(&self, event: impl FnOnce(&mut dyn CallObserver)) {
         if self.panicked.load(Ordering::Relaxed) {
             return;
         }
-        let seen = catch_unwind(AssertUnwindSafe(|| event(&mut *lock(&self.observer))));
+        let seen = catch_unwind(AssertUnwindSafe(|| {
+            if let Some(observer) = lock(&self.observer).observer() {
+                event(observer);
+            }
+        }));
         if seen.is_err() {
             self.panicked.store(true, Ordering::Relaxed);
         }
+    }
+
+    /// Drops the observer.
+    fn detach(&self) {
+        // A panic in the observer's drop must not reach the task of the connection.
+        let _: Result<(), _> = catch_unwind(AssertUnwindSafe(|| lock(&self.observer).detach()));
     }
 }
 
@@ -191,12 +225,14 @@ pub(crate) struct Watch {
     began: Instant,
     /// The reason to report if the call is dropped.
     if_dropped: EndReason,
+    /// On a client: true if an interceptor refused the call, with a status that may come from another call.
+    refused: bool,
 }
 
 impl Watch {
     /// Begins to watch a call that began at this time.
     pub(crate) fn new(began: Instant, if_dropped: EndReason) -> Watch {
-        Watch { watchers: Watchers::None, reports: Reports::None, began, if_dropped }
+        Watch { watchers: Watchers::None, reports: Reports::None, began, if_dropped, refused: false }
     }
 
     /// Adds a function to call at the end.
@@ -212,15 +248,39 @@ impl Watch {
         };
     }
 
+    /// On a client: an interceptor refuses the call.
+    pub(crate) fn refuse(&mut self) {
+        self.refused = true;
+    }
+
+    /// Returns the time since the call began.
+    pub(crate) fn elapsed(&self) -> Duration {
+        self.began.elapsed()
+    }
+
     /// Reports the end.
     pub(crate) fn end(&mut self, ending: &Ending) {
         let trailing = ending.trailing.as_deref().unwrap_or(Metadata::none());
-        self.report(ending.status.as_ref().copied(), trailing, ending.reason);
+        let status = ending.status.as_ref().copied();
+        match status.map_or_else(Status::trailing_metadata, |()| Metadata::none()) {
+            of_status if of_status.is_empty() || trailing.is_empty() => self.report(status, trailing, ending.reason),
+            // The status of a handler has metadata, and observers have added some: both were sent.
+            of_status => {
+                let mut all = trailing.clone();
+                all.extend(of_status.clone());
+                self.report(status, &all, ending.reason);
+            }
+        }
     }
 
     /// Reports the end of a call on a client.
     pub(crate) fn end_on_client(&mut self, status: Result<(), &Status>, trailing: &Metadata) {
-        self.report(status, trailing, status.map_or_else(reason_on_client, |()| EndReason::Finished));
+        let reason = match status {
+            Ok(()) => EndReason::Finished,
+            Err(_) if self.refused => EndReason::Refused,
+            Err(status) => reason_on_client(status),
+        };
+        self.report(status, trailing, reason);
     }
 
     /// Reports the end of a call on a server whose stream was reset or whose connection was lost.

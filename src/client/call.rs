@@ -79,15 +79,16 @@ where
         call.begin_with_only(message).await
     };
     match within(&mut deadline, opening).await {
-        Ok(opened) => Ok(drive(opened, Cow::Borrowed(path), None, deadline, watch)),
+        Ok(opened) => Ok(drive(opened, Cow::Borrowed(path), None, deadline, watch, false)),
         Err(status) => Err(not_sent(status, watch)),
     }
 }
 
-/// Sends a stream and receives a stream.
+/// Sends a stream and receives a stream, or a single message.
 pub(super) async fn streaming<Req, Resp>(
     client: &Caller,
     path: Cow<'static, str>,
+    single: bool,
 ) -> Result<(Outbound<Req>, Inbound<Resp>), Status>
 where
     Req: Message,
@@ -103,7 +104,9 @@ where
         Ok((opened, Batch::request(packing, budget, call.options.may_compress())))
     };
     match within(&mut deadline, opening).await {
-        Ok((opened, batch)) => Ok((Outbound::new(batch.clone()), drive(opened, path, Some(batch), deadline, watch))),
+        Ok((opened, batch)) => {
+            Ok((Outbound::new(batch.clone()), drive(opened, path, Some(batch), deadline, watch, single)))
+        }
         Err(status) => Err(not_sent(status, watch)),
     }
 }
@@ -152,7 +155,7 @@ impl<'a> Call<'a> {
             return Ok(Prepared::Now(Call { client, path, options, watchers: Watchers::None }));
         };
         let mut interception = client.interceptors.pass(path.clone(), client.options.clone());
-        let waits = interception.begin(watch)?;
+        let waits = interception.begin(watch).inspect_err(|_| watch.refuse())?;
         let prepared = move |options, watch: &Watch| {
             let watchers = watch.watchers.clone();
             Call { client, path, options: Cow::Owned(options), watchers }
@@ -160,7 +163,8 @@ impl<'a> Call<'a> {
         Ok(match waits {
             false => Prepared::Now(prepared(interception.into_options(), watch)),
             true => Prepared::Later(Box::pin(async move {
-                let options = interception.wait(watch).await?;
+                let mut options = interception.wait(watch).await.inspect_err(|_| watch.refuse())?;
+                options.timeout = options.timeout.map(|timeout| timeout.saturating_sub(watch.elapsed()));
                 Ok(prepared(options, watch))
             })),
         })
@@ -235,9 +239,13 @@ fn drive<Resp: Message + Default>(
     batch: Option<SharedBatch>,
     deadline: Deadline,
     watch: Option<Watch>,
+    single: bool,
 ) -> Inbound<Resp> {
     let CallStream { sending, answer } = opened;
     let inbox = Inbox::new(Source::Answer(Box::new(answer)));
+    if single {
+        lock(&inbox).expect_verdict();
+    }
     let inbound = Inbound::new(inbox.clone(), Origin::Client(path));
     tokio::spawn(Driver { exchange: Exchange::request(inbox, batch), sending, deadline, watch });
     inbound
@@ -257,9 +265,10 @@ impl Future for Driver {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let Driver { exchange, sending, deadline, watch } = &mut *self;
         exchange.arrive(cx);
-        let Some(inbox) = exchange.inbox.clone() else { return Poll::Ready(()) };
-        let mut inbox = lock(&inbox);
-        if inbox.is_abandoned() {
+        let Some(shared) = exchange.inbox.clone() else { return Poll::Ready(()) };
+        let mut inbox = lock(&shared);
+        // A reader that refuses a message drops its handle before this task runs.
+        if inbox.is_abandoned() && !inbox.body().failed_here() {
             sending.reset(Http2Error::CANCEL);
             return Poll::Ready(());
         }
@@ -276,13 +285,15 @@ impl Future for Driver {
             let refused = inbox.body().failed_here();
             sending.reset(if refused { Http2Error::CANCEL } else { Http2Error::NO_ERROR });
             let failure = inbox.body().failure();
-            if let Some(watch) = watch.take() {
-                inbox.report_end_with(watch);
-            }
+            let ended = watch.take().and_then(|watch| inbox.end_with(watch));
             drop(inbox);
             match failure {
                 Some(status) => exchange.close(&status),
                 None => exchange.succeed(&Status::cancelled("the server has ended the call")),
+            }
+            if let Some(ended) = ended {
+                ended.report();
+                lock(&shared).was_reported();
             }
             return Poll::Ready(());
         }
@@ -327,6 +338,10 @@ impl<T: Message + Default> Answer<T> {
     pub(super) fn new(inbound: Inbound<T>) -> Answer<T> {
         Answer { inbound, message: None }
     }
+
+    fn failed(&mut self, status: Status) -> Status {
+        with_headers(status, self.inbound.take_metadata().as_deref())
+    }
 }
 
 impl<T: Message + Default + Unpin> Future for Answer<T> {
@@ -335,17 +350,18 @@ impl<T: Message + Default + Unpin> Future for Answer<T> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let end = loop {
             match ready!(self.inbound.poll_recv(cx)) {
-                Ok(Some(_)) if self.message.is_some() => break Err(ProtocolError::TooManyMessages.into_status()),
+                Ok(Some(_)) if self.message.is_some() => break Err(ProtocolError::TooManyMessages),
                 Ok(Some(message)) => self.message = Some(message),
-                Ok(None) => break self.message.take().ok_or_else(|| ProtocolError::NoMessage.into_status()),
-                Err(status) => break Err(status),
+                Ok(None) => break self.message.take().ok_or(ProtocolError::NoMessage),
+                Err(status) => return Poll::Ready(Err(self.failed(status))),
             }
         };
+        let end = end.map_err(ProtocolError::into_status);
+        self.inbound.judge(end.as_ref().err());
         let compressed = self.inbound.was_compressed();
-        let metadata = self.inbound.take_metadata();
         Poll::Ready(match end {
-            Ok(message) => Ok(Response::received(message, compressed, metadata)),
-            Err(status) => Err(with_headers(status, metadata.as_deref())),
+            Ok(message) => Ok(Response::received(message, compressed, self.inbound.take_metadata())),
+            Err(status) => Err(self.failed(status)),
         })
     }
 }

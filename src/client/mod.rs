@@ -197,7 +197,7 @@ impl Client {
         Req: Message,
         Resp: Message + Default,
     {
-        let (outbound, inbound) = call::streaming(&self.0, Cow::Borrowed(method.path())).await?;
+        let (outbound, inbound) = call::streaming(&self.0, Cow::Borrowed(method.path()), true).await?;
         Ok((outbound, Answer::new(inbound)))
     }
 
@@ -214,7 +214,7 @@ impl Client {
         Req: Message,
         Resp: Message + Default,
     {
-        call::streaming(&self.0, Cow::Borrowed(method.path())).await
+        call::streaming(&self.0, Cow::Borrowed(method.path()), false).await
     }
 }
 

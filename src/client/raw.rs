@@ -43,6 +43,6 @@ impl Client {
                 "invalid method path {path:?}: use the form /package.Service/Method"
             )));
         }
-        call::streaming(&self.0, path).await
+        call::streaming(&self.0, path, false).await
     }
 }

@@ -153,14 +153,15 @@ impl Call {
     ) -> Option<&'a Route> {
         let watch = self.watch.insert(Watch::new(began, EndReason::ConnectionLost));
         let mut interception = Interception::new(admitted.as_ref().err());
-        let Poll::Ready(answer) = interception.poll(cx, &mut arrival.context, watch, &shared.interceptors) else {
+        let answer = interception.poll(cx, &mut arrival.context, watch, &shared.interceptors);
+        if interception.limits_time() {
+            self.deadline.change(arrival.context.deadline);
+        }
+        let Poll::Ready(answer) = answer else {
             self.wait(Box::new((interception, arrival, admitted.err())));
             return None;
         };
         let Arrival { context, encoding, body } = arrival;
-        if interception.limits_time() {
-            self.deadline = Deadline::until(context.deadline);
-        }
         if let Err(status) = answer {
             admitted = Err(Refused::answered(admitted, status));
         }
@@ -188,10 +189,10 @@ impl Call {
         // h2 allows only a few small frames to wait.
         arrival.body.arrive(cx);
         let answer = interception.poll(cx, &mut arrival.context, watch, &shared.interceptors);
+        self.deadline.change(arrival.context.deadline);
         let Poll::Ready(answer) = answer else { return self.poll_interrupted(cx) };
         let Work::Intercepting(waiting) = std::mem::replace(&mut self.work, Work::Over) else { return Poll::Ready(()) };
         let (_, Arrival { context, encoding, body }, refused) = *waiting;
-        self.deadline = Deadline::until(context.deadline);
         let admitted = match refused {
             Some(refused) => Err(refused),
             None => shared.routes.find(context.path()).map_err(Refused::Grpc),
@@ -351,7 +352,7 @@ impl Call {
         last: Bytes,
         encoding: Encoding,
         metadata: Option<&CallMetadata>,
-        status: Result<(), Status>,
+        mut status: Result<(), Status>,
         reason: EndReason,
     ) {
         let watchers = self.watchers().cloned();
@@ -368,9 +369,9 @@ impl Call {
                 };
             }
         }
-        Trailers::encode(status.as_ref().copied(), &mut fields);
         let trailing = metadata.map(|metadata| &metadata.trailing);
-        let changed = watchers.as_ref().map(|watchers| watchers.changed_trailing(status.as_ref().copied(), trailing));
+        let changed = watchers.as_ref().map(|watchers| watchers.changed_trailing(&mut status, trailing));
+        Trailers::encode(status.as_ref().copied(), &mut fields);
         let trailing = changed.as_ref().or(trailing);
         if let Some(trailing) = trailing {
             trailing.append_to(&mut fields);

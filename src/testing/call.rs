@@ -87,10 +87,11 @@ impl Call {
         self
     }
 
-    /// Sets the deadline to this time from now. Nothing ends a handler that is called directly when it passes.
+    /// Sets the deadline to this time from now. Nothing ends a handler that is called directly when it passes. A time too long to
+    /// represent means no deadline.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Call {
-        self.context = self.context.with_deadline(Instant::now() + timeout);
+        self.context.deadline = Instant::now().checked_add(timeout);
         self
     }
 

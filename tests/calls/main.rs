@@ -15,6 +15,7 @@ mod deadline;
 mod fallback;
 mod intercepted_clients;
 mod intercepted_servers;
+mod interception_edges;
 mod observed;
 mod proxied;
 mod streaming;

@@ -26,6 +26,7 @@ impl Authority {
         Authorities::from_pem(self.issuer.pem().as_bytes()).unwrap()
     }
 
+    #[cfg(feature = "tls-platform-roots")]
     pub fn certificate_pem(&self) -> String {
         self.issuer.pem()
     }

@@ -213,3 +213,17 @@ async fn watcher_without_window_delays_the_shutdown_up_to_its_timeout() {
     drop(peer);
     assert_eq!(soon("the end", ended).await.expect("no panic").as_secs(), 10);
 }
+
+#[tokio::test(start_paused = true)]
+async fn watch_of_a_name_that_is_too_long_is_refused() {
+    let (_health, _server, client) = start().await;
+    // A call that stays open would hold the name, and a connection has a thousand of them.
+    let mut changes = watch(&client, &"a".repeat(1 << 20)).await;
+    let refused = soon("a status", changes.recv()).await.unwrap_err();
+    assert_eq!(
+        (refused.code(), refused.message()),
+        (Code::InvalidArgument, "the service's name has more than 1024 bytes")
+    );
+    let mut changes = watch(&client, &"a".repeat(1024)).await;
+    assert_eq!(next(&mut changes).await, SERVICE_UNKNOWN);
+}

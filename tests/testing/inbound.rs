@@ -186,6 +186,7 @@ async fn attributes_of_the_call_reach_the_handler() {
     }
     assert_eq!(inbound.metadata().get("tenant"), Some("blue"));
     assert!(!request.was_compressed());
+    assert_eq!(Call::default().timeout(Duration::MAX).request(text("")).deadline(), None, "it is too long");
 
     let mut connection = ConnectionInfo::default();
     connection.extensions_mut().insert("of the connection");

@@ -14,6 +14,9 @@ use crate::{Outbound, Request, Router, Status};
 /// The largest number of services that List reports; with more it fails with RESOURCE_EXHAUSTED, as grpc-go's does.
 pub const MAX_LISTED: usize = 100;
 
+/// The longest name of a service that can be watched, in bytes. Watch holds the name while the call is open.
+const MAX_NAME: usize = 1024;
+
 /// The status of the server and of each of its services. Clones are handles to the same statuses.
 ///
 /// The empty name stands for the whole server. Setting a service's status does not change the server's.
@@ -22,7 +25,7 @@ pub const MAX_LISTED: usize = 100;
 ///
 /// Watch sends the status at once and then each change. A watcher that does not read misses the changes in between and gets
 /// the latest; it holds only the message that waits to be sent. For a service without a status Watch sends
-/// SERVICE_UNKNOWN and waits for one.
+/// SERVICE_UNKNOWN and waits for one. A name of more than 1,024 bytes is refused with INVALID_ARGUMENT.
 ///
 /// When the server shuts down, a watcher of a service that was SERVING gets NOT_SERVING, and then every Watch ends
 /// with UNAVAILABLE. So watchers do not delay the shutdown, unless one has no flow-control window left: its call ends at
@@ -114,6 +117,9 @@ impl Health {
         let mut draining = std::pin::pin!(request.context().connection().draining());
         let mut statuses = self.statuses.subscribe();
         let service = request.into_message().service;
+        if service.len() > MAX_NAME {
+            return Err(Status::invalid_argument(format!("the service's name has more than {MAX_NAME} bytes")));
+        }
         let (mut last, mut ends) = (None, false);
         loop {
             let status = match statuses.borrow_and_update().services.get(&service) {
