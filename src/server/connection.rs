@@ -18,6 +18,7 @@ use h2::RecvStream;
 use h2::server::{Builder, Connection, SendResponse};
 use http::Request;
 
+use super::age::{Age, Due};
 use super::call::Call;
 use super::options::ServerOptions;
 use super::pings::PingStrikes;
@@ -27,14 +28,14 @@ use crate::call::budget::Budget;
 use crate::call::link::{Link, Side};
 use crate::call::piece::Piece;
 use crate::call::send::SendHalf;
-use crate::io::{ByteStream, ConnectionInfo, Fault, Gather, Outlet, PeerLimits, gather, h2_limit};
+use crate::io::{ByteStream, ConnectionInfo, Fault, Gather, Outlet, PeerLimits, Pings, gather, h2_limit};
 use crate::limits::{DATA_FRAME_BUDGET, PENDING_RESETS, RESET_MEMORY, TURN, TURN_CALLS, UNSENT_OF_CALL};
 
 /// Serves a connection until it ends. The client's preface and SETTINGS must arrive before `greeting`.
 pub(super) async fn serve(connected: ByteStream, shared: Arc<Shared>, greeting: Option<tokio::time::Instant>) {
     let options = &shared.options;
     let mut info = shared.watched_by(ConnectionInfo::new(connected.peer));
-    if shared.on_accept.as_ref().is_some_and(|accepts| !accepts(&mut info)) {
+    if shared.hooks.on_accept.as_ref().is_some_and(|accepts| !accepts(&mut info)) {
         return;
     }
     let limits = PeerLimits {
@@ -54,6 +55,7 @@ pub(super) async fn serve(connected: ByteStream, shared: Arc<Shared>, greeting: 
             budget: Budget::new(options.limits.max_connection_memory, options.limits.peer_timeout),
             blocks: outlet.blocks(),
             witness: connected.witness,
+            keepalive: None,
         };
         let mut driver = Driver::new(connection, shared.clone(), link);
         let mut registered = false;
@@ -62,16 +64,14 @@ pub(super) async fn serve(connected: ByteStream, shared: Arc<Shared>, greeting: 
             if !driver.draining && (!registered || shared.phase_has_changed()) {
                 registered = true;
                 if draining.as_mut().poll(cx).is_ready() {
-                    driver.draining = true;
+                    (driver.draining, driver.age) = (true, None);
                     driver.connection.graceful_shutdown();
                 }
             }
             let ended = driver.poll(cx);
-            if let Some(pings) = outlet.end_turn(cx)
-                && driver.strikes.are_too_many(pings, driver.connection.has_streams(), &driver.shared.options)
-            {
-                outlet.end(Fault::TooManyPings);
-                cx.waker().wake_by_ref();
+            let pings = outlet.end_turn(cx);
+            if ended.is_pending() && (pings.is_some() || driver.age.is_some()) {
+                return driver.poll_limits(cx, &outlet, pings);
             }
             ended
         })
@@ -122,11 +122,14 @@ struct Driver {
     /// The number of calls so far, used to choose which are timed.
     calls: u32,
     strikes: PingStrikes,
+    age: Option<Box<Age>>,
 }
 
 impl Driver {
     fn new(connection: Connection<Gather, Piece>, shared: Arc<Shared>, link: Link) -> Driver {
+        let age = Age::new(&shared.options);
         Driver {
+            age,
             connection,
             shared,
             link: Arc::new(link),
@@ -165,6 +168,35 @@ impl Driver {
                 return Poll::Pending;
             }
         }
+    }
+
+    /// Ends the connection if its client sent too many PINGs, or if it is idle or old. Ready when it ends at once.
+    fn poll_limits(&mut self, cx: &mut Context<'_>, outlet: &Outlet, pings: Option<Pings>) -> Poll<()> {
+        let has_calls = self.connection.has_streams();
+        if let Some(too_many) = pings.and_then(|pings| self.strikes.count(pings, has_calls, &self.shared.options)) {
+            if let Some(hook) = &self.shared.hooks.on_too_many_pings {
+                hook(&self.link.connection, &too_many);
+            }
+            return self.end(cx, outlet, Fault::TooManyPings);
+        }
+        match self.age.as_mut().map(|age| age.poll(cx, has_calls, self.calls)) {
+            Some(Poll::Ready(Due::Leave(reason))) => {
+                self.draining = true;
+                outlet.explain_goaway(reason);
+                self.connection.graceful_shutdown();
+                cx.waker().wake_by_ref();
+            }
+            Some(Poll::Ready(Due::Close(fault))) => return self.end(cx, outlet, fault),
+            Some(Poll::Pending) | None => {}
+        }
+        Poll::Pending
+    }
+
+    /// Ends the connection at once. h2 reads the fault, so that the calls fail with the reason.
+    fn end(&mut self, cx: &mut Context<'_>, outlet: &Outlet, fault: Fault) -> Poll<()> {
+        outlet.end(fault);
+        let _: Poll<()> = self.poll(cx);
+        Poll::Ready(())
     }
 
     fn run_calls(&mut self, cx: &mut Context<'_>) {

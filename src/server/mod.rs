@@ -3,6 +3,7 @@
 //! See [`connection`](self) (`connection.rs`) for one connection, `call.rs` for one call, and `router.rs` for the way
 //! from path to handler.
 
+mod age;
 mod arrival;
 mod builder;
 mod call;
@@ -19,6 +20,7 @@ pub use builder::ServerBuilder;
 pub use handler::{Handler, StreamingHandler};
 pub use interceptor::{CallStart, Interceptor};
 pub use options::ServerOptions;
+pub use pings::TooManyPings;
 pub use router::{Router, Routes};
 
 use std::fmt;
@@ -31,7 +33,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use interceptor::Interceptors;
-use shared::{OnAccept, Shared, until};
+use shared::{Hooks, Shared, until};
 
 use crate::io::{Listener, Phase, SecureHandshake, SecureListener};
 use crate::limits::{ACCEPT_PAUSE, CUT_PATIENCE};
@@ -49,7 +51,7 @@ use crate::limits::{ACCEPT_PAUSE, CUT_PATIENCE};
 pub struct Server {
     routes: Routes,
     options: ServerOptions,
-    on_accept: Option<OnAccept>,
+    hooks: Hooks,
     interceptors: Interceptors,
     /// TLS, from the builder.
     handshake: Option<io::Result<SecureHandshake>>,
@@ -62,7 +64,7 @@ impl Server {
         Server {
             routes: routes.into(),
             options,
-            on_accept: None,
+            hooks: Hooks::default(),
             interceptors: Interceptors::default(),
             handshake: None,
         }
@@ -83,7 +85,7 @@ impl Server {
     pub async fn serve_until(self, listener: impl Listener, shutdown: impl Future<Output = ()>) -> io::Result<()> {
         let mut listener = SecureListener::new(listener, self.handshake.transpose()?);
         let (phases, phase) = watch::channel(Phase::Serving);
-        let shared = Arc::new(Shared::new(self.routes, self.options, self.on_accept, self.interceptors, phase));
+        let shared = Arc::new(Shared::new(self.routes, self.options, self.hooks, self.interceptors, phase));
         let mut connections = JoinSet::new();
         let mut shutdown = std::pin::pin!(shutdown);
         while let Some(accepted) = until(shutdown.as_mut(), listener.accept()).await {

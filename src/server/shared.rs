@@ -10,6 +10,7 @@ use tokio::sync::watch;
 
 use super::interceptor::Interceptors;
 use super::options::ServerOptions;
+use super::pings::TooManyPings;
 use super::router::Routes;
 use crate::call::compress::{MessageEncoder, SendingOptions};
 use crate::io::{ConnectionInfo, Phase};
@@ -29,7 +30,7 @@ pub(super) async fn until<F: Future>(mut stop: Pin<&mut impl Future<Output = ()>
 pub(super) struct Shared {
     pub(super) routes: Routes,
     pub(super) options: ServerOptions,
-    pub(super) on_accept: Option<OnAccept>,
+    pub(super) hooks: Hooks,
     pub(super) interceptors: Interceptors,
     pub(super) sending: Arc<SendingOptions>,
     /// The encodings of the compressors, and identity.
@@ -37,14 +38,20 @@ pub(super) struct Shared {
     phase: watch::Receiver<Phase>,
 }
 
-/// Decides about a new connection: returns true to serve it.
-pub(super) type OnAccept = Box<dyn Fn(&mut ConnectionInfo) -> bool + Send + Sync>;
+/// The functions of the application that see a server's connections.
+#[derive(Default)]
+pub(super) struct Hooks {
+    /// Decides about a new connection: returns true to serve it.
+    pub(super) on_accept: Option<Box<dyn Fn(&mut ConnectionInfo) -> bool + Send + Sync>>,
+    /// Sees a connection that ends because of its client's PINGs.
+    pub(super) on_too_many_pings: Option<Box<dyn Fn(&ConnectionInfo, &TooManyPings) + Send + Sync>>,
+}
 
 impl Shared {
     pub(super) fn new(
         routes: Routes,
         options: ServerOptions,
-        on_accept: Option<OnAccept>,
+        hooks: Hooks,
         interceptors: Interceptors,
         phase: watch::Receiver<Phase>,
     ) -> Shared {
@@ -54,7 +61,7 @@ impl Shared {
             compressors: options.compressors.clone(),
         });
         let encodings = options.compressors.encodings();
-        Shared { routes, options, on_accept, interceptors, sending, encodings, phase }
+        Shared { routes, options, hooks, interceptors, sending, encodings, phase }
     }
 
     /// Returns the encoder of responses to a client that accepts these encodings.
