@@ -149,8 +149,7 @@ mod tests {
     #[test]
     fn connection_without_limits_has_no_age() {
         assert!(Age::new(&ServerOptions::default()).is_none());
-        let mut options = ServerOptions::default();
-        options.max_connection_age_grace = Some(Duration::ZERO);
+        let options = ServerOptions { max_connection_age_grace: Some(Duration::ZERO), ..ServerOptions::default() };
         assert!(Age::new(&options).is_none(), "a grace needs an age");
     }
 }

@@ -11,24 +11,24 @@ use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use h2::RecvStream;
 use h2::server::{Builder, Connection, SendResponse};
 use http::Request;
 
-use super::age::{Age, Due};
+use super::age::Due;
 use super::call::Call;
 use super::options::ServerOptions;
-use super::pings::PingStrikes;
 use super::shared::{Shared, until};
+use super::upkeep::Upkeep;
 use crate::call::body::Body;
 use crate::call::budget::Budget;
 use crate::call::link::{Link, Side};
 use crate::call::piece::Piece;
 use crate::call::send::SendHalf;
-use crate::io::{ByteStream, ConnectionInfo, Fault, Gather, Outlet, PeerLimits, Pings, gather, h2_limit};
+use crate::io::{ByteStream, ConnectionInfo, Gather, Outlet, PeerLimits, Pings, gather, h2_limit};
 use crate::limits::{DATA_FRAME_BUDGET, PENDING_RESETS, RESET_MEMORY, TURN, TURN_CALLS, UNSENT_OF_CALL};
 
 /// Serves a connection until it ends. The client's preface and SETTINGS must arrive before `greeting`.
@@ -64,14 +64,15 @@ pub(super) async fn serve(connected: ByteStream, shared: Arc<Shared>, greeting: 
             if !driver.draining && (!registered || shared.phase_has_changed()) {
                 registered = true;
                 if draining.as_mut().poll(cx).is_ready() {
-                    (driver.draining, driver.age) = (true, None);
+                    driver.draining = true;
+                    driver.upkeep.stop_age();
                     driver.connection.graceful_shutdown();
                 }
             }
             let ended = driver.poll(cx);
             let pings = outlet.end_turn(cx);
-            if ended.is_pending() && (pings.is_some() || driver.age.is_some()) {
-                return driver.poll_limits(cx, &outlet, pings);
+            if ended.is_pending() && driver.upkeep.is_needed(pings) {
+                return driver.poll_upkeep(cx, &outlet, pings);
             }
             ended
         })
@@ -121,22 +122,19 @@ struct Driver {
     draining: bool,
     /// The number of calls so far, used to choose which are timed.
     calls: u32,
-    strikes: PingStrikes,
-    age: Option<Box<Age>>,
+    upkeep: Upkeep,
 }
 
 impl Driver {
     fn new(connection: Connection<Gather, Piece>, shared: Arc<Shared>, link: Link) -> Driver {
-        let age = Age::new(&shared.options);
         Driver {
-            age,
+            upkeep: Upkeep::new(&shared),
             connection,
             shared,
             link: Arc::new(link),
             began: VecDeque::new(),
             draining: false,
             calls: 0,
-            strikes: PingStrikes::default(),
         }
     }
 
@@ -170,31 +168,20 @@ impl Driver {
         }
     }
 
-    /// Ends the connection if its client sent too many PINGs, or if it is idle or old. Ready when it ends at once.
-    fn poll_limits(&mut self, cx: &mut Context<'_>, outlet: &Outlet, pings: Option<Pings>) -> Poll<()> {
-        let has_calls = self.connection.has_streams();
-        if let Some(too_many) = pings.and_then(|pings| self.strikes.count(pings, has_calls, &self.shared.options)) {
-            if let Some(hook) = &self.shared.hooks.on_too_many_pings {
-                hook(&self.link.connection, &too_many);
-            }
-            return self.end(cx, outlet, Fault::TooManyPings);
-        }
-        match self.age.as_mut().map(|age| age.poll(cx, has_calls, self.calls)) {
-            Some(Poll::Ready(Due::Leave(reason))) => {
-                self.draining = true;
+    /// Sends the client away, or ends the connection, if that is due. Ready when the connection has ended.
+    fn poll_upkeep(&mut self, cx: &mut Context<'_>, outlet: &Outlet, pings: Option<Pings>) -> Poll<()> {
+        let calls = (self.connection.has_streams(), self.calls);
+        match ready!(self.upkeep.poll(cx, pings, calls, &self.shared, &self.link.connection)) {
+            Due::Leave(reason) => {
                 outlet.explain_goaway(reason);
+                self.draining = true;
                 self.connection.graceful_shutdown();
                 cx.waker().wake_by_ref();
+                return Poll::Pending;
             }
-            Some(Poll::Ready(Due::Close(fault))) => return self.end(cx, outlet, fault),
-            Some(Poll::Pending) | None => {}
+            Due::Close(fault) => outlet.end(fault),
         }
-        Poll::Pending
-    }
-
-    /// Ends the connection at once. h2 reads the fault, so that the calls fail with the reason.
-    fn end(&mut self, cx: &mut Context<'_>, outlet: &Outlet, fault: Fault) -> Poll<()> {
-        outlet.end(fault);
+        // h2 reads the fault, so that the calls fail with the reason.
         let _: Poll<()> = self.poll(cx);
         Poll::Ready(())
     }

@@ -15,6 +15,7 @@ mod pace;
 mod pings;
 mod router;
 mod shared;
+mod upkeep;
 
 pub use builder::ServerBuilder;
 pub use handler::{Handler, StreamingHandler};

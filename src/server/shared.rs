@@ -42,10 +42,13 @@ pub(super) struct Shared {
 #[derive(Default)]
 pub(super) struct Hooks {
     /// Decides about a new connection: returns true to serve it.
-    pub(super) on_accept: Option<Box<dyn Fn(&mut ConnectionInfo) -> bool + Send + Sync>>,
+    pub(super) on_accept: Option<OnAccept>,
     /// Sees a connection that ends because of its client's PINGs.
-    pub(super) on_too_many_pings: Option<Box<dyn Fn(&ConnectionInfo, &TooManyPings) + Send + Sync>>,
+    pub(super) on_too_many_pings: Option<OnTooManyPings>,
 }
+
+type OnAccept = Box<dyn Fn(&mut ConnectionInfo) -> bool + Send + Sync>;
+type OnTooManyPings = Box<dyn Fn(&ConnectionInfo, &TooManyPings) + Send + Sync>;
 
 impl Shared {
     pub(super) fn new(
