@@ -7,6 +7,7 @@
 //! | 2 | the user has to change something: a flag, a file, a port |
 
 mod clock;
+mod duration;
 mod flags;
 mod memory;
 mod plain;
@@ -16,6 +17,7 @@ mod stderr;
 mod stop;
 
 pub use clock::timestamp;
+pub use duration::duration;
 pub use flags::parse;
 pub use memory::give_memory_back;
 pub use plain::{is_plain, plain};

@@ -1,5 +1,9 @@
 //! The services that operators of a server use, on its port and on a listener of their own: health checks and reflection.
 
+mod connections;
+
+pub use connections::ConnectionFlags;
+
 use barewire::io::Listener;
 use barewire::services::health::Health;
 use barewire::services::health::messages::ServingStatus;
@@ -112,7 +116,11 @@ impl Operator {
             signal.await;
             health.shutdown();
         };
-        Server::new(router).with_options(options).serve_until(listener, shutdown).await.map_err(failed)?;
+        let server = Server::new(router).with_options(options);
+        let server = server.on_too_many_pings(|connection, pings| {
+            cli::log(format_args!("{}: {pings}", connection.peer().address));
+        });
+        server.serve_until(listener, shutdown).await.map_err(failed)?;
         drop(over);
         match admin {
             Some(admin) => admin.await.map_err(|error| Stop::Failed(error.to_string()))?.map_err(failed),
