@@ -114,6 +114,9 @@ pub(crate) const HEADERS_IN_TURN: usize = 8 << 10;
 pub(crate) const INFORMATIONAL_PAUSE: Duration = Duration::from_millis(1);
 /// Shortest time between the PINGs of a client without calls (gRFC A8).
 pub(crate) const MIN_IDLE_PING_INTERVAL: Duration = Duration::from_secs(2 * 60 * 60);
+/// Time by which a client's PING may arrive early, at most a tenth of the allowed interval: a second is precise enough for a
+/// server's clock (gRFC A8), and the network's jitter is less.
+pub(crate) const PING_SLACK: Duration = Duration::from_secs(1);
 /// Number of PINGs that may arrive too soon (gRFC A8).
 pub(crate) const MAX_PING_STRIKES: u32 = 2;
 /// Shortest keepalive time of a client (gRFC A8).

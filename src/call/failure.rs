@@ -7,7 +7,7 @@ use std::io;
 
 use http::HeaderMap;
 
-use super::link::{Link, Side};
+use super::link::{Keepalive, Link, Side};
 use crate::limits::BODY_EXCERPT;
 use crate::status::{Code, Status};
 use crate::wire::code_map::code_of_http2_error;
@@ -43,8 +43,37 @@ pub(super) fn status_of_stream(error: &h2::Error, link: &Link, section: Section,
     }
     match ended {
         true => ended_over_metadata(error, link.side, link.blocks.max_metadata_size()),
-        false => status_of(error, link.side),
+        false => status_on(error, link),
     }
+}
+
+/// Converts an error like [`status_of`]. On a client, explains a GOAWAY with `too_many_pings` (gRFC A8): what this client
+/// sends, what servers allow, and which option to change.
+pub(crate) fn status_on(error: &h2::Error, link: &Link) -> Status {
+    let status = status_of(error, link.side);
+    let is_over_pings = link.side == Side::Client
+        && error.is_go_away()
+        && error.is_remote()
+        && error.reason() == Some(h2::Reason::ENHANCE_YOUR_CALM)
+        && debug_data(error) == "too_many_pings";
+    if !is_over_pings {
+        return status;
+    }
+    let sent = match link.keepalive {
+        Some(Keepalive { time, without_calls }) => format!(
+            "this client sends a PING after {time:?} without a byte from the server (ClientOptions::keepalive_time), {}",
+            if without_calls { "also without calls (keepalive_without_calls)" } else { "only during calls" }
+        ),
+        None => {
+            "this client sends none (ClientOptions::keepalive_time is None), so a proxy may have sent them".to_owned()
+        }
+    };
+    let message = format!(
+        "{}, too_many_pings: {sent}; servers allow one every 5 minutes by default, and one every 2 hours without calls: \
+         raise keepalive_time, or lower the server's limit",
+        status.message()
+    );
+    Status::unavailable(message).caused(By::Peer, go_away(error))
 }
 
 /// Converts an error of a stream or connection into the call's status (PROTOCOL-HTTP2.md, "Errors"). A reset maps to a

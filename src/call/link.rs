@@ -1,6 +1,7 @@
 //! State that the calls of one connection share.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::budget::Budget;
 use crate::io::{ConnectionInfo, HeaderBlocks, Witness};
@@ -27,6 +28,17 @@ pub(crate) struct Link {
     pub(crate) blocks: Arc<HeaderBlocks>,
     /// Records the last frames, if a tap is attached.
     pub(crate) witness: Option<Arc<dyn Witness>>,
+    /// The PINGs that this side sends as a client; `None` on a server, or without keepalive.
+    pub(crate) keepalive: Option<Keepalive>,
+}
+
+/// The PINGs that a client sends.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Keepalive {
+    /// Time without a byte after which one is sent.
+    pub(crate) time: Duration,
+    /// True if they are sent without calls, too.
+    pub(crate) without_calls: bool,
 }
 
 impl Link {

@@ -21,8 +21,8 @@ use super::invoke::{Begin, CallStream, Head, Invoke};
 use super::options::ClientOptions;
 use crate::call::answer::Answer;
 use crate::call::budget::Budget;
-use crate::call::failure::status_of;
-use crate::call::link::{Link, Side};
+use crate::call::failure::{status_of, status_on};
+use crate::call::link::{Keepalive, Link, Side};
 use crate::call::piece::Piece;
 use crate::call::send::SendHalf;
 use crate::io::{ByteStream, ConnectionInfo, Connector, Gather, Outlet, Peer, PeerLimits, gather, h2_limit};
@@ -104,7 +104,7 @@ impl Connection {
         let request = self.request(path, headers)?;
         // Each call uses its own clone: beyond MAX_CONCURRENT_STREAMS h2 queues the stream, and the next call need not wait.
         let mut requests = self.requests.clone();
-        let lost = |error: h2::Error| self.link.witnessed(status_of(&error, Side::Client));
+        let lost = |error: h2::Error| self.link.witnessed(status_on(&error, &self.link));
         let mut context = std::task::Context::from_waker(std::task::Waker::noop());
         match requests.poll_ready(&mut context) {
             Poll::Ready(ready) => ready.map_err(lost)?,
@@ -139,6 +139,7 @@ async fn shake_hands(
         budget: Budget::new(options.limits.max_connection_memory, options.limits.peer_timeout),
         blocks: outlet.blocks(),
         witness: connected.witness,
+        keepalive: keepalive.map(|time| Keepalive { time, without_calls: options.keepalive_without_calls }),
     };
     let mut builder = Builder::new();
     builder

@@ -37,7 +37,7 @@ pub struct ClientOptions {
     pub connect_timeout: Duration,
     /// The time without a byte from the server after which the client sends a PING (gRFC A8, keepalive). The server then has
     /// [`Limits::peer_timeout`] to answer. At least 10 s; by default servers treat PINGs more often than every 5
-    /// minutes as abuse. `None`, the default, disables keepalive.
+    /// minutes as abuse, and end the connection with `too_many_pings`, which the status of its calls explains. `None`, the default, disables keepalive.
     pub keepalive_time: Option<Duration>,
     /// True if keepalive also runs while the connection has no call. False by default.
     pub keepalive_without_calls: bool,

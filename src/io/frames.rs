@@ -12,7 +12,7 @@ pub(super) enum FramePart<'a> {
 }
 
 /// One direction of a connection.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Frames {
     /// Bytes left of the preface.
     preface: usize,
@@ -40,6 +40,14 @@ impl Frames {
     /// Tells whether the next byte begins a frame other than one that continues a header block.
     pub(super) fn is_at_border(&self) -> bool {
         self.have == 0 && self.payload == 0 && !self.block && self.preface == 0
+    }
+
+    /// Returns the number of bytes up to the end of the current payload or header.
+    pub(super) fn to_next(&self) -> usize {
+        match self.preface + self.payload {
+            0 => FRAME_HEADER - self.have,
+            left => left,
+        }
     }
 
     /// Advances by `bytes` and calls `visit` with each complete frame header. Returns true if the end of a frame or header block

@@ -32,6 +32,7 @@ use tokio::time::{Sleep, sleep};
 
 use super::Io;
 use super::blocks::{HeaderBlocks, announce};
+use super::goaway::GoawayReason;
 use super::guard::{Due, Fault, Guard, PeerLimits, Pings};
 use crate::limits::{BACKLOG, HEADERS_IN_TURN, INFORMATIONAL_PAUSE, LINGER, READ_AHEAD, READ_TURN};
 
@@ -64,6 +65,7 @@ pub(crate) fn gather(io: Box<dyn Io>, limits: PeerLimits, is_server: bool) -> (G
         read: 0,
         pause: None,
         greeting: Vec::new(),
+        reason: None,
     };
     let shared = Arc::new(Mutex::new(inner));
     (Gather(shared.clone()), Outlet(shared))
@@ -92,6 +94,8 @@ struct Inner {
     pause: Option<Pin<Box<Sleep>>>,
     /// The first bytes from the peer.
     greeting: Vec<u8>,
+    /// The reason that the GOAWAYs of h2 get, once one was given.
+    reason: Option<Box<GoawayReason>>,
 }
 
 /// Bytes that were read ahead of h2.
@@ -125,6 +129,12 @@ impl Outlet {
         lock(&self.0).end(fault);
     }
 
+    /// Adds a reason to each GOAWAY that h2 writes from now on.
+    pub(crate) fn explain_goaway(&self, reason: &'static str) {
+        let mut inner = lock(&self.0);
+        inner.reason = Some(Box::new(GoawayReason::new(inner.guard.sending(), reason)));
+    }
+
     /// Returns the facts about header blocks that the byte stream shows.
     pub(crate) fn blocks(&self) -> Arc<HeaderBlocks> {
         lock(&self.0).guard.blocks.blocks().clone()
@@ -156,9 +166,15 @@ impl Inner {
         if self.backlog.capacity() == 0 {
             self.backlog = POOL.with_borrow_mut(Vec::pop).unwrap_or_default();
         }
-        let taken = &bytes[..bytes.len().min(self.room())];
+        let room = self.room();
         let before = self.backlog.len();
-        self.backlog.extend_from_slice(taken);
+        let taken = match &mut self.reason {
+            Some(reason) => &bytes[..reason.write(bytes, room, &mut self.backlog)],
+            None => {
+                self.backlog.extend_from_slice(&bytes[..bytes.len().min(room)]);
+                &bytes[..bytes.len().min(room)]
+            }
+        };
         if !self.has_announced && self.guard.is_sending_at_border() {
             // h2 writes each of its own frames, such as SETTINGS, in one piece.
             self.has_announced = announce(&mut self.backlog[before..], self.guard.max_metadata_size());

@@ -17,6 +17,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::blocks::BlockWatch;
 use super::frames::Frames;
+use super::goaway::MAX_AGE;
 use crate::protocol::http2::{FrameHeader, FrameType, Http2Error, PREFACE};
 
 /// The payload of a keepalive PING. h2 ignores the acknowledgement of a PING that it did not send.
@@ -35,7 +36,8 @@ pub(crate) struct PeerLimits {
     pub max_metadata_size: u32,
 }
 
-/// The reason for ending a connection: something the peer did not do in time, or did too often.
+/// The reason for ending a connection: something the peer did not do in time, or did too often, or the end of the time that its
+/// calls had (gRFC A9).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
     Greeting,
@@ -44,6 +46,7 @@ pub(crate) enum Fault {
     PingAck,
     Stuck,
     TooManyPings,
+    TooOld,
 }
 
 /// The two directions of a connection, and the deadlines of its peer.
@@ -183,6 +186,11 @@ impl Guard {
         self.outgoing.is_at_border()
     }
 
+    /// Returns the position in the frames that are sent.
+    pub(super) fn sending(&self) -> Frames {
+        self.outgoing.clone()
+    }
+
     /// Returns the limit of metadata that is announced to the peer.
     pub(super) fn max_metadata_size(&self) -> u32 {
         self.limits.max_metadata_size
@@ -298,7 +306,7 @@ impl Fault {
     fn code(self) -> Http2Error {
         match self {
             Fault::Greeting | Fault::SettingsAck => Http2Error::SETTINGS_TIMEOUT,
-            Fault::PingAck | Fault::Stuck => Http2Error::NO_ERROR,
+            Fault::PingAck | Fault::Stuck | Fault::TooOld => Http2Error::NO_ERROR,
             Fault::Unfinished | Fault::TooManyPings => Http2Error::ENHANCE_YOUR_CALM,
         }
     }
@@ -313,8 +321,9 @@ impl fmt::Display for Fault {
             Fault::SettingsAck => "SETTINGS were not acknowledged in time",
             Fault::PingAck => "a PING was not acknowledged in time",
             Fault::Stuck => "the peer did not read from its socket in time",
-            // The text that gRFC A8 prescribes.
+            // The texts that gRFCs A8 and A9 prescribe.
             Fault::TooManyPings => "too_many_pings",
+            Fault::TooOld => MAX_AGE,
         })
     }
 }

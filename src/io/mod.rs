@@ -6,6 +6,7 @@
 mod blocks;
 mod frames;
 mod gather;
+mod goaway;
 mod guard;
 mod last;
 mod peer;
@@ -13,6 +14,7 @@ mod secure;
 
 pub(crate) use blocks::{HeaderBlocks, h2_limit};
 pub(crate) use gather::{Gather, Outlet, gather};
+pub(crate) use goaway::{MAX_AGE, MAX_IDLE};
 pub(crate) use guard::{Fault, PeerLimits, Pings};
 pub(crate) use last::LastFrames;
 pub(crate) use peer::Phase;

@@ -8,8 +8,9 @@ use std::time::Duration;
 use super::Server;
 use super::interceptor::{CallStart, Interceptor, Interceptors};
 use super::options::ServerOptions;
+use super::pings::TooManyPings;
 use super::router::Routes;
-use super::shared::OnAccept;
+use super::shared::Hooks;
 use crate::call::Compressors;
 use crate::io::{ConnectionInfo, Listener, SecureHandshake};
 use crate::limits::Limits;
@@ -36,7 +37,7 @@ use crate::wire::encoding::Encoding;
 #[derive(Default)]
 pub struct ServerBuilder {
     options: ServerOptions,
-    on_accept: Option<OnAccept>,
+    hooks: Hooks,
     interceptors: Interceptors,
     /// The handshake of TLS, or the error of its configuration, which [`Server::serve`] returns. `transport::tls` sets it.
     pub(crate) handshake: Option<io::Result<SecureHandshake>>,
@@ -78,7 +79,26 @@ impl Server {
     /// ```
     #[must_use]
     pub fn on_accept(mut self, accepts: impl Fn(&mut ConnectionInfo) -> bool + Send + Sync + 'static) -> Server {
-        self.on_accept = Some(Box::new(accepts));
+        self.hooks.on_accept = Some(Box::new(accepts));
+        self
+    }
+
+    /// Sets a function that is called when a connection ends because its client sent too many PINGs
+    /// ([`ServerOptions::min_ping_interval`]). The client sees only GOAWAY ENHANCE_YOUR_CALM `too_many_pings`, which gRFC A8
+    /// prescribes; [`TooManyPings`] has the reason as text. The function must not block.
+    ///
+    /// ```
+    /// use barewire::{Router, Server};
+    ///
+    /// let server = Server::new(Router::new(()))
+    ///     .on_too_many_pings(|connection, pings| eprintln!("{}: {pings}", connection.peer().address));
+    /// ```
+    #[must_use]
+    pub fn on_too_many_pings(
+        mut self,
+        report: impl Fn(&ConnectionInfo, &TooManyPings) + Send + Sync + 'static,
+    ) -> Server {
+        self.hooks.on_too_many_pings = Some(Box::new(report));
         self
     }
 
@@ -210,6 +230,25 @@ impl ServerBuilder {
         self
     }
 
+    /// Limits the time without calls: [`ServerOptions::max_connection_idle`], `None` by default, which means unlimited.
+    pub fn max_connection_idle(mut self, time: impl Into<Option<Duration>>) -> ServerBuilder {
+        self.options.max_connection_idle = time.into();
+        self
+    }
+
+    /// Limits the age of a connection: [`ServerOptions::max_connection_age`], `None` by default, which means unlimited.
+    pub fn max_connection_age(mut self, age: impl Into<Option<Duration>>) -> ServerBuilder {
+        self.options.max_connection_age = age.into();
+        self
+    }
+
+    /// Limits the time that calls may take to end after that age: [`ServerOptions::max_connection_age_grace`], `None` by
+    /// default, which means unlimited.
+    pub fn max_connection_age_grace(mut self, grace: impl Into<Option<Duration>>) -> ServerBuilder {
+        self.options.max_connection_age_grace = grace.into();
+        self
+    }
+
     /// Sets the time without a byte from the client after which the server sends a PING: [`ServerOptions::keepalive_time`],
     /// 2 hours by default.
     pub fn keepalive_time(mut self, time: Duration) -> ServerBuilder {
@@ -230,6 +269,13 @@ impl ServerBuilder {
         self
     }
 
+    /// Allows the client to send PINGs without calls as often as with calls:
+    /// [`ServerOptions::keepalive_permit_without_stream`], false by default.
+    pub fn keepalive_permit_without_stream(mut self, permit: bool) -> ServerBuilder {
+        self.options.keepalive_permit_without_stream = permit;
+        self
+    }
+
     /// Limits the time that calls in progress may take to end when the server shuts down:
     /// [`ServerOptions::shutdown_timeout`], 10 s by default.
     pub fn shutdown_timeout(mut self, timeout: Duration) -> ServerBuilder {
@@ -239,7 +285,17 @@ impl ServerBuilder {
 
     /// Sets a function that decides about each new connection, as [`Server::on_accept`] describes.
     pub fn on_accept(mut self, accepts: impl Fn(&mut ConnectionInfo) -> bool + Send + Sync + 'static) -> ServerBuilder {
-        self.on_accept = Some(Box::new(accepts));
+        self.hooks.on_accept = Some(Box::new(accepts));
+        self
+    }
+
+    /// Sets a function that is called when a connection ends because of its client's PINGs, as
+    /// [`Server::on_too_many_pings`] describes.
+    pub fn on_too_many_pings(
+        mut self,
+        report: impl Fn(&ConnectionInfo, &TooManyPings) + Send + Sync + 'static,
+    ) -> ServerBuilder {
+        self.hooks.on_too_many_pings = Some(Box::new(report));
         self
     }
 
@@ -268,8 +324,8 @@ impl ServerBuilder {
 
     /// Builds a server of these routes. [`Server::serve`] runs it.
     pub fn build(self, routes: impl Into<Routes>) -> Server {
-        let ServerBuilder { options, on_accept, interceptors, handshake } = self;
-        Server { routes: routes.into(), options, on_accept, interceptors, handshake }
+        let ServerBuilder { options, hooks, interceptors, handshake } = self;
+        Server { routes: routes.into(), options, hooks, interceptors, handshake }
     }
 
     /// Builds a server of these routes and runs it, as [`Server::serve`].
@@ -300,7 +356,7 @@ impl fmt::Debug for ServerBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ServerBuilder")
             .field("options", &self.options)
-            .field("on_accept", &self.on_accept.is_some())
+            .field("on_accept", &self.hooks.on_accept.is_some())
             .field("tls", &self.handshake.is_some())
             .finish()
     }
@@ -332,7 +388,11 @@ mod tests {
             .peer_timeout(second(14))
             .max_connections(15)
             .max_concurrent_calls(16)
-            .lame_duck(second(17));
+            .lame_duck(second(17))
+            .max_connection_idle(second(15))
+            .max_connection_age(second(16))
+            .max_connection_age_grace(second(17))
+            .keepalive_permit_without_stream(true);
         // Every field is named, so that the compiler points here when an option is added.
         let ServerOptions {
             limits,
@@ -346,6 +406,10 @@ mod tests {
             keepalive_time,
             min_ping_interval,
             lame_duck,
+            keepalive_permit_without_stream,
+            max_connection_idle,
+            max_connection_age,
+            max_connection_age_grace,
             shutdown_timeout,
         } = builder.build(crate::Router::new(())).options;
         assert_eq!((max_concurrent_streams, encoding), (1, Some(Encoding::Gzip)));
@@ -353,6 +417,9 @@ mod tests {
         assert_eq!((max_connections, max_concurrent_calls, lame_duck.as_secs()), (15, 16, 17));
         let times = [inline_limit, handshake_timeout, keepalive_time, min_ping_interval, shutdown_timeout];
         assert_eq!(times.map(|time| time.as_secs()), [2, 3, 4, 5, 6]);
+        let lives = [max_connection_idle, max_connection_age, max_connection_age_grace];
+        assert_eq!(lives.map(|time| time.map(|time| time.as_secs())), [Some(15), Some(16), Some(17)]);
+        assert!(keepalive_permit_without_stream);
         let Limits {
             max_receive_message_size,
             max_send_message_size,

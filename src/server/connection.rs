@@ -11,23 +11,24 @@ use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use h2::RecvStream;
 use h2::server::{Builder, Connection, SendResponse};
 use http::Request;
 
+use super::age::Due;
 use super::call::Call;
 use super::options::ServerOptions;
-use super::pings::PingStrikes;
 use super::shared::{Shared, until};
+use super::upkeep::Upkeep;
 use crate::call::body::Body;
 use crate::call::budget::Budget;
 use crate::call::link::{Link, Side};
 use crate::call::piece::Piece;
 use crate::call::send::SendHalf;
-use crate::io::{ByteStream, ConnectionInfo, Fault, Gather, Outlet, PeerLimits, gather, h2_limit};
+use crate::io::{ByteStream, ConnectionInfo, Gather, Outlet, PeerLimits, Pings, gather, h2_limit};
 use crate::limits::{
     DATA_FRAME_BUDGET, PENDING_RESETS, RESET_MEMORY, RESETS_REMEMBERED, TURN, TURN_CALLS, UNSENT_OF_CALL,
 };
@@ -36,7 +37,7 @@ use crate::limits::{
 pub(super) async fn serve(connected: ByteStream, shared: Arc<Shared>, greeting: Option<tokio::time::Instant>) {
     let options = &shared.options;
     let mut info = shared.watched_by(ConnectionInfo::new(connected.peer));
-    if shared.on_accept.as_ref().is_some_and(|accepts| !accepts(&mut info)) {
+    if shared.hooks.on_accept.as_ref().is_some_and(|accepts| !accepts(&mut info)) {
         return;
     }
     let limits = PeerLimits {
@@ -56,6 +57,7 @@ pub(super) async fn serve(connected: ByteStream, shared: Arc<Shared>, greeting: 
             budget: Budget::new(options.limits.max_connection_memory, options.limits.peer_timeout),
             blocks: outlet.blocks(),
             witness: connected.witness,
+            keepalive: None,
         };
         let mut driver = Driver::new(connection, shared.clone(), link);
         let mut registered = false;
@@ -65,15 +67,14 @@ pub(super) async fn serve(connected: ByteStream, shared: Arc<Shared>, greeting: 
                 registered = true;
                 if draining.as_mut().poll(cx).is_ready() {
                     driver.draining = true;
+                    driver.upkeep.stop_age();
                     driver.connection.graceful_shutdown();
                 }
             }
             let ended = driver.poll(cx);
-            if let Some(pings) = outlet.end_turn(cx)
-                && driver.strikes.are_too_many(pings, driver.connection.has_streams(), &driver.shared.options)
-            {
-                outlet.end(Fault::TooManyPings);
-                cx.waker().wake_by_ref();
+            let pings = outlet.end_turn(cx);
+            if ended.is_pending() && driver.upkeep.is_needed(pings) {
+                return driver.poll_upkeep(cx, &outlet, pings);
             }
             ended
         })
@@ -125,19 +126,19 @@ struct Driver {
     draining: bool,
     /// The number of calls so far, used to choose which are timed.
     calls: u32,
-    strikes: PingStrikes,
+    upkeep: Upkeep,
 }
 
 impl Driver {
     fn new(connection: Connection<Gather, Piece>, shared: Arc<Shared>, link: Link) -> Driver {
         Driver {
+            upkeep: Upkeep::new(&shared),
             connection,
             shared,
             link: Arc::new(link),
             began: VecDeque::new(),
             draining: false,
             calls: 0,
-            strikes: PingStrikes::default(),
         }
     }
 
@@ -169,6 +170,24 @@ impl Driver {
                 return Poll::Pending;
             }
         }
+    }
+
+    /// Sends the client away, or ends the connection, if that is due. Ready when the connection has ended.
+    fn poll_upkeep(&mut self, cx: &mut Context<'_>, outlet: &Outlet, pings: Option<Pings>) -> Poll<()> {
+        let calls = (self.connection.has_streams(), self.calls);
+        match ready!(self.upkeep.poll(cx, pings, calls, &self.shared, &self.link.connection)) {
+            Due::Leave(reason) => {
+                outlet.explain_goaway(reason);
+                self.draining = true;
+                self.connection.graceful_shutdown();
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            Due::Close(fault) => outlet.end(fault),
+        }
+        // h2 reads the fault, so that the calls fail with the reason.
+        let _: Poll<()> = self.poll(cx);
+        Poll::Ready(())
     }
 
     fn run_calls(&mut self, cx: &mut Context<'_>) {

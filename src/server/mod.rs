@@ -4,6 +4,7 @@
 //! from path to handler.
 
 mod admission;
+mod age;
 mod arrival;
 mod builder;
 mod call;
@@ -16,11 +17,13 @@ mod pings;
 mod router;
 mod shared;
 mod streaming;
+mod upkeep;
 
 pub use builder::ServerBuilder;
 pub use handler::{Handler, StreamingHandler};
 pub use interceptor::{CallStart, Interceptor};
 pub use options::ServerOptions;
+pub use pings::TooManyPings;
 pub use router::{Router, Routes};
 
 use std::fmt;
@@ -34,7 +37,7 @@ use tokio::time::Instant;
 
 use admission::{end_of_accepting, has_room};
 use interceptor::Interceptors;
-use shared::{OnAccept, Shared, until};
+use shared::{Hooks, Shared, until};
 
 use crate::io::{Listener, Phase, SecureHandshake, SecureListener};
 use crate::limits::{ACCEPT_PAUSE, CUT_PATIENCE};
@@ -52,7 +55,7 @@ use crate::limits::{ACCEPT_PAUSE, CUT_PATIENCE};
 pub struct Server {
     routes: Routes,
     options: ServerOptions,
-    on_accept: Option<OnAccept>,
+    hooks: Hooks,
     interceptors: Interceptors,
     /// TLS, from the builder.
     handshake: Option<io::Result<SecureHandshake>>,
@@ -65,7 +68,7 @@ impl Server {
         Server {
             routes: routes.into(),
             options,
-            on_accept: None,
+            hooks: Hooks::default(),
             interceptors: Interceptors::default(),
             handshake: None,
         }
@@ -86,7 +89,7 @@ impl Server {
     pub async fn serve_until(self, listener: impl Listener, shutdown: impl Future<Output = ()>) -> io::Result<()> {
         let mut listener = SecureListener::new(listener, self.handshake.transpose()?);
         let (phases, phase) = watch::channel(Phase::Serving);
-        let shared = Arc::new(Shared::new(self.routes, self.options, self.on_accept, self.interceptors, phase));
+        let shared = Arc::new(Shared::new(self.routes, self.options, self.hooks, self.interceptors, phase));
         let mut connections = JoinSet::new();
         let mut shutdown = std::pin::pin!(end_of_accepting(shutdown, shared.options.lame_duck));
         while let Some(accepted) = until(shutdown.as_mut(), listener.accept()).await {

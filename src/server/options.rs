@@ -46,16 +46,33 @@ pub struct ServerOptions {
     pub inline_limit: Duration,
     /// The time limit for a client's handshake: TLS, HTTP/2's preface and its SETTINGS together. 20 s by default.
     pub handshake_timeout: Duration,
-    /// The time without a byte from the client after which the server sends a PING (gRFC A9, keepalive). The client then has
-    /// [`Limits::peer_timeout`] to answer. 2 hours by default.
+    /// The time without calls after which the connection ends, counted from the end of its last call, or from its beginning
+    /// (gRFC A9, MAX_CONNECTION_IDLE). The client gets GOAWAY NO_ERROR `max_idle`; a call that it has sent already is served.
+    /// `None`, the default, means unlimited.
+    pub max_connection_idle: Option<Duration>,
+    /// The age at which a connection ends (gRFC A9, MAX_CONNECTION_AGE), changed by up to a tenth either way at random, so
+    /// that clients do not all connect again at once. The client gets GOAWAY NO_ERROR `max_age` twice, as at a shutdown, and
+    /// its calls in progress finish. `None`, the default, means unlimited.
+    pub max_connection_age: Option<Duration>,
+    /// The time that calls in progress may take to end after [`ServerOptions::max_connection_age`] (gRFC A9,
+    /// MAX_CONNECTION_AGE_GRACE). Then the connection closes, as in grpc-go: the client sees UNAVAILABLE, and handlers see
+    /// CANCELLED. `None`, the default, means unlimited.
+    pub max_connection_age_grace: Option<Duration>,
+    /// The time without a byte from the client after which the server sends a PING, with or without calls (gRFC A9, keepalive).
+    /// The client then has [`Limits::peer_timeout`] to answer. 2 hours by default.
     pub keepalive_time: Duration,
-    /// The shortest interval at which a client may send PINGs while it has calls; without calls it is 2 hours. After
-    /// more than two PINGs too soon the connection ends with GOAWAY ENHANCE_YOUR_CALM, `too_many_pings` (gRFC A8). Zero
-    /// allows any number. 5 minutes by default.
+    /// The shortest interval at which a client may send PINGs while it has calls; without calls it is 2 hours, unless
+    /// [`ServerOptions::keepalive_permit_without_stream`] is set. A PING may be early by a second, or by a tenth of the interval
+    /// if that is less. After more than two PINGs too soon the connection ends with GOAWAY ENHANCE_YOUR_CALM, `too_many_pings`
+    /// (gRFC A8); [`Server::on_too_many_pings`](crate::Server::on_too_many_pings) reports it. Zero allows any number. 5 minutes
+    /// by default.
     pub min_ping_interval: Duration,
     /// The time for which a server that shuts down still accepts connections and calls, before it sends GOAWAY. Meanwhile load
     /// balancers learn, for example from health checks, that they have to choose another server. Zero by default.
     pub lame_duck: Duration,
+    /// True if [`ServerOptions::min_ping_interval`] also applies while the client has no calls (gRFC A8,
+    /// PERMIT_KEEPALIVE_WITHOUT_CALLS). False, the default, allows one PING every 2 hours then.
+    pub keepalive_permit_without_stream: bool,
     /// The time that calls in progress may take to end when the server shuts down; then they end with UNAVAILABLE. 10 s by
     /// default.
     pub shutdown_timeout: Duration,
@@ -72,9 +89,13 @@ impl Default for ServerOptions {
             encoding: None,
             inline_limit: Duration::from_millis(1),
             handshake_timeout: HANDSHAKE_TIMEOUT,
+            max_connection_idle: None,
+            max_connection_age: None,
+            max_connection_age_grace: None,
             keepalive_time: KEEPALIVE_TIME,
             min_ping_interval: MIN_PING_INTERVAL,
             lame_duck: LAME_DUCK,
+            keepalive_permit_without_stream: false,
             shutdown_timeout: SHUTDOWN_TIMEOUT,
         }
     }

@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use super::admission::CallLimit;
 use super::interceptor::Interceptors;
 use super::options::ServerOptions;
+use super::pings::TooManyPings;
 use super::router::Routes;
 use crate::call::compress::{MessageEncoder, SendingOptions};
 use crate::io::{ConnectionInfo, Phase};
@@ -30,7 +31,7 @@ pub(super) async fn until<F: Future>(mut stop: Pin<&mut impl Future<Output = ()>
 pub(super) struct Shared {
     pub(super) routes: Routes,
     pub(super) options: ServerOptions,
-    pub(super) on_accept: Option<OnAccept>,
+    pub(super) hooks: Hooks,
     pub(super) interceptors: Interceptors,
     pub(super) call_limit: CallLimit,
     pub(super) sending: Arc<SendingOptions>,
@@ -39,14 +40,23 @@ pub(super) struct Shared {
     phase: watch::Receiver<Phase>,
 }
 
-/// Decides about a new connection: returns true to serve it.
-pub(super) type OnAccept = Box<dyn Fn(&mut ConnectionInfo) -> bool + Send + Sync>;
+/// The functions of the application that see a server's connections.
+#[derive(Default)]
+pub(super) struct Hooks {
+    /// Decides about a new connection: returns true to serve it.
+    pub(super) on_accept: Option<OnAccept>,
+    /// Sees a connection that ends because of its client's PINGs.
+    pub(super) on_too_many_pings: Option<OnTooManyPings>,
+}
+
+type OnAccept = Box<dyn Fn(&mut ConnectionInfo) -> bool + Send + Sync>;
+type OnTooManyPings = Box<dyn Fn(&ConnectionInfo, &TooManyPings) + Send + Sync>;
 
 impl Shared {
     pub(super) fn new(
         routes: Routes,
         options: ServerOptions,
-        on_accept: Option<OnAccept>,
+        hooks: Hooks,
         interceptors: Interceptors,
         phase: watch::Receiver<Phase>,
     ) -> Shared {
@@ -57,7 +67,7 @@ impl Shared {
         });
         let encodings = options.compressors.encodings();
         let call_limit = CallLimit::new(options.max_concurrent_calls);
-        Shared { routes, options, on_accept, call_limit, interceptors, sending, encodings, phase }
+        Shared { routes, options, hooks, interceptors, call_limit, sending, encodings, phase }
     }
 
     /// Returns the encoder of responses to a client that accepts these encodings.

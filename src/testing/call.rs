@@ -199,6 +199,7 @@ impl Call {
             budget: Budget::new(limits.max_connection_memory, limits.peer_timeout),
             blocks: Arc::new(HeaderBlocks::new(limits.max_metadata_size)),
             witness: None,
+            keepalive: None,
         })
     }
 }

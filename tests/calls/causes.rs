@@ -94,9 +94,14 @@ async fn cause_is_a_goaway_with_its_debug_data() {
         }
         assert_eq!(cause(&status).by, By::Peer);
         let behind = if debug.is_empty() { String::new() } else { format!(" \"{shown}\"") };
+        let explained = "UNAVAILABLE: the connection ended with GOAWAY ENHANCE_YOUR_CALM, too_many_pings: this client sends none \
+                         (ClientOptions::keepalive_time is None), so a proxy may have sent them; servers allow one every 5 \
+                         minutes by default, and one every 2 hours without calls: raise keepalive_time, or lower the server's \
+                         limit";
+        let plain = "UNAVAILABLE: the connection ended with GOAWAY ENHANCE_YOUR_CALM";
         assert_texts(
             &status,
-            "UNAVAILABLE: the connection ended with GOAWAY ENHANCE_YOUR_CALM",
+            if shown == "too_many_pings" { explained } else { plain },
             &format!("by the peer: GOAWAY ENHANCE_YOUR_CALM{behind}"),
         );
     }

@@ -3,11 +3,13 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod age;
 mod client_goaway;
 mod connection;
 mod flow_control;
 mod flow_control_client;
 mod limits;
 mod memory;
+mod pings;
 mod shutdown;
 mod slow_peers;

@@ -13,7 +13,7 @@ use barewire::{ServerOptions, compression};
 use barewire_programs::cli::{self, Stop};
 use barewire_programs::interop::orca::{Load, OpenRca};
 use barewire_programs::interop::{TestServer, router};
-use barewire_programs::operator::OperatorFlags;
+use barewire_programs::operator::{ConnectionFlags, OperatorFlags};
 use barewire_programs::watch::{self, Side};
 use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Parser};
@@ -46,6 +46,8 @@ struct Flags {
     max_message_size: usize,
     #[command(flatten)]
     operator: OperatorFlags,
+    #[command(flatten)]
+    connections: ConnectionFlags,
 }
 
 impl Flags {
@@ -77,7 +79,7 @@ impl Flags {
         let mut options = ServerOptions::default();
         options.limits.max_receive_message_size = self.max_message_size;
         options.compressors = compression::all();
-        options
+        self.connections.applied_to(options)
     }
 }
 

@@ -11,7 +11,7 @@ use barewire::transport::tap::Tap;
 use barewire::transport::tcp;
 use barewire::transport::tls::{Identity, ServerTls};
 use barewire_programs::cli::{self, Stop};
-use barewire_programs::operator::OperatorFlags;
+use barewire_programs::operator::{ConnectionFlags, OperatorFlags};
 use barewire_programs::watch::{self, Side};
 use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Parser};
@@ -41,6 +41,8 @@ struct Flags {
     json_db_file: Option<PathBuf>,
     #[command(flatten)]
     operator: OperatorFlags,
+    #[command(flatten)]
+    connections: ConnectionFlags,
 }
 
 impl Flags {
@@ -96,7 +98,7 @@ async fn listen(flags: &Flags, identity: Option<Identity>, tap: &Tap, guide: Gui
         listener.map_err(|error| Stop::Usage(format!("{error}; choose another address with -port and -host")))?;
     let address = listener.local_addr().map_err(|error| Stop::Failed(error.to_string()))?;
     let operator = flags.operator.open().await?;
-    let options = ServerOptions::default();
+    let options = flags.connections.applied_to(ServerOptions::default());
     let announcement = format!("listening on {address}");
     match identity {
         None => operator.serve(tap.around(listener), router(guide), options, &announcement, None).await,

@@ -1,8 +1,11 @@
 //! The services that operators of a server use, on its port and on a listener of their own: health checks and reflection. And
 //! the limits of the server, and its end.
 
+mod connections;
 mod ledger;
 mod limits;
+
+pub use connections::ConnectionFlags;
 
 use barewire::io::Listener;
 use barewire::services::health::Health;
@@ -132,6 +135,9 @@ impl Operator {
                 ledger.begin();
             };
             let server = Server::new(router).with_options(options).interceptor(ledger.clone());
+            let server = server.on_too_many_pings(|connection, pings| {
+                cli::log(format_args!("{}: {pings}", connection.peer().address));
+            });
             server.serve_until(listener, shutdown).await.map_err(failed)?;
             ledger.settle().await;
             drop(over);

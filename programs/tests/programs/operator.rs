@@ -12,8 +12,8 @@ use barewire::services::reflection::SERVER_REFLECTION_INFO;
 use barewire::services::reflection::messages::{MessageRequest, MessageResponse, ServerReflectionRequest};
 use barewire::transport::tcp;
 use barewire::{Client, Code, Inbound, Status};
-use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::net::TcpListener;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::process::{Child, ChildStderr, Command};
 
 pub const ROUTE_GUIDE: &str = env!("CARGO_BIN_EXE_route_guide_server");
@@ -145,6 +145,39 @@ async fn admin_address_that_is_taken_or_invalid_is_one_line_and_exit_status_2() 
         }
     }
     drop(listener);
+}
+
+#[tokio::test]
+async fn duration_that_does_not_parse_is_one_line_and_exit_status_2() {
+    for program in [ROUTE_GUIDE, INTEROP] {
+        let name = Path::new(program).file_name().and_then(|name| name.to_str()).expect("a name");
+        for (flag, value) in [("-max_connection_idle", "5"), ("-max_connection_age", "soon"), ("-keepalive_time", "0")]
+        {
+            let mut command = Command::new(program);
+            command.args(["-port", "0", flag, value]).kill_on_drop(true);
+            let output = soon("the end", command.output()).await.expect("it runs");
+            let stderr = String::from_utf8(output.stderr).expect("text");
+            assert_eq!((output.status.code(), stderr.lines().count()), (Some(2), 1), "{stderr}");
+            assert!(stderr.starts_with(&format!("{name}: invalid value '{value}' for '{flag} <D>': ")), "{stderr}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn flags_end_an_idle_connection() {
+    for program in [ROUTE_GUIDE, INTEROP] {
+        let flags = ["-max_connection_idle", "10ms", "--keepalive_timeout=100ms", "-keepalive_min_time=1h30m"];
+        let server = Running::start(program, &flags).await;
+        let mut client = TcpStream::connect(&server.address).await.expect("it listens");
+        // The preface, SETTINGS, and the acknowledgement of the server's; but none of the PING behind its GOAWAY.
+        let greeting =
+            [&b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[..], &[0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 4, 1, 0, 0, 0, 0]];
+        client.write_all(&greeting.concat()).await.expect("it is open");
+        let mut received = Vec::new();
+        soon("the end", client.read_to_end(&mut received)).await.expect("the connection ends");
+        let holds = |words: &[u8]| received.windows(words.len()).any(|window| window == words);
+        assert!(holds(b"max_idle") && holds(b"a PING was not acknowledged in time"), "{}", received.escape_ascii());
+    }
 }
 
 /// Returns the first status that Watch sends, and the rest.
