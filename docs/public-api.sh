@@ -22,7 +22,8 @@ esac
 
 # Leaves out auto traits and blanket implementations.
 listed=$(cargo +nightly public-api --package barewire --omit blanket-impls,auto-trait-impls,auto-derived-impls \
-    --no-default-features --features tls,compression,route-guide,inspector)
+    --no-default-features \
+    --features tls,tls-platform-roots,compression,route-guide,health,reflection,error-details,inspector)
 
 if [[ ${1:-} == --update ]]; then
     printf '%s\n' "$listed" >"$list"

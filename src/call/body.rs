@@ -24,7 +24,7 @@ use bytes::{Buf, Bytes};
 use h2::RecvStream;
 use http::HeaderMap;
 
-use super::budget::{Admission, Budget, Charge, Kind};
+use super::budget::{Admission, Charge, Kind, poll_memory};
 use super::compress::{Compressor, restore};
 use super::failure::{check_section, status_of_stream};
 use super::link::Link;
@@ -436,21 +436,6 @@ impl Body {
             release(stream, due);
         }
     }
-}
-
-/// Polls for memory to decompress and decode a message. A message that has to wait gets an admission of its own.
-fn poll_memory(
-    budget: &Arc<Budget>,
-    admission: &mut Option<Box<Admission>>,
-    cx: &mut Context<'_>,
-) -> Poll<Result<(), Status>> {
-    if admission.is_none() && budget.has_room(Kind::Received) {
-        return Poll::Ready(Ok(()));
-    }
-    let waits = admission.get_or_insert_with(|| Box::new(Admission::new(budget.clone(), Kind::Received)));
-    let admitted = ready!(waits.poll(cx, false));
-    *admission = None;
-    Poll::Ready(admitted)
 }
 
 fn release(stream: &mut RecvStream, count: usize) {

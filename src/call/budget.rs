@@ -23,7 +23,7 @@ use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -410,6 +410,21 @@ impl Drop for Admission {
         }
         self.leave();
     }
+}
+
+/// Polls for memory to decompress and decode a message. A message that has to wait gets an admission of its own.
+pub(super) fn poll_memory(
+    budget: &Arc<Budget>,
+    admission: &mut Option<Box<Admission>>,
+    cx: &mut Context<'_>,
+) -> Poll<Result<(), Status>> {
+    if admission.is_none() && budget.has_room(Kind::Received) {
+        return Poll::Ready(Ok(()));
+    }
+    let waits = admission.get_or_insert_with(|| Box::new(Admission::new(budget.clone(), Kind::Received)));
+    let admitted = ready!(waits.poll(cx, false));
+    *admission = None;
+    Poll::Ready(admitted)
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! The limits of a whole server: the connections that it holds, the calls that it runs, and the time until it stops accepting.
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -102,6 +103,12 @@ fn field(tag: u8, value: &[u8]) -> Vec<u8> {
     encode_varint(value.len() as u64, &mut encoded);
     encoded.extend_from_slice(value);
     encoded
+}
+
+/// Returns true if an error of accepting concerns only the peer that would have been accepted.
+pub(super) fn is_of_one_peer(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
+    matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted)
 }
 
 #[cfg(test)]

@@ -232,7 +232,7 @@ impl Call {
             body.watch(watchers);
             packing.watch(watchers);
         }
-        let HandlerRun { future, exchange } = route.serve(IncomingCall { body, context, packing });
+        let HandlerRun { future, exchange } = (route.serve)(IncomingCall { body, context, packing });
         self.exchange = exchange;
         self.work = Work::Handling(future);
         Some(route)

@@ -35,7 +35,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use admission::{end_of_accepting, has_room};
+use admission::{end_of_accepting, has_room, is_of_one_peer};
 use interceptor::Interceptors;
 use shared::{Hooks, Shared, until};
 
@@ -127,12 +127,6 @@ impl fmt::Debug for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Server").field("routes", &self.routes).field("options", &self.options).finish_non_exhaustive()
     }
-}
-
-/// Returns true if an error of accepting concerns only the peer that would have been accepted.
-fn is_of_one_peer(error: &io::Error) -> bool {
-    use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
-    matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted)
 }
 
 async fn join_all(connections: &mut JoinSet<()>) {

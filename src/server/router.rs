@@ -73,7 +73,7 @@ pub struct Routes {
 
 /// One method.
 pub(super) struct Route {
-    serve: Box<dyn Fn(IncomingCall) -> HandlerRun + Send + Sync>,
+    pub(super) serve: Box<dyn Fn(IncomingCall) -> HandlerRun + Send + Sync>,
     pub(super) pace: Pace,
     /// True if its calls are exempt from the limit of a server's calls.
     pub(super) is_exempt: bool,
@@ -237,11 +237,6 @@ impl Routes {
 impl Route {
     pub(super) fn new(serve: impl Fn(IncomingCall) -> HandlerRun + Send + Sync + 'static) -> Route {
         Route { serve: Box::new(serve), pace: Pace::default(), is_exempt: false }
-    }
-
-    /// Begins a call.
-    pub(super) fn serve(&self, incoming: IncomingCall) -> HandlerRun {
-        (self.serve)(incoming)
     }
 }
 
