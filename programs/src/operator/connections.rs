@@ -6,7 +6,7 @@ use barewire::ServerOptions;
 use clap::ArgAction;
 use clap::builder::BoolishValueParser;
 
-use crate::cli::duration;
+use crate::cli::{duration, positive_duration};
 
 /// The flags of a server's connections. A duration is written as in Go: `300ms`, `2s`, `5m`, `1h30m`.
 #[derive(Debug, clap::Args)]
@@ -22,10 +22,10 @@ pub struct ConnectionFlags {
     #[arg(long, value_name = "D", default_value = "0", value_parser = duration)]
     max_connection_age_grace: Duration,
     /// Send a PING to a client that was silent for this time
-    #[arg(long, value_name = "D", default_value = "2h", value_parser = some_time)]
+    #[arg(long, value_name = "D", default_value = "2h", value_parser = positive_duration)]
     keepalive_time: Duration,
     /// Time for the client to answer a PING, and for all else that HTTP/2 requires at once
-    #[arg(long, value_name = "D", default_value = "20s", value_parser = some_time)]
+    #[arg(long, value_name = "D", default_value = "20s", value_parser = positive_duration)]
     keepalive_timeout: Duration,
     /// Shortest interval at which a client may send PINGs; 0 allows any number
     #[arg(long, value_name = "D", default_value = "5m", value_parser = duration)]
@@ -54,14 +54,6 @@ impl ConnectionFlags {
 /// Returns `None` for zero, which means unlimited as in Go.
 fn limit(time: Duration) -> Option<Duration> {
     (!time.is_zero()).then_some(time)
-}
-
-/// Parses a duration that must not be zero.
-fn some_time(text: &str) -> Result<Duration, String> {
-    match duration(text)? {
-        Duration::ZERO => Err("must be more than 0".to_owned()),
-        time => Ok(time),
-    }
 }
 
 #[cfg(test)]
@@ -106,15 +98,21 @@ mod tests {
     #[test]
     fn bad_values_are_named() {
         for (line, words) in [
-            ("-max_connection_idle 5", "invalid value '5' for '-max_connection_idle <D>': use a number with a unit"),
-            ("-max_connection_age=-5m", "invalid value '-5m' for '-max_connection_age <D>': must not be negative"),
+            (
+                "-max_connection_idle 5",
+                "invalid value '5' for '-max_connection_idle <D>': a duration is a number with its unit",
+            ),
+            ("-max_connection_age=-5m", "invalid value '-5m' for '-max_connection_age <D>': a duration is"),
             (
                 "-max_connection_age_grace soon",
-                "invalid value 'soon' for '-max_connection_age_grace <D>': use a number",
+                "invalid value 'soon' for '-max_connection_age_grace <D>': a duration is",
             ),
-            ("-keepalive_time 0", "invalid value '0' for '-keepalive_time <D>': must be more than 0"),
-            ("-keepalive_timeout 0s", "invalid value '0s' for '-keepalive_timeout <D>': must be more than 0"),
-            ("-keepalive_min_time 1d", "invalid value '1d' for '-keepalive_min_time <D>': use a number"),
+            ("-keepalive_time 0", "invalid value '0' for '-keepalive_time <D>': the duration must be longer than 0s"),
+            (
+                "-keepalive_timeout 0s",
+                "invalid value '0s' for '-keepalive_timeout <D>': the duration must be longer than 0s",
+            ),
+            ("-keepalive_min_time 1d", "invalid value '1d' for '-keepalive_min_time <D>': a duration is"),
             ("-keepalive_permit_without_stream=perhaps", "invalid value 'perhaps' for"),
         ] {
             let Err(Stop::Usage(text)) = options(line) else { panic!("{line}") };
