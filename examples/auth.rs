@@ -47,7 +47,7 @@ fn authenticate(call: &mut CallStart<'_>) -> Result<(), Status> {
     Ok(())
 }
 
-/// Returns the user of a call, whom `authenticate` has attached.
+/// Returns the user that `authenticate` has attached to the call.
 fn caller<T>(request: &Request<T>) -> Result<&User, Status> {
     request.extensions().get::<User>().ok_or_else(|| Status::internal("the server does not authenticate its callers"))
 }

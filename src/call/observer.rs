@@ -48,7 +48,7 @@ pub trait CallObserver: Send + 'static {
     /// that fails before its first message may end without initial metadata.
     fn initial_metadata(&mut self, metadata: &mut Metadata) {}
 
-    /// A message was received, and is decoded next for the handler or caller. Messages that nobody reads are not counted, nor
+    /// A message was received, and is decoded next for the handler or caller. Messages that are never read are not reported, nor
     /// those that exceed a limit or can't be decompressed; one that can't be decoded is.
     fn message_received(&mut self, message: &MessageInfo) {}
 
@@ -86,7 +86,7 @@ pub struct CallEnd<'a> {
 }
 
 impl CallEnd<'_> {
-    /// Returns the final status. On a server whose client is gone it is CANCELLED, though nobody receives it.
+    /// Returns the final status. On a server whose client is gone it is CANCELLED, which is not sent.
     pub fn status(&self) -> Result<(), &Status> {
         self.status
     }
