@@ -335,7 +335,10 @@ impl Body {
                 }
             } else {
                 let mut payload = Payload::new(payload);
-                let message = watchers.received(length, length, false).and_then(|()| read(false, &mut payload));
+                let message = match watchers.received(length, length, false) {
+                    Ok(()) => read(false, &mut payload),
+                    Err(status) => Err(status),
+                };
                 (message, if length > DECODED_FREELY { payload.elements_cost().saturating_sub(length) } else { 0 })
             };
             (PREFIX_LENGTH + length, message, added)

@@ -8,6 +8,7 @@ use std::fmt;
 use std::future::poll_fn;
 use std::marker::PhantomData;
 use std::pin::Pin;
+use std::sync::MutexGuard;
 use std::task::{self, Poll, ready};
 
 use futures_core::Stream;
@@ -18,7 +19,7 @@ use super::answer::Answer;
 use super::batch::{Compression, SharedBatch};
 use super::context::Context;
 use super::envelope::CallMetadata;
-use super::inbox::SharedInbox;
+use super::inbox::{Inbox, SharedInbox};
 use super::lock::lock;
 use super::unary::decode;
 use crate::metadata::Metadata;
@@ -113,20 +114,11 @@ impl<T: Message + Default> Inbound<T> {
             inbox.wait(cx);
             return Poll::Pending;
         };
-        if matches!(next, Ok(Some(_))) {
-            return Poll::Ready(next);
+        match next {
+            Ok(Some(message)) => Poll::Ready(Ok(Some(message))),
+            Ok(None) => poll_end(inbox, cx, Ok(())).map_ok(|()| None),
+            Err(status) => poll_end(inbox, cx, Err(status)).map_ok(|()| None),
         }
-        if inbox.is_reporting() {
-            inbox.wait(cx);
-            return Poll::Pending;
-        }
-        let ended = if next.is_ok() && inbox.awaits_verdict() { None } else { inbox.take_ended() };
-        let end = next.inspect_err(|_| inbox.wake_driver());
-        drop(inbox);
-        if let Some(ended) = ended {
-            ended.report();
-        }
-        Poll::Ready(end)
     }
 
     /// On a client: waits for the initial metadata, which arrives with the first message or before it. Empty if the
@@ -162,6 +154,28 @@ impl<T: Message + Default> Inbound<T> {
         }
         &self.trailing
     }
+}
+
+/// Reports the end of a call that a reader has reached. Ready with the end, unless the call's task is reporting it.
+#[inline(never)] // So that reading a message stays short.
+fn poll_end(
+    mut inbox: MutexGuard<'_, Inbox>,
+    cx: &mut task::Context<'_>,
+    end: Result<(), Status>,
+) -> Poll<Result<(), Status>> {
+    if inbox.is_reporting() {
+        inbox.wait(cx);
+        return Poll::Pending;
+    }
+    let ended = if end.is_ok() && inbox.awaits_verdict() { None } else { inbox.take_ended() };
+    if end.is_err() {
+        inbox.wake_driver();
+    }
+    drop(inbox);
+    if let Some(ended) = ended {
+        ended.report();
+    }
+    Poll::Ready(end)
 }
 
 impl<T> Inbound<T> {

@@ -33,10 +33,14 @@ pub(crate) async fn only<'a, T: Message + Default>(
 }
 
 /// Decodes a payload. `path` returns the path of the method, for the error.
+#[inline]
 pub(super) fn decode<'a, T: Message + Default>(payload: impl Buf, path: impl Fn() -> &'a str) -> Result<T, Status> {
-    T::decode(payload).map_err(|error| {
-        ProtocolError::UndecodableMessage { method: path().to_owned(), reason: error.to_string() }.into_status()
-    })
+    T::decode(payload).map_err(|error| undecodable(&error, path()))
+}
+
+#[cold]
+fn undecodable(error: &prost::DecodeError, path: &str) -> Status {
+    ProtocolError::UndecodableMessage { method: path.to_owned(), reason: error.to_string() }.into_status()
 }
 
 /// Encodes a message as a Length-Prefixed-Message, in one buffer of exactly its size.
