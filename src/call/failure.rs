@@ -13,7 +13,7 @@ use crate::status::{Code, Status};
 use crate::wire::code_map::code_of_http2_error;
 use crate::wire::http2::Http2Error;
 use crate::wire::section::Section;
-use crate::wire::{By, What};
+use crate::wire::{By, ProtocolError, What};
 
 /// Checks that a field list delivered by h2 is within the limits of this side, and that h2 delivered all of it.
 /// `pseudo` is the size of its pseudo-header fields, in bytes (RFC 9113 section 6.5.2).
@@ -31,6 +31,12 @@ pub(super) fn check_section(
     let limits = link.section_limits();
     limits.check(section, pseudo, fields)?;
     if link.blocks.is_long(|| stream) { Err(limits.too_large(section).into()) } else { Ok(()) }
+}
+
+/// Returns the status for a message of the method at `path` that can't be decoded.
+#[cold]
+pub(super) fn undecodable(error: &prost::DecodeError, path: &str) -> Status {
+    ProtocolError::UndecodableMessage { method: path.to_owned(), reason: error.to_string() }.into_status()
 }
 
 /// Converts an error of a stream into the call's status, like [`status_of`]. `section` is the one that would have come

@@ -9,6 +9,7 @@ use prost::Message;
 use super::body::Receive;
 use super::budget::{Admission, Budget, Charge, Kind};
 use super::compress::MessageEncoder;
+use super::failure::undecodable;
 use super::payload::Payload;
 use crate::limits::CALL_ALLOWANCE;
 use crate::status::Status;
@@ -36,11 +37,6 @@ pub(crate) async fn only<'a, T: Message + Default>(
 #[inline]
 pub(super) fn decode<'a, T: Message + Default>(payload: impl Buf, path: impl Fn() -> &'a str) -> Result<T, Status> {
     T::decode(payload).map_err(|error| undecodable(&error, path()))
-}
-
-#[cold]
-fn undecodable(error: &prost::DecodeError, path: &str) -> Status {
-    ProtocolError::UndecodableMessage { method: path.to_owned(), reason: error.to_string() }.into_status()
 }
 
 /// Encodes a message as a Length-Prefixed-Message, in one buffer of exactly its size.

@@ -193,10 +193,8 @@ impl Call {
         let Poll::Ready(answer) = answer else { return self.poll_interrupted(cx) };
         let Work::Intercepting(waiting) = std::mem::replace(&mut self.work, Work::Over) else { return Poll::Ready(()) };
         let (_, Arrival { context, encoding, body }, refused) = *waiting;
-        let admitted = match refused {
-            Some(refused) => Err(refused),
-            None => shared.routes.find(context.path()).map_err(Refused::Grpc),
-        };
+        let found = || shared.routes.find(context.path()).map_err(Refused::Grpc);
+        let admitted = refused.map_or_else(found, Err);
         let admitted = if let Err(status) = answer { Err(Refused::answered(admitted, status)) } else { admitted };
         let _: Option<&Route> = self.decide(context, encoding, body, admitted, &shared);
         Poll::Ready(())
