@@ -10,14 +10,15 @@
 use std::fmt;
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::{Instant, Sleep};
 
 use super::blocks::BlockWatch;
 use super::frames::Frames;
 use super::goaway::MAX_AGE;
+use super::timer::poll_timer;
 use crate::protocol::http2::{FrameHeader, FrameType, Http2Error, PREFACE};
 
 /// The payload of a keepalive PING. h2 ignores the acknowledgement of a PING that it did not send.
@@ -270,18 +271,7 @@ impl Guard {
         let ping = self.keepalive.filter(|_| self.ping_ack.is_none() && !self.idle).map(|at| (at, Due::Ping));
         let Some((at, due)) = fault.into_iter().chain(ping).min_by_key(|(at, _)| *at) else { return Poll::Pending };
         self.waker = Some(cx.waker().clone());
-        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(at)));
-        loop {
-            let set = timer.deadline();
-            if set > at {
-                timer.as_mut().reset(at);
-            }
-            ready!(timer.as_mut().poll(cx));
-            if set >= at {
-                return Poll::Ready(due);
-            }
-            timer.as_mut().reset(at);
-        }
+        poll_timer(&mut self.timer, at, cx).map(|()| due)
     }
 
     /// Returns a keepalive PING, if one can be sent now.

@@ -11,6 +11,7 @@ mod guard;
 mod last;
 mod peer;
 mod secure;
+mod timer;
 
 pub(crate) use blocks::{HeaderBlocks, h2_limit};
 pub(crate) use gather::{Gather, Outlet, gather};
@@ -20,6 +21,7 @@ pub(crate) use last::LastFrames;
 pub(crate) use peer::Phase;
 pub use peer::{Address, ConnectionInfo, Peer, TlsIdentity};
 pub(crate) use secure::{ClientHandshake, SecureConnector, SecureHandshake, SecureListener};
+pub(crate) use timer::poll_timer;
 
 use std::fmt;
 use std::future::Future;

@@ -13,10 +13,10 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::{Instant, Sleep};
 
 use super::options::ServerOptions;
-use crate::io::{Fault, MAX_AGE, MAX_IDLE};
+use crate::io::{Fault, MAX_AGE, MAX_IDLE, poll_timer};
 
 /// The limits of a connection's life, and its position in it.
 pub(super) struct Age {
@@ -76,19 +76,7 @@ impl Age {
         }
         self.calls = calls;
         let Some((at, due)) = self.next() else { return Poll::Pending };
-        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(at)));
-        loop {
-            // The timer is set again only to an earlier time, or when it fired too early.
-            let set = timer.deadline();
-            if set > at {
-                timer.as_mut().reset(at);
-            }
-            ready!(timer.as_mut().poll(cx));
-            if set >= at {
-                break;
-            }
-            timer.as_mut().reset(at);
-        }
+        ready!(poll_timer(&mut self.timer, at, cx));
         if let Due::Leave(reason) = due {
             let now = Instant::now();
             self.is_leaving = true;
