@@ -168,16 +168,16 @@ impl Call {
         self.decide(context, encoding, body, admitted, shared)
     }
 
-    /// Waits for an interceptor. A call that waits is charged even if it will be refused.
+    /// Waits for an interceptor. A call that waits is charged even if it will be refused; others have been charged.
     fn wait(&mut self, waiting: Box<(Interception, Arrival, Option<Refused>)>) {
-        let Arrival { context, body, .. } = &waiting.1;
-        match body.link().budget.charge_call(context.metadata.memory()) {
-            Ok(cost) => {
-                self.cost = cost;
-                self.work = Work::Intercepting(waiting);
+        let (_, Arrival { context, body, .. }, refused) = &*waiting;
+        if refused.is_some() {
+            match body.link().budget.charge_call(context.metadata.memory()) {
+                Ok(cost) => self.cost = cost,
+                Err(status) => return self.refuse(Refused::Grpc(status), waiting.1.body),
             }
-            Err(status) => self.leave(Bytes::new(), Encoding::Identity, None, Err(status), EndReason::Refused),
         }
+        self.work = Work::Intercepting(waiting);
     }
 
     fn poll_interceptors(&mut self, cx: &mut TaskContext<'_>) -> Poll<()> {
