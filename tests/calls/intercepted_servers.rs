@@ -64,8 +64,8 @@ async fn observer_sees_the_events_of_each_kind_of_call() {
     assert_eq!(record.take(), [&chatted[..], &["trailing true".into(), ok]].concat());
 }
 
-#[tokio::test(start_paused = true)]
-async fn observer_sees_the_sizes_of_compressed_messages() {
+/// Starts a server that compresses its messages, and whose calls are recorded.
+fn compressing() -> (TestServer, Record) {
     let record = Record::default();
     let observed = record.clone();
     let server = TestServer::built(|server| {
@@ -76,6 +76,12 @@ async fn observer_sees_the_sizes_of_compressed_messages() {
             Ok(())
         })
     });
+    (server, record)
+}
+
+#[tokio::test(start_paused = true)]
+async fn observer_sees_the_sizes_of_compressed_messages() {
+    let (server, record) = compressing();
     let mut peer = server.connect().await;
     let head =
         |stream, path| request(stream, path).field("grpc-encoding", "gzip").field("grpc-accept-encoding", "gzip");
@@ -83,7 +89,7 @@ async fn observer_sees_the_sizes_of_compressed_messages() {
     peer.send([head(1, "/test.Service/Echo"), data(1, flagged(1, &payload)).end_stream()]).await;
     assert_eq!(peer.answer(1).await.status().0, "0");
     assert_eq!(record.take()[..2], ["in 5 6 true", "out 5 6 true"]);
-    // A message of half a megabyte is compressed on the blocking pool.
+    // A request without compression, and a stream of responses.
     peer.send([head(3, "/test.Service/Count"), data(3, number(1)).end_stream()]).await;
     assert_eq!(peer.answer(3).await.status().0, "0");
     assert_eq!(record.take()[..2], ["in 2 2 false", "out 2 3 true"]);
@@ -91,16 +97,7 @@ async fn observer_sees_the_sizes_of_compressed_messages() {
 
 #[tokio::test(start_paused = true)]
 async fn large_message_compressed_off_the_worker_is_seen() {
-    let record = Record::default();
-    let observed = record.clone();
-    let server = TestServer::built(|server| {
-        let mut options = ServerOptions::default();
-        (options.compressors, options.encoding) = (toys(), Some(Encoding::Gzip));
-        server.with_options(options).intercept(move |call| {
-            call.observe(observed.observer(""));
-            Ok(())
-        })
-    });
+    let (server, record) = compressing();
     let mut peer = server.connect_with([(INITIAL_WINDOW_SIZE, 1 << 20)]).await;
     peer.send([window_update(0, 1 << 20)]).await;
     let large = "x".repeat(300 << 10);

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use barewire::{CallOptions, Client, ClientOptions, Code, Metadata, Server, ServerOptions, Status, testing};
-use futures_util::TryStreamExt;
 
+use super::streaming::call_all_four_kinds;
 use crate::common::frames::*;
 use crate::common::server::{TestServer, client_and_raw_server};
 use crate::common::service::{
-    CHAT, COLLECT, COUNT, ECHO, Event, FAIL, FAIL_LATE, FIRST, FLOOD, MISSING, Note, PACED, PANIC, WAIT, count, note,
+    COUNT, ECHO, Event, FAIL, FAIL_LATE, FIRST, FLOOD, MISSING, Note, PACED, PANIC, WAIT, count, note,
 };
 use crate::common::{quiet, soon};
 use crate::proxy::Proxy;
@@ -23,28 +23,8 @@ async fn proxied() -> (Client, TestServer) {
 #[tokio::test(start_paused = true)]
 async fn proxy_forwards_all_four_kinds() {
     let (client, _server) = proxied().await;
-    assert_eq!(*soon("unary", client.unary(ECHO, note("hi"))).await.unwrap(), note("hi"));
+    call_all_four_kinds(&client).await;
     assert_eq!(*soon("unary", client.unary(ECHO, Note::default())).await.unwrap(), Note::default(), "no bytes");
-
-    let notes = client.server_streaming(COUNT, count(1000)).await.unwrap();
-    let notes: Vec<Note> = soon("server streaming", notes.try_collect()).await.unwrap();
-    assert_eq!(notes, (1..=1000).map(count).collect::<Vec<_>>());
-
-    let (mut out, answer) = client.client_streaming(COLLECT).await.unwrap();
-    for _ in 0..1000 {
-        soon("room", out.send(note("abc"))).await.unwrap();
-    }
-    out.finish().await.unwrap();
-    let expected = Note { text: "3000".into(), number: 1000, ..Note::default() };
-    assert_eq!(*soon("client streaming", answer).await.unwrap(), expected);
-
-    let (mut out, mut notes) = client.bidi_streaming(CHAT).await.unwrap();
-    for number in 1..=100 {
-        out.send(count(number)).await.unwrap();
-        assert_eq!(soon("bidi streaming", notes.recv()).await.unwrap(), Some(count(number)));
-    }
-    out.finish().await.unwrap();
-    assert_eq!(soon("the end", notes.recv()).await.unwrap(), None);
 }
 
 #[tokio::test(start_paused = true)]

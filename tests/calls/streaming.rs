@@ -1,6 +1,6 @@
 //! Tests calls with many messages, and the two handles that each side has.
 
-use barewire::{CallOptions, Code, Metadata};
+use barewire::{CallOptions, Client, Code, Metadata};
 use futures_util::{FutureExt, SinkExt, StreamExt, TryStreamExt, stream};
 
 use crate::common::frames::*;
@@ -8,10 +8,8 @@ use crate::common::server::{TestServer, client_and_raw_server, client_with};
 use crate::common::service::{CHAT, COLLECT, COUNT, ECHO, FAIL, FAIL_LATE, MISSING, Note, count, note};
 use crate::common::{quiet, soon};
 
-#[tokio::test(start_paused = true)]
-async fn all_four_kinds_work_between_our_client_and_server() {
-    let server = TestServer::start();
-    let client = server.client().await;
+/// Makes a call of each kind with the test service, and checks its messages and its end.
+pub async fn call_all_four_kinds(client: &Client) {
     assert_eq!(*soon("unary", client.unary(ECHO, note("hi"))).await.unwrap(), note("hi"));
 
     let notes = client.server_streaming(COUNT, count(1000)).await.unwrap();
@@ -34,6 +32,13 @@ async fn all_four_kinds_work_between_our_client_and_server() {
     out.finish().await.unwrap();
     assert_eq!(soon("the end", notes.recv()).await.unwrap(), None);
     assert_eq!(soon("the end", notes.recv()).await.unwrap(), None, "and stays");
+}
+
+#[tokio::test(start_paused = true)]
+async fn all_four_kinds_work_between_our_client_and_server() {
+    let server = TestServer::start();
+    let client = server.client().await;
+    call_all_four_kinds(&client).await;
 }
 
 #[tokio::test(start_paused = true)]
